@@ -1,0 +1,252 @@
+"""The four distributions that every random elementwise initializer reduces to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.exact import normal_cdf, truncation
+
+if TYPE_CHECKING:
+    from initcfg.exact import Truncation
+
+__all__ = [
+    "Distribution",
+    "Fill",
+    "Moments",
+    "Normal",
+    "TruncatedNormal",
+    "Uniform",
+    "cdf",
+    "moments",
+    "point",
+    "support",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One value everywhere.
+
+    Args:
+        value: finite. Integers and bools stay what they are: an int64 holds more digits than a double.
+    """
+
+    value: float | int | bool
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Uniform on the open interval (low, high): density 1 / (high - low).
+
+    Args:
+        low: finite, at most `high`.
+        high: finite. Where it equals `low`, every value is that one.
+
+    Raises:
+        InitializerError: a bound is not finite, or `low` is above `high`.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_ordered(self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal: density exp(-(x - mean)**2 / (2 std**2)) / (std sqrt(2 pi)).
+
+    Args:
+        mean: finite.
+        std: finite, at least 0; 0 makes every value the mean.
+
+    Raises:
+        InitializerError: a number is not finite, or `std` is negative.
+    """
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_std(self.std)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedNormal:
+    """A normal restricted to [low, high] and scaled to a density again.
+
+    `mean` and `std` are those before truncation; `moments` gives what is left of them.
+
+    Args:
+        mean: finite; it may lie outside the bounds.
+        std: finite, at least 0; 0 makes every value the mean, which must then lie inside the bounds.
+        low: finite, a value, not a multiple of std.
+        high: finite, at least `low`.
+
+    Raises:
+        InitializerError: a number is not finite, `std` is negative, or nothing lies between the bounds.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_std(self.std)
+        _require_ordered(self.low, self.high)
+        if self.std == 0 and not self.low <= self.mean <= self.high:
+            message = f"std is 0 and the mean {self.mean!r} lies outside [{self.low!r}, {self.high!r}]"
+            raise _refusal(message, "give a std above 0, or bounds around the mean")
+
+
+Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The mean and the standard deviation that drawn values have."""
+
+    mean: float
+    std: float
+
+
+def moments(distribution: Distribution) -> Moments:
+    """Mean and standard deviation, after truncation.
+
+    Raises:
+        InitializerError: the bounds of a truncated normal are too far from its mean to say.
+
+    Example:
+        >>> moments(TruncatedNormal(0.0, 1.0, -2.0, 2.0))
+        Moments(mean=0.0, std=0.8796256610342398)
+        >>> moments(Uniform(-1.0, 1.0)).std
+        0.5773502691896258
+    """
+    value = point(distribution)
+    if value is not None:
+        return Moments(float(value), 0.0)
+    match distribution:
+        case Uniform(low, high):
+            return Moments(0.5 * low + 0.5 * high, (0.5 * high - 0.5 * low) / math.sqrt(3.0))
+        case TruncatedNormal(mean, std):
+            left = _truncation(distribution)
+            return Moments(mean + std * float(left.mean), std * math.sqrt(left.variance))
+        case Normal(mean, std):
+            return Moments(mean, std)
+    raise TypeError(f"not a distribution: {distribution!r}")
+
+
+def support(distribution: Distribution) -> tuple[float, float]:
+    """The least and the greatest value, infinite for a normal.
+
+    Example:
+        >>> support(Normal(0.0, 0.02))
+        (-inf, inf)
+    """
+    value = point(distribution)
+    if value is not None:
+        return float(value), float(value)
+    if isinstance(distribution, Uniform | TruncatedNormal):
+        return distribution.low, distribution.high
+    return -math.inf, math.inf
+
+
+def cdf(distribution: Distribution, x: float) -> float:
+    """The probability of a value at or below `x`.
+
+    Example:
+        >>> cdf(Normal(0.0, 0.02), 0.02)
+        0.8413447460685429
+    """
+    low, high = support(distribution)
+    if x >= high:
+        return 1.0
+    if x < low or low == high:
+        return 0.0
+    match distribution:
+        case Uniform():
+            return (0.5 * x - 0.5 * low) / (0.5 * high - 0.5 * low)
+        case TruncatedNormal(mean, std):
+            below = truncation(mean, std, low, x).mass if x > low else Decimal(0)
+            return float(below / _truncation(distribution).mass)
+        case Normal(mean, std):
+            return normal_cdf((x - mean) / std)
+    raise TypeError(f"not a distribution: {distribution!r}")
+
+
+def point(distribution: Distribution) -> float | int | bool | None:
+    """The one value that a distribution without spread gives, else None.
+
+    Example:
+        >>> point(Normal(0.5, 0.0))
+        0.5
+    """
+    match distribution:
+        case Fill(value):
+            return value
+        case Uniform(low, high) | TruncatedNormal(low=low, high=high) if low == high:
+            return low
+        case Normal(mean, std) | TruncatedNormal(mean, std) if std == 0:
+            return mean
+    return None
+
+
+def _truncation(distribution: TruncatedNormal) -> Truncation:
+    try:
+        return truncation(distribution.mean, distribution.std, distribution.low, distribution.high)
+    except OverflowError as error:
+        message = f"no mass of {distribution!r} is left between its bounds"
+        raise _refusal(message, "move the bounds nearer to the mean, or raise std") from error
+
+
+def _require_finite(distribution: Distribution) -> None:
+    for field in fields(distribution):
+        value = getattr(distribution, field.name)
+        if not isinstance(value, int | float):
+            message = f"{field.name} must be a number, not {type(value).__name__}"
+            raise InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint="give a Python int or float"))
+        if not isinstance(distribution, Fill):
+            # One way to write each number: integers become floats, and -0.0 becomes 0.0.
+            value = _as_float(value) + 0.0
+            object.__setattr__(distribution, field.name, value)
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"{field.name} must be finite, not {value!r}"
+            raise InitializerError(Diagnostic(Code.NOT_FINITE, message, hint="write a finite number"))
+
+
+def _as_float(value: float) -> float:
+    """The nearest double, infinite for an integer beyond them all."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _require_std(std: float) -> None:
+    if std < 0:
+        message = f"std must be at least 0, not {std!r}"
+        raise InitializerError(
+            Diagnostic(Code.OUT_OF_RANGE, message, hint="write a number that is not negative")
+        )
+
+
+def _require_ordered(low: float, high: float) -> None:
+    if low > high:
+        message = f"low must be at most high, not {low!r} and {high!r}"
+        raise InitializerError(Diagnostic(Code.OUT_OF_RANGE, message, hint="exchange the two bounds"))
+
+
+def _refusal(message: str, hint: str) -> InitializerError:
+    return InitializerError(Diagnostic(Code.DISTRIBUTION, message, hint=hint))

@@ -1,0 +1,251 @@
+"""What can go wrong: one `Diagnostic` value, the closed set of its codes, and the exceptions that carry it.
+
+    InitcfgError                 everything this package raises on purpose; `.diagnostics` holds the facts
+    ├── SpecError                a spec, or another document a person writes, has problems (all of them)
+    ├── InitializerError         an initializer's config, or the shape or dtype it is asked for, is unusable
+    ├── UnknownParameterError    a plan has no parameter of that name
+    ├── FormatError              a weights file cannot be read, or a format cannot hold what it is given
+    └── OutputError              a file could not be written; what stood there before is untouched
+
+Code raises these with diagnostics; prose is rendered here (plain text) and in `initcfg.cli` (colour, JSON).
+Each code has a page, printed by ``initcfg explain CODE`` and kept in ``explanations.toml``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Code",
+    "Diagnostic",
+    "FormatError",
+    "InitcfgError",
+    "InitializerError",
+    "Location",
+    "OutputError",
+    "SpecError",
+    "UnknownParameterError",
+    "did_you_mean",
+    "printable",
+]
+
+PathStep = str | int
+Severity = Literal["error", "warning", "note"]
+
+
+class Code(enum.StrEnum):
+    """Every kind of problem, by a name that stays the same between releases."""
+
+    # Text: what stands in the file is not a document.
+    SYNTAX = "syntax"
+    ENCODING = "encoding"
+    TOO_LARGE = "too-large"
+    TOO_DEEP = "too-deep"
+    ALIAS = "alias"
+    TAG = "tag"
+    DUPLICATE_KEY = "duplicate-key"
+    KEY_TYPE = "key-type"
+    NOT_FINITE = "not-finite"
+
+    # Structure: keys, kinds and literal bounds. The JSON Schema refuses the same documents.
+    UNKNOWN_KEY = "unknown-key"
+    MISSING_KEY = "missing-key"
+    WRONG_TYPE = "wrong-type"
+    OUT_OF_RANGE = "out-of-range"
+    UNKNOWN_CHOICE = "unknown-choice"
+    FORMAT_VERSION = "format-version"
+
+    # Names: something is called by a name that nothing has, or that two things have.
+    UNKNOWN_INITIALIZER = "unknown-initializer"
+    HIDDEN_NAME = "hidden-name"
+    INITIALIZER_CYCLE = "initializer-cycle"
+    UNKNOWN_DTYPE = "unknown-dtype"
+    DUPLICATE_PARAMETER = "duplicate-parameter"
+    BAD_NAME = "bad-name"
+
+    # Expressions and templates.
+    EXPRESSION_SYNTAX = "expression-syntax"
+    UNKNOWN_NAME = "unknown-name"
+    EXPRESSION_VALUE = "expression-value"
+    TEMPLATE = "template"
+    REPEAT = "repeat"
+
+    # Shapes, layouts and the initializers that meet them.
+    LAYOUT = "layout"
+    LAYOUT_MISSING = "layout-missing"
+    SHAPE = "shape"
+    INITIALIZER_CONFIG = "initializer-config"
+    INITIALIZER_SHAPE = "initializer-shape"
+    DTYPE_VALUE = "dtype-value"
+    DISTRIBUTION = "distribution"
+    NO_INITIALIZER = "no-initializer"
+    TIED = "tied"
+
+    # Programs, files and output.
+    NOT_SERIALIZABLE = "not-serializable"
+    UNKNOWN_PARAMETER = "unknown-parameter"
+    PATTERN = "pattern"
+    FORMAT = "format"
+    OUTPUT = "output"
+    INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a document.
+
+    Args:
+        file: the name the user gave, or None for a spec that was built in Python.
+        line: counted from 1; None where there is no text.
+        column: counted in characters from 1.
+        end_column: the column after the last character that the diagnostic is about.
+        text: the source line, without its line break.
+        path: keys and indices from the root of the document.
+    """
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    end_column: int | None = None
+    text: str | None = None
+    path: tuple[PathStep, ...] = ()
+
+    def __str__(self) -> str:
+        """``file:line:column`` as far as it is known, else the path (``$.layers.fc.params``)."""
+        steps = [str(part) for part in (self.file, self.line, self.column) if part is not None]
+        return printable(":".join(steps)) if self.line is not None else self._dotted()
+
+    def _dotted(self) -> str:
+        if self.file is not None and not self.path:
+            return printable(self.file)
+        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        prefix = f"{self.file}: " if self.file else ""
+        return printable(f"{prefix}${steps}")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: what it is, where, and the way out.
+
+    Args:
+        code: the kind of problem.
+        message: one sentence, lower case, without a full stop; values in ``repr``.
+        where: the place, once it is known.
+        hint: the way out.
+        severity: ``error``, ``warning`` or ``note``.
+    """
+
+    code: Code
+    message: str
+    where: Location | None = None
+    hint: str | None = None
+    severity: Severity = "error"
+
+    def at(self, where: Location) -> Diagnostic:
+        """The same problem, with its place."""
+        return dataclasses.replace(self, where=where)
+
+    def __str__(self) -> str:
+        """The problem as text: a headline, the source line with a caret, the help."""
+        place = f"{self.where}: " if self.where else ""
+        lines = [f"{place}{self.severity}[{self.code}]: {printable(self.message)}"]
+        if self.where is not None:
+            lines += _excerpt(self.where)
+        if self.hint:
+            lines.append(f"  help: {printable(self.hint)}")
+        return "\n".join(lines)
+
+
+_EXCERPT_WIDTH = 110
+
+
+def _excerpt(where: Location) -> list[str]:
+    """The source line and a caret line under it; a long line is cut around the caret."""
+    if where.text is None or where.line is None or where.column is None:
+        return []
+    first = where.column - 1
+    last = max(where.end_column - 1, first + 1) if where.end_column else first + 1
+    start = 0 if last <= _EXCERPT_WIDTH else max(0, first - _EXCERPT_WIDTH // 2)
+    shown = where.text[start : start + _EXCERPT_WIDTH]
+    carets = min(last, start + _EXCERPT_WIDTH) - first
+    gutter = f"{where.line:>6} | "
+    # Escapes lengthen the text, so the caret is placed by the escaped width, not by the column.
+    before = len(printable(shown[: first - start]))
+    under = max(1, len(printable(shown[first - start : first - start + carets])))
+    return [f"{gutter}{printable(shown)}", f"{'| ':>{len(gutter)}}{' ' * before}{'^' * under}"]
+
+
+_BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+
+
+def printable(text: str) -> str:
+    r"""`text` with what could steer a terminal written as escapes.
+
+    Control characters, line and paragraph separators, bidirectional overrides and lone surrogates become
+    ``\x1b``-style escapes, so that a name in a document can never forge a line of a report.
+    """
+    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or ord(char) in _BIDI
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+#: Comparing strings is slow, and a plan may have a million names.
+_COMPARED_NAMES = 2000
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint that names the nearest of `known`, or None when nothing is near."""
+    candidates = sorted(known)
+    if len(candidates) > _COMPARED_NAMES:
+        candidates = [each for each in candidates if abs(len(each) - len(name)) < 2][:_COMPARED_NAMES]
+    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+class InitcfgError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        diagnostics: at least one, in the order of their places.
+    """
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+class SpecError(InitcfgError, ValueError):
+    """A document has problems; every one that could be found in one reading is here."""
+
+
+class InitializerError(InitcfgError, ValueError):
+    """An initializer cannot be built from its config, or cannot make the shape or dtype asked for."""
+
+
+class UnknownParameterError(InitcfgError, KeyError):
+    """A plan has no parameter of that name, or none that a pattern matches."""
+
+
+class FormatError(InitcfgError, ValueError):
+    """A weights file is malformed, or its format cannot hold a name, dtype or shape."""
+
+
+class OutputError(InitcfgError, OSError):
+    """A file could not be written; nothing that stood there before was changed."""

@@ -1,0 +1,168 @@
+"""Layouts: which axes of a shape are inputs, outputs, batch; the rest is receptive field. Integers only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, InitializerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["IN_OUT", "Axes", "Fans", "Layout", "fans_of_axes"]
+
+_RECEPTIVE = frozenset("DHWTLK")
+_LETTERS = frozenset("IOB") | _RECEPTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Fans:
+    """How many inputs feed one output unit, and how many outputs one input unit feeds."""
+
+    fan_in: int
+    fan_out: int
+
+    @property
+    def fan_avg(self) -> float:
+        """The mean of the two."""
+        return (self.fan_in + self.fan_out) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The axes of one shape by role, each in ascending order."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    batch: tuple[int, ...]
+    receptive: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A rule that gives each axis of a shape its role.
+
+    Args:
+        name: ``in_out`` (Keras, JAX: ..., in, out), ``out_in`` (PyTorch: out, in, ...), or one letter an
+            axis: ``I`` in, ``O`` out, ``B`` batch of independent copies, any of ``D H W T L K`` receptive.
+
+    Raises:
+        InitializerError: the name is neither (code ``layout``).
+
+    Example:
+        >>> Layout("in_out").fans((3, 3, 4, 5))
+        Fans(fan_in=36, fan_out=45)
+        >>> Layout("BIO").fans((8, 16, 32))
+        Fans(fan_in=16, fan_out=32)
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name in ("in_out", "out_in"):
+            return
+        letters = set(self.name)
+        if letters and letters <= _LETTERS and letters & {"I", "O"}:
+            return
+        raise InitializerError(
+            Diagnostic(Code.LAYOUT, f"{self.name!r} is not a layout", hint=_hint(self.name))
+        )
+
+    def axes(self, ndim: int) -> Axes:
+        """The role of each axis of a shape with `ndim` axes.
+
+        Raises:
+            InitializerError: the layout has another number of axes, or none for inputs and outputs.
+        """
+        if self.name in ("in_out", "out_in"):
+            return self._named_axes(ndim)
+        if len(self.name) != ndim:
+            raise InitializerError(
+                Diagnostic(
+                    Code.LAYOUT,
+                    f"layout {self.name!r} names {len(self.name)} axes, the shape has {ndim}",
+                    hint="give the layout one letter for each axis of the shape",
+                )
+            )
+
+        def having(letters: Iterable[str]) -> tuple[int, ...]:
+            return tuple(axis for axis, letter in enumerate(self.name) if letter in letters)
+
+        return Axes(having("I"), having("O"), having("B"), having(_RECEPTIVE))
+
+    def _named_axes(self, ndim: int) -> Axes:
+        if ndim < 2:
+            raise InitializerError(
+                Diagnostic(
+                    Code.LAYOUT,
+                    f"layout {self.name!r} tells inputs from outputs by 2 axes or more, the shape has {ndim}",
+                    hint="give a layout of letters, such as I or O",
+                )
+            )
+        if self.name == "in_out":
+            return Axes((ndim - 2,), (ndim - 1,), (), tuple(range(ndim - 2)))
+        return Axes((1,), (0,), (), tuple(range(2, ndim)))
+
+    def fans(self, shape: tuple[int, ...]) -> Fans:
+        """fan_in and fan_out: inputs (outputs) times the receptive field, for one batch copy.
+
+        For ``in_out`` and ``out_in`` a shape without axes has fans (1, 1) and a vector of n elements
+        (n, n), as in Keras.
+
+        Raises:
+            InitializerError: the layout's letters do not fit the shape.
+        """
+        if self.name in ("in_out", "out_in") and len(shape) < 2:
+            size = math.prod(shape)
+            return Fans(size, size)
+        axes = self.axes(len(shape))
+        receptive = _product(shape, axes.receptive)
+        return Fans(_product(shape, axes.inputs) * receptive, _product(shape, axes.outputs) * receptive)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+IN_OUT = Layout("in_out")
+
+
+def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes: Iterable[int]) -> Fans:
+    """Fans as Keras 3.15 counts them when both axes are given: those dimensions and no receptive field.
+
+    Args:
+        shape: any shape.
+        input_axes: axes that hold inputs; negative ones count from the end.
+        output_axes: axes that hold outputs.
+
+    Raises:
+        InitializerError: the shape has no such axis.
+    """
+    return Fans(_product(shape, input_axes), _product(shape, output_axes))
+
+
+def _hint(name: str) -> str:
+    meant = {"inout": "in_out", "outin": "out_in", "io": "in_out", "oi": "out_in"}
+    bare = "".join(char for char in name.lower() if char.isalpha())
+    if bare in meant:
+        return f"did you mean {meant[bare]!r}?"
+    if name.upper() != name and set(name.upper()) <= _LETTERS:
+        return f"did you mean {name.upper()!r}?"
+    return (
+        "write in_out, out_in, or one letter an axis: I in, O out (at least one of these two), B batch, "
+        "any of D H W T L K receptive field, such as OIHW"
+    )
+
+
+def _product(shape: tuple[int, ...], axes: Iterable[int]) -> int:
+    try:
+        return math.prod(shape[axis] for axis in axes)
+    except IndexError:
+        raise InitializerError(
+            Diagnostic(
+                Code.INITIALIZER_SHAPE,
+                f"input_axes or output_axes name an axis that shape {shape} does not have",
+                hint=f"axes run from {-len(shape)} to {len(shape) - 1}",
+            )
+        ) from None

@@ -1,0 +1,113 @@
+"""Streams: 128-bit addresses in the random number space, derived from seeds and names by BLAKE2b.
+
+Stream version 1. The derivation is a contract: docs/explanation/streams.md writes it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, InitializerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SEED_LIMIT", "STREAM_VERSION", "Stream", "fresh_seed"]
+
+STREAM_VERSION = 1
+SEED_LIMIT = 2**64
+_PERSON = b"initcfg.stream.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The address of one independent sequence of random words.
+
+    Draws are a pure function of (stream, position). The digest's first eight bytes are the Philox key, the
+    other eight its counter words 2 and 3; words 0 and 1 count blocks and belong to no stream.
+
+    Args:
+        digest: 16 bytes.
+
+    Example:
+        >>> [f"{word:08x}" for word in Stream.of_parameter(0, "h.0").words]
+        ['2844663d', '567aa852', '9f7dfb75', '77b9ebc8']
+    """
+
+    digest: bytes
+
+    @classmethod
+    def of_parameter(cls, seed: int, name: str) -> Stream:
+        """The stream of a planned parameter: a function of the spec's seed and the parameter's full name.
+
+        Args:
+            seed: an integer in [0, 2**64).
+            name: taken as UTF-8, as written and not normalized.
+
+        Raises:
+            InitializerError: the seed is not such an integer, or the name holds a lone surrogate.
+        """
+        return cls(_digest(b"param\0", _seed(seed), _utf8(name)))
+
+    @classmethod
+    def of_seed(cls, seed: int, class_name: str, shape: Sequence[int]) -> Stream:
+        """The stream of an initializer with a seed of its own.
+
+        Class and shape are part of it, so that ``GlorotNormal(seed=1)`` and ``HeNormal(seed=1)``, or two
+        shapes of one of them, are not copies of each other.
+
+        Args:
+            seed: an integer in [0, 2**64).
+            class_name: of the initializer.
+            shape: what it is called for.
+
+        Raises:
+            InitializerError: the seed is not such an integer, or the name holds a lone surrogate.
+        """
+        return cls(_digest(b"seed\0", _seed(seed), _utf8(class_name), b"\0", *map(_u64, shape)))
+
+    def child(self, label: str) -> Stream:
+        """The stream of a part: its decimal index for parts and batch copies, a documented word otherwise."""
+        return Stream(_digest(b"child\0", self.digest, _utf8(label)))
+
+    @property
+    def words(self) -> tuple[int, int, int, int]:
+        """Key words 0 and 1, then counter words 2 and 3, each in [0, 2**32)."""
+        first, second, third, fourth = (
+            int.from_bytes(self.digest[at : at + 4], "little") for at in range(0, 16, 4)
+        )
+        return first, second, third, fourth
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system's entropy, for an initializer called without one."""
+    return secrets.randbits(64)
+
+
+def _digest(*parts: bytes) -> bytes:
+    return hashlib.blake2b(b"".join(parts), digest_size=16, person=_PERSON).digest()
+
+
+def _seed(seed: int) -> bytes:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        message = f"a seed must be an integer, not {seed!r}"
+        raise InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint="write a whole number, such as 42"))
+    if not 0 <= seed < SEED_LIMIT:
+        message = "a seed must be at least 0 and below 2**64"
+        raise InitializerError(Diagnostic(Code.OUT_OF_RANGE, message, hint="choose a seed in that range"))
+    return _u64(seed)
+
+
+def _utf8(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        message = f"the name {name!r} holds a lone surrogate, which no UTF-8 text can"
+        raise InitializerError(Diagnostic(Code.BAD_NAME, message, hint="write the character itself")) from error
+
+
+def _u64(value: int) -> bytes:
+    return value.to_bytes(8, "little")

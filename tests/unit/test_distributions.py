@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform, cdf, moments, point, support
+from initcfg.errors import Code, InitializerError
+
+# (distribution, the same law in scipy)
+LAWS = [
+    (Uniform(-1.0, 1.0), stats.uniform(-1, 2)),
+    (Uniform(0.25, 0.75), stats.uniform(0.25, 0.5)),
+    (Normal(0.0, 0.02), stats.norm(0, 0.02)),
+    (Normal(-3.0, 5.0), stats.norm(-3, 5)),
+    (TruncatedNormal(0.0, 1.0, -2.0, 2.0), stats.truncnorm(-2, 2)),
+    (TruncatedNormal(1.0, 0.5, 0.0, 1.25), stats.truncnorm(-2, 0.5, 1, 0.5)),
+    (TruncatedNormal(0.0, 1.0, 4.0, 5.0), stats.truncnorm(4, 5)),
+]
+
+
+@pytest.mark.parametrize(("distribution", "law"), LAWS, ids=str)
+def test_moments_are_those_of_the_law(distribution, law) -> None:
+    got = moments(distribution)
+    assert got.mean == pytest.approx(law.mean(), rel=1e-9, abs=1e-12)
+    assert got.std == pytest.approx(law.std(), rel=1e-7)
+
+
+@pytest.mark.parametrize(("distribution", "law"), LAWS, ids=str)
+def test_cdf_and_support_are_those_of_the_law(distribution, law) -> None:
+    assert support(distribution) == law.support()
+    for at in (-4.0, -1.0, -0.01, 0.0, 0.3, 1.0, 1.25, 4.2, 10.0):
+        assert cdf(distribution, at) == pytest.approx(law.cdf(at), rel=1e-9, abs=1e-14)
+
+
+POINTS = [
+    (Fill(0.5), 0.5),
+    (Fill(2**60 + 1), 2**60 + 1),
+    (Uniform(3.0, 3.0), 3.0),
+    (Normal(0.5, 0.0), 0.5),
+    (TruncatedNormal(0.5, 0.0, 0.0, 1.0), 0.5),
+    (TruncatedNormal(0.0, 1.0, 0.25, 0.25), 0.25),
+]
+
+
+@pytest.mark.parametrize(("distribution", "value"), POINTS, ids=str)
+def test_a_distribution_without_spread_is_a_point(distribution, value) -> None:
+    assert point(distribution) == value
+    assert (moments(distribution).mean, moments(distribution).std) == (float(value), 0.0)
+    assert support(distribution) == (float(value), float(value))
+    assert cdf(distribution, math.nextafter(value, -math.inf)) == 0.0
+    assert cdf(distribution, float(value)) == 1.0
+
+
+def test_a_distribution_with_spread_is_no_point() -> None:
+    assert [point(distribution) for distribution, _ in LAWS] == [None] * len(LAWS)
+
+
+@given(st.floats(0.01, 6), st.floats(-3, 3), st.floats(0.01, 100))
+def test_truncation_narrows_and_keeps_inside(width: float, mean: float, std: float) -> None:
+    left = moments(TruncatedNormal(mean, std, mean - width * std, mean + width * std))
+    assert 0 < left.std < std
+    assert left.mean == pytest.approx(mean, abs=1e-9 * std + 1e-12)
+
+
+def test_integers_become_floats_and_minus_zero_zero() -> None:
+    assert repr(Normal(0, 1)) == "Normal(mean=0.0, std=1.0)"
+    assert math.copysign(1.0, Uniform(-0.0, 1).low) == 1.0
+
+
+def test_a_fill_keeps_its_type() -> None:
+    assert [type(Fill(value).value) for value in (True, 1, 1.0)] == [bool, int, float]
+
+
+@pytest.mark.parametrize(
+    ("build", "code"),
+    [
+        (lambda: Fill(math.nan), Code.NOT_FINITE),
+        (lambda: Fill("1"), Code.WRONG_TYPE),
+        (lambda: Uniform(0.0, math.inf), Code.NOT_FINITE),
+        (lambda: Uniform(0, 10**400), Code.NOT_FINITE),
+        (lambda: Uniform(1.0, 0.0), Code.OUT_OF_RANGE),
+        (lambda: Normal(0.0, -1.0), Code.OUT_OF_RANGE),
+        (lambda: Normal(math.nan, 1.0), Code.NOT_FINITE),
+        (lambda: TruncatedNormal(0.0, 1.0, 2.0, -2.0), Code.OUT_OF_RANGE),
+        (lambda: TruncatedNormal(0.0, -1.0, -2.0, 2.0), Code.OUT_OF_RANGE),
+        (lambda: TruncatedNormal(0.0, 0.0, 1.0, 2.0), Code.DISTRIBUTION),
+        (lambda: moments(TruncatedNormal(0.0, 1.0, 1e300, 2e300)), Code.DISTRIBUTION),
+    ],
+)
+def test_numbers_that_make_no_distribution_are_refused(build, code: Code) -> None:
+    with pytest.raises(InitializerError) as caught:
+        build()
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code is code
+    assert diagnostic.hint

@@ -1,0 +1,194 @@
+"""Diagnostics as text: places, excerpts, carets, escapes, hints."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from initcfg import errors
+from initcfg.errors import (
+    Code,
+    Diagnostic,
+    FormatError,
+    InitcfgError,
+    InitializerError,
+    Location,
+    OutputError,
+    SpecError,
+    did_you_mean,
+    printable,
+)
+
+TYPO = Diagnostic(
+    Code.UNKNOWN_INITIALIZER,
+    "no initializer is named 'glorot_unifrom'",
+    Location(
+        "configs/gpt2.yaml",
+        19,
+        48,
+        62,
+        "      weight: {shape: [vocab, d], initializer: glorot_unifrom}",
+        ("layers",),
+    ),
+    "did you mean 'glorot_uniform'?",
+)
+
+
+def test_a_diagnostic_reads_as_the_design_shows():
+    assert str(TYPO) == (
+        "configs/gpt2.yaml:19:48: error[unknown-initializer]: no initializer is named 'glorot_unifrom'\n"
+        "    19 |       weight: {shape: [vocab, d], initializer: glorot_unifrom}\n"
+        "       |                                                ^^^^^^^^^^^^^^\n"
+        "  help: did you mean 'glorot_uniform'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        (Location("a.yaml", 3, 7), "a.yaml:3:7"),
+        (Location(None, 3, 7), "3:7"),
+        (Location("a.yaml", 3), "a.yaml:3"),
+        (Location("a.yaml"), "a.yaml"),
+        (Location("a.yaml", path=("layers", "fc", 0)), "a.yaml: $.layers.fc[0]"),
+        (Location(path=("layers", "fc", 0)), "$.layers.fc[0]"),
+        (Location(), "$"),
+        (Location("a\x1b[31m.yaml", 1, 1), r"a\x1b[31m.yaml:1:1"),
+    ],
+)
+def test_a_place_says_as_much_as_is_known(where: Location, text: str):
+    assert str(where) == text
+
+
+def test_a_diagnostic_without_a_place_is_its_headline_and_help():
+    bare = Diagnostic(Code.SHAPE, "a dimension is -1", hint="write at least 0", severity="warning")
+    assert str(bare) == "warning[shape]: a dimension is -1\n  help: write at least 0"
+
+
+def test_a_diagnostic_can_be_given_its_place():
+    where = Location("a.yaml", 1, 1)
+    placed = Diagnostic(Code.SHAPE, "m").at(where)
+    assert (placed.where, placed.message) == (where, "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "end", "marked"),
+    [
+        ("abc def", 5, 8, "def"),
+        ("abc def", 5, None, "d"),
+        ("abc def", 8, None, ""),  # just past the end of the line
+        ("ключ: значение", 7, 15, "значение"),
+        ("a\tb: x", 3, 4, "b"),
+        ("a\x1bb: x", 5, 6, ":"[:0] + " "),
+    ],
+)
+def test_the_caret_stands_under_what_it_is_about(text: str, column: int, end: int | None, marked: str):
+    _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", Location("f", 1, column, end, text))).split("\n")
+    under = "".join(above for above, below in zip(shown, carets, strict=False) if below == "^")
+    assert under == marked
+    assert "^" in carets
+
+
+@pytest.mark.parametrize("column", [1, 60, 500, 990])
+def test_a_long_line_is_cut_around_the_caret(column: int):
+    text = "".join(f"{number:>9} " for number in range(100))
+    where = Location("f", 1, column, column + 5, text)
+    _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", where)).split("\n")
+    assert len(shown) <= 120
+    under = "".join(above for above, below in zip(shown, carets, strict=False) if below == "^")
+    assert under == text[column - 1 : column + 4]
+
+
+def test_a_diagnostic_longer_than_the_excerpt_keeps_its_carets_inside_it():
+    _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", Location("f", 1, 1, 5000, "x" * 5000))).split("\n")
+    assert len(carets) == len(shown)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain text, ünïcödé 漢字 🎲", "plain text, ünïcödé 漢字 🎲"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("one\ntwo\r\tthree\x00", r"one\ntwo\r\tthree\x00"),
+        ("\u202eevil\u2066", r"\u202eevil\u2066"),
+        ("line\u2028paragraph\u2029", r"line\u2028paragraph\u2029"),
+        ("\ud800", r"\ud800"),
+        ("\x9b31m", r"\x9b31m"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_escaped(raw: str, shown: str):
+    assert printable(raw) == shown
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    message=st.text(),
+    text=st.text(),
+    file=st.text(min_size=1),
+    hint=st.none() | st.text(min_size=1),
+    column=st.integers(1, 300),
+)
+def test_no_text_can_forge_a_line_of_a_report(
+    message: str, text: str, file: str, hint: str | None, column: int
+):
+    shown = str(Diagnostic(Code.SYNTAX, message, Location(file, 1, column, column + 3, text), hint))
+    assert len(shown.splitlines()) == 3 + (hint is not None)
+    assert all(char == "\n" or char.isprintable() or not errors._is_unsafe(char) for char in shown)
+
+
+def test_did_you_mean_names_the_nearest_or_nothing():
+    known = ["glorot_uniform", "glorot_normal", "zeros"]
+    assert did_you_mean("glorot_unifrom", known) == "did you mean 'glorot_uniform'?"
+    assert did_you_mean("transformer", known) is None
+    assert did_you_mean("zeros", []) is None
+
+
+def test_did_you_mean_does_not_depend_on_the_order_of_the_names():
+    assert did_you_mean("ab", ["abc", "abd"]) == did_you_mean("ab", ["abd", "abc"])
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (SpecError, ValueError),
+        (InitializerError, ValueError),
+        (FormatError, ValueError),
+        (OutputError, OSError),
+    ],
+)
+def test_every_error_is_caught_as_the_base_and_as_the_builtin_kind(
+    error: type[InitcfgError], builtin: type[Exception]
+):
+    first, second = Diagnostic(Code.SHAPE, "one"), Diagnostic(Code.SHAPE, "two")
+    with pytest.raises(InitcfgError) as caught:
+        raise error(first, second)
+    assert isinstance(caught.value, builtin)
+    assert caught.value.diagnostics == (first, second)
+    assert str(caught.value) == f"{first}\n{second}"
+
+
+@pytest.mark.parametrize("error", [SpecError, InitializerError, FormatError, OutputError])
+def test_errors_survive_pickling(error: type[InitcfgError]):
+    raised = error(TYPO)
+    copied = pickle.loads(pickle.dumps(raised))
+    assert type(copied) is error
+    assert copied.diagnostics == raised.diagnostics
+    assert str(copied) == str(raised)
+
+
+def test_codes_are_kebab_case_and_named_alike():
+    for code in Code:
+        assert code.value == code.name.lower().replace("_", "-")
+
+
+def test_the_tree_in_the_docstring_names_every_exception():
+    tree = errors.__doc__ or ""
+    raised = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, InitcfgError)
+    ]
+    assert [each.__name__ for each in raised if each.__name__ not in tree] == []
