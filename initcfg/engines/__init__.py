@@ -1,0 +1,55 @@
+"""Engines fill a flat array from (distribution, stream, start). There are several, and one set of bits.
+
+``numpy`` is the reference. `check` says at planning time what `fill` would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from initcfg.distributions import Distribution
+from initcfg.engines import reference
+from initcfg.engines.recipe import prepare
+from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.stream import Stream
+
+if TYPE_CHECKING:
+    from initcfg.dtypes import DType
+
+__all__ = ["ENGINES", "FillFunction", "check", "get_engine"]
+
+FillFunction: TypeAlias = Callable[[NDArray[Any], Distribution, Stream, int], None]
+"""``fill(out, distribution, stream, start)``; `initcfg.engines.reference.fill` says what each is."""
+
+# To add an engine: a module with a `fill` of that signature, a row here; tests/golden holds it to the bits.
+ENGINES: dict[str, FillFunction] = {"numpy": reference.fill}
+
+
+def get_engine(name: str | None = None) -> FillFunction:
+    """The fill function of the engine called `name`.
+
+    Args:
+        name: a key of ``ENGINES``; None for the default, ``numpy``.
+
+    Raises:
+        InitializerError: no engine has that name.
+    """
+    name = "numpy" if name is None else name
+    if name not in ENGINES:
+        known = ", ".join(sorted(ENGINES))
+        hint = did_you_mean(name, ENGINES) or f"the engines are {known}"
+        raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, f"no engine is named {name!r}", hint=hint))
+    return ENGINES[name]
+
+
+def check(distribution: Distribution, dtype: DType) -> None:
+    """Nothing, if values of `distribution` can be drawn in `dtype`.
+
+    Raises:
+        InitializerError: the dtype cannot hold a value (code ``dtype-value``), or the distribution cannot be
+            drawn in it (code ``distribution``).
+    """
+    prepare(distribution, dtype)

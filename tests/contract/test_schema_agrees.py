@@ -1,0 +1,301 @@
+"""The JSON Schema and the models accept and refuse the same structure.
+
+Structure is keys, kinds and literal bounds. What only the models see is left out by code: the syntax of
+expressions and templates, rows of unequal length, numbers beyond float64.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from initcfg.errors import Code, SpecError
+from initcfg.initializers import BUILTINS, canonical_name
+from initcfg.initializers.fields import fields_of
+from initcfg.spec import json_schema, load
+from initcfg.spec.document import read_file
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+BEYOND_STRUCTURE = {
+    Code.EXPRESSION_SYNTAX,
+    Code.TEMPLATE,
+    Code.INITIALIZER_CONFIG,
+    Code.NOT_FINITE,
+    Code.ENCODING,
+    Code.TOO_DEEP,
+}
+CORPUS = sorted(
+    path
+    for folder in ("tests/cases/valid", "tests/cases/invalid", "configs")
+    for path in (ROOT / folder).iterdir()
+    if path.suffix in (".yaml", ".yml", ".json")
+)
+
+
+def refused_by_models(document) -> list[str]:
+    """What the models find wrong with the structure of a document."""
+    try:
+        load(document)
+    except SpecError as error:
+        return [str(each) for each in error.diagnostics if each.code not in BEYOND_STRUCTURE]
+    return []
+
+
+def refused_by_schema(document) -> list[str]:
+    return [f"{error.json_path}: {error.message[:200]}" for error in VALIDATOR.iter_errors(document)]
+
+
+def assert_agreement(document) -> None:
+    models, schema = refused_by_models(document), refused_by_schema(document)
+    shown = json.dumps(document, ensure_ascii=False)[:2000]
+    assert bool(models) == bool(schema), f"models: {models}\nschema: {schema}\n{shown}"
+
+
+def trees() -> list[dict]:
+    """Every document of the corpus whose text can be read."""
+    found = []
+    for path in CORPUS:
+        try:
+            source = read_file(path)
+        except SpecError:
+            continue
+        if isinstance(source.tree, dict) and not source.problems:
+            found.append(source.tree)
+    return found
+
+
+TREES = trees()
+
+
+def test_schema_is_a_schema_of_its_dialect():
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_published_schema_is_the_generated_one():
+    published = json.loads((ROOT / "schemas" / "spec.v1.schema.json").read_text("utf-8"))
+    assert published == SCHEMA, "run: initcfg schema > schemas/spec.v1.schema.json"
+
+
+def test_schema_keeps_to_what_editors_read():
+    def keywords(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield key, node
+                if key in ("properties", "$defs"):
+                    for each in value.values():
+                        yield from keywords(each)
+                elif key not in ("examples", "default", "enum", "const"):
+                    yield from keywords(value)
+        elif isinstance(node, list):
+            for each in node:
+                yield from keywords(each)
+
+    for key, node in keywords(SCHEMA):
+        assert key not in ("oneOf", "unevaluatedProperties", "prefixItems", "$dynamicRef", "discriminator")
+        if key == "$ref":
+            assert set(node) == {"$ref"}
+    fields = [SCHEMA, *(SCHEMA["$defs"][name] for name in ("Layer", "Param", "Range"))]
+    assert all("description" in field for model in fields for field in model["properties"].values())
+
+
+@pytest.mark.parametrize("tree", TREES, ids=lambda tree: ",".join(tree)[:40])
+def test_corpus_is_judged_alike(tree):
+    assert_agreement(tree)
+
+
+# Values that a mutation puts somewhere: one of each kind, and the edges of the bounds.
+# fmt: off
+SCALARS = [
+    None, True, False, 0, 1, -1, 2, 1.5, 2.0, -0.5, 2**63, 2**64, 1e300, "", "d", "zeros", "concatenate",
+    "glorot_uniform", "GlorotUniform", "float32", "in_out", "OIHW", "fan_in", "normal", "0.5", "a b", "d\n",
+    "1x",
+]
+KEYS = [
+    "initcfg", "name", "seed", "dtype", "layout", "stream_version", "vars", "initializers", "layers",
+    "params", "shape", "initializer", "stream", "tied_to", "repeat", "from", "to", "step", "class_name",
+    "config", "module", "registered_name", "stddev", "scale", "mode", "value", "axis", "sizes", "zeros",
+    "x-y", "", "9", "rules", "$schema", "i", "d\n",
+]
+# fmt: on
+
+
+class Maker:
+    """Makes documents from a seed; plain random numbers, because hypothesis takes ten times as long to draw."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def leaf(self):
+        """A scalar, a list or a mapping that hardly ever suits its place."""
+        kind = self.random.randrange(6)
+        if kind == 0:
+            return [self.random.choice(SCALARS) for _ in range(self.random.randrange(4))]
+        if kind == 1:
+            chosen = self.random.sample(KEYS, self.random.randrange(3))
+            return {key: self.random.choice(SCALARS) for key in chosen}
+        return self.random.choice(SCALARS)
+
+    def spoilt(self, *right, often=0.04):
+        """One of the right values, now and then any other."""
+        return self.leaf() if self.random.random() < often else self.random.choice(right)
+
+    def mutated(self, document):
+        """The document with a value retyped, deleted, renamed, inserted, wrapped or moved."""
+        paths = [path for path in places(document) if path]
+        if not paths:
+            return document
+        *above, step = self.random.choice(paths)
+        parent = at(document, above)
+        match self.random.choice(["retype", "delete", "rename", "insert", "wrap", "move"]):
+            case "retype":
+                parent[step] = self.leaf()
+            case "delete":
+                del parent[step]
+            case "insert" if isinstance(parent, list):
+                parent.insert(step, self.leaf())
+            case "insert":
+                parent[self.random.choice(KEYS)] = self.leaf()
+            case "rename" if isinstance(parent, dict):
+                parent[self.random.choice(KEYS)] = parent.pop(step)
+            case "wrap":
+                parent[step] = self.random.choice([[parent[step]], {"zeros": parent[step]}])
+            case "move":
+                parent[step] = copy.deepcopy(at(document, self.random.choice(list(places(document)))))
+        return document
+
+    def argument(self, field):
+        """A value for an argument; right more often than not."""
+        number = self.spoilt(0.5, 1, 2.0, 1e-3, "d / 2", "fan_in", 0, -1, often=0.1)
+        array = {"class_name": "__numpy__", "config": {"value": [number, [1]], "dtype": "float32"}}
+        few = range(self.random.randrange(3))
+        makers = {
+            "choice": lambda: self.spoilt(*field.choices),
+            "integer": lambda: self.spoilt(0, 1, 2.0, "d", -1),
+            "integers": lambda: [self.spoilt(0, 1, 2.0, "d") for _ in few],
+            "value": lambda: self.random.choice([number, [number, 1], [[number], [True]], array, [1, [1]]]),
+            "initializer": self.initializer,
+            "initializers": lambda: [self.initializer() for _ in few],
+        }
+        return makers.get(field.kind, lambda: number)()
+
+    def initializer(self):
+        """An initializer in one of the written forms."""
+        cls = self.random.choice(BUILTINS)
+        fields = fields_of(cls)
+        config = {
+            name: self.argument(field)
+            for name, field in fields.items()
+            if (field.required and self.random.random() < 0.95) or self.random.random() < 0.5
+        }
+        if self.random.random() < 0.04:
+            config[self.random.choice(KEYS)] = self.leaf()
+        name = self.random.choice([canonical_name(cls), cls.__name__, "own", "nrmal", "lab>Mine"])
+        keras = {"class_name": name, "config": self.spoilt(config)}
+        labels = {
+            "module": self.spoilt("keras.initializers", None),
+            "registered_name": self.spoilt(None, name),
+        }
+        return self.random.choice(
+            [name, {name: self.spoilt(config)}, keras, keras | labels, self.spoilt("zeros")]
+        )
+
+    def param(self):
+        optional = {
+            "initializer": self.initializer(),
+            "dtype": self.spoilt("float32", "bfloat16", None),
+            "layout": self.spoilt("in_out", "OIHW", "BIO", None),
+            "stream": self.spoilt("a.b", "x{i}", None),
+            "tied_to": self.spoilt("a.b", None),
+        }
+        shape = [self.spoilt(0, 2, 3.0, "2 * d") for _ in range(self.random.randrange(4))]
+        return {"shape": self.spoilt(shape)} | self.some(optional)
+
+    def some(self, optional):
+        return {key: value for key, value in optional.items() if self.random.random() < 0.4}
+
+    def generated(self):
+        """A document put together from nothing, of parts that are mostly right."""
+        repeat = {
+            self.spoilt_key("i"): self.spoilt(3, "d", {"from": 1, "to": "d", "step": 2.0}, {"to": 1}, ["a"])
+        }
+        layer = {"params": {"w": self.param(), "b.c": self.param()}} | self.some({"repeat": repeat})
+        optional = {
+            "seed": self.spoilt(0, 2**64 - 1, 3.0),
+            "name": self.spoilt("a", "", None),
+            "dtype": self.spoilt("float32", "float8_e5m2"),
+            "layout": self.spoilt("in_out", "IO", None),
+            "stream_version": self.spoilt(1, 1.0),
+            "vars": {self.spoilt_key("d"): self.spoilt(1, 2.5, "3 * 4", [1, "2"], [])},
+            "initializers": {self.spoilt_key("own"): self.initializer()},
+            "layers": {self.spoilt_key("h.{i}"): self.spoilt(layer)},
+            "params": {self.spoilt_key("p"): self.param()},
+        }
+        return {"initcfg": self.spoilt(1)} | self.some(optional)
+
+    def spoilt_key(self, right):
+        return self.random.choice(KEYS) if self.random.random() < 0.04 else right
+
+
+def places(node, path=()):
+    """The path of every value of a document."""
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for step, child in children:
+        yield from places(child, (*path, step))
+
+
+def at(document, path):
+    for step in path:
+        document = document[step]
+    return document
+
+
+SEEDS = st.integers(0, 2**32)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=2500, database=None)
+
+
+@PROPERTY
+@given(SEEDS)
+def test_mutated_documents_are_judged_alike(seed):
+    maker = Maker(seed)
+    document = copy.deepcopy(maker.random.choice(TREES))
+    for _ in range(maker.random.choice([1, 1, 2, 3])):
+        document = maker.mutated(document)
+    assert_agreement(document)
+
+
+@PROPERTY
+@given(SEEDS)
+def test_generated_documents_are_judged_alike(seed):
+    assert_agreement(Maker(seed).generated())
+
+
+def test_generated_documents_are_right_and_wrong_in_like_measure():
+    refused = sum(bool(refused_by_models(Maker(seed).generated())) for seed in range(400))
+    assert 100 < refused < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (lambda schema: schema["$defs"]["Param"]["required"].clear(), {"initcfg": 1, "params": {"w": {}}}),
+        (lambda schema: schema["properties"].update(rules={}), {"initcfg": 1, "rules": []}),
+        (lambda schema: schema["properties"]["seed"].pop("minimum"), {"initcfg": 1, "seed": -1}),
+    ],
+)
+def test_a_fault_planted_in_the_schema_is_found(change, path, monkeypatch):
+    faulty = copy.deepcopy(SCHEMA)
+    change(faulty)
+    monkeypatch.setitem(globals(), "VALIDATOR", jsonschema.Draft202012Validator(faulty))
+    with pytest.raises(AssertionError, match="models"):
+        assert_agreement(path)
