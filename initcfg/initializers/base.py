@@ -1,0 +1,274 @@
+"""What an initializer is, and the four things that a plan asks of one: resolve, check, stream, make.
+
+    Initializer            the contract, for anybody's subclass: __call__, get_config, from_config, clone
+    └── BuiltIn            frozen, checked when built, equal by value
+        ├── Elementwise    says which distribution it resolves to for a shape and a layout
+        └── Structured     builds the whole array
+
+To add one: a frozen dataclass under `Elementwise` or `Structured`, and its name in `BUILTINS`, in
+`initcfg.initializers.registry`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from initcfg import engines
+from initcfg.dtypes import as_dtype
+from initcfg.errors import InitializerError
+from initcfg.initializers.calls import call_custom
+from initcfg.initializers.fields import config_problems, fields_of
+from initcfg.initializers.shapes import as_shape
+from initcfg.layout import IN_OUT
+from initcfg.stream import Stream, fresh_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.engines import FillFunction
+    from initcfg.errors import Diagnostic
+    from initcfg.layout import Layout
+
+__all__ = [
+    "BuiltIn",
+    "Elementwise",
+    "Initializer",
+    "Structured",
+    "check",
+    "make",
+    "resolve",
+    "stream_of",
+]
+
+
+class Initializer(ABC):
+    """A named scheme that makes the first value of a parameter.
+
+    A subclass needs only ``__call__``; ``get_config`` is wanted where it is to be written to a file.
+
+    Example:
+        >>> import numpy as np
+        >>> class Ramp(Initializer):
+        ...     def __init__(self, step):
+        ...         self.step = step
+        ...
+        ...     def __call__(self, shape, dtype=None):
+        ...         return (self.step * np.arange(np.prod(shape))).reshape(shape).astype(dtype or "float32")
+        ...
+        ...     def get_config(self):
+        ...         return {"step": self.step}
+        >>> Ramp(0.5).clone()((2, 2))
+        array([[0. , 0.5],
+               [1. , 1.5]], dtype=float32)
+    """
+
+    @abstractmethod
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """An array of the given shape and dtype; a subclass may take ``rng`` too, a numpy ``Generator``.
+
+        Args:
+            shape: a sequence of integers >= 0.
+            dtype: a dtype or its name; None means float32.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal initializer, fit for JSON."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """An initializer from what `get_config` gave."""
+        return cls(**config)
+
+    def clone(self) -> Self:
+        """An equal initializer, made through its config."""
+        return self.from_config(self.get_config())
+
+
+@dataclass(frozen=True, repr=False)
+class BuiltIn(Initializer):
+    """An initializer of this package: a frozen dataclass whose fields are the config.
+
+    Raises:
+        InitializerError: an argument is of the wrong kind, not finite or out of range; all of them are told.
+    """
+
+    MODULE: ClassVar[str] = "keras.initializers"
+
+    def __post_init__(self) -> None:
+        fields = fields_of(type(self))
+        values = {name: getattr(self, name) for name in fields}
+        problems = [problem for name in fields if (problem := fields[name].problem(values[name]))]
+        if problems:
+            raise InitializerError(*problems)
+        for name, field in fields.items():
+            object.__setattr__(self, name, field.stored(values[name]))
+        conflict = self._conflict()
+        if conflict is not None:
+            raise InitializerError(conflict)
+
+    def _conflict(self) -> Diagnostic | None:
+        """What is wrong with the arguments together, each being right on its own."""
+        return None
+
+    @abstractmethod
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:
+        """The distribution of every element, or None where the array is built as a whole.
+
+        Raises:
+            InitializerError: the shape does not suit the scheme, or the fans need a layout and there is none.
+        """
+
+    def __call__(self, shape: Iterable[int], dtype: Any = None) -> np.ndarray[Any, Any]:
+        """An array of the given shape, axes in Keras's order (``in_out``), from `seed` or fresh entropy.
+
+        Args:
+            shape: a sequence of integers >= 0.
+            dtype: any dtype of `initcfg.dtypes.DTYPES`, by name or as a numpy type; None means float32.
+
+        Raises:
+            InitializerError: the scheme cannot make this shape or dtype.
+        """
+        shape, row = as_shape(shape), as_dtype("float32" if dtype is None else dtype)
+        stream = stream_of(self, shape, Stream.of_seed(fresh_seed(), type(self).__name__, shape))
+        return make(self, shape, row, IN_OUT, stream, engines.get_engine())
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments by name, fit for JSON: the config of the Keras initializer of this name."""
+        return {field.name: _config_value(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """An initializer from a config, Keras's or our own.
+
+        Raises:
+            InitializerError: unknown or missing keys, and values out of range; all of them are told.
+        """
+        problems = config_problems(cls, config)
+        if problems:
+            raise InitializerError(*problems)
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)
+            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Elementwise(BuiltIn):
+    """A built-in whose elements are independent draws from one distribution."""
+
+    @abstractmethod
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The distribution of every element."""
+
+
+class Structured(BuiltIn):
+    """A built-in that makes its whole array at once."""
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:  # noqa: ARG002
+        """None: the elements do not share one distribution."""
+        return None
+
+    @abstractmethod
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Raise the `InitializerError` that `build` would meet, without making anything."""
+
+    @abstractmethod
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """The array: C-contiguous, of this shape and dtype; `fill` draws what is random from `stream`."""
+
+
+def resolve(
+    initializer: Initializer, shape: tuple[int, ...], layout: Layout | None = IN_OUT
+) -> Distribution | None:
+    """The distribution that an initializer has for a shape, or None where it has no single one.
+
+    Args:
+        initializer: any; custom ones have None.
+        shape: the parameter's shape.
+        layout: which axes are inputs and outputs; None is enough for schemes that do not look at fans.
+
+    Raises:
+        InitializerError: as `BuiltIn.resolve`.
+
+    Example:
+        >>> from initcfg.initializers import HeNormal, Orthogonal
+        >>> from initcfg.layout import Layout
+        >>> resolve(HeNormal(), (64, 3, 7, 7), Layout("out_in")).std
+        0.1326045542677961
+        >>> resolve(Orthogonal(), (64, 64)) is None
+        True
+    """
+    return initializer.resolve(shape, layout) if isinstance(initializer, BuiltIn) else None
+
+
+def check(initializer: Initializer, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+    """Raise the `InitializerError` that `make` would meet; of custom code nothing can be known before."""
+    distribution = resolve(initializer, shape, layout)
+    if distribution is not None:
+        engines.check(distribution, dtype)
+    elif isinstance(initializer, Structured):
+        initializer.check(shape, dtype, layout)
+
+
+def stream_of(initializer: Initializer, shape: tuple[int, ...], parameter_stream: Stream) -> Stream:
+    """The stream that is drawn from: that of the initializer's own seed, else the parameter's."""
+    seed = getattr(initializer, "seed", None) if isinstance(initializer, BuiltIn) else None
+    return parameter_stream if seed is None else Stream.of_seed(seed, type(initializer).__name__, shape)
+
+
+def make(  # noqa: PLR0917
+    initializer: Initializer,
+    shape: tuple[int, ...],
+    dtype: DType,
+    layout: Layout | None,
+    stream: Stream,
+    fill: FillFunction,
+) -> np.ndarray[Any, Any]:
+    """The whole array of any initializer: C-contiguous and of exactly this shape and dtype.
+
+    Args:
+        initializer: a built-in, a custom one, or a wrapped function.
+        shape: the shape.
+        dtype: the element type.
+        layout: as in `resolve`.
+        stream: as from `stream_of`.
+        fill: an engine.
+
+    Raises:
+        InitializerError: the scheme cannot make this, or custom code returned something else.
+    """
+    distribution = resolve(initializer, shape, layout)
+    if distribution is not None:
+        out = np.empty(math.prod(shape), dtype.numpy)
+        fill(out, distribution, stream, 0)
+        return out.reshape(shape)
+    if isinstance(initializer, Structured):
+        initializer.check(shape, dtype, layout)
+        return initializer.build(shape, dtype, layout, stream, fill)
+    return call_custom(initializer, shape, dtype, stream)
+
+
+def _config_value(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_config_value(item) for item in value]
+    return value.to_config() if hasattr(value, "to_config") else value

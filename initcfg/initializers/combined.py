@@ -1,0 +1,142 @@
+"""Initializers made of others: the parts of a fused parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.base import Initializer, Structured, check, make, stream_of
+from initcfg.initializers.fields import config_field
+from initcfg.initializers.serialization import get, serialize
+
+if TYPE_CHECKING:
+    from initcfg.dtypes import DType
+    from initcfg.engines import FillFunction
+    from initcfg.layout import Layout
+    from initcfg.stream import Stream
+
+__all__ = ["Concatenate", "part_shapes"]
+
+
+@dataclass(frozen=True, repr=False)
+class Concatenate(Structured):
+    """Parts beside each other along one axis, each from an initializer of its own.
+
+    Formula:
+        w = concatenate(w_0, w_1, ...), w_i of size sizes[i] along axis
+
+    Fused parameters, such as the query, key and value matrices of attention in one, begin in this way as if
+    they were apart: fans are those of the part, and part i draws from the parameter's child stream of label
+    i. A seed that a part's own initializer has goes before that.
+
+    Args:
+        axis: the axis along which the parts lie; a negative one counts from the end.
+        sizes: the size of each part along the axis; they add up to the parameter's.
+        initializers: one a part, as anything that `initcfg.initializers.get` takes.
+
+    Example:
+        >>> Concatenate(axis=0, sizes=[1, 2], initializers=["ones", {"constant": {"value": 0.5}}])((3, 2))
+        array([[1. , 1. ],
+               [0.5, 0.5],
+               [0.5, 0.5]], dtype=float32)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    axis: int = config_field()
+    sizes: tuple[int, ...] = config_field(kind="integers", minimum=0)
+    initializers: tuple[Initializer, ...] = config_field(kind="initializers")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = tuple(_part(identifier) for identifier in self.initializers)
+        object.__setattr__(self, "initializers", parts)
+
+    def _conflict(self) -> Diagnostic | None:
+        if len(self.sizes) == len(self.initializers) > 0:
+            return None
+        return Diagnostic(
+            Code.INITIALIZER_CONFIG,
+            f"{len(self.sizes)} sizes need as many initializers, got {len(self.initializers)}",
+            hint="give 'sizes' and 'initializers' of equal length, one entry a part",
+        )
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes that the sizes do not add up to, and what the parts refuse."""
+        for part, part_shape in zip(
+            self.initializers, part_shapes(shape, self.axis, self.sizes), strict=True
+        ):
+            check(part, part_shape, dtype, layout)
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """The parts, each made for its own shape, side by side."""
+        shapes = part_shapes(shape, self.axis, self.sizes)
+        parts = (
+            make(part, part_shape, dtype, layout, stream_of(part, part_shape, stream.child(str(index))), fill)
+            for index, (part, part_shape) in enumerate(zip(self.initializers, shapes, strict=True))
+        )
+        whole = np.empty(shape, dtype.numpy)
+        along = np.moveaxis(whole, self.axis, 0)
+        start = 0
+        for part, size in zip(parts, self.sizes, strict=True):
+            along[start : start + size] = np.moveaxis(part, self.axis, 0)
+            start += size
+        return whole
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, each part's initializer as Keras's dict."""
+        parts = [serialize(part) for part in self.initializers]
+        return {"axis": self.axis, "sizes": list(self.sizes), "initializers": parts}
+
+
+def part_shapes(
+    shape: tuple[int, ...], axis: int, sizes: tuple[int, ...] | list[int]
+) -> tuple[tuple[int, ...], ...]:
+    """The shapes of the parts of `shape` along `axis`.
+
+    Raises:
+        InitializerError: there is no such axis, or the sizes do not add up (code ``initializer-shape``).
+
+    Example:
+        >>> part_shapes((768, 2304), 1, (768, 768, 768))
+        ((768, 768), (768, 768), (768, 768))
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise InitializerError(
+            Diagnostic(
+                Code.INITIALIZER_SHAPE,
+                f"shape {shape} has no axis {axis} to lay parts along",
+                hint=f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
+            )
+        )
+    if sum(sizes) != shape[axis]:
+        raise InitializerError(
+            Diagnostic(
+                Code.INITIALIZER_SHAPE,
+                f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
+                hint=f"their sum is {sum(sizes)}",
+            )
+        )
+    at = axis % len(shape)
+    return tuple((*shape[:at], size, *shape[at + 1 :]) for size in sizes)
+
+
+def _part(identifier: Any) -> Initializer:
+    part: Initializer | None = get(identifier)
+    if part is None:
+        raise InitializerError(
+            Diagnostic(
+                Code.WRONG_TYPE, "a part of Concatenate has no initializer", hint="name one, such as zeros"
+            )
+        )
+    return part

@@ -1,0 +1,133 @@
+"""Initializers without randomness: zeros, ones, a constant or a constant array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg import engines
+from initcfg.distributions import Distribution, Fill
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.base import Elementwise, Structured
+from initcfg.initializers.fields import config_field
+from initcfg.initializers.values import ArrayValue
+
+if TYPE_CHECKING:
+    from initcfg.dtypes import DType
+    from initcfg.engines import FillFunction
+    from initcfg.layout import Layout
+    from initcfg.stream import Stream
+
+__all__ = ["Constant", "Ones", "Zeros"]
+
+
+@dataclass(frozen=True, repr=False)
+class Zeros(Elementwise):
+    """Every element is 0.
+
+    Formula:
+        w = 0
+
+    Example:
+        >>> Zeros()((3,), dtype="int8")
+        array([0, 0, 0], dtype=int8)
+    """
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``Fill(0)``, whatever the shape."""
+        return Fill(0)
+
+
+@dataclass(frozen=True, repr=False)
+class Ones(Elementwise):
+    """Every element is 1.
+
+    Formula:
+        w = 1
+
+    Example:
+        >>> Ones()((2, 2))
+        array([[1., 1.],
+               [1., 1.]], dtype=float32)
+    """
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``Fill(1)``, whatever the shape."""
+        return Fill(1)
+
+
+@dataclass(frozen=True, repr=False)
+class Constant(Structured):
+    """Every element is one value, or the array is a given one.
+
+    Formula:
+        w = value
+
+    An array whose shape is not the one asked for is repeated along the missing axes and those of length 1, as
+    numpy broadcasts and as Keras's ``Constant`` does. Floats are rounded to the dtype; integer and bool
+    dtypes take only values that they hold exactly.
+
+    Args:
+        value: a finite number or a bool; or an array of them, as nested lists, a numpy array, or the mapping
+            that Keras writes for an array. Default 0.0.
+
+    Example:
+        >>> Constant(-4.6)((3,))
+        array([-4.6, -4.6, -4.6], dtype=float32)
+        >>> Constant([0, 1])((2, 2), dtype="int32")
+        array([[0, 1],
+               [0, 1]], dtype=int32)
+    """
+
+    value: Any = config_field(0.0, kind="value")  # noqa: RUF009
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:  # noqa: ARG002
+        """``Fill(value)`` for a single value, None for an array."""
+        return None if isinstance(self.value, ArrayValue) else Fill(self.value)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
+        """Refuse a shape that the array does not fit, and a dtype that cannot hold its elements."""
+        if isinstance(self.value, ArrayValue):
+            self._fitted(self.value, shape, dtype)
+        else:
+            engines.check(Fill(self.value), dtype)
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,  # noqa: ARG002
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """The array, repeated to the shape."""
+        if isinstance(self.value, ArrayValue):
+            return np.array(self._fitted(self.value, shape, dtype), order="C")
+        out = np.empty(shape, dtype.numpy)
+        fill(out.reshape(-1), Fill(self.value), stream, 0)
+        return out
+
+    @staticmethod
+    def _fitted(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
+        try:
+            array = value.to_array(dtype)
+        except ValueError:
+            raise InitializerError(
+                Diagnostic(
+                    Code.DTYPE_VALUE,
+                    f"an element of the constant array of shape {value.shape} cannot be held in {dtype}",
+                    hint="give a dtype that holds every element",
+                )
+            ) from None
+        try:
+            return np.broadcast_to(array, shape)
+        except ValueError:
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"a constant array of shape {value.shape} does not fit shape {shape}",
+                    hint="give an array of the parameter's shape, or one that numpy broadcasts to it",
+                )
+            ) from None

@@ -1,0 +1,190 @@
+"""The names that initializers answer to: built-in ones, Keras's aliases, and registered ones."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.initializers.base import Initializer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = [
+    "aliases_of",
+    "canonical_name",
+    "install",
+    "known_names",
+    "lookup",
+    "register",
+    "registered_name",
+    "snake_case",
+    "unknown_initializer",
+]
+
+C = TypeVar("C", bound=type[Initializer])
+
+_TABLE: dict[str, type[Initializer]] = {}
+_REGISTERED: dict[type[Initializer], str] = {}
+
+# PyTorch's names for schemes that Keras calls otherwise. They differ in detail, so they are no aliases.
+_ELSEWHERE = {
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+}
+
+
+def install(classes: Iterable[type[Initializer]], aliases: Mapping[str, type[Initializer]]) -> None:
+    """Enter the built-ins: by class name, by snake_case name and by their aliases."""
+    for cls in classes:
+        _TABLE[cls.__name__] = _TABLE[snake_case(cls.__name__)] = cls
+    _TABLE.update(aliases)
+
+
+def lookup(name: str) -> type[Initializer] | None:
+    """The class of that name, or None; upper and lower case matter.
+
+    Args:
+        name: a class name, a snake_case name, an alias of Keras's, or a registered ``package>Name``.
+
+    Example:
+        >>> lookup("glorot_uniform") is lookup("GlorotUniform")
+        True
+    """
+    return _TABLE.get(name)
+
+
+def canonical_name(cls: type[Initializer]) -> str:
+    """The name by which a spec writes the class: its snake_case name.
+
+    Raises:
+        InitializerError: the class is neither built in nor registered (code ``not-serializable``).
+
+    Example:
+        >>> from initcfg.initializers import HeNormal
+        >>> canonical_name(HeNormal)
+        'he_normal'
+    """
+    name = snake_case(registered_name(cls).rpartition(">")[2])
+    if _TABLE.get(name) is cls:
+        return name
+    raise _not_registered(cls)
+
+
+def registered_name(cls: type[Initializer]) -> str:
+    """``package>Name`` of a registered class, the class name of any other."""
+    return _REGISTERED.get(cls, cls.__name__)
+
+
+def aliases_of(cls: type[Initializer]) -> list[str]:
+    """The names that the class answers to beside its snake_case name, sorted."""
+    return sorted(name for name, known in _TABLE.items() if known is cls and name != canonical_name(cls))
+
+
+def known_names() -> list[str]:
+    """The snake_case names of all built-in and registered initializers, sorted."""
+    return sorted({canonical_name(cls) for cls in _TABLE.values()})
+
+
+@overload
+def register(cls: C, *, package: str = ..., name: str | None = ...) -> C: ...
+@overload
+def register(cls: None = ..., *, package: str = ..., name: str | None = ...) -> Callable[[C], C]: ...
+def register(cls: Any = None, *, package: str = "Custom", name: str | None = None) -> Any:
+    """Make a custom class known by name, so that specs and files may hold it; a decorator or a call.
+
+    The class answers to ``package>Name`` (as in Keras), ``Name`` and the snake_case of ``Name``. A class
+    that is defined again, as when a notebook cell runs twice, takes the place of the old one.
+
+    Args:
+        cls: a subclass of `Initializer`.
+        package: says whose class it is.
+        name: another name than the class's own.
+
+    Raises:
+        InitializerError: a name is taken (code ``hidden-name``), or `cls` is no such class.
+
+    Example:
+        >>> @register(package="lab")
+        ... class EveryOther(Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return np.arange(np.prod(shape)).reshape(shape).astype(dtype) % 2
+        >>> import numpy as np
+        >>> canonical_name(EveryOther), registered_name(EveryOther)
+        ('every_other', 'lab>EveryOther')
+    """
+    if cls is None:
+        return lambda decorated: register(decorated, package=package, name=name)
+    if not (inspect.isclass(cls) and issubclass(cls, Initializer)):
+        raise InitializerError(
+            Diagnostic(
+                Code.WRONG_TYPE,
+                f"only subclasses of Initializer can be registered, got {cls!r}",
+                hint="derive the class from initcfg.initializers.Initializer",
+            )
+        )
+    short = cls.__name__ if name is None else name
+    names = (f"{package}>{short}", short, snake_case(short))
+    for each in names:
+        _refuse_collision(each, cls)
+    _forget(_TABLE.get(short))
+    _TABLE.update(dict.fromkeys(names, cls))
+    _REGISTERED[cls] = names[0]
+    return cls
+
+
+def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
+    """The problem that no initializer has this name, with the nearest one as the way out.
+
+    Args:
+        name: what was written.
+        others: names that hold beside those known here, such as the ones that a spec gives.
+    """
+    elsewhere = _ELSEWHERE.get(snake_case(name).rstrip("_"))
+    if elsewhere:
+        hint = f"the name is kept for PyTorch's scheme; the one of Keras is {elsewhere!r}"
+    else:
+        near = did_you_mean(name, [*_TABLE, *others])
+        hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"
+    return Diagnostic(Code.UNKNOWN_INITIALIZER, f"no initializer is named {name!r}", hint=hint)
+
+
+def snake_case(name: str) -> str:
+    """``GlorotUniform`` as ``glorot_uniform``, by Keras's rule."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _refuse_collision(name: str, cls: type[Initializer]) -> None:
+    known = _TABLE.get(name)
+    if known is None or (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
+        return
+    raise InitializerError(
+        Diagnostic(
+            Code.HIDDEN_NAME,
+            f"the initializer name {name!r} is taken by {known.__module__}.{known.__qualname__}",
+            hint="register the class with another name=",
+        )
+    )
+
+
+def _forget(cls: type[Initializer] | None) -> None:
+    """Take out all names of a class that is being defined again."""
+    for name in [name for name, known in _TABLE.items() if known is cls]:
+        del _TABLE[name]
+    if cls is not None:
+        _REGISTERED.pop(cls, None)
+
+
+def _not_registered(cls: type[Initializer]) -> InitializerError:
+    return InitializerError(
+        Diagnostic(
+            Code.NOT_SERIALIZABLE,
+            f"{cls.__name__} is not registered, so it cannot be written down by name",
+            hint="put @initcfg.initializers.register above the class",
+        )
+    )

@@ -1,0 +1,131 @@
+"""Initializers whose distribution is the same for every shape: normal, uniform, truncated normal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from initcfg import distributions
+from initcfg.distributions import Distribution, Fill
+from initcfg.errors import Code, Diagnostic
+from initcfg.initializers.base import Elementwise
+from initcfg.initializers.fields import config_field
+from initcfg.stream import SEED_LIMIT
+
+if TYPE_CHECKING:
+    from initcfg.layout import Layout
+
+__all__ = ["RandomNormal", "RandomUniform", "TruncatedNormal"]
+
+
+@dataclass(frozen=True, repr=False)
+class RandomNormal(Elementwise):
+    """Independent draws from a normal distribution.
+
+    Formula:
+        w ~ N(mean, stddev**2)
+
+    Args:
+        mean: a finite number; default 0.0.
+        stddev: the standard deviation, >= 0; default 0.05. With 0 every element is `mean`.
+        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Example:
+        >>> RandomNormal(stddev=0.02, seed=1)((3,))
+        array([-0.00700327,  0.00103357,  0.00311236], dtype=float32)
+    """
+
+    mean: float = config_field(0.0)
+    stddev: float = config_field(0.05, minimum=0.0)
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``Normal(mean, stddev)``."""
+        return distributions.Normal(float(self.mean), float(self.stddev)) if self.stddev else Fill(self.mean)
+
+
+@dataclass(frozen=True, repr=False)
+class RandomUniform(Elementwise):
+    """Independent draws from a uniform distribution.
+
+    Formula:
+        w ~ U(minval, maxval)
+
+    Args:
+        minval: the lower bound, a finite number; default -0.05.
+        maxval: the upper bound, >= `minval`; default 0.05. Where both are equal so is every element.
+        seed: as in `RandomNormal`.
+
+    Example:
+        >>> RandomUniform(0, 1, seed=1)((3,))
+        array([0.668414  , 0.01620272, 0.15820625], dtype=float32)
+    """
+
+    minval: float = config_field(-0.05)
+    maxval: float = config_field(0.05)
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+
+    def _conflict(self) -> Diagnostic | None:
+        return None if self.minval <= self.maxval else _crossed("minval", self.minval, "maxval", self.maxval)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``Uniform(minval, maxval)``."""
+        if self.minval == self.maxval:
+            return Fill(self.minval)
+        return distributions.Uniform(float(self.minval), float(self.maxval))
+
+
+@dataclass(frozen=True, repr=False)
+class TruncatedNormal(Elementwise):
+    """Independent draws from a normal distribution that is cut off on both sides.
+
+    Formula:
+        w ~ N(mean, stddev**2) given mean + low * stddev <= w <= mean + high * stddev
+
+    `stddev` is that of the normal before the cut: with the default bounds the draws themselves have a
+    standard deviation of 0.8796 * `stddev`, as in Keras.
+
+    Args:
+        mean: the mean before the cut, a finite number; default 0.0.
+        stddev: the standard deviation before the cut, >= 0; default 0.05. With 0 every element is `mean`.
+        seed: as in `RandomNormal`.
+        low: the lower bound in units of `stddev` from the mean; default -2.0. Not one of Keras's arguments,
+            so the config leaves it out where it is the default.
+        high: the upper bound in units of `stddev` from the mean, > `low`; default 2.0. As `low`.
+
+    Example:
+        >>> TruncatedNormal(stddev=0.02, seed=1)((3,))
+        array([-0.00991753,  0.00977205, -0.00382546], dtype=float32)
+    """
+
+    mean: float = config_field(0.0)
+    stddev: float = config_field(0.05, minimum=0.0)
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    low: float = config_field(-2.0)
+    high: float = config_field(2.0)
+
+    def _conflict(self) -> Diagnostic | None:
+        return None if self.low < self.high else _crossed("low", self.low, "high", self.high)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``TruncatedNormal`` with the bounds as values."""
+        if not self.stddev:
+            return Fill(self.mean)
+        mean, std = float(self.mean), float(self.stddev)
+        return distributions.TruncatedNormal(mean, std, mean + self.low * std, mean + self.high * std)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras's config, and the bounds where they are not Keras's."""
+        config = super().get_config()
+        return {
+            key: value for key, value in config.items() if (key, value) not in (("low", -2.0), ("high", 2.0))
+        }
+
+
+def _crossed(low_name: str, low: float, high_name: str, high: float) -> Diagnostic:
+    return Diagnostic(
+        Code.INITIALIZER_CONFIG,
+        f"{low_name!r} must be below {high_name!r}, got {low!r} and {high!r}",
+        hint=f"exchange {low_name} and {high_name}" if low > high else "use a constant for a single value",
+    )

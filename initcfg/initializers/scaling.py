@@ -1,0 +1,283 @@
+"""Initializers whose variance follows the fans of the shape: variance scaling, Glorot, He, LeCun."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from initcfg.errors import Code, Diagnostic
+from initcfg.initializers.base import Elementwise
+from initcfg.initializers.fields import config_field
+from initcfg.initializers.shapes import resolved_fans
+from initcfg.layout import Fans, Layout, fans_of_axes
+from initcfg.stream import SEED_LIMIT
+
+__all__ = [
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "LecunNormal",
+    "LecunUniform",
+    "VarianceScaling",
+]
+
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Law = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
+
+# The standard deviation of a standard normal cut off at -2 and 2, to the digits that Keras and JAX use.
+_TRUNCATED_STD = 0.87962566103423978
+
+
+def scaled(scale: float, mode: Mode, law: Law, fans: Fans) -> Distribution:
+    """The distribution of mean 0 and variance ``scale / max(1, fan)``; only ``+ - * / sqrt`` on floats."""
+    fan = {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}[mode]
+    variance = scale / max(1, fan)
+    if law == "uniform":
+        limit = math.sqrt(3 * variance)
+        return Uniform(-limit, limit)
+    if law == "untruncated_normal":
+        return Normal(0.0, math.sqrt(variance))
+    std = math.sqrt(variance) / _TRUNCATED_STD
+    return TruncatedNormal(0.0, std, -2 * std, 2 * std)
+
+
+@dataclass(frozen=True, repr=False)
+class VarianceScaling(Elementwise):
+    """Draws of mean 0 whose variance is inversely proportional to a fan of the shape.
+
+    Formula:
+        variance = scale / max(1, fan), fan = fan_in, fan_out or (fan_in + fan_out) / 2
+
+    ``truncated_normal`` cuts a normal off at two of its standard deviations and widens it beforehand by
+    1 / 0.8796..., so that the variance after the cut is the one above. ``uniform`` has the limits
+    ``± sqrt(3 * variance)``.
+
+    Args:
+        scale: a number > 0; default 1.0.
+        mode: ``fan_in``, ``fan_out`` or ``fan_avg``; default ``fan_in``.
+        distribution: ``truncated_normal`` (the default), ``untruncated_normal`` or ``uniform``. ``normal`` is
+            Keras's old name of ``truncated_normal``, kept as written.
+        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+        input_axes: axes whose sizes multiply to fan_in, negative ones counted from the end; default None, for
+            the fans that the layout gives. With axes there is no receptive field.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> VarianceScaling(3.0, "fan_avg", "uniform").resolve((100, 200), Layout("in_out"))
+        Uniform(low=-0.2449489742783178, high=0.2449489742783178)
+    """
+
+    scale: float = config_field(1.0, above=0.0)
+    mode: Mode = "fan_in"
+    distribution: Law = "truncated_normal"
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    input_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+    output_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+
+    def _conflict(self) -> Diagnostic | None:
+        return _one_sided(self.input_axes, self.output_axes)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The distribution whose variance the fans of `shape` give."""
+        fans = _fans(shape, layout, self.input_axes, self.output_axes)
+        return scaled(self.scale, self.mode, self.distribution, fans)
+
+
+@dataclass(frozen=True, repr=False)
+class _Preset(Elementwise):
+    """Variance scaling with scale, mode and law fixed by a name."""
+
+    SCALE: ClassVar[float]
+    MODE: ClassVar[Mode]
+    LAW: ClassVar[Law]
+
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    input_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+    output_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+
+    def _conflict(self) -> Diagnostic | None:
+        return _one_sided(self.input_axes, self.output_axes)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The distribution whose variance the fans of `shape` give."""
+        fans = _fans(shape, layout, self.input_axes, self.output_axes)
+        return scaled(self.SCALE, self.MODE, self.LAW, fans)
+
+
+class GlorotNormal(_Preset):
+    """Truncated normal draws with the variance that keeps signals and gradients of equal size.
+
+    Formula:
+        w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(2 / (fan_in + fan_out)) / 0.87962566103423978
+
+    The divisor makes sqrt(2 / (fan_in + fan_out)) the standard deviation of w, after the cut. Also known as
+    Xavier initialization.
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+        https://proceedings.mlr.press/v9/glorot10a.html
+
+    Example:
+        >>> GlorotNormal().resolve((100, 200), Layout("in_out")).std
+        0.09282318798745727
+    """
+
+    SCALE, MODE, LAW = 1.0, "fan_avg", "truncated_normal"
+
+
+class GlorotUniform(_Preset):
+    """Uniform draws with the variance that keeps signals and gradients of equal size.
+
+    Formula:
+        w ~ U(-limit, limit), limit = sqrt(6 / (fan_in + fan_out))
+
+    Also known as Xavier initialization.
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+        https://proceedings.mlr.press/v9/glorot10a.html
+
+    Example:
+        >>> GlorotUniform().resolve((100, 200), Layout("in_out"))
+        Uniform(low=-0.1414213562373095, high=0.1414213562373095)
+    """
+
+    SCALE, MODE, LAW = 1.0, "fan_avg", "uniform"
+
+
+class HeNormal(_Preset):
+    """Truncated normal draws with the variance that keeps signals of equal size through ReLU layers.
+
+    Formula:
+        w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(2 / fan_in) / 0.87962566103423978
+
+    The divisor makes sqrt(2 / fan_in) the standard deviation of w, after the cut.
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> HeNormal().resolve((100, 200), Layout("in_out")).std
+        0.16077447771479306
+    """
+
+    SCALE, MODE, LAW = 2.0, "fan_in", "truncated_normal"
+
+
+class HeUniform(_Preset):
+    """Uniform draws with the variance that keeps signals of equal size through ReLU layers.
+
+    Formula:
+        w ~ U(-limit, limit), limit = sqrt(6 / fan_in)
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> HeUniform().resolve((3, 3, 64, 128), Layout("in_out"))
+        Uniform(low=-0.10206207261596575, high=0.10206207261596575)
+    """
+
+    SCALE, MODE, LAW = 2.0, "fan_in", "uniform"
+
+
+class LecunNormal(_Preset):
+    """Truncated normal draws with the variance that keeps signals of equal size through linear layers.
+
+    Formula:
+        w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(1 / fan_in) / 0.87962566103423978
+
+    The divisor makes sqrt(1 / fan_in) the standard deviation of w, after the cut.
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks", 2017,
+        https://arxiv.org/abs/1706.02515
+
+    Example:
+        >>> LecunNormal().resolve((100, 200), Layout("in_out")).std
+        0.11368472343385565
+    """
+
+    SCALE, MODE, LAW = 1.0, "fan_in", "truncated_normal"
+
+
+class LecunUniform(_Preset):
+    """Uniform draws with the variance that keeps signals of equal size through linear layers.
+
+    Formula:
+        w ~ U(-limit, limit), limit = sqrt(3 / fan_in)
+
+    Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
+            `VarianceScaling`.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    Reference:
+        Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks", 2017,
+        https://arxiv.org/abs/1706.02515
+
+    Example:
+        >>> LecunUniform().resolve((100, 200), Layout("in_out"))
+        Uniform(low=-0.17320508075688773, high=0.17320508075688773)
+    """
+
+    SCALE, MODE, LAW = 1.0, "fan_in", "uniform"
+
+
+def _fans(
+    shape: tuple[int, ...],
+    layout: Layout | None,
+    input_axes: tuple[int, ...] | None,
+    output_axes: tuple[int, ...] | None,
+) -> Fans:
+    if input_axes is None or output_axes is None:
+        return resolved_fans(shape, layout)
+    return fans_of_axes(shape, input_axes, output_axes)
+
+
+def _one_sided(input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None) -> Diagnostic | None:
+    if (input_axes is None) == (output_axes is None):
+        return None
+    return Diagnostic(
+        Code.INITIALIZER_CONFIG,
+        f"'input_axes' and 'output_axes' go together, got {input_axes} and {output_axes}",
+        hint="give both, or neither for the fans that the layout tells",
+    )

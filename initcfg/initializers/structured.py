@@ -1,0 +1,163 @@
+"""Initializers that fix how the elements of a matrix hang together: identity and orthogonal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg import engines
+from initcfg.distributions import Fill
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.base import Structured
+from initcfg.initializers.fields import config_field
+from initcfg.initializers.householder import random_frame
+from initcfg.initializers.shapes import needed_layout
+from initcfg.stream import SEED_LIMIT
+
+if TYPE_CHECKING:
+    from initcfg.dtypes import DType
+    from initcfg.engines import FillFunction
+    from initcfg.layout import Axes, Layout
+    from initcfg.stream import Stream
+
+__all__ = ["Identity", "Orthogonal"]
+
+
+@dataclass(frozen=True, repr=False)
+class Identity(Structured):
+    """A matrix with one value on its main diagonal and 0 elsewhere.
+
+    Formula:
+        w[i, j] = gain if i == j else 0
+
+    The matrix need not be square.
+
+    Args:
+        gain: the value on the diagonal, a finite number; default 1.0.
+
+    Example:
+        >>> Identity(gain=2)((2, 3))
+        array([[2., 0., 0.],
+               [0., 2., 0.]], dtype=float32)
+    """
+
+    gain: float = config_field(1.0)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
+        """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
+        if len(shape) != 2:
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"Identity makes matrices, and shape {shape} has {len(shape)} axes",
+                    hint="give the parameter two axes or another initializer",
+                )
+            )
+        engines.check(Fill(self.gain), dtype)
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,  # noqa: ARG002
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """The matrix."""
+        matrix = np.zeros(shape, dtype.numpy)
+        diagonal = np.empty(min(shape), dtype.numpy)
+        fill(diagonal, Fill(self.gain), stream, 0)
+        np.fill_diagonal(matrix, diagonal if diagonal.size else 0)
+        return matrix
+
+
+@dataclass(frozen=True, repr=False)
+class Orthogonal(Structured):
+    """A matrix with orthonormal columns, or rows where it is wide, drawn uniformly from all such matrices.
+
+    Formula:
+        w = gain * Q, where Q'Q = I, or QQ' = I where Q has fewer rows than columns, from the Haar
+        distribution
+
+    The output axes are the columns of Q; the input axes and the receptive field, flattened in their order,
+    are the rows. Each index of batch axes has a matrix of its own. Q is a product of random Householder
+    reflectors, in float32, or in float64 for float64; it uses BLAS, so that its bits are the same in one
+    process with one number of threads, and elsewhere equal to about 1e-5.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Reference:
+        Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+        neural networks", 2014, https://arxiv.org/abs/1312.6120
+
+    Example:
+        >>> w = Orthogonal(seed=1)((3, 2))
+        >>> (w.T @ w).round(5) + 0
+        array([[1., 0.],
+               [0., 1.]], dtype=float32)
+    """
+
+    gain: float = config_field(1.0)
+    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
+        if len(shape) < 2:
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"Orthogonal makes matrices, and shape {shape} has {len(shape)} axes",
+                    hint="give the parameter two axes or more, or another initializer",
+                )
+            )
+        if dtype.drawn is None:
+            raise InitializerError(
+                Diagnostic(
+                    Code.DISTRIBUTION,
+                    f"an orthogonal matrix cannot be held in {dtype}",
+                    hint="give a floating-point dtype",
+                )
+            )
+        needed_layout(shape, layout).axes(len(shape))
+        engines.check(Fill(float(self.gain)), dtype)
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
+        axes = needed_layout(shape, layout).axes(len(shape))
+        rest = _rest(axes, len(shape))
+        order = (*axes.batch, *rest, *axes.outputs)
+        copies, rows, columns = (
+            math.prod(shape[axis] for axis in group) for group in (axes.batch, rest, axes.outputs)
+        )
+        streams = [stream.child(str(index)) for index in range(copies)] if axes.batch else [stream]
+        stacked = np.empty((copies, rows, columns), dtype.numpy)
+        for copy, its_stream in zip(stacked, streams, strict=True):
+            copy[...] = self._matrix(rows, columns, dtype, its_stream, fill)
+        ordered = stacked.reshape([shape[axis] for axis in order])
+        return np.ascontiguousarray(ordered.transpose(np.argsort(order)))
+
+    def _matrix(
+        self, rows: int, columns: int, dtype: DType, stream: Stream, fill: FillFunction
+    ) -> np.ndarray[Any, Any]:
+        """One matrix, in the dtype of the arithmetic."""
+        frame = random_frame(max(rows, columns), min(rows, columns), np.dtype(dtype.drawn), stream, fill)
+        frame *= frame.dtype.type(self.gain)
+        return frame if rows >= columns else frame.T
+
+
+def _rest(axes: Axes, ndim: int) -> tuple[int, ...]:
+    """The axes that are neither outputs nor batch, in their order."""
+    return tuple(axis for axis in range(ndim) if axis not in axes.outputs and axis not in axes.batch)

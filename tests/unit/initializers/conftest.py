@@ -1,0 +1,63 @@
+"""One list of built-ins, with configs that are not the default ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from initcfg.initializers import (
+    BUILTINS,
+    BuiltIn,
+    Concatenate,
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Identity,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
+
+# A new built-in is tested by a row here: every one must appear, with each of its arguments.
+EXAMPLES: tuple[BuiltIn, ...] = (
+    Zeros(),
+    Ones(),
+    Constant(-4.6),
+    Constant(True),
+    Constant([[1, 2.5], [3, 4]]),
+    RandomNormal(0.5, 0.02, seed=1),
+    RandomUniform(-1, 2.0, seed=2**64 - 1),
+    TruncatedNormal(0.5, 0.02, seed=0),
+    TruncatedNormal(0.5, 0.02, 1, -1.0, 3.0),
+    VarianceScaling(2, "fan_out", "uniform", 7, (0,), (1,)),
+    VarianceScaling(distribution="normal"),
+    VarianceScaling(mode="fan_avg", distribution="untruncated_normal"),
+    *(
+        cls(5, (0,), (-1,))
+        for cls in (GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform)
+    ),
+    Identity(0.5),
+    Orthogonal(2**0.5, seed=3),
+    Concatenate(-1, [1, 1], [HeNormal(), Concatenate(0, [2], ["zeros"])]),
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize("example", EXAMPLES, ids=repr)
+    if "built_in" in metafunc.fixturenames:
+        metafunc.parametrize("built_in", BUILTINS, ids=lambda cls: cls.__name__)
+
+
+@pytest.fixture
+def examples() -> tuple[Any, ...]:
+    return EXAMPLES

@@ -1,0 +1,127 @@
+"""Constants are exact, broadcast as numpy does, and refuse what a dtype cannot hold."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from initcfg.distributions import Fill
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, InitializerError
+from initcfg.initializers import Constant, Ones, Zeros, check, resolve
+
+
+@pytest.mark.parametrize(
+    ("initializer", "value"), [(Zeros(), 0), (Ones(), 1), (Constant(), 0.0), (Constant(-4.6), -4.6)]
+)
+def test_a_single_value_is_a_fill_for_every_shape(initializer: Constant, value: float) -> None:
+    assert resolve(initializer, (), None) == resolve(initializer, (3, 4, 5), None) == Fill(value)
+
+
+def test_an_array_has_no_single_distribution() -> None:
+    assert resolve(Constant([1, 2]), (2,), None) is None
+
+
+@given(st.sampled_from(["int64", "uint8", "bool"]).flatmap(lambda name: hnp.arrays(name, hnp.array_shapes())))
+def test_an_array_comes_back_exactly(array: np.ndarray) -> None:
+    np.testing.assert_array_equal(Constant(array)(array.shape, array.dtype), array)
+
+
+def test_an_array_is_broadcast_to_the_shape() -> None:
+    np.testing.assert_array_equal(Constant([1, 2])((3, 2)), [[1, 2]] * 3)
+    np.testing.assert_array_equal(Constant([[1], [2]])((2, 3)), [[1] * 3, [2] * 3])
+
+
+def test_a_broadcast_array_can_be_written_to() -> None:
+    array = Constant([1, 2])((3, 2))
+    array[0, 0] = 9
+    assert array[1, 0] == 1
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (), (2, 1)])
+def test_an_array_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InitializerError, match="does not fit shape") as caught:
+        check(Constant([1, 2]), shape, as_dtype("float32"), None)
+    assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([1.5], "int8"),
+        ([128], "int8"),
+        ([-1], "uint8"),
+        ([2], "bool"),
+        ([1e39], "float32"),
+        ([70000], "float16"),
+        ([500], "float8_e4m3fn"),
+        ([-(2**63) - 1], "int64"),
+        (0.5, "int32"),
+        (300, "uint8"),
+    ],
+)
+def test_a_dtype_that_cannot_hold_a_value_is_refused(value: object, dtype: str) -> None:
+    with pytest.raises(InitializerError) as caught:
+        check(Constant(value), (1,), as_dtype(dtype), None)
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == Code.DTYPE_VALUE
+    assert dtype in str(diagnostic)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        ([0.1], "float32", np.float32(0.1)),
+        ([0.1], "float64", 0.1),
+        ([0.1], "bfloat16", np.float32(0.1).astype(ml_dtypes.bfloat16)),
+        ([True], "float32", 1),
+        ([1.0], "bool", True),
+        ([2**63 - 1], "int64", 2**63 - 1),
+        ([2**64 - 1], "uint64", 2**64 - 1),
+        ([127.0], "int8", 127),
+    ],
+)
+def test_values_are_rounded_once_to_floats_and_kept_in_integers(
+    value: object, dtype: str, expected: object
+) -> None:
+    assert Constant(value)((1,), dtype)[0] == expected
+
+
+def test_a_single_value_is_made_as_an_array_of_it_is() -> None:
+    for dtype in ("float32", "bfloat16", "float16", "float64"):
+        np.testing.assert_array_equal(Constant(1 / 3)((2,), dtype), Constant([1 / 3])((2,), dtype))
+
+
+@pytest.mark.parametrize("form", ["__numpy__", "__tensor__"])
+def test_the_array_form_of_keras_is_read_and_written_back(form: str) -> None:
+    config = {"value": {"class_name": form, "config": {"value": [[1.0], [2.0]], "dtype": "float32"}}}
+    initializer = Constant.from_config(config)
+    assert initializer.get_config() == config
+    np.testing.assert_array_equal(initializer((2, 1)), [[1], [2]])
+
+
+def test_nested_lists_come_back_as_they_were_written() -> None:
+    assert Constant([[1, 2.5], [True, 4]]).get_config() == {"value": [[1, 2.5], [True, 4]]}
+    assert Constant([]).get_config() == {"value": []}
+
+
+def test_a_numpy_array_is_written_in_the_form_of_keras() -> None:
+    assert Constant(np.array([1, 2], "int8")).get_config() == {
+        "value": {"class_name": "__numpy__", "config": {"value": [1, 2], "dtype": "int8"}}
+    }
+    assert Constant(np.float32(0.5)).get_config() == {"value": 0.5}
+
+
+def test_an_array_does_not_follow_later_changes_of_its_source() -> None:
+    source = np.array([1.0, 2.0])
+    initializer = Constant(source)
+    source[0] = 9
+    assert initializer((2,))[0] == 1
+
+
+def test_a_long_array_has_a_short_repr() -> None:
+    assert repr(Constant(np.zeros((100, 100)))) == "Constant(value=<array (100, 100)>)"

@@ -1,0 +1,120 @@
+"""Functions and custom classes: they are called as the contract says, and what they return is checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from initcfg import engines
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, InitializerError
+from initcfg.initializers import FunctionInitializer, Initializer, get, make
+from initcfg.stream import Stream
+
+STREAM = Stream.of_parameter(0, "w")
+
+
+def made(initializer: Any, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    return make(get(initializer), shape, as_dtype(dtype), None, STREAM, engines.get_engine())
+
+
+def drawn(shape: Any, dtype: Any = None, rng: Any = None) -> Any:
+    return rng.standard_normal(shape).astype(dtype)
+
+
+class Drawn(Initializer):
+    def __call__(self, shape: Any, dtype: Any = None, rng: Any = None) -> Any:
+        return rng.standard_normal(shape).astype(dtype)
+
+
+def test_a_function_is_given_shape_and_dtype() -> None:
+    seen = []
+
+    def record(shape: Any, dtype: Any = None) -> Any:
+        seen.append((shape, dtype))
+        return np.zeros(shape, dtype)
+
+    assert made(record, (2, 3), "bfloat16").dtype == ml_dtypes.bfloat16
+    assert seen == [((2, 3), np.dtype(ml_dtypes.bfloat16))]
+
+
+@pytest.mark.parametrize("initializer", [drawn, Drawn()])
+def test_rng_is_a_generator_keyed_by_the_child_named_rng(initializer: Any) -> None:
+    key = int.from_bytes(STREAM.child("rng").digest, "little")
+    expected = np.random.Generator(np.random.Philox(key=key)).standard_normal((2, 3))
+    np.testing.assert_array_equal(made(initializer, (2, 3), "float64"), expected)
+    np.testing.assert_array_equal(made(initializer, (2, 3), "float64"), expected)
+
+
+def test_called_alone_rng_is_fresh_each_time() -> None:
+    initializer = FunctionInitializer(drawn)
+    assert not np.array_equal(initializer((4,), "float32"), initializer((4,), "float32"))
+
+
+def test_functions_without_a_signature_are_called_without_rng() -> None:
+    np.testing.assert_array_equal(made(np.zeros, (2,)), [0, 0])
+
+
+def too_small(shape: Any, dtype: Any = None) -> Any:
+    return np.zeros(3, dtype)
+
+
+def too_wide(shape: Any, dtype: Any = None) -> Any:
+    return np.zeros(shape)
+
+
+def nothing(shape: Any, dtype: Any = None) -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "message"),
+    [
+        (
+            too_small,
+            Code.INITIALIZER_SHAPE,
+            "too_small returned an array of shape (3,) where (2, 2) was asked for",
+        ),
+        (
+            too_wide,
+            Code.DTYPE_VALUE,
+            "too_wide returned an array of dtype float64 where float32 was asked for",
+        ),
+        (nothing, Code.INITIALIZER_SHAPE, "nothing returned an array of shape ()"),
+    ],
+)
+def test_a_wrong_result_is_refused(function: Any, code: Code, message: str) -> None:
+    with pytest.raises(InitializerError) as caught:
+        made(function, (2, 2))
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == code
+    assert diagnostic.message.startswith(message)
+
+
+def test_the_array_is_our_own_copy_in_c_order() -> None:
+    kept = np.asfortranarray(np.ones((2, 3), "float32"))
+    kept.flags.writeable = False
+
+    def same(shape: Any, dtype: Any = None) -> Any:
+        return kept
+
+    array = made(same, (2, 3))
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert not np.shares_memory(array, kept)
+
+
+def test_an_error_in_custom_code_comes_through() -> None:
+    def broken(shape: Any, dtype: Any = None) -> Any:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        made(broken, (2,))
+
+
+def test_equal_functions_make_equal_initializers() -> None:
+    assert FunctionInitializer(drawn) == FunctionInitializer(drawn)
+    assert FunctionInitializer(drawn) != FunctionInitializer(np.zeros)

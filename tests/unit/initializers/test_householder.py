@@ -1,0 +1,164 @@
+"""Random frames are Haar distributed, and the tests notice faults that are planted."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from initcfg import engines
+from initcfg.distributions import Normal, Uniform
+from initcfg.initializers.householder import BLOCK, random_frame
+from initcfg.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from initcfg.distributions import Distribution
+    from initcfg.engines import FillFunction
+
+FLOAT64 = np.dtype("float64")
+SAMPLES = 4000
+LEAST = 1e-4
+STREAM = Stream.of_parameter(0, "frame")
+
+
+def frames(rows: int, columns: int, make: Callable[..., np.ndarray] = random_frame) -> np.ndarray:
+    """SAMPLES frames; one draw serves all, each taking the next piece of it."""
+    pool: dict[Distribution, Iterator[np.ndarray]] = {}
+
+    def fill(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
+        if distribution not in pool:
+            drawn = np.empty((SAMPLES, out.size))
+            engines.get_engine()(drawn.reshape(-1), distribution, stream, start)
+            pool[distribution] = iter(drawn)
+        out[...] = next(pool[distribution])
+
+    return np.stack([make(rows, columns, FLOAT64, STREAM, fill) for _ in range(SAMPLES)])
+
+
+def p_values(sample: np.ndarray) -> dict[str, float]:
+    """Probabilities of statistics whose law under Haar measure is known."""
+    n, k = sample.shape[1:]
+    beta = stats.beta(0.5, (n - 1) / 2)
+    values = {
+        f"squared element {i}{j}": stats.kstest(sample[:, i, j] ** 2, beta.cdf).pvalue
+        for i in range(n)
+        for j in range(k)
+    }
+    # Rotating by a fixed orthogonal matrix, on either side, changes nothing.
+    rotation = stats.special_ortho_group.rvs(n, random_state=1)
+    values["left rotation"] = stats.kstest((rotation @ sample)[:, 0, 0] ** 2, beta.cdf).pvalue
+    turn = stats.special_ortho_group.rvs(k, random_state=2) if k > 1 else np.eye(1)
+    values["right rotation"] = stats.kstest((sample @ turn)[:, 0, 0] ** 2, beta.cdf).pvalue
+    # The signs of two elements that share neither a row nor a column are fair and independent coins.
+    for i, j in ((0, 0), (1, 1), (n - 1, k - 1)):
+        heads = int((sample[:, i, j] > 0).sum())
+        values[f"sign {i}{j}"] = stats.binomtest(heads, SAMPLES).pvalue
+    alike = int((sample[:, 0, 0] * sample[:, 1, k - 1] > 0).sum())
+    values["signs together"] = stats.binomtest(alike, SAMPLES).pvalue
+    return values
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (3, 3), (4, 2), (6, 5)])
+def test_frames_are_haar_distributed(rows: int, columns: int) -> None:
+    worst = min(p_values(frames(rows, columns)).items(), key=lambda item: item[1])
+    assert worst[1] > LEAST, worst
+
+
+def test_square_frames_have_the_traces_of_the_orthogonal_group() -> None:
+    # Diaconis and Shahshahani (1994): for n = 4, E tr Q = 0, E (tr Q)^2 = 1, E tr Q^2 = 1.
+    sample = frames(4, 4)
+    traces = np.trace(sample, axis1=1, axis2=2)
+    squares = np.trace(sample @ sample, axis1=1, axis2=2)
+    for values, mean in ((traces, 0), (traces**2, 1), (squares, 1)):
+        assert abs(values.mean() - mean) < 4 * values.std() / np.sqrt(SAMPLES)
+
+
+def test_both_determinants_occur_equally_often() -> None:
+    positive = int((np.linalg.det(frames(3, 3)) > 0).sum())
+    assert stats.binomtest(positive, SAMPLES).pvalue > LEAST
+
+
+def without_signs(*arguments: Any) -> np.ndarray:
+    """A fault: LAPACK's convention, in which the signs of R are not mended."""
+    frame = random_frame(*arguments)
+    return frame * np.where(frame[0] < 0, -1, 1)
+
+
+def of_uniforms(
+    rows: int, columns: int, dtype: np.dtype[Any], stream: Stream, fill: FillFunction
+) -> np.ndarray:
+    """A fault: reflectors of uniform vectors, whose directions favour the corners of a cube."""
+
+    def uniform(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
+        fill(out, Uniform(-1.0, 1.0), stream, start)
+
+    return random_frame(rows, columns, dtype, stream, uniform)
+
+
+def proper_only(*arguments: Any) -> np.ndarray:
+    """A fault: rotations without reflections."""
+    frame = random_frame(*arguments)
+    frame[:, 0] *= np.linalg.det(frame)
+    return frame
+
+
+@pytest.mark.parametrize("fault", [without_signs, of_uniforms])
+def test_a_frame_that_is_not_haar_is_noticed(fault: Callable[..., np.ndarray]) -> None:
+    assert min(p_values(frames(2, 2, fault)).values()) < LEAST
+
+
+def test_missing_reflections_are_noticed() -> None:
+    assert (np.linalg.det(frames(2, 2, proper_only)) > 0).all()
+
+
+@pytest.mark.parametrize("rows", [1, 5, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_blocks_give_what_reflectors_one_by_one_give(rows: int) -> None:
+    columns = max(1, rows - 2)
+    fill = engines.get_engine()
+    normals = np.empty(sum(rows - j for j in range(columns)))
+    fill(normals, Normal(0.0, 1.0), STREAM, 0)
+    product, at = np.eye(rows), 0
+    for j in range(columns):
+        x = normals[at : at + rows - j]
+        at += rows - j
+        # H_j sends x to r e1; column j of Q takes the sign that makes r positive.
+        r = -np.copysign(np.linalg.norm(x), x[0])
+        v = x.copy()
+        v[0] -= r
+        product[:, j:] -= np.outer(product[:, j:] @ v, v) * (2 / (v @ v))
+        product[:, j] *= np.sign(r)
+    found = random_frame(rows, columns, FLOAT64, STREAM, fill)
+    assert abs(found - product[:, :columns]).max() < 1e-12
+
+
+def test_zeros_as_normals_give_a_frame_all_the_same() -> None:
+    def zeros(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
+        out[...] = 0
+
+    frame = random_frame(5, 3, FLOAT64, STREAM, zeros)
+    np.testing.assert_allclose(frame.T @ frame, np.eye(3), atol=1e-15)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (3, 0)])
+def test_empty_frames_are_empty(rows: int, columns: int) -> None:
+    assert random_frame(rows, columns, FLOAT64, STREAM, engines.get_engine()).shape == (rows, columns)
+
+
+def test_each_normal_is_drawn_once_from_its_own_place_in_the_stream() -> None:
+    drawn = []
+
+    def spy(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
+        drawn.append((start, start + out.size))
+        engines.get_engine()(out, distribution, stream, start)
+
+    rows, columns = 2 * BLOCK + 9, BLOCK + 5
+    random_frame(rows, columns, FLOAT64, STREAM, spy)
+    intervals = sorted(drawn)
+    assert intervals[0][0] == 0
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(intervals))
+    assert intervals[-1][1] == sum(rows - j for j in range(columns))

@@ -1,0 +1,159 @@
+"""Names: Keras's, snake_case, aliases, registered ones; a collision is an error and a typo gets a hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from initcfg.errors import Code, InitializerError
+from initcfg.initializers import (
+    BUILTINS,
+    BuiltIn,
+    Identity,
+    Initializer,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    Zeros,
+    canonical_name,
+    known_names,
+    lookup,
+    names,
+    register,
+    unknown_initializer,
+)
+from initcfg.initializers.registry import aliases_of
+
+
+@pytest.fixture(autouse=True)
+def registrations_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
+    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+
+
+class Ramp(Initializer):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return np.zeros(shape, dtype)
+
+
+def test_built_ins_answer_to_class_name_and_snake_case(built_in: type[BuiltIn]) -> None:
+    assert lookup(built_in.__name__) is built_in
+    assert lookup(canonical_name(built_in)) is built_in
+    assert canonical_name(built_in) in known_names()
+
+
+@pytest.mark.parametrize(
+    ("alias", "cls"),
+    [
+        ("normal", RandomNormal),
+        ("uniform", RandomUniform),
+        ("zero", Zeros),
+        ("zeros", Zeros),
+        ("one", Ones),
+        ("ones", Ones),
+        ("IdentityInitializer", Identity),
+        ("OrthogonalInitializer", Orthogonal),
+    ],
+)
+def test_the_aliases_of_keras_hold(alias: str, cls: type[Initializer]) -> None:
+    assert lookup(alias) is cls
+    assert alias == canonical_name(cls) or alias in aliases_of(cls)
+
+
+def test_case_matters_and_no_name_is_made_up() -> None:
+    for name in ("ZEROS", "Random_Normal", "randomnormal", "", "Initializer", "constant "):
+        assert lookup(name) is None
+
+
+def test_the_names_kept_for_pytorch_are_free() -> None:
+    assert not [name for name in known_names() if name.startswith(("xavier", "kaiming"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("glorot_unifrom", "did you mean 'glorot_uniform'?"),
+        ("GlorotUnifrom", "did you mean 'GlorotUniform'?"),
+        ("zeross", "did you mean 'zeros'?"),
+        ("xavier_uniform", "the name is kept for PyTorch's scheme; the one of Keras is 'glorot_uniform'"),
+        ("xavier_normal_", "the name is kept for PyTorch's scheme; the one of Keras is 'glorot_normal'"),
+        ("KaimingNormal", "the name is kept for PyTorch's scheme; the one of Keras is 'he_normal'"),
+        ("kaiming_uniform_", "the name is kept for PyTorch's scheme; the one of Keras is 'he_uniform'"),
+        ("resdual", "did you mean 'residual'?"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_as_a_hint(name: str, hint: str) -> None:
+    problem = unknown_initializer(name, others=["residual"])
+    assert (problem.code, problem.hint) == (Code.UNKNOWN_INITIALIZER, hint)
+
+
+def test_where_nothing_is_near_all_names_are_listed() -> None:
+    hint = unknown_initializer("qqq", others=["residual"]).hint
+    assert hint is not None
+    assert all(canonical_name(cls) in hint for cls in BUILTINS)
+    assert "residual" in hint
+
+
+def test_a_registered_class_answers_to_three_names() -> None:
+    assert register(Ramp, package="lab") is Ramp
+    assert lookup("lab>Ramp") is lookup("Ramp") is lookup("ramp") is Ramp
+    assert canonical_name(Ramp) == "ramp"
+    assert "ramp" in known_names()
+
+
+def test_register_is_a_decorator_with_or_without_arguments() -> None:
+    @register
+    class First(Ramp):
+        pass
+
+    @register(package="lab", name="Deux")
+    class Two(Ramp):
+        pass
+
+    assert lookup("Custom>First") is lookup("first") is First
+    assert lookup("lab>Deux") is lookup("deux") is Two
+    assert lookup("Two") is None
+    assert canonical_name(Two) == "deux"
+
+
+@pytest.mark.parametrize("name", ["Zeros", "normal", "glorot_uniform", "IdentityInitializer"])
+def test_a_name_that_is_taken_is_refused(name: str) -> None:
+    with pytest.raises(InitializerError, match="is taken by") as caught:
+        register(Ramp, name=name)
+    assert caught.value.diagnostics[0].code == Code.HIDDEN_NAME
+    with pytest.raises(InitializerError):
+        canonical_name(Ramp)
+
+
+def test_two_classes_cannot_have_one_name() -> None:
+    register(Ramp, package="lab")
+
+    class Other(Ramp):
+        pass
+
+    with pytest.raises(InitializerError, match=r"'Ramp' is taken by .*\.Ramp"):
+        register(Other, package="elsewhere", name="Ramp")
+    assert lookup("Ramp") is Ramp
+
+
+def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
+    def cell() -> type[Initializer]:
+        @register
+        class Again(Ramp):
+            pass
+
+        return Again
+
+    first, second = cell(), cell()
+    assert lookup("again") is second
+    with pytest.raises(InitializerError, match="not registered"):
+        canonical_name(first)
+
+
+def test_only_initializer_classes_are_registered() -> None:
+    for thing in (np.zeros, Ramp(), int):
+        with pytest.raises(InitializerError, match="only subclasses of Initializer"):
+            register(thing)  # type: ignore[call-overload]

@@ -1,0 +1,152 @@
+"""Identity matrices, and orthogonal ones: right for every shape and layout."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from initcfg import engines
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, InitializerError
+from initcfg.initializers import Identity, Initializer, Orthogonal, check, make
+from initcfg.layout import IN_OUT, Layout
+from initcfg.stream import Stream
+
+STREAM = Stream.of_parameter(0, "w")
+
+
+def made(
+    initializer: Initializer, shape: tuple[int, ...], layout: str = "in_out", dtype: str = "float32"
+) -> np.ndarray:
+    return make(initializer, shape, as_dtype(dtype), Layout(layout), STREAM, engines.get_engine())
+
+
+def matrix(array: np.ndarray, columns: tuple[int, ...]) -> np.ndarray:
+    """The array as the matrix of all other axes against `columns`, in float64."""
+    moved = np.moveaxis(array, columns, range(-len(columns), 0)).astype(np.float64)
+    width = math.prod(array.shape[axis] for axis in columns)
+    return moved.reshape(-1 if array.size else math.prod(moved.shape[: -len(columns)]), width)
+
+
+def gram_error(found: np.ndarray) -> float:
+    """How far the shorter side of a matrix is from orthonormal."""
+    tall = found if found.shape[0] >= found.shape[1] else found.T
+    return float(abs(tall.T @ tall - np.eye(tall.shape[1])).max(initial=0))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5), (5, 2), (1, 1), (0, 3), (3, 0)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8", "bool"])
+def test_identity_is_the_identity_matrix(shape: tuple[int, int], dtype: str) -> None:
+    np.testing.assert_array_equal(made(Identity(), shape, dtype=dtype), np.eye(*shape, dtype=dtype))
+
+
+def test_identity_has_its_gain_on_the_diagonal() -> None:
+    np.testing.assert_array_equal(made(Identity(-0.1), (2, 3)), np.float32(-0.1) * np.eye(2, 3))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 3, 3)])
+def test_identity_is_for_matrices_only(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InitializerError, match="Identity makes matrices") as caught:
+        check(Identity(), shape, as_dtype("float32"), IN_OUT)
+    assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+def test_a_gain_that_the_dtype_cannot_hold_is_refused() -> None:
+    with pytest.raises(InitializerError):
+        check(Identity(0.5), (2, 2), as_dtype("int8"), IN_OUT)
+    with pytest.raises(InitializerError):
+        check(Orthogonal(1e6), (2, 2), as_dtype("float16"), IN_OUT)
+
+
+@given(
+    shape=st.lists(st.integers(0, 9), min_size=2, max_size=4).map(tuple),
+    layout=st.sampled_from(["in_out", "out_in"]),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_the_output_axis_against_the_rest_is_orthonormal(
+    shape: tuple[int, ...], layout: str, dtype: str
+) -> None:
+    array = made(Orthogonal(), shape, layout, dtype)
+    assert array.shape == shape
+    output = len(shape) - 1 if layout == "in_out" else 0
+    assert gram_error(matrix(array, (output,))) < {"float32": 1e-5, "float64": 1e-13}[dtype]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (300, 300), (129, 128), (128, 129), (1000, 3), (3, 1000), (5, 7, 260)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_of_reflectors_join_without_a_seam(shape: tuple[int, ...], dtype: str) -> None:
+    found = matrix(made(Orthogonal(), shape, dtype=dtype), (len(shape) - 1,))
+    assert gram_error(found) < {"float32": 1e-5, "float64": 1e-13}[dtype]
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "outputs"),
+    [
+        ("OIHW", (16, 3, 2, 2), (0,)),
+        ("HWIO", (2, 2, 3, 16), (3,)),
+        ("IOO", (12, 2, 3), (1, 2)),
+        ("IIO", (2, 3, 12), (2,)),
+    ],
+)
+def test_letters_say_which_axes_are_the_columns(
+    layout: str, shape: tuple[int, ...], outputs: tuple[int, ...]
+) -> None:
+    assert gram_error(matrix(made(Orthogonal(), shape, layout), outputs)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"), [("BIO", (4, 6, 5)), ("IBO", (6, 4, 5)), ("BIBO", (2, 6, 2, 5))]
+)
+def test_each_batch_copy_is_orthogonal_and_drawn_from_its_own_child(
+    layout: str, shape: tuple[int, ...]
+) -> None:
+    array = made(Orthogonal(), shape, layout)
+    batch = [axis for axis, letter in enumerate(layout) if letter == "B"]
+    copies = np.moveaxis(array, batch, range(len(batch))).reshape(4, 6, 5)
+    for index, copy in enumerate(copies):
+        child = STREAM.child(str(index))
+        alone = make(Orthogonal(), (6, 5), as_dtype("float32"), IN_OUT, child, engines.get_engine())
+        np.testing.assert_array_equal(copy, alone)
+        assert gram_error(copy) < 1e-5
+
+
+def test_the_gain_scales_the_matrix() -> None:
+    np.testing.assert_array_equal(made(Orthogonal(2.0), (5, 3)), 2 * made(Orthogonal(), (5, 3)))
+    np.testing.assert_array_equal(made(Orthogonal(-2.0), (3, 5)), -2 * made(Orthogonal(), (3, 5)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_narrow_floats_are_the_float32_matrix_rounded(dtype: str) -> None:
+    wide = made(Orthogonal(), (20, 10))
+    np.testing.assert_array_equal(
+        made(Orthogonal(), (20, 10), dtype=dtype), wide.astype(as_dtype(dtype).numpy)
+    )
+
+
+def test_a_call_repeats_bit_for_bit() -> None:
+    np.testing.assert_array_equal(made(Orthogonal(), (200, 150)), made(Orthogonal(), (200, 150)))
+
+
+def test_the_result_is_contiguous_whatever_the_layout() -> None:
+    for layout, shape in (("OIHW", (4, 3, 2, 2)), ("out_in", (3, 9)), ("IBO", (3, 2, 4))):
+        assert made(Orthogonal(), shape, layout).flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_orthogonal_needs_two_axes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InitializerError, match="Orthogonal makes matrices") as caught:
+        check(Orthogonal(), shape, as_dtype("float32"), IN_OUT)
+    assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_orthogonal_needs_a_float(dtype: str) -> None:
+    with pytest.raises(InitializerError, match="cannot be held") as caught:
+        check(Orthogonal(), (3, 3), as_dtype(dtype), IN_OUT)
+    assert caught.value.diagnostics[0].code == Code.DISTRIBUTION
