@@ -1,0 +1,176 @@
+"""The value of an expression: exact integers, IEEE float64, and functions that round once."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING
+
+from initcfg import exact
+from initcfg.errors import Code, did_you_mean
+from initcfg.spec.expression_errors import ExpressionError
+from initcfg.spec.grammar import KEYWORDS, Binary, Call, Choice, Name, Number, Unary
+from initcfg.spec.numbers import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from initcfg.spec.grammar import Ast
+
+__all__ = ["CONSTANTS", "FANS", "FUNCTIONS", "RESERVED_NAMES", "Evaluator", "Value"]
+
+Real = int | float
+#: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
+Value = int | float | str | tuple[int | float, ...]
+
+#: Each function with how many arguments it takes: the least and the most.
+FUNCTIONS: dict[str, tuple[Callable[..., Real], int, int]] = {
+    "sqrt": (math.sqrt, 1, 1),
+    "exp": (exact.exp, 1, 1),
+    "log": (exact.log, 1, 1),
+    "log2": (exact.log2, 1, 1),
+    "min": (min, 2, 32),
+    "max": (max, 2, 32),
+    "floor": (math.floor, 1, 1),
+    "ceil": (math.ceil, 1, 1),
+    "round": (round, 1, 1),
+}
+CONSTANTS: dict[str, float] = {"pi": math.pi}
+#: Names that stand for facts of the parameter inside an initializer's config.
+FANS = ("fan_in", "fan_out", "fan_avg", "numel", "ndim")
+#: Names that no var and no index may take.
+RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) | KEYWORDS
+
+_MAX_BITS = LARGEST.bit_length()
+
+
+def _power(base: Real, exponent: Real) -> Real:
+    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
+        if base.bit_length() > 1 and (base.bit_length() - 1) * exponent >= _MAX_BITS:
+            raise OverflowError("the power is beyond the range of float64")
+        return int(base**exponent) if abs(base) > 1 else _unit_power(base, exponent)
+    return exact.power(base, exponent)
+
+
+def _unit_power(base: int, exponent: int) -> int:
+    """A power of -1, 0 or 1."""
+    return base if exponent % 2 else base * base if exponent else 1
+
+
+_OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": _power,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Evaluator:
+    """Gives the value of a tree in one environment."""
+
+    def __init__(self, env: Mapping[str, Value]) -> None:
+        self.env = env
+
+    def number(self, tree: Ast) -> Real:
+        """The value of a tree.
+
+        Raises:
+            ExpressionError: a name is unknown or stands for no number, or a value is not finite.
+        """
+        match tree:
+            case Number(value):
+                return value
+            case Name(name, offset):
+                return self._name(name, offset)
+            case Unary(sign, operand):
+                value = self.number(operand)
+                return -value if sign == "-" else value
+            case Binary(sign, left, right, offset):
+                operands = (self.number(left), self.number(right))
+                return _computed(
+                    f"{operands[0]!r} {sign} {operands[1]!r}", offset, _OPERATORS[sign], *operands
+                )
+            case Choice(then, condition, otherwise):
+                return self.number(then if self.number(condition) else otherwise)
+            case Call():
+                return self._call(tree)
+
+    def _name(self, name: str, offset: int) -> Real:
+        if name in self.env:
+            value = self.env[name]
+            if isinstance(value, tuple):
+                hint = f"read an item, as {name}(0)"
+                raise ExpressionError(f"{name!r} is a list", offset, Code.EXPRESSION_VALUE, hint)
+            if isinstance(value, str):
+                hint = "an index over texts can only stand in names"
+                raise ExpressionError(f"{name!r} is the text {value!r}", offset, Code.EXPRESSION_VALUE, hint)
+            return value
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name in FUNCTIONS:
+            hint = f"give it arguments, as {name}(x)"
+            raise ExpressionError(f"{name!r} is a function", offset, Code.EXPRESSION_VALUE, hint)
+        raise self._unknown(name, offset, [*self.env, *CONSTANTS])
+
+    def _call(self, call: Call) -> Real:
+        values = [self.number(argument) for argument in call.arguments]
+        if call.name in self.env:
+            return self._item(call, values)
+        if call.name not in FUNCTIONS:
+            lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
+            raise self._unknown(call.name, call.offset, [*lists, *FUNCTIONS])
+        function, least, most = FUNCTIONS[call.name]
+        if not least <= len(values) <= most:
+            count = (
+                f"{least} argument{'s' if least > 1 else ''}"
+                if least == most
+                else f"{least} or more arguments"
+            )
+            message = f"{call.name!r} takes {count}, got {len(values)}"
+            raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
+        shown = f"{call.name}({', '.join(map(repr, values))})"
+        return _computed(shown, call.offset, function, *values)
+
+    def _item(self, call: Call, indices: list[Real]) -> Real:
+        items = self.env[call.name]
+        if not isinstance(items, tuple):
+            hint = f"a product is written {call.name} * (...)"
+            raise ExpressionError(f"{call.name!r} is not a list", call.offset, Code.EXPRESSION_VALUE, hint)
+        index = indices[0]
+        if len(indices) == 1 and index == int(index) and 0 <= index < len(items):
+            return items[int(index)]
+        shown = ", ".join(map(repr, indices))
+        hint = f"its items are numbered 0 to {len(items) - 1}"
+        raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
+
+    def _unknown(self, name: str, offset: int, known: list[str]) -> ExpressionError:
+        hint = did_you_mean(name, known) or (f"known here: {', '.join(sorted(known))}" if known else None)
+        return ExpressionError(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
+
+
+def _computed(shown: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:
+    """A step's value; every way to have none becomes one error at its place."""
+    try:
+        value = function(*values)
+    except ZeroDivisionError:
+        raise ExpressionError(f"division by zero in {shown}", offset, Code.EXPRESSION_VALUE) from None
+    except OverflowError:
+        raise ExpressionError(
+            f"{shown} is beyond the range of float64", offset, Code.EXPRESSION_VALUE
+        ) from None
+    except ValueError:
+        raise ExpressionError(f"{shown} has no real value", offset, Code.EXPRESSION_VALUE) from None
+    if isinstance(value, bool):
+        return int(value)
+    if abs(value) <= LARGEST:
+        return value
+    raise ExpressionError(f"{shown} is beyond the range of float64", offset, Code.EXPRESSION_VALUE)

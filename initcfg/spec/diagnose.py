@@ -1,0 +1,89 @@
+"""From pydantic's errors to diagnostics: our codes, our words, the place in the text, the way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
+
+from initcfg.errors import Code, Diagnostic, Location, did_you_mean
+from initcfg.initializers.values import shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ValidationError
+
+    from initcfg.errors import PathStep
+    from initcfg.spec.source import Source
+
+__all__ = ["diagnostics_of"]
+
+_MAX_SHOWN = 100
+_CODES = frozenset(Code)
+
+
+def diagnostics_of(
+    error: ValidationError, model: type[BaseModel], source: Source | None = None
+) -> tuple[Diagnostic, ...]:
+    """What a validation found, in the order of the places, a hundred at most.
+
+    Args:
+        error: what pydantic raised.
+        model: the model that was validated.
+        source: the text that the values came from; None for values from Python.
+    """
+    details = error.errors(include_url=False)[:_MAX_SHOWN]
+    found = [_diagnostic(detail, model, source) for detail in details]
+    if error.error_count() > _MAX_SHOWN:
+        more = f"{error.error_count() - _MAX_SHOWN} more problems are not shown"
+        found.append(Diagnostic(Code.TOO_LARGE, more, found[-1].where, severity="note"))
+    return tuple(found)
+
+
+def _diagnostic(detail: Any, model: type[BaseModel], source: Source | None) -> Diagnostic:
+    path: tuple[PathStep, ...] = detail["loc"]
+    in_key = bool(path) and path[-1] == "[key]"
+    path = path[:-1] if in_key else path
+    match detail["type"]:
+        case code if code in _CODES:
+            facts = detail["ctx"]
+            where = _locate(source, path, facts["offset"], key=facts["key"] or in_key)
+            return Diagnostic(Code(code), facts["message"], where, facts["hint"])
+        case "missing":
+            key = path[-1]
+            message = f"the key {key!r} is missing"
+            hint = _keys(path[:-1], model).get(str(key))
+            return Diagnostic(Code.MISSING_KEY, message, _locate(source, path[:-1], key=True), hint)
+        case "extra_forbidden":
+            keys = sorted(_keys(path[:-1], model))
+            hint = did_you_mean(str(path[-1]), keys) or f"the keys here are {', '.join(keys)}"
+            message = f"unknown key {shown(path[-1])}"
+            return Diagnostic(Code.UNKNOWN_KEY, message, _locate(source, path, key=True), hint)
+        case "invalid_key":
+            message = f"the key {shown(path[-1])} is not a string"
+            return Diagnostic(Code.KEY_TYPE, message, _locate(source, path, key=True), "keys are strings")
+        case "mapping_type" | "model_type" | "dict_type":
+            message = f"expected a mapping, got {shown(detail['input'])}"
+            return Diagnostic(Code.WRONG_TYPE, message, _locate(source, path))
+        case _:
+            return Diagnostic(Code.WRONG_TYPE, detail["msg"], _locate(source, path))
+
+
+def _locate(
+    source: Source | None, path: tuple[PathStep, ...], offset: int | None = None, *, key: bool = False
+) -> Location:
+    return Location(path=path) if source is None else source.locate(path, key=key, offset=offset)
+
+
+def _keys(path: tuple[PathStep, ...], model: type[BaseModel]) -> dict[str, str | None]:
+    """The keys of the model at `path`, with their descriptions."""
+    for step in path[::2]:
+        model = _member(model.model_fields[str(step)].annotation) or model
+    return {info.alias or name: info.description for name, info in model.model_fields.items()}
+
+
+def _member(annotation: Any) -> type[BaseModel] | None:
+    """The model among the values of a mapping's type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_member(part) for part in get_args(annotation))
+    return next((model for model in found if model), None)

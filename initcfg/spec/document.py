@@ -1,0 +1,107 @@
+"""Reading a document from a file: only regular files, only UTF-8, only up to a size."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.spec.json_source import read_json
+from initcfg.spec.source import Source
+from initcfg.spec.yaml_source import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
+
+#: The largest spec that is read.
+MAX_BYTES = 2**20
+_FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
+_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_file(path: str | os.PathLike[str]) -> Source:
+    """Reads a document; the end of its name, ``.yaml``, ``.yml`` or ``.json``, says what it is.
+
+    Raises:
+        SpecError: the path is no readable regular file (code ``input``), or holds no document.
+    """
+    file = os.fspath(path)
+    written = _format_of(file)
+    return read_bytes(_content(file), written, file)
+
+
+def read_text(text: str, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
+    """Reads a document that is at hand as text.
+
+    Args:
+        text: the document; a byte order mark is skipped.
+        format: ``yaml`` or ``json``.
+        file: a name for diagnostics.
+
+    Raises:
+        SpecError: the text is too large, or no document.
+    """
+    if format not in _READERS:
+        raise _refused(Code.INPUT, f"no format is named {format!r}", file, "the formats are yaml and json")
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _too_large(file)
+    return _READERS[format](text.removeprefix("\ufeff"), file)
+
+
+def read_bytes(content: bytes, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
+    """Reads a document from its bytes.
+
+    Raises:
+        SpecError: they are too many, not UTF-8, or no document.
+    """
+    if len(content) > MAX_BYTES:
+        raise _too_large(file)
+    if content.startswith(_BOMS):
+        raise _refused(Code.ENCODING, "the text is UTF-16", file, "save the file as UTF-8")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8").removeprefix("\ufeff")
+        where = Source(file, before).place(len(before))
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        raise SpecError(Diagnostic(Code.ENCODING, message, where, "save the file as UTF-8")) from None
+    return read_text(text, format, file)
+
+
+def _format_of(file: str) -> str:
+    suffix = Path(file).suffix.lower()
+    if suffix not in _FORMATS:
+        message = f"the name ends in {suffix!r}, and so does no spec" if suffix else "the name has no ending"
+        raise _refused(Code.INPUT, message, file, "name the file .yaml, .yml or .json")
+    return _FORMATS[suffix]
+
+
+def _content(file: str) -> bytes:
+    """The bytes of a regular file, one more than allowed at most; a fifo or a device is not waited for."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+        raise _refused(Code.INPUT, f"cannot read the file: {reason}", file) from None
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            what = "a folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "no regular file"
+            raise _refused(Code.INPUT, f"cannot read the file: it is {what}", file)
+        try:
+            return stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _refused(Code.INPUT, f"cannot read the file: {error.strerror}", file) from None
+
+
+def _too_large(file: str | None) -> SpecError:
+    hint = "describe what repeats by repeat: instead of one by one"
+    return _refused(Code.TOO_LARGE, f"a spec has at most {MAX_BYTES} bytes", file, hint)
+
+
+def _refused(code: Code, message: str, file: str | None, hint: str | None = None) -> SpecError:
+    return SpecError(Diagnostic(code, message, Location(file), hint))

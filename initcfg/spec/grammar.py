@@ -1,0 +1,278 @@
+"""The grammar of expressions: a tokenizer, a precedence parser and the frozen tree that they make."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from initcfg.spec.expression_errors import ExpressionError
+from initcfg.spec.numbers import LiteralError, read_float, read_integer
+
+__all__ = ["KEYWORDS", "Ast", "Binary", "Call", "Choice", "Name", "Number", "Unary", "names_of", "parse"]
+
+KEYWORDS = frozenset({"if", "else"})
+
+_MAX_LENGTH = 1000
+_MAX_TOKENS = 250
+_MAX_DEPTH = 32
+_TOKEN = re.compile(
+    r"(?P<space>[ \t\r\n]+)"
+    r"|(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%<>(),])"
+)
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A literal."""
+
+    value: int | float
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A var, an index, a fan or a constant."""
+
+    name: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """``+`` or ``-`` before an operand."""
+
+    sign: str
+    operand: Ast
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Two operands and the sign between them; `offset` is the sign's."""
+
+    sign: str
+    left: Ast
+    right: Ast
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``then if condition else otherwise``."""
+
+    then: Ast
+    condition: Ast
+    otherwise: Ast
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of arguments, or an item of a list var."""
+
+    name: str
+    arguments: tuple[Ast, ...]
+    offset: int
+
+
+Ast = Number | Name | Unary | Binary | Choice | Call
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    offset: int
+
+
+def names_of(tree: Ast) -> frozenset[str]:
+    """Every name in a tree, those of calls included."""
+    match tree:
+        case Number():
+            return frozenset()
+        case Name(name):
+            return frozenset({name})
+        case Unary(_, operand):
+            return names_of(operand)
+        case Binary(_, left, right):
+            return names_of(left) | names_of(right)
+        case Choice(then, condition, otherwise):
+            return names_of(then) | names_of(condition) | names_of(otherwise)
+        case Call(name, arguments):
+            return frozenset({name}).union(*map(names_of, arguments))
+
+
+def parse(text: str) -> Ast:
+    """The tree of an expression.
+
+    Raises:
+        ExpressionError: the text is no expression.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise ExpressionError(f"an expression has at most {_MAX_LENGTH} characters, this one {len(text)}", 0)
+    parser = _Parser(text, _tokens(text))
+    tree = parser.choice()
+    if parser.next.kind != "end":
+        parser.unexpected()
+    return tree
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise ExpressionError(
+                f"an expression cannot hold {text[at]!r}", at, hint=_character_hint(text[at])
+            )
+        if found.lastgroup != "space":
+            tokens.append(_Token(str(found.lastgroup), found[0], at))
+        at = found.end()
+    if len(tokens) > _MAX_TOKENS:
+        message = f"an expression has at most {_MAX_TOKENS} numbers, names and signs, this one {len(tokens)}"
+        raise ExpressionError(message, tokens[_MAX_TOKENS].offset)
+    return [*tokens, _Token("end", "", len(text))]
+
+
+def _character_hint(char: str) -> str | None:
+    hints = {
+        "^": "a power is written **",
+        "[": "an item of a list var is read as name(0)",
+        ".": "there are no attributes; names are vars, indices and fans",
+        "=": "equality is written ==",
+        "'": "an expression is arithmetic; it holds no text",
+        '"': "an expression is arithmetic; it holds no text",
+    }
+    return hints.get(char)
+
+
+class _Parser:
+    """Recursive descent over the tokens; one method for each rule of the grammar."""
+
+    def __init__(self, text: str, tokens: list[_Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.at]
+
+    def take(self, *texts: str) -> _Token | None:
+        """The next token if it is one of `texts`; it is consumed."""
+        token = self.next
+        if token.kind == "end" or token.text not in texts:
+            return None
+        self.at += 1
+        return token
+
+    def unexpected(self, expected: str | None = None) -> NoReturn:
+        token = self.next
+        what = "the expression ends here" if token.kind == "end" else f"{token.text!r} cannot stand here"
+        if not self.text.strip():
+            what = "an expression is empty"
+        raise ExpressionError(f"{what}, expected {expected}" if expected else what, token.offset)
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            self.unexpected(repr(text))
+
+    def enter(self, offset: int) -> None:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ExpressionError(f"an expression is nested at most {_MAX_DEPTH} deep", offset)
+
+    def choice(self) -> Ast:
+        then = self.comparison()
+        mark = self.take("if")
+        if not mark:
+            return then
+        self.enter(mark.offset)
+        condition = self.comparison()
+        self.expect("else")
+        tree = Choice(then, condition, self.choice(), mark.offset)
+        self.depth -= 1
+        return tree
+
+    def comparison(self) -> Ast:
+        left = self.sum()
+        sign = self.take(*_COMPARISONS)
+        if not sign:
+            return left
+        tree = Binary(sign.text, left, self.sum(), sign.offset)
+        if self.next.text in _COMPARISONS:
+            hint = "compare two values at a time"
+            raise ExpressionError("comparisons cannot be chained", self.next.offset, hint=hint)
+        return tree
+
+    def sum(self) -> Ast:
+        tree = self.product()
+        while sign := self.take("+", "-"):
+            tree = Binary(sign.text, tree, self.product(), sign.offset)
+        return tree
+
+    def product(self) -> Ast:
+        tree = self.unary()
+        while sign := self.take("*", "/", "//", "%"):
+            tree = Binary(sign.text, tree, self.unary(), sign.offset)
+        return tree
+
+    def unary(self) -> Ast:
+        sign = self.take("+", "-")
+        if not sign:
+            return self.power()
+        self.enter(sign.offset)
+        tree = Unary(sign.text, self.unary(), sign.offset)
+        self.depth -= 1
+        return tree
+
+    def power(self) -> Ast:
+        base = self.atom()
+        sign = self.take("**")
+        if not sign:
+            return base
+        self.enter(sign.offset)
+        tree = Binary("**", base, self.unary(), sign.offset)
+        self.depth -= 1
+        return tree
+
+    def atom(self) -> Ast:
+        token = self.next
+        if token.kind == "number":
+            self.at += 1
+            return Number(_literal(token), token.offset)
+        if token.kind == "name" and token.text not in KEYWORDS:
+            self.at += 1
+            if self.next.text == "(":
+                return Call(token.text, self.arguments(), token.offset)
+            return Name(token.text, token.offset)
+        if not self.take("("):
+            self.unexpected("a number, a name or '('")
+        self.enter(token.offset)
+        tree = self.choice()
+        self.expect(")")
+        self.depth -= 1
+        return tree
+
+    def arguments(self) -> tuple[Ast, ...]:
+        self.enter(self.next.offset)
+        self.expect("(")
+        arguments = [self.choice()]
+        while self.take(","):
+            arguments.append(self.choice())
+        self.expect(")")
+        self.depth -= 1
+        return tuple(arguments)
+
+
+def _literal(token: _Token) -> int | float:
+    try:
+        return read_integer(token.text) if token.text.isdigit() else read_float(token.text)
+    except LiteralError as error:
+        raise ExpressionError(str(error), token.offset, error.code) from None

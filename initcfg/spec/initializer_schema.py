@@ -1,0 +1,202 @@
+"""The part of the JSON Schema that is about initializers: their names, their three forms, their arguments."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from initcfg.initializers import BUILTINS, canonical_name
+from initcfg.initializers.fields import fields_of
+from initcfg.initializers.names import aliases_of
+
+if TYPE_CHECKING:
+    from initcfg.initializers import Initializer
+    from initcfg.initializers.fields import Field, FieldKind
+
+__all__ = ["initializer_definitions", "or_null"]
+
+Schema = dict[str, Any]
+
+_REF = "#/$defs/{}"
+_ARRAY_FORM: Schema = {
+    "properties": {
+        "class_name": {"enum": ["__numpy__", "__tensor__"]},
+        "config": {
+            "type": "object",
+            "required": ["value", "dtype"],
+            "properties": {"value": {"$ref": _REF.format("number_array")}, "dtype": {}},
+            "additionalProperties": False,
+        },
+    },
+    "required": ["class_name", "config"],
+}
+
+
+def initializer_definitions() -> dict[str, Schema]:
+    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each built-in."""
+    arguments = {f"{canonical_name(cls)}_arguments": _arguments(cls) for cls in BUILTINS}
+    return {
+        "initializer": {
+            "description": "How values begin: a name, one key with arguments, or Keras's form.",
+            "type": ["string", "object"],
+            "if": {"type": "object"},
+            "then": {
+                "if": {"required": ["class_name"]},
+                "then": {"$ref": _REF.format("initializer_keras_form")},
+                "else": {"$ref": _REF.format("initializer_short_form")},
+            },
+            "else": {"$ref": _REF.format("initializer_name")},
+        },
+        "initializer_name": _name_alone(),
+        "initializer_short_form": _short_form(),
+        "initializer_keras_form": _keras_form(),
+        "constant_value": _value(["number", "boolean", "string", "array", "object"]),
+        "constant_item": _value(["number", "boolean", "string", "array"]),
+        "number_array": {
+            "type": "array",
+            "items": {
+                "type": ["number", "boolean", "array"],
+                "if": {"type": "array"},
+                "then": {"$ref": _REF.format("number_array")},
+            },
+        },
+    } | arguments
+
+
+def _names(cls: type[Initializer]) -> list[str]:
+    return [canonical_name(cls), *aliases_of(cls)]
+
+
+def _reference(cls: type[Initializer]) -> Schema:
+    return {"$ref": _REF.format(f"{canonical_name(cls)}_arguments")}
+
+
+def _needs_arguments(cls: type[Initializer]) -> bool:
+    return any(field.required for field in fields_of(cls).values())
+
+
+def _name_alone() -> Schema:
+    """A name: completed from the built-ins, and free, because a document and a plugin give more."""
+    known = [canonical_name(cls) for cls in BUILTINS if not _needs_arguments(cls)]
+    incomplete = [name for cls in BUILTINS if _needs_arguments(cls) for name in _names(cls)]
+    return {
+        "type": "string",
+        "minLength": 1,
+        "anyOf": [{"enum": known}, {"type": "string"}],
+        "not": {"enum": incomplete},
+    }
+
+
+def _short_form() -> Schema:
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "propertyNames": {"minLength": 1},
+        "properties": {name: _reference(cls) for cls in BUILTINS for name in _names(cls)},
+        "additionalProperties": {"type": "object"},
+    }
+
+
+def _keras_form() -> Schema:
+    """Keras's keys; the arguments depend on ``registered_name``, or else on ``class_name``."""
+    class_names = [cls.__name__ for cls in BUILTINS]
+    return {
+        "type": "object",
+        "required": ["class_name"],
+        "properties": {
+            "class_name": {
+                "type": "string",
+                "minLength": 1,
+                "anyOf": [{"enum": class_names}, {"type": "string"}],
+            },
+            "config": {"type": "object"},
+            "module": {"type": ["string", "null"], "minLength": 1},
+            "registered_name": {"type": ["string", "null"], "minLength": 1},
+        },
+        "additionalProperties": False,
+        "allOf": [_keras_arguments(cls) for cls in BUILTINS],
+    }
+
+
+def _keras_arguments(cls: type[Initializer]) -> Schema:
+    names: Schema = {"enum": _names(cls)}
+    by_class = {
+        "properties": {"class_name": names, "registered_name": {"type": "null"}},
+        "required": ["class_name"],
+    }
+    by_registration = {"properties": {"registered_name": names}, "required": ["registered_name"]}
+    then: Schema = {"properties": {"config": _reference(cls)}}
+    if _needs_arguments(cls):
+        then["required"] = ["config"]
+    return {"if": {"anyOf": [by_class, by_registration]}, "then": then}
+
+
+def _arguments(cls: type[Initializer]) -> Schema:
+    fields = fields_of(cls)
+    texts = _argument_texts(cls)
+    properties = {name: _documented(_field(field), field, texts.get(name)) for name, field in fields.items()}
+    required = [name for name, field in fields.items() if field.required]
+    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+    schema: Schema = {"description": summary, "type": "object", "properties": properties}
+    return schema | ({"required": required} if required else {}) | {"additionalProperties": False}
+
+
+def _documented(rules: Schema, field: Field, text: str | None) -> Schema:
+    notes: Schema = {"description": text} if text else {}
+    if not field.required and field.default is not None and isinstance(field.default, int | float | str):
+        notes["default"] = field.default
+    return notes | rules
+
+
+def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
+    """The texts of the ``Args:`` section of a docstring, by argument."""
+    section = re.search(r"^Args:\n((?:    .*\n|\n)*)", (inspect.getdoc(cls) or "") + "\n", re.MULTILINE)
+    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _field(field: Field) -> Schema:
+    """The rules of one argument; a string in the place of a number is an expression."""
+    reference: Schema = {"$ref": _REF.format("initializer")}
+    numeric: Schema = {"type": ["number" if field.kind == "number" else "integer", "string"]} | _bounds(field)
+    rules: dict[FieldKind, Schema] = {
+        "number": numeric,
+        "integer": numeric,
+        "integers": {"type": ["array"], "items": numeric},
+        "choice": {"enum": list(field.choices)},
+        "value": {"allOf": [{"$ref": _REF.format("constant_value")}]},
+        "initializer": {"allOf": [reference]},
+        "initializers": {"type": ["array"], "items": reference},
+        "other": {},
+    }
+    return or_null(rules[field.kind]) if field.nullable else rules[field.kind]
+
+
+def or_null(rules: Schema) -> Schema:
+    """The same rules, and null beside them; written so that a validator still names the cause."""
+    if "enum" in rules:
+        return {**rules, "enum": [*rules["enum"], None]}
+    if "type" in rules:
+        types = rules["type"]
+        return {**rules, "type": [*([types] if isinstance(types, str) else types), "null"]}
+    if "anyOf" in rules:
+        return {"anyOf": [*rules["anyOf"], {"type": "null"}]}
+    return {"if": {"type": "null"}, "else": rules["allOf"][0]} if "allOf" in rules else rules
+
+
+def _bounds(field: Field) -> Schema:
+    keys = {
+        "minimum": field.minimum,
+        "exclusiveMinimum": field.above,
+        "maximum": field.maximum,
+        "exclusiveMaximum": field.below,
+    }
+    return {key: limit for key, limit in keys.items() if limit is not None}
+
+
+def _value(types: list[str]) -> Schema:
+    """A constant: a number, a bool, an expression, nested lists, or Keras's mapping where one may stand."""
+    schema: Schema = {"type": types, "items": {"$ref": _REF.format("constant_item")}}
+    return schema | ({"if": {"type": "object"}, "then": _ARRAY_FORM} if "object" in types else {})

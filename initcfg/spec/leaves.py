@@ -1,0 +1,269 @@
+"""The scalar kinds of a spec: numbers and expressions, names, dtypes, layouts; one function checks each.
+
+A function returns the value in its normal form or raises a `PydanticCustomError` whose type is one of our
+codes, so that a wrong value gives one problem at its own place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import PlainValidator, WithJsonSchema
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from initcfg.dtypes import DTYPES, DType, as_dtype
+from initcfg.errors import Code, InitializerError, did_you_mean
+from initcfg.initializers.values import plain, shown
+from initcfg.layout import Layout
+from initcfg.spec.expression_errors import ExpressionError
+from initcfg.spec.expressions import Expression
+from initcfg.spec.numbers import LARGEST
+from initcfg.spec.templates import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from initcfg.errors import Diagnostic
+
+__all__ = [
+    "IDENTIFIER",
+    "INITIALIZER_NAME",
+    "MARKER",
+    "MAX_DIM",
+    "MAX_NDIM",
+    "MAX_SEED",
+    "DTypeName",
+    "FormatVersion",
+    "Identifier",
+    "InitializerName",
+    "LayoutName",
+    "NameTemplate",
+    "Seed",
+    "Shape",
+    "Step",
+    "TemplateKey",
+    "Text",
+    "Var",
+    "Whole",
+    "each",
+    "fault",
+    "fault_of",
+    "marked",
+    "number",
+    "text",
+    "whole",
+]
+
+#: The key under which a JSON Schema says which of our kinds a leaf is; `initcfg.spec.schema` replaces it.
+MARKER = "x-initcfg-kind"
+# Python's $ matches before a last line break, which JavaScript's does not; hence the (?!\n).
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
+INITIALIZER_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$"
+MAX_NDIM = 64
+MAX_SEED = 2**64 - 1
+MAX_DIM = 2**63 - 1
+
+Numeric = int | float | str
+T = TypeVar("T")
+
+
+def fault(
+    code: Code, message: str, hint: str | None = None, offset: int | None = None, *, key: bool = False
+) -> PydanticCustomError:
+    """An error for pydantic to carry to its place: the value, its character `offset`, or its key."""
+    context = {"message": message, "hint": hint, "offset": offset, "key": key}
+    return PydanticCustomError(str(code), "{message}", context)
+
+
+def fault_of(problem: Diagnostic) -> PydanticCustomError:
+    """A diagnostic from a lower floor, to be carried to its place."""
+    return fault(problem.code, problem.message, problem.hint)
+
+
+def expression_fault(error: ExpressionError) -> PydanticCustomError:
+    """A fault at a character of an expression or a template."""
+    return fault(error.code, error.message, error.hint, error.offset)
+
+
+def each(values: Iterable[object], check: Callable[[object], T]) -> tuple[T, ...]:
+    """Every item checked, with the fault of each at its index."""
+    items: list[T] = []
+    faults: list[InitErrorDetails] = []
+    for at, value in enumerate(values):
+        try:
+            items.append(check(value))
+        except PydanticCustomError as error:
+            faults.append(InitErrorDetails(type=error, loc=(at,), input=None))
+    if faults:
+        raise ValidationError.from_exception_data("list", faults)
+    return tuple(items)
+
+
+def number(value: object, expected: str = "a number") -> Numeric:
+    """A finite int or float, or the text of an expression whose syntax is right."""
+    value = plain(value)
+    if isinstance(value, str):
+        try:
+            Expression.parse(value)
+        except ExpressionError as error:
+            raise expression_fault(error) from None
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        hint = "write 1 or 0" if isinstance(value, bool) else None
+        raise fault(Code.WRONG_TYPE, f"expected {expected} or an expression, got {shown(value)}", hint)
+    if not abs(value) <= LARGEST:
+        raise fault(Code.NOT_FINITE, f"expected {expected} that float64 holds, got {shown(value)}")
+    return value
+
+
+def whole(value: object, minimum: int | None = None, maximum: int | None = None) -> int | str:
+    """An integer, ``768.0`` included, or the text of an expression."""
+    value = number(value, "an integer")
+    if isinstance(value, str):
+        return value
+    if value != int(value):
+        hint = "// divides without a remainder"
+        raise fault(Code.WRONG_TYPE, f"expected an integer or an expression, got {shown(value)}", hint)
+    return _bounded(int(value), minimum, maximum)
+
+
+def _bounded(value: int, minimum: int | None, maximum: int | None) -> int:
+    if minimum is not None and value < minimum:
+        raise fault(Code.OUT_OF_RANGE, f"expected an integer >= {minimum}, got {shown(value)}")
+    if maximum is not None and value > maximum:
+        raise fault(Code.OUT_OF_RANGE, f"expected an integer <= {maximum}, got {shown(value)}")
+    return value
+
+
+def _literal_integer(value: object, minimum: int, maximum: int) -> int:
+    """An integer where no expression may stand."""
+    value = plain(value)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value - value != 0
+        or value != int(value)
+    ):
+        raise fault(
+            Code.WRONG_TYPE, f"expected an integer, got {shown(value)}", "expressions are not read here"
+        )
+    return _bounded(int(value), minimum, maximum)
+
+
+def _format_version(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault(Code.WRONG_TYPE, f"expected the number 1, got {shown(value)}", "write 1")
+    if value != 1:
+        raise fault(
+            Code.FORMAT_VERSION, f"version {shown(value)} is not known", "this release reads version 1"
+        )
+    return 1
+
+
+def text(value: object) -> str:
+    """A string that can be written in UTF-8."""
+    if not isinstance(value, str):
+        hint = f'quote it: "{value}"' if isinstance(value, int | float) else None
+        raise fault(Code.WRONG_TYPE, f"expected a string, got {shown(value)}", hint)
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(value)}")
+    return value
+
+
+def _template(value: object) -> str:
+    name = text(value)
+    if not name:
+        raise fault(Code.BAD_NAME, "a name is empty", "write at least one character")
+    try:
+        Template.parse(name)
+    except ExpressionError as error:
+        raise expression_fault(error) from None
+    return name
+
+
+def _key(pattern: str, what: str) -> Any:
+    """A check for the keys of a mapping."""
+    allowed = re.compile(pattern)
+
+    def check(value: object) -> str:
+        if not isinstance(value, str):
+            raise fault(Code.KEY_TYPE, f"the key {shown(value)} is not a string", "keys are strings")
+        if not allowed.search(value):
+            hint = f"{what} is letters, digits and underscores, and does not begin with a digit"
+            raise fault(Code.BAD_NAME, f"{shown(value)} is not a name for {what}", hint)
+        return value
+
+    return check
+
+
+def _template_key(value: object) -> str:
+    if not isinstance(value, str):
+        raise fault(Code.KEY_TYPE, f"the key {shown(value)} is not a string", "keys are strings")
+    return _template(value)
+
+
+def _dtype(value: object) -> str:
+    if isinstance(value, str):
+        if value in DTYPES:
+            return value
+    elif not isinstance(value, DType | np.dtype | type):
+        hint = did_you_mean(f"float{value}", DTYPES) if isinstance(value, int) else None
+        raise fault(Code.WRONG_TYPE, f"expected the name of a dtype, got {shown(value)}", hint)
+    try:
+        return as_dtype(value).name
+    except InitializerError as error:
+        raise fault_of(error.diagnostics[0]) from None
+
+
+def _layout(value: object) -> str:
+    if isinstance(value, Layout):
+        return value.name
+    if isinstance(value, str):
+        try:
+            return Layout(value).name
+        except InitializerError as error:
+            raise fault_of(error.diagnostics[0]) from None
+    raise fault(Code.WRONG_TYPE, f"expected the name of a layout, got {shown(value)}")
+
+
+def _dim(value: object) -> int | str:
+    return whole(value, 0, MAX_DIM)
+
+
+def _shape(value: object) -> tuple[int | str, ...]:
+    if not isinstance(value, list | tuple):
+        hint = (
+            f"write a list: [{value}]"
+            if isinstance(value, str | int) and not isinstance(value, bool)
+            else None
+        )
+        raise fault(Code.WRONG_TYPE, f"expected a list of sizes, got {shown(value)}", hint)
+    if len(value) > MAX_NDIM:
+        raise fault(Code.SHAPE, f"a shape has at most {MAX_NDIM} axes, this one {len(value)}")
+    return each(value, _dim)
+
+
+def _var(value: object) -> Numeric | tuple[Numeric, ...]:
+    return each(value, number) if isinstance(value, list | tuple) else number(value)
+
+
+def marked(check: Callable[[object], Any], kind: str) -> tuple[PlainValidator, WithJsonSchema]:
+    """What makes a type of a check: the check, and a mark that the JSON Schema replaces."""
+    return PlainValidator(check), WithJsonSchema({MARKER: kind})
+
+
+Whole = Annotated[int | str, *marked(whole, "integer")]
+Step = Annotated[int | str, *marked(lambda value: whole(value, 1), "step")]
+Shape = Annotated[tuple[int | str, ...], *marked(_shape, "shape")]
+Var = Annotated[Numeric | tuple[Numeric, ...], *marked(_var, "var")]
+Seed = Annotated[int, *marked(lambda value: _literal_integer(value, 0, MAX_SEED), "seed")]
+FormatVersion = Annotated[int, *marked(_format_version, "version")]
+Text = Annotated[str, *marked(text, "text")]
+NameTemplate = Annotated[str, *marked(_template, "name")]
+TemplateKey = Annotated[str, *marked(_template_key, "name")]
+Identifier = Annotated[str, *marked(_key(IDENTIFIER, "a var or an index"), "identifier")]
+InitializerName = Annotated[str, *marked(_key(INITIALIZER_NAME, "an initializer"), "initializer_name")]
+DTypeName = Annotated[str, *marked(_dtype, "dtype")]
+LayoutName = Annotated[str, *marked(_layout, "layout")]

@@ -1,0 +1,205 @@
+"""The spec as frozen pydantic models: what may stand where, in Python, YAML, JSON and the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic_core import ValidationError
+
+from initcfg.errors import Code, Location, SpecError
+from initcfg.spec.diagnose import diagnostics_of
+from initcfg.spec.frozen import FrozenDict
+from initcfg.spec.initializer_config import InitializerConfig
+from initcfg.spec.initializer_forms import read_initializer
+from initcfg.spec.leaves import (
+    DTypeName,
+    FormatVersion,
+    Identifier,
+    InitializerName,
+    LayoutName,
+    NameTemplate,
+    Seed,
+    Shape,
+    Step,
+    TemplateKey,
+    Text,
+    Var,
+    Whole,
+    each,
+    fault,
+    marked,
+    text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from initcfg.errors import PathStep
+    from initcfg.spec.source import Source
+
+__all__ = ["Layer", "Param", "Range", "Repeat", "Spec"]
+
+
+class _Model(BaseModel):
+    """Frozen, without unknown keys, equal by value; building one from wrong values is a `SpecError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise SpecError(*diagnostics_of(error, type(self))) from None
+
+    # pydantic would call an __init__ of one's own for nested models too, and their errors would lose their
+    # place; this mark, which its own __init__ bears, prevents that.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return self.__dict__ == other.__dict__ if isinstance(other, type(self)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """The fields that differ from their defaults, for a short repr."""
+        defaults = {
+            name: info.get_default(call_default_factory=True)
+            for name, info in type(self).model_fields.items()
+        }
+        return [(name, value) for name, value in self.__dict__.items() if value != defaults[name]]
+
+
+class Range(_Model):
+    """The values of an index: `start`, then every `step`, below `to`."""
+
+    start: Whole = Field(default=0, alias="from", description="The first value.", examples=[0, 3])
+    to: Whole = Field(description="Where to stop; the last value is below it.", examples=[12, "n_layer"])
+    step: Step = Field(default=1, description="The distance between values.", examples=[1, 2])
+
+
+def _repeat(value: object) -> int | str | Range | tuple[str, ...]:
+    """A count, a range, or a list of texts."""
+    if isinstance(value, Mapping):
+        return Range.model_validate(dict(value))
+    if isinstance(value, Range):
+        return value
+    if not isinstance(value, list | tuple):
+        return whole(value, 0)
+    if not value:
+        raise fault(Code.REPEAT, "a list to repeat over is empty", "name at least one text")
+    return each(value, text)
+
+
+Repeat = Annotated[int | str | Range | tuple[str, ...], *marked(_repeat, "repeat")]
+Initializer = Annotated[InitializerConfig, *marked(read_initializer, "initializer")]
+
+
+class Param(_Model):
+    """One parameter, or one a repeat: its shape and how it begins."""
+
+    shape: Shape = Field(
+        description="The size of each axis; [] for a single number.",
+        examples=[["vocab", "d"], [64, 3, 7, 7]],
+    )
+    initializer: Initializer | None = Field(
+        default=None,
+        description="How its values begin: a name, {name: {argument: value}}, or Keras's form.",
+        examples=["glorot_uniform", {"random_normal": {"stddev": 0.02}}],
+    )
+    dtype: DTypeName | None = Field(default=None, description="Its element type, instead of the document's.")
+    layout: LayoutName | None = Field(default=None, description="Its layout, instead of the document's.")
+    stream: NameTemplate | None = Field(
+        default=None,
+        description="Draw as if this were the full name, so that a renamed parameter keeps its values.",
+        examples=["h.{i}.w"],
+    )
+    tied_to: NameTemplate | None = Field(
+        default=None,
+        description="The full name of the parameter that this one is the same array as.",
+        examples=["transformer.wte.weight"],
+    )
+
+
+Params = Annotated[Mapping[TemplateKey, Param], AfterValidator(FrozenDict)]
+
+
+class Layer(_Model):
+    """A group of parameters whose names begin alike, and how often it is repeated."""
+
+    repeat: Annotated[Mapping[Identifier, Repeat], AfterValidator(FrozenDict)] | None = Field(
+        default=None,
+        description="The indices that the layer's name holds in braces. Several nest; later may use earlier.",
+        examples=[{"i": "n_layer"}, {"i": {"from": 3, "to": 12}}, {"side": ["left", "right"]}],
+    )
+    params: Params = Field(
+        default_factory=FrozenDict,
+        description="The layer's parameters; a full name is the layer's name, a dot, and the name here.",
+    )
+
+
+class Spec(_Model):
+    """How every parameter of a model begins.
+
+    Example:
+        >>> spec = Spec(
+        ...     seed=42,
+        ...     layout="in_out",
+        ...     vars={"d": 768, "n_layer": 12},
+        ...     layers={
+        ...         "h.{i}": Layer(
+        ...             repeat={"i": "n_layer"},
+        ...             params={"w": Param(shape=["d", "3 * d"], initializer="glorot_uniform")},
+        ...         )
+        ...     },
+        ... )
+        >>> spec.layers["h.{i}"].params["w"].shape
+        ('d', '3 * d')
+    """
+
+    initcfg: FormatVersion = Field(default=1, description="The version of this format.", examples=[1])
+    name: Text | None = Field(default=None, description="What the model is called.", examples=["gpt2"])
+    seed: Seed = Field(default=0, description="With a parameter's name it decides its values.", examples=[42])
+    dtype: DTypeName = Field(
+        default="float32", description="The element type of every parameter that names none."
+    )
+    layout: LayoutName | None = Field(
+        default=None,
+        description="Which axes of a shape are inputs and outputs: in_out (Keras, JAX), out_in (PyTorch), or "
+        "one letter an axis.",
+        examples=["in_out", "out_in", "OIHW"],
+    )
+    stream_version: FormatVersion = Field(
+        default=1, description="The version of the random streams.", examples=[1]
+    )
+    vars: Annotated[Mapping[Identifier, Var], AfterValidator(FrozenDict)] = Field(
+        default_factory=FrozenDict,
+        description="Numbers, or lists of numbers, for expressions; later ones may use earlier ones.",
+        examples=[{"d": 768, "hidden": "4 * d", "widths": [64, 128]}],
+    )
+    initializers: Annotated[Mapping[InitializerName, Initializer], AfterValidator(FrozenDict)] = Field(
+        default_factory=FrozenDict,
+        description="Initializers by names of this document.",
+        examples=[{"base": {"random_normal": {"stddev": 0.02}}}],
+    )
+    layers: Annotated[Mapping[TemplateKey, Layer], AfterValidator(FrozenDict)] = Field(
+        default_factory=FrozenDict,
+        description="The layers by name; a name may hold indices in braces.",
+        examples=[{"h.{i}": {"repeat": {"i": 12}, "params": {"w": {"shape": [768, 768]}}}}],
+    )
+    params: Params = Field(default_factory=FrozenDict, description="Parameters that belong to no layer.")
+
+    _source: Source | None = PrivateAttr(default=None)
+
+    def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
+        """Where a part of the spec was written; only the path for a spec that was built in Python.
+
+        Args:
+            path: keys and indices from the root, as ``("layers", "h.{i}", "params", "w", "shape", 0)``.
+            key: the place of the last key instead of its value.
+            offset: a character of a scalar, counted from 0.
+        """
+        if self._source is None:
+            return Location(path=path)
+        return self._source.locate(path, key=key, offset=offset)

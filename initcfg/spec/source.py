@@ -1,0 +1,153 @@
+"""A document that was read: its plain tree, and where in the text each part of it stands."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initcfg.errors import PathStep
+
+__all__ = ["MAX_DEPTH", "Node", "Reader", "Source", "Tree"]
+
+#: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.
+Tree = object
+
+MAX_DEPTH = 64
+_MAX_PROBLEMS = 100
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """The place of one value: character offsets into the text, and the same for what it holds."""
+
+    start: int
+    end: int
+    items: Sequence[Node] = ()
+    values: Mapping[str, Node] = field(default_factory=dict)
+    keys: Mapping[str, Node] = field(default_factory=dict)
+
+    def path_at(self, index: int) -> tuple[PathStep, ...]:
+        """The path of the innermost value that a character belongs to, by itself or by its key."""
+        for key, node in self.values.items():
+            if node.start <= index < node.end or self.keys[key].start <= index < self.keys[key].end:
+                return (key, *node.path_at(index))
+        for at, node in enumerate(self.items):
+            if node.start <= index < node.end:
+                return (at, *node.path_at(index))
+        return ()
+
+    def child(self, step: PathStep) -> Node | None:
+        """The node of an item or of a key's value, or None."""
+        if isinstance(step, str):
+            return self.values.get(step)
+        return self.items[step] if 0 <= step < len(self.items) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One document: what it says and where it says it.
+
+    Args:
+        file: the name the user gave.
+        text: the whole text, without a byte order mark.
+        tree: its content as plain data.
+        root: the places that belong to `tree`.
+        problems: what was wrong with the text and did not keep the rest from being read.
+    """
+
+    file: str | None
+    text: str = field(repr=False)
+    tree: Tree = field(default=None, repr=False)
+    root: Node = field(default_factory=lambda: Node(0, 0), repr=False)
+    problems: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+
+    def place(self, start: int, end: int | None = None, path: tuple[PathStep, ...] = ()) -> Location:
+        """The location of the characters from `start` to `end`, cut at the end of the first line."""
+        number = bisect_right(self._line_starts, start)
+        line_start = self._line_starts[number - 1]
+        following = self._line_starts[number] if number < len(self._line_starts) else len(self.text) + 1
+        line = self.text[line_start:following].rstrip("\r\n")
+        last = max(start + 1, min(end or 0, line_start + len(line)))
+        column = start - line_start + 1
+        return Location(self.file, number, column, column + last - start, line, path)
+
+    def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
+        """The place of a value; of the deepest part of `path` that the document has.
+
+        Args:
+            path: keys and indices from the root.
+            key: the place of the last key instead of its value.
+            offset: a character of a scalar; ignored where escapes or line breaks move characters.
+        """
+        node, parent = self.root, self.root
+        for depth, step in enumerate(path):
+            found = node.child(step)
+            if found is None:
+                break
+            parent, node = node, found
+            if key and depth == len(path) - 1 and isinstance(step, str):
+                node = parent.keys[step]
+        if offset is not None:
+            return self._inside(node, offset, path)
+        return self.place(node.start, node.end, path)
+
+    def _inside(self, node: Node, offset: int, path: tuple[PathStep, ...]) -> Location:
+        raw = self.text[node.start : node.end]
+        if raw[:1] in ("'", '"'):
+            if "\\" in raw or "''" in raw[1:-1] or _LINE_BREAK.search(raw):
+                return self.place(node.start, node.end, path)
+            return self.place(min(node.start + 1 + offset, node.end - 1), None, path)
+        if raw[:1] in ("|", ">", "&") or _LINE_BREAK.search(raw):
+            return self.place(node.start, node.end, path)
+        return self.place(min(node.start + offset, node.end), None, path)
+
+
+@dataclass
+class Reader:
+    """What the YAML and the JSON reader share: the text being read and the problems found so far."""
+
+    file: str | None
+    text: str
+    problems: list[Diagnostic] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = Source(self.file, self.text)
+
+    def problem(
+        self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
+    ) -> None:
+        """Notes a problem that the rest can be read past; the first hundred are kept."""
+        if len(self.problems) < _MAX_PROBLEMS:
+            self.problems.append(Diagnostic(code, message, self.source.place(start, end), hint))
+            self.starts.append(start)
+
+    def fatal(
+        self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
+    ) -> SpecError:
+        """The exception for a problem that ends the reading, with those noted before."""
+        last = Diagnostic(code, message, self.source.place(start, end), hint)
+        return SpecError(*self.problems, last)
+
+    def finish(self, tree: Tree, root: Node) -> Source:
+        """The source, once the whole text has been read; only now each problem's path is known."""
+        places = (
+            replace(problem.where, path=root.path_at(start))
+            for problem, start in zip(self.problems, self.starts, strict=True)
+            if problem.where
+        )
+        problems = tuple(map(Diagnostic.at, self.problems, places))
+        return Source(self.file, self.text, tree, root, problems)
