@@ -1,0 +1,10 @@
+"""The plan: what every parameter is and how it begins, before anything is made."""
+
+from __future__ import annotations
+
+from initcfg.plan.build import plan_of, plan_reading
+from initcfg.plan.document import json_schema
+from initcfg.plan.parameters import ParameterSlice, PlannedParameter
+from initcfg.plan.plan import Plan
+
+__all__ = ["ParameterSlice", "Plan", "PlannedParameter", "json_schema", "plan_of", "plan_reading"]

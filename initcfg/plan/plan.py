@@ -1,0 +1,118 @@
+"""The plan as a value: an ordered, frozen list of planned parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.plan.document import PlanDocument, fingerprint_of, parameter_document
+from initcfg.stream import STREAM_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.plan.parameters import PlannedParameter
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every parameter of a model and how it begins, in the spec's order.
+
+    Iterating gives `PlannedParameter` values; ``plan["h.0.weight"]`` is one of them.
+
+    Args:
+        name: the spec's name, or None.
+        seed: the seed that parameter streams were derived from.
+        parameters: with unique names.
+        stream_version: the version of the contract of the bits.
+    """
+
+    name: str | None
+    seed: int
+    parameters: tuple[PlannedParameter, ...]
+    stream_version: int = STREAM_VERSION
+
+    @cached_property
+    def _by_name(self) -> dict[str, PlannedParameter]:
+        return {parameter.name: parameter for parameter in self.parameters}
+
+    @overload
+    def __getitem__(self, name: str) -> PlannedParameter: ...
+    @overload
+    def __getitem__(self, name: int) -> PlannedParameter: ...
+    def __getitem__(self, name: str | int) -> PlannedParameter:
+        """One parameter, by its full name or its position.
+
+        Raises:
+            UnknownParameterError: no parameter has that name (code ``unknown-parameter``).
+            IndexError: the plan has no such position.
+        """
+        if isinstance(name, int):
+            return self.parameters[name]
+        if name in self._by_name:
+            return self._by_name[name]
+        hint = did_you_mean(name, self._by_name) or "iterating over the plan lists its parameters"
+        raise UnknownParameterError(
+            Diagnostic(Code.UNKNOWN_PARAMETER, f"no parameter is named {name!r}", hint=hint)
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over what decides the values: names, shapes, dtypes, streams and laws.
+
+        Neither the order of parameters nor the way a spec writes a law down enters, so equal fingerprints
+        mean equal weights under equal names.
+
+        Raises:
+            SpecError: an initializer cannot be written down (code ``not-serializable``).
+        """
+        return fingerprint_of(self.parameters, self.stream_version)
+
+    @property
+    def numel(self) -> int:
+        """Elements of all parameters; a tied one adds none."""
+        return sum(parameter.numel for parameter in self if parameter.tied_to is None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parameters; a tied one adds none."""
+        return sum(parameter.nbytes for parameter in self if parameter.tied_to is None)
+
+    def to_document(self) -> PlanDocument:
+        """The plan as a pydantic model, of which `json_schema` gives the schema.
+
+        Raises:
+            SpecError: an initializer cannot be written down (code ``not-serializable``).
+        """
+        return PlanDocument(
+            format="initcfg.plan",
+            version=1,
+            stream_version=1,
+            name=self.name,
+            seed=self.seed,
+            fingerprint=self.fingerprint,
+            numel=self.numel,
+            nbytes=self.nbytes,
+            parameters=[parameter_document(parameter) for parameter in self],
+        )
+
+    def to_json(self) -> str:
+        """The plan as JSON text, indented, with a line break at its end.
+
+        Raises:
+            SpecError: an initializer cannot be written down (code ``not-serializable``).
+        """
+        return self.to_document().model_dump_json(indent=2, exclude_unset=True) + "\n"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[PlannedParameter]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)

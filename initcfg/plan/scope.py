@@ -1,0 +1,132 @@
+"""What names stand for while a spec is evaluated: vars, repeat indices, facts of a shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, SpecError
+from initcfg.plan.problems import BrokenError
+from initcfg.spec import Expression, ExpressionError, Template
+from initcfg.spec.arithmetic import RESERVED_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initcfg.plan.problems import Path, Problems
+    from initcfg.spec import Spec
+    from initcfg.spec.arithmetic import Value
+
+__all__ = ["Scope", "scope_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Names and what they stand for, and where to report what has no value.
+
+    Args:
+        problems: gives errors their place.
+        values: a number, a tuple of numbers or, for an index over texts, a text for each name.
+        broken: names whose own definition failed; what uses one raises `BrokenError`, which is not reported.
+    """
+
+    problems: Problems
+    values: Mapping[str, Value]
+    broken: frozenset[str] = frozenset()
+
+    def extended(self, values: Mapping[str, Value]) -> Scope:
+        """This scope with more names."""
+        return replace(self, values={**self.values, **values})
+
+    def check_name(self, name: str, path: Path) -> None:
+        """Refuses a var or an index that expressions could not tell from something else.
+
+        Raises:
+            SpecError: the name is taken (code ``hidden-name``).
+        """
+        if name in RESERVED_NAMES:
+            message = f"{name!r} already means something in expressions"
+        elif name in self.values or name in self.broken:
+            message = f"{name!r} is already the name of a var or of another index"
+        else:
+            return
+        raise self.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")
+
+    def number(self, written: float | str, path: Path) -> int | float:
+        """The number that a literal or an expression stands for.
+
+        Raises:
+            SpecError: the expression has no value here.
+            BrokenError: it uses a name whose definition has been reported.
+        """
+        if not isinstance(written, str):
+            return written
+        try:
+            expression = Expression.parse(written)
+            self._require(expression.names)
+            return expression.evaluate(self.values)
+        except ExpressionError as error:
+            raise self._placed(error, path) from None
+
+    def integer(self, written: float | str, path: Path, what: str) -> int:
+        """As `number`, for a place that takes a whole number; ``768.0`` is one.
+
+        Raises:
+            SpecError: also where the value is not whole; `what` begins the message.
+        """
+        value = self.number(written, path)
+        if value == int(value):
+            return int(value)
+        hint = "// divides without a remainder" if isinstance(written, str) and "/" in written else None
+        shown = f"{written!r} is {value!r}" if isinstance(written, str) else f"got {value!r}"
+        raise self.problems.error(Code.EXPRESSION_VALUE, f"{what} must be whole, {shown}", path, hint=hint)
+
+    def text(self, template: Template, path: Path, *, key: bool = False) -> str:
+        """A name with its braces filled in.
+
+        Raises:
+            SpecError: a brace has no value here.
+            BrokenError: it uses a name whose definition has been reported.
+        """
+        self._require(template.names)
+        try:
+            return template.render(self.values)
+        except ExpressionError as error:
+            raise self._placed(error, path, key=key) from None
+
+    def _placed(self, error: ExpressionError, path: Path, *, key: bool = False) -> SpecError:
+        return self.problems.error(
+            error.code, error.message, path, key=key, hint=error.hint, offset=error.offset
+        )
+
+    def _require(self, names: frozenset[str]) -> None:
+        if names & self.broken:
+            raise BrokenError
+
+
+def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
+    """The scope of a document: its vars, each seeing those before it.
+
+    Args:
+        spec: the document.
+        problems: takes what is wrong with the vars.
+        left_out: vars whose definitions could not be read.
+    """
+    scope = Scope(problems, {}, left_out)
+    for name, written in spec.vars.items():
+        path = ("vars", name)
+        try:
+            scope.check_name(name, path)
+            value = _var(scope, written, path)
+        except SpecError as error:
+            problems.add(error)
+            scope = replace(scope, broken=scope.broken | {name})
+        else:
+            scope = scope.extended({name: value})
+    return scope
+
+
+def _var(scope: Scope, written: int | float | str | tuple[int | float | str, ...], path: Path) -> Value:
+    if isinstance(written, tuple):
+        return tuple(scope.number(item, (*path, at)) for at, item in enumerate(written))
+    return scope.number(written, path)

@@ -1,0 +1,98 @@
+"""A plan as JSON, its schema, and what its fingerprint does and does not depend on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import initcfg
+from initcfg.plan import json_schema
+
+ROOT = Path(__file__).parents[3]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+BASE = """
+seed: 1
+layout: in_out
+params:
+  a: {shape: [4, 6], initializer: he_normal}
+  b: {shape: [4, 6], initializer: orthogonal}
+"""
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_the_document_of_each_config_fits_the_schema(config) -> None:
+    plan = initcfg.make_plan(config)
+    document = json.loads(plan.to_json())
+    jsonschema.Draft202012Validator(json_schema()).validate(document)
+    assert [entry["name"] for entry in document["parameters"]] == [parameter.name for parameter in plan]
+    assert document["nbytes"] == plan.nbytes
+
+
+def test_the_published_schema_is_the_generated_one() -> None:
+    published = json.loads((ROOT / "schemas" / "plan.v1.schema.json").read_text(encoding="utf-8"))
+    assert published == json_schema(), "python docs/generate.py writes it anew"
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_a_document_says_what_was_resolved_and_where(plan) -> None:
+    document = plan(BASE).to_document()
+    first, second = document.parameters
+    assert first.distribution.kind == "truncated_normal"
+    assert first.distribution.high == 2 * first.distribution.std
+    assert first.initializer.class_name == "HeNormal"
+    assert (first.fan_in, first.fan_out, first.layout) == (4, 6, "in_out")
+    assert second.distribution is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("  a: {shape: [4, 6], initializer: he_normal}\n  b: {shape: [4, 6], initializer: orthogonal}", "  b: {shape: [4, 6], initializer: orthogonal}\n  a: {shape: [4, 6], initializer: he_normal}"),
+        ("he_normal", "{class_name: VarianceScaling, config: {scale: 2}}"),
+        ("[4, 6], initializer: he", "[2 + 2, 2 * 3], stream: a, initializer: he"),
+        ("seed: 1", "name: other\nseed: 1"),
+    ],
+)  # fmt: skip
+def test_the_fingerprint_depends_on_nothing_that_does_not_decide_values(plan, before, after) -> None:
+    assert before in BASE
+    assert plan(BASE).fingerprint == plan(BASE.replace(before, after)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("seed: 1", "seed: 2"),
+        ("seed: 1", "seed: 1\ndtype: float16"),
+        ("  a:", "  c:"),
+        ("a: {shape: [4, 6]", "a: {shape: [6, 4]"),
+        ("he_normal", "he_uniform"),
+        ("he_normal", "{he_normal: {seed: 1}}"),
+        ("orthogonal", "{orthogonal: {gain: 2}}"),
+        ("b: {shape: [4, 6], initializer", "b: {shape: [4, 6], layout: out_in, initializer"),
+        ("b: {shape: [4, 6], initializer: orthogonal}", "b: {shape: [4, 6], tied_to: a}"),
+    ],
+)
+def test_the_fingerprint_depends_on_all_that_decides_values(plan, before, after) -> None:
+    assert before in BASE
+    assert plan(BASE).fingerprint != plan(BASE.replace(before, after)).fingerprint
+
+
+def test_a_plan_that_holds_code_materializes_and_is_not_written_down() -> None:
+    def ramp(shape, dtype=None):
+        import numpy as np
+
+        return np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+
+    spec = initcfg.Spec(params={"w": initcfg.Param(shape=[3], initializer=ramp)})
+    plan = initcfg.make_plan(spec)
+    assert initcfg.materialize(plan)["w"].tolist() == [0, 1, 2]
+    for refused in (lambda: plan.fingerprint, plan.to_json):
+        with pytest.raises(initcfg.SpecError, match="parameter 'w' is made by code"):
+            refused()
