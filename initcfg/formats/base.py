@@ -1,0 +1,107 @@
+"""What every weights format is given: names, dtypes and shapes of tensors, and their elements in chunks."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg.errors import Code, Diagnostic, FormatError
+
+if TYPE_CHECKING:
+    from initcfg.dtypes import DType
+
+__all__ = [
+    "Array",
+    "Chunks",
+    "TensorInfo",
+    "WriteFunction",
+    "check_unique",
+    "finish",
+    "little_endian",
+    "refuse",
+    "write_elements",
+]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """The name, dtype and shape of one tensor.
+
+    Example:
+        >>> from initcfg.dtypes import as_dtype
+        >>> TensorInfo("wte", as_dtype("bfloat16"), (50257, 768)).nbytes
+        77194752
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+        return self.numel * self.dtype.itemsize
+
+
+Chunks = Callable[[Sequence[TensorInfo]], Iterator[Array]]
+"""Given the tensors in the order of the file: their elements in that order and in C order, as flat contiguous
+arrays of which none spans two tensors."""
+
+WriteFunction = Callable[[Path, Sequence[TensorInfo], Chunks, Mapping[str, str]], int]
+"""``write(path, tensors, chunks, metadata)``; gives the size of the file in bytes."""
+
+
+def little_endian(elements: Array) -> memoryview:
+    """The bytes of a flat contiguous array as files hold them, without a copy on a little-endian machine."""
+    if sys.byteorder == "big" and elements.itemsize > 1:
+        elements = elements.byteswap()
+    # Through uint8, because ml_dtypes arrays do not offer their own bytes.
+    return elements.view(np.uint8).data
+
+
+def write_elements(file: IO[bytes], tensor: TensorInfo, chunks: Iterator[Array]) -> None:
+    """Writes one tensor's elements, taking from `chunks` exactly as many as it has."""
+    left = tensor.numel
+    while left > 0:
+        elements = next(chunks, None)
+        if elements is None or elements.size > left:
+            raise AssertionError(f"the chunks of {tensor.name!r} do not add up to its shape {tensor.shape}")
+        left -= elements.size
+        file.write(little_endian(elements))
+
+
+def finish(chunks: Iterator[Array]) -> None:
+    """Runs `chunks` to its end, where it may have something left to do but has nothing left to give."""
+    for elements in chunks:
+        raise AssertionError(f"{elements.size:,} elements came after the last tensor")
+
+
+def check_unique(tensors: Sequence[TensorInfo]) -> None:
+    """Refuses two tensors of one name.
+
+    Raises:
+        FormatError: a name occurs twice (code ``format``).
+    """
+    seen: set[str] = set()
+    for tensor in tensors:
+        if tensor.name in seen:
+            raise refuse(f"two tensors are named {tensor.name!r}", "give each tensor a name of its own")
+        seen.add(tensor.name)
+
+
+def refuse(message: str, hint: str) -> FormatError:
+    """The error for what a format cannot hold."""
+    return FormatError(Diagnostic(Code.FORMAT, message, hint=hint))

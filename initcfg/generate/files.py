@@ -1,0 +1,186 @@
+"""Weights on disk: a plan is written as a stream, in the memory of a few chunks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initcfg.engines import get_engine
+from initcfg.errors import Code, Diagnostic, FormatError, SpecError
+from initcfg.formats import TensorInfo, format_of
+from initcfg.generate.pool import Task, Workers
+from initcfg.generate.selecting import owner, selected
+from initcfg.generate.work import batches, fill_elements, is_foreign, make_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from os import PathLike
+
+    from initcfg.engines import FillFunction
+    from initcfg.formats import Array
+    from initcfg.generate.pool import Progress
+    from initcfg.generate.work import Piece
+    from initcfg.plan import Plan, PlannedParameter
+
+__all__ = ["PLAN_KEY", "SELECT_KEY", "TIED_KEY", "Written", "write"]
+
+_OURS = "initcfg."
+PLAN_KEY = "initcfg.plan"
+"""Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
+SELECT_KEY = "initcfg.select"
+"""Metadata: the glob, where only a part of the plan was written."""
+TIED_KEY = "initcfg.tied"
+"""Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Args:
+        path: the file.
+        nbytes: its size.
+        tensors: how many it holds.
+        tied: the names that were left out because they share the tensor of another name, with that name.
+        fingerprint: the plan's, as the file carries it; None for a plan that holds code.
+    """
+
+    path: Path
+    nbytes: int
+    tensors: int
+    tied: Mapping[str, str]
+    fingerprint: str | None
+
+
+def write(
+    plan: Plan,
+    path: str | PathLike[str],
+    *,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+    write_tied: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Written:
+    """Writes a plan's weights to a file, whole or not at all, without ever holding the model.
+
+    Memory is bounded by threads times chunks, and by the largest structured parameter if there is one.
+
+    Args:
+        plan: the plan.
+        path: ends in ``.safetensors`` or ``.npz``; what stands there is replaced when all is written.
+        select: a glob over names; None writes all.
+        threads: how many; None means one a CPU. They do not change a bit.
+        engine: the name of an engine; None chooses one.
+        progress: called with the bytes of elements done and the bytes in all.
+        write_tied: write a tied name as a tensor of its own. Otherwise safetensors leaves it out, if the
+            name that it is tied to is written, and lists it in the metadata; npz always writes it.
+        metadata: texts to store in the file beside the plan's fingerprint; keys that begin with ``initcfg.``
+            are kept for this package.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FormatError: no format has the suffix, or it cannot hold a name, a dtype or the metadata.
+        OutputError: the file cannot be written; what stood there before is untouched.
+        UnknownParameterError: `select` matches nothing.
+        InitializerError: custom code returned something else than it was asked for.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> plan = initcfg.make_plan(
+        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "ones"}}}
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(plan, f"{folder}/weights.safetensors").tensors
+        1
+    """
+    fmt = format_of(path)
+    fill = get_engine(engine)
+    chosen = selected(plan, select)
+    tied = _left_out(chosen) if fmt.lists_aliases and not write_tied else {}
+    sources = {p.name: owner(plan, p) for p in chosen if p.name not in tied}
+    tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
+    digest = _fingerprint(plan)
+    told = _metadata(digest, select, tied, metadata or {})
+    with Workers(threads) as workers:
+
+        def chunks(ordered: Sequence[TensorInfo]) -> Iterator[Array]:
+            parameters = [sources[tensor.name] for tensor in ordered]
+            return _elements(parameters, fill, workers, progress)
+
+        nbytes = fmt.write(Path(path), tensors, chunks, told)
+    return Written(Path(path), nbytes, len(tensors), tied, digest)
+
+
+def _left_out(chosen: list[PlannedParameter]) -> dict[str, str]:
+    """Tied names whose target is among the chosen, with that target."""
+    names = {parameter.name for parameter in chosen}
+    return {p.name: p.tied_to for p in chosen if p.tied_to is not None and p.tied_to in names}
+
+
+def _fingerprint(plan: Plan) -> str | None:
+    try:
+        return plan.fingerprint
+    except SpecError as error:
+        if all(problem.code == Code.NOT_SERIALIZABLE for problem in error.diagnostics):
+            return None
+        raise
+
+
+def _metadata(
+    digest: str | None, select: str | None, tied: Mapping[str, str], given: Mapping[str, str]
+) -> dict[str, str]:
+    taken = [key for key in given if key.startswith(_OURS)]
+    if taken:
+        raise FormatError(
+            Diagnostic(
+                Code.FORMAT,
+                f"the metadata key {taken[0]!r} is kept for this package",
+                hint=f"choose a key that does not begin with {_OURS!r}",
+            )
+        )
+    ours = {
+        PLAN_KEY: digest,
+        SELECT_KEY: select,
+        TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False) if tied else None,
+    }
+    return {**given, **{key: text for key, text in ours.items() if text is not None}}
+
+
+def _elements(
+    parameters: list[PlannedParameter], fill: FillFunction, workers: Workers, progress: Progress | None
+) -> Iterator[Array]:
+    """All elements in order, as flat arrays; reports what the writer has taken and come back from."""
+    total = sum(parameter.nbytes for parameter in parameters)
+    tasks = (
+        Task(partial(_make, batch, fill), sum(piece.nbytes for piece in batch), is_foreign(batch))
+        for batch in batches(parameters)
+    )
+    done = 0
+    for arrays in workers.in_order(tasks):
+        for array in arrays:
+            yield array
+            done += array.nbytes
+        if progress is not None:
+            progress(done, total)
+
+
+def _make(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
+    return [_make_piece(piece, fill) for piece in batch]
+
+
+def _make_piece(piece: Piece, fill: FillFunction) -> Array:
+    parameter = piece.parameter
+    if parameter.distribution is None:
+        return make_whole(parameter, fill).reshape(-1)
+    elements = np.empty(piece.stop - piece.start, parameter.dtype.numpy)
+    fill_elements(parameter, piece.start, elements, fill)
+    return elements

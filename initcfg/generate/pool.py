@@ -1,0 +1,126 @@
+"""Threads: tasks run side by side, their results come back in the order of the tasks, a few at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from initcfg.errors import Code, Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Progress", "Task", "Workers", "available_cpus", "report"]
+
+Progress = Callable[[int, int], None]
+"""Told, in the calling thread, how many bytes are done and how many there will be."""
+
+Result = TypeVar("Result")
+
+# Enough for every thread to find its next task while the oldest result is being used.
+_TASKS_AHEAD_A_THREAD = 2
+_BYTES_AHEAD_A_THREAD = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Result]):
+    """Something to run, and what is to be known before it runs.
+
+    Args:
+        run: does it.
+        holds: bytes that its result keeps in memory until it is used.
+        foreign: it runs code that is not ours, which may not stand a second thread beside it, or another
+            order: it runs in the calling thread, when its turn comes.
+    """
+
+    run: Callable[[], Result]
+    holds: int = 0
+    foreign: bool = False
+
+
+class Workers:
+    """A pool of threads, used as a context.
+
+    Leaving the context, by an exception too, drops the tasks that have not begun and waits for the rest.
+
+    Args:
+        threads: how many, at least 1; None means one a CPU that this process may use. One means that all
+            runs in the calling thread.
+
+    Raises:
+        SpecError: `threads` is no positive integer (code ``out-of-range``).
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = available_cpus() if threads is None else _checked(threads)
+        self._pool = ThreadPoolExecutor(self.threads, "initcfg") if self.threads > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def in_order(self, tasks: Iterable[Task[Result]]) -> Iterator[Result]:
+        """The results in the order of the tasks; `tasks` is read, and run, only a little ahead of them."""
+        if self._pool is None:
+            for task in tasks:
+                yield task.run()
+            return
+        ahead: deque[tuple[Future[Result], int]] = deque()
+        held = 0
+        for task in tasks:
+            while ahead and self._is_full(len(ahead), held + task.holds):
+                future, freed = ahead.popleft()
+                yield future.result()
+                held -= freed
+            ahead.append((_done(task) if task.foreign else self._pool.submit(task.run), task.holds))
+            held += task.holds
+        while ahead:
+            yield ahead.popleft()[0].result()
+
+    def _is_full(self, tasks: int, held: int) -> bool:
+        return tasks > self.threads * _TASKS_AHEAD_A_THREAD or held > self.threads * _BYTES_AHEAD_A_THREAD
+
+
+def _done(task: Task[Result]) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(task.run())
+    return future
+
+
+def report(sizes: Iterable[int], total: int, progress: Progress | None) -> None:
+    """Runs through `sizes`, which are bytes as they are done, and tells `progress` their sum."""
+    done = 0
+    for size in sizes:
+        done += size
+        if progress is not None:
+            progress(done, total)
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may use, which under ``taskset`` are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _checked(threads: object) -> int:
+    if isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1:
+        return threads
+    raise SpecError(
+        Diagnostic(
+            Code.OUT_OF_RANGE,
+            f"threads is {threads!r}",
+            hint="give a whole number of 1 or more, or None for one a CPU",
+        )
+    )

@@ -1,0 +1,47 @@
+"""Which parameters of a plan a call is about, and which of them share one array."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.globs import Glob
+
+if TYPE_CHECKING:
+    from initcfg.plan import Plan, PlannedParameter
+
+__all__ = ["owner", "selected"]
+
+_NAMES_COMPARED = 5_000
+
+
+def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
+    """The parameters whose names match a glob, in the plan's order; all of them for None.
+
+    Raises:
+        SpecError: the glob is malformed (code ``pattern``).
+        UnknownParameterError: it matches nothing (code ``unknown-parameter``).
+    """
+    if select is None:
+        return list(plan)
+    glob = Glob(select)
+    found = [parameter for parameter in plan if glob.matches(parameter.name)]
+    if found:
+        return found
+    # Comparing texts is slow, so a plan of a million names is compared in part.
+    names = [parameter.name for parameter in islice(plan, _NAMES_COMPARED)]
+    hint = did_you_mean(select, names) or _names(names, len(plan))
+    raise UnknownParameterError(
+        Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no parameter", hint=hint)
+    )
+
+
+def _names(names: list[str], total: int) -> str:
+    shown = ", ".join(map(repr, names[:3]))
+    return f"the plan has {total:,} parameters, such as {shown}" if names else "the plan has no parameters"
+
+
+def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
+    """The parameter whose array this one is: itself, or the one that it is tied to."""
+    return parameter if parameter.tied_to is None else plan[parameter.tied_to]

@@ -1,0 +1,111 @@
+"""Work: the pieces that parameters are cut into, and how a piece becomes values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initcfg.errors import InitializerError
+from initcfg.initializers import BuiltIn, make, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initcfg.engines import FillFunction
+    from initcfg.formats import Array
+    from initcfg.plan.parameters import PlannedParameter
+
+__all__ = ["CHUNK", "Piece", "batches", "fill_elements", "is_foreign", "make_whole"]
+
+# A multiple of every block size, so that no piece draws a block that its neighbour draws too.
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The elements [start, stop) of a parameter, in C order; of a structured one always all of them."""
+
+    parameter: PlannedParameter
+    start: int
+    stop: int
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of these elements."""
+        return (self.stop - self.start) * self.parameter.dtype.itemsize
+
+
+def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...]]:
+    """The parameters in their order, cut where they are large and put together where they are small.
+
+    A batch has at most `CHUNK` elements, or is one structured parameter. Empty parameters have no piece.
+    """
+    batch: list[Piece] = []
+    size = 0
+    for piece in _pieces(parameters):
+        # A structured parameter counts as a full batch: how long it takes does not follow from its size.
+        length = CHUNK if piece.parameter.distribution is None else piece.stop - piece.start
+        if batch and size + length > CHUNK:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(piece)
+        size += length
+    if batch:
+        yield tuple(batch)
+
+
+def _pieces(parameters: Iterable[PlannedParameter]) -> Iterator[Piece]:
+    for parameter in parameters:
+        numel = parameter.numel
+        step = numel if parameter.distribution is None else CHUNK
+        for start in range(0, numel, step or 1):
+            yield Piece(parameter, start, min(start + step, numel))
+
+
+def fill_elements(parameter: PlannedParameter, start: int, out: Array, fill: FillFunction) -> None:
+    """Draws the elements from `start` on of a parameter that has a distribution into a flat array."""
+    assert parameter.distribution is not None  # noqa: S101 - the caller has made structured ones whole
+    stream = stream_of(parameter.initializer, parameter.shape, parameter.stream)
+    fill(out, parameter.distribution, stream, start)
+
+
+def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
+    """The whole array of any parameter, in C order.
+
+    Raises:
+        InitializerError: custom code returned something else than it was asked for; the parameter is named.
+    """
+    stream = stream_of(parameter.initializer, parameter.shape, parameter.stream)
+    try:
+        return make(parameter.initializer, parameter.shape, parameter.dtype, parameter.layout, stream, fill)
+    except InitializerError as error:
+        raise InitializerError(
+            *(
+                dataclasses.replace(
+                    problem,
+                    message=f"parameter {parameter.name!r}: {problem.message}",
+                    where=problem.where or parameter.where,
+                )
+                for problem in error.diagnostics
+            )
+        ) from error
+    except Exception as error:
+        error.add_note(f"while parameter {parameter.name!r} was being made")
+        raise
+
+
+def is_foreign(batch: Iterable[Piece]) -> bool:
+    """Whether making a batch runs code of somebody else."""
+    return any(
+        piece.parameter.distribution is None and _is_foreign(piece.parameter.initializer) for piece in batch
+    )
+
+
+def _is_foreign(value: object) -> bool:
+    """An initializer that is not built in, or a built-in with such a part."""
+    if isinstance(value, tuple):
+        return any(map(_is_foreign, value))
+    if isinstance(value, BuiltIn):
+        return any(_is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return callable(value)

@@ -1,0 +1,276 @@
+"""A file is written whole or not at all, whatever goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from initcfg.errors import OutputError
+from initcfg.formats import atomic
+from initcfg.formats.atomic import TEMPORARY_PREFIX, replacing
+
+
+def write(path: Path, data: bytes = b"new") -> None:
+    with replacing(path, len(data)) as file:
+        for start in range(0, len(data), 16):
+            file.write(data[start : start + 16])
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "target"
+    path.write_bytes(b"old")
+    return path
+
+
+def test_the_file_appears_only_when_the_block_ends(tmp_path) -> None:
+    path = tmp_path / "target"
+    with replacing(path, 3) as file:
+        file.write(b"new")
+        file.flush()
+        assert not path.exists()
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.name.startswith(TEMPORARY_PREFIX)
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_stood_there_is_replaced(old) -> None:
+    write(old)
+    assert old.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_whatever_the_block_raises_leaves_the_old_file_and_no_litter(old, error) -> None:
+    def interrupted() -> None:
+        with replacing(old, 3) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_permissions_are_those_of_the_umask(tmp_path, mask) -> None:
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "target")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "target").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling"])
+def test_a_symlink_at_the_target_is_replaced_not_followed(tmp_path, kind) -> None:
+    victim = tmp_path / "victim"
+    if kind == "file":
+        victim.write_bytes(b"precious")
+    elif kind == "folder":
+        victim.mkdir()
+    path = tmp_path / "target"
+    path.symlink_to(victim)
+    write(path)
+    assert not path.is_symlink()
+    assert path.read_bytes() == b"new"
+    assert kind != "file" or victim.read_bytes() == b"precious"
+    assert kind != "folder" or list(victim.iterdir()) == []
+    assert kind != "dangling" or not victim.exists()
+
+
+def test_the_file_is_synced_then_renamed_then_its_folder_is_synced(tmp_path, monkeypatch) -> None:
+    steps = []
+    fsync, replace = os.fsync, Path.replace
+
+    def recorded_fsync(descriptor):
+        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        fsync(descriptor)
+
+    def recorded_replace(self, target):
+        steps.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    write(tmp_path / "target")
+    assert steps == ["sync file", "rename", "sync folder"]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "hint"),
+    [
+        ("missing/target", "no such file or directory", "create the folder first"),
+        ("folder", "is a directory", "name a file, not a folder"),
+        ("file/target", "not a directory", "one of the folders in the path is a file"),
+        ("n\0ul", "embedded null byte", "choose another place to write to"),
+        ("x" * 300 + "/target", "file name too long", "choose a shorter file name"),
+        ("x" * 300, "file name too long", "choose a shorter file name"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_with_the_way_out(tmp_path, path, reason, hint) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(OutputError) as caught:
+        write(tmp_path / path)
+    (problem,) = caught.value.diagnostics
+    assert reason in problem.message
+    assert problem.hint == hint
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_a_closed_folder_is_refused_with_the_way_out(old, monkeypatch, code) -> None:
+    def refused(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(OutputError) as caught:
+        write(old)
+    assert caught.value.diagnostics[0].hint.startswith("choose a folder that")
+    assert old.read_bytes() == b"old"
+
+
+def test_too_little_space_is_noticed_before_anything_is_written(old, monkeypatch) -> None:
+    usage = shutil.disk_usage(old.parent)._replace(free=1234)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(os, "open", None)
+    with pytest.raises(OutputError) as caught, replacing(old, 5_000_000):
+        pytest.fail("the block was entered")
+    (problem,) = caught.value.diagnostics
+    assert problem.message.endswith("no space left on device; it takes 5,000,000 bytes, 1,234 are free")
+    assert problem.hint == "free some space, or write to another file system"
+    assert old.read_bytes() == b"old"
+
+
+def failing(monkeypatch, name: str, at: int, code: int) -> None:
+    """Makes the call number `at` of a function of os fail."""
+    real = getattr(os, name)
+    calls = iter(range(1, 1_000_000))
+
+    def counted(*arguments):
+        if next(calls) == at:
+            raise OSError(code, os.strerror(code))
+        return real(*arguments)
+
+    monkeypatch.setattr(os, name, counted)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_failing_write_leaves_the_old_file_and_no_litter(old, monkeypatch, at, code) -> None:
+    monkeypatch.setattr(atomic, "_BUFFER_BYTES", 16)
+    failing(monkeypatch, "write", at, code)
+    with pytest.raises(OutputError) as caught:
+        write(old, b"0123456789abcdef" * 10)
+    (problem,) = caught.value.diagnostics
+    assert os.strerror(code).lower() in problem.message
+    assert ("it takes 160 bytes" in problem.message) == (code != errno.EIO)
+    monkeypatch.undo()
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_a_failing_sync_of_the_file_leaves_the_old_file_and_no_litter(old, monkeypatch) -> None:
+    failing(monkeypatch, "fsync", 1, errno.EIO)
+    with pytest.raises(OutputError, match="input/output error"):
+        write(old)
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_a_failing_rename_leaves_the_old_file_and_no_litter(old, monkeypatch) -> None:
+    def refused(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(OutputError, match="input/output error"):
+        write(old)
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
+def test_a_file_system_that_cannot_sync_folders_is_good_enough(old, monkeypatch, code) -> None:
+    failing(monkeypatch, "fsync", 2, code)
+    write(old)
+    assert old.read_bytes() == b"new"
+
+
+def test_a_failing_sync_of_the_folder_says_that_the_file_is_there(old, monkeypatch) -> None:
+    failing(monkeypatch, "fsync", 2, errno.EIO)
+    with pytest.raises(OutputError, match="is written, but its folder could not be synced"):
+        write(old)
+    assert old.read_bytes() == b"new"
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_short_writes_are_completed(tmp_path, monkeypatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:7]))
+    write(tmp_path / "target", bytes(range(256)) * 5)
+    assert (tmp_path / "target").read_bytes() == bytes(range(256)) * 5
+
+
+def test_an_interrupt_is_not_hidden_by_a_buffer_that_cannot_be_written(old, monkeypatch) -> None:
+    def interrupted() -> None:
+        with replacing(old, 3) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    failing(monkeypatch, "write", 1, errno.ENOSPC)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
+def test_a_killed_writer_leaves_the_old_file(old) -> None:
+    program = (
+        "import sys; from pathlib import Path; from initcfg.formats.atomic import replacing\n"
+        "with replacing(Path(sys.argv[1]), 1 << 22) as file:\n"
+        "    file.write(bytes(1 << 22)); print('written', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(old)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"written\n"
+        process.kill()
+    assert old.read_bytes() == b"old"
+    # SIGKILL lets nobody clean up; what is left is recognisable.
+    assert all(path == old or path.name.startswith(TEMPORARY_PREFIX) for path in old.parent.iterdir())
+
+
+@pytest.mark.parametrize("limit", [0, 1, 4096, 65_536, 1 << 20, (1 << 20) + 65_536])
+def test_a_file_size_limit_is_one_clear_error(old, limit) -> None:
+    resource = pytest.importorskip("resource")
+    program = (
+        "import sys; from pathlib import Path; from initcfg.errors import OutputError\n"
+        "from initcfg.formats.atomic import replacing\n"
+        "try:\n"
+        "    with replacing(Path(sys.argv[1]), 2 << 20) as file:\n"
+        "        for _ in range(32): file.write(bytes(1 << 16))\n"
+        "except OutputError as error: print(error); sys.exit(7)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(old)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert result.returncode == 7, result.stderr
+    assert "file too large; it takes 2,097,152 bytes" in result.stdout
+    assert "ulimit -f" in result.stdout
+    assert old.read_bytes() == b"old"
+    assert list(old.parent.iterdir()) == [old]

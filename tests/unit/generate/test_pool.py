@@ -1,0 +1,126 @@
+"""Tasks run side by side and end in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+
+import pytest
+
+from initcfg.errors import Code, SpecError
+from initcfg.generate.pool import Task, Workers, available_cpus, report
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_the_order_of_the_tasks(threads) -> None:
+    with Workers(threads) as workers:
+        assert list(workers.in_order(Task(partial(int, number)) for number in range(100))) == list(range(100))
+
+
+def test_tasks_are_read_only_a_little_ahead() -> None:
+    read = []
+
+    def tasks():
+        for number in range(1000):
+            read.append(number)
+            yield Task(partial(int, number))
+
+    with Workers(2) as workers:
+        for number in workers.in_order(tasks()):
+            assert len(read) <= number + 7
+    assert len(read) == 1000
+
+
+def test_large_results_are_held_one_at_a_time() -> None:
+    alive = threading.Semaphore(0)
+    most = 0
+
+    def make(_) -> None:
+        alive.release()
+
+    with Workers(2) as workers:
+        for _ in workers.in_order(Task(partial(make, number), holds=1 << 30) for number in range(20)):
+            most = max(most, alive._value)
+            alive.acquire()
+    assert most <= 2
+
+
+def test_foreign_tasks_run_in_the_calling_thread_in_their_order() -> None:
+    seen = []
+
+    def note(number: int) -> int:
+        seen.append((number, threading.get_ident()))
+        return number
+
+    tasks = (Task(partial(note, number), foreign=number % 3 == 0) for number in range(50))
+    with Workers(4) as workers:
+        assert list(workers.in_order(tasks)) == list(range(50))
+    foreign = [(number, thread) for number, thread in seen if number % 3 == 0]
+    assert foreign == [(number, threading.get_ident()) for number in range(0, 50, 3)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_error_ends_the_work(threads) -> None:
+    ran = []
+
+    def work(number: int) -> int:
+        ran.append(number)
+        if number == 3:
+            raise ZeroDivisionError
+        return number
+
+    seen = []
+    with pytest.raises(ZeroDivisionError), Workers(threads) as workers:
+        seen.extend(workers.in_order(Task(partial(work, number)) for number in range(10_000)))
+    assert len(ran) < 30
+
+
+def test_leaving_the_context_drops_what_has_not_begun_and_waits_for_the_rest(monkeypatch) -> None:
+    begun = threading.Barrier(3)
+    release = threading.Event()
+    ended = []
+
+    def work(number: int) -> int:
+        begun.wait(10)
+        release.wait(10)
+        ended.append(number)
+        return number
+
+    def interrupted():
+        for number in range(4):
+            yield Task(partial(work, number))
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    join = threading.Thread.join
+    # The pool joins its threads after it has dropped what waits; only then may the first two go on.
+    monkeypatch.setattr(threading.Thread, "join", lambda *rest: (release.set(), join(*rest)))
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        list(workers.in_order(interrupted()))
+    assert sorted(ended) == [0, 1]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("initcfg")]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
+def test_threads_are_a_positive_integer(threads) -> None:
+    with pytest.raises(SpecError) as caught:
+        Workers(threads)
+    assert caught.value.diagnostics[0].code == Code.OUT_OF_RANGE
+
+
+def test_by_default_there_is_a_thread_for_each_cpu_that_may_be_used(monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 7}, raising=False)
+    assert available_cpus() == 3
+    with Workers() as workers:
+        assert workers.threads == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cpus() == 1
+
+
+def test_progress_is_told_the_sum_and_the_total() -> None:
+    told = []
+    report([1, 2, 3], 6, lambda done, total: told.append((done, total)))
+    assert told == [(1, 6), (3, 6), (6, 6)]
+    report([1], 1, None)

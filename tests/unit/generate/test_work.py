@@ -1,0 +1,58 @@
+"""Parameters are cut where they are large and put together where they are small."""
+
+from __future__ import annotations
+
+import pytest
+
+from initcfg.generate.work import CHUNK, batches, is_foreign
+from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
+
+
+def sizes(parameters) -> list[list[tuple[str, int, int]]]:
+    return [
+        [(piece.parameter.name, piece.start, piece.stop) for piece in batch] for batch in batches(parameters)
+    ]
+
+
+def test_a_large_parameter_is_cut_at_multiples_of_a_chunk(planned) -> None:
+    cuts = sizes([planned("w", (2 * CHUNK + 3,))])
+    assert cuts == [[("w", 0, CHUNK)], [("w", CHUNK, 2 * CHUNK)], [("w", 2 * CHUNK, 2 * CHUNK + 3)]]
+
+
+def test_small_parameters_share_a_batch(planned) -> None:
+    parameters = [planned(f"p{number}", (CHUNK // 4 + 1,)) for number in range(7)]
+    assert [len(batch) for batch in sizes(parameters)] == [3, 3, 1]
+
+
+def test_a_structured_parameter_is_a_batch_of_its_own(planned) -> None:
+    parameters = [
+        planned("a", (3,)),
+        planned("q", (4, 4), Orthogonal()),
+        planned("b", (3,)),
+        planned("c", (3,)),
+    ]
+    assert sizes(parameters) == [[("a", 0, 3)], [("q", 0, 16)], [("b", 0, 3), ("c", 0, 3)]]
+
+
+def test_empty_parameters_have_no_piece(planned) -> None:
+    assert sizes([planned("a", (0,)), planned("q", (0, 4), Orthogonal())]) == []
+
+
+def test_a_scalar_is_one_element(planned) -> None:
+    assert sizes([planned("a", ())]) == [[("a", 0, 1)]]
+
+
+@pytest.mark.parametrize(
+    ("initializer", "foreign"),
+    [
+        (RandomNormal(), False),
+        (Orthogonal(), False),
+        (Concatenate(0, (1, 1), (Ones(), Orthogonal())), False),
+        (FunctionInitializer(len), True),
+        (Concatenate(0, (1, 1), (Ones(), FunctionInitializer(len))), True),
+        (Concatenate(0, (2,), (Concatenate(0, (2,), (FunctionInitializer(len),)),)), True),
+    ],
+)
+def test_code_of_somebody_else_is_recognised_wherever_it_hides(planned, initializer, foreign) -> None:
+    (batch,) = batches([planned("w", (2, 2), initializer)])
+    assert is_foreign(batch) == foreign
