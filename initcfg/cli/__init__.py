@@ -1,0 +1,55 @@
+"""The command line: one function a command, and one table of them.
+
+To add a command, write one module here with a click command of class `Command`, whose help ends with an
+example, and give it a row in `COMMANDS`. Whatever is heavy is imported inside the command's function, so that
+``--help`` stays instant.
+"""
+
+from __future__ import annotations
+
+import click
+
+import initcfg
+from initcfg.cli.application import Application
+from initcfg.cli.explain import explain
+from initcfg.cli.initializers import initializers
+from initcfg.cli.materialize import materialize
+from initcfg.cli.plan import plan
+from initcfg.cli.schema import schema
+from initcfg.cli.validate import validate
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = (validate, plan, materialize, schema, initializers, explain)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"initcfg {initcfg.__version__}")
+        ctx.exit()
+
+
+main = Application(
+    name="initcfg",
+    commands={str(command.name): command for command in COMMANDS},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version and exit.",
+        )
+    ],
+    help="""A model's starting weights, written down.
+
+    A spec, one YAML or JSON file, says how every parameter of a model begins. These commands check it, plan
+    it without allocating anything, and make the weights: the same bits on any machine.
+    """,
+    example=(
+        "initcfg validate configs/gpt2.yaml",
+        "initcfg plan configs/gpt2.yaml",
+        "initcfg materialize configs/gpt2.yaml -o gpt2.safetensors",
+    ),
+)

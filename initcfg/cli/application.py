@@ -1,0 +1,97 @@
+"""How every command behaves: help that ends with an example, and what an exit code means."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from initcfg.cli.exits import Exit
+from initcfg.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Application", "Command"]
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Command(click.Command):
+    """A command whose help ends with an example: lines that can be pasted into a shell."""
+
+    def __init__(self, name: str | None = None, *, example: Sequence[str], **settings: Any) -> None:
+        super().__init__(name, context_settings=CONTEXT_SETTINGS, **settings)
+        self.example = tuple(example)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the example."""
+        with formatter.section("Example"):
+            for line in self.example:
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+class Application(Command, click.Group):
+    """The whole program: runs a command and turns how it ends into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order of the table, which is that of the work."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command's exit code; a reader that has gone away is no fault."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Without this Python would complain once more when it flushes stdout at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.CLOSED_PIPE
+        return code
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run, and exit with the code of `Exit` that fits; without `standalone_mode` return it."""
+        _escape_what_streams_cannot_show()
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            error.show()
+            code = Exit.USAGE
+        except click.Abort:
+            code = Exit.INTERRUPTED
+        except (OSError, MemoryError) as error:
+            click.echo(f"error: {printable(str(error)) or 'not enough memory'}", err=True)
+            code = Exit.USAGE
+        except Exception as error:
+            _confess(error)
+            code = Exit.USAGE
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _escape_what_streams_cannot_show() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _confess(error: Exception) -> None:
+    """Bad input ends in diagnostics, so what arrives here is a fault of this program."""
+    traceback.print_exception(error)
+    click.echo(
+        "\ninitcfg: internal error. This is a fault in initcfg, not in your input.\n"
+        "Please report it with the lines above, the command you gave and, if you can, the spec.",
+        err=True,
+    )

@@ -1,0 +1,80 @@
+"""``initcfg materialize``: make the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.exits import Exit
+from initcfg.cli.output import with_output
+from initcfg.cli.progress import progress_bar
+from initcfg.cli.report import Contents
+from initcfg.errors import printable
+
+if TYPE_CHECKING:
+    from initcfg.cli.output import Output
+
+__all__ = ["materialize"]
+
+
+@click.command(
+    cls=Command,
+    short_help="Make the weights.",
+    example=(
+        "initcfg materialize configs/gpt2.yaml -o gpt2.safetensors",
+        "initcfg materialize configs/mlp.yaml -o mlp.npz --threads 1",
+    ),
+)
+@click.argument("file", metavar="FILE")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="WEIGHTS",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="The file to write; its name ends in .safetensors or .npz.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="How many threads to use.  [default: as many as there are cores]",
+)
+@click.option(
+    "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
+)
+@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@with_output
+def materialize(
+    *, file: str, path: str, threads: int | None, write_tied: bool, force: bool, output: Output
+) -> int:
+    """Make the weights that a spec describes and write them to a file.
+
+    FILE is a spec; "-" reads standard input. The same spec gives the same file, whatever the machine and the
+    number of threads. The file appears whole or not at all. One that initcfg wrote is replaced; any other,
+    such as trained weights, only with --force.
+    """
+    from initcfg.api import save
+    from initcfg.cli.files import check_replaceable
+    from initcfg.cli.source import plan_from
+
+    planned = plan_from(file)
+    check_replaceable(path, force=force)
+    started = time.perf_counter()
+    with progress_bar(output, printable(path)) as progress:
+        save(planned, path, threads=threads, progress=progress, write_tied=write_tied)
+    seconds = time.perf_counter() - started
+
+    contents = Contents.of(planned)
+    if output.format == "json":
+        facts = {"file": path, "fingerprint": planned.fingerprint, "seconds": round(seconds, 3)}
+        output.data(json.dumps(facts | dataclasses.asdict(contents), indent=2))
+    else:
+        output.note(f"{printable(path)}: {contents} in {seconds:.2f} s")
+        output.note(f"fingerprint {planned.fingerprint}")
+    return Exit.FINE

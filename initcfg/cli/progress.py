@@ -1,0 +1,42 @@
+"""A progress bar on a terminal, nothing anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.cli.output import Output
+    from initcfg.generate import Progress
+
+__all__ = ["progress_bar"]
+
+
+@contextlib.contextmanager
+def progress_bar(output: Output, label: str) -> Iterator[Progress | None]:
+    """A bar on stderr while the block runs; gives what to call with the bytes done and in all, or None.
+
+    Args:
+        output: decides about colour.
+        label: what stands before the bar.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    console = Console(stderr=True, no_color=not output.colored(sys.stderr))
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

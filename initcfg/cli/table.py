@@ -1,0 +1,106 @@
+"""A plan as a table: plain aligned columns, or with rules and colours on a terminal."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from initcfg.cli.report import Contents
+from initcfg.cli.words import number, size
+from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
+from initcfg.errors import printable
+from initcfg.initializers import Concatenate, canonical_name, resolve
+from initcfg.initializers.combined import part_shapes
+
+if TYPE_CHECKING:
+    from initcfg.distributions import Distribution
+    from initcfg.initializers import Initializer
+    from initcfg.layout import Layout
+    from initcfg.plan import Plan, PlannedParameter
+
+__all__ = ["describe", "plain_table", "terminal_table"]
+
+HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "fan_in, fan_out", "size")
+_RIGHT = frozenset({"size"})
+
+
+def describe(distribution: Distribution | None) -> str:
+    """A distribution in a few characters, its numbers to four digits.
+
+    Example:
+        >>> from initcfg.distributions import Normal, TruncatedNormal
+        >>> describe(Normal(0.0, 0.02)), describe(TruncatedNormal(0.0, 0.5, -1.0, 1.0))
+        ('normal(0, 0.02)', 'truncated_normal(0, 0.5) in [-1, 1]')
+    """
+    match distribution:
+        case Fill(value):
+            return f"fill({number(value)})"
+        case Uniform(low, high):
+            return f"uniform({number(low)}, {number(high)})"
+        case Normal(mean, std):
+            return f"normal({number(mean)}, {number(std)})"
+        case TruncatedNormal(mean, std, low, high):
+            return f"truncated_normal({number(mean)}, {number(std)}) in [{number(low)}, {number(high)}]"
+        case None:
+            return "structured"
+
+
+def _law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
+    """The distribution; of a concatenation those of its parts, equal neighbours counted."""
+    if not isinstance(initializer, Concatenate):
+        return describe(resolve(initializer, shape, layout))
+    shapes = part_shapes(shape, initializer.axis, initializer.sizes)
+    parts = [_law(part, each, layout) for part, each in zip(initializer.initializers, shapes, strict=True)]
+    runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
+    return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)
+
+
+def _cells(parameter: PlannedParameter) -> tuple[str, ...]:
+    fans, initializer = parameter.fans, parameter.initializer
+    tied = parameter.tied_to is not None
+    cells = (
+        parameter.name,
+        str(parameter.shape),
+        parameter.dtype.name,
+        f"= {parameter.tied_to}" if tied else canonical_name(type(initializer)),
+        "" if tied else _law(initializer, parameter.shape, parameter.layout),
+        f"{fans.fan_in}, {fans.fan_out}" if fans else "-",
+        "-" if tied else size(parameter.nbytes),
+    )
+    return tuple(printable(cell) for cell in cells)
+
+
+def _totals(plan: Plan) -> str:
+    return f"{Contents.of(plan)}, seed {plan.seed}"
+
+
+def plain_table(plan: Plan) -> str:
+    """The table as text for a file or a pipe: columns apart by two blanks, none at the end of a line."""
+    rows = [HEADINGS, *(_cells(parameter) for parameter in plan)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = (
+        "  ".join(
+            f"{cell:>{width}}" if heading in _RIGHT else f"{cell:<{width}}"
+            for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+    return "\n".join([*aligned, "", _totals(plan)])
+
+
+def terminal_table(plan: Plan, *, color: bool) -> None:
+    """Print the table on a terminal, fitted to its width."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in _RIGHT else "left", overflow="fold")
+    styles = ("bold", "", "dim", "cyan", "green", "", "")
+    for parameter in plan:
+        table.add_row(*(Text(cell, style) for cell, style in zip(_cells(parameter), styles, strict=True)))
+    console = Console(no_color=not color, highlight=False)
+    console.print(table)
+    console.print(Text(_totals(plan)))

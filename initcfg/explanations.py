@@ -1,0 +1,61 @@
+"""The page of every diagnostic code: what it means, the way out, a wrong and a right example.
+
+The pages are data, in ``explanations.toml`` beside this module. To add one, add a member to `Code` and a
+table of the same name to the file: a test holds that the two agree and runs both examples.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from initcfg.errors import Code
+
+__all__ = ["Explanation", "load_explanations"]
+
+Language = Literal["yaml", "json", "python", "console"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a person who meets a code needs to know.
+
+    Args:
+        code: the code.
+        title: one line, without a full stop.
+        cause: what brings the problem about.
+        remedy: the way out.
+        wrong: an example that gives the code.
+        right: the same, mended.
+        language: what the examples are: ``yaml`` and ``json`` are whole specs, ``python`` a program,
+            ``console`` a session of the command line.
+    """
+
+    code: Code
+    title: str
+    cause: str
+    remedy: str
+    wrong: str
+    right: str
+    language: Language = "yaml"
+
+
+@functools.cache
+def load_explanations() -> dict[Code, Explanation]:
+    """The page of every code, in the order of the file.
+
+    Example:
+        >>> load_explanations()[Code.DUPLICATE_KEY].title
+        'A key stands twice in one mapping'
+    """
+    text = Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8")
+    return {Code(name): _page(Code(name), table) for name, table in tomllib.loads(text).items()}
+
+
+def _page(code: Code, table: dict[str, str]) -> Explanation:
+    prose = {key: " ".join(table.pop(key).split()) for key in ("title", "cause", "remedy")}
+    examples = {key: table.pop(key).strip("\n") for key in ("wrong", "right")}
+    return Explanation(code=code, **prose, **examples, **table)  # type: ignore[arg-type]

@@ -1,0 +1,197 @@
+"""How every command behaves: help, usage errors, exit codes, colour, interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from initcfg.cli import COMMANDS, main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
+
+    Run = Callable[..., Result]
+    Spawn = Callable[..., subprocess.CompletedProcess[str]]
+
+EVERY = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+
+
+@EVERY
+def test_every_help_ends_with_an_example_of_that_command(command: click.Command, run: Run) -> None:
+    for flag in ("--help", "-h"):
+        result = run(command.name, flag)
+        assert result.exit_code == 0
+        *_, example = result.stdout.partition("Example:\n")
+        assert example
+        assert all(line.startswith(f"  initcfg {command.name}") for line in example.splitlines())
+
+
+@EVERY
+def test_every_option_and_command_is_described(command: click.Command) -> None:
+    assert command.short_help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.help.rstrip("]")[-1] in ".s"
+        elif not isinstance(parameter.type, click.Choice):
+            assert (parameter.metavar or parameter.name.upper()).removesuffix("...") in (
+                command.help or ""
+            ).upper()
+
+
+def test_the_commands_are_listed_in_the_order_of_the_work(run: Run) -> None:
+    listed = [
+        line.split()[0] for line in run("--help").stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    ]
+    assert listed == [command.name for command in COMMANDS]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "Usage: initcfg"),
+        (("validat", "x.yaml"), "'validate'"),
+        (("validate",), "Missing argument 'FILE...'"),
+        (("validate", "x.yaml", "--fromat", "json"), "--format"),
+        (("validate", "x.yaml", "--format", "xml"), "'xml' is not one of"),
+        (("plan",), "Missing argument 'FILE'"),
+        (("materialize", "good.yaml"), "Missing option '-o'"),
+        (("materialize", "good.yaml", "-o", "x.npz", "--threads", "0"), "--threads"),
+        (("schema", "weights"), "'weights' is not one of"),
+        (("explain", "unknown-initialiser"), "did you mean 'unknown-initializer'?"),
+        (("explain", "nothing like it"), "initcfg explain lists them all"),
+        (("initializers", "glorot_unifrom"), "did you mean 'glorot_uniform'?"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_2_and_a_hint_on_stderr(
+    args: tuple[str, ...], message: str, run: Run, folder: Path
+) -> None:
+    result = run(*args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_python_dash_m_runs_the_same_program(spawn: Spawn) -> None:
+    done = spawn("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("initcfg ")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom initcfg.cli import main\nmain(['plan', '--help'], standalone_mode=False)\n"
+        "print([name for name in ('numpy', 'pydantic', 'yaml', 'rich', 'jsonschema') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "colored"),
+    [
+        ((), {}, False),  # a pipe
+        (("--color", "always"), {}, True),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        (("--color", "never"), {}, False),
+    ],
+)
+def test_colour_is_for_terminals_unless_asked_for(
+    args: tuple[str, ...], environment: dict[str, str], colored: bool, spawn: Spawn, folder: Path
+) -> None:
+    done = spawn("validate", "bad.yaml", *args, **environment)
+    assert done.returncode == 1
+    assert ("\x1b[" in done.stdout) is colored
+
+
+def test_a_fault_of_the_program_says_so_and_how_to_report_it(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(spec: object) -> object:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("initcfg.cli.source.plan_from", broken)
+    result = run("plan", "good.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "ZeroDivisionError: planted" in result.stderr
+    assert "This is a fault in initcfg" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "error: not enough memory\n"),
+        (MemoryError("Unable to allocate 40.0 TiB"), "error: Unable to allocate 40.0 TiB\n"),
+        (PermissionError(13, "Permission denied", "x"), "error: [Errno 13] Permission denied: 'x'\n"),
+    ],
+)
+def test_what_the_machine_refuses_is_exit_2_without_a_traceback(
+    error: Exception, message: str, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(spec: object) -> object:
+        raise error
+
+    monkeypatch.setattr("initcfg.cli.source.plan_from", refused)
+    result = run("plan", "good.yaml")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
+
+
+def test_an_interrupt_is_exit_130_without_a_traceback(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(spec: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("initcfg.cli.source.plan_from", interrupted)
+    result = run("plan", "good.yaml")
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_while_writing_leaves_no_file(folder: Path) -> None:
+    big = "initcfg: 1\nparams:\n  w: {shape: [300000000], initializer: {random_normal: {stddev: 1.0}}}\n"
+    (folder / "big.yaml").write_text(big, encoding="utf-8")
+    command = [sys.executable, "-m", "initcfg", "materialize", "big.yaml", "-o", "big.safetensors"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while process.poll() is None and not list(folder.glob(".initcfg-*")):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bad.yaml",
+        "big.yaml",
+        "good.yaml",
+        "typo.yaml",
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_goes_away_is_no_fault(folder: Path) -> None:
+    command = [sys.executable, "-m", "initcfg", "explain", "--format", "json"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_stream_that_cannot_show_a_character_gets_an_escape(spawn: Spawn, folder: Path) -> None:
+    (folder / "ключ.yaml").write_text("initcfg: 1\nключ: 1\n", encoding="utf-8")
+    done = spawn("validate", "ключ.yaml", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 1
+    assert r"\u043a\u043b\u044e\u0447" in done.stdout
+
+
+def test_the_program_can_be_called_without_exiting(folder: Path) -> None:
+    assert main(["validate", "good.yaml"], standalone_mode=False) == 0
+    assert main(["validate", "bad.yaml"], standalone_mode=False) == 1

@@ -1,0 +1,72 @@
+"""``initcfg schema``, ``initcfg initializers`` and ``initcfg explain``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import jsonschema
+import pytest
+from click.testing import Result
+
+from initcfg.errors import Code
+from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize(("args", "same"), [((), ("spec",)), (("plan",), ("plan",))])
+def test_a_schema_is_a_json_schema_on_stdout(args: tuple[str, ...], same: tuple[str, ...], run: Run) -> None:
+    result = run("schema", *args)
+    assert (result.exit_code, result.stderr) == (0, "")
+    schema = json.loads(result.stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert same[0] in schema["$id"].split(":")
+    assert run("schema", *same).stdout == result.stdout
+
+
+def test_the_list_has_a_line_for_every_initializer(run: Run) -> None:
+    lines = run("initializers").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [canonical_name(cls) for cls in BUILTINS]
+    assert all(len(line) <= 120 for line in lines)
+
+
+@pytest.mark.parametrize("cls", BUILTINS, ids=lambda cls: cls.__name__)
+def test_every_name_of_an_initializer_shows_the_same_page(cls: type, run: Run) -> None:
+    page = run("initializers", canonical_name(cls)).stdout
+    assert page.startswith(f"{cls.__name__}(")
+    assert "Formula:" in page
+    assert "Example:" in page
+    for alias in aliases_of(cls):
+        assert run("initializers", alias).stdout == page
+
+
+def test_a_page_gives_signature_formula_arguments_and_reference(run: Run) -> None:
+    page = run("initializers", "glorot_uniform").stdout
+    for part in (
+        "GlorotUniform(seed=None",
+        "In a spec: glorot_uniform, GlorotUniform",
+        "Args:",
+        "Glorot, Bengio",
+    ):
+        assert part in page
+
+
+def test_the_registry_can_be_read_by_a_program(run: Run) -> None:
+    rows = json.loads(run("initializers", "--format", "json").stdout)
+    assert [row["class"] for row in rows] == [cls.__name__ for cls in BUILTINS]
+    assert json.loads(run("initializers", "Zeros", "--format", "json").stdout) == rows[0]
+
+
+def test_the_codes_are_listed_with_their_titles(run: Run) -> None:
+    lines = run("explain").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [code.value for code in Code]
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_is_explained(code: Code, run: Run) -> None:
+    page = run("explain", code.value).stdout
+    assert page.startswith(f"{code}: ")
+    assert "Wrong:\n" in page
+    assert "Right:\n" in page
+    assert json.loads(run("explain", code.value, "--format", "json").stdout)[0]["code"] == code

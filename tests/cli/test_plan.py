@@ -1,0 +1,124 @@
+"""``initcfg plan``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+from click.testing import Result
+
+from initcfg.cli.table import describe
+from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., Result]
+
+# glorot_uniform on (8, 16): limit sqrt(6 / 24) = 0.5.
+TABLE = """\
+name         shape    dtype    initializer     distribution        fan_in, fan_out        size
+embedding    (32, 8)  float32  random_normal   normal(0, 0.02)     32, 8               1.0 KiB
+head         (32, 8)  float32  = embedding                         32, 8                     -
+h.0.kernel   (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16             512 bytes
+h.0.bias     (16,)    float32  zeros           fill(0)             16, 16             64 bytes
+h.1.kernel   (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16             512 bytes
+h.1.bias     (16,)    float32  zeros           fill(0)             16, 16             64 bytes
+
+6 parameters, 544 elements, 2.1 KiB, seed 7
+"""
+
+
+def test_the_table_shows_every_parameter_with_resolved_numbers(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        line.split() for line in TABLE.splitlines()
+    ]
+
+
+def test_the_columns_of_the_piped_table_line_up(run: Run, folder: Path) -> None:
+    table = run("plan", "good.yaml").stdout.partition("\n\n")[0].splitlines()
+    for heading in ("shape", "dtype", "initializer", "distribution", "fan_in"):
+        column = table[0].index(heading)
+        assert {line[column - 2 : column] for line in table if len(line) > column} == {"  "}
+    assert {len(line) for line in table} == {len(table[0])}  # sizes end together
+
+
+def test_json_is_the_plan_document_and_fits_its_schema(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml", "--format", "json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    jsonschema.validate(document, json.loads(run("schema", "plan").stdout))
+    assert [parameter["name"] for parameter in document["parameters"]][:2] == ["embedding", "head"]
+
+
+def test_a_plan_file_is_the_same_document(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml", "-o", "plan.json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "plan.json: 6 parameters, 544 elements, 2.1 KiB" in result.stderr
+    assert (folder / "plan.json").read_text(encoding="utf-8") == run(
+        "plan", "good.yaml", "--format", "json"
+    ).stdout
+
+
+def test_a_plan_is_replaced_and_any_other_file_only_by_force(run: Run, folder: Path) -> None:
+    assert [run("plan", "good.yaml", "-o", "plan.json").exit_code for _ in range(2)] == [0, 0]
+    before = (folder / "good.yaml").read_text(encoding="utf-8")
+    result = run("plan", "good.yaml", "-o", "good.yaml")
+    assert result.exit_code == 2
+    assert "error[output]: 'good.yaml' exists and was not written by initcfg" in result.stderr
+    assert (folder / "good.yaml").read_text(encoding="utf-8") == before
+    (folder / "other.json").write_text("{}", encoding="utf-8")
+    assert run("plan", "good.yaml", "-o", "other.json", "--force").exit_code == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_what_is_no_regular_file_is_never_replaced(run: Run, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.npz")
+    for args in (("plan",), ("materialize",), ("plan", "--force"), ("materialize", "--force")):
+        result = run(*args, "good.yaml", "-o", "pipe.npz")
+        assert result.exit_code == 2
+        assert "error[output]: 'pipe.npz' is not a regular file" in result.stderr
+    assert (folder / "pipe.npz").is_fifo()
+
+
+def test_a_plan_file_that_cannot_be_written_is_exit_2(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml", "-o", "nowhere/plan.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "error[output]" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("plan",), ("materialize", "-o", "out.npz")])
+def test_problems_go_to_stderr_and_nothing_is_made(command: tuple[str, ...], run: Run, folder: Path) -> None:
+    result = run(*command, "bad.yaml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "bad.yaml:4:22: error[unknown-key]" in result.stderr
+    assert not (folder / "out.npz").exists()
+
+
+def test_problems_are_json_on_stdout_where_that_was_asked_for(run: Run, folder: Path) -> None:
+    result = run("plan", "bad.yaml", "--format", "json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert json.loads(result.stdout)["valid"] is False
+
+
+@pytest.mark.parametrize(
+    ("distribution", "text"),
+    [
+        (Fill(0), "fill(0)"),
+        (Fill(True), "fill(True)"),
+        (Fill(1.0), "fill(1)"),
+        (Uniform(-0.036084391824351615, 0.036084391824351615), "uniform(-0.03608, 0.03608)"),
+        (Normal(0.0, 0.0011785113019775793), "normal(0, 0.001179)"),
+        (Normal(1e-30, 12345.678), "normal(1e-30, 1.235e+04)"),
+        (TruncatedNormal(0.0, 0.05, -0.1, 0.1), "truncated_normal(0, 0.05) in [-0.1, 0.1]"),
+        (None, "structured"),
+    ],
+)
+def test_a_distribution_is_described_by_its_numbers(distribution: Distribution | None, text: str) -> None:
+    assert describe(distribution) == text

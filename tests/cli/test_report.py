@@ -1,0 +1,130 @@
+"""Reports and their renderers, on values alone."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+from initcfg.cli.exits import Exit
+from initcfg.cli.renderers import RENDERERS, painted
+from initcfg.cli.report import Checked, Contents, Report
+from initcfg.errors import Code, Diagnostic, Location
+
+ERROR = Diagnostic(
+    Code.UNKNOWN_KEY,
+    "'initialiser' is not a key of a parameter",
+    Location(
+        "a.yaml", 3, 23, 34, "  weight: {shape: [4], initialiser: zeros}", ("params", "weight", "initialiser")
+    ),
+    "did you mean 'initializer'?",
+)
+WARNING = Diagnostic(
+    Code.DISTRIBUTION, "bounds cut nothing", Location("b.yaml", path=("params", 0)), severity="warning"
+)
+UNREADABLE = Diagnostic(Code.INPUT, "there is no file 'c.yaml'")
+FULL = Contents(parameters=2, elements=1_500, bytes=6_000)
+
+GOOD = Checked("good.yaml", contents=FULL)
+BAD = Checked("a.yaml", (ERROR, ERROR))
+WARNED = Checked("b.yaml", (WARNING,), FULL)
+GONE = Checked.failed("c.yaml", [UNREADABLE])
+
+
+@pytest.mark.parametrize(
+    ("files", "summary", "code"),
+    [
+        ([GOOD], "good.yaml: valid, 2 parameters, 1,500 elements, 5.9 KiB", Exit.FINE),
+        ([BAD], "a.yaml: 2 errors", Exit.PROBLEMS),
+        ([WARNED], "b.yaml: valid, 1 warning, 2 parameters, 1,500 elements, 5.9 KiB", Exit.FINE),
+        ([GONE], "c.yaml: 1 error", Exit.USAGE),
+        ([GOOD, GOOD], "2 files valid", Exit.FINE),
+        ([GOOD, GOOD, BAD], "2 files valid, 1 with 2 errors", Exit.PROBLEMS),
+        ([BAD, GONE, WARNED], "1 file valid, 2 with 3 errors, 1 warning", Exit.USAGE),
+    ],
+)
+def test_the_summary_and_the_exit_code_say_what_was_found(
+    files: list[Checked], summary: str, code: Exit
+) -> None:
+    report = Report(tuple(files))
+    assert (report.summary(), report.exit) == (summary, code)
+
+
+def test_a_problem_without_a_place_is_given_the_name_of_its_file() -> None:
+    (placed,) = Checked.failed("c.yaml", [Diagnostic(Code.SHAPE, "too large")]).diagnostics
+    assert str(placed) == "c.yaml: error[shape]: too large"
+
+
+def test_what_cannot_be_read_or_written_names_itself() -> None:
+    assert str(GONE.diagnostics[0]) == "error[input]: there is no file 'c.yaml'"
+
+
+@pytest.mark.parametrize("diagnostic", [ERROR, WARNING, UNREADABLE], ids=lambda each: each.code)
+def test_colour_changes_nothing_but_the_colour(diagnostic: Diagnostic) -> None:
+    colored = painted(diagnostic)
+    assert "\x1b[" in colored
+    assert click.unstyle(colored) == str(diagnostic)
+
+
+def test_a_pipe_in_the_source_line_and_a_label_in_the_message_do_not_confuse_the_colours() -> None:
+    where = Location("error[syntax]: x", 1, 1, 3, "| a || help: |")
+    diagnostic = Diagnostic(Code.SYNTAX, "error[syntax]: again | help:", where, hint="help: | help:")
+    assert click.unstyle(painted(diagnostic)) == str(diagnostic)
+
+
+def test_text_is_the_diagnostics_one_after_the_other() -> None:
+    assert click.unstyle(RENDERERS["text"](Report((BAD, WARNED)))) == f"{ERROR}\n{ERROR}\n{WARNING}"
+
+
+def test_json_says_everything_the_text_says() -> None:
+    document = json.loads(RENDERERS["json"](Report((GOOD, BAD, WARNED))))
+    assert document == {
+        "report": 1,
+        "valid": False,
+        "errors": 2,
+        "warnings": 1,
+        "files": [
+            {"file": "good.yaml", "valid": True, "parameters": 2, "elements": 1500, "bytes": 6000},
+            {"file": "a.yaml", "valid": False},
+            {"file": "b.yaml", "valid": True, "parameters": 2, "elements": 1500, "bytes": 6000},
+        ],
+        "diagnostics": [
+            *[
+                {
+                    "code": "unknown-key",
+                    "severity": "error",
+                    "message": "'initialiser' is not a key of a parameter",
+                    "hint": "did you mean 'initializer'?",
+                    "file": "a.yaml",
+                    "line": 3,
+                    "column": 23,
+                    "end_column": 34,
+                    "path": ["params", "weight", "initialiser"],
+                }
+            ]
+            * 2,
+            {
+                "code": "distribution",
+                "severity": "warning",
+                "message": "bounds cut nothing",
+                "hint": None,
+                "file": "b.yaml",
+                "line": None,
+                "column": None,
+                "end_column": None,
+                "path": ["params", 0],
+            },
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_no_format_lets_a_name_steer_the_terminal(name: str) -> None:
+    evil = "\x1b]0;owned\x07\n::error::x\u202e"
+    where = Location(evil, 1, 1, 2, evil, (evil,))
+    report = Report((Checked(evil, (Diagnostic(Code.SYNTAX, evil, where, evil),)),))
+    rendered = click.unstyle(RENDERERS[name](report))
+    assert "\x1b" not in rendered
+    assert "\u202e" not in rendered
+    assert not any(line.startswith("::error::") for line in rendered.splitlines())

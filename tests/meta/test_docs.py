@@ -1,0 +1,134 @@
+"""Every code block of the documentation runs, and prints what the page says it prints.
+
+In a Markdown file a comment directly above a fenced block says what it is:
+
+    <!-- file: spec.yaml -->   the block is written to that file
+    <!-- skip: why -->         the block is not run
+
+Of the others, ``python`` blocks run in order in one namespace a page, with ``>>>`` examples compared as doctest
+compares them, and ``console`` blocks run the lines after ``$ `` and compare the output. Each page has a
+folder of its own that starts with a copy of ``configs/``. ``...`` in expected output stands for anything.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+RUNNABLE = {"python", "console"}
+KNOWN = RUNNABLE | {"yaml", "json", "text", "toml", ""}
+
+FENCE = re.compile(
+    r"(?:^<!-- (?P<directive>file|skip|ci): ?(?P<argument>[^\n]*?) ?-->\n)?^```(?P<language>[\w-]*)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    language: str
+    body: str
+    line: int
+    directive: str | None
+    argument: str | None
+
+
+def blocks(text: str) -> list[Block]:
+    return [
+        Block(found["language"], found["body"], text.count("\n", 0, found.start("body")) + 1, found["directive"], found["argument"])
+        for found in FENCE.finditer(text)
+    ]  # fmt: skip
+
+
+def run_python(block: Block, namespace: dict[str, object], page: Path) -> None:
+    if ">>>" not in block.body:
+        exec(compile(block.body, f"{page}:{block.line}", "exec"), namespace)
+        return
+    parser = doctest.DocTestParser()
+    test = parser.get_doctest(block.body, namespace, f"{page.name}:{block.line}", str(page), block.line)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)
+    report: list[str] = []
+    runner.run(test, out=report.append, clear_globs=False)
+    namespace.update(test.globs)
+    assert runner.failures == 0, "".join(report)
+
+
+def run_console(block: Block, folder: Path) -> None:
+    for part in re.split(r"^\$ ", block.body, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, expected = expected.partition("\n")
+            command = command[:-1] + more
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "110",
+        }
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        printed = done.stdout + done.stderr
+        checker = doctest.OutputChecker()
+        tidy = "\n".join(line.rstrip() for line in printed.splitlines()).strip() + "\n"
+        wanted = "\n".join(line.rstrip() for line in expected.splitlines()).strip() + "\n"
+        assert checker.check_output(wanted, tidy, doctest.ELLIPSIS), (
+            f"$ {command}\nprinted\n{tidy}\nnot\n{wanted}"
+        )
+
+
+def run_page(page: Path, folder: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        assert block.language in KNOWN, f"{page}:{block.line}: what is a {block.language!r} block?"
+        if block.directive == "file":
+            assert block.argument
+            target = folder / block.argument
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(block.body, encoding="utf-8")
+        elif block.directive in ("skip", "ci"):
+            continue
+        elif block.language == "python":
+            run_python(block, namespace, page)
+        elif block.language == "console":
+            run_console(block, folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_blocks_run_and_print_what_the_page_says(page: Path, folder: Path) -> None:
+    run_page(page, folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nassert 1 == 2\n```\n",
+        "```python\n>>> 1 + 1\n3\n```\n",
+        "```console\n$ echo yes\nno\n```\n",
+        "```ruby\nputs 1\n```\n",
+    ],
+)
+def test_a_wrong_block_is_found(text: str, folder: Path) -> None:
+    page = folder / "page.md"
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError):
+        run_page(page, folder)

@@ -1,0 +1,66 @@
+"""The generated reference is what `docs/generate.py` makes of today's code."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initcfg.cli import COMMANDS
+from initcfg.errors import Code
+from initcfg.initializers import BUILTINS
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def outdated(folder: Path, pages: dict[str, str]) -> list[str]:
+    """The pages of a folder that are missing, too many, or not as generated."""
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    return sorted(name for name in {*written, *pages} if written.get(name) != pages.get(name))
+
+
+def test_the_reference_is_up_to_date(generate: ModuleType) -> None:
+    assert outdated(DOCS / "reference", generate.pages()) == [], "run: python docs/generate.py"
+
+
+def test_a_page_that_differs_is_found(tmp_path: Path) -> None:
+    for name in ("same", "changed", "extra"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    assert outdated(tmp_path, {"same": "same", "changed": "now", "new": "new"}) == ["changed", "extra", "new"]
+
+
+def test_every_command_initializer_and_code_has_its_section(generate: ModuleType) -> None:
+    headings = {
+        line[3:] for page in generate.pages().values() for line in page.splitlines() if line.startswith("## ")
+    }
+    wanted = {
+        *Code,
+        *(cls.__name__ for cls in BUILTINS),
+        *(f"initcfg {command.name}" for command in COMMANDS),
+    }
+    assert wanted - headings == set()
+
+
+def test_sections_of_a_docstring_are_told_apart(generate: ModuleType) -> None:
+    docstring = "One line.\n\nFormula:\n    a = b\n\nNote: this is prose.\n\nArgs:\n    x: one\n        two."
+    assert list(generate.sections(docstring)) == [
+        ("", "One line."),
+        ("Formula", "a = b"),
+        ("", "Note: this is prose."),
+        ("Args", "x: one\n    two."),
+    ]
