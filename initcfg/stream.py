@@ -106,7 +106,9 @@ def _utf8(name: str) -> bytes:
         return name.encode()
     except UnicodeEncodeError as error:
         message = f"the name {name!r} holds a lone surrogate, which no UTF-8 text can"
-        raise InitializerError(Diagnostic(Code.BAD_NAME, message, hint="write the character itself")) from error
+        raise InitializerError(
+            Diagnostic(Code.BAD_NAME, message, hint="write the character itself")
+        ) from error
 
 
 def _u64(value: int) -> bytes:

@@ -67,14 +67,18 @@ def materialize(
     check_replaceable(path, force=force)
     started = time.perf_counter()
     with progress_bar(output, printable(path)) as progress:
-        save(planned, path, threads=threads, progress=progress, write_tied=write_tied)
+        written = save(planned, path, threads=threads, progress=progress, write_tied=write_tied)
     seconds = time.perf_counter() - started
 
     contents = Contents.of(planned)
     if output.format == "json":
-        facts = {"file": path, "fingerprint": planned.fingerprint, "seconds": round(seconds, 3)}
-        output.data(json.dumps(facts | dataclasses.asdict(contents), indent=2))
+        facts = {"file": path, "fingerprint": written.fingerprint, "seconds": round(seconds, 3)}
+        output.data(
+            json.dumps(facts | dataclasses.asdict(contents) | {"left_out": dict(written.tied)}, indent=2)
+        )
     else:
         output.note(f"{printable(path)}: {contents} in {seconds:.2f} s")
-        output.note(f"fingerprint {planned.fingerprint}")
+        for name, owner in written.tied.items():
+            output.note(printable(f"{name} is tied to {owner} and left out; --write-tied writes it"))
+        output.note(f"fingerprint {written.fingerprint}")
     return Exit.FINE

@@ -100,11 +100,14 @@ def _fill_run(
     blocks = -(-(skip + out.size) // per_block)
     whole = out.size == blocks * per_block
     target = out if whole else np.empty(blocks * per_block, out.dtype)
-    columns = target.reshape(blocks, per_block)
+    # Copied as integers, because ml_dtypes' own types are slow to scatter.
+    bits = np.dtype(f"u{out.itemsize}")
+    columns = target.view(bits).reshape(blocks, per_block)
     for parity, variates in enumerate(_variates(recipe, stream, block, blocks)):
-        values = _values(variates, recipe).astype(drawn, copy=False).reshape(-1, blocks)
+        values = _values(variates, recipe).astype(drawn, copy=False).astype(out.dtype, copy=False)
+        rows = values.view(bits).reshape(-1, blocks)
         for row, column in enumerate(range(parity, per_block, 2)):
-            np.copyto(columns[:, column], values[row], casting="unsafe")
+            np.copyto(columns[:, column], rows[row])
     if not whole:
         np.copyto(out, target[skip : skip + out.size])
 

@@ -13,7 +13,7 @@ from initcfg.initializers.base import (
     stream_of,
 )
 from initcfg.initializers.combined import Concatenate
-from initcfg.initializers.constant import Constant, Ones, Zeros
+from initcfg.initializers.constants import Constant, Ones, Zeros
 from initcfg.initializers.custom import FunctionInitializer
 from initcfg.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from initcfg.initializers.registry import (
@@ -38,6 +38,24 @@ from initcfg.initializers.scaling import (
     VarianceScaling,
 )
 from initcfg.initializers.structured import Identity, Orthogonal
+
+# The classes by their snake_case names, which Keras calls shortcut functions.
+concatenate = Concatenate
+constant = Constant
+glorot_normal = GlorotNormal
+glorot_uniform = GlorotUniform
+he_normal = HeNormal
+he_uniform = HeUniform
+identity = Identity
+lecun_normal = LecunNormal
+lecun_uniform = LecunUniform
+ones = Ones
+orthogonal = Orthogonal
+random_normal = RandomNormal
+random_uniform = RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+zeros = Zeros
 
 __all__ = [
     "BUILTINS",
@@ -64,15 +82,31 @@ __all__ = [
     "Zeros",
     "canonical_name",
     "check",
+    "concatenate",
+    "constant",
     "deserialize",
     "from_name",
     "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
     "known_names",
+    "lecun_normal",
+    "lecun_uniform",
     "lookup",
     "make",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
     "register",
     "resolve",
     "serialize",
     "stream_of",
+    "truncated_normal",
     "unknown_initializer",
+    "variance_scaling",
+    "zeros",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initcfg.initializers.combined import Concatenate
-from initcfg.initializers.constant import Constant, Ones, Zeros
+from initcfg.initializers.constants import Constant, Ones, Zeros
 from initcfg.initializers.names import (
     aliases_of,
     canonical_name,

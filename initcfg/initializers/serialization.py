@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
 from initcfg.initializers.base import BuiltIn, Initializer
-from initcfg.initializers.constant import Constant
+from initcfg.initializers.constants import Constant
 from initcfg.initializers.custom import FunctionInitializer
 from initcfg.initializers.fields import config_problems, fields_of
 from initcfg.initializers.names import canonical_name, lookup, registered_name, unknown_initializer

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanDocument", "fingerprint_of", "json_schema", "parameter_document"]
 
-SCHEMA_ID = "urn:initcfg:plan:1"
+SCHEMA_ID = "urn:initcfg:schema:plan:v1"
 
 
 class _Model(BaseModel):

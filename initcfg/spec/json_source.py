@@ -97,9 +97,8 @@ class _JsonReader(Reader):
             if name in tree:
                 first = self.source.place(keys[name].start).line
                 hint = f"{name!r} stands in line {first} already; keep one of them"
-                self.problem(
-                    Code.DUPLICATE_KEY, f"the key {name!r} stands twice", where.start, where.end, hint
-                )
+                message = f"the key {name!r} stands twice"
+                self.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
             else:
                 tree[name], values[name], keys[name] = value, node, where
             more = self.more("}")
@@ -158,7 +157,7 @@ class _JsonReader(Reader):
         if word and word[0] in _NOT_FINITE:
             self.at = word.end()
             hint = "numbers are finite 64-bit floats or integers"
-            self.problem(Code.NOT_FINITE, f"{word[0]} is not a finite number", start, self.at, hint)
+            self.problem(Code.NOT_FINITE, f"{word[0]} is not a finite number", Node(start, self.at), hint)
             return 0
         is_text = word or self.text.startswith("'", start)
         return self.fail("expected a value", "write text in double quotes" if is_text else None)
@@ -172,7 +171,7 @@ class _JsonReader(Reader):
             return read_float(found[0]) if found[1] or found[2] else read_integer(found[0])
         except LiteralError as error:
             hint = "numbers are finite 64-bit floats or integers"
-            self.problem(error.code, str(error), start, self.at, hint)
+            self.problem(error.code, str(error), Node(start, self.at), hint)
             return 0
 
     def string(self) -> str:
@@ -192,7 +191,7 @@ class _JsonReader(Reader):
             return found[1]
         text = _ESCAPE.sub(_unescaped, found[1])
         if any("\ud800" <= char <= "\udfff" for char in text):
-            self.problem(Code.ENCODING, "a lone surrogate is not a character", start, self.at)
+            self.problem(Code.ENCODING, "a lone surrogate is not a character", Node(start, self.at))
             return ""
         return text
 

@@ -121,33 +121,54 @@ class Reader:
 
     file: str | None
     text: str
-    problems: list[Diagnostic] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
+    problems: list[_Noted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.source = Source(self.file, self.text)
 
     def problem(
-        self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
+        self,
+        code: Code,
+        message: str,
+        place: Node,
+        hint: str | None = None,
+        *,
+        entry: str | None = None,
     ) -> None:
-        """Notes a problem that the rest can be read past; the first hundred are kept."""
+        """Notes a problem that the rest can be read past; the first hundred are kept.
+
+        Args:
+            code: the kind of problem.
+            message: as of a `Diagnostic`.
+            place: the characters that it is about.
+            hint: the way out.
+            entry: the key that it is about, where `place` is a key that the tree does not keep.
+        """
         if len(self.problems) < _MAX_PROBLEMS:
-            self.problems.append(Diagnostic(code, message, self.source.place(start, end), hint))
-            self.starts.append(start)
+            where = self.source.place(place.start, place.end)
+            self.problems.append(_Noted(Diagnostic(code, message, where, hint), place.start, entry))
 
     def fatal(
         self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
     ) -> SpecError:
         """The exception for a problem that ends the reading, with those noted before."""
         last = Diagnostic(code, message, self.source.place(start, end), hint)
-        return SpecError(*self.problems, last)
+        return SpecError(*(noted.problem for noted in self.problems), last)
 
     def finish(self, tree: Tree, root: Node) -> Source:
         """The source, once the whole text has been read; only now each problem's path is known."""
-        places = (
-            replace(problem.where, path=root.path_at(start))
-            for problem, start in zip(self.problems, self.starts, strict=True)
-            if problem.where
-        )
-        problems = tuple(map(Diagnostic.at, self.problems, places))
+        problems = tuple(noted.placed(root) for noted in self.problems)
         return Source(self.file, self.text, tree, root, problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A problem, and what its path follows from once the tree is whole."""
+
+    problem: Diagnostic
+    start: int
+    entry: str | None
+
+    def placed(self, root: Node) -> Diagnostic:
+        path = root.path_at(self.start) + (() if self.entry is None else (self.entry,))
+        return self.problem.at(replace(self.problem.where or Location(), path=path))

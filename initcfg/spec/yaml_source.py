@@ -139,7 +139,7 @@ class _Composer:
         start = event.start_mark.index
         if event.tag is not None:
             hint = "delete the tag; a value's kind follows from how it is written"
-            self.reader.problem(Code.TAG, f"the tag {event.tag!r} is not read", start, start + 1, hint)
+            self.reader.problem(Code.TAG, f"the tag {event.tag!r} is not read", Node(start, start + 1), hint)
         self.nodes += 1
         self.height = max(self.height, depth)
         if event.anchor is None:
@@ -160,13 +160,12 @@ class _Composer:
         start, end = event.start_mark.index, event.end_mark.index
         if event.anchor not in self.anchors:
             hint = f'quote what begins with *: "*{event.anchor}"; a list var is read by index, as d(0)'
-            self.reader.problem(Code.ALIAS, f"no anchor is named {event.anchor!r}", start, end, hint)
+            self.reader.problem(Code.ALIAS, f"no anchor is named {event.anchor!r}", Node(start, end), hint)
             return "", Node(start, end)
         anchor = self.anchors[event.anchor]
         if anchor is None:
-            self.reader.problem(
-                Code.ALIAS, f"the alias {event.anchor!r} stands inside its own anchor", start, end
-            )
+            message = f"the alias {event.anchor!r} stands inside its own anchor"
+            self.reader.problem(Code.ALIAS, message, Node(start, end))
             return "", Node(start, end)
         self.nodes += anchor.size
         self.aliased += anchor.size
@@ -193,10 +192,10 @@ class _Composer:
                 return _resolve(text)
             except LiteralError as error:
                 hint = "numbers are finite 64-bit floats or integers"
-                self.reader.problem(error.code, str(error), node.start, node.end, hint)
+                self.reader.problem(error.code, str(error), node, hint)
                 return 0
         if any("\ud800" <= char <= "\udfff" for char in text):
-            self.reader.problem(Code.ENCODING, "a lone surrogate is not a character", node.start, node.end)
+            self.reader.problem(Code.ENCODING, "a lone surrogate is not a character", node)
             return ""
         return text
 
@@ -229,9 +228,8 @@ class _Composer:
             if name in tree:
                 first = self.reader.source.place(keys[name].start).line
                 hint = f"{name!r} stands in line {first} already; keep one of them"
-                self.reader.problem(
-                    Code.DUPLICATE_KEY, f"the key {name!r} stands twice", where.start, where.end, hint
-                )
+                message = f"the key {name!r} stands twice"
+                self.reader.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
                 continue
             tree[name], values[name], keys[name] = pair.value, pair.node, where
         return tree, Node(event.start_mark.index, _span(inner)[1], values=values, keys=keys)
@@ -253,9 +251,7 @@ class _Composer:
         if isinstance(written, _Plain):
             if written.text == "<<":
                 hint = "YAML 1.2 has no merge keys; write the keys out"
-                self.reader.problem(
-                    Code.UNKNOWN_KEY, "the merge key '<<' is not read", where.start, where.end, hint
-                )
+                self.reader.problem(Code.UNKNOWN_KEY, "the merge key '<<' is not read", where, hint)
                 return None, where
             try:
                 written = _resolve(written.text)
@@ -265,7 +261,7 @@ class _Composer:
             return written, where
         raw = self.text[where.start : where.end]
         message = f"the key {raw!r} is not a string" if len(raw) < MAX_DEPTH else "a key is not a string"
-        self.reader.problem(Code.KEY_TYPE, message, where.start, where.end, key_hint(raw))
+        self.reader.problem(Code.KEY_TYPE, message, where, key_hint(raw), entry=raw)
         return None, where
 
 

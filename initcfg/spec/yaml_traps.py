@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Item", "key_hint", "rejoin_calls", "syntax_hint"]
 
 _BARE_BRACES = re.compile(r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:")
+_MAX_PIECES = 32
 _TAB = re.compile(r" *\t")
 _STAR = re.compile(r"(?:^|[\s:,\[{])(\*[^\s,\]}]*)")
 
@@ -42,13 +43,14 @@ def rejoin_calls(items: list[Item], reader: Reader) -> list[Item]:
         item = items[at]
         raw = _raw(item, reader)
         last = at
-        while item.plain and _open(raw) > 0 and last + 1 < len(items) and _is_rest(items[last + 1]):
+        following = items[at + 1 : at + _MAX_PIECES]
+        while item.plain and _open(raw) > 0 and last - at < len(following) and _is_rest(items[last + 1]):
             last += 1
             raw = reader.text[item.node.start : _end(items[last])]
         if last > at and _open(raw) == 0:
             node = Node(item.node.start, _end(items[last]))
             message = f"YAML cuts {raw!r} apart at its comma"
-            reader.problem(Code.EXPRESSION_SYNTAX, message, node.start, node.end, f'quote it: "{raw}"')
+            reader.problem(Code.EXPRESSION_SYNTAX, message, node, f'quote it: "{raw}"')
             item, at = Item(item.key, raw, node, plain=True), last
         whole.append(item)
         at += 1

@@ -46,7 +46,7 @@ TYPO = GOOD.replace("glorot_uniform", "glorot_unifrom")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with good.yaml, bad.yaml (a problem of structure) and typo.yaml (one of names)."""
+    """The current folder, with good.yaml, bad.yaml (a wrong name and key), typo.yaml (a wrong name)."""
     for name, text in (("good", GOOD), ("bad", BAD), ("typo", TYPO)):
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -26,12 +26,16 @@ def test_every_problem_is_shown_with_its_place_and_the_way_out(run: Run, folder:
     result = run("validate", "bad.yaml")
     assert result.exit_code == 1
     assert result.stdout == (
+        "bad.yaml:3:40: error[unknown-initializer]: no initializer is named 'glorot_unifrom'\n"
+        "     3 |   kernel: {shape: [4, 2], initializer: glorot_unifrom}\n"
+        "       |                                        ^^^^^^^^^^^^^^\n"
+        "  help: did you mean 'glorot_uniform'?\n"
         "bad.yaml:4:22: error[unknown-key]: unknown key 'initialiser'\n"
         "     4 |   bias: {shape: [2], initialiser: zeros}\n"
         "       |                      ^^^^^^^^^^^\n"
         "  help: did you mean 'initializer'?\n"
     )
-    assert result.stderr == "bad.yaml: 1 error\nFor more about a code: initcfg explain unknown-key\n"
+    assert result.stderr == "bad.yaml: 2 errors\nFor more about a code: initcfg explain unknown-initializer\n"
 
 
 def test_the_example_of_the_design_reads_as_it_does_there(run: Run, folder: Path) -> None:
@@ -50,7 +54,7 @@ def test_all_files_are_checked_whatever_the_first_one_has(run: Run, folder: Path
     assert result.exit_code == 2  # one could not be read
     for name in ("bad.yaml", "missing.yaml", "typo.yaml"):
         assert name in result.stdout
-    assert result.stderr.startswith("1 file valid, 3 with 3 errors\n")
+    assert result.stderr.startswith("1 file valid, 3 with 4 errors\n")
 
 
 def test_json_is_one_document_on_stdout_and_nothing_beside_it(run: Run, folder: Path) -> None:
@@ -61,19 +65,18 @@ def test_json_is_one_document_on_stdout_and_nothing_beside_it(run: Run, folder: 
         {"file": "good.yaml", "valid": True, "parameters": 6, "elements": 544, "bytes": 2176},
         {"file": "bad.yaml", "valid": False},
     ]
-    (found,) = document["diagnostics"]
-    assert (found["code"], found["file"], found["line"], found["column"]) == (
-        "unknown-key",
-        "bad.yaml",
-        4,
-        22,
-    )
+    assert [
+        (each["code"], each["file"], each["line"], each["column"]) for each in document["diagnostics"]
+    ] == [
+        ("unknown-initializer", "bad.yaml", 3, 40),
+        ("unknown-key", "bad.yaml", 4, 22),
+    ]
 
 
 def test_a_dash_reads_standard_input(run: Run, folder: Path) -> None:
     result = run("validate", "-", input=(folder / "bad.yaml").read_text(encoding="utf-8"))
     assert result.exit_code == 1
-    assert result.stdout.startswith("<stdin>:4:22: error[unknown-key]")
+    assert result.stdout.startswith("<stdin>:3:40: error[unknown-initializer]")
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred.yaml", "line\n::error::break.yaml", "\u202eevil.yaml"])

@@ -6,7 +6,7 @@ before the first rounding is written here once more, from docs/explanation/strea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import mpmath
 import numpy as np
@@ -17,6 +17,9 @@ from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DTYPES
 from initcfg.engines import constants, kernels32, kernels64
 from initcfg.engines.recipe import Cut, Draw, Tails, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COUNT = 700
 
@@ -47,7 +50,7 @@ def signed(word: int, bits: int) -> int:
 
 
 def box_muller(x: float, t: mpf, flip: int) -> tuple[mpf, mpf]:
-    """The exact pair for the radius of `x`, the angle pi/2 * t, and the two highest bits of the second word."""
+    """The exact pair for the radius of `x`, the angle pi/2 * t, and the second word's highest two bits."""
     radius = mpmath.sqrt(-2 * mpmath.log(mpf(x)))
     cos, sin = mpmath.cos(mpmath.pi / 2 * t), mpmath.sin(mpmath.pi / 2 * t)
     cos = -cos if flip & 2 else cos

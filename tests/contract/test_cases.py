@@ -42,14 +42,14 @@ def found(error: SpecError) -> list[str]:
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.name)
 def test_invalid_case_gives_its_code_at_its_place(path):
     with pytest.raises(SpecError) as raised:
-        initcfg.make_plan(initcfg.load_spec(path))
+        initcfg.make_plan(path)
     assert found(raised.value) == expected(path), str(raised.value)
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.name)
 def test_invalid_case_names_the_file_and_keeps_to_the_form_of_messages(path):
     with pytest.raises(SpecError) as raised:
-        initcfg.make_plan(initcfg.load_spec(path))
+        initcfg.make_plan(path)
     for diagnostic in raised.value.diagnostics:
         assert diagnostic.where.file == str(path)
         assert not diagnostic.message.endswith(".")
@@ -60,7 +60,7 @@ def test_invalid_case_names_the_file_and_keeps_to_the_form_of_messages(path):
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.name)
 def test_valid_case_is_planned(path):
-    assert initcfg.make_plan(initcfg.load_spec(path)) is not None
+    assert initcfg.make_plan(path) is not None
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.name)

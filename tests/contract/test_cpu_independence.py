@@ -1,4 +1,4 @@
-"""The same bits on any processor: numpy's vector code is switched off in a child process, and nothing changes.
+"""The same bits on any processor: a child process without numpy's vector code draws what its parent draws.
 
 numpy picks its loops by what the processor has. The child reports that the features really were off, and that
 functions which the engines may not use do change, so that the proof is known to be able to fail.
@@ -21,7 +21,9 @@ from numpy._core import _multiarray_umath as umath
 GOLDEN = Path(__file__).parents[1] / "golden"
 # Those that numpy has code for and this processor offers, in numpy's own names, which differ by version.
 FEATURES = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__.get(name)]
-NONE_HERE = f"numpy {np.__version__} has no processor-specific code for this machine, so nothing is proved here"
+NONE_HERE = (
+    f"numpy {np.__version__} has no processor-specific code for this machine, so nothing is proved here"
+)
 
 CHILD = """
 import hashlib, json, runpy, sys

@@ -23,7 +23,16 @@ NUMPY = {
     *("dtype", "floating", "float32", "float64", "int32", "int64", "uint32", "uint64"),
 }
 MODULES = {
-    *("__future__", "collections", "dataclasses", "decimal", "fractions", "functools", "operator", "threading"),
+    *(
+        "__future__",
+        "collections",
+        "dataclasses",
+        "decimal",
+        "fractions",
+        "functools",
+        "operator",
+        "threading",
+    ),
     *("typing", "initcfg", "numpy", "math", "ml_dtypes"),
 }
 MATH = {"ceil"}
@@ -36,9 +45,11 @@ def breaches(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
-                bad = [alias.name for alias in names if alias.name.split(".")[0] not in MODULES]
+                bad = [alias.name for alias in names if alias.name.partition(".")[0] not in MODULES]
             case ast.ImportFrom(module=module, names=names):
-                bad = [f"{module}.{alias.name}" for alias in names if not importable(module or "", alias.name)]
+                bad = [
+                    f"{module}.{alias.name}" for alias in names if not importable(module or "", alias.name)
+                ]
             case ast.Attribute(value=ast.Name(id="np"), attr=name):
                 bad = [] if name in NUMPY else [f"np.{name}"]
             case ast.Attribute(value=ast.Name(id="math"), attr=name):
@@ -56,7 +67,7 @@ def breaches(source: str) -> list[str]:
 
 
 def importable(module: str, name: str) -> bool:
-    top = module.split(".")[0]
+    top = module.partition(".")[0]
     return top in MODULES and top != "math" and (top != "numpy" or name == "NDArray")
 
 

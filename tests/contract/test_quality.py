@@ -6,7 +6,7 @@ the code makes the values worse, and the bits are frozen besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES
 from initcfg.engines.reference import fill
 from initcfg.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 N = 1_000_000
 FLOATS = [name for name, dtype in DTYPES.items() if dtype.kind == "float"]
@@ -44,7 +47,9 @@ def cumulative(law: Distribution) -> Callable[[np.ndarray], np.ndarray]:
             return lambda x: special.ndtr((x - mean) / std)
         case TruncatedNormal(mean, std, low, high):
             tails = [special.ndtr((bound - mean) / std) for bound in (low, high)]
-            return lambda x: np.clip((special.ndtr((x - mean) / std) - tails[0]) / (tails[1] - tails[0]), 0, 1)
+            return lambda x: np.clip(
+                (special.ndtr((x - mean) / std) - tails[0]) / (tails[1] - tails[0]), 0, 1
+            )
         case _:
             raise TypeError(law)
 

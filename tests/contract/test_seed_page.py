@@ -117,6 +117,7 @@ def test_the_shortcut_is_the_same_initializer(
     by_shortcut = initializers.get({"class_name": SHORTCUTS[name], "config": arguments})
     assert by_shortcut == getattr(initializers, name)(**arguments)
     assert initializers.get(SHORTCUTS[name]) == getattr(initializers, name)()
+    assert getattr(initializers, SHORTCUTS[name]) is getattr(initializers, name)
 
 
 @on_the_page

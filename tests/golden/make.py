@@ -28,7 +28,8 @@ from initcfg.stream import Stream
 FILE = Path(__file__).with_name("stream_v1.json")
 ABOUT = (
     "sha256 of the little-endian bytes of `size` elements from `start` on, of the parameter `name` under "
-    "`seed`, drawn from `distribution` in `dtype`. The bits of stream version 1: see docs/explanation/streams.md."
+    "`seed`, drawn from `distribution` in `dtype`. The bits of stream version 1, which "
+    "docs/explanation/streams.md derives."
 )
 
 LAWS: dict[str, list[float]] = {
@@ -68,7 +69,9 @@ def cases() -> list[dict[str, Any]]:
     ]
     table += [case("Fill", [0.1], dtype, "golden.fill", (0, 3)) for dtype in floats]
     table += [case("Fill", [1], dtype, "golden.fill", (0, 3)) for dtype in DTYPES]
-    table += [case("Normal", [0.0, 1.0], "float32", name, (0, 64)) for name in ("", "h.0", "\u00e9", "\u5c42.0")]
+    table += [
+        case("Normal", [0.0, 1.0], "float32", name, (0, 64)) for name in ("", "h.0", "\u00e9", "\u5c42.0")
+    ]
     return table
 
 

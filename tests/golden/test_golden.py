@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,18 +15,26 @@ from initcfg.dtypes import DTYPES
 from initcfg.engines import ENGINES
 from initcfg.stream import Stream
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FILE = Path(__file__).with_name("stream_v1.json")
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))
 ADVICE = (
     "The bits of stream version 1 are frozen: mend the code. `python tests/golden/make.py` lists what differs. "
-    "`--write` is allowed only to add new cases; a change of bits is a new stream version with a file of its own."
+    "`--write` is allowed only to add new cases; a change of bits is a new stream version, in its own file."
 )
 
 
 def digest(row: dict[str, Any], fill: Callable[..., None]) -> str:
     law, *numbers = row["distribution"]
     out = np.empty(row["size"], DTYPES[row["dtype"]].numpy)
-    fill(out, getattr(distributions, law)(*numbers), Stream.of_parameter(row["seed"], row["name"]), row["start"])
+    fill(
+        out,
+        getattr(distributions, law)(*numbers),
+        Stream.of_parameter(row["seed"], row["name"]),
+        row["start"],
+    )
     return hashlib.sha256(out.view(f"u{out.itemsize}").astype(f"<u{out.itemsize}").tobytes()).hexdigest()
 
 
@@ -39,7 +46,9 @@ def test_bits_are_frozen(dtype: str, engine: str) -> None:
     changed = [row for row in rows if digest(row, ENGINES[engine]) != row["sha256"]]
     if changed:
         shown = "\n".join(json.dumps(row) for row in changed[:5])
-        pytest.fail(f"{len(changed)} of {len(rows)} digests differ, the first:\n{shown}\n{ADVICE}", pytrace=False)
+        pytest.fail(
+            f"{len(changed)} of {len(rows)} digests differ, the first:\n{shown}\n{ADVICE}", pytrace=False
+        )
 
 
 def test_a_changed_bit_would_be_found() -> None:

@@ -149,6 +149,14 @@ def test_a_convolution_and_a_recurrent_layer_take_our_initializers() -> None:
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(5), atol=1e-5)
 
 
+def test_the_config_of_a_layer_that_holds_ours_is_read_on_both_sides() -> None:
+    layer = keras.layers.Dense(3, kernel_initializer=initializers.HeNormal(seed=1))
+    config = json.loads(json.dumps(layer.get_config()))
+    again = keras.layers.Dense.from_config(config)
+    assert isinstance(again.kernel_initializer, keras.initializers.HeNormal)
+    assert initializers.deserialize(config["kernel_initializer"]) == initializers.HeNormal(seed=1)
+
+
 LAWS: tuple[tuple[str, dict[str, Any]], ...] = tuple(
     (name, {**arguments, "seed": 11})
     for name, arguments in CONFIGS

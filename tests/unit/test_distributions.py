@@ -1,3 +1,5 @@
+"""Distributions: moments, support and distribution functions, against scipy."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Streams: the derivation from seeds and names."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""The generator: published answers, and the scalar form of the paper."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Recipes: which kernel a distribution takes in a dtype, and what is refused."""
+
 from __future__ import annotations
 
 import re

@@ -1,7 +1,10 @@
+"""The numbers of a type, against every number that narrow types have."""
+
 from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +30,7 @@ def every_number(dtype: DType) -> list[float]:
 def probes(numbers: list[float]) -> list[float]:
     """Numbers of the type, midpoints, and points beside both."""
     chosen = numbers[:: max(1, len(numbers) // 300)]
-    middles = [(a + b) / 2 for a, b in zip(numbers, numbers[1:], strict=False)][:: max(1, len(numbers) // 300)]
+    middles = [(a + b) / 2 for a, b in pairwise(numbers)][:: max(1, len(numbers) // 300)]
     beside = [math.nextafter(x, side) for x in chosen + middles for side in (-math.inf, math.inf)]
     inside = [x for x in chosen + middles + beside if numbers[0] <= x <= numbers[-1]]
     return [*inside, 0.0, numbers[0], numbers[-1]]

@@ -1,3 +1,5 @@
+"""Elementary functions are correctly rounded, and end in bounded time."""
+
 from __future__ import annotations
 
 import mpmath

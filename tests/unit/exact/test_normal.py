@@ -1,3 +1,5 @@
+"""The normal distribution in decimal arithmetic, against mpmath."""
+
 from __future__ import annotations
 
 import decimal

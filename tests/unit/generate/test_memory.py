@@ -205,6 +205,14 @@ def test_an_error_in_custom_code_comes_through_with_the_parameters_name(planned,
     assert caught.value.__notes__ == ["while parameter 'w' was being made"]
 
 
+def test_an_initializers_own_seed_goes_before_the_name(planned) -> None:
+    seeded = RandomNormal(0.0, 1.0, seed=3)
+    for name in ("a", "b"):
+        parameter = planned(name, (4, 6), seeded)
+        np.testing.assert_array_equal(materialize(parameter), seeded((4, 6)))
+        np.testing.assert_array_equal(materialize(parameter[1:, 2]), seeded((4, 6))[1:, 2])
+
+
 def test_values_of_constants_reach_every_element(planned) -> None:
     array = materialize(planned("w", (3, CHUNK), Constant(2.5), dtype="float16"), threads=2)
     assert (array == 2.5).all()

@@ -77,12 +77,12 @@ def test_the_first_error_ends_the_work(threads) -> None:
 
 
 def test_leaving_the_context_drops_what_has_not_begun_and_waits_for_the_rest(monkeypatch) -> None:
-    begun = threading.Barrier(3)
+    begun = threading.Semaphore(0)
     release = threading.Event()
     ended = []
 
     def work(number: int) -> int:
-        begun.wait(10)
+        begun.release()
         release.wait(10)
         ended.append(number)
         return number
@@ -90,7 +90,8 @@ def test_leaving_the_context_drops_what_has_not_begun_and_waits_for_the_rest(mon
     def interrupted():
         for number in range(4):
             yield Task(partial(work, number))
-        begun.wait(10)
+        assert begun.acquire(timeout=10)
+        assert begun.acquire(timeout=10)
         raise KeyboardInterrupt
 
     join = threading.Thread.join

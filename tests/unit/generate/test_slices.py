@@ -59,6 +59,7 @@ def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, c
         # A few rows far apart: a call each.
         (np.s_[::1024], 4, 4 * 4096),
         (np.s_[::1024, 10:12], 4, 8),
+        (np.s_[::64, 10:12], 64, 128),
         # Every second row: what lies between costs less than calls do.
         (np.s_[:64:2], 1, 63 * 4096),
         (np.s_[3, 4], 1, 1),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import doctest
-import importlib
 import inspect
 import json
 import math
 import pickle
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,20 +220,3 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
     assert built_in.__mro__[1] in (Elementwise, Structured) or built_in.__mro__[1].__name__ == "_Preset"
-
-
-@pytest.mark.parametrize(
-    "name", [module.name for module in pkgutil.iter_modules(initcfg.initializers.__path__)]
-)
-def test_docstring_examples_print_what_they_say(name: str) -> None:
-    module = importlib.import_module(f"initcfg.initializers.{name}")
-    results = doctest.testmod(module, extraglobs={"np": np, **vars(initcfg.initializers)})
-    assert results.failed == 0
-
-
-def test_a_wrong_docstring_would_be_found() -> None:
-    parser = doctest.DocTestParser()
-    test = parser.get_doctest(
-        ">>> RandomNormal()\nRandomNorm()", {"RandomNormal": RandomNormal}, "planted", None, 0
-    )
-    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
