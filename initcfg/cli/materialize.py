@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING
@@ -14,12 +15,15 @@ from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.progress import progress_bar
 from initcfg.cli.report import Contents
+from initcfg.cli.words import count
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
 
 __all__ = ["materialize"]
+
+_SHOWN_TIES = 5
 
 
 @click.command(
@@ -78,7 +82,9 @@ def materialize(
         )
     else:
         output.note(f"{printable(path)}: {contents} in {seconds:.2f} s")
-        for name, owner in written.tied.items():
+        for name, owner in itertools.islice(written.tied.items(), _SHOWN_TIES):
             output.note(printable(f"{name} is tied to {owner} and left out; --write-tied writes it"))
+        if len(written.tied) > _SHOWN_TIES:
+            output.note(f"and so are {count(len(written.tied) - _SHOWN_TIES)} more")
         output.note(f"fingerprint {written.fingerprint}")
     return Exit.FINE

@@ -5,77 +5,69 @@ Block b of a stream has the counter (b mod 2**32, b >> 32, c2, c3); the stream g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from initcfg.engines.constants import PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, PHILOX_ROUNDS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 __all__ = ["LANES", "MAX_BLOCKS", "Lane", "philox"]
 
 Lane: TypeAlias = NDArray[np.uint64]
 
 LANES = 6
-# Fewer blocks a call lose to the cost of calling numpy, more to the size of the caches.
-MAX_BLOCKS = 32768
+# Fewer blocks a call lose to the cost of calling numpy and of handing over the interpreter's lock; more gain
+# nothing and take memory.
+MAX_BLOCKS = 65536
 
 _M0, _M1 = PHILOX_MULTIPLIERS
+_MULTIPLIERS = np.array([[_M0], [_M1]], np.uint64)
 _LOW = 0xFFFFFFFF
 _COUNT = np.arange(MAX_BLOCKS, dtype=np.uint64)
 
 
-def philox(
-    first: int, words: tuple[int, int, int, int], lanes: Sequence[Lane]
-) -> tuple[Lane, Lane, Lane, Lane]:
+def philox(first: int, words: tuple[int, int, int, int], state: Lane) -> tuple[Lane, Lane, Lane, Lane]:
     """The four words of each block from `first` on: one array a word, one element a block.
 
     Args:
         first: the first block; the run must not cross a multiple of 2**32.
         words: `Stream.words`: the key, then counter words 2 and 3.
-        lanes: ``LANES`` arrays, as long as there are blocks, at most ``MAX_BLOCKS``; overwritten.
+        state: of shape (``LANES``, blocks), with at most ``MAX_BLOCKS``; overwritten.
 
     Returns:
-        Four of the lanes. Words 0 and 2 are below 2**32. Words 1 and 3 are the low halves of theirs, and the
-        high halves are rubbish: most uses shift them away, and masking costs a pass over memory.
+        Four rows of `state`. Words 0 and 2 are below 2**32. Words 1 and 3 are the low halves of theirs, and
+        the high halves are rubbish: most uses shift them away, and masking costs a pass over memory.
     """
     key0, key1, c2, c3 = words
     keys = _round_keys(key0, key1)
-    a, c, p0, p1, q0, q1 = lanes
+    # Rows of `x` are the words that are multiplied, 0 and 2; low halves of the products in `p` are 3 and 1.
+    x, p, q = state[0:2], state[2:4], state[4:6]
+    word0, word2 = x
 
     # All blocks of a run share counter words 1 to 3, so half of the first two rounds is one number each.
-    np.add(_COUNT[: a.size], first & _LOW, out=a)
-    np.multiply(a, _M0, out=p0)
+    np.add(_COUNT[: word0.size], first & _LOW, out=word0)
+    np.multiply(word0, _M0, out=p[0])
     shared = c2 * _M1
-    np.right_shift(p0, 32, out=c)
-    np.bitwise_xor(c, c3 ^ keys[0][1], out=c)
+    np.right_shift(p[0], 32, out=word2)
+    np.bitwise_xor(word2, c3 ^ keys[0][1], out=word2)
 
-    np.multiply(c, _M1, out=p1)
-    np.right_shift(p1, 32, out=a)
-    np.bitwise_xor(a, (shared & _LOW) ^ keys[1][0], out=a)
+    np.multiply(word2, _M1, out=p[1])
+    np.right_shift(p[1], 32, out=word0)
+    np.bitwise_xor(word0, (shared & _LOW) ^ keys[1][0], out=word0)
     shared = ((shared >> 32) ^ (first >> 32) ^ keys[0][0]) * _M0
-    np.bitwise_xor(p0, (shared >> 32) ^ keys[1][1], out=c)
-    np.bitwise_and(c, _LOW, out=c)
-    p0.fill(shared & _LOW)
+    np.bitwise_xor(p[0], (shared >> 32) ^ keys[1][1], out=word2)
+    np.bitwise_and(word2, _LOW, out=word2)
+    p[0].fill(shared & _LOW)
 
-    for key_a, key_c in keys[2:]:
-        np.multiply(a, _M0, out=q0)
-        np.multiply(c, _M1, out=q1)
-        _mix(q1, p1, key_a, a)
-        _mix(q0, p0, key_c, c)
-        p0, p1, q0, q1 = q0, q1, p0, p1
-    return a, p1, c, p0
-
-
-def _mix(product: Lane, low: Lane, key: int, out: Lane) -> None:
-    """The high half of `product`, the low half of `low` and the key, in one word."""
-    np.right_shift(product, 32, out=out)
-    np.bitwise_xor(out, low, out=out)
-    np.bitwise_xor(out, key, out=out)
-    np.bitwise_and(out, _LOW, out=out)
+    for key in np.array(keys[2:], np.uint64)[:, :, np.newaxis]:
+        np.multiply(x, _MULTIPLIERS, out=q)
+        np.right_shift(q[::-1], 32, out=x)
+        np.bitwise_xor(x, p[::-1], out=x)
+        np.bitwise_xor(x, key, out=x)
+        np.bitwise_and(x, _LOW, out=x)
+        p, q = q, p
+    return word0, p[1], word2, p[0]
 
 
 def _round_keys(key0: int, key1: int) -> list[tuple[int, int]]:

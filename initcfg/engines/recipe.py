@@ -5,11 +5,11 @@ Pure: every engine starts from the same recipe, and so does planning, which lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from initcfg.distributions import Normal, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
@@ -84,9 +84,9 @@ class Draw:
     numbers: Cut | Tails | None = None
 
 
-Recipe = Constant | Draw
+Recipe: TypeAlias = Constant | Draw
 
-_LEAST_NORMAL = Decimal(2) ** -1022
+_LEAST_NORMAL = Decimal(2.0**-1022)
 
 
 def prepare(distribution: Distribution, dtype: DType) -> Recipe:
@@ -156,14 +156,12 @@ def _normal(distribution: Normal, dtype: DType) -> Draw:
 
 
 def _truncated(distribution: TruncatedNormal, dtype: DType) -> Draw:
+    """The first kernel that fits, in the order of docs/explanation/streams.md."""
     mean, std, low, high = distribution.mean, distribution.std, distribution.low, distribution.high
     _require_scale("std", std)
     clamp = _between(at_least(low, dtype), at_most(high, dtype), distribution, dtype)
-    drawn = _drawn(dtype)
-    reach = NORMAL_REACH[drawn] * std
-    if mean - low >= reach and high - mean >= reach:
-        _require_reach(mean - reach, mean + reach, dtype)
-        return Draw("normal", drawn, _drawing(mean, dtype), _drawing(std, dtype), clamp)
+    if min(mean - low, high - mean) >= NORMAL_REACH[_drawn(dtype)] * std:
+        return replace(_normal(Normal(mean, std), dtype), clamp=clamp)
     left = _truncation(distribution)
     # A 64-bit draw goes at most 9 std past the point of greatest density.
     _require_reach(max(low, min(mean, high) - 9 * std), min(high, max(mean, low) + 9 * std), dtype)
@@ -171,14 +169,14 @@ def _truncated(distribution: TruncatedNormal, dtype: DType) -> Draw:
     half = 0.5 * high - 0.5 * low
     symmetric = abs((mean - low) - (high - mean)) <= slack
     narrow, wide = CUT_RANGE
-    if drawn == "float64" or not symmetric or not narrow * std <= half <= wide * std + slack:
+    if _drawn(dtype) == "float64" or not symmetric or not narrow * std <= half <= wide * std + slack:
         tails = Tails(float(left.centre), float(left.mass) / 2, _tail(left.below), _tail(left.above))
         return Draw("inverse", "float64", mean, std, clamp, tails)
     location, scale = _drawing(mean, dtype), _drawing(std, dtype)
     if abs(half - 2 * std) <= slack:
-        return Draw("two_sigma", drawn, location, scale, clamp)
+        return Draw("two_sigma", "float32", location, scale, clamp)
     cut = Cut(_single(Fraction(left.mass) / 2**31), _single(Fraction(left.below) + Fraction(left.above)))
-    return Draw("cut", drawn, location, scale, clamp, cut)
+    return Draw("cut", "float32", location, scale, clamp, cut)
 
 
 def _truncation(distribution: TruncatedNormal) -> Truncation:

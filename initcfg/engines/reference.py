@@ -131,7 +131,7 @@ def _variates(recipe: Draw, stream: Words, block: int, blocks: int) -> Iterator[
 
     Each comes before the next is made, and may share its memory.
     """
-    slabs = [slab[:blocks] for slab in _slabs()]
+    slabs = _slabs()[:, :blocks]
     lanes, (first, second) = slabs[:LANES], slabs[LANES:]
     r0, r1, r2, r3 = philox(block, stream, lanes)
     if recipe.arithmetic == "float32":
@@ -186,8 +186,8 @@ def _pack64(low: Lane, high: Lane, out: Lane) -> kernels64.Words:
 _threads = threading.local()
 
 
-def _slabs() -> list[Lane]:
-    """This thread's scratch memory: two megabytes, allocated at its first fill."""
+def _slabs() -> Lane:
+    """This thread's scratch memory: four megabytes, allocated at its first fill."""
     if not hasattr(_threads, "slabs"):
-        _threads.slabs = list(np.empty((LANES + 2, MAX_BLOCKS), np.uint64))
-    return cast("list[Lane]", _threads.slabs)
+        _threads.slabs = np.empty((LANES + 2, MAX_BLOCKS), np.uint64)
+    return cast("Lane", _threads.slabs)

@@ -41,6 +41,7 @@ FANS = ("fan_in", "fan_out", "fan_avg", "numel", "ndim")
 #: Names that no var and no index may take.
 RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) | KEYWORDS
 
+_MAX_KNOWN = 50
 _MAX_BITS = LARGEST.bit_length()
 
 
@@ -153,7 +154,9 @@ class Evaluator:
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
 
     def _unknown(self, name: str, offset: int, known: list[str]) -> ExpressionError:
-        hint = did_you_mean(name, known) or (f"known here: {', '.join(sorted(known))}" if known else None)
+        hint = did_you_mean(name, known[-_MAX_KNOWN:])
+        if hint is None and len(known) <= _MAX_KNOWN:
+            hint = f"known here: {', '.join(sorted(known))}"
         return ExpressionError(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
 
 

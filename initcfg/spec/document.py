@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
 
 #: The largest spec that is read.
-MAX_BYTES = 2**20
+MAX_BYTES = 2**19
 _FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
 _BOMS = (b"\xff\xfe", b"\xfe\xff")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initcfg.errors import Code
 from initcfg.spec.numbers import LiteralError, read_float, read_integer
-from initcfg.spec.source import MAX_DEPTH, Node, Reader, Source, Tree
+from initcfg.spec.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
 
 if TYPE_CHECKING:
     from re import Match
@@ -190,7 +190,7 @@ class _JsonReader(Reader):
         if "\\" not in found[1]:
             return found[1]
         text = _ESCAPE.sub(_unescaped, found[1])
-        if any("\ud800" <= char <= "\udfff" for char in text):
+        if SURROGATE.search(text):
             self.problem(Code.ENCODING, "a lone surrogate is not a character", Node(start, self.at))
             return ""
         return text

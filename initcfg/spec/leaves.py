@@ -20,6 +20,7 @@ from initcfg.layout import Layout
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
 from initcfg.spec.numbers import LARGEST
+from initcfg.spec.source import SURROGATE
 from initcfg.spec.templates import Template
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         hint = f'quote it: "{value}"' if isinstance(value, int | float) else None
         raise fault(Code.WRONG_TYPE, f"expected a string, got {shown(value)}", hint)
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if SURROGATE.search(value):
         raise fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(value)}")
     return value
 

@@ -45,7 +45,8 @@ def without_faulty_entries(
     entries = frozenset(
         entry for problem in problems if problem.where and (entry := _entry(problem.where.path))
     )
-    kept = _without(tree, entries, ())
+    around = frozenset(entry[:size] for entry in entries for size in range(1, len(entry)))
+    kept = _without(tree, entries, around, ())
     return kept | {key: value for key, value in _STAND_INS.items() if (key,) in entries}, entries
 
 
@@ -63,11 +64,15 @@ def _entry(path: tuple[PathStep, ...]) -> Entry:
     return ()
 
 
-def _without(tree: Mapping[Any, Any], entries: frozenset[Entry], path: Entry) -> dict[str, Any]:
+def _without(
+    tree: Mapping[Any, Any], entries: frozenset[Entry], around: frozenset[Entry], path: Entry
+) -> dict[str, Any]:
+    """A mapping without `entries`; `around` are the paths that lead to one."""
     kept: dict[str, Any] = {}
     for key, value in tree.items():
-        if not isinstance(key, str) or (*path, key) in entries:
+        where = (*path, key)
+        if not isinstance(key, str) or where in entries:
             continue
-        inside = any(entry[: len(path) + 1] == (*path, key) for entry in entries)
-        kept[key] = _without(value, entries, (*path, key)) if inside and isinstance(value, Mapping) else value
+        descend = where in around and isinstance(value, Mapping)
+        kept[key] = _without(value, entries, around, where) if descend else value
     return kept

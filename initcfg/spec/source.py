@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 
@@ -15,30 +15,35 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
 
-__all__ = ["MAX_DEPTH", "Node", "Reader", "Source", "Tree"]
+__all__ = ["MAX_DEPTH", "SURROGATE", "Node", "Reader", "Source", "Tree"]
 
 #: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.
 Tree = object
 
 MAX_DEPTH = 64
+#: Half of a pair that UTF-16 writes a character in; no character by itself.
+SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_PROBLEMS = 100
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """The place of one value: character offsets into the text, and the same for what it holds."""
+class Node(NamedTuple):
+    """The place of one value: character offsets into the text, and the same for what it holds.
+
+    A tuple, because tuples of numbers cost the garbage collector nothing, and a large spec has many.
+    """
 
     start: int
     end: int
     items: Sequence[Node] = ()
-    values: Mapping[str, Node] = field(default_factory=dict)
-    keys: Mapping[str, Node] = field(default_factory=dict)
+    values: Mapping[str, Node] | None = None
+    keys: Mapping[str, Node] | None = None
 
     def path_at(self, index: int) -> tuple[PathStep, ...]:
         """The path of the innermost value that a character belongs to, by itself or by its key."""
-        for key, node in self.values.items():
-            if node.start <= index < node.end or self.keys[key].start <= index < self.keys[key].end:
+        keys = self.keys or {}
+        for key, node in (self.values or {}).items():
+            if node.start <= index < node.end or keys[key].start <= index < keys[key].end:
                 return (key, *node.path_at(index))
         for at, node in enumerate(self.items):
             if node.start <= index < node.end:
@@ -48,8 +53,12 @@ class Node:
     def child(self, step: PathStep) -> Node | None:
         """The node of an item or of a key's value, or None."""
         if isinstance(step, str):
-            return self.values.get(step)
+            return (self.values or {}).get(step)
         return self.items[step] if 0 <= step < len(self.items) else None
+
+    def key(self, step: PathStep) -> Node | None:
+        """The node of a key, or None."""
+        return (self.keys or {}).get(step) if isinstance(step, str) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +101,13 @@ class Source:
             key: the place of the last key instead of its value.
             offset: a character of a scalar; ignored where escapes or line breaks move characters.
         """
-        node, parent = self.root, self.root
-        for depth, step in enumerate(path):
-            found = node.child(step)
+        node = self.root
+        for depth, step in enumerate(path, start=1):
+            found = node.key(step) if key and depth == len(path) else None
+            found = found or node.child(step)
             if found is None:
                 break
-            parent, node = node, found
-            if key and depth == len(path) - 1 and isinstance(step, str):
-                node = parent.keys[step]
+            node = found
         if offset is not None:
             return self._inside(node, offset, path)
         return self.place(node.start, node.end, path)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from initcfg.errors import Code, SpecError
 from initcfg.spec.numbers import LiteralError, read_float, read_integer
-from initcfg.spec.source import MAX_DEPTH, Node, Reader, Source, Tree
+from initcfg.spec.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
 from initcfg.spec.yaml_traps import Item, key_hint, rejoin_calls, syntax_hint
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class _Composer:
                 hint = "numbers are finite 64-bit floats or integers"
                 self.reader.problem(error.code, str(error), node, hint)
                 return 0
-        if any("\ud800" <= char <= "\udfff" for char in text):
+        if SURROGATE.search(text):
             self.reader.problem(Code.ENCODING, "a lone surrogate is not a character", node)
             return ""
         return text
@@ -265,8 +265,7 @@ class _Composer:
         return None, where
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
+class _Plain(NamedTuple):
     """A key without quotes, before it is known what it means."""
 
     text: str

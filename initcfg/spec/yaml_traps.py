@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code
 from initcfg.spec.source import Node
@@ -21,8 +20,7 @@ _TAB = re.compile(r" *\t")
 _STAR = re.compile(r"(?:^|[\s:,\[{])(\*[^\s,\]}]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An entry of a collection while it is read: a list's item, or a mapping's pair."""
 
     key: tuple[Tree, Node] | None

@@ -33,7 +33,7 @@ def test_the_file_holds_what_the_plan_makes(suffix: str, run: Run, folder: Path)
 
 def test_what_was_written_is_told_on_stderr(run: Run, folder: Path) -> None:
     result = run("materialize", "good.yaml", "-o", "out.safetensors")
-    first, second = result.stderr.splitlines()
+    first, _, second = result.stderr.splitlines()
     assert first.startswith("out.safetensors: 6 parameters, 544 elements, 2.1 KiB in ")
     with safe_open("out.safetensors", "numpy") as file:
         assert second == f"fingerprint {file.metadata()['initcfg.plan']}"
@@ -59,6 +59,23 @@ def test_threads_do_not_change_a_byte(run: Run, folder: Path) -> None:
             == 0
         )
     assert len({(folder / f"{threads}.safetensors").read_bytes() for threads in "125"}) == 1
+
+
+def test_what_is_left_out_is_told(run: Run, folder: Path) -> None:
+    result = run("materialize", "good.yaml", "-o", "out.safetensors")
+    assert "head is tied to embedding and left out; --write-tied writes it\n" in result.stderr
+    facts = json.loads(run("materialize", "good.yaml", "-o", "out.safetensors", "--format", "json").stdout)
+    assert facts["left_out"] == {"head": "embedding"}
+    assert "left out" not in run("materialize", "good.yaml", "-o", "out.npz").stderr
+
+
+def test_many_ties_are_counted_rather_than_listed(run: Run, folder: Path) -> None:
+    ties = "".join(f"  t{i}: {{shape: [1], tied_to: w}}\n" for i in range(12))
+    text = f"initcfg: 1\nparams:\n  w: {{shape: [1], initializer: ones}}\n{ties}"
+    (folder / "ties.yaml").write_text(text, encoding="utf-8")
+    result = run("materialize", "ties.yaml", "-o", "ties.safetensors")
+    assert result.stderr.count("is tied to w") == 5
+    assert "and so are 7 more\n" in result.stderr
 
 
 def test_a_tied_parameter_is_left_out_unless_wanted(run: Run, folder: Path) -> None:

@@ -43,7 +43,8 @@ json.dump({
 
 def child(disabled: list[str]) -> dict[str, Any]:
     """What a process without these features reports."""
-    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
+    switches = {"NPY_DISABLE_CPU_FEATURES": " ".join(disabled), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **switches}
     command = [sys.executable, "-c", CHILD, str(GOLDEN / "make.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -42,14 +42,14 @@ LAWS: dict[str, list[float]] = {
     "far_bounds": [0.0, 0.5, -50.0, 50.0],
 }
 CLASSES = {"uniform": "Uniform", "normal": "Normal"}
-# Start and size: the first block, inside blocks, the end of a run of 32768 blocks, and where counter word 1
-# changes (2**34 elements of four to a block, 2**33 of two).
+# Start and size: the first block, inside blocks, where counter word 1 changes (2**34 elements of four to a
+# block, 2**33 of two), the last elements of all, and more blocks than the reference engine makes in one run.
 SPANS = [
     (0, 1),
     (0, 1000),
     (3, 7),
-    (65530, 13),
-    (131065, 15),
+    (131067, 15),
+    (262139, 13),
     (2**33 - 5, 11),
     (2**34 - 5, 11),
     (2**34 + 3, 1001),

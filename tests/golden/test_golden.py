@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("stream_v1.json")
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))
 ADVICE = (
-    "The bits of stream version 1 are frozen: mend the code. `python tests/golden/make.py` lists what differs. "
-    "`--write` is allowed only to add new cases; a change of bits is a new stream version, in its own file."
+    "The bits of stream version 1 are frozen: mend the code. `python tests/golden/make.py` lists what "
+    "differs. `--write` is allowed only to add new cases; a change of bits is a new stream version, "
+    "in a file of its own."
 )
 
 

@@ -1,4 +1,4 @@
-"""The generated reference is what `docs/generate.py` makes of today's code."""
+"""The generated reference and the schemas are what `docs/generate.py` makes of today's code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
-from initcfg.cli import COMMANDS
+from initcfg.cli import COMMANDS, main
 from initcfg.errors import Code
 from initcfg.initializers import BUILTINS
 
@@ -36,6 +37,15 @@ def outdated(folder: Path, pages: dict[str, str]) -> list[str]:
 
 def test_the_reference_is_up_to_date(generate: ModuleType) -> None:
     assert outdated(DOCS / "reference", generate.pages()) == [], "run: python docs/generate.py"
+
+
+def test_the_schemas_are_up_to_date(generate: ModuleType) -> None:
+    assert outdated(DOCS.parent / "schemas", generate.schemas()) == [], "run: python docs/generate.py"
+
+
+def test_the_command_prints_what_is_published(generate: ModuleType) -> None:
+    for name, text in generate.schemas().items():
+        assert CliRunner().invoke(main, ["schema", name.partition(".")[0]]).stdout == text
 
 
 def test_a_page_that_differs_is_found(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def scalar_philox(counter: tuple[int, ...], key: tuple[int, ...]) -> list[int]:
 
 def words(first: int, stream: tuple[int, int, int, int], count: int) -> list[list[int]]:
     """The words of `count` blocks from the vectorised generator."""
-    made = philox(first, stream, [np.empty(count, np.uint64) for _ in range(LANES)])
+    made = philox(first, stream, np.empty((LANES, count), np.uint64))
     return [[int(lane[block]) & LOW for lane in made] for block in range(count)]
 
 
@@ -67,5 +67,5 @@ def test_the_longest_run_is_right_at_its_end() -> None:
 
 
 def test_words_0_and_2_are_clean() -> None:
-    made = philox(0, (1, 2, 3, 4), [np.empty(100, np.uint64) for _ in range(LANES)])
+    made = philox(0, (1, 2, 3, 4), np.empty((LANES, 100), np.uint64))
     assert max(made[0].max(), made[2].max()) <= LOW
