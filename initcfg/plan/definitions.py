@@ -8,7 +8,7 @@ from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.initializers.fields import fields_of
 from initcfg.spec import Expression, InitializerConfig
-from initcfg.spec.arithmetic import CONSTANTS, FANS, FUNCTIONS
+from initcfg.spec.arithmetic import FANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,7 +70,7 @@ def check_names(
     if config.instance is None and config.lookup_name not in {*spec.initializers, *broken}:
         with scope.problems.collecting():
             scope.problems.known_class(config, path)
-    known = {*scope.values, *scope.broken, *indices, *FANS, *FUNCTIONS, *CONSTANTS}
+    known = {*scope.values, *scope.broken, *indices, *FANS}
     # Evaluating an expression words the error; names that get their value later stand for 1 meanwhile.
     stand_ins = scope.extended(dict.fromkeys((*indices, *FANS), 1))
     for expression, place in expressions_in(config, path):

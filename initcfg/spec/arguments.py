@@ -130,6 +130,8 @@ class _ArgumentReader:
 
     def _array(self, wanted: Field, value: object, path: Path) -> Any:
         """Nested lists of numbers; their shape is looked at once every leaf is right."""
+        if wanted.problem(value) is None:
+            return _tuples(value)
         before = len(self.faults)
         read = self._leaves(dataclasses.replace(wanted, nullable=False), value, path)
         if len(self.faults) == before:
@@ -169,6 +171,11 @@ def _leaves_of(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [leaf for item in value for leaf in _leaves_of(item)]
     return [value]
+
+
+def _tuples(value: Any) -> Any:
+    """Nested lists of numbers, made immutable."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else plain(value)
 
 
 def _without_expressions(value: Any) -> Any:

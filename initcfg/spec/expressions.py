@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from initcfg.spec.arithmetic import Evaluator, Value
+from initcfg.spec.arithmetic import CONSTANTS, FUNCTIONS, Evaluator, Value
 from initcfg.spec.grammar import Ast, names_of, parse
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Expression:
     @property
     def names(self) -> frozenset[str]:
         """The vars, indices and fans that the value depends on."""
-        return names_of(self.tree)
+        return names_of(self.tree) - FUNCTIONS.keys() - CONSTANTS.keys()
 
     def evaluate(self, env: Mapping[str, Value]) -> int | float:
         """The value: integers stay exact under ``+ - * // % **``, everything else is float64.

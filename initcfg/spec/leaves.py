@@ -62,6 +62,7 @@ MARKER = "x-initcfg-kind"
 # Python's $ matches before a last line break, which JavaScript's does not; hence the (?!\n).
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 INITIALIZER_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$"
+MAX_FAULTS = 100
 MAX_NDIM = 64
 MAX_SEED = 2**64 - 1
 MAX_DIM = 2**63 - 1
@@ -97,6 +98,8 @@ def each(values: Iterable[object], check: Callable[[object], T]) -> tuple[T, ...
             items.append(check(value))
         except PydanticCustomError as error:
             faults.append(InitErrorDetails(type=error, loc=(at,), input=None))
+            if len(faults) > MAX_FAULTS:
+                break
     if faults:
         raise ValidationError.from_exception_data("list", faults)
     return tuple(items)

@@ -12,6 +12,7 @@ __all__ = ["LARGEST", "LiteralError", "read_float", "read_integer"]
 #: The largest finite float64: every integer up to it has a finite float beside it.
 LARGEST = int(sys.float_info.max)
 _DIGITS = 309
+_ALWAYS_SMALL = 200
 _SHOWN = 40
 
 
@@ -39,6 +40,8 @@ def read_integer(digits: str, base: int = 10) -> int:
         >>> read_integer("-12")
         -12
     """
+    if len(digits) < _ALWAYS_SMALL:
+        return int(digits, base)
     significant = digits.lstrip("+-").lstrip("0")
     if len(significant) <= _DIGITS:
         value = int(digits, base)

@@ -134,6 +134,11 @@ class Reader:
     def __post_init__(self) -> None:
         self.source = Source(self.file, self.text)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more problems are kept."""
+        return len(self.problems) >= _MAX_PROBLEMS
+
     def problem(
         self,
         code: Code,
@@ -152,7 +157,7 @@ class Reader:
             hint: the way out.
             entry: the key that it is about, where `place` is a key that the tree does not keep.
         """
-        if len(self.problems) < _MAX_PROBLEMS:
+        if not self.is_full:
             where = self.source.place(place.start, place.end)
             self.problems.append(_Noted(Diagnostic(code, message, where, hint), place.start, entry))
 

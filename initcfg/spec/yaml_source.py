@@ -136,14 +136,17 @@ class _Composer:
             raise self.too_deep(event)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, depth)
-        start = event.start_mark.index
         if event.tag is not None:
+            start = event.start_mark.index
             hint = "delete the tag; a value's kind follows from how it is written"
-            self.reader.problem(Code.TAG, f"the tag {event.tag!r} is not read", Node(start, start + 1), hint)
+            message = f"the tag {event.tag!r} is not read"
+            self.reader.problem(Code.TAG, message, Node(start, start + 1), hint)
         self.nodes += 1
         self.height = max(self.height, depth)
-        if event.anchor is None:
-            return self.content(event, depth)
+        return self.content(event, depth) if event.anchor is None else self.anchored(event, depth)
+
+    def anchored(self, event: Any, depth: int) -> tuple[Tree, Node]:
+        """A value with a name; how many nodes and levels it has is remembered for its aliases."""
         self.anchors[event.anchor] = None
         before, outer, self.height = self.nodes, self.height, depth
         tree, node = self.content(event, depth)
@@ -224,6 +227,8 @@ class _Composer:
         for pair in pairs:
             name, where = self.checked_key(pair)
             if name is None:
+                continue
+            if name in tree and self.reader.is_full:
                 continue
             if name in tree:
                 first = self.reader.source.place(keys[name].start).line

@@ -35,32 +35,43 @@ def rejoin_calls(items: list[Item], reader: Reader) -> list[Item]:
     Inside ``[...]`` and ``{...}`` YAML ends a plain value at each comma, so a call with two arguments
     arrives as ``max(a`` and ``b)``.
     """
+    if not items or reader.text.find("(", items[0].node.start, items[-1].node.end) < 0:
+        return items
     whole: list[Item] = []
     at = 0
     while at < len(items):
-        item = items[at]
-        raw = _raw(item, reader)
-        last = at
-        following = items[at + 1 : at + _MAX_PIECES]
-        while item.plain and _open(raw) > 0 and last - at < len(following) and _is_rest(items[last + 1]):
-            last += 1
-            raw = reader.text[item.node.start : _end(items[last])]
-        if last > at and _open(raw) == 0:
-            node = Node(item.node.start, _end(items[last]))
-            message = f"YAML cuts {raw!r} apart at its comma"
-            reader.problem(Code.EXPRESSION_SYNTAX, message, node, f'quote it: "{raw}"')
-            item, at = Item(item.key, raw, node, plain=True), last
-        whole.append(item)
-        at += 1
+        last = _last_piece(items, at, reader.text)
+        whole.append(items[at] if last == at else _rejoined(items[at], items[last], reader))
+        at = last + 1
     return whole
 
 
-def _raw(item: Item, reader: Reader) -> str:
-    return reader.text[item.node.start : item.node.end]
+def _last_piece(items: list[Item], at: int, text: str) -> int:
+    """The index of the last piece of a cut call that begins at `at`; `at` itself where nothing was cut."""
+    item = items[at]
+    opened = _open(text, item.node) if item.plain else 0
+    if opened <= 0:
+        return at
+    for last in range(at + 1, min(at + _MAX_PIECES, len(items))):
+        if not _is_rest(items[last]):
+            break
+        opened += _open(text, _piece(items[last]))
+        if opened <= 0:
+            return last if opened == 0 else at
+    return at
 
 
-def _open(raw: str) -> int:
-    return raw.count("(") - raw.count(")")
+def _rejoined(first: Item, last: Item, reader: Reader) -> Item:
+    node = Node(first.node.start, _piece(last).end)
+    raw = reader.text[node.start : node.end]
+    message = f"YAML cuts {raw!r} apart at its comma"
+    reader.problem(Code.EXPRESSION_SYNTAX, message, node, f'quote it: "{raw}"')
+    return Item(first.key, raw, node, plain=True)
+
+
+def _open(text: str, node: Node) -> int:
+    """How many more parentheses open than close."""
+    return text.count("(", node.start, node.end) - text.count(")", node.start, node.end)
 
 
 def _is_rest(item: Item) -> bool:
@@ -68,8 +79,9 @@ def _is_rest(item: Item) -> bool:
     return item.plain and (item.key is None or item.value is None)
 
 
-def _end(item: Item) -> int:
-    return item.node.end if item.key is None else item.key[1].end
+def _piece(item: Item) -> Node:
+    """Where a later piece of a cut call stands: in a mapping it is a key."""
+    return item.node if item.key is None else item.key[1]
 
 
 def key_hint(raw: str) -> str:
