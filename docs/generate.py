@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from initcfg import plan, spec
+from initcfg import spec
 from initcfg.cli import COMMANDS, main
 from initcfg.explanations import load_explanations
 from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
+from initcfg.plan.document import json_schema as plan_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -194,7 +195,7 @@ def spec_page() -> str:
 
 def plan_page() -> str:
     """The keys of a plan document."""
-    schema = plan.json_schema()
+    schema = plan_schema()
     parts = [
         "# Plan\n\nWhat `initcfg plan -o plan.json` writes. `initcfg schema plan` prints its JSON Schema.",
         definition("The document", schema),
@@ -303,7 +304,7 @@ def pages() -> dict[str, str]:
 
 def schemas() -> dict[str, str]:
     """The text of every JSON Schema, by file name; as `initcfg schema` prints it."""
-    made = {"plan.v1.schema.json": plan.json_schema(), "spec.v1.schema.json": spec.json_schema()}
+    made = {"plan.v1.schema.json": plan_schema(), "spec.v1.schema.json": spec.json_schema()}
     return {name: f"{json.dumps(schema, indent=2)}\n" for name, schema in made.items()}
 
 

@@ -13,7 +13,6 @@ from initcfg.cli.application import Command
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.errors import Code, did_you_mean
-from initcfg.explanations import load_explanations
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,6 +35,8 @@ def explain(*, code: str | None, output: Output) -> int:
 
     CODE is what stands in brackets in a message. Without one, all codes are listed.
     """
+    from initcfg.explanations import load_explanations
+
     pages = load_explanations()
     if code is None:
         chosen, text = list(pages.values()), _list(pages.values())

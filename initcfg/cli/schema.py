@@ -26,6 +26,6 @@ def schema(document: str) -> int:
     if document == "spec":
         from initcfg.spec import json_schema
     else:
-        from initcfg.plan import json_schema
+        from initcfg.plan.document import json_schema
     click.echo(json.dumps(json_schema(), indent=2))
     return 0

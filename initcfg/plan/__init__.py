@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from initcfg.plan.build import plan_of, plan_reading
-from initcfg.plan.document import json_schema
 from initcfg.plan.parameters import ParameterSlice, PlannedParameter
 from initcfg.plan.plan import Plan
 
-__all__ = ["ParameterSlice", "Plan", "PlannedParameter", "json_schema", "plan_of", "plan_reading"]
+__all__ = ["ParameterSlice", "Plan", "PlannedParameter", "plan_of", "plan_reading"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
-from initcfg.plan.document import PlanDocument, fingerprint_of, parameter_document
+from initcfg.plan.data import fingerprint_of, parameter_data
 from initcfg.stream import STREAM_VERSION
 
 if TYPE_CHECKING:
@@ -82,23 +83,23 @@ class Plan:
         """Bytes of all parameters; a tied one adds none."""
         return sum(parameter.nbytes for parameter in self if parameter.tied_to is None)
 
-    def to_document(self) -> PlanDocument:
-        """The plan as a pydantic model, of which `json_schema` gives the schema.
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain data; `initcfg.plan.document.PlanDocument` says what is in it.
 
         Raises:
             SpecError: an initializer cannot be written down (code ``not-serializable``).
         """
-        return PlanDocument(
-            format="initcfg.plan",
-            version=1,
-            stream_version=1,
-            name=self.name,
-            seed=self.seed,
-            fingerprint=self.fingerprint,
-            numel=self.numel,
-            nbytes=self.nbytes,
-            parameters=[parameter_document(parameter) for parameter in self],
-        )
+        return {
+            "format": "initcfg.plan",
+            "version": 1,
+            "stream_version": self.stream_version,
+            "name": self.name,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "numel": self.numel,
+            "nbytes": self.nbytes,
+            "parameters": [parameter_data(parameter) for parameter in self],
+        }
 
     def to_json(self) -> str:
         """The plan as JSON text, indented, with a line break at its end.
@@ -106,7 +107,7 @@ class Plan:
         Raises:
             SpecError: an initializer cannot be written down (code ``not-serializable``).
         """
-        return self.to_document().model_dump_json(indent=2, exclude_unset=True) + "\n"
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

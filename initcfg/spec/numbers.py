@@ -44,7 +44,7 @@ def read_integer(digits: str, base: int = 10) -> int:
         return int(digits, base)
     significant = digits.lstrip("+-").lstrip("0")
     if len(significant) <= _DIGITS:
-        value = int(digits, base)
+        value = int(significant or "0", base) * (-1 if digits.startswith("-") else 1)
         if abs(value) <= LARGEST:
             return value
     raise LiteralError(

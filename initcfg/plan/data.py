@@ -1,0 +1,106 @@
+"""A plan as plain data, and the fingerprint of what it makes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from initcfg import initializers
+from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
+from initcfg.errors import InitializerError, Location, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initcfg.distributions import Distribution
+    from initcfg.plan.parameters import PlannedParameter
+
+__all__ = ["fingerprint_of", "parameter_data"]
+
+_KINDS: dict[type[Distribution], str] = {
+    Fill: "fill",
+    Uniform: "uniform",
+    Normal: "normal",
+    TruncatedNormal: "truncated_normal",
+}
+
+
+def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
+    """One parameter of a plan document; `initcfg.plan.document.ParameterDocument` says what is in it.
+
+    Raises:
+        SpecError: its initializer cannot be written down (code ``not-serializable``).
+    """
+    fans = parameter.fans
+    return {
+        "name": parameter.name,
+        "shape": list(parameter.shape),
+        "dtype": parameter.dtype.name,
+        "layout": parameter.layout.name if parameter.layout else None,
+        "fan_in": fans.fan_in if fans else None,
+        "fan_out": fans.fan_out if fans else None,
+        "initializer": _initializer(parameter),
+        "distribution": _distribution(parameter.distribution),
+        "stream": parameter.stream.digest.hex(),
+        "stream_name": parameter.stream_name,
+        "tied_to": parameter.tied_to,
+        "nbytes": parameter.nbytes,
+        **_place(parameter.where),
+    }
+
+
+def fingerprint_of(parameters: Iterable[PlannedParameter], stream_version: int) -> str:
+    """SHA-256, in hexadecimal, over what decides the values of parameters, whatever their order.
+
+    Raises:
+        SpecError: an initializer cannot be written down (code ``not-serializable``).
+    """
+    facts = sorted((_deciding(parameter) for parameter in parameters), key=lambda fact: str(fact["name"]))
+    content = {"stream_version": stream_version, "parameters": facts}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _deciding(parameter: PlannedParameter) -> dict[str, Any]:
+    """What decides a parameter's values: its law if it has one, else its initializer and layout."""
+    facts = {
+        "name": parameter.name,
+        "shape": parameter.shape,
+        "dtype": parameter.dtype.name,
+        "stream": parameter.stream.digest.hex(),
+        "tied_to": parameter.tied_to,
+    }
+    if parameter.distribution is not None:
+        return {**facts, "distribution": _distribution(parameter.distribution)}
+    layout = parameter.layout.name if parameter.layout else None
+    return {**facts, "layout": layout, "initializer": _initializer(parameter)}
+
+
+def _initializer(parameter: PlannedParameter) -> dict[str, Any]:
+    try:
+        written = initializers.serialize(parameter.initializer)
+    except InitializerError as error:
+        message = f"parameter {parameter.name!r} is made by code that a plan cannot hold"
+        where = parameter.where or Location()
+        raise SpecError(
+            *(
+                dataclasses.replace(fault, message=f"{message}: {fault.message}", where=where)
+                for fault in error.diagnostics
+            )
+        ) from None
+    named = {"registered_name": written["registered_name"]} if written["registered_name"] else {}
+    return {"class_name": written["class_name"], "config": written["config"], **named}
+
+
+def _distribution(distribution: Distribution | None) -> dict[str, Any] | None:
+    if distribution is None:
+        return None
+    return {"kind": _KINDS[type(distribution)], **dataclasses.asdict(distribution)}
+
+
+def _place(where: Location | None) -> dict[str, Any]:
+    if where is None or where.file is None or where.line is None:
+        return {}
+    return {"where": {"file": where.file, "line": where.line, "column": where.column}}
