@@ -100,7 +100,9 @@ def materialize(
     Raises:
         SpecError: the spec has problems.
         UnknownParameterError: `select` matches nothing.
-        InitializerError: a custom initializer returned something else than it was asked for.
+        InitializerError: no engine has that name, or a custom initializer returned something else than it was
+            asked for.
+        ValueError: `threads` is below 1.
 
     Example:
         >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "random_normal"}}}
@@ -123,6 +125,7 @@ def save(
     engine: str | None = None,
     progress: Progress | None = None,
     write_tied: bool = False,
+    metadata: Mapping[str, str] | None = None,
 ) -> Written:
     """Write the weights of a plan to a file, whole or not at all, in bounded memory.
 
@@ -135,6 +138,8 @@ def save(
         progress: as in `materialize`.
         write_tied: write tied parameters as tensors of their own; otherwise a safetensors file leaves them
             out and lists them in its metadata.
+        metadata: texts to store in the file beside the plan's fingerprint; keys that begin with ``initcfg.``
+            are kept for this package.
 
     Returns:
         What was written: path, bytes, tensors, the plan's fingerprint.
@@ -146,5 +151,12 @@ def save(
     """
     plan = make_plan(source)
     return generate.write(
-        plan, path, select=select, threads=threads, engine=engine, progress=progress, write_tied=write_tied
+        plan,
+        path,
+        select=select,
+        threads=threads,
+        engine=engine,
+        progress=progress,
+        write_tied=write_tied,
+        metadata=metadata,
     )

@@ -248,4 +248,7 @@ class FormatError(InitcfgError, ValueError):
 
 
 class OutputError(InitcfgError, OSError):
-    """A file could not be written; nothing that stood there before was changed."""
+    """A file could not be written, and what stood there before is intact; or it could not be made durable.
+
+    In the second case, which the message tells, the new file is in its place and whole.
+    """

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import basic_indices
 
 from initcfg.dtypes import as_dtype
-from initcfg.initializers import Initializer, RandomNormal, resolve
+from initcfg.initializers import Initializer, RandomNormal, resolve, stream_of
 from initcfg.layout import Layout
 from initcfg.plan import PlannedParameter
 from initcfg.stream import Stream
@@ -54,6 +56,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def indices() -> Callable[[tuple[int, ...]], st.SearchStrategy[Any]]:
+    """``indices(shape)``: basic indices, also with slices that begin and end beyond the axes, either way."""
+
+    def beyond(length: int) -> st.SearchStrategy[slice]:
+        bound = st.none() | st.integers(-2 * length - 2, 2 * length + 2)
+        return st.builds(slice, bound, bound, st.none() | st.sampled_from([-3, -2, -1, 1, 2, 3]))
+
+    def indices(shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
+        return st.one_of(
+            basic_indices(shape, allow_newaxis=True, allow_ellipsis=True), st.tuples(*map(beyond, shape))
+        )
+
+    return indices
+
+
+@pytest.fixture(scope="session")
 def planned() -> Callable[..., PlannedParameter]:
     """``planned(name, shape, initializer)``: a parameter as a plan would hold it, without a spec."""
 
@@ -77,7 +95,7 @@ def planned() -> Callable[..., PlannedParameter]:
             fans=None,
             initializer=chosen,
             distribution=resolve(chosen, shape, axes),
-            stream=Stream.of_parameter(seed, tied_to or name),
+            stream=stream_of(chosen, shape, Stream.of_parameter(seed, tied_to or name)),
             stream_name=tied_to or name,
             tied_to=tied_to,
         )

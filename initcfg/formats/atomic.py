@@ -56,11 +56,14 @@ def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
         nbytes: how large it will be, or a little more: it must fit into the free space, and errors say it.
 
     Raises:
-        OutputError: the folder is missing or closed, `path` is a folder, or a write fails (code ``output``).
+        OutputError: the folder is missing or closed, `path` is neither a regular file nor a symlink nor free,
+            or a write fails (code ``output``). Only a folder that could not be synced is told afterwards.
     """
     with _reporting(path, nbytes):
         if path.is_dir() and not path.is_symlink():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not (path.is_file() or path.is_symlink()):
+            raise ValueError("a pipe, socket or device stands there")
         if _free_bytes(path) < nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.tmp"

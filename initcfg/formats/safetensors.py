@@ -39,13 +39,11 @@ class FileLayout:
     Args:
         header: the first bytes of the file, up to the data.
         tensors: in the order of the file.
-        starts: for each tensor, the position of its first byte in the file.
         nbytes: the size of the file.
     """
 
     header: bytes
     tensors: tuple[TensorInfo, ...]
-    starts: tuple[int, ...]
     nbytes: int
 
 
@@ -75,8 +73,7 @@ def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = N
             "data_offsets": [begin, end],
         }
     header = _encoded(entries)
-    starts = tuple(len(header) + begin for begin in begins)
-    return FileLayout(header, ordered, starts, len(header) + (ends[-1] if ends else 0))
+    return FileLayout(header, ordered, len(header) + (ends[-1] if ends else 0))
 
 
 def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: Mapping[str, str]) -> int:

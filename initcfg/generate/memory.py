@@ -72,7 +72,8 @@ def materialize(
     Raises:
         UnknownParameterError: `select` matches nothing.
         InitializerError: custom code returned something else than it was asked for.
-        SpecError: `select` is malformed, or `threads` is no positive integer.
+        SpecError: `select` is malformed.
+        ValueError: `threads` is no positive integer.
         TypeError: `select` is given with something else than a plan.
 
     Example:

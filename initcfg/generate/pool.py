@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-from initcfg.errors import Code, Diagnostic, SpecError
+from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,12 +114,6 @@ def available_cpus() -> int:
 
 
 def _checked(threads: object) -> int:
-    if isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1:
-        return threads
-    raise SpecError(
-        Diagnostic(
-            Code.OUT_OF_RANGE,
-            f"threads is {threads!r}",
-            hint="give a whole number of 1 or more, or None for one a CPU",
-        )
-    )
+    if isinstance(threads, SupportsIndex) and not isinstance(threads, bool) and operator.index(threads) >= 1:
+        return operator.index(threads)
+    raise ValueError(f"threads must be a whole number of 1 or more, or None for one a CPU, not {threads!r}")

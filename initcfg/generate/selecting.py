@@ -22,9 +22,12 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     Raises:
         SpecError: the glob is malformed (code ``pattern``).
         UnknownParameterError: it matches nothing (code ``unknown-parameter``).
+        TypeError: it is no text.
     """
     if select is None:
         return list(plan)
+    if not isinstance(select, str):
+        raise TypeError(f"select is a glob, such as 'h.*.weight', not {select!r}")
     glob = Glob(select)
     found = [parameter for parameter in plan if glob.matches(parameter.name)]
     if found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import InitializerError
-from initcfg.initializers import BuiltIn, make, stream_of
+from initcfg.initializers import BuiltIn, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,8 +66,7 @@ def _pieces(parameters: Iterable[PlannedParameter]) -> Iterator[Piece]:
 def fill_elements(parameter: PlannedParameter, start: int, out: Array, fill: FillFunction) -> None:
     """Draws the elements from `start` on of a parameter that has a distribution into a flat array."""
     assert parameter.distribution is not None  # noqa: S101 - the caller has made structured ones whole
-    stream = stream_of(parameter.initializer, parameter.shape, parameter.stream)
-    fill(out, parameter.distribution, stream, start)
+    fill(out, parameter.distribution, parameter.stream, start)
 
 
 def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
@@ -76,9 +75,15 @@ def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
     Raises:
         InitializerError: custom code returned something else than it was asked for; the parameter is named.
     """
-    stream = stream_of(parameter.initializer, parameter.shape, parameter.stream)
     try:
-        return make(parameter.initializer, parameter.shape, parameter.dtype, parameter.layout, stream, fill)
+        return make(
+            parameter.initializer,
+            parameter.shape,
+            parameter.dtype,
+            parameter.layout,
+            parameter.stream,
+            fill,
+        )
     except InitializerError as error:
         raise InitializerError(
             *(

@@ -154,7 +154,4 @@ def _tied(tie: Tie, planned: Planned, problems: Problems) -> PlannedParameter:
         mine, other = f"{tie.form.shape} {tie.form.dtype}", f"{target.shape} {target.dtype}"
         message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
         raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
-    form = tie.form
-    return replace(
-        target, name=tie.name, layout=form.layout, fans=form.fans, tied_to=tie.target, where=tie.where
-    )
+    return replace(target, name=tie.name, tied_to=tie.target, where=tie.where)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import initializers
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
-from initcfg.errors import InitializerError, Location, SpecError
+from initcfg.engines.recipe import Constant, prepare
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,29 +70,40 @@ def _deciding(parameter: PlannedParameter) -> dict[str, Any]:
         "name": parameter.name,
         "shape": parameter.shape,
         "dtype": parameter.dtype.name,
-        "stream": parameter.stream.digest.hex(),
         "tied_to": parameter.tied_to,
     }
-    if parameter.distribution is not None:
-        return {**facts, "distribution": _distribution(parameter.distribution)}
-    layout = parameter.layout.name if parameter.layout else None
-    return {**facts, "layout": layout, "initializer": _initializer(parameter)}
+    stream = parameter.stream.digest.hex()
+    if parameter.distribution is None:
+        layout = parameter.layout.name if parameter.layout else None
+        return {**facts, "stream": stream, "layout": layout, "initializer": _initializer(parameter)}
+    recipe = prepare(parameter.distribution, parameter.dtype)
+    if isinstance(recipe, Constant):
+        # One value in that dtype, whatever scheme and numbers it came from; no random number enters.
+        return {**facts, "value": recipe.value}
+    return {**facts, "stream": stream, "distribution": _distribution(parameter.distribution)}
 
 
 def _initializer(parameter: PlannedParameter) -> dict[str, Any]:
     try:
         written = initializers.serialize(parameter.initializer)
+        json.dumps(written["config"], allow_nan=False)
     except InitializerError as error:
-        message = f"parameter {parameter.name!r} is made by code that a plan cannot hold"
-        where = parameter.where or Location()
-        raise SpecError(
-            *(
-                dataclasses.replace(fault, message=f"{message}: {fault.message}", where=where)
-                for fault in error.diagnostics
-            )
-        ) from None
+        raise _unwritable(parameter, *error.diagnostics) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        name = type(parameter.initializer).__name__
+        hint = f"let {name}.get_config return finite numbers, strings, lists and dicts only"
+        message = f"the config of {name} does not fit into JSON: {error}"
+        raise _unwritable(parameter, Diagnostic(Code.NOT_SERIALIZABLE, message, hint=hint)) from None
     named = {"registered_name": written["registered_name"]} if written["registered_name"] else {}
     return {"class_name": written["class_name"], "config": written["config"], **named}
+
+
+def _unwritable(parameter: PlannedParameter, *faults: Diagnostic) -> SpecError:
+    message = f"parameter {parameter.name!r} is made by code that a plan cannot hold"
+    where = parameter.where or Location()
+    return SpecError(
+        *(dataclasses.replace(fault, message=f"{message}: {fault.message}", where=where) for fault in faults)
+    )
 
 
 def _distribution(distribution: Distribution | None) -> dict[str, Any] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
 from initcfg.plan.data import fingerprint_of, parameter_data
@@ -44,16 +45,19 @@ class Plan:
     @overload
     def __getitem__(self, name: str) -> PlannedParameter: ...
     @overload
-    def __getitem__(self, name: int) -> PlannedParameter: ...
-    def __getitem__(self, name: str | int) -> PlannedParameter:
+    def __getitem__(self, name: SupportsIndex) -> PlannedParameter: ...
+    def __getitem__(self, name: str | SupportsIndex) -> PlannedParameter:
         """One parameter, by its full name or its position.
 
         Raises:
             UnknownParameterError: no parameter has that name (code ``unknown-parameter``).
             IndexError: the plan has no such position.
+            TypeError: neither a name nor a position.
         """
-        if isinstance(name, int):
-            return self.parameters[name]
+        if not isinstance(name, str):
+            if isinstance(name, bool) or not isinstance(name, SupportsIndex):
+                raise TypeError(f"a plan is indexed by a name or a position, not by {name!r}")
+            return self.parameters[operator.index(name)]
         if name in self._by_name:
             return self._by_name[name]
         hint = did_you_mean(name, self._by_name) or "iterating over the plan lists its parameters"
@@ -110,7 +114,7 @@ class Plan:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def __contains__(self, name: object) -> bool:
-        return name in self._by_name
+        return isinstance(name, str) and name in self._by_name
 
     def __iter__(self) -> Iterator[PlannedParameter]:
         return iter(self.parameters)

@@ -54,8 +54,9 @@ def form_of(spec: Spec, param: Param, path: Path, scope: Scope) -> Form:
     """
     shape = _shape(param, path, scope)
     dtype = _dtype(spec, param, path, scope)
-    if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
-        message = f"an array of shape {shape} and dtype {dtype} exceeds {_MAX_BYTES} bytes"
+    # As numpy counts: a dimension of 0 does not make the others harmless.
+    if math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
+        message = f"an array of shape {shape} and dtype {dtype} exceeds 2**63 - 1 bytes"
         raise scope.problems.error(Code.SHAPE, message, (*path, "shape"))
     layout = _layout(spec, param, path, scope)
     return Form(shape, dtype, layout, _fans(shape, layout, param, path, scope))

@@ -108,5 +108,7 @@ def _slice(part: slice, axis: int, shape: tuple[int, ...]) -> range:
 
 
 def _as_slice(taken: range) -> slice:
+    if not taken:
+        return slice(0, 0)
     # A stop below zero would count from the end; None is how a slice says "through the first element".
     return slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step)

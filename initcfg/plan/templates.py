@@ -116,12 +116,12 @@ class ParameterTemplate:
         form = form_of(self.spec, self.param, self.path, scope)
         if self.param.tied_to is None:
             return form, law_of(self._site(form, scope), self.param, self.path, form.dtype)
-        if self.param.initializer is None and self.param.stream is None:
-            return form, None
-        other = "initializer" if self.param.initializer is not None else "stream"
-        message = f"a tied parameter takes its values from another one, so it has no {other!r} of its own"
-        hint = f"remove {other!r} or 'tied_to'"
-        raise scope.problems.error(Code.TIED, message, (*self.path, other), key=True, hint=hint)
+        for other in ("initializer", "stream", "layout"):
+            if getattr(self.param, other) is not None:
+                message = f"a tied parameter is what its target is, so it has no {other!r} of its own"
+                hint = f"remove {other!r} or 'tied_to'"
+                raise scope.problems.error(Code.TIED, message, (*self.path, other), key=True, hint=hint)
+        return form, None
 
     def _site(self, form: Form, scope: Scope) -> Site:
         return Site(self.spec, scope, form.shape, form.layout, self.broken)

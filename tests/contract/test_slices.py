@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, basic_indices
+from hypothesis.extra.numpy import array_shapes
 
 from initcfg.dtypes import DTYPES
 from initcfg.generate import materialize, slices
@@ -78,11 +78,18 @@ def assert_same_bits(part: np.ndarray, expected: np.ndarray) -> None:
 
 
 @settings(max_examples=2000)
-@given(st.data(), parameters(), st.sampled_from([7, 64, CHUNK]), st.sampled_from([1, 100, slices.CALL_COST]))
-def test_a_slice_made_alone_is_the_slice_of_the_whole(planned, data, parameter, chunk, call) -> None:
+@given(
+    data=st.data(),
+    parameter=parameters(),
+    chunk=st.sampled_from([7, 64, CHUNK]),
+    call=st.sampled_from([1, 100, slices.CALL_COST]),
+)
+def test_a_slice_made_alone_is_the_slice_of_the_whole(
+    planned, indices, *, data, parameter, chunk, call
+) -> None:
     shape, initializer, dtype = parameter
     whole = planned("w", shape, initializer, dtype=dtype)
-    index = data.draw(basic_indices(shape, allow_newaxis=True, allow_ellipsis=True))
+    index = data.draw(indices(shape))
     # Small chunks and cheap calls reach on small arrays what happens to large ones.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "CHUNK", chunk)

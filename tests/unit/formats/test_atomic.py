@@ -274,3 +274,12 @@ def test_a_file_size_limit_is_one_clear_error(old, limit) -> None:
     assert "ulimit -f" in result.stdout
     assert old.read_bytes() == b"old"
     assert list(old.parent.iterdir()) == [old]
+
+
+def test_a_pipe_is_not_taken_for_a_file_to_replace(tmp_path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="a pipe, socket or device stands there"), replacing(pipe, 0):
+        pass
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

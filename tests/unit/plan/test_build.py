@@ -22,24 +22,59 @@ def places(diagnostics):
 
 class TestNamesAndOrder:
     def test_top_level_params_come_first_then_layers_as_written(self, plan) -> None:
-        text = "layers: {b: {params: {w: {shape: [1], initializer: zeros}}}, a: {params: {w: {shape: [1], initializer: zeros}}}}\nparams: {cls: {shape: [1], initializer: zeros}}"
+        text = """
+            layers:
+              b: {params: {w: {shape: [1], initializer: zeros}}}
+              a: {params: {w: {shape: [1], initializer: zeros}}}
+            params:
+              cls: {shape: [1], initializer: zeros}
+        """
         assert names(plan(text)) == ["cls", "b.w", "a.w"]
 
     def test_copies_follow_each_other_with_the_last_index_fastest(self, plan) -> None:
-        text = "layers: {'s{s}.b{b}': {repeat: {s: 2, b: 2}, params: {w: {shape: [1], initializer: zeros}, v: {shape: [1], initializer: zeros}}}}"
+        text = """
+            layers:
+              s{s}.b{b}:
+                repeat: {s: 2, b: 2}
+                params:
+                  w: {shape: [1], initializer: zeros}
+                  v: {shape: [1], initializer: zeros}
+        """
         assert names(plan(text)) == [
-            "s0.b0.w", "s0.b0.v", "s0.b1.w", "s0.b1.v", "s1.b0.w", "s1.b0.v", "s1.b1.w", "s1.b1.v",
-        ]  # fmt: skip
+            "s0.b0.w",
+            "s0.b0.v",
+            "s0.b1.w",
+            "s0.b1.v",
+            "s1.b0.w",
+            "s1.b0.v",
+            "s1.b1.w",
+            "s1.b1.v",
+        ]
 
     def test_later_counts_use_earlier_indices_and_lists(self, plan) -> None:
-        text = "vars: {depth: [1, 3]}\nlayers: {'stage{s + 1}.{b}': {repeat: {s: 2, b: depth(s)}, params: {w: {shape: ['s + b + 1'], initializer: zeros}}}}"
-        found = plan(text)
-        assert [(p.name, p.shape) for p in found] == [
-            ("stage1.0.w", (1,)), ("stage2.0.w", (2,)), ("stage2.1.w", (3,)), ("stage2.2.w", (4,)),
-        ]  # fmt: skip
+        text = """
+            vars: {depth: [1, 3]}
+            layers:
+              stage{s + 1}.{b}:
+                repeat: {s: 2, b: depth(s)}
+                params:
+                  w: {shape: [s + b + 1], initializer: zeros}
+        """
+        assert [(parameter.name, parameter.shape) for parameter in plan(text)] == [
+            ("stage1.0.w", (1,)),
+            ("stage2.0.w", (2,)),
+            ("stage2.1.w", (3,)),
+            ("stage2.2.w", (4,)),
+        ]
 
     def test_ranges_and_texts_repeat(self, plan) -> None:
-        text = "layers: {'{side}.{i}': {repeat: {side: [left, right], i: {from: 3, to: 8, step: 2}}, params: {w: {shape: [1], initializer: zeros}}}}"
+        text = """
+            layers:
+              "{side}.{i}":
+                repeat: {side: [left, right], i: {from: 3, to: 8, step: 2}}
+                params:
+                  w: {shape: [1], initializer: zeros}
+        """
         assert names(plan(text)) == [
             "left.3.w",
             "left.5.w",
@@ -50,51 +85,110 @@ class TestNamesAndOrder:
         ]
 
     def test_no_copies_make_no_parameters(self, plan) -> None:
-        assert (
-            len(plan("layers: {'h.{i}': {repeat: {i: 0}, params: {w: {shape: [1], initializer: zeros}}}}"))
-            == 0
-        )
+        text = """
+            layers:
+              h.{i}:
+                repeat: {i: 0}
+                params:
+                  w: {shape: [1], initializer: zeros}
+        """
+        assert len(plan(text)) == 0
 
     def test_param_names_may_hold_braces_too(self, plan) -> None:
-        text = "layers: {h: {repeat: {i: 2}, params: {'w{i}': {shape: [1], initializer: zeros}}}}"
+        text = """
+            layers:
+              h:
+                repeat: {i: 2}
+                params:
+                  w{i}: {shape: [1], initializer: zeros}
+        """
         assert names(plan(text)) == ["h.w0", "h.w1"]
 
 
 class TestValues:
     def test_fans_of_the_parameter_stand_in_expressions(self, plan) -> None:
-        text = "layout: out_in\nparams: {w: {shape: [4, 3, 5, 5], initializer: {random_normal: {stddev: sqrt(2 / (5 * fan_in)) + 0 * (fan_out + fan_avg + numel + ndim)}}}}"
+        text = """
+            layout: out_in
+            params:
+              w:
+                shape: [4, 3, 5, 5]
+                initializer:
+                  random_normal:
+                    stddev: sqrt(2 / (5 * fan_in)) + 0 * (fan_out + fan_avg + numel + ndim)
+        """
         assert plan(text)["w"].distribution == Normal(0.0, (2 / (5 * 75)) ** 0.5)
 
     def test_parts_see_their_own_fans(self, plan) -> None:
-        part = "{random_uniform: {minval: '-1 / fan_out', maxval: 1 / fan_out}}"
-        text = f"layout: in_out\nparams: {{w: {{shape: [8, 12], initializer: {{concatenate: {{axis: 1, sizes: [4, 8], initializers: [{part}, {part}]}}}}}}}}"
+        text = """
+            layout: in_out
+            params:
+              w:
+                shape: [8, 12]
+                initializer:
+                  concatenate:
+                    axis: 1
+                    sizes: [4, 8]
+                    initializers:
+                      - random_uniform: {minval: -1 / fan_out, maxval: 1 / fan_out}
+                      - random_uniform: {minval: -1 / fan_out, maxval: 1 / fan_out}
+        """
         initializer = plan(text)["w"].initializer
         assert isinstance(initializer, Concatenate)
         assert [part.maxval for part in initializer.initializers] == [1 / 4, 1 / 8]
 
     def test_named_initializers_use_the_indices_of_their_user(self, plan) -> None:
-        text = "initializers: {deep: {constant: {value: i + 1}}, same: deep}\nlayers: {'h.{i}': {repeat: {i: 2}, params: {w: {shape: [1], initializer: same}}}}"
-        assert [p.distribution for p in plan(text)] == [Fill(1), Fill(2)]
+        text = """
+            initializers:
+              deep: {constant: {value: i + 1}}
+              same: deep
+            layers:
+              h.{i}:
+                repeat: {i: 2}
+                params:
+                  w: {shape: [1], initializer: same}
+        """
+        assert [parameter.distribution for parameter in plan(text)] == [Fill(1), Fill(2)]
 
     def test_dtype_and_layout_of_the_parameter_win(self, plan) -> None:
-        text = "dtype: float16\nlayout: in_out\nparams: {a: {shape: [2, 3], initializer: zeros}, b: {shape: [2, 3], dtype: int8, layout: out_in, initializer: zeros}}"
+        text = """
+            dtype: float16
+            layout: in_out
+            params:
+              a: {shape: [2, 3], initializer: zeros}
+              b: {shape: [2, 3], initializer: zeros, dtype: int8, layout: out_in}
+        """
         found = plan(text)
         assert (found["a"].dtype.name, found["a"].fans) == ("float16", Fans(2, 3))
         assert (found["b"].dtype.name, found["b"].fans, found["b"].nbytes) == ("int8", Fans(3, 2), 6)
 
     def test_letters_for_the_document_leave_other_ranks_without_fans(self, plan) -> None:
-        text = "layout: OIHW\nparams: {w: {shape: [4, 3, 2, 2], initializer: he_uniform}, b: {shape: [4], initializer: zeros}}"
+        text = """
+            layout: OIHW
+            params:
+              w: {shape: [4, 3, 2, 2], initializer: he_uniform}
+              b: {shape: [4], initializer: zeros}
+        """
         found = plan(text)
         assert found["w"].fans == Fans(12, 16)
         assert found["b"].fans is None
         assert found["b"].layout == Layout("OIHW")
 
     def test_streams_follow_seed_and_full_name(self, plan) -> None:
-        found = plan("seed: 9\nlayers: {a: {params: {w: {shape: [2], initializer: random_normal}}}}")
+        text = """
+            seed: 9
+            layers:
+              a: {params: {w: {shape: [2], initializer: random_normal}}}
+        """
+        found = plan(text)
         assert found["a.w"].stream == Stream.of_parameter(9, "a.w")
 
     def test_a_stream_name_keeps_the_values_of_another_name(self, plan) -> None:
-        found = plan("seed: 9\nparams: {new: {shape: [2], initializer: random_normal, stream: a.w}}")
+        text = """
+            seed: 9
+            params:
+              new: {shape: [2], initializer: random_normal, stream: a.w}
+        """
+        found = plan(text)
         assert found["new"].stream == Stream.of_parameter(9, "a.w")
         assert found["new"].stream_name == "a.w"
 
@@ -103,13 +197,20 @@ class TestValues:
         assert found["a"].stream == Stream.of_seed(3, "RandomNormal", (2,))
 
     def test_where_points_at_the_key(self, plan) -> None:
-        where = plan("params:\n  w: {shape: [2], initializer: zeros}")["w"].where
+        text = """
+            params:
+              w: {shape: [2], initializer: zeros}
+        """
+        where = plan(text)["w"].where
         assert (where.line, where.column, where.end_column) == (3, 3, 4)
 
     def test_tied_parameters_share_their_targets_law_and_stream(self, plan) -> None:
-        found = plan(
-            "params: {head: {shape: [4], tied_to: 'emb{0}'}, emb0: {shape: [4], initializer: random_normal}}"
-        )
+        text = """
+            params:
+              head: {shape: [4], tied_to: "emb{0}"}
+              emb0: {shape: [4], initializer: random_normal}
+        """
+        found = plan(text)
         assert found["head"].tied_to == "emb0"
         assert found["head"].stream == found["emb0"].stream
         assert (found.numel, found.nbytes) == (4, 16)
@@ -146,22 +247,46 @@ class TestCost:
         monkeypatch.setattr(
             RandomNormal, "resolve", lambda self, *rest: calls.append(self) or original(self, *rest)
         )
-        text = (
-            "layers: {'h.{i}': {repeat: {i: 500}, params: {w: {shape: [2, 2], initializer: random_normal}}}}"
-        )
+        text = """
+            layers:
+              h.{i}:
+                repeat: {i: 500}
+                params:
+                  w: {shape: [2, 2], initializer: random_normal}
+        """
         assert len(plan(text)) == 500
         assert len(calls) <= 2  # once to check and once to resolve, whatever the number of copies
 
     def test_an_index_in_the_initializer_is_resolved_for_each_value(self, plan) -> None:
-        text = "layers: {'h.{i}.{j}': {repeat: {i: 2, j: 3}, params: {w: {shape: [2], initializer: {random_uniform: {minval: '-1 - i', maxval: 1}}}}}}"
-        assert [p.distribution for p in plan(text)] == [Uniform(-1, 1)] * 3 + [Uniform(-2, 1)] * 3
+        text = """
+            layers:
+              h.{i}.{j}:
+                repeat: {i: 2, j: 3}
+                params:
+                  w: {shape: [2], initializer: {random_uniform: {minval: -1 - i, maxval: 1}}}
+        """
+        assert [parameter.distribution for parameter in plan(text)] == [Uniform(-1, 1)] * 3 + [
+            Uniform(-2, 1)
+        ] * 3
 
     def test_more_parameters_than_a_plan_holds_are_refused(self, problems) -> None:
-        text = f"layers: {{'h.{{i}}': {{repeat: {{i: {expand.MAX_PARAMETERS + 1}}}, params: {{w: {{shape: [1], initializer: zeros}}}}}}}}"
+        text = f"""
+            layers:
+              h.{{i}}:
+                repeat: {{i: {expand.MAX_PARAMETERS + 1}}}
+                params:
+                  w: {{shape: [1], initializer: zeros}}
+        """
         assert [str(found.code) for found in problems(text)] == ["repeat"]
 
     def test_a_repeat_without_its_index_in_the_name_ends_early(self, problems) -> None:
-        text = "layers: {h: {repeat: {i: 1000000}, params: {w: {shape: [1], initializer: zeros}}}}"
+        text = """
+            layers:
+              h:
+                repeat: {i: 1000000}
+                params:
+                  w: {shape: [1], initializer: zeros}
+        """
         [found] = problems(text)
         assert (str(found.code), found.hint) == (
             "duplicate-parameter",
@@ -171,14 +296,14 @@ class TestCost:
 
 class TestProblems:
     def test_all_are_reported_in_the_order_of_their_places(self, problems) -> None:
-        text = (
-            "vars: {a: 1 / 0, b: a + 1, fan_in: 3}\n"
-            "initializers: {zeros: ones, x: y, y: x}\n"
-            "params:\n"
-            "  p: {shape: [b, -1 * 4, 1 / 2], initializer: nope}\n"
-            "  q: {shape: [2], initializer: x}\n"
-            "  r: {shape: [2]}\n"
-        )
+        text = """
+            vars: {a: 1 / 0, b: a + 1, fan_in: 3}
+            initializers: {zeros: ones, x: y, y: x}
+            params:
+              p: {shape: [b, -1 * 4, 1 / 2], initializer: nope}
+              q: {shape: [2], initializer: x}
+              r: {shape: [2]}
+        """
         assert places(problems(text)) == [
             ("expression-value", 1, 13),
             ("hidden-name", 1, 28),
@@ -192,19 +317,45 @@ class TestProblems:
         ]
 
     def test_a_repeated_layer_reports_a_problem_once(self, problems) -> None:
-        text = "layers: {'h.{i}': {repeat: {i: 64}, params: {w: {shape: ['-1 - i'], initializer: zeros}}}}"
+        text = """
+            layers:
+              h.{i}:
+                repeat: {i: 64}
+                params:
+                  w: {shape: [-1 - i], initializer: zeros}
+        """
         assert len(problems(text)) == 1
 
     def test_what_follows_from_a_reported_problem_is_not_reported(self, problems) -> None:
-        text = "vars: {a: missing}\nlayers: {'h{a}': {params: {w: {shape: [a], initializer: {constant: {value: a}}}}}}"
+        text = """
+            vars: {a: missing}
+            layers:
+              h{a}:
+                params:
+                  w: {shape: [a], initializer: {constant: {value: a}}}
+        """
         assert places(problems(text)) == [("unknown-name", 1, 11)]
 
     def test_definitions_that_nothing_uses_are_checked(self, problems) -> None:
-        text = "initializers: {a: {random_normal: {stddev: sqrt(fan_in * i * typo)}}, b: glorot_unifrom}\nlayers: {'h.{i}': {repeat: {i: 1}, params: {w: {shape: [1], initializer: zeros}}}}"
-        assert places(problems(text)) == [("unknown-name", 1, 62), ("unknown-initializer", 1, 74)]
+        text = """
+            initializers:
+              a: {random_normal: {stddev: sqrt(fan_in * i * typo)}}
+              b: glorot_unifrom
+            layers:
+              h.{i}:
+                repeat: {i: 1}
+                params:
+                  w: {shape: [1], initializer: zeros}
+        """
+        assert places(problems(text)) == [("unknown-name", 2, 49), ("unknown-initializer", 3, 6)]
 
     def test_both_of_two_equal_names_are_told(self, problems) -> None:
-        text = "params:\n  a.b: {shape: [1], initializer: zeros}\nlayers:\n  a: {params: {b: {shape: [1], initializer: zeros}}}"
+        text = """
+            params:
+              a.b: {shape: [1], initializer: zeros}
+            layers:
+              a: {params: {b: {shape: [1], initializer: zeros}}}
+        """
         [found] = problems(text)
         assert found.code == "duplicate-parameter"
         assert found.hint.startswith("the other one stands at ")
@@ -218,10 +369,17 @@ class TestProblems:
             ("tied_to: other", "cannot share the array"),
             ("tied_to: good, initializer: zeros", "no 'initializer' of its own"),
             ("tied_to: good, stream: c", "no 'stream' of its own"),
+            ("tied_to: good, layout: O", "no 'layout' of its own"),
         ],
     )
     def test_ties_that_cannot_be(self, problems, entry, message) -> None:
-        text = f"params: {{a: {{shape: [2], {entry}}}, good: {{shape: [2], initializer: zeros}}, chain: {{shape: [2], tied_to: good}}, other: {{shape: [3], initializer: zeros}}}}"
+        text = f"""
+            params:
+              a: {{shape: [2], {entry}}}
+              good: {{shape: [2], initializer: zeros}}
+              chain: {{shape: [2], tied_to: good}}
+              other: {{shape: [3], initializer: zeros}}
+        """
         [found] = problems(text)
         assert found.code == "tied"
         assert message in found.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from initcfg.errors import SpecError
@@ -18,16 +20,68 @@ def found(text):
 @pytest.mark.parametrize(
     ("faulty", "expected"),
     [
-        ("vars: {d: 1 +}\nparams: {w: {shape: [d], initializer: nope}}", ["expression-syntax", "unknown-initializer"]),
-        ("initializers: {a: {random_normal: {std: 1}}}\nparams: {w: {shape: [x], initializer: a}}", ["unknown-key", "unknown-name"]),
-        ("layout: inout\nparams: {w: {shape: [2, 3], initializer: he_normal}, v: {shape: [x], initializer: ones}}", ["layout", "unknown-name"]),
-        ("params: {w: {shape: [-1]}, t: {shape: [2], tied_to: w}, v: {shape: [1 / 0], initializer: ones}}", ["out-of-range", "expression-value"]),
-        ("layers: {'h.{i}': {repeat: {i: -1}, params: {}}}\nparams: {v: {shape: [x], initializer: ones}}", ["out-of-range", "unknown-name"]),
-        ("nme: x\nparams: {v: {shape: [x], initializer: ones}}", ["unknown-key", "unknown-name"]),
+        pytest.param(
+            """
+            vars: {d: 1 +}
+            params:
+              w: {shape: [d], initializer: nope}
+            """,
+            ["expression-syntax", "unknown-initializer"],
+            id="expression that does not parse",
+        ),
+        pytest.param(
+            """
+            initializers:
+              a: {random_normal: {std: 1}}
+            params:
+              w: {shape: [x], initializer: a}
+            """,
+            ["unknown-key", "unknown-name"],
+            id="initializer with an unknown field",
+        ),
+        pytest.param(
+            """
+            layout: inout
+            params:
+              w: {shape: [2, 3], initializer: he_normal}
+              v: {shape: [x], initializer: ones}
+            """,
+            ["layout", "unknown-name"],
+            id="unknown layout",
+        ),
+        pytest.param(
+            """
+            params:
+              w: {shape: [-1]}
+              t: {shape: [2], tied_to: w}
+              v: {shape: [1 / 0], initializer: ones}
+            """,
+            ["out-of-range", "expression-value"],
+            id="target of a tie with a bad shape",
+        ),
+        pytest.param(
+            """
+            layers:
+              h.{i}: {repeat: {i: -1}, params: {}}
+            params:
+              v: {shape: [x], initializer: ones}
+            """,
+            ["out-of-range", "unknown-name"],
+            id="negative repeat",
+        ),
+        pytest.param(
+            """
+            nme: x
+            params:
+              v: {shape: [x], initializer: ones}
+            """,
+            ["unknown-key", "unknown-name"],
+            id="unknown key of the document",
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_of_structure_and_of_meaning_come_together(faulty, expected) -> None:
-    assert [code for code, _ in found(f"initcfg: 1\n{faulty}")] == expected
+    assert [code for code, _ in found(f"initcfg: 1\n{textwrap.dedent(faulty)}")] == expected
 
 
 def test_a_missing_version_does_not_hide_the_rest() -> None:
@@ -39,8 +93,15 @@ def test_a_text_that_is_no_mapping_is_one_problem() -> None:
 
 
 def test_the_left_out_entries_are_named() -> None:
-    reading = reads(
-        "initcfg: 1\nvars: {a: [x], b: 2}\nlayers: {h: {params: {w: {shape: 3}, v: {shape: [1]}}}}"
-    )
+    text = """
+        initcfg: 1
+        vars: {a: [x], b: 2}
+        layers:
+          h:
+            params:
+              w: {shape: 3}
+              v: {shape: [1]}
+    """
+    reading = reads(textwrap.dedent(text))
     assert reading.left_out == {("layers", "h", "params", "w")}
     assert list(reading.spec.layers["h"].params) == ["v"]

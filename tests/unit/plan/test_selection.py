@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, basic_indices
+from hypothesis.extra.numpy import array_shapes
 
 from initcfg.plan.selection import Selection
 
 
 @settings(max_examples=1000)
-@given(st.data())
-def test_a_selection_takes_what_numpy_takes(data: st.DataObject) -> None:
+@given(data=st.data())
+def test_a_selection_takes_what_numpy_takes(indices, data: st.DataObject) -> None:
     shape = data.draw(array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=7))
-    index = data.draw(basic_indices(shape, allow_newaxis=True, allow_ellipsis=True))
+    index = data.draw(indices(shape))
     whole = np.arange(math.prod(shape)).reshape(shape)
     expected = whole[index]
     selection = Selection.of(shape, index)

@@ -1,0 +1,46 @@
+"""The plan as a value: looking parameters up, and ties."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import initcfg
+from initcfg.errors import UnknownParameterError
+
+TIED = """
+layout: in_out
+params:
+  owner: {shape: [4, 6], initializer: orthogonal}
+  alias: {shape: [4, 6], tied_to: owner}
+"""
+
+
+def test_parameters_are_found_by_name_and_by_position(plan) -> None:
+    found = plan(TIED)
+    assert found["owner"] is found[0] is found[-2] is found[np.int64(0)]
+    assert "alias" in found
+    assert "nobody" not in found
+
+
+def test_a_missing_name_says_which_one_is_near(plan) -> None:
+    with pytest.raises(UnknownParameterError, match="did you mean 'owner'"):
+        plan(TIED)["ownr"]
+
+
+@pytest.mark.parametrize("index", [None, 1.5, True, ["owner"], slice(0, 1)])
+def test_anything_else_is_no_index(plan, index) -> None:
+    with pytest.raises(TypeError, match=re.escape("indexed by a name or a position")):
+        plan(TIED)[index]
+    assert index not in plan(TIED)
+
+
+def test_a_tied_parameter_made_alone_is_its_targets_array(plan) -> None:
+    found = plan(TIED)
+    weights = initcfg.materialize(found)
+    assert weights["alias"] is weights["owner"]
+    assert np.array_equal(initcfg.materialize(found["alias"]), weights["owner"])
+    assert np.array_equal(initcfg.materialize(found["alias"][1:, ::2]), weights["owner"][1:, ::2])
+    assert (found["alias"].layout, found["alias"].fans) == (found["owner"].layout, found["owner"].fans)
