@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = Path(__file__).parents[2] / "initcfg"
 
@@ -43,53 +47,69 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
+def named_by(node: ast.Import | ast.ImportFrom, known: set[str]) -> list[str]:
+    """The dotted names that one import statement loads."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    # `from package import module` imports the module; the package itself only for its other names.
+    inner = [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name if name.removeprefix("initcfg.") in known else node.module or "" for name in inner]
+
+
 def imports(path: Path, known: set[str]) -> set[str]:
     """The modules of this package that a file imports anywhere, also inside functions and for typing."""
-    found = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
-            # `from package import module` imports the module; the package itself only for its other names.
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name.removeprefix("initcfg.") in known else node.module or "" for name in inner]
-        else:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert getattr(node, "level", 0) == 0, f"{path}:{node.lineno}: a relative import"
+            names.update(named_by(node, known))
+    return {name.removeprefix("initcfg.") for name in names if name.startswith("initcfg.")} & known
+
+
+def imports_of(package: Path) -> dict[str, set[str]]:
+    """What each module imports; without the public face, which may import everything."""
+    files = modules(package)
+    known = set(files)
+    return {name: imports(path, known) for name, path in files.items() if folder(name) not in ABOVE_ALL}
+
+
+def folder(module: str) -> str:
+    """What has a floor: the top-level module or folder that a module belongs to."""
+    return module.partition(".")[0]
+
+
+def breaches(graph: dict[str, set[str]]) -> Iterator[str]:
+    """Imports from the same floor or a higher one."""
+    for name, targets in graph.items():
+        own = folder(name)
+        if own not in FLOORS:
+            yield f"{own} has no floor"
             continue
-        for name in names:
-            inner = name.removeprefix("initcfg.")
-            if name.startswith("initcfg.") and inner in known:
-                found.add(inner)
-    return found
+        for target in targets:
+            other = folder(target)
+            if other != own and FLOORS.get(other, 99) >= FLOORS[own]:
+                yield f"{name} must not import {target}"
+
+
+def cycles(graph: dict[str, set[str]]) -> Iterator[str]:
+    """A cycle for each folder whose modules import each other in a circle."""
+    for own in sorted({folder(name) for name in graph}):
+        # A package may import its own name without a cycle: what it means is one of its other names.
+        inside = {
+            name: {target for target in targets if folder(target) == own} - {name}
+            for name, targets in graph.items()
+            if folder(name) == own
+        }
+        try:
+            tuple(TopologicalSorter(inside).static_order())
+        except CycleError as error:
+            yield f"{own} has a cycle: {' -> '.join(error.args[1])}"
 
 
 def violations(package: Path) -> list[str]:
     """Every breach of the floors, and every cycle inside a folder."""
-    files = modules(package)
-    known = set(files)
-    breaches = []
-    inside: dict[str, dict[str, set[str]]] = {}
-    for name, path in files.items():
-        top = name.split(".")[0]
-        if top in ABOVE_ALL:
-            continue
-        if top not in FLOORS:
-            breaches.append(f"{top} has no floor")
-            continue
-        for target in imports(path, known):
-            other = target.split(".")[0]
-            if other == top:
-                inside.setdefault(top, {}).setdefault(name, set()).add(target)
-            elif FLOORS.get(other, 99) >= FLOORS[top]:
-                breaches.append(f"{name} must not import {target}")
-    for folder, graph in inside.items():
-        # Importing a name from the folder's own __init__ would hide a cycle behind it.
-        graph = {name: targets - {name} for name, targets in graph.items()}
-        try:
-            tuple(TopologicalSorter(graph).static_order())
-        except CycleError as error:
-            breaches.append(f"{folder} has a cycle: {' -> '.join(error.args[1])}")
-    return breaches
+    graph = imports_of(package)
+    return [*breaches(graph), *cycles(graph)]
 
 
 def test_every_module_imports_only_from_lower_floors() -> None:
@@ -99,13 +119,29 @@ def test_every_module_imports_only_from_lower_floors() -> None:
 @pytest.mark.parametrize(
     ("files", "breach"),
     [
-        ({"stream.py": "import initcfg.api", "api.py": ""}, "stream must not import api"),
-        ({"stream.py": "from initcfg import layout", "layout.py": ""}, "stream must not import layout"),
-        ({"layout.py": "def f():\n    from initcfg.plan.build import g", "plan/build.py": ""}, "layout must not import plan.build"),
-        ({"spec/a.py": "import initcfg.spec.b", "spec/b.py": "import initcfg.spec.a"}, "spec has a cycle: "),
-        ({"novel.py": ""}, "novel has no floor"),
+        (
+            {"stream.py": "import initcfg.api", "api.py": ""},
+            "stream must not import api",
+        ),
+        (
+            {"stream.py": "from initcfg import layout", "layout.py": ""},
+            "stream must not import layout",
+        ),
+        (
+            {"layout.py": "def f():\n    from initcfg.plan.build import g", "plan/build.py": ""},
+            "layout must not import plan.build",
+        ),
+        (
+            {"spec/a.py": "import initcfg.spec.b", "spec/b.py": "import initcfg.spec.a"},
+            "spec has a cycle: ",
+        ),
+        (
+            {"novel.py": ""},
+            "novel has no floor",
+        ),
     ],
-)  # fmt: skip
+    ids=["higher floor", "same floor", "inside a function", "cycle in a folder", "no floor"],
+)
 def test_a_planted_violation_is_found(tmp_path: Path, files: dict[str, str], breach: str) -> None:
     for name, text in files.items():
         path = tmp_path / name

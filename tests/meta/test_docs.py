@@ -4,10 +4,12 @@ In a Markdown file a comment directly above a fenced block says what it is:
 
     <!-- file: spec.yaml -->   the block is written to that file
     <!-- skip: why -->         the block is not run
+    <!-- ci: name -->          the block is not run here: it makes an environment of its own
 
-Of the others, ``python`` blocks run in order in one namespace a page, with ``>>>`` examples compared as doctest
-compares them, and ``console`` blocks run the lines after ``$ `` and compare the output. Each page has a
-folder of its own that starts with a copy of ``configs/``. ``...`` in expected output stands for anything.
+Of the others, ``python`` blocks run in order in one namespace a page, with ``>>>`` examples compared
+as doctest compares them, and ``console`` blocks run the lines after ``$ `` and compare the output.
+Each page has a folder of its own that starts with copies of ``configs/`` and ``schemas/``. ``...`` in
+expected output stands for anything.
 """
 
 from __future__ import annotations
@@ -20,17 +22,25 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
-RUNNABLE = {"python", "console"}
-KNOWN = RUNNABLE | {"yaml", "json", "text", "toml", ""}
+KNOWN = {"python", "console", "yaml", "json", "text", "toml", ""}
 
 FENCE = re.compile(
-    r"(?:^<!-- (?P<directive>file|skip|ci): ?(?P<argument>[^\n]*?) ?-->\n)?^```(?P<language>[\w-]*)\n(?P<body>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
+    r"""
+    (?: ^<!--[ ] (?P<directive> file | skip | ci ) : [ ]? (?P<argument> [^\n]*? ) [ ]? -->\n )?
+    ^``` (?P<language> [\w-]* ) \n
+    (?P<body> .*? )
+    ^```$
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
 
 
@@ -47,9 +57,15 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     return [
-        Block(found["language"], found["body"], text.count("\n", 0, found.start("body")) + 1, found["directive"], found["argument"])
+        Block(
+            language=found["language"],
+            body=found["body"],
+            line=text.count("\n", 0, found.start("body")) + 1,
+            directive=found["directive"],
+            argument=found["argument"],
+        )
         for found in FENCE.finditer(text)
-    ]  # fmt: skip
+    ]
 
 
 def run_python(block: Block, namespace: dict[str, object], page: Path) -> None:
@@ -65,44 +81,62 @@ def run_python(block: Block, namespace: dict[str, object], page: Path) -> None:
     assert runner.failures == 0, "".join(report)
 
 
-def run_console(block: Block, folder: Path) -> None:
-    for part in re.split(r"^\$ ", block.body, flags=re.MULTILINE)[1:]:
+def commands(body: str) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with the output that is expected of it."""
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
             command = command[:-1] + more
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "COLUMNS": "110",
-        }
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )  # fmt: skip
-        printed = done.stdout + done.stderr
-        checker = doctest.OutputChecker()
-        tidy = "\n".join(line.rstrip() for line in printed.splitlines()).strip() + "\n"
-        wanted = "\n".join(line.rstrip() for line in expected.splitlines()).strip() + "\n"
-        assert checker.check_output(wanted, tidy, doctest.ELLIPSIS), (
-            f"$ {command}\nprinted\n{tidy}\nnot\n{wanted}"
-        )
+        yield command, expected
+
+
+def printed_by(command: str, folder: Path) -> str:
+    """What a command prints at a width of 110 columns, errors last."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "COLUMNS": "110"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def tidy(output: str) -> str:
+    """Output without the spaces at the ends of its lines and the empty lines around it."""
+    return "\n".join(line.rstrip() for line in output.splitlines()).strip() + "\n"
+
+
+def run_console(block: Block, folder: Path) -> None:
+    for command, expected in commands(block.body):
+        printed, wanted = tidy(printed_by(command, folder)), tidy(expected)
+        agree = doctest.OutputChecker().check_output(wanted, printed, doctest.ELLIPSIS)
+        assert agree, f"$ {command}\nprinted\n{printed}\nnot\n{wanted}"
+
+
+def write_file(block: Block, folder: Path) -> None:
+    assert block.argument
+    target = folder / block.argument
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(block.body, encoding="utf-8")
 
 
 def run_page(page: Path, folder: Path) -> None:
     namespace: dict[str, object] = {"__name__": "docs"}
     for block in blocks(page.read_text(encoding="utf-8")):
         assert block.language in KNOWN, f"{page}:{block.line}: what is a {block.language!r} block?"
-        if block.directive == "file":
-            assert block.argument
-            target = folder / block.argument
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.body, encoding="utf-8")
-        elif block.directive in ("skip", "ci"):
-            continue
-        elif block.language == "python":
-            run_python(block, namespace, page)
-        elif block.language == "console":
-            run_console(block, folder)
+        match block.directive, block.language:
+            case "file", _:
+                write_file(block, folder)
+            case (("skip" | "ci"), _):
+                pass
+            case None, "python":
+                run_python(block, namespace, page)
+            case None, "console":
+                run_console(block, folder)
 
 
 @pytest.fixture
@@ -126,6 +160,7 @@ def test_code_blocks_run_and_print_what_the_page_says(page: Path, folder: Path) 
         "```console\n$ echo yes\nno\n```\n",
         "```ruby\nputs 1\n```\n",
     ],
+    ids=["python", "doctest", "console", "language"],
 )
 def test_a_wrong_block_is_found(text: str, folder: Path) -> None:
     page = folder / "page.md"
