@@ -171,16 +171,17 @@ def cdf(distribution: Distribution, x: float) -> float:
         0.8413447460685429
     """
     low, high = support(distribution)
+    if math.isnan(x):
+        return math.nan
     if x >= high:
         return 1.0
-    if x < low or low == high:
+    if x <= low and low != high or x < low:
         return 0.0
     match distribution:
         case Uniform():
-            return (0.5 * x - 0.5 * low) / (0.5 * high - 0.5 * low)
+            return float((Fraction(x) - Fraction(low)) / (Fraction(high) - Fraction(low)))
         case TruncatedNormal(mean, std):
-            below = truncation(mean, std, low, x).mass if x > low else Decimal(0)
-            return float(below / _truncation(distribution).mass)
+            return min(1.0, float(_mass_below(mean, std, low, x) / _truncation(distribution).mass))
         case Normal(mean, std):
             return normal_cdf((x - mean) / std)
     raise TypeError(f"not a distribution: {distribution!r}")

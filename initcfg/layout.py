@@ -15,6 +15,10 @@ __all__ = ["IN_OUT", "Axes", "Fans", "Layout", "fans_of_axes"]
 
 _RECEPTIVE = frozenset("DHWTLK")
 _LETTERS = frozenset("IOB") | _RECEPTIVE
+_WAYS = (
+    "write in_out, out_in, or one letter an axis: I in, O out (at least one of these two), B batch, "
+    "any of D H W T L K receptive field, such as OIHW"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,11 @@ class Fans:
 
     @property
     def fan_avg(self) -> float:
-        """The mean of the two."""
-        return (self.fan_in + self.fan_out) / 2
+        """The mean of the two; infinite beyond the range of floats."""
+        try:
+            return (self.fan_in + self.fan_out) / 2
+        except OverflowError:
+            return math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,14 @@ class Layout:
     name: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InitializerError(
+                Diagnostic(
+                    Code.LAYOUT,
+                    f"a layout is named by a string, not by an object of type {type(self.name).__name__}",
+                    hint=_WAYS,
+                )
+            )
         if self.name in ("in_out", "out_in"):
             return
         letters = set(self.name)
@@ -137,9 +152,21 @@ def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes:
         output_axes: axes that hold outputs.
 
     Raises:
-        InitializerError: the shape has no such axis.
+        InitializerError: the shape has no such axis, or one is named twice in a list. (Keras squares its
+            size, which is the fan of no array.)
     """
-    return Fans(_product(shape, input_axes), _product(shape, output_axes))
+    named = tuple(input_axes), tuple(output_axes)
+    fans = Fans(*(_product(shape, axes) for axes in named))
+    for axes in named:
+        if len({axis % len(shape) for axis in axes}) < len(axes):
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"axes {axes} name an axis of shape {shape} twice",
+                    hint="name each axis once; negative ones count from the end",
+                )
+            )
+    return fans
 
 
 def _hint(name: str) -> str:
@@ -149,10 +176,7 @@ def _hint(name: str) -> str:
         return f"did you mean {meant[bare]!r}?"
     if name.upper() != name and set(name.upper()) <= _LETTERS:
         return f"did you mean {name.upper()!r}?"
-    return (
-        "write in_out, out_in, or one letter an axis: I in, O out (at least one of these two), B batch, "
-        "any of D H W T L K receptive field, such as OIHW"
-    )
+    return _WAYS
 
 
 def _product(shape: tuple[int, ...], axes: Iterable[int]) -> int:

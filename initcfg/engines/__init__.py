@@ -38,9 +38,9 @@ def get_engine(name: str | None = None) -> FillFunction:
         InitializerError: no engine has that name.
     """
     name = "numpy" if name is None else name
-    if name not in ENGINES:
-        known = ", ".join(sorted(ENGINES))
-        hint = did_you_mean(name, ENGINES) or f"the engines are {known}"
+    if not isinstance(name, str) or name not in ENGINES:
+        known = f"the engines are {', '.join(sorted(ENGINES))}"
+        hint = (did_you_mean(name, ENGINES) if isinstance(name, str) else None) or known
         raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, f"no engine is named {name!r}", hint=hint))
     return ENGINES[name]
 

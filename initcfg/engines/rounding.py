@@ -12,13 +12,17 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import ml_dtypes
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from initcfg.dtypes import DType
 
-__all__ = ["at_least", "at_most", "round_once", "strictly_above", "strictly_below"]
+__all__ = ["at_least", "at_most", "round_all", "round_once", "strictly_above", "strictly_below"]
 
 # Smaller than any distance between two numbers of any type.
 _INFINITESIMAL = Fraction(1, 2**1200)
@@ -45,6 +49,34 @@ def round_once(value: float | Fraction, dtype: DType) -> float:
     if abs(rounded) > dtype.bounds[1]:
         raise OverflowError(f"{value!r} is beyond the largest {dtype}")
     return float(rounded)
+
+
+def round_all(values: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
+    """Each number as `round_once` gives it; one beyond the type comes out as none that is finite.
+
+    Narrow types are reached through float32, rounded to odd there: where digits are lost the last bit is
+    set, so that the second rounding never sees a tie that is none (Boldo and Melquiond 2008,
+    https://doi.org/10.1109/TC.2007.70819).
+
+    Args:
+        values: finite.
+        dtype: a floating type.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        wide = values if dtype.name in ("float32", "float64") else _rounded_to_odd(values)
+        rounded = wide.astype(dtype.numpy)
+    # Rational numbers have one zero: what was not -0.0 and becomes zero is 0.0.
+    rounded[(rounded == 0) & (values != 0)] = 0
+    return rounded
+
+
+def _rounded_to_odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    nearest = values.astype(np.float32)
+    bits = nearest.view(np.int32)
+    back = nearest.astype(np.float64)
+    outwards = np.where(np.abs(back) < np.abs(values), 1, -1)
+    bits += np.where((back != values) & (bits & 1 == 0), outwards, 0).astype(np.int32)
+    return nearest
 
 
 def at_least(bound: float, dtype: DType) -> float | None:

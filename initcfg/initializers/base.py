@@ -15,16 +15,17 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 import numpy as np
 
 from initcfg import engines
 from initcfg.dtypes import as_dtype
-from initcfg.errors import InitializerError
+from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.calls import call_custom
 from initcfg.initializers.fields import config_problems, fields_of
 from initcfg.initializers.shapes import as_shape
+from initcfg.initializers.values import same
 from initcfg.layout import IN_OUT
 from initcfg.stream import Stream, fresh_seed
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
-    from initcfg.errors import Diagnostic
     from initcfg.layout import Layout
 
 __all__ = [
@@ -97,11 +97,41 @@ class Initializer(ABC):
 class BuiltIn(Initializer):
     """An initializer of this package: a frozen dataclass whose fields are the config.
 
+    A subclass may add fields and change their defaults, as a frozen dataclass, and may override methods.
+    With an ``__call__`` of its own it is called, in a plan too, as a custom initializer is. An ``__init__``
+    of its own is refused, because the fields would no longer be the config; a class that wants one derives
+    from `Initializer`.
+
     Raises:
         InitializerError: an argument is of the wrong kind, not finite or out of range; all of them are told.
+
+    Example:
+        >>> from initcfg.initializers import VarianceScaling
+        >>> @dataclass(frozen=True, repr=False)
+        ... class Wide(VarianceScaling):
+        ...     scale: float = 2.0
+        >>> Wide(seed=1).clone(), Wide(3).scale
+        (Wide(seed=1), 3.0)
     """
 
     MODULE: ClassVar[str] = "keras.initializers"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A dataclass with slots is made a second time, and has a generated __init__ by then.
+        if "__init__" in vars(cls) and "__dataclass_fields__" not in vars(cls):
+            raise InitializerError(
+                Diagnostic(
+                    Code.WRONG_TYPE,
+                    f"{cls.__name__} has an __init__ of its own, and is a built-in, whose fields are its config",
+                    hint="derive it from Initializer, or make it a frozen dataclass with the arguments as fields",
+                )
+            )
+
+    @property
+    def module(self) -> str:
+        """The module that `initcfg.initializers.serialize` names: Keras's where its class does the same."""
+        return self.MODULE
 
     def __post_init__(self) -> None:
         fields = fields_of(type(self))
@@ -139,7 +169,7 @@ class BuiltIn(Initializer):
         """
         shape, row = as_shape(shape), as_dtype("float32" if dtype is None else dtype)
         stream = stream_of(self, shape, Stream.of_seed(fresh_seed(), type(self).__name__, shape))
-        return make(self, shape, row, IN_OUT, stream, engines.get_engine())
+        return _make_built_in(self, shape, row, IN_OUT, stream, engines.get_engine())
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name, fit for JSON: the config of the Keras initializer of this name."""
@@ -161,7 +191,7 @@ class BuiltIn(Initializer):
         shown = (
             f"{field.name}={getattr(self, field.name)!r}"
             for field in dataclasses.fields(self)
-            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+            if field.default is dataclasses.MISSING or not same(getattr(self, field.name), field.default)
         )
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -203,12 +233,12 @@ def resolve(
     """The distribution that an initializer has for a shape, or None where it has no single one.
 
     Args:
-        initializer: any; custom ones have None.
+        initializer: any; custom ones have None, and so has a built-in's subclass with its own ``__call__``.
         shape: the parameter's shape.
         layout: which axes are inputs and outputs; None is enough for schemes that do not look at fans.
 
     Raises:
-        InitializerError: as `BuiltIn.resolve`.
+        InitializerError: as `BuiltIn.resolve`; or no array has such a shape.
 
     Example:
         >>> from initcfg.initializers import HeNormal, Orthogonal
@@ -218,7 +248,7 @@ def resolve(
         >>> resolve(Orthogonal(), (64, 64)) is None
         True
     """
-    return initializer.resolve(shape, layout) if isinstance(initializer, BuiltIn) else None
+    return initializer.resolve(as_shape(shape), layout) if _is_built_in(initializer) else None
 
 
 def check(initializer: Initializer, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
@@ -226,7 +256,7 @@ def check(initializer: Initializer, shape: tuple[int, ...], dtype: DType, layout
     distribution = resolve(initializer, shape, layout)
     if distribution is not None:
         engines.check(distribution, dtype)
-    elif isinstance(initializer, Structured):
+    elif _is_built_in(initializer) and isinstance(initializer, Structured):
         initializer.check(shape, dtype, layout)
 
 
@@ -257,15 +287,33 @@ def make(  # noqa: PLR0917
     Raises:
         InitializerError: the scheme cannot make this, or custom code returned something else.
     """
-    distribution = resolve(initializer, shape, layout)
+    if _is_built_in(initializer):
+        return _make_built_in(initializer, shape, dtype, layout, stream, fill)
+    return call_custom(initializer, shape, dtype, stream)
+
+
+def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:
+    """Whether it is made from what it resolves to; a subclass with its own ``__call__`` is called instead."""
+    return isinstance(initializer, BuiltIn) and type(initializer).__call__ is BuiltIn.__call__
+
+
+def _make_built_in(  # noqa: PLR0917
+    initializer: BuiltIn,
+    shape: tuple[int, ...],
+    dtype: DType,
+    layout: Layout | None,
+    stream: Stream,
+    fill: FillFunction,
+) -> np.ndarray[Any, Any]:
+    distribution = initializer.resolve(shape, layout)
     if distribution is not None:
         out = np.empty(math.prod(shape), dtype.numpy)
         fill(out, distribution, stream, 0)
         return out.reshape(shape)
-    if isinstance(initializer, Structured):
-        initializer.check(shape, dtype, layout)
-        return initializer.build(shape, dtype, layout, stream, fill)
-    return call_custom(initializer, shape, dtype, stream)
+    if not isinstance(initializer, Structured):
+        raise TypeError(f"{type(initializer).__name__} resolves to no distribution and is not Structured")
+    initializer.check(shape, dtype, layout)
+    return initializer.build(shape, dtype, layout, stream, fill)
 
 
 def _config_value(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,15 +17,54 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.stream import Stream
 
-__all__ = ["call_custom", "generator_of", "takes_rng"]
+__all__ = ["call_custom", "generator_of", "invoke", "name_of", "takes_rng"]
 
 
 def takes_rng(function: Callable[..., Any]) -> bool:
-    """Whether the function has a parameter named ``rng``; one without a readable signature has none."""
-    try:
-        return "rng" in inspect.signature(function).parameters
-    except (TypeError, ValueError):
+    """Whether the function has a parameter ``rng`` that is free; one without a readable signature has none."""
+    if isinstance(function, functools.partial) and "rng" in function.keywords:
         return False
+    signature = _signature(function)
+    return signature is not None and "rng" in signature.parameters
+
+
+def invoke(
+    function: Callable[..., Any], shape: Any, dtype: Any, rng: Callable[[], np.random.Generator]
+) -> Any:
+    """What ``function(shape, dtype=dtype)`` returns, or with ``rng=rng()`` if it takes one.
+
+    Raises:
+        InitializerError: the function cannot be called so (code ``initializer-config``). Whatever the
+            function itself raises comes through.
+    """
+    given = {"dtype": dtype, **({"rng": rng()} if takes_rng(function) else {})}
+    signature = _signature(function)
+    if signature is not None:
+        try:
+            signature.bind(shape, **given)
+        except TypeError as error:
+            call = ", ".join(f"{name}=..." for name in given)
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_CONFIG,
+                    f"{name_of(function)} cannot be called as {name_of(function)}(shape, {call}): {error}",
+                    hint="define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)",
+                )
+            ) from None
+    return function(shape, **given)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The function's own name, or that of its class, for messages."""
+    inner = function.func if isinstance(function, functools.partial) else function
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
 
 
 def generator_of(stream: Stream) -> np.random.Generator:
@@ -48,11 +89,21 @@ def call_custom(
         stream: seeds ``rng``.
 
     Raises:
-        InitializerError: the result has another shape or dtype, or is no array.
+        InitializerError: the function cannot be called so, or the result has another shape or dtype, or is no
+            array.
     """
-    given = {"rng": generator_of(stream)} if takes_rng(function) else {}
-    result = np.asarray(function(shape, dtype=dtype.numpy, **given))
-    name = getattr(function, "__name__", type(function).__name__)
+    name = name_of(function)
+    returned = invoke(function, shape, dtype.numpy, lambda: generator_of(stream))
+    try:
+        result = np.asarray(returned)
+    except Exception as error:
+        raise InitializerError(
+            Diagnostic(
+                Code.WRONG_TYPE,
+                f"{name} returned {shown(returned)} that does not become an array: {error}",
+                hint="return a numpy array of the shape and dtype that are passed in",
+            )
+        ) from error
     if result.shape != shape:
         raise InitializerError(
             Diagnostic(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.base import Initializer
-from initcfg.initializers.calls import generator_of, takes_rng
+from initcfg.initializers.calls import generator_of, invoke, name_of
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class FunctionInitializer(Initializer):
 
     def __call__(self, shape: Any, dtype: Any = None, *, rng: np.random.Generator | None = None) -> Any:
         """What the function returns."""
-        if not takes_rng(self.function):
-            return self.function(shape, dtype=dtype)
-        if rng is None:
-            rng = generator_of(Stream.of_seed(fresh_seed(), "FunctionInitializer", ()))
-        return self.function(shape, dtype=dtype, rng=rng)
+
+        def given() -> np.random.Generator:
+            return generator_of(Stream.of_seed(fresh_seed(), "FunctionInitializer", ())) if rng is None else rng
+
+        return invoke(self.function, shape, dtype, given)
 
     def get_config(self) -> dict[str, Any]:
         """Refused: a function cannot be written to a file."""
@@ -57,4 +57,4 @@ class FunctionInitializer(Initializer):
     @property
     def __name__(self) -> str:
         """The function's name, for messages."""
-        return str(getattr(self.function, "__name__", type(self.function).__name__))
+        return name_of(self.function)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 from weakref import WeakKeyDictionary
 
 from initcfg.errors import Code, Diagnostic, did_you_mean
-from initcfg.initializers.values import as_array_value, is_finite, plain, shown, value_problem
+from initcfg.initializers.values import as_array_value, is_finite, listed, plain, shown, value_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ class Field:
     Args:
         name: the key in the config.
         kind: ``number`` (finite; an integer is one, a bool is not), ``integer`` (``768.0`` is one),
-            ``integers`` (a list of them), ``choice`` (one of `choices`), ``value`` (a number, a bool, or
+            ``integers`` (a list or an array of them), ``choice`` (one of `choices`), ``value`` (a number, a bool, or
             nested lists of them), ``initializer``, ``initializers`` (a list), or ``other``: not looked into
             here.
         required: whether there is no default.
@@ -107,10 +107,12 @@ class Field:
         value = plain(value)
         if value is None:
             return None
+        if self.kind == "number":
+            return float(value)  # type: ignore[arg-type]
         if self.kind == "integer":
             return int(value)  # type: ignore[call-overload]
         if self.kind == "integers":
-            return tuple(int(plain(item)) for item in value)  # type: ignore[attr-defined]
+            return tuple(int(plain(item)) for item in listed(value))
         if self.kind == "value":
             return value if isinstance(value, int | float) else as_array_value(value)
         return value
@@ -134,9 +136,10 @@ class Field:
         return self._bounds_problem(value)
 
     def _integers_problem(self, value: object) -> Diagnostic | None:
-        if not _is_list(value):
+        items = listed(value)
+        if not _is_list(items):
             return self._wrong_type(value)
-        problems = (self._integer_problem(plain(item)) for item in value)  # type: ignore[attr-defined]
+        problems = (self._integer_problem(plain(item)) for item in items)
         return next((problem for problem in problems if problem), None)
 
     def _choice_problem(self, value: object) -> Diagnostic | None:

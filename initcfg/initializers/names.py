@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
 from initcfg.initializers.base import Initializer
+from initcfg.initializers.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -106,7 +107,8 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
         name: another name than the class's own.
 
     Raises:
-        InitializerError: a name is taken (code ``hidden-name``), or `cls` is no such class.
+        InitializerError: a name is taken (code ``hidden-name``) or is none (code ``bad-name``), or `cls` is no
+            such class, or is built in.
 
     Example:
         >>> @register(package="lab")
@@ -127,7 +129,8 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
                 hint="derive the class from initcfg.initializers.Initializer",
             )
         )
-    short = cls.__name__ if name is None else name
+    _refuse_built_in(cls)
+    short = _checked_name(cls.__name__ if name is None else name)
     names = (f"{package}>{short}", short, snake_case(short))
     for each in names:
         _refuse_collision(each, cls)
@@ -157,6 +160,30 @@ def snake_case(name: str) -> str:
     """``GlorotUniform`` as ``glorot_uniform``, by Keras's rule."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _checked_name(name: object) -> str:
+    """A name from which snake_case makes an identifier; ``>`` would end the package."""
+    if isinstance(name, str) and ">" not in name and snake_case(name).isidentifier():
+        return name
+    raise InitializerError(
+        Diagnostic(
+            Code.BAD_NAME,
+            f"{shown(name)} is not a name for an initializer",
+            hint="choose letters, digits and underscores, with a letter first, such as 'EveryOther'",
+        )
+    )
+
+
+def _refuse_built_in(cls: type[Initializer]) -> None:
+    if cls in _TABLE.values() and cls not in _REGISTERED:
+        raise InitializerError(
+            Diagnostic(
+                Code.HIDDEN_NAME,
+                f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
+                hint="use it by that name, or register a subclass of it",
+            )
+        )
 
 
 def _refuse_collision(name: str, cls: type[Initializer]) -> None:

@@ -115,6 +115,11 @@ class TruncatedNormal(Elementwise):
         mean, std = float(self.mean), float(self.stddev)
         return distributions.TruncatedNormal(mean, std, mean + self.low * std, mean + self.high * std)
 
+    @property
+    def module(self) -> str:
+        """Keras's where the bounds are, because its class takes no others."""
+        return self.MODULE if (self.low, self.high) == (-2.0, 2.0) else "initcfg.initializers"
+
     def get_config(self) -> dict[str, Any]:
         """Keras's config, and the bounds where they are not Keras's."""
         config = super().get_config()

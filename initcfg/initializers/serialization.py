@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, overload
 
@@ -50,18 +51,12 @@ def get(identifier: Any) -> Initializer | None:
     if isinstance(identifier, Mapping):
         return deserialize(identifier)
     if isinstance(identifier, type):
-        return _instance(identifier, {}) if issubclass(identifier, Initializer) else get(identifier())
+        return _of_class(identifier)
     if callable(identifier):
         return FunctionInitializer(identifier)
     if hasattr(identifier, "__array__"):
         return Constant(identifier)
-    raise InitializerError(
-        Diagnostic(
-            Code.WRONG_TYPE,
-            f"{shown(identifier)} is not an initializer",
-            hint="give a name, a dict with class_name and config, an Initializer, a function or an array",
-        )
-    )
+    raise _no_initializer(f"{shown(identifier)} is not an initializer")
 
 
 def deserialize(config: Mapping[str, Any]) -> Initializer:
@@ -80,6 +75,14 @@ def deserialize(config: Mapping[str, Any]) -> Initializer:
         ...              "registered_name": None})
         Constant(value=3.0)
     """
+    if not isinstance(config, Mapping):
+        raise InitializerError(
+            Diagnostic(
+                Code.WRONG_TYPE,
+                f"an initializer is read from a mapping, got {shown(config)}",
+                hint="initcfg.initializers.get takes names and other identifiers",
+            )
+        )
     if "class_name" not in config:
         return _from_short_form(config)
     unknown = [key for key in config if key not in _KERAS_KEYS]
@@ -141,13 +144,15 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
         >>> serialize(Zeros())
         {'module': 'keras.initializers', 'class_name': 'Zeros', 'config': {}, 'registered_name': None}
     """
-    initializer = get(initializer)
-    cls: type[Initializer] = type(initializer)
-    config = initializer.get_config()
+    found = get(initializer)
+    if found is None:
+        raise _no_initializer("None is not an initializer")
+    cls: type[Initializer] = type(found)
+    config = found.get_config()
     canonical_name(cls)
-    if isinstance(initializer, BuiltIn):
+    if isinstance(found, BuiltIn) and registered_name(cls) == cls.__name__:
         return {
-            "module": initializer.MODULE,
+            "module": found.module,
             "class_name": cls.__name__,
             "config": config,
             "registered_name": None,
@@ -179,6 +184,24 @@ def _from_short_form(config: Mapping[str, Any]) -> Initializer:
         )
     [(name, arguments)] = config.items()
     return from_name(name, arguments)
+
+
+def _of_class(cls: type[Any]) -> Initializer | None:
+    """An instance without arguments, of an initializer class or of one whose instances are functions."""
+    if issubclass(cls, Initializer) and not inspect.isabstract(cls):
+        return _instance(cls, {})
+    calls = any("__call__" in vars(base) for base in cls.__mro__)
+    if not calls or inspect.isabstract(cls):
+        raise _no_initializer(f"the class {cls.__name__} makes no initializer")
+    problems = config_problems(cls, {})
+    if problems:
+        raise InitializerError(*problems)
+    return get(cls())
+
+
+def _no_initializer(message: str) -> InitializerError:
+    hint = "give a name, a dict with class_name and config, an Initializer, a function or an array"
+    return InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint=hint))
 
 
 def _instance(cls: type[Initializer], config: Mapping[str, Any]) -> Initializer:

@@ -6,7 +6,10 @@ import math
 import operator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.values import shown
 from initcfg.layout import IN_OUT, Fans, Layout
 
 if TYPE_CHECKING:
@@ -14,29 +17,47 @@ if TYPE_CHECKING:
 
 __all__ = ["as_shape", "needed_layout", "resolved_fans"]
 
-_MAX_ELEMENTS = 2**63
+# numpy's limits, for elements of eight bytes.
+_MAX_DIMS = 64
+_MAX_BYTES = 2**63
 
 
 def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
     """A shape as a tuple of Python integers.
 
     Raises:
-        InitializerError: it is no sequence of integers >= 0, or holds 2**63 elements or more (code
+        InitializerError: it is no sequence of at most 64 integers >= 0, or is too large for an array (code
             ``shape``).
     """
     try:
-        dims = tuple(operator.index(dim) for dim in shape)
+        dims = tuple(map(_dim, shape))
     except TypeError:
-        dims = None
-    if dims is not None and all(dim >= 0 for dim in dims) and math.prod(dims) < _MAX_ELEMENTS:
-        return dims
-    raise InitializerError(
-        Diagnostic(
-            Code.SHAPE,
-            f"{shape!r} is not a shape",
-            hint="give a tuple of integers >= 0, such as (784, 256), whose product is below 2**63",
-        )
+        raise _no_shape(f"{_told(shape)} is not a shape") from None
+    if min(dims, default=0) < 0:
+        raise _no_shape(f"{_told(dims)} is not a shape")
+    # Sizes of 0 are left out, as in numpy, so that what is empty can still be transposed and cut.
+    if len(dims) > _MAX_DIMS or math.prod(filter(None, dims)) * 8 >= _MAX_BYTES:
+        raise _no_shape(f"{_told(dims)} is too large for an array")
+    return dims
+
+
+def _dim(dim: object) -> int:
+    if isinstance(dim, bool | np.bool_):
+        raise TypeError("a bool is no size")
+    return operator.index(dim)  # type: ignore[arg-type]
+
+
+def _told(shape: object) -> str:
+    if isinstance(shape, list | tuple) and len(shape) <= _MAX_DIMS:
+        return f"({', '.join(map(shown, shape))}{',' if len(shape) == 1 else ''})"
+    return f"{len(shape)} axes" if isinstance(shape, list | tuple) else shown(shape)
+
+
+def _no_shape(message: str) -> InitializerError:
+    hint = (
+        f"give a tuple of at most {_MAX_DIMS} integers >= 0, such as (784, 256), whose product is below 2**60"
     )
+    return InitializerError(Diagnostic(Code.SHAPE, message, hint=hint))
 
 
 def needed_layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:

@@ -144,8 +144,10 @@ class Orthogonal(Structured):
         )
         streams = [stream.child(str(index)) for index in range(copies)] if axes.batch else [stream]
         stacked = np.empty((copies, rows, columns), dtype.numpy)
-        for copy, its_stream in zip(stacked, streams, strict=True):
-            copy[...] = self._matrix(rows, columns, dtype, its_stream, fill)
+        # Numbers may underflow on their way; that is rounding, whatever the caller's settings.
+        with np.errstate(under="ignore"):
+            for copy, its_stream in zip(stacked, streams, strict=True):
+                copy[...] = self._matrix(rows, columns, dtype, its_stream, fill)
         ordered = stacked.reshape([shape[axis] for axis in order])
         return np.ascontiguousarray(ordered.transpose(np.argsort(order)))
 

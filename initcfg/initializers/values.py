@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from initcfg.engines.rounding import round_all, round_once
 from initcfg.errors import Code, Diagnostic
 
 if TYPE_CHECKING:
     from initcfg.dtypes import DType
 
-__all__ = ["ArrayValue", "as_array_value", "is_finite", "plain", "shown", "value_problem"]
+__all__ = ["ArrayValue", "as_array_value", "is_finite", "listed", "plain", "same", "shown", "value_problem"]
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 _MAX_DEPTH = 32
 _MAX_SHOWN = 60
 _EXPECTED = "a number, a bool or nested lists of them"
+_LEAVES = frozenset({int, float, bool})
+# Up to here every integer is a float64.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +51,30 @@ class ArrayValue:
         return {"class_name": self.form, "config": {"value": values, "dtype": self.dtype}}
 
     def to_array(self, dtype: DType) -> np.ndarray[Any, Any]:
-        """The array in `dtype`: floats are rounded to the type that `dtype` is drawn in, then once to it.
+        """The array in `dtype`, every element as a constant of that one number would be.
 
         Raises:
-            ValueError: an element has no finite value in `dtype`, or no exact one where it holds integers.
+            ValueError: an element is beyond `dtype`, or has no exact value where that holds integers.
         """
-        if dtype.drawn is None:
-            low, high = dtype.bounds
-            if not all(number == int(number) and low <= number <= high for number in self.numbers):
-                raise ValueError("an element is not exact")
-            exact = [int(number) for number in self.numbers]
-            return np.array(exact, dtype=dtype.numpy).reshape(self.shape)
-        wide = np.array([float(number) for number in self.numbers])
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            array = wide.astype(dtype.drawn).astype(dtype.numpy).reshape(self.shape)
+        array = self._exact(dtype) if dtype.drawn is None else self._rounded(dtype)
+        return array.reshape(self.shape)
+
+    def _exact(self, dtype: DType) -> np.ndarray[Any, Any]:
+        whole = list(map(int, self.numbers))
+        low, high = dtype.bounds
+        if whole != list(self.numbers) or not low <= min(whole, default=low) <= max(whole, default=low) <= high:
+            raise ValueError("an element is not exact")
+        return np.array(whole, dtype.numpy)
+
+    def _rounded(self, dtype: DType) -> np.ndarray[Any, Any]:
+        wide = np.array(self.numbers, np.float64)
+        array = round_all(wide, dtype)
+        for at in np.flatnonzero(np.abs(wide) > _EXACT):
+            if isinstance(self.numbers[at], int):
+                try:
+                    array[at] = round_once(self.numbers[at], dtype)
+                except OverflowError as error:
+                    raise ValueError(str(error)) from error
         if not np.isfinite(array).all():
             raise ValueError("an element overflows")
         return array
@@ -78,18 +92,18 @@ def nested(numbers: tuple[Number, ...], shape: tuple[int, ...]) -> list[Any]:
 
 
 def as_array_value(value: object) -> ArrayValue:
-    """An array value from nested lists, a numpy array or Keras's mapping; one without `value_problem`."""
+    """An array value from nested lists, an array or Keras's mapping; one without `value_problem`."""
     if isinstance(value, ArrayValue):
         return value
     if isinstance(value, Mapping):
         config = value["config"]
-        held = as_array_value(np.asarray(config["value"], dtype=object).tolist())
-        return ArrayValue(held.numbers, held.shape, str(config["dtype"]), value["class_name"])
+        shape, numbers = _flat(config["value"])
+        return ArrayValue(tuple(numbers), shape, str(config["dtype"]), value["class_name"])
     if isinstance(value, list | tuple):
-        return ArrayValue(tuple(_leaves(value)), _shape(value))
+        shape, numbers = _flat(value)
+        return ArrayValue(tuple(numbers), shape)
     array = np.asarray(value)
-    numbers = tuple(array.ravel().tolist())
-    return ArrayValue(numbers, array.shape, array.dtype.name, "__numpy__")
+    return ArrayValue(tuple(_flat(array.ravel().tolist())[1]), array.shape, array.dtype.name, "__numpy__")
 
 
 def value_problem(name: str, value: object) -> Diagnostic | None:
@@ -99,10 +113,10 @@ def value_problem(name: str, value: object) -> Diagnostic | None:
         return None
     if isinstance(value, Mapping):
         return _mapping_problem(name, value)
-    if not isinstance(value, list | tuple) and hasattr(value, "__array__"):
-        value = np.asarray(value).tolist()
     if isinstance(value, list | tuple):
         return _nested_problem(name, value)
+    if hasattr(value, "__array__") and not isinstance(value, type):
+        return _array_problem(name, value)
     return _leaf_problem(name, value)
 
 
@@ -115,14 +129,38 @@ def _mapping_problem(name: str, value: Mapping[str, Any]) -> Diagnostic | None:
     return _nested_problem(name, config["value"])
 
 
+def _array_problem(name: str, value: Any) -> Diagnostic | None:
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # noqa: BLE001 - whatever another library raises, it is no array to us
+        return Diagnostic(
+            Code.WRONG_TYPE,
+            f"{name!r} must be {_EXPECTED}, and {shown(value)} does not become an array: {error}",
+            hint="give a numpy array; for a tensor, tensor.detach().float().cpu().numpy()",
+        )
+    if 0 in array.shape[:-1]:
+        return Diagnostic(
+            Code.INITIALIZER_CONFIG,
+            f"{name!r} is an array of shape {array.shape}, which nested lists cannot tell",
+            hint="use zeros where there are no elements",
+        )
+    return _leaves_problem(name, array.ravel().tolist())
+
+
 def _nested_problem(name: str, value: list[Any] | tuple[Any, ...]) -> Diagnostic | None:
     try:
-        _shape(value)
+        _, leaves = _flat(value)
     except ValueError as error:
         return Diagnostic(
             Code.WRONG_TYPE, f"{name!r} must be {_EXPECTED}, got {error}", hint="write rows of equal length"
         )
-    problems = (_leaf_problem(name, leaf) for leaf in _leaves(value))
+    return _leaves_problem(name, leaves)
+
+
+def _leaves_problem(name: str, leaves: list[Any]) -> Diagnostic | None:
+    if set(map(type, leaves)) <= {float} and all(map(math.isfinite, leaves)):
+        return None
+    problems = (_leaf_problem(name, plain(leaf)) for leaf in leaves)
     return next((problem for problem in problems if problem), None)
 
 
@@ -142,24 +180,18 @@ def _wrong_type(name: str, value: object) -> Diagnostic:
     return Diagnostic(Code.WRONG_TYPE, f"{name!r} must be {_EXPECTED}, got {shown(value)}")
 
 
-def _leaves(value: object) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield plain(value)
-
-
-def _shape(value: object, depth: int = 0) -> tuple[int, ...]:
-    """The shape of nested lists; a ValueError says why they have none."""
-    if not isinstance(value, list | tuple):
-        return ()
+def _flat(value: list[Any] | tuple[Any, ...], depth: int = 1) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape of nested lists and their leaves in C order; a ValueError says why they have no shape."""
+    if not any(isinstance(item, list | tuple) for item in value):
+        return (len(value),), list(value if set(map(type, value)) <= _LEAVES else map(plain, value))
     if depth == _MAX_DEPTH:
         raise ValueError(f"lists nested more than {_MAX_DEPTH} deep")
-    shapes = {_shape(item, depth + 1) for item in value}
-    if len(shapes) > 1:
+    if not all(isinstance(item, list | tuple) for item in value):
         raise ValueError("lists of unequal lengths")
-    return (len(value), *(shapes.pop() if shapes else ()))
+    rows = [_flat(item, depth + 1) for item in value]
+    if len({shape for shape, _ in rows}) > 1:
+        raise ValueError("lists of unequal lengths")
+    return (len(value), *rows[0][0]), [leaf for _, leaves in rows for leaf in leaves]
 
 
 def plain(value: object) -> Any:
@@ -167,6 +199,20 @@ def plain(value: object) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value
+
+
+def listed(value: object) -> Any:
+    """An array as nested lists; anything else unchanged."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two plain values are one: of the same type too, and with the same sign where they are 0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other and (not isinstance(one, float) or repr(one) == repr(other))
 
 
 def is_finite(value: float | int) -> bool:

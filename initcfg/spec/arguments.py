@@ -16,6 +16,7 @@ from initcfg.initializers.fields import Field, fields_of
 from initcfg.initializers.values import plain, shown
 from initcfg.spec.frozen import FrozenDict
 from initcfg.spec.leaves import fault, fault_of, number, whole
+from initcfg.spec.numbers import LARGEST
 from initcfg.spec.source import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -196,6 +197,10 @@ def _frozen(value: Any, path: Path, faults: Faults) -> Any:
         return FrozenDict({str(key): _frozen(item, (*path, key), faults) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return tuple(_frozen(item, (*path, at), faults) for at, item in enumerate(value))
-    if not isinstance(value, None | bool | int | float | str):
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        faults.append(
+            (path, fault(Code.NOT_FINITE, f"expected a number that float64 holds, got {shown(value)}"))
+        )
+    elif not isinstance(value, None | bool | int | float | str):
         faults.append((path, fault(Code.WRONG_TYPE, f"expected plain data, got {shown(value)}")))
     return value

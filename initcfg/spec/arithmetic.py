@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from initcfg import exact
 from initcfg.errors import Code, did_you_mean
 from initcfg.spec.expression_errors import ExpressionError
-from initcfg.spec.grammar import KEYWORDS, Binary, Call, Choice, Name, Number, Unary
+from initcfg.spec.grammar import KEYWORDS, Binary, Call, Choice, Name, Number, Unary, references
 from initcfg.spec.numbers import LARGEST
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class Evaluator:
         self.env = env
 
     def number(self, tree: Ast) -> Real:
-        """The value of a tree.
+        """The value of a tree without unknown names.
 
         Raises:
-            ExpressionError: a name is unknown or stands for no number, or a value is not finite.
+            ExpressionError: a name stands for no number, or a value is not finite.
         """
         match tree:
             case Number(value):
@@ -105,30 +105,36 @@ class Evaluator:
             case Call():
                 return self._call(tree)
 
+    def refuse_unknown(self, tree: Ast) -> None:
+        """Raises the error for the first name in a tree that stands for nothing, if there is one."""
+        for reference in references(tree):
+            name = reference.name
+            if name in self.env or name in FUNCTIONS or name in CONSTANTS:
+                continue
+            lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
+            known = [*lists, *FUNCTIONS] if isinstance(reference, Call) else [*self.env, *CONSTANTS]
+            hint = did_you_mean(name, known[-_MAX_KNOWN:])
+            if hint is None and len(known) <= _MAX_KNOWN:
+                hint = f"known here: {', '.join(sorted(known))}"
+            message = f"nothing here is named {name!r}"
+            raise ExpressionError(message, reference.offset, Code.UNKNOWN_NAME, hint)
+
     def _name(self, name: str, offset: int) -> Real:
-        if name in self.env:
-            value = self.env[name]
-            if isinstance(value, tuple):
-                hint = f"read an item, as {name}(0)"
-                raise ExpressionError(f"{name!r} is a list", offset, Code.EXPRESSION_VALUE, hint)
-            if isinstance(value, str):
-                hint = "an index over texts can only stand in names"
-                raise ExpressionError(f"{name!r} is the text {value!r}", offset, Code.EXPRESSION_VALUE, hint)
+        value = self.env.get(name, CONSTANTS.get(name))
+        if isinstance(value, int | float):
             return value
-        if name in CONSTANTS:
-            return CONSTANTS[name]
-        if name in FUNCTIONS:
-            hint = f"give it arguments, as {name}(x)"
-            raise ExpressionError(f"{name!r} is a function", offset, Code.EXPRESSION_VALUE, hint)
-        raise self._unknown(name, offset, [*self.env, *CONSTANTS])
+        if isinstance(value, tuple):
+            what, hint = f"{name!r} is a list", f"read an item, as {name}(0)"
+        elif isinstance(value, str):
+            what, hint = f"{name!r} is the text {value!r}", "an index over texts can only stand in names"
+        else:
+            what, hint = f"{name!r} is a function", f"give it arguments, as {name}(x)"
+        raise ExpressionError(what, offset, Code.EXPRESSION_VALUE, hint)
 
     def _call(self, call: Call) -> Real:
         values = [self.number(argument) for argument in call.arguments]
-        if call.name in self.env:
+        if call.name in self.env or call.name in CONSTANTS:
             return self._item(call, values)
-        if call.name not in FUNCTIONS:
-            lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
-            raise self._unknown(call.name, call.offset, [*lists, *FUNCTIONS])
         function, least, most = FUNCTIONS[call.name]
         if not least <= len(values) <= most:
             count = (
@@ -142,7 +148,7 @@ class Evaluator:
         return _computed(shown, call.offset, function, *values)
 
     def _item(self, call: Call, indices: list[Real]) -> Real:
-        items = self.env[call.name]
+        items = self.env.get(call.name)
         if not isinstance(items, tuple):
             hint = f"a product is written {call.name} * (...)"
             raise ExpressionError(f"{call.name!r} is not a list", call.offset, Code.EXPRESSION_VALUE, hint)
@@ -152,12 +158,6 @@ class Evaluator:
         shown = ", ".join(map(repr, indices))
         hint = f"its items are numbered 0 to {len(items) - 1}"
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
-
-    def _unknown(self, name: str, offset: int, known: list[str]) -> ExpressionError:
-        hint = did_you_mean(name, known[-_MAX_KNOWN:])
-        if hint is None and len(known) <= _MAX_KNOWN:
-            hint = f"known here: {', '.join(sorted(known))}"
-        return ExpressionError(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
 
 
 def _computed(shown: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
 
-#: The largest spec that is read.
-MAX_BYTES = 2**19
+#: The largest spec that is read. Whatever it holds is answered within about a second.
+MAX_BYTES = 2**18
 _FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -85,17 +85,20 @@ def _content(file: str) -> bytes:
     """The bytes of a regular file, one more than allowed at most; a fifo or a device is not waited for."""
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+                raise _refused(Code.INPUT, f"cannot read the file: it is {what}", file)
+            with open(descriptor, "rb", closefd=False) as stream:
+                return stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    except SpecError:
+        raise
     except (OSError, ValueError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         raise _refused(Code.INPUT, f"cannot read the file: {reason}", file) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            what = "a folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "no regular file"
-            raise _refused(Code.INPUT, f"cannot read the file: it is {what}", file)
-        try:
-            return stream.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise _refused(Code.INPUT, f"cannot read the file: {error.strerror}", file) from None
 
 
 def _too_large(file: str | None) -> SpecError:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initcfg.spec.arithmetic import CONSTANTS, FUNCTIONS, Evaluator, Value
-from initcfg.spec.grammar import Ast, names_of, parse
+from initcfg.spec.grammar import Ast, parse, references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,12 @@ __all__ = ["Expression"]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An arithmetic expression: its text, and the tree that it is.
+    """An arithmetic expression; `parse` makes it.
+
+    Args:
+        text: what was written.
+        tree: what it means.
+        names: the vars, indices and fans that it uses.
 
     Example:
         >>> residual = Expression.parse("0.02 / sqrt(2 * n_layer)")
@@ -40,6 +45,7 @@ class Expression:
 
     text: str
     tree: Ast
+    names: frozenset[str]
 
     @classmethod
     def parse(cls, text: str) -> Expression:
@@ -53,11 +59,6 @@ class Expression:
         """
         return _parsed(text)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The vars, indices and fans that the value depends on."""
-        return names_of(self.tree) - FUNCTIONS.keys() - CONSTANTS.keys()
-
     def evaluate(self, env: Mapping[str, Value]) -> int | float:
         """The value: integers stay exact under ``+ - * // % **``, everything else is float64.
 
@@ -68,9 +69,13 @@ class Expression:
             env: a number, or a tuple of numbers that ``name(i)`` reads, for each name.
 
         Raises:
-            ExpressionError: a name is unknown, or a part has no finite value; `offset` says which.
+            ExpressionError: a name is unknown, wherever it stands, or a part that counts has no finite value;
+                `offset` says which.
         """
-        return Evaluator(env).number(self.tree)
+        evaluator = Evaluator(env)
+        if not all(name in env for name in self.names):
+            evaluator.refuse_unknown(self.tree)
+        return evaluator.number(self.tree)
 
     def __str__(self) -> str:
         return self.text
@@ -78,4 +83,6 @@ class Expression:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Expression:
-    return Expression(text, parse(text))
+    tree = parse(text)
+    used = {reference.name for reference in references(tree)}
+    return Expression(text, tree, frozenset(used - FUNCTIONS.keys() - CONSTANTS.keys()))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.numbers import LiteralError, read_float, read_integer
 
-__all__ = ["KEYWORDS", "Ast", "Binary", "Call", "Choice", "Name", "Number", "Unary", "names_of", "parse"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["KEYWORDS", "Ast", "Binary", "Call", "Choice", "Name", "Number", "Unary", "parse", "references"]
 
 KEYWORDS = frozenset({"if", "else"})
 
@@ -89,21 +92,23 @@ class _Token:
     offset: int
 
 
-def names_of(tree: Ast) -> frozenset[str]:
-    """Every name in a tree, those of calls included."""
+def references(tree: Ast) -> Iterator[Name | Call]:
+    """Every use of a name in a tree, in the order of the text."""
     match tree:
-        case Number():
-            return frozenset()
-        case Name(name):
-            return frozenset({name})
+        case Name():
+            yield tree
         case Unary(_, operand):
-            return names_of(operand)
+            yield from references(operand)
         case Binary(_, left, right):
-            return names_of(left) | names_of(right)
+            yield from references(left)
+            yield from references(right)
         case Choice(then, condition, otherwise):
-            return names_of(then) | names_of(condition) | names_of(otherwise)
-        case Call(name, arguments):
-            return frozenset({name}).union(*map(names_of, arguments))
+            for part in (then, condition, otherwise):
+                yield from references(part)
+        case Call(_, arguments):
+            yield tree
+            for argument in arguments:
+                yield from references(argument)
 
 
 def parse(text: str) -> Ast:

@@ -18,7 +18,7 @@ Form = Literal["name", "short", "keras"]
 Path = tuple["PathStep", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InitializerConfig:
     """The normal form of an initializer in a spec.
 
@@ -40,11 +40,18 @@ class InitializerConfig:
     module: str | None = None
     registered_name: str | None = None
     instance: Any = None
-    form: Form = field(default="name", compare=False, repr=False)
+    form: Form = field(default="name", compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.config, FrozenDict):
             object.__setattr__(self, "config", FrozenDict(self.config))
+
+    def __repr__(self) -> str:
+        """What differs from the defaults."""
+        shown = [repr(self.name), *([repr(self.config)] if self.config else [])]
+        named = {"module": self.module, "registered_name": self.registered_name, "instance": self.instance}
+        shown += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+        return f"InitializerConfig({', '.join(shown)})"
 
     @property
     def lookup_name(self) -> str:

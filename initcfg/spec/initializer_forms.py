@@ -152,7 +152,10 @@ def _from_python(value: Any, path: Path, faults: Faults) -> InitializerConfig | 
         for key, item in config.items()
         if key not in fields or fields[key].required or item != fields[key].default
     }
-    return InitializerConfig(name, _arguments(name, changed, path, faults, missing_at=path))
+    unwritable: Faults = []
+    read = _arguments(name, changed, path, unwritable, missing_at=path)
+    # Custom classes may hold what no document can; then the object is kept, and only dumping it is refused.
+    return InitializerConfig(cls.__name__, instance=instance) if unwritable else InitializerConfig(name, read)
 
 
 def _holds_initializers(value: object) -> bool:

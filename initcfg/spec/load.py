@@ -97,6 +97,8 @@ def _reading(tree: object, source: Source | None) -> Reading:
         problems.append(Diagnostic(Code.MISSING_KEY, "the key 'initcfg' is missing", where, _VERSION_HINT))
     spec, faults = _validated(tree, source)
     left_out: frozenset[tuple[str, ...]] = frozenset()
+    if faults and faults[-1].severity == "note":  # too many to leave each of them out
+        return Reading(None, _in_order([*problems, *faults]))
     if problems or faults:
         rest, left_out = without_faulty_entries(tree, [*problems, *faults])
         spec, _ = _validated(rest, source)

@@ -134,7 +134,6 @@ class Layer(_Model):
         examples=[{"i": "n_layer"}, {"i": {"from": 3, "to": 12}}, {"side": ["left", "right"]}],
     )
     params: Params = Field(
-        default_factory=FrozenDict,
         description="The layer's parameters; a full name is the layer's name, a dot, and the name here.",
     )
 

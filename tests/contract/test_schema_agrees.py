@@ -130,7 +130,7 @@ KEYS = [
 
 
 class Maker:
-    """Makes documents from a seed; plain random numbers, because hypothesis takes ten times as long to draw."""
+    """Makes documents from a seed, by plain random numbers: hypothesis takes ten times as long to draw."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)

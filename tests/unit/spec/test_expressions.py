@@ -1,0 +1,189 @@
+"""Expressions: what they mean, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from initcfg.errors import Code, SpecError
+from initcfg.spec import FANS, FUNCTIONS, RESERVED_NAMES, Expression, ExpressionError
+
+ENV = {"d": 768, "n": 12, "i": 3, "x": 0.5, "width": (1, 2, 3.5), "kind": "attn"}
+
+
+def value(text, env=ENV):
+    return Expression.parse(text).evaluate(env)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * 3", 7), ("(1 + 2) * 3", 9), ("2 ** 3 ** 2", 512), ("-2 ** 2", -4), ("2 ** -1", 0.5),
+        ("7 / 2", 3.5), ("4 / 2", 2.0), ("7 // 2", 3), ("-7 // 2", -4), ("-7 % 3", 2), ("7.5 % 2", 1.5),
+        ("1 - 2 - 3", -4), ("8 / 4 / 2", 1.0), ("--3", 3), ("+-3", -3), ("- - - 3", -3), (".5 + 1.", 1.5),
+        ("1e-3", 0.001), ("1E3", 1000.0), ("3 * d", 2304), ("0.02 / sqrt(2 * n)", 0.02 / math.sqrt(24)),
+        ("sqrt(2)", math.sqrt(2)), ("exp(1)", math.e), ("log(exp(1))", 1.0), ("log2(1024)", 10.0),
+        ("pi", math.pi), ("min(3, 1, 2)", 1), ("max(d, 5)", 768), ("floor(-0.5)", -1), ("ceil(2.1)", 3),
+        ("round(2.5)", 2), ("round(3.5)", 4), ("round(-0.5)", 0), ("width(0)", 1), ("width(i - 1)", 3.5),
+        ("width(1.0)", 2), ("1 if i < 3 else 2", 2), ("1 if i <= 3 else 2", 1), ("i == 3", 1), ("i != 3", 0),
+        ("1 if 0 else 2 if 0 else 3", 3), ("(1 if 1 else 2) + 1", 2), ("1 if 1 else 2 + 1", 1),
+        ("1 if n % 2 == 0 else 0", 1), ("  d\t", 768), ("1 if 1 else 1 / 0", 1), ("0 ** 0", 1),
+        ("(-1) ** 3", -1), ("(-1) ** (10 ** 300)", 1), ("1 ** 10 ** 300", 1), ("2.0 ** 3", 8.0),
+        ("(-8.0) ** 3", -512.0), ("10 ** -400", 0.0), ("3 + (i > 2) * 4", 7),
+    ],
+)  # fmt: skip
+def test_value(text, expected):
+    found = value(text)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_integers_stay_exact():
+    assert value("(2 ** 90 + 1) * 3 // 3 - 2 ** 90") == 1
+    assert value("2 ** 1023") == 2**1023
+
+
+def operands():
+    return st.sampled_from(["0", "1", "2", "7", "0.5", "3.25", "1e2", "d", "n", "x"])
+
+
+def combinations(inner):
+    binary = st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%", "<", ">=", "==", "!="]), inner)
+    return st.one_of(
+        binary.map(lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"),
+        st.tuples(inner, inner, inner).map(lambda parts: f"({parts[0]} if {parts[1]} else {parts[2]})"),
+        inner.map(lambda part: f"-{part}"),
+        st.tuples(inner, inner).map(lambda parts: f"max({parts[0]}, {parts[1]})"),
+        inner.map(lambda part: f"round({part})"),
+        st.tuples(inner, st.integers(0, 3)).map(lambda parts: f"floor({parts[0]}) ** {parts[1]}"),
+        st.tuples(inner, inner).map(lambda parts: f"{parts[0]} + {parts[1]} * {parts[0]} - {parts[1]}"),
+    )
+
+
+@settings(max_examples=600)
+@given(st.recursive(operands(), combinations, max_leaves=12))
+def test_arithmetic_is_that_of_python(text):
+    names = {"d": 768, "n": 12, "x": 0.5, "max": max, "round": round, "floor": math.floor}
+    try:
+        expected = eval(text, {"__builtins__": {}}, names)
+    except (ZeroDivisionError, OverflowError):
+        with pytest.raises(ExpressionError) as raised:
+            value(text)
+        assert raised.value.code is Code.EXPRESSION_VALUE
+    else:
+        assert value(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("", 0), ("3 *", 3), ("3 4", 2), ("(1", 2), ("1)", 1), ("()", 1), ("max(1,)", 6), ("d.x", 1),
+        ("d[0]", 1), ("d = 3", 2), ("d ^ 2", 2), ("1 < 2 < 3", 6), ("1 if 2", 6), ("if", 0), ("else 1", 0),
+        ("'a'", 0), ("lambda: 0", 6), ("1_000", 1), ("0x10", 1), ("a and b", 2), ("not a", 4), ("f(x=1)", 3),
+        ("*a", 0), ("a; b", 1), ("d\u00b2", 1), ("${d}", 0), ("3 ** ** 4", 5), ("a ! b", 2), ("1 if 2 3", 7),
+    ],
+)  # fmt: skip
+def test_what_is_no_expression_is_refused_at_its_character(text, offset):
+    with pytest.raises(ExpressionError) as raised:
+        Expression.parse(text)
+    assert (raised.value.code, raised.value.offset) == (Code.EXPRESSION_SYNTAX, offset)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "offset"),
+    [
+        ("2 * e", Code.UNKNOWN_NAME, 4), ("open(1)", Code.UNKNOWN_NAME, 0), ("fan_in", Code.UNKNOWN_NAME, 0),
+        ("1 if 1 else exit(1)", Code.UNKNOWN_NAME, 12), ("pi(1)", Code.EXPRESSION_VALUE, 0),
+        ("1 / 0", Code.EXPRESSION_VALUE, 2), ("1 // 0", Code.EXPRESSION_VALUE, 2),
+        ("1 % 0.0", Code.EXPRESSION_VALUE, 2), ("0 ** -1", Code.EXPRESSION_VALUE, 2),
+        ("sqrt(-1)", Code.EXPRESSION_VALUE, 0), ("log(0)", Code.EXPRESSION_VALUE, 0),
+        ("(-8) ** 0.5", Code.EXPRESSION_VALUE, 5), ("exp(1e3)", Code.EXPRESSION_VALUE, 0),
+        ("9 ** 9 ** 9", Code.EXPRESSION_VALUE, 2), ("2 ** 1024", Code.EXPRESSION_VALUE, 2),
+        ("1e308 * 10", Code.EXPRESSION_VALUE, 6), ("2 ** 1023 * 2", Code.EXPRESSION_VALUE, 10),
+        ("10 ** 308 * 10 ** 308", Code.EXPRESSION_VALUE, 10), ("sqrt(1, 2)", Code.EXPRESSION_VALUE, 0),
+        ("min(1)", Code.EXPRESSION_VALUE, 0), ("sqrt", Code.EXPRESSION_VALUE, 0),
+        ("width", Code.EXPRESSION_VALUE, 0), ("width(3)", Code.EXPRESSION_VALUE, 0),
+        ("width(-1)", Code.EXPRESSION_VALUE, 0), ("width(0.5)", Code.EXPRESSION_VALUE, 0),
+        ("width(0, 1)", Code.EXPRESSION_VALUE, 0), ("d(2)", Code.EXPRESSION_VALUE, 0),
+        ("1 + kind", Code.EXPRESSION_VALUE, 4),
+    ],
+)  # fmt: skip
+def test_what_has_no_value_is_refused_at_its_part(text, code, offset):
+    with pytest.raises(ExpressionError) as raised:
+        value(text)
+    assert (raised.value.code, raised.value.offset) == (code, offset)
+
+
+def test_a_literal_beyond_the_range_is_refused_when_parsed():
+    for text in ("1e999", "9" * 400):
+        with pytest.raises(ExpressionError, match="beyond the range"):
+            Expression.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 1001,
+        "+".join(["1"] * 126),
+        "(" * 33 + "1" + ")" * 33,
+        "-" * 33 + "1",
+        "2" + "**2" * 33,
+        "1 if 1 else " * 33 + "1",
+        "sqrt(" * 33 + "1" + ")" * 33,
+        "(" * 900,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_length_and_depth_are_bounded(text):
+    with pytest.raises(ExpressionError, match="at most"):
+        Expression.parse(text)
+
+
+def test_what_the_bounds_allow_is_evaluated():
+    assert value("+".join(["1"] * 125)) == 125
+    assert value("(" * 32 + "1" + ")" * 32) == 1
+
+
+def test_names_are_those_that_the_value_depends_on():
+    names = Expression.parse("d * width(i) + sqrt(n) if x else -pi").names
+    assert names == {"d", "width", "i", "n", "x"}
+
+
+def test_an_unknown_name_is_answered_by_the_nearest():
+    with pytest.raises(ExpressionError) as raised:
+        value("n_layers", {"n_layer": 3})
+    assert raised.value.hint == "did you mean 'n_layer'?"
+
+
+def test_a_name_of_the_user_goes_before_one_of_the_language():
+    assert value("pi + sqrt(0)", {"pi": 3, "sqrt": (4, 5)}) == 7
+
+
+def test_names_of_the_language_are_reserved():
+    assert set(FUNCTIONS) | set(FANS) | {"pi", "if", "else"} == RESERVED_NAMES
+
+
+def test_an_error_is_a_spec_error_and_survives_pickling():
+    with pytest.raises(SpecError) as raised:
+        Expression.parse("1 +")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (again.offset, again.code, str(again)) == (3, raised.value.code, str(raised.value))
+
+
+def test_equal_texts_are_equal_expressions():
+    assert Expression.parse("1 + d") == Expression.parse("1 + d")
+    assert str(Expression.parse("1 + d")) == "1 + d"
+
+
+@settings(max_examples=600)
+@given(st.text("d1 .+-*/%()<>=!,ife lsmaxqrt\n\u00e9'", max_size=40))
+def test_no_text_raises_anything_but_an_expression_error(text):
+    try:
+        found = value(text)
+    except ExpressionError as error:
+        found = error.offset
+    assert isinstance(found, int | float)

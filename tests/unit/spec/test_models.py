@@ -1,0 +1,200 @@
+"""A spec as a value in Python."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from types import MappingProxyType
+
+import ml_dtypes
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from initcfg.errors import Code, SpecError
+from initcfg.initializers import GlorotUniform, RandomNormal
+from initcfg.layout import Layout
+from initcfg.spec import InitializerConfig, Layer, Param, Range, Spec, dump_yaml, load, loads
+
+
+def transformer():
+    """A model with every feature that Python code can give."""
+    return Spec(
+        name="tiny",
+        seed=42,
+        layout="in_out",
+        vars={"d": 64, "n_layer": 12, "widths": [1, "2 * d"]},
+        initializers={"base": RandomNormal(stddev=0.02)},
+        layers={
+            "h.{i}": Layer(
+                repeat={"i": "n_layer"},
+                params={"w": Param(shape=["d", "3 * d"], initializer="base"), "b": {"shape": ["d"]}},
+            ),
+        },
+        params={"cls": {"shape": [1, 64], "initializer": GlorotUniform, "dtype": "bfloat16"}},
+    )
+
+
+def problems(build) -> list[tuple[Code, tuple]]:
+    with pytest.raises(SpecError) as raised:
+        build()
+    return [(each.code, each.where.path) for each in raised.value.diagnostics]
+
+
+def test_python_and_yaml_give_the_same_spec():
+    assert transformer() == loads(
+        """
+        initcfg: 1
+        name: tiny
+        seed: 42
+        layout: in_out
+        vars: {d: 64, n_layer: 12, widths: [1, 2 * d]}
+        initializers: {base: {random_normal: {stddev: 0.02}}}
+        layers:
+          h.{i}: {repeat: {i: n_layer}, params: {w: {shape: [d, 3 * d], initializer: base}, b: {shape: [d]}}}
+        params: {cls: {shape: [1, 64], initializer: glorot_uniform, dtype: bfloat16}}
+        """
+    )
+
+
+def test_specs_are_equal_by_value_and_hash_alike():
+    assert transformer() == transformer()
+    assert hash(transformer()) == hash(transformer())
+    assert transformer() != Spec(seed=42)
+    assert Spec() != Layer(params={})
+
+
+def test_where_a_spec_was_written_does_not_count():
+    assert loads("initcfg: 1\nseed: 3\n") == loads("seed: 3\n\ninitcfg: 1\n") == Spec(seed=3)
+
+
+def test_specs_survive_pickling_and_copying():
+    for spec in (transformer(), loads("initcfg: 1\nseed: 3\n", file="a.yaml")):
+        for again in (pickle.loads(pickle.dumps(spec)), copy.deepcopy(spec)):
+            assert again == spec
+            assert again.locate(("seed",)) == spec.locate(("seed",))
+
+
+def test_nothing_in_a_spec_can_be_changed():
+    spec = transformer()
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.seed = 1
+    with pytest.raises(TypeError):
+        spec.vars["d"] = 1
+    with pytest.raises(TypeError):
+        spec.layers["h.{i}"].params["w"] = None
+    with pytest.raises(AttributeError):
+        spec.initializers["base"].name = "zeros"
+
+
+def test_a_spec_does_not_change_with_what_it_was_built_from():
+    sizes = {"d": 3, "w": [1, 2]}
+    config = {"random_normal": {"stddev": 1}}
+    spec = Spec(vars=sizes, initializers={"a": config})
+    sizes["d"], config["random_normal"]["stddev"] = 4, 2
+    sizes["w"].append(3)
+    assert spec == Spec(vars={"d": 3, "w": [1, 2]}, initializers={"a": {"random_normal": {"stddev": 1}}})
+
+
+def test_any_mapping_is_taken():
+    spec = Spec(
+        vars=MappingProxyType({"d": 1}), params=MappingProxyType({"w": MappingProxyType({"shape": [1]})})
+    )
+    assert spec.params["w"] == Param(shape=[1])
+
+
+def test_shapes_take_tuples_and_numpy_integers():
+    assert Param(shape=(np.int64(3), 4.0, "d")).shape == (3, 4, "d")
+    assert all(type(dim) is int for dim in Param(shape=(np.int64(3), 4.0)).shape)
+
+
+def test_dtypes_and_layouts_are_taken_as_objects():
+    assert Param(shape=[1], dtype=np.float16).dtype == "float16"
+    assert Param(shape=[1], dtype=np.dtype("int8")).dtype == "int8"
+    assert Param(shape=[1], dtype=ml_dtypes.bfloat16).dtype == "bfloat16"
+    assert Param(shape=[1], layout=Layout("OIHW")).layout == "OIHW"
+
+
+def test_a_range_is_written_with_from():
+    layer = Layer(repeat={"i": {"from": 2, "to": "n"}}, params={})
+    assert layer.repeat["i"] == Range(**{"from": 2}, to="n")
+    assert Range(to=3).start == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: Spec(sede=3), [(Code.UNKNOWN_KEY, ("sede",))]),
+        (
+            lambda: Spec(seed=-1, dtype="float23"),
+            [(Code.OUT_OF_RANGE, ("seed",)), (Code.UNKNOWN_DTYPE, ("dtype",))],
+        ),
+        (lambda: Param(dtype="int8"), [(Code.MISSING_KEY, ())]),
+        (lambda: Param(shape="d"), [(Code.WRONG_TYPE, ("shape",))]),
+        (
+            lambda: Param(shape=[1, True, None]),
+            [(Code.WRONG_TYPE, ("shape", 1)), (Code.WRONG_TYPE, ("shape", 2))],
+        ),
+        (lambda: Param(shape=[float("nan")]), [(Code.NOT_FINITE, ("shape", 0))]),
+        (lambda: Spec(vars={"d": 10**400}), [(Code.NOT_FINITE, ("vars", "d"))]),
+        (lambda: Spec(vars={3: 1}), [(Code.KEY_TYPE, ("vars", 3))]),
+        (
+            lambda: Spec(params={"w": {"shpe": [1], "shape": [1]}}),
+            [(Code.UNKNOWN_KEY, ("params", "w", "shpe"))],
+        ),
+        (lambda: Spec(params={"w": 3}), [(Code.WRONG_TYPE, ("params", "w"))]),
+        (lambda: Spec(name="\ud800"), [(Code.ENCODING, ("name",))]),
+        (lambda: Spec(params=[1]), [(Code.WRONG_TYPE, ("params",))]),
+        (lambda: Layer(params={"w": Param(shape=[1])}, repeat={"i": []}), [(Code.REPEAT, ("repeat", "i"))]),
+        (lambda: Param(shape=[1], dtype=32), [(Code.WRONG_TYPE, ("dtype",))]),
+        (lambda: Param(shape=[1], dtype=complex), [(Code.UNKNOWN_DTYPE, ("dtype",))]),
+        (lambda: Spec(name=object()), [(Code.WRONG_TYPE, ("name",))]),
+    ],
+)
+def test_a_wrong_value_is_a_spec_error_with_its_path(build, expected):
+    assert problems(build) == expected
+
+
+def test_errors_of_nested_models_keep_their_path():
+    assert problems(lambda: Spec(layers={"a": {"params": {"w": {"shape": [1.5]}}}})) == [
+        (Code.WRONG_TYPE, ("layers", "a", "params", "w", "shape", 0))
+    ]
+
+
+def test_a_key_error_is_answered_by_the_nearest_key_of_its_model():
+    for document, hint in [
+        ({"sede": 1}, "did you mean 'seed'?"),
+        ({"layers": {"a": {"repeats": {}, "params": {}}}}, "did you mean 'repeat'?"),
+        ({"params": {"w": {"shape": [1], "dtyp": "int8"}}}, "did you mean 'dtype'?"),
+        ({"layers": {"a": {"repeat": {"i": {"too": 1, "to": 1}}}}}, "did you mean 'to'?"),
+        ({"zzz": 1}, "the keys here are dtype, initcfg"),
+    ]:
+        with pytest.raises(SpecError) as raised:
+            load({"initcfg": 1, **document})
+        assert raised.value.diagnostics[0].hint.startswith(hint)
+
+
+def test_many_problems_are_cut_and_counted():
+    with pytest.raises(SpecError) as raised:
+        Spec(vars={f"v{index}": True for index in range(250)})
+    assert len(raised.value.diagnostics) == 101
+    assert raised.value.diagnostics[-1].severity == "note"
+    assert "150 more" in raised.value.diagnostics[-1].message
+
+
+def test_repr_shows_what_differs_from_the_defaults():
+    assert repr(Param(shape=[1, "d"], dtype="int8")) == "Param(shape=(1, 'd'), dtype='int8')"
+
+
+def test_a_spec_of_python_has_paths_for_places():
+    where = Spec().locate(("layers", "a"))
+    assert (where.file, where.line, where.path) == (None, None, ("layers", "a"))
+
+
+def test_a_transformer_of_twelve_blocks_is_written_back():
+    assert loads(dump_yaml(transformer())) == transformer()
+
+
+def test_an_initializer_config_is_taken_as_it_is():
+    config = InitializerConfig("random_normal", {"stddev": 1})
+    assert Param(shape=[1], initializer=config).initializer is config
