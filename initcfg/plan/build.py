@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError, did_you_mean
-from initcfg.plan.definitions import check_definitions, check_names
+from initcfg.plan.definitions import NameCheck, check_definitions
 from initcfg.plan.expand import MAX_PARAMETERS, scopes_of, too_many
 from initcfg.plan.parameters import PlannedParameter
 from initcfg.plan.plan import Plan
@@ -16,7 +16,7 @@ from initcfg.plan.templates import ParameterTemplate, Tie
 from initcfg.spec import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
@@ -70,40 +70,34 @@ def _names(reading: Reading, group: str) -> frozenset[str]:
 
 def _occurrences(spec: Spec, scope: Scope, reading: Reading) -> Iterator[tuple[ParameterTemplate, Scope]]:
     """Every parameter to plan, with the scope of its copy of the layer."""
-    broken = check_definitions(spec, scope, _names(reading, "initializers"))
-    for template in _templates(spec, broken, "", spec.params, ("params",)):
-        _check_initializer(template, scope, ())
+    definitions = check_definitions(spec, scope, _names(reading, "initializers"))
+    check = NameCheck(spec, scope, (), definitions)
+    for template in _templates(spec, check, "", spec.params, ("params",)):
         yield template, scope
     for layer_name, layer in spec.layers.items():
         path = ("layers", layer_name)
-        templates = _templates(spec, broken, f"{layer_name}.", layer.params, (*path, "params"))
-        for template in templates:
-            _check_initializer(template, scope, layer.repeat or ())
+        if layer.repeat:
+            check = NameCheck(spec, scope, layer.repeat, definitions)
+        prefix = f"{layer_name}."
+        templates = _templates(spec, check, prefix, layer.params, (*path, "params"))
         for copy in scopes_of(layer, path, scope):
             for template in templates:
                 yield template, copy
 
 
-def _check_initializer(template: ParameterTemplate, scope: Scope, indices: Iterable[str]) -> None:
-    """Notes wrong names in an entry's initializer, which a problem with its shape would otherwise hide."""
-    if template.param.initializer is not None:
-        path = (*template.path, "initializer")
-        check_names(
-            template.param.initializer,
-            path,
-            template.spec,
-            scope,
-            indices=indices,
-            broken=template.broken,
-        )
-
-
 def _templates(
-    spec: Spec, broken: frozenset[str], prefix: str, params: Mapping[str, Param], path: Path
+    spec: Spec, check: NameCheck, prefix: str, params: Mapping[str, Param], path: Path
 ) -> list[ParameterTemplate]:
-    return [
-        ParameterTemplate(spec, broken, prefix, key, param, (*path, key)) for key, param in params.items()
-    ]
+    """The entries of a layer; an initializer is looked through here, so that no wrong shape can hide it."""
+    templates = []
+    for key, param in params.items():
+        template = ParameterTemplate(spec, check.definitions.broken, prefix, key, param, (*path, key))
+        if param.initializer is not None:
+            place = (*path, key, "initializer")
+            check(param.initializer, place)
+            template.is_usable = check.is_buildable(param.initializer, place)
+        templates.append(template)
+    return templates
 
 
 def _add(parameter: PlannedParameter | Tie, path: Path, planned: Planned, problems: Problems) -> None:

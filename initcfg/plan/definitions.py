@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.initializers.fields import fields_of
-from initcfg.spec import Expression, InitializerConfig
+from initcfg.plan.references import check_extent, check_references, nested_in
+from initcfg.spec import Expression
 from initcfg.spec.arithmetic import FANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initcfg.plan.problems import Path
+    from initcfg.plan.references import Extent
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Spec
+    from initcfg.spec import InitializerConfig, Spec
 
-__all__ = ["check_definitions", "check_names", "expressions_in", "nested_in"]
+__all__ = ["Definitions", "NameCheck", "check_definitions", "expressions_in"]
 
 
-def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> frozenset[str]:
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What is known of the named initializers of a spec.
+
+    Args:
+        extents: of those that may be followed.
+        broken: those whose problems have been reported, and what leads to them; they are not followed.
+    """
+
+    extents: Mapping[str, Extent]
+    broken: frozenset[str]
+
+
+def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Definitions:
     """Notes definitions that hide a built-in name, lead in a circle, or name what nothing has.
 
     An expression here may use any index of any repeat: it is evaluated where the initializer is used.
@@ -29,68 +45,52 @@ def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> fro
         spec: the document.
         scope: the document's.
         left_out: names whose definitions could not be read.
-
-    Returns:
-        The names that must not be followed: those, and those that lead in a circle.
     """
+    extents = check_references(spec, scope.problems)
+    definitions = Definitions(extents, left_out | (spec.initializers.keys() - extents.keys()))
     indices = {name for layer in spec.layers.values() for name in layer.repeat or ()}
-    broken = set(left_out)
+    check = NameCheck(spec, scope, indices, definitions)
     for name, config in spec.initializers.items():
         path = ("initializers", name)
         with scope.problems.collecting():
             _refuse_hiding(name, path, scope)
-        circle = _circle(name, spec)
-        if circle:
-            broken.add(name)
-            message = f"these initializers are defined by each other: {' -> '.join(circle)}"
-            scope.problems.add(scope.problems.error(Code.INITIALIZER_CYCLE, message, path, key=True))
-        check_names(config, path, spec, scope, indices=indices, broken=left_out)
-    return frozenset(broken)
+        check(config, path)
+    return definitions
 
 
-def check_names(
-    config: InitializerConfig,
-    path: Path,
-    spec: Spec,
-    scope: Scope,
-    *,
-    indices: Iterable[str],
-    broken: frozenset[str],
-) -> None:
-    """Notes initializers and names in expressions that nothing has.
+class NameCheck:
+    """Notes initializers, and names in expressions, that nothing has.
 
     Args:
-        config: an initializer, with those that it holds.
-        path: where it stands.
         spec: gives the named initializers.
         scope: the document's.
-        indices: names that will have values where the initializer is used.
-        broken: named initializers whose problems have been reported.
+        indices: names that will have values where the initializers are used.
+        definitions: what is known of the named ones.
     """
-    if config.instance is None and config.lookup_name not in {*spec.initializers, *broken}:
-        with scope.problems.collecting():
-            scope.problems.known_class(config, path)
-    known = {*scope.values, *scope.broken, *indices, *FANS}
-    # Evaluating an expression words the error; names that get their value later stand for 1 meanwhile.
-    stand_ins = scope.extended(dict.fromkeys((*indices, *FANS), 1))
-    for expression, place in expressions_in(config, path):
-        if expression.names - known:
-            with scope.problems.collecting():
-                stand_ins.number(expression.text, place)
-    for nested, place in nested_in(config, path):
-        check_names(nested, place, spec, scope, indices=indices, broken=broken)
 
+    def __init__(self, spec: Spec, scope: Scope, indices: Iterable[str], definitions: Definitions) -> None:
+        self.definitions = definitions
+        self._problems = scope.problems
+        self._named = spec.initializers.keys() | definitions.broken
+        self._known = {*scope.values, *scope.broken, *indices, *FANS}
+        # Evaluating an expression words the error; names that get their value later stand for 1 meanwhile.
+        self._scope = scope.extended(dict.fromkeys((*indices, *FANS), 1))
 
-def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
-    """The initializers that a config holds as arguments, with their places."""
-    place = config.arguments_path(path)
-    for name, written in config.config.items():
-        if isinstance(written, InitializerConfig):
-            yield written, (*place, name)
-        elif isinstance(written, tuple):
-            for at, item in enumerate(written):
-                if isinstance(item, InitializerConfig):
-                    yield item, (*place, name, at)
+    def __call__(self, config: InitializerConfig, path: Path) -> None:
+        """Looks through an initializer, and those that it holds."""
+        if config.instance is None and config.lookup_name not in self._named:
+            with self._problems.collecting():
+                self._problems.known_class(config, path)
+        for expression, place in expressions_in(config, path):
+            if expression.names - self._known:
+                with self._problems.collecting():
+                    self._scope.number(expression.text, place)
+        for nested, place in nested_in(config, path):
+            self(nested, place)
+
+    def is_buildable(self, config: InitializerConfig, path: Path) -> bool:
+        """Whether an initializer is of a depth and size that is built; notes it where it is not."""
+        return check_extent(config, path, self.definitions.extents, self._problems)
 
 
 def expressions_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Expression, Path]]:
@@ -116,25 +116,3 @@ def _refuse_hiding(name: str, path: Path, scope: Scope) -> None:
     if initializers.lookup(name) is not None:
         message = f"{name!r} is the name of an initializer already"
         raise scope.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")
-
-
-def _circle(name: str, spec: Spec) -> tuple[str, ...]:
-    """The names by which a definition leads back to itself, or nothing."""
-    trails: list[tuple[str, ...]] = [(name,)]
-    seen: set[str] = set()
-    while trails:
-        trail = trails.pop()
-        for following in _named_by(spec.initializers[trail[-1]], spec):
-            if following == name:
-                return (*trail, name)
-            if following not in seen:
-                seen.add(following)
-                trails.append((*trail, following))
-    return ()
-
-
-def _named_by(config: InitializerConfig, spec: Spec) -> Iterator[str]:
-    if config.lookup_name in spec.initializers:
-        yield config.lookup_name
-    for nested, _ in nested_in(config, ()):
-        yield from _named_by(nested, spec)

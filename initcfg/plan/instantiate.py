@@ -12,8 +12,9 @@ from initcfg.initializers import Concatenate, Initializer
 from initcfg.initializers.combined import part_shapes
 from initcfg.initializers.fields import fields_of
 from initcfg.initializers.shapes import resolved_fans
-from initcfg.plan.definitions import expressions_in, nested_in
+from initcfg.plan.definitions import expressions_in
 from initcfg.plan.problems import BrokenError
+from initcfg.plan.references import nested_in
 from initcfg.spec import Expression, InitializerConfig
 from initcfg.spec.arithmetic import FANS
 

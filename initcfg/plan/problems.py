@@ -18,6 +18,8 @@ __all__ = ["BrokenError", "Path", "Problems"]
 
 Path = tuple[PathStep, ...]
 
+_MOST_SHOWN = 100
+
 
 class BrokenError(SpecError):
     """What is wanted depends on something whose own problem has been reported; carries no diagnostic."""
@@ -104,9 +106,18 @@ class Problems:
         return SpecError(*(diagnostic.at(where) for diagnostic in error.diagnostics))
 
     def raise_any(self) -> None:
-        """Raises a `SpecError` with all problems noted so far, in the order of their places."""
-        if self._found:
-            raise SpecError(*sorted(self._found.values(), key=_position))
+        """Raises a `SpecError` with the problems noted so far, in the order of their places.
+
+        After the first hundred the rest is counted: nobody reads them, and there may be a million.
+        """
+        if not self._found:
+            return
+        found = sorted(self._found.values(), key=_position)
+        shown = found[:_MOST_SHOWN]
+        if len(found) > len(shown):
+            more = f"{len(found) - len(shown):,} more problems are not shown"
+            shown.append(Diagnostic(Code.TOO_LARGE, more, shown[-1].where, severity="note"))
+        raise SpecError(*shown)
 
 
 def _position(diagnostic: Diagnostic) -> tuple[int, int]:

@@ -54,6 +54,7 @@ class ParameterTemplate:
         key: the entry's name.
         param: the entry.
         path: where it stands.
+        is_usable: whether the initializer may be built; its problem has been reported if not.
     """
 
     spec: Spec
@@ -62,6 +63,7 @@ class ParameterTemplate:
     key: str
     param: Param
     path: Path
+    is_usable: bool = True
     _resolved: dict[tuple[object, ...], Resolved] = field(default_factory=dict, init=False)
 
     def plan(self, scope: Scope) -> PlannedParameter | Tie:
@@ -103,6 +105,8 @@ class ParameterTemplate:
         return default if written is None else scope.text(Template.parse(written), (*self.path, field))
 
     def _form_and_law(self, scope: Scope) -> tuple[Form, Law | None]:
+        if not self.is_usable:
+            raise BrokenError
         key = tuple(scope.values.get(name) for name in self._relevant)
         if key not in self._resolved:
             self._resolved[key] = None

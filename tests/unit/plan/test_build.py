@@ -309,7 +309,6 @@ class TestProblems:
             ("hidden-name", 1, 28),
             ("hidden-name", 2, 16),
             ("initializer-cycle", 2, 29),
-            ("initializer-cycle", 2, 35),
             ("shape", 4, 18),
             ("expression-value", 4, 26),
             ("unknown-initializer", 4, 47),
@@ -387,3 +386,39 @@ class TestProblems:
     def test_a_shape_too_large_to_number_is_refused_at_once(self, problems) -> None:
         [found] = problems("params: {w: {shape: [2 ** 62, 2 ** 62], initializer: zeros}}")
         assert found.code == "shape"
+
+
+class TestNamedInitializersThatLeadTooFar:
+    def test_a_circle_is_reported_once_and_what_leads_into_it_is_not(self, problems) -> None:
+        text = """
+        initializers: {a: b, b: c, c: b}
+        params: {w: {shape: [2], initializer: a}}
+        """
+        assert places(problems(text)) == [("initializer-cycle", 1, 22)]
+
+    def test_a_long_chain_is_refused_at_its_first_name_that_is_too_deep(self, problems) -> None:
+        chain = ", ".join(f"v{i}: v{i + 1}" for i in range(5000))
+        text = f"initializers: {{{chain}, v5000: zeros}}\nparams: {{w: {{shape: [2], initializer: v0}}}}"
+        assert [str(found.code) for found in problems(text)] == ["too-deep"]
+
+    def test_doubling_is_refused_without_being_expanded(self, problems) -> None:
+        doubles = "".join(
+            f"  v{i + 1}: {{concatenate: {{axis: 0, sizes: [1, 1], initializers: [v{i}, v{i}]}}}}\n"
+            for i in range(60)
+        )
+        text = f"initializers:\n  v0: zeros\n{doubles}params: {{w: {{shape: [2], initializer: v60}}}}"
+        assert [str(found.code) for found in problems(text)] == ["too-large"]
+
+    def test_parts_are_counted_where_they_are_used_too(self, problems) -> None:
+        ones = ", ".join(["ones"] * 6000)
+        text = f"""
+        initializers: {{half: {{concatenate: {{axis: 0, sizes: [{", ".join("1" * 6000)}], initializers: [{ones}]}}}}}}
+        params: {{w: {{shape: [2], initializer: {{concatenate: {{axis: 0, sizes: [1, 1], initializers: [half, half]}}}}}}}}
+        """
+        assert [(str(found.code), found.where.line) for found in problems(text)] == [("too-large", 2)]
+
+    def test_after_a_hundred_problems_the_rest_is_counted(self, problems) -> None:
+        params = ", ".join(f"p{i}: {{shape: [x{i}], initializer: zeros}}" for i in range(250))
+        found = problems(f"params: {{{params}}}")
+        assert len(found) == 101
+        assert (found[-1].severity, found[-1].message) == ("note", "150 more problems are not shown")
