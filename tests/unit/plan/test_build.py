@@ -410,11 +410,10 @@ class TestNamedInitializersThatLeadTooFar:
         assert [str(found.code) for found in problems(text)] == ["too-large"]
 
     def test_parts_are_counted_where_they_are_used_too(self, problems) -> None:
-        ones = ", ".join(["ones"] * 6000)
-        text = f"""
-        initializers: {{half: {{concatenate: {{axis: 0, sizes: [{", ".join("1" * 6000)}], initializers: [{ones}]}}}}}}
-        params: {{w: {{shape: [2], initializer: {{concatenate: {{axis: 0, sizes: [1, 1], initializers: [half, half]}}}}}}}}
-        """
+        sizes, ones = ", ".join("1" * 6000), ", ".join(["ones"] * 6000)
+        half = f"{{concatenate: {{axis: 0, sizes: [{sizes}], initializers: [{ones}]}}}}"
+        both = "{concatenate: {axis: 0, sizes: [1, 1], initializers: [half, half]}}"
+        text = f"initializers: {{half: {half}}}\nparams: {{w: {{shape: [2], initializer: {both}}}}}"
         assert [(str(found.code), found.where.line) for found in problems(text)] == [("too-large", 2)]
 
     def test_after_a_hundred_problems_the_rest_is_counted(self, problems) -> None:
