@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import itertools
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -131,6 +132,9 @@ class Location:
         return printable(f"{prefix}${steps}")
 
 
+_LONGEST = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One problem: what it is, where, and the way out.
@@ -148,6 +152,12 @@ class Diagnostic:
     where: Location | None = None
     hint: str | None = None
     severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        """Shortens a message that quotes a long piece of a document."""
+        if len(self.message) > _LONGEST:
+            half = _LONGEST // 2
+            object.__setattr__(self, "message", f"{self.message[:half]} ... {self.message[-half:]}")
 
     def at(self, where: Location) -> Diagnostic:
         """The same problem, with its place."""
@@ -204,14 +214,15 @@ def _escaped(char: str) -> str:
 
 
 #: Comparing strings is slow, and a plan may have a million names.
-_COMPARED_NAMES = 2000
+_COMPARED_NAMES = 400
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of `known`, or None when nothing is near."""
     candidates = sorted(known)
     if len(candidates) > _COMPARED_NAMES:
-        candidates = [each for each in candidates if abs(len(each) - len(name)) < 2][:_COMPARED_NAMES]
+        alike = (each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1])
+        candidates = list(itertools.islice(alike, _COMPARED_NAMES))
     near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 

@@ -11,7 +11,6 @@ import click
 from initcfg.cli.application import Command
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
-from initcfg.errors import did_you_mean
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
@@ -33,7 +32,7 @@ def initializers(*, name: str | None, output: Output) -> int:
     NAME is a class name, a snake_case name or an alias: GlorotUniform, glorot_uniform and Keras's other names
     show the same page.
     """
-    from initcfg.initializers.registry import BUILTINS, known_names, lookup
+    from initcfg.initializers.registry import BUILTINS, lookup, unknown_initializer
 
     if name is None:
         rows = [_row(cls) for cls in BUILTINS]
@@ -41,8 +40,8 @@ def initializers(*, name: str | None, output: Output) -> int:
         return Exit.FINE
     cls = lookup(name)
     if cls is None:
-        hint = did_you_mean(name, known_names()) or "initcfg initializers lists them all"
-        raise click.UsageError(f"no initializer is named {name!r}; {hint}")
+        problem = unknown_initializer(name)
+        raise click.UsageError(f"{problem.message}; {problem.hint}")
     output.data(json.dumps(_row(cls), indent=2) if output.format == "json" else _page(cls))
     return Exit.FINE
 

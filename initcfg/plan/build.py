@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError, did_you_mean
 from initcfg.plan.definitions import NameCheck, check_definitions
-from initcfg.plan.expand import MAX_PARAMETERS, scopes_of, too_many
+from initcfg.plan.expand import MAX_PARAMETERS, Budget, scopes_of
 from initcfg.plan.parameters import PlannedParameter
 from initcfg.plan.plan import Plan
-from initcfg.plan.problems import Problems
+from initcfg.plan.problems import EnoughProblemsError, Problems
 from initcfg.plan.scope import scope_of
 from initcfg.plan.templates import ParameterTemplate, Tie
 from initcfg.spec import Reading
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Param, Spec
 
 __all__ = ["plan_of", "plan_reading"]
-
-#: A repeated layer may have the same problem in every copy; after so many the rest is not looked at.
-_ENOUGH_PROBLEMS = 1000
 
 Planned = dict[str, PlannedParameter | Tie]
 
@@ -50,15 +48,13 @@ def plan_reading(reading: Reading) -> Plan:
         raise SpecError(*reading.problems)
     problems = Problems(spec, reading.problems)
     planned: Planned = {}
-    with problems.collecting():
-        for template, scope in _occurrences(spec, scope_of(spec, problems, _names(reading, "vars")), reading):
+    parameters: tuple[PlannedParameter, ...] = ()
+    with suppress(EnoughProblemsError):
+        scope = scope_of(spec, problems, _names(reading, "vars"))
+        for template, copy in _occurrences(spec, scope, reading):
             with problems.collecting():
-                _add(template.plan(scope), template.path, planned, problems)
-            if problems.count > _ENOUGH_PROBLEMS:
-                break
-            if len(planned) > MAX_PARAMETERS:
-                raise too_many(template.path, scope)
-    parameters = tuple(_untied(planned, problems, complete=not reading.left_out))
+                _add(template.plan(copy), template.path, planned, problems)
+        parameters = tuple(_untied(planned, problems, complete=not reading.left_out))
     problems.raise_any()
     return Plan(spec.name, spec.seed, parameters, spec.stream_version)
 
@@ -71,6 +67,7 @@ def _names(reading: Reading, group: str) -> frozenset[str]:
 def _occurrences(spec: Spec, scope: Scope, reading: Reading) -> Iterator[tuple[ParameterTemplate, Scope]]:
     """Every parameter to plan, with the scope of its copy of the layer."""
     definitions = check_definitions(spec, scope, _names(reading, "initializers"))
+    budget = Budget(MAX_PARAMETERS - len(spec.params))
     check = NameCheck(spec, scope, (), definitions)
     for template in _templates(spec, check, "", spec.params, ("params",)):
         yield template, scope
@@ -80,9 +77,10 @@ def _occurrences(spec: Spec, scope: Scope, reading: Reading) -> Iterator[tuple[P
             check = NameCheck(spec, scope, layer.repeat, definitions)
         prefix = f"{layer_name}."
         templates = _templates(spec, check, prefix, layer.params, (*path, "params"))
-        for copy in scopes_of(layer, path, scope):
-            for template in templates:
-                yield template, copy
+        with scope.problems.collecting():
+            for copy in scopes_of(layer, path, scope, budget):
+                for template in templates:
+                    yield template, copy
 
 
 def _templates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
@@ -15,13 +16,31 @@ if TYPE_CHECKING:
     from initcfg.spec import Layer
     from initcfg.spec.models import Repeat
 
-__all__ = ["MAX_PARAMETERS", "scopes_of"]
+__all__ = ["MAX_PARAMETERS", "Budget", "scopes_of"]
 
 #: A plan holds no more parameters; a million is large (a mixture of experts with each expert on its own).
 MAX_PARAMETERS = 2**20
+_MAX_INDICES = 16
 
 
-def scopes_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
+@dataclass
+class Budget:
+    """How many parameters a plan may still take; a step of a repeat that makes none costs as much as one."""
+
+    left: int = MAX_PARAMETERS
+
+    def spend(self, count: int, path: Path, scope: Scope) -> None:
+        """Takes `count` away.
+
+        Raises:
+            SpecError: there is not so much left (code ``repeat``).
+        """
+        self.left -= count
+        if self.left < 0:
+            raise _too_many(path, scope)
+
+
+def scopes_of(layer: Layer, path: Path, scope: Scope, budget: Budget) -> Iterator[Scope]:
     """The scope of each copy of a layer, the last index running fastest.
 
     Later repeats may use earlier indices. Problems are noted and end what depends on them.
@@ -30,15 +49,42 @@ def scopes_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
         layer: with or without ``repeat``.
         path: where the layer stands.
         scope: the document's.
+        budget: pays for the layer's parameters.
+
+    Raises:
+        SpecError: the budget is spent, or there are too many indices (code ``repeat``).
     """
     repeats = list(layer.repeat.items()) if layer.repeat else []
+    path = (*path, "repeat")
+    if len(repeats) > _MAX_INDICES:
+        message = f"a layer has at most {_MAX_INDICES} indices, this one {len(repeats)}"
+        raise scope.problems.error(Code.REPEAT, message, path, key=True)
     for name, _ in repeats:
         with scope.problems.collecting():
-            scope.check_name(name, (*path, "repeat", name))
-    yield from _nested(repeats, (*path, "repeat"), scope)
+            scope.check_name(name, (*path, name))
+    # Where the counts are plain, how much there is to do is known before it is begun.
+    if _plain_steps(repeats, path, scope) * max(1, len(layer.params)) > budget.left:
+        raise _too_many(path, scope)
+    for copy in _nested(repeats, path, scope, budget):
+        budget.spend(max(1, len(layer.params)), path, scope)
+        yield copy
 
 
-def _nested(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> Iterator[Scope]:
+def _plain_steps(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> int:
+    """The most copies that a run of repeats asks for; 0 where a count uses an index or has a problem."""
+    most = copies = 1
+    for name, repeat in repeats:
+        try:
+            copies *= len(_values(repeat, (*path, name), scope))
+        except SpecError:
+            return 0
+        most = max(most, copies)
+    return most
+
+
+def _nested(
+    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, budget: Budget
+) -> Iterator[Scope]:
     if not repeats:
         yield scope
         return
@@ -47,7 +93,9 @@ def _nested(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> 
     with scope.problems.collecting():
         values = _values(repeat, (*path, name), scope)
     for value in values:
-        yield from _nested(inner, path, scope.extended({name: value}))
+        if inner:
+            budget.spend(1, path, scope)
+        yield from _nested(inner, path, scope.extended({name: value}), budget)
 
 
 def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
@@ -79,10 +127,9 @@ def _limited(values: range, path: Path, scope: Scope) -> range:
             return values
     except OverflowError:
         pass
-    raise too_many(path, scope)
+    raise _too_many(path, scope)
 
 
-def too_many(path: Path, scope: Scope) -> SpecError:
-    """The error for a spec that would expand beyond `MAX_PARAMETERS`."""
-    message = f"this repeats beyond {MAX_PARAMETERS} parameters, the most that a plan holds"
+def _too_many(path: Path, scope: Scope) -> SpecError:
+    message = f"this repeats beyond {MAX_PARAMETERS:,} parameters, the most that a plan holds"
     return scope.problems.error(Code.REPEAT, message, path)

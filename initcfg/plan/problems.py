@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.spec import InitializerConfig, Spec
 
-__all__ = ["BrokenError", "Path", "Problems"]
+__all__ = ["BrokenError", "EnoughProblemsError", "Path", "Problems"]
 
 Path = tuple[PathStep, ...]
 
-_MOST_SHOWN = 100
+_MOST = 100
+_MOST_TIMES = 1000
 
 
 class BrokenError(SpecError):
     """What is wanted depends on something whose own problem has been reported; carries no diagnostic."""
+
+
+class EnoughProblemsError(Exception):
+    """So many problems have been noted that more would help nobody; `Problems.raise_any` tells them."""
 
 
 class Problems:
@@ -32,8 +37,7 @@ class Problems:
         self._spec = spec
         self._found: dict[tuple[object, ...], Diagnostic] = {}
         self._count = 0
-        if found:
-            self.add(SpecError(*found))
+        self._note(found)
 
     def error(
         self,
@@ -50,9 +54,18 @@ class Problems:
         return SpecError(Diagnostic(code, message, where, hint))
 
     def add(self, error: SpecError) -> None:
-        """Notes what an error says; one that says nothing counts as well."""
+        """Notes what an error says; one that says nothing counts as well.
+
+        Raises:
+            EnoughProblemsError: a hundred have been noted, or a repeated layer has met one a thousand times.
+        """
         self._count += 1
-        for diagnostic in error.diagnostics:
+        self._note(error.diagnostics)
+        if len(self._found) >= _MOST or self._count >= _MOST_TIMES:
+            raise EnoughProblemsError
+
+    def _note(self, diagnostics: Iterable[Diagnostic]) -> None:
+        for diagnostic in diagnostics:
             place = diagnostic.where
             spot = (place.file, place.line, place.column, place.path) if place else (diagnostic.message,)
             self._found.setdefault((diagnostic.code, *spot), diagnostic)
@@ -106,18 +119,14 @@ class Problems:
         return SpecError(*(diagnostic.at(where) for diagnostic in error.diagnostics))
 
     def raise_any(self) -> None:
-        """Raises a `SpecError` with the problems noted so far, in the order of their places.
-
-        After the first hundred the rest is counted: nobody reads them, and there may be a million.
-        """
+        """Raises a `SpecError` with the problems noted so far, in the order of their places."""
         if not self._found:
             return
         found = sorted(self._found.values(), key=_position)
-        shown = found[:_MOST_SHOWN]
-        if len(found) > len(shown):
-            more = f"{len(found) - len(shown):,} more problems are not shown"
-            shown.append(Diagnostic(Code.TOO_LARGE, more, shown[-1].where, severity="note"))
-        raise SpecError(*shown)
+        if len(found) >= _MOST:
+            message = f"after {_MOST} problems the rest of the document was not looked at"
+            found.append(Diagnostic(Code.TOO_LARGE, message, found[-1].where, severity="note"))
+        raise SpecError(*found)
 
 
 def _position(diagnostic: Diagnostic) -> tuple[int, int]:

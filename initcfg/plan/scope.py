@@ -112,7 +112,8 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
         problems: takes what is wrong with the vars.
         left_out: vars whose definitions could not be read.
     """
-    scope = Scope(problems, {}, left_out)
+    values: dict[str, Value] = {}
+    scope = Scope(problems, values, left_out)
     for name, written in spec.vars.items():
         path = ("vars", name)
         try:
@@ -122,7 +123,7 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
             problems.add(error)
             scope = replace(scope, broken=scope.broken | {name})
         else:
-            scope = scope.extended({name: value})
+            values[name] = value
     return scope
 
 

@@ -192,3 +192,10 @@ def test_the_tree_in_the_docstring_names_every_exception():
         if isinstance(value, type) and issubclass(value, InitcfgError)
     ]
     assert [each.__name__ for each in raised if each.__name__ not in tree] == []
+
+
+def test_a_message_that_quotes_a_long_text_is_cut_in_its_middle() -> None:
+    message = Diagnostic(Code.LAYOUT, f"{'x' * 100_000!r} is not a layout").message
+    assert len(message) < 420
+    assert message.startswith("'xxx")
+    assert message.endswith("xx' is not a layout")

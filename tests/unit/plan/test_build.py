@@ -416,8 +416,34 @@ class TestNamedInitializersThatLeadTooFar:
         text = f"initializers: {{half: {half}}}\nparams: {{w: {{shape: [2], initializer: {both}}}}}"
         assert [(str(found.code), found.where.line) for found in problems(text)] == [("too-large", 2)]
 
-    def test_after_a_hundred_problems_the_rest_is_counted(self, problems) -> None:
+    def test_after_a_hundred_problems_planning_stops_and_says_so(self, problems) -> None:
         params = ", ".join(f"p{i}: {{shape: [x{i}], initializer: zeros}}" for i in range(250))
         found = problems(f"params: {{{params}}}")
         assert len(found) == 101
-        assert (found[-1].severity, found[-1].message) == ("note", "150 more problems are not shown")
+        assert found[-1].severity == "note"
+        assert found[-1].message == "after 100 problems the rest of the document was not looked at"
+
+
+class TestRepeatsBeyondWhatAPlanHolds:
+    @pytest.mark.parametrize(
+        ("repeat", "params"),
+        [
+            ("i: 1000, j: 1000, k: 1000", "w: {shape: [1], initializer: zeros}"),
+            ("i: 3000, j: 3000, k: 0", "w: {shape: [1], initializer: zeros}"),
+            ("i: 3000, j: 3000", ""),
+            (", ".join(f"i{k}: 1" for k in range(1100)), "w: {shape: [1], initializer: zeros}"),
+        ],
+        ids=["a cube", "nothing inside", "no parameters", "too many indices"],
+    )
+    def test_are_refused_before_the_work_begins(self, problems, monkeypatch, repeat, params) -> None:
+        def fail(*_: object) -> None:
+            raise AssertionError("a copy was made")
+
+        monkeypatch.setattr(expand, "_nested", fail)
+        found = problems(f"layers: {{h: {{repeat: {{{repeat}}}, params: {{{params}}}}}}}")
+        assert [str(each.code) for each in found] == ["repeat"]
+
+    def test_are_refused_on_the_way_where_counts_use_indices(self, problems, monkeypatch) -> None:
+        monkeypatch.setattr(expand, "_plain_steps", lambda *_: 0)
+        text = "layers: {'h.{i}.{j}': {repeat: {i: 3, j: 2 ** 20}, params: {}}}"
+        assert [str(each.code) for each in problems(text)] == ["repeat"]
