@@ -11,6 +11,7 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
 from initcfg.layout import IN_OUT, Fans, Layout
 from initcfg.plan.instantiate import instantiate
+from initcfg.spec.leaves import MAX_DIM
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "Law", "form_of", "law_of"]
 
-_MAX_DIMS = 64  # numpy's limit
 _MAX_BYTES = 2**63 - 1
 
 
@@ -81,9 +81,6 @@ def law_of(site: Site, param: Param, path: Path, dtype: DType) -> Law:
 
 
 def _shape(param: Param, path: Path, scope: Scope) -> tuple[int, ...]:
-    if len(param.shape) > _MAX_DIMS:
-        message = f"a shape has at most {_MAX_DIMS} dimensions, this one {len(param.shape)}"
-        raise scope.problems.error(Code.SHAPE, message, (*path, "shape"))
     before = scope.problems.count
     dims: list[int] = []
     for at, written in enumerate(param.shape):
@@ -96,7 +93,7 @@ def _shape(param: Param, path: Path, scope: Scope) -> tuple[int, ...]:
 
 def _dimension(written: float | str, path: Path, scope: Scope) -> int:
     dim = scope.integer(written, path, "a dimension")
-    if 0 <= dim <= _MAX_BYTES:
+    if 0 <= dim <= MAX_DIM:
         return dim
     shown = f"{written!r} is {dim}" if isinstance(written, str) else f"got {dim}"
     message = f"a dimension lies between 0 and 2**63 - 1, {shown}"
