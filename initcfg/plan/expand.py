@@ -102,9 +102,10 @@ def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
     """What an index runs over.
 
     Raises:
-        SpecError: a count is negative or too large, a step is 0 (code ``repeat``).
+        SpecError: a count is negative or too large, a step is 0, a text comes twice (code ``repeat``).
     """
     if isinstance(repeat, tuple):
+        _refuse_doubles(repeat, path, scope)
         return repeat
     if not isinstance(repeat, Range):
         count = scope.integer(repeat, path, "a repeat")
@@ -119,6 +120,17 @@ def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
     if stop < start:
         raise scope.problems.error(Code.REPEAT, f"'to' must not be below 'from', got {start} to {stop}", path)
     return _limited(range(start, stop, step), path, scope)
+
+
+def _refuse_doubles(texts: Sequence[str], path: Path, scope: Scope) -> None:
+    seen: set[str] = set()
+    for at, text in enumerate(texts):
+        if text in seen:
+            hint = "each copy needs a name of its own"
+            raise scope.problems.error(
+                Code.REPEAT, f"{text!r} stands in the list twice", (*path, at), hint=hint
+            )
+        seen.add(text)
 
 
 def _limited(values: range, path: Path, scope: Scope) -> range:
