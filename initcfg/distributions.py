@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -164,7 +165,10 @@ def support(distribution: Distribution) -> tuple[float, float]:
 
 
 def cdf(distribution: Distribution, x: float) -> float:
-    """The probability of a value at or below `x`.
+    """The probability of a value at or below `x`; nan for nan.
+
+    Raises:
+        InitializerError: the bounds of a truncated normal are too far from its mean to say.
 
     Example:
         >>> cdf(Normal(0.0, 0.02), 0.02)
@@ -175,7 +179,7 @@ def cdf(distribution: Distribution, x: float) -> float:
         return math.nan
     if x >= high:
         return 1.0
-    if x <= low and low != high or x < low:
+    if x <= low:
         return 0.0
     match distribution:
         case Uniform():
@@ -183,7 +187,7 @@ def cdf(distribution: Distribution, x: float) -> float:
         case TruncatedNormal(mean, std):
             return min(1.0, float(_mass_below(mean, std, low, x) / _truncation(distribution).mass))
         case Normal(mean, std):
-            return normal_cdf((x - mean) / std)
+            return normal_cdf(_standardized(x, mean, std))
     raise TypeError(f"not a distribution: {distribution!r}")
 
 
@@ -202,6 +206,24 @@ def point(distribution: Distribution) -> float | int | bool | None:
         case Normal(mean, std) | TruncatedNormal(mean, std) if std == 0:
             return mean
     return None
+
+
+# Farther out the distribution function is 0 or 1 in any float.
+_FAR = Fraction(10**5)
+
+
+def _standardized(x: float, mean: float, std: float) -> float:
+    """(x - mean) / std, rounded once, and not beyond what matters."""
+    z = (Fraction(x) - Fraction(mean)) / Fraction(std)
+    return float(max(-_FAR, min(z, _FAR)))
+
+
+def _mass_below(mean: float, std: float, low: float, x: float) -> Decimal:
+    """The probability between `low` and `x`, none where no digits of it are left."""
+    try:
+        return truncation(mean, std, low, x).mass
+    except OverflowError:
+        return Decimal(0)
 
 
 def _truncation(distribution: TruncatedNormal) -> Truncation:

@@ -85,6 +85,22 @@ DTYPES: dict[str, DType] = {
 }
 
 
+# Other libraries' names. They are hints, no aliases: the same word means another type in another library.
+_ELSEWHERE = {
+    "float": "PyTorch's float is float32",
+    "single": "single precision is float32",
+    "half": "half precision is float16",
+    "double": "double precision is float64",
+    "fp8": "fp8 is float8_e4m3fn or float8_e5m2",
+    "fp16": "fp16 is float16",
+    "fp32": "fp32 is float32",
+    "fp64": "fp64 is float64",
+    "bf16": "bf16 is bfloat16",
+    "int": "integers are int8, int16, int32 or int64",
+    "long": "PyTorch's long is int64",
+}
+
+
 def as_dtype(dtype: Any) -> DType:
     """The table's row for a name, a numpy or ml_dtypes type, or a `DType`.
 
@@ -107,7 +123,8 @@ def as_dtype(dtype: Any) -> DType:
     if name in DTYPES:
         return DTYPES[name]
     known = ", ".join(DTYPES)
-    hint = did_you_mean(name, DTYPES) or f"the dtypes are {known}"
+    near = _ELSEWHERE.get(name.lower().removeprefix("torch."))
+    hint = near or did_you_mean(name, DTYPES) or f"the dtypes are {known}"
     raise InitializerError(Diagnostic(Code.UNKNOWN_DTYPE, f"no dtype is named {name!r}", hint=hint))
 
 

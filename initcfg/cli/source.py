@@ -23,6 +23,4 @@ def plan_from(file: str) -> Plan:
     """
     if file != "-":
         return plan_reading(read(file))
-    content = sys.stdin.buffer.read(MAX_BYTES + 1)
-    # What is not UTF-8 becomes a character that no document may hold, so that the reader tells its place.
-    return plan_reading(reads(content.decode("utf-8", "surrogateescape"), file="<stdin>"))
+    return plan_reading(reads(sys.stdin.buffer.read(MAX_BYTES + 1), file="<stdin>"))

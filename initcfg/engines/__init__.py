@@ -37,12 +37,12 @@ def get_engine(name: str | None = None) -> FillFunction:
     Raises:
         InitializerError: no engine has that name.
     """
-    name = "numpy" if name is None else name
-    if not isinstance(name, str) or name not in ENGINES:
-        known = f"the engines are {', '.join(sorted(ENGINES))}"
-        hint = (did_you_mean(name, ENGINES) if isinstance(name, str) else None) or known
-        raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, f"no engine is named {name!r}", hint=hint))
-    return ENGINES[name]
+    wanted: object = "numpy" if name is None else name
+    if isinstance(wanted, str) and wanted in ENGINES:
+        return ENGINES[wanted]
+    near = did_you_mean(wanted, ENGINES) if isinstance(wanted, str) else None
+    hint = near or f"the engines are {', '.join(sorted(ENGINES))}"
+    raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, f"no engine is named {wanted!r}", hint=hint))
 
 
 def check(distribution: Distribution, dtype: DType) -> None:

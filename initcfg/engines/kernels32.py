@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from initcfg.engines import constants as k
 from initcfg.engines.polynomial import polynomial
+from initcfg.engines.quadrants import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,6 @@ def normal(words_a: Words, words_b: Words, scratch: Sequence[Singles]) -> tuple[
     radius = _radius(words_a, scratch[:4])
     t, square, cos, sin = scratch[1:5]
     mirror = words_a.view(np.int32)
-    swap = scratch[5].view(np.uint32)
 
     np.left_shift(words_b, 2, out=words_a)
     np.right_shift(mirror, 2, out=mirror)
@@ -58,16 +58,7 @@ def normal(words_a: Words, words_b: Words, scratch: Sequence[Singles]) -> tuple[
     np.multiply(sin, t, out=sin)
     polynomial(k.COS32, square, cos)
 
-    cos_bits, sin_bits = cos.view(np.uint32), sin.view(np.uint32)
-    np.bitwise_and(words_b, _SIGN, out=words_a)
-    np.bitwise_xor(cos_bits, words_a, out=cos_bits)
-    np.left_shift(words_b, 1, out=words_b)
-    np.right_shift(words_b.view(np.int32), 31, out=words_b.view(np.int32))
-    np.bitwise_xor(cos_bits, sin_bits, out=swap)
-    np.bitwise_and(swap, words_b, out=swap)
-    np.bitwise_xor(cos_bits, swap, out=cos_bits)
-    np.bitwise_xor(sin_bits, swap, out=sin_bits)
-
+    turn(cos, sin, words_b, words_a)
     np.multiply(cos, radius, out=cos)
     np.multiply(sin, radius, out=sin)
     return cos, sin

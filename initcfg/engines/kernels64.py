@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from initcfg.engines import constants as k
 from initcfg.engines.polynomial import polynomial
+from initcfg.engines.quadrants import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,6 @@ __all__ = ["Doubles", "Words", "inverse", "normal", "uniform"]
 Words: TypeAlias = NDArray[np.uint64]
 Doubles: TypeAlias = NDArray[np.float64]
 
-_SIGN = 0x8000000000000000
 _EXPONENT = -0x10000000000000
 _ONE = 2**53
 
@@ -41,7 +41,6 @@ def normal(words_a: Words, words_b: Words, scratch: Sequence[Doubles]) -> tuple[
     """Two standard normals from each pair of words, by Box and Muller (1958), as in float32."""
     radius = _radius(words_a, scratch[:5])
     theta, square, cos, sin, other = scratch[1:6]
-    swap = words_a
 
     np.left_shift(words_b, 2, out=words_a)
     np.copyto(theta, _odd(words_a, 11), casting="unsafe")
@@ -52,16 +51,7 @@ def normal(words_a: Words, words_b: Words, scratch: Sequence[Doubles]) -> tuple[
     _sine(theta, square, sin, other)
     _cosine(square, cos, other, theta)
 
-    cos_bits, sin_bits = cos.view(np.uint64), sin.view(np.uint64)
-    np.bitwise_and(words_b, _SIGN, out=swap)
-    np.bitwise_xor(cos_bits, swap, out=cos_bits)
-    np.left_shift(words_b, 1, out=words_b)
-    np.right_shift(words_b.view(np.int64), 63, out=words_b.view(np.int64))
-    np.bitwise_xor(cos_bits, sin_bits, out=swap)
-    np.bitwise_and(swap, words_b, out=swap)
-    np.bitwise_xor(cos_bits, swap, out=cos_bits)
-    np.bitwise_xor(sin_bits, swap, out=sin_bits)
-
+    turn(cos, sin, words_b, words_a)
     np.multiply(cos, radius, out=cos)
     np.multiply(sin, radius, out=sin)
     return cos, sin

@@ -74,7 +74,7 @@ def _rounded_to_odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
     nearest = values.astype(np.float32)
     bits = nearest.view(np.int32)
     back = nearest.astype(np.float64)
-    outwards = np.where(np.abs(back) < np.abs(values), 1, -1)
+    outwards = np.where(np.absolute(back) < np.absolute(values), 1, -1)
     bits += np.where((back != values) & (bits & 1 == 0), outwards, 0).astype(np.int32)
     return nearest
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import InitializerError
-from initcfg.initializers import BuiltIn, make
+from initcfg.initializers import BUILTINS, BuiltIn, Initializer, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,9 +108,9 @@ def is_foreign(batch: Iterable[Piece]) -> bool:
 
 
 def _is_foreign(value: object) -> bool:
-    """An initializer that is not built in, or a built-in with such a part."""
+    """An initializer whose class is not in the list of built-ins, or a built-in with such a part."""
     if isinstance(value, tuple):
         return any(map(_is_foreign, value))
-    if isinstance(value, BuiltIn):
+    if isinstance(value, BuiltIn) and type(value) in BUILTINS:
         return any(_is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
-    return callable(value)
+    return isinstance(value, Initializer)

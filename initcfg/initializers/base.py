@@ -25,7 +25,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.calls import call_custom
 from initcfg.initializers.fields import config_problems, fields_of
 from initcfg.initializers.shapes import as_shape
-from initcfg.initializers.values import same
+from initcfg.initializers.values import as_config, same
 from initcfg.layout import IN_OUT
 from initcfg.stream import Stream, fresh_seed
 
@@ -97,10 +97,10 @@ class Initializer(ABC):
 class BuiltIn(Initializer):
     """An initializer of this package: a frozen dataclass whose fields are the config.
 
-    A subclass may add fields and change their defaults, as a frozen dataclass, and may override methods.
-    With an ``__call__`` of its own it is called, in a plan too, as a custom initializer is. An ``__init__``
-    of its own is refused, because the fields would no longer be the config; a class that wants one derives
-    from `Initializer`.
+    A subclass may add fields and change their defaults, as a frozen dataclass. With a ``__call__`` of its own
+    it is called, in a plan too, as a custom initializer is: what it draws comes from `seed`, from the ``rng``
+    that it takes, or from fresh entropy. An ``__init__`` of its own is refused: the fields would no longer be
+    the config. A class that wants one derives from `Initializer`.
 
     Raises:
         InitializerError: an argument is of the wrong kind, not finite or out of range; all of them are told.
@@ -123,14 +123,14 @@ class BuiltIn(Initializer):
             raise InitializerError(
                 Diagnostic(
                     Code.WRONG_TYPE,
-                    f"{cls.__name__} has an __init__ of its own, and is a built-in, whose fields are its config",
-                    hint="derive it from Initializer, or make it a frozen dataclass with the arguments as fields",
+                    f"{cls.__name__} is a built-in with an __init__, but the config of one is its fields",
+                    hint="derive the class from Initializer, or make it a frozen dataclass without __init__",
                 )
             )
 
     @property
     def module(self) -> str:
-        """The module that `initcfg.initializers.serialize` names: Keras's where its class does the same."""
+        """The module that `initcfg.initializers.serialize` names: Keras's where Keras has the same class."""
         return self.MODULE
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class BuiltIn(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name, fit for JSON: the config of the Keras initializer of this name."""
-        return {field.name: _config_value(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: as_config(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -278,8 +278,8 @@ def make(  # noqa: PLR0917
 
     Args:
         initializer: a built-in, a custom one, or a wrapped function.
-        shape: the shape.
-        dtype: the element type.
+        shape: of the array.
+        dtype: of its elements.
         layout: as in `resolve`.
         stream: as from `stream_of`.
         fill: an engine.
@@ -314,9 +314,3 @@ def _make_built_in(  # noqa: PLR0917
         raise TypeError(f"{type(initializer).__name__} resolves to no distribution and is not Structured")
     initializer.check(shape, dtype, layout)
     return initializer.build(shape, dtype, layout, stream, fill)
-
-
-def _config_value(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_config_value(item) for item in value]
-    return value.to_config() if hasattr(value, "to_config") else value

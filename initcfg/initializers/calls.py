@@ -21,7 +21,7 @@ __all__ = ["call_custom", "generator_of", "invoke", "name_of", "takes_rng"]
 
 
 def takes_rng(function: Callable[..., Any]) -> bool:
-    """Whether the function has a parameter ``rng`` that is free; one without a readable signature has none."""
+    """Whether a parameter ``rng`` is free; a function without a readable signature has none."""
     if isinstance(function, functools.partial) and "rng" in function.keywords:
         return False
     signature = _signature(function)

@@ -40,7 +40,9 @@ class FunctionInitializer(Initializer):
         """What the function returns."""
 
         def given() -> np.random.Generator:
-            return generator_of(Stream.of_seed(fresh_seed(), "FunctionInitializer", ())) if rng is None else rng
+            if rng is not None:
+                return rng
+            return generator_of(Stream.of_seed(fresh_seed(), "FunctionInitializer", ()))
 
         return invoke(self.function, shape, dtype, given)
 

@@ -33,9 +33,9 @@ class Field:
     Args:
         name: the key in the config.
         kind: ``number`` (finite; an integer is one, a bool is not), ``integer`` (``768.0`` is one),
-            ``integers`` (a list or an array of them), ``choice`` (one of `choices`), ``value`` (a number, a bool, or
-            nested lists of them), ``initializer``, ``initializers`` (a list), or ``other``: not looked into
-            here.
+            ``integers`` (a list or an array of them), ``choice`` (one of `choices`), ``value`` (a number, a
+            bool, or nested lists of them), ``initializer``, ``initializers`` (a list), or ``other``: not
+            looked into here.
         required: whether there is no default.
         default: the default; None where it is required.
         nullable: whether None may be given.
@@ -83,9 +83,8 @@ class Field:
             "other": "any value",
         }
         limits = ((">=", self.minimum), (">", self.above), ("<=", self.maximum), ("<", self.below))
-        bounds = [f"{sign} {_limit(limit)}" for sign, limit in limits if limit is not None]
-        joined = " and ".join(bounds)
-        return nouns[self.kind] + (f" {joined}" if bounds else "") + (" or None" if self.nullable else "")
+        bounds = " and ".join(f"{sign} {_limit(limit)}" for sign, limit in limits if limit is not None)
+        return nouns[self.kind] + (f" {bounds}" if bounds else "") + (" or None" if self.nullable else "")
 
     def problem(self, value: object) -> Diagnostic | None:
         """What is wrong with a literal value, or None; strict about kinds, so that a bool is no number."""

@@ -107,8 +107,8 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
         name: another name than the class's own.
 
     Raises:
-        InitializerError: a name is taken (code ``hidden-name``) or is none (code ``bad-name``), or `cls` is no
-            such class, or is built in.
+        InitializerError: a name is taken (code ``hidden-name``) or none (code ``bad-name``), or `cls` is no
+            such class, or built in.
 
     Example:
         >>> @register(package="lab")

@@ -12,7 +12,7 @@ from initcfg.initializers.constants import Constant
 from initcfg.initializers.custom import FunctionInitializer
 from initcfg.initializers.fields import config_problems, fields_of
 from initcfg.initializers.names import canonical_name, lookup, registered_name, unknown_initializer
-from initcfg.initializers.values import shown
+from initcfg.initializers.values import is_finite, listed, plain, shown
 
 __all__ = ["Identifier", "deserialize", "from_name", "get", "serialize"]
 
@@ -136,8 +136,9 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
     """The dict that `deserialize`, and Keras for its own classes, make an equal initializer from.
 
     Raises:
-        InitializerError: a function, an unregistered class, or one that takes arguments and has no
-            ``get_config`` (code ``not-serializable``).
+        InitializerError: a function, an unregistered class, one that takes arguments and has no
+            ``get_config``, or one whose config holds something else than plain data (code
+            ``not-serializable``).
 
     Example:
         >>> from initcfg.initializers import Zeros
@@ -168,9 +169,27 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
     return {
         "module": cls.__module__,
         "class_name": cls.__name__,
-        "config": config,
+        "config": {key: _written(key, value, cls) for key, value in config.items()},
         "registered_name": registered_name(cls),
     }
+
+
+def _written(key: object, value: object, cls: type[Initializer]) -> object:
+    """A value of a custom config as JSON has it: arrays and tuples are lists."""
+    value = listed(plain(value))
+    if isinstance(value, Mapping) and all(isinstance(inner, str) for inner in value):
+        return {inner: _written(key, item, cls) for inner, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(key, item, cls) for item in value]
+    if value is None or isinstance(value, str) or (isinstance(value, int | float) and is_finite(value)):
+        return value
+    raise InitializerError(
+        Diagnostic(
+            Code.NOT_SERIALIZABLE,
+            f"{cls.__name__} has {shown(value)} in its argument {key!r}, which cannot be written down",
+            hint="let get_config return finite numbers, strings, lists and dicts",
+        )
+    )
 
 
 def _from_short_form(config: Mapping[str, Any]) -> Initializer:
@@ -196,7 +215,8 @@ def _of_class(cls: type[Any]) -> Initializer | None:
     problems = config_problems(cls, {})
     if problems:
         raise InitializerError(*problems)
-    return get(cls())
+    made: object = cls()
+    return get(made)
 
 
 def _no_initializer(message: str) -> InitializerError:

@@ -50,7 +50,7 @@ def _dim(dim: object) -> int:
 def _told(shape: object) -> str:
     if isinstance(shape, list | tuple) and len(shape) <= _MAX_DIMS:
         return f"({', '.join(map(shown, shape))}{',' if len(shape) == 1 else ''})"
-    return f"{len(shape)} axes" if isinstance(shape, list | tuple) else shown(shape)
+    return f"a shape of {len(shape)} axes" if isinstance(shape, list | tuple) else shown(shape)
 
 
 def _no_shape(message: str) -> InitializerError:

@@ -15,7 +15,17 @@ from initcfg.errors import Code, Diagnostic
 if TYPE_CHECKING:
     from initcfg.dtypes import DType
 
-__all__ = ["ArrayValue", "as_array_value", "is_finite", "listed", "plain", "same", "shown", "value_problem"]
+__all__ = [
+    "ArrayValue",
+    "as_array_value",
+    "as_config",
+    "is_finite",
+    "listed",
+    "plain",
+    "same",
+    "shown",
+    "value_problem",
+]
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
@@ -62,7 +72,7 @@ class ArrayValue:
     def _exact(self, dtype: DType) -> np.ndarray[Any, Any]:
         whole = list(map(int, self.numbers))
         low, high = dtype.bounds
-        if whole != list(self.numbers) or not low <= min(whole, default=low) <= max(whole, default=low) <= high:
+        if whole != list(self.numbers) or min(whole, default=low) < low or max(whole, default=high) > high:
             raise ValueError("an element is not exact")
         return np.array(whole, dtype.numpy)
 
@@ -106,6 +116,13 @@ def as_array_value(value: object) -> ArrayValue:
     return ArrayValue(tuple(_flat(array.ravel().tolist())[1]), array.shape, array.dtype.name, "__numpy__")
 
 
+def as_config(value: object) -> object:
+    """The value of a field as a config has it."""
+    if isinstance(value, tuple):
+        return [as_config(item) for item in value]
+    return value.to_config() if isinstance(value, ArrayValue) else value
+
+
 def value_problem(name: str, value: object) -> Diagnostic | None:
     """What is wrong with the value of a constant, or None: a finite number, a bool, or an array of them."""
     value = plain(value)
@@ -132,7 +149,7 @@ def _mapping_problem(name: str, value: Mapping[str, Any]) -> Diagnostic | None:
 def _array_problem(name: str, value: Any) -> Diagnostic | None:
     try:
         array = np.asarray(value)
-    except Exception as error:  # noqa: BLE001 - whatever another library raises, it is no array to us
+    except Exception as error:
         return Diagnostic(
             Code.WRONG_TYPE,
             f"{name!r} must be {_EXPECTED}, and {shown(value)} does not become an array: {error}",

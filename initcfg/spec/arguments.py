@@ -13,7 +13,7 @@ from initcfg import initializers
 from initcfg.errors import Code, did_you_mean
 from initcfg.initializers import BuiltIn, Initializer
 from initcfg.initializers.fields import Field, fields_of
-from initcfg.initializers.values import plain, shown
+from initcfg.initializers.values import listed, plain, shown
 from initcfg.spec.frozen import FrozenDict
 from initcfg.spec.leaves import fault, fault_of, number, whole
 from initcfg.spec.numbers import LARGEST
@@ -103,15 +103,19 @@ class _ArgumentReader:
             return None
         if wanted.kind == "initializer":
             return self.nested(value, path, self.faults)
+        if wanted.kind == "integers":
+            value = listed(value)
         if isinstance(value, list | tuple):
             return self._items(wanted, value, path)
         if isinstance(value, str) and wanted.takes_expressions and wanted.kind != "integers":
             return number(value)
-        if wanted.kind == "value" and isinstance(value, Mapping):
-            _check_array_form(wanted, value)
         problem = wanted.problem(value)
         if problem is not None:
+            if wanted.kind == "value" and isinstance(value, Mapping):
+                _check_array_form(wanted, value)
             raise fault_of(problem)
+        if wanted.kind == "value":
+            return wanted.stored(value)
         return whole(value) if wanted.kind == "integer" else _frozen(value, path, self.faults)
 
     def _items(self, wanted: Field, value: list[Any] | tuple[Any, ...], path: Path) -> Any:
@@ -130,9 +134,9 @@ class _ArgumentReader:
         return _frozen(value, path, self.faults)
 
     def _array(self, wanted: Field, value: object, path: Path) -> Any:
-        """Nested lists of numbers; their shape is looked at once every leaf is right."""
+        """Nested lists of numbers as one array; with expressions, or faults, as tuples of what was read."""
         if wanted.problem(value) is None:
-            return _tuples(value)
+            return wanted.stored(value)
         before = len(self.faults)
         read = self._leaves(dataclasses.replace(wanted, nullable=False), value, path)
         if len(self.faults) == before:
@@ -172,11 +176,6 @@ def _leaves_of(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [leaf for item in value for leaf in _leaves_of(item)]
     return [value]
-
-
-def _tuples(value: Any) -> Any:
-    """Nested lists of numbers, made immutable."""
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else plain(value)
 
 
 def _without_expressions(value: Any) -> Any:

@@ -113,7 +113,9 @@ class Evaluator:
                 continue
             lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
             known = [*lists, *FUNCTIONS] if isinstance(reference, Call) else [*self.env, *CONSTANTS]
-            hint = did_you_mean(name, known[-_MAX_KNOWN:])
+            # A short name is like 'pi' by chance only.
+            likely = [each for each in known if each not in CONSTANTS] if len(name) < 3 else known
+            hint = did_you_mean(name, likely[-_MAX_KNOWN:])
             if hint is None and len(known) <= _MAX_KNOWN:
                 hint = f"known here: {', '.join(sorted(known))}"
             message = f"nothing here is named {name!r}"

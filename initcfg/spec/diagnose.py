@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, Location, did_you_mean
 from initcfg.initializers.values import shown
+from initcfg.spec.mends import document_words, mapping_hint, missing_hint, unknown_key_hint
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
@@ -33,10 +35,20 @@ def diagnostics_of(
     """
     details = error.errors(include_url=False)[:_MAX_SHOWN]
     found = [_diagnostic(detail, model, source) for detail in details]
+    if source is not None:
+        found = [_in_words_of_documents(problem) for problem in found]
     if error.error_count() > _MAX_SHOWN:
         more = f"{error.error_count() - _MAX_SHOWN} more problems are not shown"
         found.append(Diagnostic(Code.TOO_LARGE, more, found[-1].where, severity="note"))
     return tuple(found)
+
+
+def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:
+    message, hint = document_words(problem.message), problem.hint
+    path = problem.where.path if problem.where else ()
+    if hint is None and message.endswith("got null") and path and isinstance(path[-1], str):
+        hint = "write a value, or delete the key"
+    return replace(problem, message=message, hint=hint)
 
 
 def _diagnostic(detail: Any, model: type[BaseModel], source: Source | None) -> Diagnostic:
@@ -51,11 +63,12 @@ def _diagnostic(detail: Any, model: type[BaseModel], source: Source | None) -> D
         case "missing":
             key = path[-1]
             message = f"the key {key!r} is missing"
-            hint = _keys(path[:-1], model).get(str(key))
+            hint = missing_hint(str(key))
             return Diagnostic(Code.MISSING_KEY, message, _locate(source, path[:-1], key=True), hint)
         case "extra_forbidden":
-            keys = sorted(_keys(path[:-1], model))
-            hint = did_you_mean(str(path[-1]), keys) or f"the keys here are {', '.join(keys)}"
+            keys = _keys(path[:-1], model)
+            hint = unknown_key_hint(path, detail["input"]) or did_you_mean(str(path[-1]), keys)
+            hint = hint or f"the keys here are {', '.join(keys)}"
             message = f"unknown key {shown(path[-1])}"
             return Diagnostic(Code.UNKNOWN_KEY, message, _locate(source, path, key=True), hint)
         case "invalid_key":
@@ -63,7 +76,8 @@ def _diagnostic(detail: Any, model: type[BaseModel], source: Source | None) -> D
             return Diagnostic(Code.KEY_TYPE, message, _locate(source, path, key=True), "keys are strings")
         case "mapping_type" | "model_type" | "dict_type":
             message = f"expected a mapping, got {shown(detail['input'])}"
-            return Diagnostic(Code.WRONG_TYPE, message, _locate(source, path))
+            hint = mapping_hint(path, detail["input"])
+            return Diagnostic(Code.WRONG_TYPE, message, _locate(source, path), hint)
         case _:
             return Diagnostic(Code.WRONG_TYPE, detail["msg"], _locate(source, path))
 
@@ -74,11 +88,11 @@ def _locate(
     return Location(path=path) if source is None else source.locate(path, key=key, offset=offset)
 
 
-def _keys(path: tuple[PathStep, ...], model: type[BaseModel]) -> dict[str, str | None]:
-    """The keys of the model at `path`, with their descriptions."""
+def _keys(path: tuple[PathStep, ...], model: type[BaseModel]) -> list[str]:
+    """The keys of the model at `path`, sorted."""
     for step in path[::2]:
         model = _member(model.model_fields[str(step)].annotation) or model
-    return {info.alias or name: info.description for name, info in model.model_fields.items()}
+    return sorted(info.alias or name for name, info in model.model_fields.items())
 
 
 def _member(annotation: Any) -> type[BaseModel] | None:

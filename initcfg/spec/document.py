@@ -57,15 +57,15 @@ def read_bytes(content: bytes, format: str = "yaml", file: str | None = None) ->
     """Reads a document from its bytes.
 
     Raises:
-        SpecError: they are too many, not UTF-8, or no document.
+        SpecError: they are not UTF-8, too many, or no document.
     """
-    if len(content) > MAX_BYTES:
-        raise _too_large(file)
     if content.startswith(_BOMS):
         raise _refused(Code.ENCODING, "the text is UTF-16", file, "save the file as UTF-8")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        if error.start >= MAX_BYTES - 4:  # a character may be cut where the reading of the file ended
+            raise _too_large(file) from None
         before = content[: error.start].decode("utf-8").removeprefix("\ufeff")
         where = Source(file, before).place(len(before))
         message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
@@ -103,7 +103,7 @@ def _content(file: str) -> bytes:
 
 def _too_large(file: str | None) -> SpecError:
     hint = "describe what repeats by repeat: instead of one by one"
-    return _refused(Code.TOO_LARGE, f"a spec has at most {MAX_BYTES} bytes", file, hint)
+    return _refused(Code.TOO_LARGE, f"a spec has at most {MAX_BYTES // 1024} KiB of text", file, hint)
 
 
 def _refused(code: Code, message: str, file: str | None, hint: str | None = None) -> SpecError:

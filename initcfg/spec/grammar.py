@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%<>(),])"
 )
+_FOREIGN_CALL = re.compile(r"\b(?:np|numpy|math|jnp|torch)\.([a-z0-9]+)\($")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -133,7 +134,7 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, at)
         if found is None:
             raise ExpressionError(
-                f"an expression cannot hold {text[at]!r}", at, hint=_character_hint(text[at])
+                f"an expression cannot hold {text[at]!r}", at, hint=_character_hint(text, at)
             )
         if found.lastgroup != "space":
             tokens.append(_Token(str(found.lastgroup), found[0], at))
@@ -144,7 +145,10 @@ def _tokens(text: str) -> list[_Token]:
     return [*tokens, _Token("end", "", len(text))]
 
 
-def _character_hint(char: str) -> str | None:
+def _character_hint(text: str, at: int) -> str | None:
+    call = _FOREIGN_CALL.search(text, 0, text.find("(", at) + 1)
+    if text[at] == "." and call:
+        return f"write {call[1]}(...), without a module's name"
     hints = {
         "^": "a power is written **",
         "[": "an item of a list var is read as name(0)",
@@ -153,7 +157,7 @@ def _character_hint(char: str) -> str | None:
         "'": "an expression is arithmetic; it holds no text",
         '"': "an expression is arithmetic; it holds no text",
     }
-    return hints.get(char)
+    return hints.get(text[at])
 
 
 class _Parser:
@@ -182,7 +186,22 @@ class _Parser:
         what = "the expression ends here" if token.kind == "end" else f"{token.text!r} cannot stand here"
         if not self.text.strip():
             what = "an expression is empty"
-        raise ExpressionError(f"{what}, expected {expected}" if expected else what, token.offset)
+        message = f"{what}, expected {expected}" if expected else what
+        raise ExpressionError(message, token.offset, hint=self.mend())
+
+    def mend(self) -> str | None:
+        """What was probably meant by the two tokens around a place where no expression can go on."""
+        before, here, after = (
+            self.tokens[max(0, min(self.at + step, len(self.tokens) - 1))] for step in (-1, 0, 1)
+        )
+        joined = before.offset + len(before.text) == here.offset
+        if before.kind == "number" and here.text == "," and after.kind == "number":
+            return f"write a decimal point: {before.text}.{after.text}"
+        if joined and before.kind == "number" and here.text.startswith("_"):
+            return "remove the underscores from the number"
+        if before.kind == "number" and here.kind == "name" and here.text not in KEYWORDS:
+            return f"a product is written {before.text} * {here.text}"
+        return None
 
     def expect(self, text: str) -> None:
         if not self.take(text):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from initcfg.initializers.values import ArrayValue
 from initcfg.spec.frozen import FrozenDict
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class InitializerConfig:
 
     Args:
         name: a built-in's name in any spelling, a registered name, or one of the spec's ``initializers``.
-        config: its arguments: numbers, texts of expressions, strings, tuples, and nested `InitializerConfig`.
+        config: its arguments: numbers, texts of expressions, strings, tuples, nested `InitializerConfig`, and
+            a constant array as one `initcfg.initializers.values.ArrayValue`.
         module: Keras 3's ``module``, kept as it was written.
         registered_name: Keras 3's ``registered_name``, kept as it was written.
         instance: a callable or an object that no name stands for; only in a spec built in Python.
@@ -82,6 +84,8 @@ def _plain_tree(value: Any) -> Any:
     """Tuples as lists, frozen mappings as dicts, nested initializers in their written form."""
     if isinstance(value, InitializerConfig):
         return value.tree()
+    if isinstance(value, ArrayValue):
+        return value.to_config()
     if isinstance(value, Mapping):
         return {key: _plain_tree(item) for key, item in value.items()}
     return [_plain_tree(item) for item in value] if isinstance(value, tuple) else value

@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from initcfg import initializers
 from initcfg.errors import Code, InitializerError, did_you_mean
 from initcfg.initializers import BuiltIn, Initializer
-from initcfg.initializers.values import shown
+from initcfg.initializers.values import same, shown
 from initcfg.spec.arguments import Faults, Path, arguments_of, fields_of_name, too_deep
 from initcfg.spec.initializer_config import InitializerConfig
 from initcfg.spec.leaves import fault, fault_of, text
@@ -138,27 +138,35 @@ def _from_python(value: Any, path: Path, faults: Faults) -> InitializerConfig | 
     except InitializerError as error:
         faults.extend((path, fault_of(problem)) for problem in error.diagnostics)
         return None
-    cls = type(instance)
     try:
-        name, config = initializers.canonical_name(cls), instance.get_config()
+        name, config = initializers.canonical_name(type(instance)), _config_of(instance)
     except InitializerError:
-        return InitializerConfig(getattr(instance, "__name__", cls.__name__), instance=instance)
-    if isinstance(instance, BuiltIn):
-        held = {entry.name: getattr(instance, entry.name) for entry in dataclasses.fields(instance)}
-        config |= {key: item for key, item in held.items() if _holds_initializers(item)}
+        return _kept(instance)
     fields = fields_of_name(name) or {}
     changed = {
         key: item
         for key, item in config.items()
-        if key not in fields or fields[key].required or item != fields[key].default
+        if key not in fields or fields[key].required or not same(item, fields[key].default)
     }
-    unwritable: Faults = []
-    read = _arguments(name, changed, path, unwritable, missing_at=path)
-    # Custom classes may hold what no document can; then the object is kept, and only dumping it is refused.
-    return InitializerConfig(cls.__name__, instance=instance) if unwritable else InitializerConfig(name, read)
+    if isinstance(instance, BuiltIn):
+        return InitializerConfig(name, _arguments(name, changed, path, faults, missing_at=path))
+    texts = {key for key, item in changed.items() if isinstance(item, str)}
+    unfit: Faults = []
+    read = _arguments(name, changed, path, unfit, missing_at=path)
+    # What an expression would be in a document is a string in Python, and only the object says so.
+    if unfit or any(fields[key].takes_expressions for key in texts & fields.keys()):
+        return _kept(instance)
+    return InitializerConfig(name, read)
 
 
-def _holds_initializers(value: object) -> bool:
-    return isinstance(value, Initializer) or (
-        isinstance(value, tuple) and any(_holds_initializers(item) for item in value)
-    )
+def _kept(instance: Initializer) -> InitializerConfig:
+    """An object that a document cannot hold."""
+    return InitializerConfig(getattr(instance, "__name__", type(instance).__name__), instance=instance)
+
+
+def _config_of(instance: Initializer) -> dict[str, Any]:
+    """The arguments of an object; those of a built-in as they are, since its parts may have no config."""
+    if isinstance(instance, BuiltIn):
+        return {entry.name: getattr(instance, entry.name) for entry in dataclasses.fields(instance)}
+    config: dict[str, Any] = initializers.serialize(instance)["config"]
+    return config

@@ -23,6 +23,7 @@ _ESCAPE = re.compile(
 )
 _WORD = re.compile(r"-?[A-Za-z_]+")
 _WORDS: dict[str, Tree] = {"null": None, "true": True, "false": False}
+_FOREIGN_WORDS = {"none": "null", **{word: word for word in _WORDS}}
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -48,10 +49,13 @@ class _JsonReader(Reader):
     def document(self) -> Source:
         self.skip()
         if self.at == len(self.text):
+            hint = 'the smallest spec is {"initcfg": 1}'
+            self.problem(Code.WRONG_TYPE, "the document is empty", Node(0, 0), hint)
             return self.finish(None, Node(0, 0))
         tree, root = self.value(0)
         self.skip()
         if self.at < len(self.text):
+            self.refuse_comment()
             self.fail("something follows the document's end")
         return self.finish(tree, root)
 
@@ -108,6 +112,7 @@ class _JsonReader(Reader):
         self.skip()
         start = self.at
         if not self.text.startswith('"', start):
+            self.refuse_comment()
             trailing = self.text.startswith("}", start)
             hint = "delete the comma before it" if trailing else "write keys in double quotes"
             self.fail("expected a key in double quotes", hint)
@@ -142,8 +147,14 @@ class _JsonReader(Reader):
         if self.take(","):
             return True
         if not self.take(closing):
+            self.refuse_comment()
             self.fail(f"expected ',' or {closing!r}", "close every bracket and separate entries by commas")
         return False
+
+    def refuse_comment(self) -> None:
+        """Ends the reading at what other languages skip as a comment."""
+        if self.text.startswith(("//", "/*", "#"), self.at):
+            self.fail("comments are not read", "JSON has no comments; delete it, or name the file .yaml")
 
     def literal(self) -> Tree:
         start = self.at
@@ -159,6 +170,9 @@ class _JsonReader(Reader):
             hint = "numbers are finite 64-bit floats or integers"
             self.problem(Code.NOT_FINITE, f"{word[0]} is not a finite number", Node(start, self.at), hint)
             return 0
+        if word and word[0].lower() in _FOREIGN_WORDS:
+            self.fail("expected a value", f"write {_FOREIGN_WORDS[word[0].lower()]}")
+        self.refuse_comment()
         is_text = word or self.text.startswith("'", start)
         return self.fail("expected a value", "write text in double quotes" if is_text else None)
 

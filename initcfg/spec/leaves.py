@@ -19,6 +19,7 @@ from initcfg.initializers.values import plain, shown
 from initcfg.layout import Layout
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
+from initcfg.spec.mends import layout_hint, shape_hint
 from initcfg.spec.numbers import LARGEST
 from initcfg.spec.source import SURROGATE
 from initcfg.spec.templates import Template
@@ -63,6 +64,7 @@ MARKER = "x-initcfg-kind"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 INITIALIZER_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$"
 MAX_FAULTS = 100
+_GROUPED = re.compile(r"[0-9]+(?:_[0-9]+)+")
 MAX_NDIM = 64
 MAX_SEED = 2**64 - 1
 MAX_DIM = 2**63 - 1
@@ -150,9 +152,11 @@ def _literal_integer(value: object, minimum: int, maximum: int) -> int:
         or value - value != 0
         or value != int(value)
     ):
-        raise fault(
-            Code.WRONG_TYPE, f"expected an integer, got {shown(value)}", "expressions are not read here"
+        hint = (
+            "expressions are not read here" if isinstance(value, str) else "write a whole number, such as 0"
         )
+        hint = "remove the underscores" if _GROUPED.fullmatch(str(value)) else hint
+        raise fault(Code.WRONG_TYPE, f"expected an integer, got {shown(value)}", hint)
     return _bounded(int(value), minimum, maximum)
 
 
@@ -187,15 +191,15 @@ def _template(value: object) -> str:
     return name
 
 
-def _key(pattern: str, what: str) -> Any:
-    """A check for the keys of a mapping."""
+def _key(pattern: str, what: str, characters: str) -> Any:
+    """A check for the keys of a mapping; `characters` says in words what the pattern allows."""
     allowed = re.compile(pattern)
 
     def check(value: object) -> str:
         if not isinstance(value, str):
             raise fault(Code.KEY_TYPE, f"the key {shown(value)} is not a string", "keys are strings")
         if not allowed.search(value):
-            hint = f"{what} is letters, digits and underscores, and does not begin with a digit"
+            hint = f"the name of {what} is {characters}"
             raise fault(Code.BAD_NAME, f"{shown(value)} is not a name for {what}", hint)
         return value
 
@@ -228,7 +232,8 @@ def _layout(value: object) -> str:
         try:
             return Layout(value).name
         except InitializerError as error:
-            raise fault_of(error.diagnostics[0]) from None
+            problem = error.diagnostics[0]
+            raise fault(problem.code, problem.message, layout_hint(value) or problem.hint) from None
     raise fault(Code.WRONG_TYPE, f"expected the name of a layout, got {shown(value)}")
 
 
@@ -238,12 +243,7 @@ def _dim(value: object) -> int | str:
 
 def _shape(value: object) -> tuple[int | str, ...]:
     if not isinstance(value, list | tuple):
-        hint = (
-            f"write a list: [{value}]"
-            if isinstance(value, str | int) and not isinstance(value, bool)
-            else None
-        )
-        raise fault(Code.WRONG_TYPE, f"expected a list of sizes, got {shown(value)}", hint)
+        raise fault(Code.WRONG_TYPE, f"expected a list of sizes, got {shown(value)}", shape_hint(value))
     if len(value) > MAX_NDIM:
         raise fault(Code.SHAPE, f"a shape has at most {MAX_NDIM} axes, this one {len(value)}")
     return each(value, _dim)
@@ -258,6 +258,9 @@ def marked(check: Callable[[object], Any], kind: str) -> tuple[PlainValidator, W
     return PlainValidator(check), WithJsonSchema({MARKER: kind})
 
 
+_PLAIN_NAME = "letters, digits and underscores, and does not begin with a digit"
+_DOTTED_NAME = "letters, digits, underscores, dots and hyphens, and begins with a letter or an underscore"
+
 Whole = Annotated[int | str, *marked(whole, "integer")]
 Step = Annotated[int | str, *marked(lambda value: whole(value, 1), "step")]
 Shape = Annotated[tuple[int | str, ...], *marked(_shape, "shape")]
@@ -267,7 +270,9 @@ FormatVersion = Annotated[int, *marked(_format_version, "version")]
 Text = Annotated[str, *marked(text, "text")]
 NameTemplate = Annotated[str, *marked(_template, "name")]
 TemplateKey = Annotated[str, *marked(_template_key, "name")]
-Identifier = Annotated[str, *marked(_key(IDENTIFIER, "a var or an index"), "identifier")]
-InitializerName = Annotated[str, *marked(_key(INITIALIZER_NAME, "an initializer"), "initializer_name")]
+Identifier = Annotated[str, *marked(_key(IDENTIFIER, "a var or an index", _PLAIN_NAME), "identifier")]
+InitializerName = Annotated[
+    str, *marked(_key(INITIALIZER_NAME, "an initializer", _DOTTED_NAME), "initializer_name")
+]
 DTypeName = Annotated[str, *marked(_dtype, "dtype")]
 LayoutName = Annotated[str, *marked(_layout, "layout")]

@@ -11,7 +11,7 @@ from pydantic_core import ValidationError
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.spec.diagnose import diagnostics_of
-from initcfg.spec.document import read_file, read_text
+from initcfg.spec.document import read_bytes, read_file, read_text
 from initcfg.spec.models import Spec
 from initcfg.spec.salvage import Reading, without_faulty_entries
 
@@ -53,13 +53,13 @@ def loads(text: str, format: str = "yaml", file: str | None = None) -> Spec:  # 
     return _whole(reads(text, format, file))
 
 
-def reads(text: str, format: str = "yaml", file: str | None = None) -> Reading:  # noqa: A002
-    """As `read`, for a document that is at hand as text.
+def reads(text: str | bytes, format: str = "yaml", file: str | None = None) -> Reading:  # noqa: A002
+    """As `read`, for a document that is at hand as text, or as the bytes of a file.
 
     Raises:
         SpecError: the text is no YAML or JSON.
     """
-    source = read_text(text, format, file)
+    source = read_bytes(text, format, file) if isinstance(text, bytes) else read_text(text, format, file)
     return _reading(source.tree, source)
 
 

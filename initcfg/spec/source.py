@@ -25,6 +25,7 @@ MAX_DEPTH = 64
 SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_PROBLEMS = 100
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_TOKEN = re.compile(r"[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|.", re.DOTALL)
 
 
 class Node(NamedTuple):
@@ -83,12 +84,23 @@ class Source:
     def _line_starts(self) -> list[int]:
         return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
 
+    @cached_property
+    def _lines(self) -> dict[int, str]:
+        """The lines that places were asked in: a line may be long, and all its places share one string."""
+        return {}
+
+    def _line(self, number: int) -> str:
+        if number not in self._lines:
+            start = self._line_starts[number - 1]
+            following = self._line_starts[number] if number < len(self._line_starts) else len(self.text) + 1
+            self._lines[number] = self.text[start:following].rstrip("\r\n")
+        return self._lines[number]
+
     def place(self, start: int, end: int | None = None, path: tuple[PathStep, ...] = ()) -> Location:
         """The location of the characters from `start` to `end`, cut at the end of the first line."""
         number = bisect_right(self._line_starts, start)
         line_start = self._line_starts[number - 1]
-        following = self._line_starts[number] if number < len(self._line_starts) else len(self.text) + 1
-        line = self.text[line_start:following].rstrip("\r\n")
+        line = self._line(number)
         last = max(start + 1, min(end or 0, line_start + len(line)))
         column = start - line_start + 1
         return Location(self.file, number, column, column + last - start, line, path)
@@ -117,10 +129,15 @@ class Source:
         if raw[:1] in ("'", '"'):
             if "\\" in raw or "''" in raw[1:-1] or _LINE_BREAK.search(raw):
                 return self.place(node.start, node.end, path)
-            return self.place(min(node.start + 1 + offset, node.end - 1), None, path)
+            return self._token(min(node.start + 1 + offset, node.end - 1), node.end - 1, path)
         if raw[:1] in ("|", ">", "&") or _LINE_BREAK.search(raw):
             return self.place(node.start, node.end, path)
-        return self.place(min(node.start + offset, node.end), None, path)
+        return self._token(min(node.start + offset, node.end), node.end, path)
+
+    def _token(self, start: int, end: int, path: tuple[PathStep, ...]) -> Location:
+        """The place of the number, name or sign that begins at a character."""
+        found = _TOKEN.match(self.text, start, max(start, end))
+        return self.place(start, found.end() if found else None, path)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code
+from initcfg.errors import Code, did_you_mean
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
 from initcfg.spec.grammar import Name
@@ -102,6 +102,14 @@ def _hole(text: str, start: int, end: int) -> _Hole:
         raise ExpressionError(error.message, start + error.offset, error.code, error.hint) from None
 
 
+def _index_hint(hole: _Hole, env: Mapping[str, Value]) -> str:
+    """The way out where braces hold a name that stands for nothing."""
+    name = min(hole.expression.names - env.keys(), key=hole.expression.text.find)
+    near = did_you_mean(name, env)
+    define = f"repeat: {{{name}: N}} in its layer would define it"
+    return f"{near} ({define})" if near else define
+
+
 def _filled(hole: _Hole, env: Mapping[str, Value]) -> str:
     tree = hole.expression.tree
     if isinstance(tree, Name):
@@ -111,7 +119,8 @@ def _filled(hole: _Hole, env: Mapping[str, Value]) -> str:
     try:
         value = hole.expression.evaluate(env)
     except ExpressionError as error:
-        raise ExpressionError(error.message, hole.offset + error.offset, error.code, error.hint) from None
+        hint = _index_hint(hole, env) if error.code is Code.UNKNOWN_NAME else error.hint
+        raise ExpressionError(error.message, hole.offset + error.offset, error.code, hint) from None
     if value != int(value):
         hint = "a name holds whole numbers; // divides without a remainder"
         raise ExpressionError(

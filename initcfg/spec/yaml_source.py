@@ -15,7 +15,7 @@ import yaml
 from initcfg.errors import Code, SpecError
 from initcfg.spec.numbers import LiteralError, read_float, read_integer
 from initcfg.spec.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
-from initcfg.spec.yaml_traps import Item, key_hint, rejoin_calls, syntax_hint
+from initcfg.spec.yaml_traps import Item, flow_hint, key_hint, rejoin_calls, syntax_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASED = 100_000
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(%[^\n]*)")
+_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?[\r\n])*(%[^\r\n]*)")
+_VERSION = re.compile(r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0(?:o([0-7]+)|x([0-9a-fA-F]+))")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -68,16 +69,17 @@ def _syntax_error(reader: Reader, error: Exception) -> SpecError:
     mark = error.context_mark if unended else error.problem_mark or error.context_mark
     last = max(len(reader.text.rstrip()) - 1, 0)
     index = last if mark is None else min(mark.index, last)
-    hint = syntax_hint(reader.source.place(index)) or _bracket_hint(reader, error)
+    hint = syntax_hint(reader.source.place(index)) or _bracket_hint(
+        reader, error, mark.index if mark else index
+    )
     return reader.fatal(Code.SYNTAX, f"not YAML: {what}", index, hint=hint)
 
 
-def _bracket_hint(reader: Reader, error: yaml.MarkedYAMLError) -> str | None:
-    """Where a bracket opens that does not close."""
+def _bracket_hint(reader: Reader, error: yaml.MarkedYAMLError, index: int) -> str | None:
+    """What to do where a list or a mapping in brackets does not go on."""
     if error.context_mark is None or "while parsing a flow" not in (error.context or ""):
         return None
-    opened = reader.source.place(error.context_mark.index)
-    return f"close the bracket that opens in line {opened.line}, column {opened.column}"
+    return flow_hint(reader, error.context_mark.index, index)
 
 
 def _refuse_characters(reader: Reader) -> None:
@@ -90,8 +92,13 @@ def _refuse_characters(reader: Reader) -> None:
 
 def _refuse_directives(reader: Reader) -> None:
     found = _DIRECTIVES.match(reader.text)
-    if found and not found[1].startswith("%YAML "):
-        raise reader.fatal(Code.TAG, "directives are not read", *found.span(1), hint="delete this line")
+    if found and _VERSION.fullmatch(found[1]):
+        found = _DIRECTIVES.match(reader.text, found.end())
+    if found is None:
+        return
+    other = found[1].startswith("%YAML")
+    message = "only %YAML 1.2 is read, once" if other else "directives are not read"
+    raise reader.fatal(Code.TAG, message, *found.span(1), hint="delete this line")
 
 
 @dataclass(slots=True)
@@ -266,7 +273,8 @@ class _Composer:
             return written, where
         raw = self.text[where.start : where.end]
         message = f"the key {raw!r} is not a string" if len(raw) < MAX_DEPTH else "a key is not a string"
-        self.reader.problem(Code.KEY_TYPE, message, where, key_hint(raw), entry=raw)
+        hint = key_hint(raw, self.text[max(0, where.start - 32) : where.start])
+        self.reader.problem(Code.KEY_TYPE, message, where, hint, entry=raw)
         return None, where
 
 

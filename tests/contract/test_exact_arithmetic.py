@@ -18,9 +18,10 @@ NUMPY = {
     *("add", "subtract", "multiply", "divide", "sqrt", "negative", "absolute", "maximum", "minimum"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
     # Moving and making arrays.
-    *("copyto", "empty", "empty_like", "array", "arange", "newaxis", "nonzero", "errstate"),
+    *("copyto", "empty", "empty_like", "array", "arange", "newaxis", "nonzero", "where"),
+    "errstate",
     # Types.
-    *("dtype", "floating", "float32", "float64", "int32", "int64", "uint32", "uint64"),
+    *("dtype", "floating", "float32", "float64", "int32", "int64", "unsignedinteger", "uint32", "uint64"),
 }
 MODULES = {
     *(

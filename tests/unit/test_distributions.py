@@ -99,3 +99,35 @@ def test_numbers_that_make_no_distribution_are_refused(build, code: Code) -> Non
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code is code
     assert diagnostic.hint
+
+
+@pytest.mark.parametrize("distribution", [law for law, _ in [*LAWS, *POINTS]], ids=str)
+def test_the_cdf_reaches_both_ends(distribution) -> None:
+    assert cdf(distribution, -math.inf) == 0.0
+    assert cdf(distribution, math.inf) == 1.0
+    assert math.isnan(cdf(distribution, math.nan))
+
+
+LARGEST, LEAST = 1.7976931348623157e308, 5e-324
+
+
+@pytest.mark.parametrize(
+    ("distribution", "x", "expected"),
+    [
+        (Uniform(0.0, 4 * LEAST), LEAST, 0.25),
+        (Uniform(0.0, LEAST), 0.0, 0.0),
+        (Uniform(-LARGEST, LARGEST), 0.0, 0.5),
+        (Normal(0.0, LEAST), LEAST, stats.norm.cdf(1)),
+        (Normal(-LARGEST, 1.0), LARGEST, 1.0),
+        (Normal(LARGEST, LEAST), -LARGEST, 0.0),
+        (Normal(0.0, LARGEST), -LARGEST, stats.norm.cdf(-1)),
+        (Normal(0.0, 1.0), -38.0, stats.norm.cdf(-38)),
+        (TruncatedNormal(0.0, 1.0, -1e5, 1.0), -5e4, 0.0),
+        (TruncatedNormal(0.0, 1.0, -1e300, 0.0), -1.0, 2 * stats.norm.cdf(-1)),
+        (TruncatedNormal(0.0, LEAST, -LARGEST, LARGEST), 0.0, 0.5),
+        (TruncatedNormal(0.0, LARGEST, 0.0, LEAST), LEAST, 1.0),
+        (TruncatedNormal(0.0, 1.0, -1.0, 1.0), math.nextafter(-1.0, 0.0), 3.935e-17),
+    ],
+)
+def test_the_cdf_is_right_at_extreme_ratios(distribution, x, expected) -> None:
+    assert cdf(distribution, x) == pytest.approx(expected, rel=1e-3 if expected == 3.935e-17 else 1e-9)

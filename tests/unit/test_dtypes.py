@@ -115,3 +115,16 @@ def test_anything_else_is_refused_with_a_way_out(given: object, hint: str | None
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code is Code.UNKNOWN_DTYPE
     assert diagnostic.hint == hint or (hint is None and diagnostic.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("float", "float32"), ("single", "float32"), ("fp32", "float32"), ("half", "float16"),
+        ("fp16", "float16"), ("double", "float64"), ("bf16", "bfloat16"), ("torch.double", "float64"),
+    ],
+)  # fmt: skip
+def test_names_of_other_libraries_are_refused_with_the_name_here(name, meant):
+    with pytest.raises(InitializerError) as raised:
+        as_dtype(name)
+    assert raised.value.diagnostics[0].hint.endswith(f" is {meant}")

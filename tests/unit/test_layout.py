@@ -118,7 +118,8 @@ def test_a_vector_has_no_axes_by_name() -> None:
 @given(shapes, st.data())
 def test_fans_of_axes_multiply_just_those_axes(shape: tuple[int, ...], data: st.DataObject) -> None:
     axis = st.integers(-len(shape), len(shape) - 1)
-    inputs, outputs = data.draw(st.lists(axis)), data.draw(st.lists(axis))
+    axes = st.lists(axis, unique_by=lambda axis: axis % len(shape))
+    inputs, outputs = data.draw(axes), data.draw(axes)
     assert fans_of_axes(shape, inputs, outputs) == Fans(
         math.prod(shape[axis] for axis in inputs), math.prod(shape[axis] for axis in outputs)
     )
@@ -128,3 +129,23 @@ def test_fans_of_axes_refuse_an_axis_that_is_not_there() -> None:
     with pytest.raises(InitializerError, match=r"shape \(3, 4\) does not have") as caught:
         fans_of_axes((3, 4), [0], [2])
     assert caught.value.diagnostics[0].hint == "axes run from -2 to 1"
+
+
+@pytest.mark.parametrize("name", [5, None, ["in_out"], IN_OUT])
+def test_only_a_string_names_a_layout(name: object) -> None:
+    with pytest.raises(InitializerError, match="a layout is named by a string") as caught:
+        Layout(name)  # type: ignore[arg-type]
+    [diagnostic] = caught.value.diagnostics
+    assert (diagnostic.code, bool(diagnostic.hint)) == (Code.LAYOUT, True)
+
+
+def test_the_mean_of_fans_does_not_overflow() -> None:
+    assert Fans(2**62, 2**62).fan_avg == 2**62
+    assert Fans(10**400, 1).fan_avg == math.inf
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (0, -2), (1, -1)])
+def test_fans_of_axes_refuse_an_axis_that_is_named_twice(axes: tuple[int, ...]) -> None:
+    for inputs, outputs in ((axes, ()), ((), axes)):
+        with pytest.raises(InitializerError, match=r"name an axis of shape \(3, 4\) twice"):
+            fans_of_axes((3, 4), inputs, outputs)

@@ -50,3 +50,10 @@ def test_check_refuses_exactly_what_a_fill_refuses(law, dtype, engine: str) -> N
         except InitializerError as error:
             refusals.append(error.diagnostics)
     assert refusals[0] == refusals[1]
+
+
+@pytest.mark.parametrize("name", [5, [], ["numpy"], "gpu"])
+def test_what_names_no_engine_is_refused_with_a_list_of_those_there_are(name) -> None:
+    with pytest.raises(InitializerError, match="no engine is named") as caught:
+        get_engine(name)
+    assert caught.value.diagnostics[0].hint == "the engines are numpy"

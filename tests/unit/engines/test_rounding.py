@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initcfg.dtypes import DTYPES, DType
-from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
+from initcfg.engines.rounding import at_least, at_most, round_all, round_once, strictly_above, strictly_below
 
 FLOATS = [dtype for dtype in DTYPES.values() if dtype.kind == "float"]
 NARROW = [dtype for dtype in FLOATS if dtype.itemsize <= 2]
@@ -103,3 +103,20 @@ def test_bounds_never_carry_a_negative_zero(dtype: DType) -> None:
 
 def test_a_zero_keeps_its_sign_when_rounded() -> None:
     assert math.copysign(1.0, round_once(-0.0, DTYPES["float32"])) == -1.0
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_an_array_is_rounded_as_each_number_alone(dtype: DType) -> None:
+    least, greatest = dtype.bounds
+    values = [-1e-60, 1e-60, -0.0, 5e-324, least, greatest]
+    normals = np.random.default_rng(0).normal(size=300).tolist()
+    values += probes(every_number(dtype)) if dtype in NARROW else normals
+    rounded = round_all(np.array(values), dtype)
+    expected = np.array([round_once(value, dtype) for value in values]).astype(dtype.numpy)
+    assert rounded.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in FLOATS if dtype.name != "float64"], ids=str)
+def test_an_array_beyond_the_type_is_not_finite(dtype: DType) -> None:
+    beyond = np.array([2.0 * dtype.bounds[1], -1e300])
+    assert not np.isfinite(round_all(beyond, dtype)).any()

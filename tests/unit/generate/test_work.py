@@ -8,6 +8,16 @@ from initcfg.generate.work import CHUNK, batches, is_foreign
 from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
 
 
+class Called(RandomNormal):
+    def __call__(self, shape, dtype=None):
+        return super().__call__(shape, dtype)
+
+
+class Built(Orthogonal):
+    def build(self, shape, dtype, layout, stream, fill):
+        return super().build(shape, dtype, layout, stream, fill)
+
+
 def sizes(parameters) -> list[list[tuple[str, int, int]]]:
     return [
         [(piece.parameter.name, piece.start, piece.stop) for piece in batch] for batch in batches(parameters)
@@ -51,6 +61,9 @@ def test_a_scalar_is_one_element(planned) -> None:
         (FunctionInitializer(len), True),
         (Concatenate(0, (1, 1), (Ones(), FunctionInitializer(len))), True),
         (Concatenate(0, (2,), (Concatenate(0, (2,), (FunctionInitializer(len),)),)), True),
+        (Called(), True),
+        (Built(), True),
+        (Concatenate(0, (1, 1), (Ones(), Called())), True),
     ],
 )
 def test_code_of_somebody_else_is_recognised_wherever_it_hides(planned, initializer, foreign) -> None:

@@ -21,6 +21,7 @@ from initcfg.errors import Code, InitializerError
 from initcfg.initializers import (
     BuiltIn,
     Concatenate,
+    Constant,
     Elementwise,
     GlorotNormal,
     HeNormal,
@@ -28,12 +29,14 @@ from initcfg.initializers import (
     Orthogonal,
     RandomNormal,
     Structured,
+    VarianceScaling,
     Zeros,
     check,
     make,
     resolve,
     stream_of,
 )
+from initcfg.initializers.shapes import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
@@ -107,7 +110,23 @@ def test_standalone_calls_take_what_keras_passes() -> None:
     assert Zeros()((2,)).dtype == np.float32
 
 
-@pytest.mark.parametrize("shape", [(-1,), (1.5,), 3, (None, 3), ("3",), (2**62, 2**62), None])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (-1,),
+        (1.5,),
+        3,
+        (None, 3),
+        ("3",),
+        None,
+        (True, 2),
+        (np.True_,),
+        (1,) * 65,
+        (2**60,),
+        (0, 2**60),
+        "ab",
+    ],
+)
 def test_what_is_no_shape_is_refused(shape: Any) -> None:
     with pytest.raises(InitializerError) as caught:
         Zeros()(shape)
@@ -151,8 +170,8 @@ def test_all_problems_of_the_arguments_are_told_at_once() -> None:
 def test_numpy_numbers_are_stored_as_pythons() -> None:
     initializer = RandomNormal(np.float32(0.5), np.array(2), np.uint64(7))  # type: ignore[arg-type]
     stored = (initializer.mean, initializer.stddev, initializer.seed)
-    assert stored == (0.5, 2, 7)
-    assert [type(value) for value in stored] == [float, int, int]
+    assert stored == (0.5, 2.0, 7)
+    assert [type(value) for value in stored] == [float, float, int]
 
 
 def test_every_elementwise_example_is_one_distribution(example: BuiltIn) -> None:
@@ -220,3 +239,68 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
     assert built_in.__mro__[1] in (Elementwise, Structured) or built_in.__mro__[1].__name__ == "_Preset"
+
+
+@pytest.mark.parametrize("shape", [(0, 2**59), (2**59, 0, 1), (1,) * 64, np.array([2, 0])])
+def test_shapes_that_numpy_can_hold_are_shapes(shape: Any) -> None:
+    assert as_shape(shape) == tuple(shape)
+
+
+class Doubled(HeNormal):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return 2 * super().__call__(shape, dtype)
+
+
+def test_a_built_in_with_a_call_of_its_own_is_called() -> None:
+    initializer, float32 = Doubled(seed=1), as_dtype("float32")
+    assert resolve(initializer, (3, 3), IN_OUT) is None
+    check(initializer, (3, 3), float32, IN_OUT)
+    made = make(initializer, (3, 3), float32, IN_OUT, STREAM, engines.get_engine())
+    np.testing.assert_array_equal(made, initializer((3, 3)))
+    assert not np.array_equal(made, HeNormal(seed=1)((3, 3)))
+
+
+class CalledOrthogonal(Orthogonal):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return np.ones(shape, dtype)
+
+
+def test_a_structured_one_with_a_call_of_its_own_is_called() -> None:
+    check(CalledOrthogonal(), (3,), as_dtype("int8"), IN_OUT)
+    made = make(CalledOrthogonal(), (3,), as_dtype("int8"), IN_OUT, STREAM, engines.get_engine())
+    np.testing.assert_array_equal(made, [1, 1, 1])
+
+
+@pytest.mark.parametrize("base", [HeNormal, VarianceScaling, Zeros, Elementwise, Structured])
+def test_an_init_of_its_own_is_refused_where_the_class_is_made(base: type[BuiltIn]) -> None:
+    def initialize(self: Any, k: float) -> None:
+        raise AssertionError
+
+    with pytest.raises(InitializerError, match="Scaled is a built-in with an __init__") as caught:
+        type("Scaled", (base,), {"__init__": initialize})
+    assert "derive the class from Initializer" in str(caught.value)
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_built_in_is_subclassed_as_a_dataclass(slots: bool) -> None:
+    @dataclasses.dataclass(frozen=True, repr=False, slots=slots)
+    class Wide(VarianceScaling):
+        scale: float = 2.0
+        power: float = 1.0
+
+    assert Wide(seed=3).clone() == Wide(2, seed=3)
+    assert repr(Wide(power=2)) == "Wide(power=2.0)"
+    assert resolve(Wide(), (4, 4)) == resolve(VarianceScaling(2.0), (4, 4))
+
+
+def test_a_number_is_one_however_it_is_written() -> None:
+    assert repr(Orthogonal(1).get_config()["gain"]) == "1.0" == repr(Orthogonal(1.0).get_config()["gain"])
+
+
+def test_the_repr_tells_apart_what_compares_equal_to_the_default() -> None:
+    assert [repr(Constant(value)) for value in (0.0, -0.0, False, 0)] == [
+        "Constant()",
+        "Constant(value=-0.0)",
+        "Constant(value=False)",
+        "Constant(value=0)",
+    ]

@@ -148,3 +148,9 @@ def test_what_a_part_refuses_is_refused_at_planning() -> None:
         check(fused, (2,), FLOAT32, IN_OUT)
     with pytest.raises(InitializerError, match="no layout says"):
         check(fused, (2, 2), FLOAT32, None)
+
+
+def test_sizes_may_be_an_array() -> None:
+    whole = Concatenate(0, np.array([1, 2]), ["zeros", "ones"])  # type: ignore[arg-type]
+    assert whole.sizes == (1, 2)
+    assert whole.get_config()["sizes"] == [1, 2]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from initcfg.distributions import Fill
-from initcfg.dtypes import as_dtype
+from initcfg.dtypes import DTYPES, as_dtype
+from initcfg.engines.rounding import round_all, round_once
 from initcfg.errors import Code, InitializerError
-from initcfg.initializers import Constant, Ones, Zeros, check, resolve
+from initcfg.initializers import Constant, Ones, Zeros, check, get, resolve
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,65 @@ def test_an_array_does_not_follow_later_changes_of_its_source() -> None:
 
 def test_a_long_array_has_a_short_repr() -> None:
     assert repr(Constant(np.zeros((100, 100)))) == "Constant(value=<array (100, 100)>)"
+
+
+EXTREMES = (0.0, -0.0, 1e-60, -1e-60, 1e-320, 1 / 3, 2**53 + 1, -(2**60) - 1, 2**24 + 1, 65519.99, 3.4e38)
+
+
+@pytest.mark.parametrize("dtype", [name for name, row in DTYPES.items() if row.kind == "float"])
+def test_an_array_is_rounded_once_as_its_elements_alone_are(dtype: str) -> None:
+    digits = ml_dtypes.finfo(as_dtype(dtype).numpy).nmant
+    # Half way between two numbers of the dtype, and a little beside it: where a second rounding would show.
+    ties = [sign * (1 + 2.0 ** -(digits + 1)) * (1 + more) for sign in (1, -1) for more in (0, 1e-12, -1e-12)]
+    ties += [2 ** (60 + digits + 1) + 2**60, 2 ** (60 + digits + 1) + 2**60 + 1]
+    for value in (*ties, *EXTREMES):
+        try:
+            alone = Constant(value)((1,), dtype)
+        except InitializerError:
+            with pytest.raises(InitializerError):
+                Constant([value])((1,), dtype)
+        else:
+            assert Constant([value])((1,), dtype).tobytes() == alone.tobytes(), value
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1), st.sampled_from(["float16", "bfloat16", "float32"]))
+def test_any_array_is_rounded_once(values: list[float], dtype: str) -> None:
+    row = as_dtype(dtype)
+    for value, element in zip(values, round_all(np.array(values), row), strict=True):
+        if np.isfinite(element):
+            assert float(element) == round_once(value, row)
+        else:
+            with pytest.raises(OverflowError):
+                round_once(value, row)
+
+
+def test_the_settings_of_the_caller_do_not_matter() -> None:
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(Constant([1e-60, 1e-42])((2,)), np.float32([0, 1e-42]))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3)])
+def test_an_empty_array_that_lists_cannot_tell_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InitializerError, match="which nested lists cannot tell") as caught:
+        Constant(np.zeros(shape))
+    assert caught.value.diagnostics[0].hint == "use zeros where there are no elements"
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (2, 3, 0)])
+def test_an_empty_array_that_lists_can_tell_comes_back(shape: tuple[int, ...]) -> None:
+    initializer = Constant(np.zeros(shape))
+    assert Constant.from_config(initializer.get_config()) == initializer
+
+
+class Stubborn:
+    """A tensor that no numpy array can be made of."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_a_tensor_that_becomes_no_array_is_refused_with_the_way_out() -> None:
+    for make in (Constant, get):
+        with pytest.raises(InitializerError, match="Got unsupported ScalarType BFloat16") as caught:
+            make(Stubborn())
+        assert "numpy()" in str(caught.value.diagnostics[0].hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -118,3 +119,76 @@ def test_an_error_in_custom_code_comes_through() -> None:
 def test_equal_functions_make_equal_initializers() -> None:
     assert FunctionInitializer(drawn) == FunctionInitializer(drawn)
     assert FunctionInitializer(drawn) != FunctionInitializer(np.zeros)
+
+
+def without_dtype(shape: Any) -> Any:
+    return np.zeros(shape)
+
+
+def by_position_only(shape: Any, dtype: Any = None, rng: Any = None, /) -> Any:
+    return np.zeros(shape, dtype)
+
+
+def rng_by_position_only(shape: Any, rng: Any = None, /, dtype: Any = None) -> Any:
+    return np.zeros(shape, dtype)
+
+
+class OneMore(Initializer):
+    def __call__(self, shape: Any, dtype: Any, more: Any) -> Any:  # type: ignore[override]
+        return np.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "name"),
+    [
+        (without_dtype, "without_dtype"),
+        (functools.partial(without_dtype), "without_dtype"),
+        (by_position_only, "by_position_only"),
+        (rng_by_position_only, "rng_by_position_only"),
+        (OneMore(), "OneMore"),
+    ],
+)
+def test_what_cannot_be_called_as_the_contract_says_is_refused(initializer: Any, name: str) -> None:
+    with pytest.raises(
+        InitializerError, match=rf"{name} cannot be called as {name}\(shape, dtype="
+    ) as caught:
+        made(initializer, (2,))
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.hint == "define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)"
+
+
+def ragged(shape: Any, dtype: Any = None) -> Any:
+    return [[1.0], [1.0, 2.0]]
+
+
+class Stubborn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise RuntimeError("detach it first")
+
+
+def stubborn(shape: Any, dtype: Any = None) -> Any:
+    return Stubborn()
+
+
+@pytest.mark.parametrize("function", [ragged, stubborn])
+def test_a_result_that_becomes_no_array_is_refused(function: Any) -> None:
+    with pytest.raises(InitializerError, match=f"{function.__name__} returned .* does not become an array"):
+        made(function, (2, 2))
+
+
+def test_a_type_error_of_custom_code_comes_through() -> None:
+    def broken(shape: Any, dtype: Any = None) -> Any:
+        raise TypeError("missing 1 required positional argument")
+
+    for attempt in (lambda: made(broken, (2,)), lambda: FunctionInitializer(broken)((2,))):
+        with pytest.raises(TypeError, match="missing 1 required"):
+            attempt()
+
+
+def test_an_rng_that_is_bound_already_is_kept() -> None:
+    class Fixed:
+        def standard_normal(self, shape: Any) -> Any:
+            return np.full(shape, 7.0)
+
+    np.testing.assert_array_equal(made(functools.partial(drawn, rng=Fixed()), (2,)), [7, 7])
+    np.testing.assert_array_equal(made(functools.partial(drawn), (2,)), made(drawn, (2,)))

@@ -157,3 +157,20 @@ def test_only_initializer_classes_are_registered() -> None:
     for thing in (np.zeros, Ramp(), int):
         with pytest.raises(InitializerError, match="only subclasses of Initializer"):
             register(thing)  # type: ignore[call-overload]
+
+
+def test_a_built_in_cannot_be_registered_and_keeps_its_names() -> None:
+    for name in (None, "Other"):
+        with pytest.raises(InitializerError, match="RandomNormal is built in") as caught:
+            register(RandomNormal, name=name)
+        assert caught.value.diagnostics[0].code == Code.HIDDEN_NAME
+    assert lookup("normal") is lookup("random_normal") is RandomNormal
+
+
+@pytest.mark.parametrize("name", ["", "---", "1st", "lab>Ramp", 5])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(InitializerError, match="is not a name for an initializer") as caught:
+        register(Ramp, name=name)
+    assert caught.value.diagnostics[0].code == Code.BAD_NAME
+    with pytest.raises(InitializerError, match="not registered"):
+        canonical_name(Ramp)

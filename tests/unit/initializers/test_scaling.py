@@ -123,3 +123,10 @@ def test_a_fan_of_nothing_counts_as_one() -> None:
 def test_a_scale_that_is_no_positive_number_is_refused(scale: object) -> None:
     with pytest.raises(InitializerError):
         VarianceScaling(scale)  # type: ignore[arg-type]
+
+
+def test_an_axis_that_is_named_twice_is_refused() -> None:
+    for axes in ((0, 0), (0, -2)):
+        with pytest.raises(InitializerError, match="twice") as caught:
+            HeNormal(input_axes=axes, output_axes=(1,)).resolve((3, 4), IN_OUT)
+        assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE

@@ -17,6 +17,7 @@ from initcfg.initializers import (
     HeNormal,
     Initializer,
     RandomNormal,
+    TruncatedNormal,
     Zeros,
     deserialize,
     get,
@@ -220,3 +221,58 @@ def test_a_class_without_arguments_needs_no_get_config() -> None:
 
 def test_serialize_takes_what_get_takes() -> None:
     assert serialize(Zeros) == serialize(Zeros())
+
+
+class Callable:
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return np.ones(shape, dtype)
+
+
+def test_a_class_whose_instances_are_functions_gives_one() -> None:
+    np.testing.assert_array_equal(get(Callable)((2,)), [1, 1])
+
+
+@pytest.mark.parametrize("cls", [Initializer, BuiltIn, np.ndarray, np.float32, int, object])
+def test_a_class_that_makes_no_initializer_is_refused(cls: type[Any]) -> None:
+    with pytest.raises(InitializerError, match=f"the class {cls.__name__} makes no initializer") as caught:
+        get(cls)
+    assert caught.value.diagnostics[0].hint
+
+
+@pytest.mark.parametrize("config", ["z", None, 5, ["zeros"]])
+def test_only_mappings_are_deserialized(config: Any) -> None:
+    with pytest.raises(InitializerError, match="is read from a mapping") as caught:
+        deserialize(config)
+    assert caught.value.diagnostics[0].hint
+
+
+def test_none_is_not_serialized() -> None:
+    with pytest.raises(InitializerError, match="None is not an initializer"):
+        serialize(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bounds", [{"low": -1.0}, {"high": 3.0}, {"low": 0.0, "high": 1.0}])
+def test_what_keras_has_no_class_for_does_not_claim_its_module(bounds: dict[str, float]) -> None:
+    written = serialize(TruncatedNormal(**bounds))
+    assert written["module"] == "initcfg.initializers"
+    assert deserialize(written) == TruncatedNormal(**bounds)
+    assert serialize(TruncatedNormal(low=-2, high=2))["module"] == "keras.initializers"
+
+
+def test_a_registered_subclass_of_a_built_in_is_written_as_a_custom_class() -> None:
+    @register(package="lab")
+    class Mine(HeNormal):
+        pass
+
+    written = serialize(Mine(seed=1))
+    assert (written["module"], written["registered_name"]) == (__name__, "lab>Mine")
+    assert deserialize(written) == Mine(seed=1)
+
+
+def test_a_custom_config_is_plain_data() -> None:
+    register(Ramp)
+    assert serialize(Ramp(np.array([1.0, 2.0])))["config"] == {"step": [1.0, 2.0]}  # type: ignore[arg-type]
+    for step in ({1, 2}, float("nan"), object(), {1: "a"}, HeNormal()):
+        with pytest.raises(InitializerError, match="in its argument 'step', which cannot be") as caught:
+            serialize(Ramp(step))  # type: ignore[arg-type]
+        assert caught.value.diagnostics[0].code == Code.NOT_SERIALIZABLE

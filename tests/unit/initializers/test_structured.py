@@ -150,3 +150,11 @@ def test_orthogonal_needs_a_float(dtype: str) -> None:
     with pytest.raises(InitializerError, match="cannot be held") as caught:
         check(Orthogonal(), (3, 3), as_dtype(dtype), IN_OUT)
     assert caught.value.diagnostics[0].code == Code.DISTRIBUTION
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "float8_e4m3fn"])
+@pytest.mark.parametrize("gain", [1.0, 1e-40])
+def test_the_settings_of_the_caller_do_not_matter(dtype: str, gain: float) -> None:
+    with np.errstate(all="raise"):
+        strict = made(Orthogonal(gain), (150, 40), dtype=dtype)
+    assert strict.tobytes() == made(Orthogonal(gain), (150, 40), dtype=dtype).tobytes()

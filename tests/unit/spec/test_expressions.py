@@ -187,3 +187,10 @@ def test_no_text_raises_anything_but_an_expression_error(text):
     except ExpressionError as error:
         found = error.offset
     assert isinstance(found, int | float)
+
+
+@pytest.mark.parametrize("name", ["i", "p", "ip"])
+def test_a_short_unknown_name_is_not_taken_for_a_constant(name):
+    with pytest.raises(ExpressionError) as raised:
+        Expression.parse(name).evaluate({})
+    assert "did you mean" not in (raised.value.hint or "")

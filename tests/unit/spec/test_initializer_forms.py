@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import initcfg
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import (
     BUILTINS,
@@ -96,7 +99,8 @@ def test_an_instance_with_nested_ones_is_written_by_name():
 def test_an_array_is_a_constant():
     assert read(Constant([1, 2])).tree() == {"constant": {"value": [1, 2]}}
     assert read({"constant": {"value": [[1, "2 * d"], [3, 4.5]]}}).config["value"] == ((1, "2 * d"), (3, 4.5))
-    assert read(np.ones((2,))).config["value"]["class_name"] == "__numpy__"
+    assert read(np.ones((2,))).tree()["constant"]["value"]["class_name"] == "__numpy__"
+    assert read(np.ones((2,))) == read(read(np.ones((2,))).tree())
 
 
 @pytest.mark.parametrize("cls", [cls for cls in BUILTINS if cls is not Concatenate])
@@ -167,6 +171,91 @@ def test_annotated_numbers_of_a_custom_class_take_expressions(registered):
 
 def test_a_registered_instance_is_written_by_name_without_its_defaults(registered):
     assert read(registered(step=2.0)).tree() == {"ramp": {"step": 2.0}}
+    assert read(registered(step=np.float32(1.0), count=np.int64(3))).tree() == {"ramp": {"count": 3}}
+
+
+@pytest.fixture
+def holder(monkeypatch):
+    """A registered class with one argument and no config, and one with a config of anything."""
+    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
+    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+
+    @register
+    class Silent(Initializer):
+        def __init__(self, level=1.0):
+            self.level = level
+
+        def __call__(self, shape, dtype=None):
+            return np.full(shape, self.level, dtype)
+
+    @register
+    class Holder(Silent):
+        def get_config(self):
+            return {"level": self.level}
+
+    @register
+    class Measured(Silent):
+        def __init__(self, level: float = 1.0):
+            self.level = level
+
+        def get_config(self):
+            return {"level": self.level, "unknown": 1} if self.level == 7 else {"level": self.level}
+
+    return SimpleNamespace(silent=Silent, holder=Holder, measured=Measured)
+
+
+def test_an_instance_that_does_not_tell_its_arguments_is_kept_and_not_written(holder):
+    instance = holder.silent(5.0)
+    spec = Spec(params={"w": Param(shape=[2], initializer=instance)})
+    assert spec.params["w"].initializer.instance is instance
+    np.testing.assert_array_equal(initcfg.materialize(initcfg.make_plan(spec))["w"], [5, 5])
+    with pytest.raises(SpecError, match="cannot be written down"):
+        dump_tree(spec)
+
+
+@pytest.mark.parametrize("level", [{1, 2}, {1: 2}, Zeros(), [float("inf")]])
+def test_an_instance_with_an_argument_that_no_document_holds_is_kept(holder, level):
+    assert read(holder.holder(level)).instance is not None
+
+
+@pytest.mark.parametrize("level", ["1 / d", 7])
+def test_an_instance_whose_config_would_be_read_otherwise_is_kept(holder, level):
+    assert read(holder.measured(level)).instance.level == level
+    assert read(holder.measured(3)).tree() == {"measured": {"level": 3}}
+
+
+def test_an_array_in_the_config_of_an_instance_is_a_list(holder):
+    assert read(holder.holder(np.array([1.0, 2.0]))).tree() == {"holder": {"level": [1.0, 2.0]}}
+    assert read(holder.holder(np.array([1.0]))).config["level"] == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(-0.0, "-0.0"), (False, "False"), (0, "0"), (0.0, None), (1.0, "1.0")]
+)
+def test_an_argument_that_only_compares_equal_to_its_default_is_kept(value, written):
+    config = read(Constant(value)).config
+    assert (repr(config["value"]) if config else None) == written
+    (parameter,) = initcfg.make_plan(Spec(params={"w": Param(shape=[2], initializer=Constant(value))}))
+    assert repr(parameter.distribution.value) == repr(value)
+
+
+def test_an_empty_array_without_a_written_form_is_refused_at_its_place():
+    assert problems(np.zeros((0, 3))) == [(Code.INITIALIZER_CONFIG, ())]
+
+
+def test_a_list_of_integers_may_be_an_array():
+    config = read({"concatenate": {"axis": 0, "sizes": np.array([1, 2]), "initializers": ["zeros", "ones"]}})
+    assert config.config["sizes"] == (1, 2)
+
+
+def test_an_array_is_one_leaf_of_the_spec_and_of_the_plan():
+    array = np.arange(6.0).reshape(2, 3)
+    spec = Spec(params={"w": Param(shape=[2, 3], initializer=Constant(array))})
+    (held,) = spec.params["w"].initializer.config.values()
+    (parameter,) = initcfg.make_plan(spec)
+    assert parameter.initializer.value is held
+    listed = read({"constant": {"value": array.tolist()}})
+    assert listed == read(listed.tree()) != spec.params["w"].initializer
 
 
 def test_a_registered_instance_that_no_document_can_hold_is_kept_and_not_written(registered):

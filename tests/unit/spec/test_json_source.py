@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
+from initcfg.spec import loads
 from initcfg.spec.json_source import read_json
 
 VALUES = st.recursive(
@@ -94,3 +95,21 @@ def test_what_is_read_is_json_and_the_rest_is_a_spec_error(text):
     else:
         assert is_json(text) or not text.strip()
         assert source.problems or not text.strip() or source.tree == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('{"a": True}', "write true"),
+        ('{"a": None}', "write null"),
+        ('{"a": 1 // one\n}', "JSON has no comments"),
+        ("// one\n{}", "JSON has no comments"),
+        ("{ # one\n}", "JSON has no comments"),
+        ("{} /* one */", "JSON has no comments"),
+        ("", '{"initcfg": 1}'),
+    ],
+)
+def test_habits_of_other_languages_get_their_mend(text, hint):
+    with pytest.raises(SpecError) as raised:
+        loads(text, "json")
+    assert hint in raised.value.diagnostics[0].hint

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from initcfg.errors import Code, SpecError
-from initcfg.spec import Spec, load, loads
+from initcfg.spec import Spec, load, loads, reads
 from initcfg.spec.document import MAX_BYTES, read_bytes
 
 
@@ -141,3 +141,34 @@ def test_a_fault_behind_an_alias_is_told_once():
     with pytest.raises(SpecError) as raised:
         loads("initcfg: 1\nparams:\n  a: &a {shape: [-1]}\n  b: *a\n  c: *a\n")
     assert [str(each.where) for each in raised.value.diagnostics] == ["3:18"]
+
+
+def test_a_folder_named_like_a_spec_is_refused_and_leaves_no_descriptor_behind(tmp_path):
+    folder = tmp_path / "a.yaml"
+    folder.mkdir()
+    found = problem(lambda: load(folder))
+    assert (found.code, found.message) == (Code.INPUT, "cannot read the file: it is a folder")
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    assert problem(lambda: load(folder)) == found
+    again = os.open(os.devnull, os.O_RDONLY)
+    os.close(again)
+    assert again == descriptor
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"initcfg: 1\nname: \xff\n", "the byte 0xff is not UTF-8"),
+        (b"\xff\xfei\x00", "the text is UTF-16"),
+        (b"\x87" * (MAX_BYTES + 1), "the byte 0x87 is not UTF-8"),
+        (b"#" * (MAX_BYTES + 1), "a spec has at most 256 KiB of text"),
+        (b"#" * MAX_BYTES + b"\xc3", "a spec has at most 256 KiB of text"),
+    ],
+)
+def test_bytes_from_a_stream_say_the_same_as_a_file(tmp_path, content, message):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    from_stream = problem(lambda: reads(content, file=str(path)))
+    assert from_stream == problem(lambda: load(path))
+    assert from_stream.message == message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initcfg.spec.json_source import read_json
+from initcfg.spec.source import Source
 from initcfg.spec.yaml_source import read_yaml
 
 
@@ -74,3 +75,18 @@ def test_yaml_and_json_agree_on_places():
 def test_a_problem_knows_the_path_that_it_belongs_to():
     source = read_yaml("a:\n  b: [1, .nan]\n  b: 2\n  3: x\n")
     assert [problem.where.path for problem in source.problems] == [("a", "b", 1), ("a", "b"), ("a", "3")]
+
+
+def test_places_in_one_line_share_its_text():
+    source = Source("a.yaml", "a" * 1000 + "\nb")
+    assert source.place(0).text is source.place(999).text
+    assert source.place(1001).text == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "columns"),
+    [("x: 2 ** width + 1", 5, (9, 14)), ("x: 2 ** width + 1", 2, (6, 8)), ('x: "2 + d(0)"', 4, (9, 10))],
+)
+def test_a_fault_inside_an_expression_is_underlined_as_a_whole_token(text, offset, columns):
+    where = read_yaml(text).locate(("x",), offset=offset)
+    assert (where.column, where.end_column) == columns

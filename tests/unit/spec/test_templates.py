@@ -66,3 +66,17 @@ def test_what_has_no_whole_value_is_refused_at_its_part(text, code, offset):
 def test_names_are_those_of_all_braces():
     assert Template.parse("a.{i}.{j + k}").names == {"i", "j", "k"}
     assert Template.parse("a.b").names == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "hint"),
+    [
+        ("h.{i}", {}, "repeat: {i: N} in its layer would define it"),
+        ("h.{j + 1}", {"i": 1}, "repeat: {j: N} in its layer would define it"),
+        ("h.{blok}", {"block": 1}, "did you mean 'block'? (repeat: {blok: N} in its layer would define it)"),
+    ],
+)
+def test_an_unknown_index_is_told_with_the_repeat_that_would_define_it(text, env, hint):
+    with pytest.raises(ExpressionError) as raised:
+        Template.parse(text).render(env)
+    assert raised.value.hint == hint

@@ -119,7 +119,7 @@ def test_a_surprise_is_reported_and_the_rest_is_read(text, code, place):
         ("a: b: c\n", Code.SYNTAX),
         ("\ta: 1\n", Code.SYNTAX),
         ("a: 1\n---\nb: 2\n", Code.SYNTAX),
-        ("%YAML 2.0\n---\na: 1\n", Code.SYNTAX),
+        ("%YAML 2.0\n---\na: 1\n", Code.TAG),
         ("# c\n\n%TAG ! x\n---\na: 1\n", Code.TAG),
         ("a: \x00\n", Code.ENCODING),
         ("a: \ud800\n", Code.ENCODING),
@@ -185,3 +185,41 @@ def test_an_empty_text_is_no_value():
 @given(st.text("ab:-[]{},&*!#|>'\"%@` \n\t01.\\x", max_size=60))
 def test_no_text_raises_anything_but_a_spec_error(text):
     assert all(problem.where.line >= 1 for problem in problems_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("v: {shape: [1], tied_to: l.{i}.x}", 'quote it: "l.{i}.x"'),
+        ("layers: {h.{i}: {params: {}}}", 'quote it: "h.{i}"'),
+        ("v: {stddev: w[0]}", "an item of a list var is read as w(0)"),
+        ("v: {stddev: w[0}", "an item of a list var is read as w(0)"),
+        ("v: {shape: [2] initializer: zeros}", "separate entries by a comma"),
+        (
+            "v: {shape: [2]\nw: 1",
+            "close the bracket that opens in line 1, column 4, or separate entries by a comma",
+        ),
+        ("v: {shape: [2, 3}", "close the bracket that opens in line 1, column 12"),
+        ("v: {shape: [2, 3]", "close the bracket that opens in line 1, column 4"),
+        ("v: normal:\n  stddev: 1", "put normal: on its own line below, indented, or write {normal: {...}}"),
+        ("v: {stddev: 0,02}", "write a decimal point: 0.02"),
+        ("v: (2, 3)\nw: [(2, 3)]", "write a list: [2, 3]"),
+    ],
+)
+def test_inside_brackets_the_hint_follows_from_where_reading_stops(text, hint):
+    assert problems_of(text)[0].hint == hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%YAML 1.1\n---\na: 1",
+        "%YAML 1.2.3\n---\na: 1",
+        "%YAML 1.2\n%TAG ! b\n---\na: 1",
+        "%YAML 1.2\n# c\n%YAML 1.2\n---\na: 1",
+        "%YAML 1.2\r\n%OTHER\r\n---\r\na: 1",
+    ],
+)
+def test_no_directive_is_read_but_the_version_of_yaml(text):
+    assert problems_of(text)[0].code == Code.TAG
+    assert read_yaml("# c\n%YAML 1.2 # c\n---\na: 1").tree == {"a": 1}

@@ -1,0 +1,102 @@
+"""What people write instead of what a spec means, and the hint that says how it is written here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from initcfg.spec.expression_errors import ExpressionError
+from initcfg.spec.expressions import Expression
+
+if TYPE_CHECKING:
+    from initcfg.errors import PathStep
+
+__all__ = ["document_words", "layout_hint", "mapping_hint", "missing_hint", "shape_hint", "unknown_key_hint"]
+
+_MAX_LENGTH = 64
+_SEPARATOR = re.compile(r"\s*,\s*|\s+[x\u00d7]\s+|(?<=[0-9])[x\u00d7](?=[0-9])")
+_GOT = re.compile(r"\bgot (None|True|False)\b")
+_WORDS = {"None": "null", "True": "true", "False": "false"}
+_DATA_LAYOUT = re.compile(r"N(?:C[DHWL]*|[DHWL]*C)", re.IGNORECASE)
+_LAYOUTS = {
+    **dict.fromkeys(("pytorch", "torch"), "out_in"),
+    **dict.fromkeys(("keras", "tensorflow", "tf", "jax", "flax"), "in_out"),
+}
+_PARAM = "{shape: [768], initializer: zeros}"
+_ENTRIES = {
+    "vars": "{d: 768}",
+    "initializers": "{base: {random_normal: {stddev: 0.02}}}",
+    "layers": f"{{fc: {{params: {{w: {_PARAM}}}}}}}",
+    "params": f"{{w: {_PARAM}}}",
+}
+_MISSING = {
+    "shape": "write it as shape: [768, 3072], or shape: [] for a single number",
+    "to": "write where to stop, as to: 12; the last value is below it",
+    "params": "write them as params: " + _ENTRIES["params"],
+}
+
+
+def document_words(message: str) -> str:
+    """A message about a document, with the words of YAML and JSON for what Python calls None, True, False."""
+    return _GOT.sub(lambda found: f"got {_WORDS[found[1]]}", message)
+
+
+def shape_hint(value: object) -> str | None:
+    """How to write a shape that is no list: ``(2, 3)``, ``2 x 3``, ``d, d`` or ``5``."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > _MAX_LENGTH:
+        return None
+    text = str(value).strip()
+    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
+        text = text[1:-1].strip(" ,")
+    sizes = _SEPARATOR.split(text) if "(" not in text else [text]
+    if all(map(_is_expression, sizes)):
+        return f"write a list: [{', '.join(sizes)}]"
+    return "write a list, such as [2, 3]"
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        Expression.parse(text)
+    except ExpressionError:
+        return False
+    return True
+
+
+def layout_hint(name: str) -> str | None:
+    """The layout of a library, or why the name of a data layout is none; None for other names."""
+    if name.lower() in _LAYOUTS:
+        return f"the layout of {name} is {_LAYOUTS[name.lower()]}"
+    if len(name) > 1 and _DATA_LAYOUT.fullmatch(name):
+        return f"{name} names the axes of data, not of weights; write out_in (PyTorch) or in_out (Keras, JAX)"
+    return None
+
+
+def unknown_key_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+    """The way out for keys that are often written where they do not stand, or None."""
+    match path:
+        case ("layers", _, str(name)) if isinstance(value, Mapping) and "shape" in value:
+            return f"put {name!r} under params:, the key that holds a layer's parameters"
+        case (*_, "init"):
+            return "did you mean 'initializer'?"
+    return None
+
+
+def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+    """The way out where a mapping is expected and something else stands, or None."""
+    match path:
+        case ("layers", _, "repeat"):
+            is_count = isinstance(value, int | str) and not isinstance(value, bool)
+            return f"name the index: {{i: {value if is_count else 12}}}"
+        case (*_, str(group)) if group in _ENTRIES:
+            return "write {} for none" if value is None else f"the name is the key, as in {_ENTRIES[group]}"
+        case (*_, "params", _):
+            return f"write {_PARAM}"
+        case ("layers", _):
+            return f"write {{params: {{w: {_PARAM}}}}}"
+    return None
+
+
+def missing_hint(key: str) -> str | None:
+    """An example of a key that must be there, or None."""
+    return _MISSING.get(key)
