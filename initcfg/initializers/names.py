@@ -17,6 +17,7 @@ __all__ = [
     "aliases_of",
     "canonical_name",
     "install",
+    "is_free",
     "known_names",
     "lookup",
     "register",
@@ -57,6 +58,18 @@ def lookup(name: str) -> type[Initializer] | None:
         True
     """
     return _TABLE.get(name)
+
+
+def is_free(name: str) -> bool:
+    """Whether a spec may give the name to an initializer of its own.
+
+    Taken are the names that are known here, and PyTorch's, which are kept for schemes to come.
+
+    Example:
+        >>> is_free("base"), is_free("he_normal"), is_free("kaiming_normal")
+        (True, False, False)
+    """
+    return name not in _TABLE and snake_case(name).rstrip("_") not in _ELSEWHERE
 
 
 def canonical_name(cls: type[Initializer]) -> str:

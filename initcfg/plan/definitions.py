@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.initializers.fields import fields_of
+from initcfg.initializers.names import is_free
 from initcfg.plan.references import check_extent, check_references, nested_in
 from initcfg.spec import Expression
 from initcfg.spec.arithmetic import FANS
@@ -113,6 +114,6 @@ def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _refuse_hiding(name: str, path: Path, scope: Scope) -> None:
-    if initializers.lookup(name) is not None:
-        message = f"{name!r} is the name of an initializer already"
+    if not is_free(name):
+        message = f"{name!r} is the name of an initializer, or kept for one of PyTorch's"
         raise scope.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")
