@@ -15,7 +15,7 @@ from initcfg.initializers import BuiltIn, Initializer
 from initcfg.initializers.fields import Field, fields_of
 from initcfg.initializers.values import listed, plain, shown
 from initcfg.spec.frozen import FrozenDict
-from initcfg.spec.leaves import fault, fault_of, number, whole
+from initcfg.spec.leaves import MAX_FAULTS, fault, fault_of, number, whole
 from initcfg.spec.numbers import LARGEST
 from initcfg.spec.source import MAX_DEPTH
 
@@ -92,6 +92,8 @@ class _ArgumentReader:
     nested: Nested
 
     def read(self, wanted: Field, value: object, path: Path) -> Any:
+        if len(self.faults) > MAX_FAULTS:
+            return None
         try:
             return self._checked(wanted, plain(value), path)
         except PydanticCustomError as error:
