@@ -35,7 +35,7 @@ class Concatenate(Structured):
     Args:
         axis: the axis along which the parts lie; a negative one counts from the end.
         sizes: the size of each part along the axis; they add up to the parameter's.
-        initializers: one a part, as anything that `initcfg.initializers.get` takes.
+        initializers: one a part, written in any way that an initializer can be.
 
     Example:
         >>> Concatenate(axis=0, sizes=[1, 2], initializers=["ones", {"constant": {"value": 0.5}}])((3, 2))

@@ -55,7 +55,8 @@ class RandomUniform(Elementwise):
     Args:
         minval: the lower bound, a finite number; default -0.05.
         maxval: the upper bound, >= `minval`; default 0.05. Where both are equal so is every element.
-        seed: as in `RandomNormal`.
+        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
 
     Example:
         >>> RandomUniform(0, 1, seed=1)((3,))
@@ -89,7 +90,8 @@ class TruncatedNormal(Elementwise):
     Args:
         mean: the mean before the cut, a finite number; default 0.0.
         stddev: the standard deviation before the cut, >= 0; default 0.05. With 0 every element is `mean`.
-        seed: as in `RandomNormal`.
+        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
         low: the lower bound in units of `stddev` from the mean; default -2.0. Not one of Keras's arguments,
             so the config leaves it out where it is the default.
         high: the upper bound in units of `stddev` from the mean, > `low`; default 2.0. As `low`.

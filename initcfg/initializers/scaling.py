@@ -121,8 +121,8 @@ class GlorotNormal(_Preset):
     Xavier initialization.
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
@@ -147,8 +147,8 @@ class GlorotUniform(_Preset):
     Also known as Xavier initialization.
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
@@ -173,8 +173,8 @@ class HeNormal(_Preset):
     The divisor makes sqrt(2 / fan_in) the standard deviation of w, after the cut.
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
@@ -196,8 +196,8 @@ class HeUniform(_Preset):
         w ~ U(-limit, limit), limit = sqrt(6 / fan_in)
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
@@ -221,8 +221,8 @@ class LecunNormal(_Preset):
     The divisor makes sqrt(1 / fan_in) the standard deviation of w, after the cut.
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
@@ -245,8 +245,8 @@ class LecunUniform(_Preset):
         w ~ U(-limit, limit), limit = sqrt(3 / fan_in)
 
     Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, as in
-            `VarianceScaling`.
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
