@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.spec.document import MAX_BYTES
 from initcfg.spec.initializer_config import InitializerConfig
 from initcfg.spec.yaml_writer import write_yaml
 
@@ -47,18 +48,28 @@ def dump_yaml(spec: Spec, schema: str | None = None) -> str:
         schema: the address of its JSON Schema, for editors, put into a comment at the top.
 
     Raises:
-        SpecError: as `dump_tree`.
+        SpecError: as `dump_tree`; or the text would be larger than a spec may be (code ``too-large``).
     """
-    return (_MODELINE.format(schema) if schema else "") + write_yaml(dump_tree(spec))
+    return _readable((_MODELINE.format(schema) if schema else "") + write_yaml(dump_tree(spec)))
 
 
 def dump_json(spec: Spec) -> str:
     """The spec as JSON.
 
     Raises:
-        SpecError: as `dump_tree`.
+        SpecError: as `dump_yaml`.
     """
-    return json.dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _readable(json.dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _readable(text: str) -> str:
+    """The text, unless it is larger than what `load` reads."""
+    size = len(text.encode())
+    if size <= MAX_BYTES:
+        return text
+    message = f"this spec takes {size:,} bytes, and a spec that can be read has at most {MAX_BYTES:,}"
+    hint = "let repeat and expressions stand for what is alike, as layers: {h.{i}: {repeat: {i: 12}, ...}}"
+    raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=hint))
 
 
 def _model_tree(

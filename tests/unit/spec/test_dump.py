@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from initcfg.errors import SpecError
 from initcfg.spec import Spec, dump_json, dump_tree, dump_yaml, loads
 from initcfg.spec.yaml_source import read_yaml
 from initcfg.spec.yaml_writer import write_yaml
@@ -132,3 +133,11 @@ def test_load_of_dump_is_the_identity(spec):
         assert again == spec
         assert list(again.layers) == list(spec.layers)
         assert dump_yaml(again) == dump_yaml(spec)
+
+
+@pytest.mark.parametrize("dump", [dump_yaml, dump_json])
+def test_what_could_not_be_read_again_is_not_written(dump) -> None:
+    params = {f"p{i}": {"shape": [1], "initializer": "zeros"} for i in range(10_000)}
+    with pytest.raises(SpecError) as caught:
+        dump(Spec(params=params))
+    assert [problem.code for problem in caught.value.diagnostics] == ["too-large"]
