@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
-import itertools
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -219,11 +218,10 @@ _COMPARED_NAMES = 400
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of `known`, or None when nothing is near."""
-    candidates = sorted(known)
+    candidates = list(known)
     if len(candidates) > _COMPARED_NAMES:
-        alike = (each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1])
-        candidates = list(itertools.islice(alike, _COMPARED_NAMES))
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+        candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
+    near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 
 

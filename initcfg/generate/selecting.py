@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 __all__ = ["owner", "selected"]
-
-_NAMES_COMPARED = 5_000
 
 
 def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
@@ -32,17 +29,18 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     found = [parameter for parameter in plan if glob.matches(parameter.name)]
     if found:
         return found
-    # Comparing texts is slow, so a plan of a million names is compared in part.
-    names = [parameter.name for parameter in islice(plan, _NAMES_COMPARED)]
-    hint = did_you_mean(select, names) or _names(names, len(plan))
+    names = [parameter.name for parameter in plan]
+    hint = did_you_mean(select, names) or _names(names)
     raise UnknownParameterError(
         Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no parameter", hint=hint)
     )
 
 
-def _names(names: list[str], total: int) -> str:
+def _names(names: list[str]) -> str:
     shown = ", ".join(map(repr, names[:3]))
-    return f"the plan has {total:,} parameters, such as {shown}" if names else "the plan has no parameters"
+    return (
+        f"the plan has {len(names):,} parameters, such as {shown}" if names else "the plan has no parameters"
+    )
 
 
 def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:

@@ -199,3 +199,8 @@ def test_a_message_that_quotes_a_long_text_is_cut_in_its_middle() -> None:
     assert len(message) < 420
     assert message.startswith("'xxx")
     assert message.endswith("xx' is not a layout")
+
+
+def test_the_nearest_of_many_names_is_found_whatever_their_order() -> None:
+    names = {f"h.{i}.weight" for i in range(5000)} | {"embedding.weight"}
+    assert did_you_mean("embeding.weight", names) == "did you mean 'embedding.weight'?"
