@@ -1,0 +1,85 @@
+"""Interleaved timing: each contender runs once a round, so that a slow moment of the machine meets all."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Contender", "Spread", "Timing", "interleaved", "quotient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Something that does the task once when it is called.
+
+    Args:
+        name: how tables call it.
+        run: does it; what it returns is kept alive until the clock has stopped.
+        ours: whether it is this project.
+    """
+
+    name: str
+    run: Callable[[], object]
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of some numbers, and the least and the greatest of them."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Spread:
+        """The spread of at least one number."""
+        return cls(statistics.median(numbers), min(numbers), max(numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The seconds that a contender took in each round."""
+
+    contender: Contender
+    seconds: tuple[float, ...]
+
+    @property
+    def spread(self) -> Spread:
+        """Of the seconds."""
+        return Spread.of(self.seconds)
+
+
+def interleaved(contenders: Sequence[Contender], rounds: int) -> list[Timing]:
+    """Run every contender once to warm it up, then once a round.
+
+    Every other round goes backwards, so that nobody always runs after the same neighbour.
+    """
+    for contender in contenders:
+        contender.run()
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for number in range(rounds):
+        for contender in contenders if number % 2 == 0 else reversed(contenders):
+            seconds[contender.name].append(_seconds(contender))
+    return [Timing(contender, tuple(seconds[contender.name])) for contender in contenders]
+
+
+def quotient(over: Timing, under: Timing) -> Spread:
+    """How many times as long `over` takes as `under`, round by round."""
+    return Spread.of([a / b for a, b in zip(over.seconds, under.seconds, strict=True)])
+
+
+def _seconds(contender: Contender) -> float:
+    # What one contender leaves behind is not to be collected on the next one's time.
+    gc.collect()
+    start = time.perf_counter()
+    result = contender.run()
+    elapsed = time.perf_counter() - start
+    del result
+    return elapsed
