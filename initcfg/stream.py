@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["SEED_LIMIT", "STREAM_VERSION", "Stream", "fresh_seed"]
+__all__ = ["SEED_LIMIT", "STREAM_VERSION", "Stream", "fresh_seed", "parameter_streams"]
 
 STREAM_VERSION = 1
 SEED_LIMIT = 2**64
@@ -76,10 +77,27 @@ class Stream:
     @property
     def words(self) -> tuple[int, int, int, int]:
         """Key words 0 and 1, then counter words 2 and 3, each in [0, 2**32)."""
-        first, second, third, fourth = (
-            int.from_bytes(self.digest[at : at + 4], "little") for at in range(0, 16, 4)
-        )
+        first, second, third, fourth = struct.unpack("<4I", self.digest)
         return first, second, third, fourth
+
+
+def parameter_streams(seed: int) -> Callable[[str], Stream]:
+    """`Stream.of_parameter` for the many parameters of one seed; what their streams share is hashed once.
+
+    Args:
+        seed: an integer in [0, 2**64).
+
+    Raises:
+        InitializerError: the seed is not such an integer; or, when called, the name holds a lone surrogate.
+    """
+    begun = _hasher(b"param\0" + _seed(seed))
+
+    def stream(name: str) -> Stream:
+        hasher = begun.copy()
+        hasher.update(_utf8(name))
+        return Stream(hasher.digest())
+
+    return stream
 
 
 def fresh_seed() -> int:
@@ -87,8 +105,12 @@ def fresh_seed() -> int:
     return secrets.randbits(64)
 
 
+def _hasher(begun: bytes) -> hashlib.blake2b:
+    return hashlib.blake2b(begun, digest_size=16, person=_PERSON)
+
+
 def _digest(*parts: bytes) -> bytes:
-    return hashlib.blake2b(b"".join(parts), digest_size=16, person=_PERSON).digest()
+    return _hasher(b"".join(parts)).digest()
 
 
 def _seed(seed: int) -> bytes:

@@ -102,11 +102,17 @@ def prepare(distribution: Distribution, dtype: DType) -> Recipe:
     """
     value = point(distribution)
     if value is not None:
-        return Constant(_held(value, dtype))
+        return _constant(value, dtype) if value else Constant(_held(value, dtype))
     if dtype.drawn is None:
         hint = "random values need a floating dtype, such as float32 or bfloat16"
         raise _refusal(f"random values cannot be drawn in {dtype}", hint)
     return _draw(distribution, dtype)
+
+
+# Not for zeros, because 0.0 and -0.0 are equal; by type, because 1 and True are.
+@lru_cache(maxsize=4096, typed=True)
+def _constant(value: float | int | bool, dtype: DType) -> Constant:
+    return Constant(_held(value, dtype))
 
 
 @lru_cache(maxsize=4096)

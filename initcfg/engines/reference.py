@@ -6,7 +6,6 @@ the interpreter's lock meanwhile, so threads fill different parts of an array at
 
 from __future__ import annotations
 
-import operator
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from initcfg.dtypes import as_dtype
 from initcfg.engines import kernels32, kernels64
 from initcfg.engines.philox import LANES, MAX_BLOCKS, Lane, philox
 from initcfg.engines.recipe import Constant, prepare
+from initcfg.engines.target import checked_start, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +31,9 @@ __all__ = ["fill"]
 Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Words: TypeAlias = tuple[int, int, int, int]
 
-_MAX_ELEMENTS = 2**63
 _WRAP = 2**32
+# Up to so many elements, copying costs less than calling numpy once more.
+_COPIED = 4096
 # A block has four 32-bit words.
 _PER_BLOCK = {"float32": 4, "float64": 2}
 
@@ -62,12 +62,8 @@ def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: i
         >>> out.tolist()
         [0.08623053878545761, 0.5693719983100891, 0.8658266067504883]
     """
-    if out.ndim != 1 or not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError("out must be one-dimensional, contiguous and writable")
-    start = operator.index(start)
-    if start < 0 or start + out.size > _MAX_ELEMENTS:
-        raise ValueError(f"start must be at least 0, and the last element below 2**63, not {start!r}")
-    dtype = as_dtype(out.dtype)
+    start = checked_start(out, start)
+    dtype = row_of(out.dtype)
     recipe = prepare(distribution, dtype)
     if isinstance(recipe, Constant):
         out.fill(recipe.value)
@@ -80,15 +76,18 @@ def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: i
 
 
 def _runs(out: NDArray[Any], start: int, per_block: int) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """`out` in runs of whole blocks, and of single blocks at ragged ends: (block, elements to drop, part)."""
+    """`out` in runs: (block, elements to drop, part).
+
+    A short run may begin and end inside a block, and is copied. A long one takes whole blocks only, with
+    single blocks at ragged ends.
+    """
     done = 0
     while done < out.size:
         block, skip = divmod(start + done, per_block)
         # All blocks of a run share counter word 1.
-        blocks = 1 if skip else min(MAX_BLOCKS, _WRAP - block % _WRAP)
-        count = min(out.size - done, blocks * per_block - skip)
-        if count > per_block:
-            count -= count % per_block
+        count = min(out.size - done, min(MAX_BLOCKS, _WRAP - block % _WRAP) * per_block - skip)
+        if count > _COPIED:
+            count = per_block - skip if skip else count - count % per_block
         yield block, skip, out[done : done + count]
         done += count
 

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES
-from initcfg.engines import ENGINES, check, get_engine
+from initcfg.engines import ENGINES, check, compiled, get_engine, reference
 from initcfg.errors import Code, InitializerError
 from initcfg.stream import Stream
 
+MANY = 2**40
+LAW, STREAM = Normal(0.0, 1.0), Stream.of_parameter(0, "h.0")
 
-def test_numpy_is_the_default_engine() -> None:
-    assert get_engine() is get_engine("numpy") is ENGINES["numpy"]
+
+def test_numpy_is_chosen_for_a_few_elements_and_for_an_unknown_number() -> None:
+    assert get_engine() is get_engine(numel=1000) is get_engine("numpy") is reference.fill
+
+
+def test_numba_is_chosen_for_many() -> None:
+    out, expected = np.empty((2, 7), np.float32)
+    get_engine(numel=MANY)(out, LAW, STREAM, 5)
+    reference.fill(expected, LAW, STREAM, 5)
+    assert out.tobytes() == expected.tobytes()
+    assert get_engine(numel=MANY) is not reference.fill
+    assert get_engine("numba") is compiled.fill
+
+
+def test_many_elements_are_drawn_by_numpy_where_there_is_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert get_engine(numel=MANY) is reference.fill
+    with pytest.raises(InitializerError, match="not installed") as caught:
+        get_engine("numba")
+    assert "pip install initcfg[fast]" in (caught.value.diagnostics[0].hint or "")
 
 
 def test_an_unknown_engine_is_refused_with_the_nearest_name() -> None:
@@ -56,4 +78,4 @@ def test_check_refuses_exactly_what_a_fill_refuses(law, dtype, engine: str) -> N
 def test_what_names_no_engine_is_refused_with_a_list_of_those_there_are(name) -> None:
     with pytest.raises(InitializerError, match="no engine is named") as caught:
         get_engine(name)
-    assert caught.value.diagnostics[0].hint == "the engines are numpy"
+    assert caught.value.diagnostics[0].hint == "the engines are numba, numpy"

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initcfg.dtypes import DTYPES, DType
-from initcfg.engines.rounding import at_least, at_most, round_all, round_once, strictly_above, strictly_below
+from initcfg.engines.casting import round_all
+from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
 
 FLOATS = [dtype for dtype in DTYPES.values() if dtype.kind == "float"]
 NARROW = [dtype for dtype in FLOATS if dtype.itemsize <= 2]
