@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
-
-import ml_dtypes
-import numpy as np
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["DTYPES", "DType", "as_dtype"]
+    import numpy as np
+
+__all__ = ["DTYPES", "DType", "FloatFormat", "as_dtype", "is_type"]
 
 Kind = Literal["float", "int", "uint", "bool"]
+
+
+class FloatFormat(NamedTuple):
+    """The numbers that a floating type holds.
+
+    Args:
+        digits: bits of the mantissa that are stored.
+        least_exponent: of the smallest normal number, as a power of two.
+        greatest: the greatest finite number.
+    """
+
+    digits: int
+    least_exponent: int
+    greatest: float
 
 
 @dataclass(frozen=True)
@@ -27,35 +41,42 @@ class DType:
         name: numpy's and ml_dtypes's name, which specs use.
         tag: the type's name in a safetensors header.
         kind: ``float``, ``int``, ``uint`` or ``bool``.
+        itemsize: bytes an element.
         drawn: the type in which random values are drawn before they are rounded once to this one; None for
             types that hold exact values only.
+        format: the numbers of a floating type; None for the others.
     """
 
     name: str
     tag: str
     kind: Kind
+    itemsize: int
     drawn: Literal["float32", "float64"] | None = None
+    format: FloatFormat | None = None
 
     @cached_property
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype; narrow floats come from ml_dtypes."""
-        return np.dtype(getattr(ml_dtypes, self.name, None) or self.name)
+        # Planning needs no arrays, and to load these two takes longer than to plan.
+        import numpy as np  # noqa: PLC0415
+
+        scalar: type[Any] | None = getattr(np, self.name, None)
+        if scalar is None:
+            import ml_dtypes  # noqa: PLC0415
+
+            scalar = getattr(ml_dtypes, self.name)
+        found: np.dtype[Any] = np.dtype(scalar)
+        return found
 
     @property
-    def itemsize(self) -> int:
-        """Bytes an element."""
-        return int(self.numpy.itemsize)
-
-    @cached_property
     def bounds(self) -> tuple[float | int, float | int]:
         """The least and the greatest finite value."""
-        if self.kind == "float":
-            info = ml_dtypes.finfo(self.numpy)  # type: ignore[no-untyped-call]
-            return float(info.min), float(info.max)
+        if self.format is not None:
+            return -self.format.greatest, self.format.greatest
         if self.kind == "bool":
             return 0, 1
-        limits = np.iinfo(self.numpy)
-        return int(limits.min), int(limits.max)
+        bits = 8 * self.itemsize
+        return (0, 2**bits - 1) if self.kind == "uint" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def __str__(self) -> str:
         return self.name
@@ -64,23 +85,23 @@ class DType:
 DTYPES: dict[str, DType] = {
     row.name: row
     for row in (
-        DType("float32", "F32", "float", drawn="float32"),
-        DType("float64", "F64", "float", drawn="float64"),
-        DType("float16", "F16", "float", drawn="float32"),
-        DType("bfloat16", "BF16", "float", drawn="float32"),
-        DType("float8_e4m3fn", "F8_E4M3", "float", drawn="float32"),
-        DType("float8_e5m2", "F8_E5M2", "float", drawn="float32"),
-        DType("float8_e4m3fnuz", "F8_E4M3FNUZ", "float", drawn="float32"),
-        DType("float8_e5m2fnuz", "F8_E5M2FNUZ", "float", drawn="float32"),
-        DType("int8", "I8", "int"),
-        DType("int16", "I16", "int"),
-        DType("int32", "I32", "int"),
-        DType("int64", "I64", "int"),
-        DType("uint8", "U8", "uint"),
-        DType("uint16", "U16", "uint"),
-        DType("uint32", "U32", "uint"),
-        DType("uint64", "U64", "uint"),
-        DType("bool", "BOOL", "bool"),
+        DType("float32", "F32", "float", 4, "float32", FloatFormat(23, -126, (2 - 2**-23) * 2.0**127)),
+        DType("float64", "F64", "float", 8, "float64", FloatFormat(52, -1022, (2 - 2**-52) * 2.0**1023)),
+        DType("float16", "F16", "float", 2, "float32", FloatFormat(10, -14, 65504.0)),
+        DType("bfloat16", "BF16", "float", 2, "float32", FloatFormat(7, -126, (2 - 2**-7) * 2.0**127)),
+        DType("float8_e4m3fn", "F8_E4M3", "float", 1, "float32", FloatFormat(3, -6, 448.0)),
+        DType("float8_e5m2", "F8_E5M2", "float", 1, "float32", FloatFormat(2, -14, 57344.0)),
+        DType("float8_e4m3fnuz", "F8_E4M3FNUZ", "float", 1, "float32", FloatFormat(3, -7, 240.0)),
+        DType("float8_e5m2fnuz", "F8_E5M2FNUZ", "float", 1, "float32", FloatFormat(2, -15, 57344.0)),
+        DType("int8", "I8", "int", 1),
+        DType("int16", "I16", "int", 2),
+        DType("int32", "I32", "int", 4),
+        DType("int64", "I64", "int", 8),
+        DType("uint8", "U8", "uint", 1),
+        DType("uint16", "U16", "uint", 2),
+        DType("uint32", "U32", "uint", 4),
+        DType("uint64", "U64", "uint", 8),
+        DType("bool", "BOOL", "bool", 1),
     )
 }
 
@@ -128,7 +149,20 @@ def as_dtype(dtype: Any) -> DType:
     raise InitializerError(Diagnostic(Code.UNKNOWN_DTYPE, f"no dtype is named {name!r}", hint=hint))
 
 
+def is_type(value: object) -> bool:
+    """Whether a value is a type of the table, of numpy or of Python, and not a name of one.
+
+    Example:
+        >>> is_type(float), is_type("float32")
+        (True, False)
+    """
+    numpy = sys.modules.get("numpy")  # who holds one of its dtypes has imported it
+    return isinstance(value, DType | type) or (numpy is not None and isinstance(value, numpy.dtype))
+
+
 def _numpy_name(dtype: Any) -> str:
+    import numpy as np  # noqa: PLC0415  what a spec writes is a string, and needs no numpy
+
     if dtype is None:  # numpy would read it as float64
         return "None"
     try:

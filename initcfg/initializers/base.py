@@ -12,12 +12,9 @@ To add one: a frozen dataclass under `Elementwise` or `Structured`, and its name
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
-
-import numpy as np
 
 from initcfg import engines
 from initcfg.dtypes import as_dtype
@@ -31,6 +28,8 @@ from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import numpy as np
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
@@ -307,9 +306,9 @@ def _make_built_in(  # noqa: PLR0917
 ) -> np.ndarray[Any, Any]:
     distribution = initializer.resolve(shape, layout)
     if distribution is not None:
-        out = np.empty(math.prod(shape), dtype.numpy)
-        fill(out, distribution, stream, 0)
-        return out.reshape(shape)
+        from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
+
+        return drawn(shape, dtype, distribution, stream, fill)
     if not isinstance(initializer, Structured):
         raise TypeError(f"{type(initializer).__name__} resolves to no distribution and is not Structured")
     initializer.check(shape, dtype, layout)

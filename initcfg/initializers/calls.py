@@ -6,13 +6,13 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
 
     from initcfg.dtypes import DType
     from initcfg.stream import Stream
@@ -73,6 +73,8 @@ def generator_of(stream: Stream) -> np.random.Generator:
     Its words are a function of the stream for ever; what its methods make of them is numpy's promise, not
     that of this package's stream version.
     """
+    import numpy as np  # noqa: PLC0415  a plan calls nobody's code
+
     key = int.from_bytes(stream.child("rng").digest, "little")
     return np.random.Generator(np.random.Philox(key=key))
 
@@ -92,6 +94,8 @@ def call_custom(
         InitializerError: the function cannot be called so, or the result has another shape or dtype, or is no
             array.
     """
+    import numpy as np  # noqa: PLC0415  as above
+
     name = name_of(function)
     returned = invoke(function, shape, dtype.numpy, lambda: generator_of(stream))
     try:

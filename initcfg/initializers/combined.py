@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.base import Initializer, Structured, check, make, stream_of
 from initcfg.initializers.fields import config_field
 from initcfg.initializers.serialization import get, serialize
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
     from initcfg.layout import Layout
@@ -80,18 +80,14 @@ class Concatenate(Structured):
         fill: FillFunction,
     ) -> np.ndarray[Any, Any]:
         """The parts, each made for its own shape, side by side."""
+        from initcfg.initializers.arrays import side_by_side  # noqa: PLC0415  numpy is not for planning
+
         shapes = part_shapes(shape, self.axis, self.sizes)
         parts = (
             make(part, part_shape, dtype, layout, stream_of(part, part_shape, stream.child(str(index))), fill)
             for index, (part, part_shape) in enumerate(zip(self.initializers, shapes, strict=True))
         )
-        whole = np.empty(shape, dtype.numpy)
-        along = np.moveaxis(whole, self.axis, 0)
-        start = 0
-        for part, size in zip(parts, self.sizes, strict=True):
-            along[start : start + size] = np.moveaxis(part, self.axis, 0)
-            start += size
-        return whole
+        return side_by_side(parts, shape, self.axis, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, each part's initializer as Keras's dict."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from initcfg import engines
 from initcfg.distributions import Distribution, Fill
-from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.base import Elementwise, Structured
 from initcfg.initializers.fields import config_field
 from initcfg.initializers.values import ArrayValue
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
     from initcfg.layout import Layout
@@ -90,7 +89,7 @@ class Constant(Structured):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a shape that the array does not fit, and a dtype that cannot hold its elements."""
         if isinstance(self.value, ArrayValue):
-            self._fitted(self.value, shape, dtype)
+            _repeated(self.value, shape, dtype)
         else:
             engines.check(Fill(self.value), dtype)
 
@@ -104,30 +103,13 @@ class Constant(Structured):
     ) -> np.ndarray[Any, Any]:
         """The array, repeated to the shape."""
         if isinstance(self.value, ArrayValue):
-            return np.array(self._fitted(self.value, shape, dtype), order="C")
-        out = np.empty(shape, dtype.numpy)
-        fill(out.reshape(-1), Fill(self.value), stream, 0)
-        return out
+            return _repeated(self.value, shape, dtype).copy(order="C")
+        from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
 
-    @staticmethod
-    def _fitted(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-        try:
-            array = value.to_array(dtype)
-        except ValueError:
-            raise InitializerError(
-                Diagnostic(
-                    Code.DTYPE_VALUE,
-                    f"an element of the constant array of shape {value.shape} cannot be held in {dtype}",
-                    hint="give a dtype that holds every element",
-                )
-            ) from None
-        try:
-            return np.broadcast_to(array, shape)
-        except ValueError:
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"a constant array of shape {value.shape} does not fit shape {shape}",
-                    hint="give an array of the parameter's shape, or one that numpy broadcasts to it",
-                )
-            ) from None
+        return drawn(shape, dtype, Fill(self.value), stream, fill)
+
+
+def _repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
+    from initcfg.initializers.arrays import repeated  # noqa: PLC0415  as above
+
+    return repeated(value, shape, dtype)

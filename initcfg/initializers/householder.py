@@ -4,7 +4,7 @@ The QR decomposition of a Gaussian matrix, signs mended, is Haar distributed (Me
 are independent, each of them that of a Gaussian vector one shorter than the last (Stewart 1980), so they
 can be drawn directly: half the random numbers, and no decomposition. They are applied in blocks, as
 products of matrices, in the compact WY form (Schreiber and Van Loan 1989) with the triangular factor of
-Joffrain et al. (2006).
+Joffrain et al. (2006), last block first, so that what is still zero takes no part.
 
 References:
     Stewart, "The efficient generation of random orthogonal matrices with an application to condition
@@ -17,84 +17,138 @@ References:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initcfg.distributions import Normal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initcfg.engines import FillFunction
     from initcfg.stream import Stream
 
-__all__ = ["BLOCK", "random_frame"]
+__all__ = ["block_size", "draw_frames"]
 
-BLOCK = 128
+# A stack: one matrix for each index of the first axis.
+Matrices: TypeAlias = NDArray[Any]
+
 _STANDARD_NORMAL = Normal(0.0, 1.0)
+# Reflectors a block: larger ones make better use of BLAS, until their triangular factors cost too much.
+_LEAST_BLOCK, _GREATEST_BLOCK = 64, 256
+# Smaller triangles are inverted by LAPACK, larger ones by halves.
+_LEAST_TRIANGLE = 32
 
 
-def random_frame(
-    rows: int, columns: int, dtype: np.dtype[Any], stream: Stream, fill: FillFunction
-) -> np.ndarray[Any, Any]:
-    """A (rows, columns) matrix Q with Q'Q = I, from the Haar distribution.
+def draw_frames(frames: Matrices, streams: Sequence[Stream], fill: FillFunction) -> None:
+    """Fill each of a stack of matrices Q with one from the Haar distribution, so that Q'Q = I.
 
-    Reflector j, counted from 0, is that of the rows - j standard normals which follow, in the stream, those
-    of reflector j - 1.
+    Reflector j of a matrix, counted from 0, is that of the rows - j standard normals which follow, in its
+    stream, those of reflector j - 1.
 
     Args:
-        rows: at least `columns`.
-        columns: the number of orthonormal columns.
-        dtype: float32 or float64, the type of the arithmetic.
-        stream: where the normals come from.
+        frames: (copies, rows, columns), float32 or float64, with at least as many rows as columns. The
+            elements of a row, or those of a column, are next to each other in memory, as BLAS wants them.
+        streams: one a matrix, where its normals come from.
         fill: an engine.
     """
-    frame = np.zeros((rows, columns), dtype)
-    signs = np.empty(columns, dtype)
-    blocks = [(first, min(first + BLOCK, columns)) for first in range(0, columns, BLOCK)]
-    for first, last in reversed(blocks):
-        start = first * rows - first * (first - 1) // 2
-        normals = np.empty(sum(range(rows - last + 1, rows - first + 1)), dtype)
+    rows, columns = frames.shape[1:]
+    size = block_size(columns)
+    # Made once: for large matrices memory costs more to get than to fill.
+    scratch = np.empty_like(frames[:, size:, size:])
+    for first in reversed(range(0, columns, size)):
+        width = min(size, columns - first)
+        normals = _trapezoids(frames.dtype, first, rows, width, streams, fill)
+        reflectors, signs = _reflectors(normals)
+        _prepend(reflectors, signs, frames[:, first:, first:], scratch)
+
+
+def block_size(columns: int) -> int:
+    """Reflectors that are applied at once."""
+    return min(max(columns // 4, _LEAST_BLOCK), _GREATEST_BLOCK)
+
+
+def _trapezoids(  # noqa: PLR0917
+    dtype: np.dtype[Any], first: int, rows: int, count: int, streams: Sequence[Stream], fill: FillFunction
+) -> Matrices:
+    """The normals of `count` reflectors as rows that end at the right edge; zeros to their left."""
+    width = rows - first
+    lengths = range(width, width - count, -1)
+    start = first * rows - first * (first - 1) // 2
+    packed = np.empty((len(streams), sum(lengths)), dtype)
+    for normals, stream in zip(packed, streams, strict=True):
         fill(normals, _STANDARD_NORMAL, stream, start)
-        reflectors, signs[first:last] = _reflectors(_trapezoid(normals, last - first, rows - first))
-        np.fill_diagonal(frame[first:last, first:last], 1)
-        _apply(reflectors, frame[first:, first:])
-    frame *= signs
-    return frame
-
-
-def _trapezoid(packed: np.ndarray[Any, Any], rows: int, width: int) -> np.ndarray[Any, Any]:
-    """Vectors of lengths width, width - 1, ... as rows that end at the right edge; zeros to their left."""
-    trapezoid = np.zeros((rows, width), packed.dtype)
+    trapezoids = np.zeros((len(streams), count, width), dtype)
     at = 0
-    for row in range(rows):
-        trapezoid[row, row:] = packed[at : at + width - row]
-        at += width - row
-    return trapezoid
+    for row, length in enumerate(lengths):
+        trapezoids[:, row, row:] = packed[:, at : at + length]
+        at += length
+    return trapezoids
 
 
-def _reflectors(normals: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _reflectors(normals: Matrices) -> tuple[Matrices, Matrices]:
     """Vectors v of squared length 2, so that I - vv' sends x to a multiple of e1; and the signs for Q."""
-    diagonal = np.arange(len(normals))
-    heads = normals[diagonal, diagonal]
+    diagonal = np.arange(normals.shape[1])
+    heads = normals[:, diagonal, diagonal]
     # sign(0) is +1: a zero would wipe out the column.
     signs = np.where(heads < 0, -1, 1).astype(normals.dtype)
-    normals[diagonal, diagonal] += signs * _lengths(normals)
-    lengths = _lengths(normals)
-    # A vector of zeros has no direction; any reflector does, and e1 is one.
-    normals[diagonal[lengths == 0], diagonal[lengths == 0]] = lengths[lengths == 0] = 1
-    normals *= (np.sqrt(2, dtype=normals.dtype) / lengths)[:, np.newaxis]
+    lengths = np.sqrt(np.einsum("nij,nij->ni", normals, normals))
+    corners = heads + signs * lengths
+    halves = np.sqrt(lengths * (lengths + np.absolute(heads)))
+    # A vector of zeros has no direction; any reflector does, and that of e1 is one.
+    corners[halves == 0] = np.sqrt(2)
+    halves[halves == 0] = 1
+    normals[:, diagonal, diagonal] = corners
+    normals /= halves[..., np.newaxis]
     return normals, -signs
 
 
-def _lengths(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    lengths: np.ndarray[Any, Any] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return lengths
+def _prepend(reflectors: Matrices, signs: Matrices, frames: Matrices, scratch: Matrices) -> None:
+    """Multiply [D 0; 0 Q] by H_1 H_2 ... H_b = I - V'TV, where the rows of V are the reflectors.
+
+    Q is at the lower right of `frames` already; D, the signs of the new columns, is not, nor are the zeros.
+    """
+    count = reflectors.shape[1]
+    head, tail = reflectors[..., :count], reflectors[..., count:]
+    inner = frames[:, count:, count:]
+    factor = _minus_t(reflectors)
+    weights = np.empty((*signs.shape, frames.shape[2]), frames.dtype)
+    np.matmul(factor, head * signs[:, np.newaxis], out=weights[..., :count])
+    # Each product goes where it belongs; only the one that is added to Q needs memory of its own.
+    if inner.size:
+        change = scratch[:, : inner.shape[1], : inner.shape[2]]
+        np.matmul(factor, tail @ inner, out=weights[..., count:])
+        np.matmul(_transposed(tail), weights[..., count:], out=change)
+        inner += change
+    np.matmul(_transposed(tail), weights[..., :count], out=frames[:, count:, :count])
+    np.matmul(_transposed(head), weights, out=frames[:, :count])
+    diagonal = np.arange(count)
+    frames[:, diagonal, diagonal] += signs
 
 
-def _apply(reflectors: np.ndarray[Any, Any], matrix: np.ndarray[Any, Any]) -> None:
-    """Multiply `matrix` in place by H_1 H_2 ... H_b = I - V'TV, where the rows of V are the reflectors."""
-    products = reflectors @ reflectors.T
-    # The inverse of T: the products above the diagonal, and half of them on it.
-    inverse = np.triu(products, 1)
-    np.fill_diagonal(inverse, products.diagonal() / 2)
-    matrix -= reflectors.T @ (np.linalg.inv(inverse) @ (reflectors @ matrix))
+def _minus_t(reflectors: Matrices) -> Matrices:
+    """The factor -T: minus the inverse of the products above the diagonal and half of those on it."""
+    inverse = -np.triu(reflectors @ _transposed(reflectors))
+    diagonal = np.arange(inverse.shape[1])
+    inverse[:, diagonal, diagonal] /= 2
+    return _inverted(inverse)
+
+
+def _inverted(triangles: Matrices) -> Matrices:
+    """The inverses of upper triangles, most of the work as products of matrices."""
+    size = triangles.shape[1]
+    if size <= _LEAST_TRIANGLE:
+        inverses: Matrices = np.linalg.inv(triangles)
+        return inverses
+    half = size // 2
+    inverse = np.zeros_like(triangles)
+    first = inverse[:, :half, :half] = _inverted(triangles[:, :half, :half])
+    second = inverse[:, half:, half:] = _inverted(triangles[:, half:, half:])
+    np.matmul(-first @ triangles[:, :half, half:], second, out=inverse[:, :half, half:])
+    return inverse
+
+
+def _transposed(matrices: Matrices) -> Matrices:
+    return matrices.swapaxes(1, 2)

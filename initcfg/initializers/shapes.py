@@ -6,8 +6,6 @@ import math
 import operator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.values import shown
 from initcfg.layout import IN_OUT, Fans, Layout
@@ -42,7 +40,7 @@ def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
 
 
 def _dim(dim: object) -> int:
-    if isinstance(dim, bool | np.bool_):
+    if isinstance(dim, bool):  # numpy's own is refused by the next line
         raise TypeError("a bool is no size")
     return operator.index(dim)  # type: ignore[arg-type]
 

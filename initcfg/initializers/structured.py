@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from initcfg import engines
 from initcfg.distributions import Fill
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.base import Structured
 from initcfg.initializers.fields import config_field
-from initcfg.initializers.householder import random_frame
 from initcfg.initializers.shapes import needed_layout
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
-    from initcfg.layout import Axes, Layout
+    from initcfg.layout import Layout
     from initcfg.stream import Stream
 
 __all__ = ["Identity", "Orthogonal"]
@@ -67,11 +65,10 @@ class Identity(Structured):
         fill: FillFunction,
     ) -> np.ndarray[Any, Any]:
         """The matrix."""
-        matrix = np.zeros(shape, dtype.numpy)
-        diagonal = np.empty(min(shape), dtype.numpy)
-        fill(diagonal, Fill(self.gain), stream, 0)
-        np.fill_diagonal(matrix, diagonal if diagonal.size else 0)
-        return matrix
+        from initcfg.initializers.arrays import diagonal  # noqa: PLC0415  numpy is not for planning
+
+        rows, columns = shape
+        return diagonal((rows, columns), dtype, self.gain, stream, fill)
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,30 +133,7 @@ class Orthogonal(Structured):
         fill: FillFunction,
     ) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
+        from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
+
         axes = needed_layout(shape, layout).axes(len(shape))
-        rest = _rest(axes, len(shape))
-        order = (*axes.batch, *rest, *axes.outputs)
-        copies, rows, columns = (
-            math.prod(shape[axis] for axis in group) for group in (axes.batch, rest, axes.outputs)
-        )
-        streams = [stream.child(str(index)) for index in range(copies)] if axes.batch else [stream]
-        stacked = np.empty((copies, rows, columns), dtype.numpy)
-        # Numbers may underflow on their way; that is rounding, whatever the caller's settings.
-        with np.errstate(under="ignore"):
-            for copy, its_stream in zip(stacked, streams, strict=True):
-                copy[...] = self._matrix(rows, columns, dtype, its_stream, fill)
-        ordered = stacked.reshape([shape[axis] for axis in order])
-        return np.ascontiguousarray(ordered.transpose(np.argsort(order)))
-
-    def _matrix(
-        self, rows: int, columns: int, dtype: DType, stream: Stream, fill: FillFunction
-    ) -> np.ndarray[Any, Any]:
-        """One matrix, in the dtype of the arithmetic."""
-        frame = random_frame(max(rows, columns), min(rows, columns), np.dtype(dtype.drawn), stream, fill)
-        frame *= frame.dtype.type(self.gain)
-        return frame if rows >= columns else frame.T
-
-
-def _rest(axes: Axes, ndim: int) -> tuple[int, ...]:
-    """The axes that are neither outputs nor batch, in their order."""
-    return tuple(axis for axis in range(ndim) if axis not in axes.outputs and axis not in axes.batch)
+        return orthogonal(shape, dtype, axes, self.gain, stream, fill)

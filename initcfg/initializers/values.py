@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from initcfg.engines.rounding import round_all, round_once
 from initcfg.errors import Code, Diagnostic
 
 if TYPE_CHECKING:
-    from initcfg.dtypes import DType
+    import numpy as np
 
 __all__ = [
     "ArrayValue",
@@ -33,8 +30,6 @@ _MAX_DEPTH = 32
 _MAX_SHOWN = 60
 _EXPECTED = "a number, a bool or nested lists of them"
 _LEAVES = frozenset({int, float, bool})
-# Up to here every integer is a float64.
-_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +55,6 @@ class ArrayValue:
             return values
         return {"class_name": self.form, "config": {"value": values, "dtype": self.dtype}}
 
-    def to_array(self, dtype: DType) -> np.ndarray[Any, Any]:
-        """The array in `dtype`, every element as a constant of that one number would be.
-
-        Raises:
-            ValueError: an element is beyond `dtype`, or has no exact value where that holds integers.
-        """
-        array = self._exact(dtype) if dtype.drawn is None else self._rounded(dtype)
-        return array.reshape(self.shape)
-
-    def _exact(self, dtype: DType) -> np.ndarray[Any, Any]:
-        whole = list(map(int, self.numbers))
-        low, high = dtype.bounds
-        if whole != list(self.numbers) or min(whole, default=low) < low or max(whole, default=high) > high:
-            raise ValueError("an element is not exact")
-        return np.array(whole, dtype.numpy)
-
-    def _rounded(self, dtype: DType) -> np.ndarray[Any, Any]:
-        wide = np.array(self.numbers, np.float64)
-        array = round_all(wide, dtype)
-        for at in np.flatnonzero(np.abs(wide) > _EXACT):
-            if isinstance(self.numbers[at], int):
-                try:
-                    array[at] = round_once(self.numbers[at], dtype)
-                except OverflowError as error:
-                    raise ValueError(str(error)) from error
-        if not np.isfinite(array).all():
-            raise ValueError("an element overflows")
-        return array
-
     def __repr__(self) -> str:
         return str(nested(self.numbers, self.shape)) if len(self.numbers) <= 8 else f"<array {self.shape}>"
 
@@ -112,7 +78,7 @@ def as_array_value(value: object) -> ArrayValue:
     if isinstance(value, list | tuple):
         shape, numbers = _flat(value)
         return ArrayValue(tuple(numbers), shape)
-    array = np.asarray(value)
+    array = _as_array(value)
     return ArrayValue(tuple(_flat(array.ravel().tolist())[1]), array.shape, array.dtype.name, "__numpy__")
 
 
@@ -148,7 +114,7 @@ def _mapping_problem(name: str, value: Mapping[str, Any]) -> Diagnostic | None:
 
 def _array_problem(name: str, value: Any) -> Diagnostic | None:
     try:
-        array = np.asarray(value)
+        array = _as_array(value)
     except Exception as error:
         return Diagnostic(
             Code.WRONG_TYPE,
@@ -162,6 +128,12 @@ def _array_problem(name: str, value: Any) -> Diagnostic | None:
             hint="use zeros where there are no elements",
         )
     return _leaves_problem(name, array.ravel().tolist())
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    import numpy as np  # noqa: PLC0415  only for values that are arrays already
+
+    return np.asarray(value)
 
 
 def _nested_problem(name: str, value: list[Any] | tuple[Any, ...]) -> Diagnostic | None:
@@ -220,7 +192,9 @@ def plain(value: object) -> Any:
 
 def listed(value: object) -> Any:
     """An array as nested lists; anything else unchanged."""
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if hasattr(value, "__array__") and hasattr(value, "tolist") and not isinstance(value, type):
+        return value.tolist()
+    return value
 
 
 def same(one: object, other: object) -> bool:

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from initcfg.dtypes import DTYPES, DType, as_dtype
+from initcfg.dtypes import DTYPES, DType, as_dtype, is_type
 from initcfg.errors import Code, InitializerError
 
 BYTES = {
@@ -59,6 +59,18 @@ def test_a_type_is_drawn_in_float64_only_where_float32_is_too_narrow(dtype: DTyp
 @pytest.mark.parametrize(("name", "greatest"), GREATEST.items())
 def test_float_bounds_are_the_greatest_finite_values(name: str, greatest: float):
     assert DTYPES[name].bounds == (-greatest, greatest)
+
+
+@ALL
+def test_the_literals_are_what_numpy_and_ml_dtypes_say(dtype: DType):
+    assert dtype.itemsize == dtype.numpy.itemsize
+    if dtype.format is None:
+        limits = (0, 1) if dtype.name == "bool" else (np.iinfo(dtype.numpy).min, np.iinfo(dtype.numpy).max)
+        assert dtype.bounds == limits
+        return
+    info = ml_dtypes.finfo(dtype.numpy)
+    assert dtype.format == (info.nmant, info.minexp, float(info.max))
+    assert dtype.bounds == (float(info.min), float(info.max))
 
 
 @pytest.mark.parametrize(
@@ -128,3 +140,10 @@ def test_names_of_other_libraries_are_refused_with_the_name_here(name, meant):
     with pytest.raises(InitializerError) as raised:
         as_dtype(name)
     assert raised.value.diagnostics[0].hint.endswith(f" is {meant}")
+
+
+@pytest.mark.parametrize("given", [DTYPES["int8"], np.float32, np.dtype("int8"), ml_dtypes.bfloat16, bool])
+def test_a_type_is_told_from_its_name(given: object):
+    assert is_type(given)
+    assert not is_type("float32")
+    assert not is_type(np.float32(1))

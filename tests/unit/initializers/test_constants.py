@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from initcfg.distributions import Fill
 from initcfg.dtypes import DTYPES, as_dtype
-from initcfg.engines.rounding import round_all, round_once
+from initcfg.engines.casting import round_all
+from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import Constant, Ones, Zeros, check, get, resolve
 

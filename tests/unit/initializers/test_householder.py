@@ -11,7 +11,7 @@ from scipy import stats
 
 from initcfg import engines
 from initcfg.distributions import Normal, Uniform
-from initcfg.initializers.householder import BLOCK, random_frame
+from initcfg.initializers.householder import block_size, draw_frames
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 FLOAT64 = np.dtype("float64")
 SAMPLES = 4000
 LEAST = 1e-4
+BLOCK = block_size(10**6)
 STREAM = Stream.of_parameter(0, "frame")
+
+
+def random_frame(
+    rows: int, columns: int, dtype: np.dtype[Any], stream: Stream, fill: FillFunction
+) -> np.ndarray:
+    """One frame of its own."""
+    frame = np.empty((1, rows, columns), dtype)
+    draw_frames(frame, [stream], fill)
+    return frame[0]
 
 
 def frames(rows: int, columns: int, make: Callable[..., np.ndarray] = random_frame) -> np.ndarray:
@@ -116,7 +126,7 @@ def test_missing_reflections_are_noticed() -> None:
     assert (np.linalg.det(frames(2, 2, proper_only)) > 0).all()
 
 
-@pytest.mark.parametrize("rows", [1, 5, BLOCK, BLOCK + 1, 3 * BLOCK])
+@pytest.mark.parametrize("rows", [1, 5, 33, 64, 67, 200, 2 * BLOCK])
 def test_blocks_give_what_reflectors_one_by_one_give(rows: int) -> None:
     columns = max(1, rows - 2)
     fill = engines.get_engine()
@@ -134,6 +144,25 @@ def test_blocks_give_what_reflectors_one_by_one_give(rows: int) -> None:
         product[:, j] *= np.sign(r)
     found = random_frame(rows, columns, FLOAT64, STREAM, fill)
     assert abs(found - product[:, :columns]).max() < 1e-12
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 3), (100, 70)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_frame_of_a_stack_is_the_one_drawn_alone(rows: int, columns: int, dtype: str) -> None:
+    streams = [STREAM.child(str(index)) for index in range(5)]
+    stack = np.empty((5, rows, columns), dtype)
+    draw_frames(stack, streams, engines.get_engine())
+    for frame, stream in zip(stack, streams, strict=True):
+        alone = random_frame(rows, columns, np.dtype(dtype), stream, engines.get_engine())
+        np.testing.assert_array_equal(frame, alone)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(70, 70), (300, 140)])
+def test_a_frame_is_drawn_into_memory_in_either_order(rows: int, columns: int) -> None:
+    by_row = random_frame(rows, columns, FLOAT64, STREAM, engines.get_engine())
+    by_column = np.empty((1, columns, rows)).swapaxes(1, 2)
+    draw_frames(by_column, [STREAM], engines.get_engine())
+    np.testing.assert_allclose(by_column[0], by_row, rtol=0, atol=1e-14)
 
 
 def test_zeros_as_normals_give_a_frame_all_the_same() -> None:
@@ -156,7 +185,7 @@ def test_each_normal_is_drawn_once_from_its_own_place_in_the_stream() -> None:
         drawn.append((start, start + out.size))
         engines.get_engine()(out, distribution, stream, start)
 
-    rows, columns = 2 * BLOCK + 9, BLOCK + 5
+    rows, columns = BLOCK + 9, BLOCK + 5
     random_frame(rows, columns, FLOAT64, STREAM, spy)
     intervals = sorted(drawn)
     assert intervals[0][0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -158,3 +159,24 @@ def test_the_settings_of_the_caller_do_not_matter(dtype: str, gain: float) -> No
     with np.errstate(all="raise"):
         strict = made(Orthogonal(gain), (150, 40), dtype=dtype)
     assert strict.tobytes() == made(Orthogonal(gain), (150, 40), dtype=dtype).tobytes()
+
+
+def test_threads_that_ask_at_once_get_what_each_gets_alone() -> None:
+    shapes = [(90, 40), (40, 90), (300, 300)] * 2
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda shape: made(Orthogonal(), shape), shapes))
+    for shape, array in zip(shapes, together, strict=True):
+        np.testing.assert_array_equal(array, made(Orthogonal(), shape))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(3, 5, 4), (3, 4, 5), (400, 20, 20)])
+def test_the_order_of_the_axes_moves_the_matrices_and_changes_no_more_than_rounding(
+    dtype: str, shape: tuple[int, int, int]
+) -> None:
+    usual = made(Orthogonal(0.5), shape, "BIO", dtype).astype(np.float64)
+    for layout in ("BOI", "IBO", "OIB"):
+        order = ["BIO".index(letter) for letter in layout]
+        other = made(Orthogonal(0.5), tuple(shape[axis] for axis in order), layout, dtype)
+        back = other.transpose(np.argsort(order)).astype(np.float64)
+        np.testing.assert_allclose(back, usual, rtol=0, atol=2**-9 if dtype == "bfloat16" else 1e-6)
