@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import did_you_mean
 from initcfg.formats import npz, safetensors
-from initcfg.formats.base import Array, Chunks, TensorInfo, WriteFunction, refuse
+from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, WriteFunction, refuse
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["FORMATS", "Array", "Chunks", "Format", "TensorInfo", "WriteFunction", "format_of"]
+__all__ = [
+    "FORMATS",
+    "Array",
+    "Elements",
+    "Format",
+    "TensorInfo",
+    "WriteAt",
+    "WriteFunction",
+    "format_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Format:
     Args:
         name: what errors and listings call it.
         suffix: the end of its files' names, with the dot.
-        write: streams a file.
+        write: streams a file, from its beginning to its end or by places, as the format allows.
         lists_aliases: whether readers expect a tied name to be left out and listed in the metadata; readers
             of other formats look each name up, so each is written.
     """

@@ -11,11 +11,11 @@ import contextlib
 import errno
 import io
 import os
-import secrets
-import shutil
 from typing import TYPE_CHECKING, BinaryIO
 
 from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.formats.failures import free_bytes, reporting
+from initcfg.formats.places import PlacedFile, reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,26 +23,13 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["TEMPORARY_PREFIX", "replacing"]
+__all__ = ["TEMPORARY_PREFIX", "placing", "replacing"]
 
 TEMPORARY_PREFIX = ".initcfg-"
 _BUFFER_BYTES = 1 << 20
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
-
-_HINTS = {
-    errno.ENOSPC: "free some space, or write to another file system",
-    errno.EDQUOT: "free some space under your quota, or write to another file system",
-    errno.EFBIG: "raise the file size limit (ulimit -f), or write to a file system that takes larger files",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "choose a folder that is not on a read-only file system",
-    errno.ENOENT: "create the folder first",
-    errno.ENOTDIR: "one of the folders in the path is a file",
-    errno.EISDIR: "name a file, not a folder",
-    errno.ENAMETOOLONG: "choose a shorter file name",
-}
 
 
 @contextlib.contextmanager
@@ -59,27 +46,49 @@ def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
         OutputError: the folder is missing or closed, `path` is neither a regular file nor a symlink nor free,
             or a write fails (code ``output``). Only a folder that could not be synced is told afterwards.
     """
-    with _reporting(path, nbytes):
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if path.exists() and not (path.is_file() or path.is_symlink()):
-            raise ValueError("a pipe, socket or device stands there")
-        if _free_bytes(path) < nbytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.tmp"
+    with _new_file(path, nbytes) as raw:
+        file = io.BufferedWriter(raw, _BUFFER_BYTES)
+        yield file
+        # Writes what is left. After a failure `raw` is closed, and what is left is dropped.
+        file.detach()
+
+
+@contextlib.contextmanager
+def placing(path: Path, nbytes: int) -> Iterator[PlacedFile]:
+    """Like `replacing`, for a file of exactly `nbytes` bytes that is written by places, each byte once.
+
+    No thread may write any more when the block ends, or raises.
+
+    Raises:
+        OutputError: as in `replacing`; a lack of space shows before the block begins, where the file system
+            can tell.
+    """
+    with _new_file(path, nbytes) as raw:
+        with reporting(path, nbytes):
+            reserve(raw.fileno(), nbytes)
+        file = PlacedFile(raw.fileno(), path, nbytes)
+        yield file
+        if file.written != nbytes:
+            raise AssertionError(f"{file.written:,} of {nbytes:,} bytes were written")
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, nbytes: int) -> Iterator[_Raw]:
+    with reporting(path, nbytes):
+        _check_target(path, nbytes)
+        temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(8).hex()}.tmp"
         descriptor = os.open(temporary, _FLAGS, 0o666)
     try:
-        file = io.BufferedWriter(_Reporting(descriptor, path, nbytes), _BUFFER_BYTES)
+        raw = _Raw(descriptor, path, nbytes)
         try:
-            yield file
-            file.flush()
-            with _reporting(path, nbytes):
+            yield raw
+            with reporting(path, nbytes):
                 os.fsync(descriptor)
         finally:
-            # After a failure the buffer may fail again on its way out; the first one is to be reported.
+            # Whatever happens here comes after a failure, or after the sync that would have failed.
             with contextlib.suppress(OSError):
-                file.close()
-        with _reporting(path, nbytes):
+                raw.close()
+        with reporting(path, nbytes):
             temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -88,7 +97,16 @@ def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
     _sync_folder(path)
 
 
-class _Reporting(io.FileIO):
+def _check_target(path: Path, nbytes: int) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not (path.is_file() or path.is_symlink()):
+        raise ValueError("a pipe, socket or device stands there")
+    if free_bytes(path) < nbytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class _Raw(io.FileIO):
     """A raw file whose writes are complete or an `OutputError`."""
 
     def __init__(self, descriptor: int, path: Path, nbytes: int) -> None:
@@ -99,43 +117,10 @@ class _Reporting(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         left = memoryview(data).cast("B")
         total = len(left)
-        with _reporting(self._target, self._nbytes):
+        with reporting(self._target, self._nbytes):
             while left:
                 left = left[os.write(self.fileno(), left) :]
         return total
-
-
-@contextlib.contextmanager
-def _reporting(path: Path, nbytes: int) -> Iterator[None]:
-    """Turns what the operating system refuses into an `OutputError`."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except (OSError, ValueError) as error:
-        raise _output_error(path, nbytes, error) from error
-
-
-def _output_error(path: Path, nbytes: int, error: OSError | ValueError) -> OutputError:
-    # ValueError is what Python answers to a path with a NUL.
-    code = error.errno if isinstance(error, OSError) else None
-    reason = (os.strerror(code) if code is not None else str(error)).lower()
-    message = f"cannot write {str(path)!r}: {reason}"
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        message += f"; it takes {nbytes:,} bytes{_free_words(path)}"
-    hint = _HINTS.get(code or 0, "choose another place to write to")
-    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
-
-
-def _free_bytes(path: Path) -> int:
-    return shutil.disk_usage(path.parent).free
-
-
-def _free_words(path: Path) -> str:
-    try:
-        return f", {_free_bytes(path):,} are free"
-    except OSError:
-        return ""
 
 
 def _sync_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every weights format is given: names, dtypes and shapes of tensors, and their elements in chunks."""
+"""What every weights format is given: names, dtypes and shapes of tensors, and their elements."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, FormatError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from initcfg.dtypes import DType
 
 __all__ = [
     "Array",
-    "Chunks",
+    "Elements",
     "TensorInfo",
+    "WriteAt",
     "WriteFunction",
     "check_unique",
     "finish",
     "little_endian",
+    "make_little_endian",
     "refuse",
     "write_elements",
 ]
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,54 @@ class TensorInfo:
         return self.numel * self.dtype.itemsize
 
 
-Chunks = Callable[[Sequence[TensorInfo]], Iterator[Array]]
-"""Given the tensors in the order of the file: their elements in that order and in C order, as flat contiguous
-arrays of which none spans two tensors."""
+WriteAt = Callable[[memoryview, int], None]
+"""``write(data, offset)``: puts bytes at their place in a file; threads may do it at the same time."""
 
-WriteFunction = Callable[[Path, Sequence[TensorInfo], Chunks, Mapping[str, str]], int]
-"""``write(path, tensors, chunks, metadata)``; gives the size of the file in bytes."""
+
+class Elements(Protocol):
+    """The elements of tensors. A format takes them once, in the way that suits it."""
+
+    def in_order(self, tensors: Sequence[TensorInfo]) -> Iterator[Array]:
+        """For a file that is written from its beginning to its end.
+
+        Args:
+            tensors: in the order of the file.
+
+        Returns:
+            Their elements in that order and in C order, as flat contiguous arrays of which none spans two
+            tensors.
+        """
+
+    def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
+        """For a file whose places are known: writes every byte once, in any order and from any thread.
+
+        No thread writes any more when this has returned or raised.
+
+        Args:
+            tensors: in the order of the file, in which they follow each other without a gap; no element type
+                is wider than one before it, so that each element is aligned where the first one is.
+            offset: where the first one begins.
+            write: puts little-endian bytes at their place.
+        """
+
+
+WriteFunction = Callable[[Path, Sequence[TensorInfo], Elements, Mapping[str, str]], int]
+"""``write(path, tensors, elements, metadata)``; gives the size of the file in bytes."""
 
 
 def little_endian(elements: Array) -> memoryview:
     """The bytes of a flat contiguous array as files hold them, without a copy on a little-endian machine."""
+    if sys.byteorder == "big":
+        elements = elements.copy()
+        make_little_endian(elements)
+    # Through bytes, because ml_dtypes arrays do not offer their own.
+    return elements.view("u1").data
+
+
+def make_little_endian(elements: Array) -> None:
+    """Turns the bytes of each element in place, on a big-endian machine."""
     if sys.byteorder == "big" and elements.itemsize > 1:
-        elements = elements.byteswap()
-    # Through uint8, because ml_dtypes arrays do not offer their own bytes.
-    return elements.view(np.uint8).data
+        elements.view(f"u{elements.itemsize}").byteswap(inplace=True)
 
 
 def write_elements(file: IO[bytes], tensor: TensorInfo, chunks: Iterator[Array]) -> None:

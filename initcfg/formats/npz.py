@@ -10,19 +10,17 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from initcfg.formats.atomic import replacing
 from initcfg.formats.base import check_unique, finish, refuse, write_elements
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from initcfg.formats.base import Chunks, TensorInfo
+    from initcfg.formats.base import Elements, TensorInfo
 
 __all__ = ["write"]
 
@@ -35,13 +33,13 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: Mapping[str, str]) -> int:
+def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]) -> int:
     """Writes an archive, whole or not at all, in the memory of a chunk.
 
     Args:
         path: the file to make or to replace.
         tensors: what the archive holds, in the order of its members.
-        chunks: gives the elements in that order.
+        elements: gives them in that order; a member's checksum is known only when it has passed.
         metadata: texts for the archive's comment, 65,535 bytes at most.
 
     Returns:
@@ -51,6 +49,8 @@ def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: M
         FormatError: the format cannot hold a name, a dtype or the metadata; nothing is written.
         OutputError: the file cannot be written; what stood there before is untouched.
     """
+    import zipfile  # noqa: PLC0415  only this format needs it
+
     check_unique(tensors)
     headers = [_npy_header(tensor) for tensor in tensors]
     members = [_member(tensor) for tensor in tensors]
@@ -60,17 +60,19 @@ def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: M
     with replacing(path, nbytes) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             archive.comment = comment
-            elements = chunks(tensors)
+            chunks = elements.in_order(tensors)
             for tensor, header, member in zip(tensors, headers, members, strict=True):
                 with archive.open(member, "w", force_zip64=True) as body:
                     body.write(header)
-                    write_elements(body, tensor, elements)
-            finish(elements)
+                    write_elements(body, tensor, chunks)
+            finish(chunks)
         return file.tell()
 
 
 def _member(tensor: TensorInfo) -> zipfile.ZipInfo:
     """The archive's entry, with everything in it fixed that zipfile would take from the machine."""
+    import zipfile  # noqa: PLC0415  as above
+
     _check_name(tensor.name)
     member = zipfile.ZipInfo(f"{tensor.name}.npy")
     member.create_system = _UNIX
@@ -107,6 +109,8 @@ def _problem(name: str) -> str | None:
 
 def _npy_header(tensor: TensorInfo) -> bytes:
     """The magic string, version 1.0 and the description of one array."""
+    import numpy as np  # noqa: PLC0415  to read other files takes no numpy
+
     dtype = tensor.dtype.numpy
     if dtype.isbuiltin != 1:
         raise refuse(

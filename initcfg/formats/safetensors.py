@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from initcfg.formats.atomic import replacing
-from initcfg.formats.base import check_unique, finish, refuse, write_elements
+from initcfg.formats.atomic import placing
+from initcfg.formats.base import check_unique, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from initcfg.formats.base import Chunks, TensorInfo
+    from initcfg.formats.base import Elements, TensorInfo
 
 __all__ = ["MAX_HEADER_BYTES", "FileLayout", "layout", "write"]
 
@@ -76,13 +76,13 @@ def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = N
     return FileLayout(header, ordered, len(header) + (ends[-1] if ends else 0))
 
 
-def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: Mapping[str, str]) -> int:
-    """Writes a file, whole or not at all, in the memory of a chunk.
+def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]) -> int:
+    """Writes a file, whole or not at all, in the memory of a few chunks.
 
     Args:
         path: the file to make or to replace.
         tensors: what the file holds, in any order.
-        chunks: gives the elements once it is told the order.
+        elements: writes them, each at its place.
         metadata: texts for ``__metadata__``.
 
     Returns:
@@ -93,12 +93,9 @@ def write(path: Path, tensors: Sequence[TensorInfo], chunks: Chunks, metadata: M
         OutputError: the file cannot be written; what stood there before is untouched.
     """
     place = layout(tensors, metadata)
-    with replacing(path, place.nbytes) as file:
-        file.write(place.header)
-        elements = chunks(place.tensors)
-        for tensor in place.tensors:
-            write_elements(file, tensor, elements)
-        finish(elements)
+    with placing(path, place.nbytes) as file:
+        file.write(memoryview(place.header), 0)
+        elements.write_at(place.tensors, len(place.header), file.write)
     return place.nbytes
 
 

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, FormatError, SpecError
+from initcfg.errors import Code, SpecError
 from initcfg.formats import TensorInfo, format_of
-from initcfg.generate.pool import Task, Workers
+from initcfg.generate.elements import PlannedElements
+from initcfg.generate.metadata import file_metadata
+from initcfg.generate.pool import Workers
 from initcfg.generate.selecting import owner, selected
-from initcfg.generate.work import batches, fill_elements, is_foreign, make_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from os import PathLike
 
-    from initcfg.engines import FillFunction
-    from initcfg.formats import Array
     from initcfg.generate.pool import Progress
-    from initcfg.generate.work import Piece
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["PLAN_KEY", "SELECT_KEY", "TIED_KEY", "Written", "write"]
-
-_OURS = "initcfg."
-PLAN_KEY = "initcfg.plan"
-"""Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
-SELECT_KEY = "initcfg.select"
-"""Metadata: the glob, where only a part of the plan was written."""
-TIED_KEY = "initcfg.tied"
-"""Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
+__all__ = ["Written", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +89,16 @@ def write(
         1
     """
     fmt = format_of(path)
-    fill = get_engine(engine)
     chosen = selected(plan, select)
     tied = _left_out(chosen) if fmt.lists_aliases and not write_tied else {}
     sources = {p.name: owner(plan, p) for p in chosen if p.name not in tied}
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     digest = _fingerprint(plan)
-    told = _metadata(digest, select, tied, metadata or {})
+    told = file_metadata(digest, select, tied, metadata or {})
+    fill = get_engine(engine, numel=sum(tensor.numel for tensor in tensors))
     with Workers(threads) as workers:
-
-        def chunks(ordered: Sequence[TensorInfo]) -> Iterator[Array]:
-            parameters = [sources[tensor.name] for tensor in ordered]
-            return _elements(parameters, fill, workers, progress)
-
-        nbytes = fmt.write(Path(path), tensors, chunks, told)
+        elements = PlannedElements(sources, fill, workers, progress)
+        nbytes = fmt.write(Path(path), tensors, elements, told)
     return Written(Path(path), nbytes, len(tensors), tied, digest)
 
 
@@ -133,54 +115,3 @@ def _fingerprint(plan: Plan) -> str | None:
         if all(problem.code == Code.NOT_SERIALIZABLE for problem in error.diagnostics):
             return None
         raise
-
-
-def _metadata(
-    digest: str | None, select: str | None, tied: Mapping[str, str], given: Mapping[str, str]
-) -> dict[str, str]:
-    taken = [key for key in given if key.startswith(_OURS)]
-    if taken:
-        raise FormatError(
-            Diagnostic(
-                Code.FORMAT,
-                f"the metadata key {taken[0]!r} is kept for this package",
-                hint=f"choose a key that does not begin with {_OURS!r}",
-            )
-        )
-    ours = {
-        PLAN_KEY: digest,
-        SELECT_KEY: select,
-        TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False) if tied else None,
-    }
-    return {**given, **{key: text for key, text in ours.items() if text is not None}}
-
-
-def _elements(
-    parameters: list[PlannedParameter], fill: FillFunction, workers: Workers, progress: Progress | None
-) -> Iterator[Array]:
-    """All elements in order, as flat arrays; reports what the writer has taken and come back from."""
-    total = sum(parameter.nbytes for parameter in parameters)
-    tasks = (
-        Task(partial(_make, batch, fill), sum(piece.nbytes for piece in batch), is_foreign(batch))
-        for batch in batches(parameters)
-    )
-    done = 0
-    for arrays in workers.in_order(tasks):
-        for array in arrays:
-            yield array
-            done += array.nbytes
-        if progress is not None:
-            progress(done, total)
-
-
-def _make(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
-    return [_make_piece(piece, fill) for piece in batch]
-
-
-def _make_piece(piece: Piece, fill: FillFunction) -> Array:
-    parameter = piece.parameter
-    if parameter.distribution is None:
-        return make_whole(parameter, fill).reshape(-1)
-    elements = np.empty(piece.stop - piece.start, parameter.dtype.numpy)
-    fill_elements(parameter, piece.start, elements, fill)
-    return elements

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.generate.pool import Progress, Task, Workers, report
+from initcfg.generate.pool import Progress, Task, Workers
 from initcfg.generate.selecting import owner, selected
 from initcfg.generate.slices import draw, runs
-from initcfg.generate.work import CHUNK, batches, fill_elements, is_foreign, make_whole
+from initcfg.generate.work import CHUNK, batches, fill_elements, is_for_caller, make_whole
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
@@ -86,30 +86,30 @@ def materialize(
         >>> materialize(plan["w"][-1, :3])
         array([ 0.00448714, -0.06129222, -0.00109693], dtype=float32)
     """
-    fill = get_engine(engine)
     with Workers(threads) as workers:
         if isinstance(source, Plan):
-            return _plan(source, select, fill, workers, progress)
+            return _plan(source, select, engine, workers, progress)
         if select is not None:
             raise TypeError("select chooses among the parameters of a plan; it goes with nothing else")
         if isinstance(source, PlannedParameter):
-            return _parameters([source], fill, workers, progress)[source.name]
-        return _slice(source, fill, workers, progress)
+            return _parameters([source], engine, workers, progress)[source.name]
+        return _slice(source, get_engine(engine, numel=source.numel), workers, progress)
 
 
 def _plan(
-    plan: Plan, select: str | None, fill: FillFunction, workers: Workers, progress: Progress | None
+    plan: Plan, select: str | None, engine: str | None, workers: Workers, progress: Progress | None
 ) -> dict[str, Array]:
     owners = {parameter.name: owner(plan, parameter) for parameter in selected(plan, select)}
     distinct = {parameter.name: parameter for parameter in owners.values()}
-    made = _parameters(list(distinct.values()), fill, workers, progress)
+    made = _parameters(list(distinct.values()), engine, workers, progress)
     return {name: made[parameter.name] for name, parameter in owners.items()}
 
 
 def _parameters(
-    parameters: list[PlannedParameter], fill: FillFunction, workers: Workers, progress: Progress | None
+    parameters: list[PlannedParameter], engine: str | None, workers: Workers, progress: Progress | None
 ) -> dict[str, Array]:
     """Arrays by name, in any order."""
+    fill = get_engine(engine, numel=sum(parameter.numel for parameter in parameters))
     arrays = {
         parameter.name: np.empty(parameter.shape, parameter.dtype.numpy)
         for parameter in parameters
@@ -126,8 +126,8 @@ def _parameters(
                 fill_elements(parameter, piece.start, elements, fill)
         return sum(piece.nbytes for piece in batch)
 
-    tasks = (Task(partial(make, batch), foreign=is_foreign(batch)) for batch in batches(parameters))
-    report(workers.in_order(tasks), sum(parameter.nbytes for parameter in parameters), progress)
+    tasks = (Task(partial(make, batch), here=is_for_caller(batch)) for batch in batches(parameters))
+    workers.run(tasks, sum(parameter.nbytes for parameter in parameters), progress)
     return arrays
 
 
@@ -146,7 +146,7 @@ def _slice(part: ParameterSlice, fill: FillFunction, workers: Workers, progress:
         return sum(run.size for run in group) * result.itemsize
 
     tasks = (Task(partial(make, group)) for group in _groups(runs(parameter.shape, selection)))
-    report(workers.in_order(tasks), result.nbytes, progress)
+    workers.run(tasks, result.nbytes, progress)
     return result.reshape(selection.shape)
 
 

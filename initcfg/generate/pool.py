@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Progress", "Task", "Workers", "available_cpus", "report"]
+__all__ = ["Progress", "Task", "Workers", "available_cpus"]
 
 Progress = Callable[[int, int], None]
 """Told, in the calling thread, how many bytes are done and how many there will be."""
@@ -34,13 +36,12 @@ class Task(Generic[Result]):
     Args:
         run: does it.
         holds: bytes that its result keeps in memory until it is used.
-        foreign: it runs code that is not ours, which may not stand a second thread beside it, or another
-            order: it runs in the calling thread, when its turn comes.
+        here: it runs in the calling thread, when its turn comes.
     """
 
     run: Callable[[], Result]
     holds: int = 0
-    foreign: bool = False
+    here: bool = False
 
 
 class Workers:
@@ -69,23 +70,52 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def in_order(self, tasks: Iterable[Task[Result]]) -> Iterator[Result]:
-        """The results in the order of the tasks; `tasks` is read, and run, only a little ahead of them."""
-        if self._pool is None:
-            for task in tasks:
+    def run(self, tasks: Iterable[Task[int]], total: int, progress: Progress | None) -> None:
+        """Runs tasks that give the bytes they have made, and tells `progress` the sum of those.
+
+        When it returns or raises, none of them runs any more.
+
+        Args:
+            tasks: in the order in which they begin.
+            total: the bytes of all.
+            progress: called in this thread.
+        """
+        done = 0
+        with contextlib.closing(self.in_order(tasks)) as sizes:
+            for size in sizes:
+                done += size
+                if progress is not None:
+                    progress(done, total)
+
+    def in_order(self, tasks: Iterable[Task[Result]]) -> Generator[Result]:
+        """The results in the order of the tasks; `tasks` is read, and run, only a little ahead of them.
+
+        A lone task runs in the calling thread. When the generator ends, by ``close`` too, no task runs.
+        """
+        rest = iter(tasks)
+        first = list(islice(rest, 2))
+        if self._pool is None or len(first) < 2:
+            for task in chain(first, rest):
                 yield task.run()
-            return
+        else:
+            yield from self._side_by_side(self._pool, chain(first, rest))
+
+    def _side_by_side(self, pool: ThreadPoolExecutor, tasks: Iterable[Task[Result]]) -> Generator[Result]:
         ahead: deque[tuple[Future[Result], int]] = deque()
         held = 0
-        for task in tasks:
-            while ahead and self._is_full(len(ahead), held + task.holds):
-                future, freed = ahead.popleft()
-                yield future.result()
-                held -= freed
-            ahead.append((_done(task) if task.foreign else self._pool.submit(task.run), task.holds))
-            held += task.holds
-        while ahead:
-            yield ahead.popleft()[0].result()
+        try:
+            for task in tasks:
+                while ahead and self._is_full(len(ahead), held + task.holds):
+                    # It stays in the queue until its result is there: an interrupt may come before.
+                    yield ahead[0][0].result()
+                    held -= ahead.popleft()[1]
+                ahead.append((_done(task) if task.here else pool.submit(task.run), task.holds))
+                held += task.holds
+            while ahead:
+                yield ahead[0][0].result()
+                ahead.popleft()
+        finally:
+            wait([future for future, _ in ahead if not future.cancel()])
 
     def _is_full(self, tasks: int, held: int) -> bool:
         return tasks > self.threads * _TASKS_AHEAD_A_THREAD or held > self.threads * _BYTES_AHEAD_A_THREAD
@@ -95,15 +125,6 @@ def _done(task: Task[Result]) -> Future[Result]:
     future: Future[Result] = Future()
     future.set_result(task.run())
     return future
-
-
-def report(sizes: Iterable[int], total: int, progress: Progress | None) -> None:
-    """Runs through `sizes`, which are bytes as they are done, and tells `progress` their sum."""
-    done = 0
-    for size in sizes:
-        done += size
-        if progress is not None:
-            progress(done, total)
 
 
 def available_cpus() -> int:

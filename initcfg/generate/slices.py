@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "draw", "runs"]
 
-# A call of the numpy engine takes about as long as this many elements.
+# A run takes about as long as this many elements besides what it draws, with either engine.
 CALL_COST = 1 << 14
 
 

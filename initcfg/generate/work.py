@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
 
-__all__ = ["CHUNK", "Piece", "batches", "fill_elements", "is_foreign", "make_whole"]
+__all__ = ["CHUNK", "Piece", "batches", "fill_elements", "is_for_caller", "make_whole"]
 
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
+
+# Of pieces that are smaller than this on average, most time goes into calls, which hold the interpreter's
+# lock: a second thread would only make them wait for each other.
+_CRUMB = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,15 @@ def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
         raise
 
 
-def is_foreign(batch: Iterable[Piece]) -> bool:
-    """Whether making a batch runs code of somebody else."""
-    return any(
-        piece.parameter.distribution is None and _is_foreign(piece.parameter.initializer) for piece in batch
-    )
+def is_for_caller(batch: tuple[Piece, ...]) -> bool:
+    """Whether the calling thread is to make a batch, in its turn.
+
+    Code of somebody else may not stand a second thread beside it, or another order.
+    """
+    first = batch[0].parameter
+    if first.distribution is None:
+        return _is_foreign(first.initializer)
+    return sum(piece.stop - piece.start for piece in batch) < len(batch) * _CRUMB
 
 
 def _is_foreign(value: object) -> bool:

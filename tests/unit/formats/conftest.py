@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from initcfg.dtypes import as_dtype
-from initcfg.formats import Array, Chunks, TensorInfo
+from initcfg.formats import TensorInfo
+from initcfg.formats.base import little_endian
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from initcfg.formats import Array, WriteAt
 
 
 @pytest.fixture
@@ -39,17 +43,29 @@ def arrays() -> Callable[[Sequence[TensorInfo]], dict[str, Array]]:
     return make
 
 
+@dataclass(frozen=True)
+class Chunks:
+    """Arrays, `size` elements at a time, in order or, backwards, by places."""
+
+    arrays: dict[str, Array]
+    size: int = 4
+
+    def in_order(self, tensors: Sequence[TensorInfo]) -> Iterator[Array]:
+        for tensor in tensors:
+            flat = self.arrays[tensor.name].reshape(-1)
+            for start in range(0, flat.size, self.size):
+                yield flat[start : start + self.size]
+
+    def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
+        placed = []
+        for chunk in self.in_order(tensors):
+            placed.append((little_endian(chunk), offset))
+            offset += chunk.nbytes
+        for data, place in reversed(placed):
+            write(data, place)
+
+
 @pytest.fixture
-def chunks_of() -> Callable[..., Chunks]:
+def chunks_of() -> type[Chunks]:
     """``chunks_of(arrays, size)``: the arrays as a writer takes them, `size` elements at a time."""
-
-    def make(arrays: dict[str, Array], size: int = 4) -> Chunks:
-        def chunks(ordered: Sequence[TensorInfo]) -> Iterator[Array]:
-            for tensor in ordered:
-                flat = arrays[tensor.name].reshape(-1)
-                for start in range(0, flat.size, size):
-                    yield flat[start : start + size]
-
-        return chunks
-
-    return make
+    return Chunks

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import tracemalloc
 import zipfile
 
@@ -17,6 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from initcfg.errors import FormatError, InitializerError, OutputError, UnknownParameterError
+from initcfg.formats import base, places
 from initcfg.generate import materialize, work, write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import FunctionInitializer, Orthogonal, RandomNormal, RandomUniform, Zeros
@@ -184,24 +187,141 @@ def test_an_interrupt_in_the_progress_hook_leaves_the_old_file(plan, tmp_path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["m.npz", "m.safetensors"])
-@pytest.mark.parametrize("at", range(1, 6))
-def test_a_failing_write_leaves_the_old_file(planned, tmp_path, monkeypatch, name, at) -> None:
-    path = tmp_path / name
-    path.write_bytes(b"old")
-    real, calls = os.write, iter(range(1, 1000))
+@pytest.mark.parametrize(("suffix", "call"), [(".npz", "write"), (".safetensors", "pwrite")])
+def test_a_failing_write_leaves_the_old_file(planned, tmp_path, monkeypatch, suffix, call) -> None:
+    for at in range(1, 6):
+        with monkeypatch.context() as patch:
+            leaves_the_old_file(planned, tmp_path / f"m{suffix}", patch, (call, at))
 
-    def counted(descriptor, data):
+
+def leaves_the_old_file(planned, path, monkeypatch, failing) -> None:
+    call, at = failing
+    path.write_bytes(b"old")
+    real, calls = getattr(os, call), iter(range(1, 1000))
+
+    def counted(*arguments):
         if next(calls) == at:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor, data)
+        return real(*arguments)
 
-    monkeypatch.setattr(os, "write", counted)
+    monkeypatch.setattr(os, call, counted)
     plan = Plan(None, 0, tuple(planned(f"p{n}", (CHUNK,), RandomUniform()) for n in range(5)))
     with pytest.raises(OutputError, match="no space left on device; it takes 20,9") as caught:
         write(plan, path, threads=2)
     assert "are free" in caught.value.diagnostics[0].message
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_thread_writes_any_more_when_a_write_has_failed(planned, tmp_path, monkeypatch) -> None:
+    real, calls = os.pwrite, iter(range(1, 1000))
+    underway, failed = [], threading.Event()
+
+    def slow(descriptor, data, offset):
+        if next(calls) == 4:
+            failed.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        underway.append(offset)
+        # The neighbour of the write that fails is still at work when it has failed.
+        failed.wait(0.2)
+        time.sleep(0.02)
+        written = real(descriptor, data, offset)
+        underway.remove(offset)
+        return written
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    monkeypatch.setattr(work, "CHUNK", 1000)
+    with pytest.raises(OutputError, match="input/output error"):
+        write(Plan(None, 0, (planned("w", (50_000,), Zeros()),)), tmp_path / "m.safetensors", threads=3)
+    assert underway == []
+    assert next(calls) < 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_threads_write_leaves_the_old_file(planned, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"old")
+    real, calls = os.pwrite, iter(range(1, 1000))
+
+    def interrupting(*arguments):
+        if next(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(os, "pwrite", interrupting)
+    monkeypatch.setattr(work, "CHUNK", 1000)
+    with pytest.raises(KeyboardInterrupt):
+        write(Plan(None, 0, (planned("w", (500_000,), Zeros()),)), path, threads=2)
+    assert next(calls) < 500
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("way", ["short writes", "seek and write", "no reservation"])
+def test_every_way_to_write_gives_the_same_file(plan, tmp_path, monkeypatch, threads, way) -> None:
+    write(plan, tmp_path / "usual.safetensors")
+    if way == "short writes":
+        real = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[: len(data) // 2 + 1], at))
+    elif way == "seek and write":
+        monkeypatch.delattr(os, "pwrite")
+    else:
+        monkeypatch.setattr(places, "_allocate", _unsupported)
+    write(plan, tmp_path / "other.safetensors", threads=threads)
+    assert (tmp_path / "usual.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
+
+
+def _unsupported(descriptor, nbytes):
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_files_are_little_endian_on_a_big_endian_machine_too(planned, tmp_path, monkeypatch, suffix) -> None:
+    plan = Plan(None, 0, (planned("w", (5,)), planned("q", (3, 3), Orthogonal()), planned("b", (4,))))
+    expected = {name: array.byteswap().tobytes() for name, array in materialize(plan).items()}
+    path = tmp_path / f"m{suffix}"
+    # This machine's own numbers, written as if it were big-endian.
+    monkeypatch.setattr(base.sys, "byteorder", "big")
+    write(plan, path)
     monkeypatch.undo()
+    assert {name: array.tobytes() for name, array in loaded(path).items()} == expected
+
+
+LIMITED = """
+import resource, sys
+import initcfg
+from initcfg.errors import OutputError
+
+def limit(nbytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, resource.RLIM_INFINITY))
+
+def progress(done, total):
+    limit(total // 2 + 1001)
+
+p = {"shape": [100000], "initializer": "ones"}
+plan = initcfg.make_plan({"initcfg": 1, "params": {f"p{n}": p for n in range(100)}})
+if sys.argv[2] == "before":
+    limit(20_000_000)
+try:
+    initcfg.save(plan, sys.argv[1], threads=2, progress=progress)
+except OutputError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_limit_of_the_file_size_is_one_clear_error(tmp_path, when) -> None:
+    pytest.importorskip("resource")
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"old")
+    command = [sys.executable, "-c", LIMITED, str(path), when]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 7, result.stderr
+    assert "file too large; it takes 40,0" in result.stdout
+    assert "are free" in result.stdout
+    assert result.stderr == ""
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from concurrent.futures import wait
 from functools import partial
 
 import numpy as np
 import pytest
 
-from initcfg.generate.pool import Task, Workers, available_cpus, report
+from initcfg.generate import pool
+from initcfg.generate.pool import Task, Workers, available_cpus
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -46,18 +49,18 @@ def test_large_results_are_held_one_at_a_time() -> None:
     assert most <= 2
 
 
-def test_foreign_tasks_run_in_the_calling_thread_in_their_order() -> None:
+def test_some_tasks_run_in_the_calling_thread_in_their_order() -> None:
     seen = []
 
     def note(number: int) -> int:
         seen.append((number, threading.get_ident()))
         return number
 
-    tasks = (Task(partial(note, number), foreign=number % 3 == 0) for number in range(50))
+    tasks = (Task(partial(note, number), here=number % 3 == 0) for number in range(50))
     with Workers(4) as workers:
         assert list(workers.in_order(tasks)) == list(range(50))
-    foreign = [(number, thread) for number, thread in seen if number % 3 == 0]
-    assert foreign == [(number, threading.get_ident()) for number in range(0, 50, 3)]
+    here = [(number, thread) for number, thread in seen if number % 3 == 0]
+    assert here == [(number, threading.get_ident()) for number in range(0, 50, 3)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -76,7 +79,7 @@ def test_the_first_error_ends_the_work(threads) -> None:
     assert len(ran) < 30
 
 
-def test_leaving_the_context_drops_what_has_not_begun_and_waits_for_the_rest(monkeypatch) -> None:
+def test_an_interrupt_drops_what_has_not_begun_and_waits_for_the_rest(monkeypatch) -> None:
     begun = threading.Semaphore(0)
     release = threading.Event()
     ended = []
@@ -94,13 +97,53 @@ def test_leaving_the_context_drops_what_has_not_begun_and_waits_for_the_rest(mon
         assert begun.acquire(timeout=10)
         raise KeyboardInterrupt
 
-    join = threading.Thread.join
-    # The pool joins its threads after it has dropped what waits; only then may the first two go on.
-    monkeypatch.setattr(threading.Thread, "join", lambda *rest: (release.set(), join(*rest)))
+    # It waits after it has dropped what has not begun; only then may the first two go on.
+    monkeypatch.setattr(pool, "wait", lambda futures: (release.set(), wait(futures)))
     with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
         list(workers.in_order(interrupted()))
     assert sorted(ended) == [0, 1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("initcfg")]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_lone_task_runs_in_the_calling_thread(count) -> None:
+    with Workers(3) as workers:
+        assert list(workers.in_order([Task(threading.get_ident)] * count)) == [threading.get_ident()] * count
+
+
+def test_nothing_runs_any_more_when_the_results_are_closed() -> None:
+    running = []
+
+    def work(number: int) -> int:
+        running.append(number)
+        time.sleep(0.02)
+        running.remove(number)
+        return number
+
+    with Workers(3) as workers:
+        results = workers.in_order(Task(partial(work, number)) for number in range(20))
+        assert next(results) == 0
+        results.close()
+        assert running == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_nothing_runs_any_more_when_a_run_has_failed(threads) -> None:
+    running = []
+
+    def work(number: int) -> int:
+        running.append(number)
+        time.sleep(0.02)
+        running.remove(number)
+        return number
+
+    def failing(done: int, total: int) -> None:
+        raise ZeroDivisionError
+
+    with Workers(threads) as workers:
+        with pytest.raises(ZeroDivisionError):
+            workers.run((Task(partial(work, number)) for number in range(20)), 190, failing)
+        assert running == []
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
@@ -124,8 +167,11 @@ def test_by_default_there_is_a_thread_for_each_cpu_that_may_be_used(monkeypatch)
     assert available_cpus() == 1
 
 
-def test_progress_is_told_the_sum_and_the_total() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_progress_is_told_the_sum_and_the_total(threads) -> None:
     told = []
-    report([1, 2, 3], 6, lambda done, total: told.append((done, total)))
+    tasks = [Task(partial(int, number)) for number in (1, 2, 3)]
+    with Workers(threads) as workers:
+        workers.run(tasks, 6, lambda done, total: told.append((done, total)))
+        workers.run(tasks, 6, None)
     assert told == [(1, 6), (3, 6), (6, 6)]
-    report([1], 1, None)

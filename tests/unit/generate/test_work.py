@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from initcfg.generate.work import CHUNK, batches, is_foreign
+from initcfg.generate.work import CHUNK, batches, is_for_caller
 from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
 
 
@@ -55,7 +55,6 @@ def test_a_scalar_is_one_element(planned) -> None:
 @pytest.mark.parametrize(
     ("initializer", "foreign"),
     [
-        (RandomNormal(), False),
         (Orthogonal(), False),
         (Concatenate(0, (1, 1), (Ones(), Orthogonal())), False),
         (FunctionInitializer(len), True),
@@ -68,4 +67,10 @@ def test_a_scalar_is_one_element(planned) -> None:
 )
 def test_code_of_somebody_else_is_recognised_wherever_it_hides(planned, initializer, foreign) -> None:
     (batch,) = batches([planned("w", (2, 2), initializer)])
-    assert is_foreign(batch) == foreign
+    assert is_for_caller(batch) == foreign
+
+
+@pytest.mark.parametrize(("size", "count", "here"), [(10, 1, True), (100, 1000, True), (100_000, 7, False)])
+def test_many_small_parameters_are_made_by_the_calling_thread(planned, size, count, here) -> None:
+    (batch,) = batches([planned(f"p{number}", (size,)) for number in range(count)])
+    assert is_for_caller(batch) == here

@@ -1,0 +1,125 @@
+"""The strict reader of what an npz file holds: places, dtypes and shapes of its arrays, no elements.
+
+Only what NumPy's ``savez`` and this package write is read: members stored as they are, in C order and little
+endian, so that any element can be read alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from initcfg.dtypes import as_dtype
+from initcfg.errors import FormatError, InitializerError
+from initcfg.formats.header import Header, StoredTensor, malformed, tensors_in_place
+from initcfg.inputs import open_input
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["read_npz_header"]
+
+_SUFFIX = ".npy"
+_LOCAL = struct.Struct("<4s22xHH")
+_ENCRYPTED = 1
+_BAD = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, OverflowError, struct.error)
+
+
+def read_npz_header(path: str | PathLike[str]) -> Header:
+    """What an npz file holds; its comment, where it is a JSON object of texts, is the metadata.
+
+    Raises:
+        FormatError: it cannot be read (code ``input``), is no npz file, or holds what is not read here: a
+            compressed, big-endian or Fortran-ordered array, or a dtype that is not known (code ``format``).
+    """
+    with open_input(path, FormatError) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            with zipfile.ZipFile(file) as archive:
+                reader = _Reader(path, file, size)
+                tensors = [reader.tensor(member) for member in archive.infolist()]
+                metadata = _metadata(archive.comment)
+        except _BAD as error:
+            if isinstance(error, FormatError):
+                raise
+            raise malformed(path, f"this is no whole npz file: {str(error).partition('.')[0]}") from None
+    tensors_in_place(path, tensors, 0, size)
+    named = {tensor.name: tensor for tensor in tensors}
+    if len(named) < len(tensors):
+        raise malformed(path, "two arrays of the file have one name")
+    return Header(named, metadata, size)
+
+
+def _metadata(comment: bytes) -> dict[str, str]:
+    """The texts in an archive's comment; none in one that another program wrote."""
+    try:
+        texts = json.loads(comment)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        return {}
+    return texts
+
+
+class _Reader:
+    """Reads the heads of an archive's members."""
+
+    def __init__(self, path: str | PathLike[str], file: BinaryIO, size: int) -> None:
+        self.path = path
+        self.file = file
+        self.size = size
+
+    def fail(self, member: zipfile.ZipInfo, message: str, hint: str | None = None) -> NoReturn:
+        raise malformed(self.path, f"the member {member.filename!r} {message}", hint)
+
+    def tensor(self, member: zipfile.ZipInfo) -> StoredTensor:
+        if not member.filename.endswith(_SUFFIX):
+            self.fail(member, "is no .npy file", "an npz file holds arrays only")
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
+            self.fail(member, "is compressed or encrypted", "write it with numpy.savez, which stores arrays")
+        begin = self.body(member)
+        dtype, shape = self.head(member, begin)
+        data = self.file.tell()
+        tensor = StoredTensor(member.filename.removesuffix(_SUFFIX), dtype, shape, data)
+        if data + tensor.nbytes != begin + member.file_size or data + tensor.nbytes > self.size:
+            self.fail(member, "does not have the bytes that its shape and dtype say")
+        return tensor
+
+    def body(self, member: zipfile.ZipInfo) -> int:
+        """Where a member's content begins, behind the header that stands before it."""
+        self.file.seek(member.header_offset)
+        local = self.file.read(_LOCAL.size)
+        if len(local) < _LOCAL.size or not local.startswith(b"PK\x03\x04"):
+            self.fail(member, "does not begin where the archive says")
+        _, name, extra = _LOCAL.unpack(local)
+        return member.header_offset + _LOCAL.size + int(name) + int(extra)
+
+    def head(self, member: zipfile.ZipInfo, begin: int) -> tuple[Any, tuple[int, ...]]:
+        """The dtype and the shape of an array; the file is then at its first element."""
+        self.file.seek(begin)
+        version = np.lib.format.read_magic(self.file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read is None:
+            self.fail(member, f"is a .npy file of version {version}", "the versions 1.0 and 2.0 are read")
+        shape, fortran, dtype = read(self.file)
+        if dtype.hasobject or not dtype.isnative or (fortran and len(shape) > 1):
+            self.fail(
+                member,
+                "holds objects, or is big endian or in Fortran order",
+                "save numpy.ascontiguousarray(array) of a plain dtype",
+            )
+        try:
+            row = as_dtype(dtype)
+        except InitializerError as error:
+            raise malformed(self.path, f"{member.filename!r}: {error.diagnostics[0].message}") from None
+        if row.numpy != dtype or any(size < 0 for size in shape):
+            self.fail(member, f"has the dtype {dtype} or the shape {shape}, which are not read")
+        return row, shape

@@ -1,0 +1,52 @@
+"""What a file of weights tells about the plan that it was made from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PLAN_KEY", "SELECT_KEY", "TIED_KEY", "file_metadata"]
+
+_OURS = "initcfg."
+PLAN_KEY = "initcfg.plan"
+"""Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
+SELECT_KEY = "initcfg.select"
+"""Metadata: the glob, where only a part of the plan was written."""
+TIED_KEY = "initcfg.tied"
+"""Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
+
+
+def file_metadata(
+    digest: str | None, select: str | None, tied: Mapping[str, str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """All texts that go into a file.
+
+    Args:
+        digest: the plan's fingerprint, or None.
+        select: the glob, or None.
+        tied: names that are left out, with those whose tensors they share.
+        given: the caller's own.
+
+    Raises:
+        FormatError: one of the caller's keys is kept for this package (code ``format``).
+    """
+    taken = [key for key in given if key.startswith(_OURS)]
+    if taken:
+        raise FormatError(
+            Diagnostic(
+                Code.FORMAT,
+                f"the metadata key {taken[0]!r} is kept for this package",
+                hint=f"choose a key that does not begin with {_OURS!r}",
+            )
+        )
+    ours = {
+        PLAN_KEY: digest,
+        SELECT_KEY: select,
+        TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False) if tied else None,
+    }
+    return {**given, **{key: text for key, text in ours.items() if text is not None}}

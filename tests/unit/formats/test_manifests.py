@@ -1,0 +1,254 @@
+"""Manifests from documents, from weights and from indexes; and back to documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import initcfg
+from initcfg.dtypes import DTYPES
+from initcfg.errors import Code, FormatError, InitcfgError, SpecError
+from initcfg.formats import manifests
+from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
+from initcfg.manifest import Manifest, ManifestEntry
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+ENTRIES = st.builds(
+    ManifestEntry,
+    st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple),
+    st.none() | st.sampled_from(sorted(DTYPES)),
+)
+
+
+def problems(path):
+    with pytest.raises(InitcfgError) as raised:
+        read_manifest(path)
+    return raised.value.diagnostics
+
+
+def saved(path, shapes):
+    params = {name: {"shape": list(shape), "initializer": "zeros"} for name, shape in shapes.items()}
+    initcfg.save({"initcfg": 1, "params": params}, path)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(entries=st.dictionaries(NAMES, ENTRIES, max_size=5))
+def test_a_manifest_that_is_written_is_read_back(tmp_path_factory, entries):
+    manifest = Manifest(entries)
+    folder = tmp_path_factory.mktemp("written")
+    for ending, write in (("json", manifest_json), ("yaml", manifest_yaml)):
+        path = folder / f"a.{ending}"
+        path.write_text(write(manifest), "utf-8")
+        again = read_manifest(path)
+        assert again == manifest
+        assert list(again.entries) == list(entries)
+        assert again.file == str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a.json",
+            '{"params": {\n  "h.0.w": {"shape": [2, 3], "dtype": "bfloat16"},\n  "b": {"shape": []}}}',
+        ),
+        (
+            "a.JSON",
+            '\ufeff{"params": {\n  "h.0.w": {"dtype": "bfloat16", "shape": [2, 3]},\n  "b": {"shape": []}}}',
+        ),
+        ("a.yaml", "params:\n  h.0.w: {shape: [2, 3], dtype: bfloat16}\n  b:\n    shape: []\n"),
+        ("a.yml", "params:\n  h.0.w: {shape: [2, 3], dtype: bfloat16}\n  b: {shape: []}\n"),
+    ],
+)
+def test_a_document_says_names_shapes_and_dtypes_with_their_places(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    manifest = read_manifest(path)
+    assert manifest.entries == {"h.0.w": ManifestEntry((2, 3), "bfloat16"), "b": ManifestEntry(())}
+    where = manifest.entries["h.0.w"].where
+    assert (where.file, where.line, where.column, where.path) == (str(path), 2, 3, ("params", "h.0.w"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "column"),
+    [
+        ('{"shape": [2, -3]}', Code.MANIFEST, 13),
+        ('{"shape": [2, 3.0]}', Code.MANIFEST, 13),
+        ('{"shape": [true]}', Code.MANIFEST, 13),
+        ('{"shape": 3}', Code.MANIFEST, 13),
+        ('{"shape": [9223372036854775808]}', Code.MANIFEST, 13),
+        ('{"shape": [' + "1, " * 64 + "1]}", Code.MANIFEST, 13),
+        ('{"shape": [1], "dtype": "float33"}', Code.UNKNOWN_DTYPE, 27),
+        ('{"shape": [1], "dtype": null}', Code.WRONG_TYPE, 27),
+        ('{"shape": [1], "dtyp": "int8"}', Code.UNKNOWN_KEY, 18),
+        ('{"dtype": "int8"}', Code.MISSING_KEY, None),
+        ("[1, 2]", Code.WRONG_TYPE, None),
+        ("null", Code.WRONG_TYPE, None),
+    ],
+)
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_what_is_wrong_with_an_entry_has_its_place(tmp_path, entry, code, column, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_text(f'{{"params": {{\n"v": {{"shape": [1]}},\n"w": {entry}}}}}')
+    (found,) = problems(path)
+    assert (found.code, found.where.file, found.where.line) == (code, str(path), 3)
+    assert column is None or found.where.column == column + 3
+    assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("{}", [Code.MISSING_KEY]),
+        ("[]", [Code.MANIFEST]),
+        ('{"params": []}', [Code.WRONG_TYPE]),
+        ('{"params": {}, "name": 3}', [Code.UNKNOWN_KEY]),
+        ('{"weight_map": {"w": "a.safetensors"}}', [Code.UNKNOWN_KEY, Code.MISSING_KEY]),
+        ('{"params": {"w": {"shape": [1]}, "w": {"shape": [2]}}}', [Code.DUPLICATE_KEY]),
+        ('{"params": {"": {"shape": [1]}}}', [Code.MANIFEST]),
+        ('{"params": {"v": {"shape": 1}, "w": {"shape": 2}}}', [Code.MANIFEST, Code.MANIFEST]),
+    ],
+)
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_what_is_no_manifest_is_refused(tmp_path, text, codes, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_text(text)
+    assert [each.code for each in problems(path)] == codes
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a", "a.npz", "a.yaml.txt"])
+def test_another_name_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    assert [each.code for each in problems(tmp_path / name)] == [Code.INPUT]
+
+
+def test_problems_have_an_end(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"params": {f"w{at}": {} for at in range(1000)}}))
+    assert len(problems(path)) == 100
+
+
+@pytest.mark.parametrize(("name", "limit"), [("a.json", "MAX_JSON"), ("a.yaml", "MAX_YAML")])
+def test_size_is_bounded(tmp_path, monkeypatch, name, limit):
+    path = tmp_path / name
+    path.write_text('{"params": {}}')
+    monkeypatch.setattr(manifests, limit, 14)
+    assert read_manifest(path).entries == {}
+    monkeypatch.setattr(manifests, limit, 13)
+    (found,) = problems(path)
+    assert found.code is Code.TOO_LARGE
+
+
+def test_a_manifest_too_large_for_yaml_is_not_written_as_yaml():
+    manifest = Manifest({f"parameter.{at:060}": (1, 2) for at in range(30_000)})
+    with pytest.raises(SpecError, match="JSON"):
+        manifest_yaml(manifest)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml", "a.safetensors", "a.safetensors.index.json"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, name):
+    path = tmp_path / name
+    assert [each.code for each in problems(path)] == [Code.INPUT]
+    os.mkfifo(path)
+    found = []
+    reader = threading.Thread(target=lambda: found.extend(each.code for each in problems(path)), daemon=True)
+    reader.start()
+    reader.join(timeout=30)
+    assert found == [Code.INPUT]
+
+
+def test_text_that_is_not_utf_8_is_refused_at_its_place(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b'{"params": \xff')
+    (found,) = problems(path)
+    assert (found.code, found.where.column) == (Code.ENCODING, 12)
+
+
+def test_the_header_of_weights_is_a_manifest(tmp_path):
+    path = tmp_path / "a.safetensors"
+    saved(path, {"w": (2, 3), "b": (3,)})
+    manifest = read_manifest(path)
+    assert manifest == Manifest({"w": ManifestEntry((2, 3), "float32"), "b": ManifestEntry((3,), "float32")})
+    assert manifest.entries["w"].where.file == str(path)
+
+
+def test_weights_that_are_cut_off_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    saved(path, {"w": (2, 3)})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FormatError):
+        read_manifest(path)
+
+
+def test_an_unknown_tag_names_its_tensor(tmp_path):
+    header = json.dumps({"w": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    (found,) = problems(path)
+    assert "'w'" in found.message
+    assert "'F4'" in found.message
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    """``sharded(weight_map)``: an index over ``1.safetensors`` with v and w and ``2.safetensors`` with x."""
+    saved(tmp_path / "1.safetensors", {"w": (2, 3), "v": (1,)})
+    saved(tmp_path / "2.safetensors", {"x": (4,)})
+
+    def make(weight_map):
+        path = tmp_path / "model.safetensors.index.json"
+        path.write_text(json.dumps({"metadata": {"total_size": 0}, "weight_map": weight_map}, indent=1))
+        return path
+
+    return make
+
+
+WHOLE = {"x": "2.safetensors", "v": "1.safetensors", "w": "1.safetensors"}
+
+
+def test_an_index_gives_the_shapes_of_all_shards_in_its_own_order(sharded):
+    manifest = read_manifest(sharded(WHOLE))
+    assert [(name, entry.shape) for name, entry in manifest.entries.items()] == [
+        ("x", (4,)),
+        ("v", (1,)),
+        ("w", (2, 3)),
+    ]
+    assert manifest.entries["v"].where.line == 7
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "text"),
+    [
+        ({"y": "1.safetensors"}, Code.MANIFEST, "does not hold 'y'"),
+        ({"v": "2.safetensors"}, Code.MANIFEST, "'2.safetensors' does not hold 'v'"),
+        ({"x": "3.safetensors"}, Code.INPUT, "no such file"),
+        ({"x": "../2.safetensors"}, Code.MANIFEST, "beside the index"),
+        ({"x": "/2.safetensors"}, Code.MANIFEST, "beside the index"),
+        ({"x": "a\\2.safetensors"}, Code.MANIFEST, "beside the index"),
+        ({"x": "2.bin"}, Code.MANIFEST, "beside the index"),
+        ({"x": 3}, Code.MANIFEST, "beside the index"),
+        ({"x": ["2.safetensors"]}, Code.MANIFEST, "beside the index"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_shards_is_refused(sharded, changed, code, text):
+    found = problems(sharded(WHOLE | changed))
+    assert found[0].code is code
+    assert text in found[0].message
+    assert found[0].where.line
+
+
+def test_a_tensor_that_the_index_leaves_out_is_told(sharded):
+    (found,) = problems(sharded({"x": "2.safetensors", "w": "1.safetensors"}))
+    assert "holds 'v', which the index does not list" in found.message
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": 3}'])
+def test_what_is_no_index_is_refused(tmp_path, text):
+    path = tmp_path / "a.safetensors.index.json"
+    path.write_text(text)
+    assert [each.code for each in problems(path)] == [Code.MANIFEST]
