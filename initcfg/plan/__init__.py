@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from initcfg.plan.build import plan_of, plan_reading
-from initcfg.plan.parameters import ParameterSlice, PlannedParameter
+from initcfg.plan.parameters import ParameterSlice, PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
+from initcfg.plan.read import read_plan
 
-__all__ = ["ParameterSlice", "Plan", "PlannedParameter", "plan_of", "plan_reading"]
+__all__ = [
+    "ParameterSlice",
+    "Plan",
+    "PlannedParameter",
+    "SkippedParameter",
+    "plan_of",
+    "plan_reading",
+    "read_plan",
+]

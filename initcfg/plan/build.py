@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import replace
+import gc
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, SpecError, did_you_mean
+from initcfg.errors import Code, SpecError
+from initcfg.plan.coverage import check_coverage
 from initcfg.plan.definitions import NameCheck, check_definitions
 from initcfg.plan.expand import MAX_PARAMETERS, Budget, scopes_of
-from initcfg.plan.parameters import PlannedParameter
+from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import EnoughProblemsError, Problems
+from initcfg.plan.rules import Rules
 from initcfg.plan.scope import scope_of
-from initcfg.plan.templates import ParameterTemplate, Tie
-from initcfg.spec import Reading
+from initcfg.plan.templates import Ground, ParameterTemplate, Tie
+from initcfg.plan.texts import NameText
+from initcfg.plan.ties import untied
+from initcfg.plan.unlisted import unlisted_parameters
+from initcfg.plan.unused import unused_rules
+from initcfg.spec import read
+from initcfg.stream import parameter_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from initcfg.plan.coverage import Described
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param, Spec
+    from initcfg.plan.templates import Entry
+    from initcfg.spec import Param, Reading, Spec
 
 __all__ = ["plan_of", "plan_reading"]
-
-Planned = dict[str, PlannedParameter | Tie]
 
 
 def plan_of(spec: Spec) -> Plan:
     """Plan every parameter of a spec: top-level ``params`` first, then layer by layer, copy by copy.
 
+    What the spec names in ``extends`` and ``manifest`` is read. Parameters that only the manifest names come
+    last, in its order.
+
     Raises:
         SpecError: with every problem that could be found.
     """
-    return plan_reading(Reading(spec))
+    return plan_reading(read(spec))
 
 
 def plan_reading(reading: Reading) -> Plan:
@@ -46,104 +57,173 @@ def plan_reading(reading: Reading) -> Plan:
     spec = reading.spec
     if spec is None:
         raise SpecError(*reading.problems)
-    problems = Problems(spec, reading.problems)
-    planned: Planned = {}
+    planner = _Planner(reading, spec, Problems(spec, reading.problems))
+    with _collector_at_rest(), suppress(EnoughProblemsError):
+        planner.plan()
+    planner.problems.raise_any()
+    return Plan(
+        spec.name,
+        spec.seed,
+        planner.parameters,
+        spec.stream_version,
+        tuple(entry for entry in planner.others if isinstance(entry, SkippedParameter)),
+        planner.problems.notes,
+    )
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """A block in which Python looks for no cycles.
+
+    A plan is made of many small values and holds no cycle. The collector would walk all of them again each
+    time that there are a quarter more, which takes a fifth of the time of a large plan.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@dataclass
+class _Planner:
+    """Collects the parameters of one document.
+
+    Args:
+        reading: the document.
+        spec: what is left of it.
+        problems: takes what is wrong.
+        entries: what has been planned, by full name.
+        others: those among them that are not simply parameters.
+        parameters: the plan's, once all are known.
+    """
+
+    reading: Reading
+    spec: Spec
+    problems: Problems
+    entries: dict[str, Entry] = field(default_factory=dict)
+    others: list[Tie | SkippedParameter] = field(default_factory=list)
     parameters: tuple[PlannedParameter, ...] = ()
-    with suppress(EnoughProblemsError):
-        scope = scope_of(spec, problems, _names(reading, "vars"))
-        for template, copy in _occurrences(spec, scope, reading):
-            with problems.collecting():
-                _add(template.plan(copy), template.path, planned, problems)
-        parameters = tuple(_untied(planned, problems, complete=not reading.left_out))
-    problems.raise_any()
-    return Plan(spec.name, spec.seed, parameters, spec.stream_version)
+
+    def plan(self) -> None:
+        scope = scope_of(self.spec, self.problems, self.left_out("vars"))
+        definitions = check_definitions(self.spec, scope, self.left_out("initializers"))
+        rules = Rules(self.spec, scope, definitions)
+        rules.check()
+        ground = Ground(
+            self.spec,
+            rules,
+            not any(entry[0] == "rules" for entry in self.reading.left_out),
+            self.reading.manifest,
+            frozenset(self.spec.vars),
+            parameter_streams(self.spec.seed),
+        )
+        self.add_described(ground, scope)
+        if self.spec.layers or self.spec.params or self.described_is_left_out:
+            self.check_coverage()
+        else:
+            for entry in unlisted_parameters(ground, self.problems):
+                self.keep(entry)
+        self.parameters = self.untied()
+        if self.problems.is_clean:
+            self.problems.note(unused_rules(rules, self.meetings()))
+
+    @property
+    def described_is_left_out(self) -> bool:
+        """Whether layers or params could not be read."""
+        return any(entry[0] in ("layers", "params") for entry in self.reading.left_out)
+
+    def left_out(self, group: str) -> frozenset[str]:
+        """The entries of a group that could not be read."""
+        return frozenset(entry[1] for entry in self.reading.left_out if entry[0] == group and len(entry) == 2)
+
+    def add_described(self, ground: Ground, scope: Scope) -> None:
+        """Plans the parameters that the document itself describes."""
+        budget = Budget(MAX_PARAMETERS - len(self.spec.params))
+        check = NameCheck(self.spec, scope, (), ground.rules.definitions)
+        self.add_copy(_templates(ground, check, self.spec.params, ("params",)), "", scope)
+        for name, layer in self.spec.layers.items():
+            path = ("layers", name)
+            if layer.repeat:
+                check = NameCheck(self.spec, scope, layer.repeat, ground.rules.definitions)
+            templates = _templates(ground, check, layer.params, (*path, "params"))
+            prefix = NameText(f"{name}.", path, ground.constant, key=True)
+            with self.problems.collecting():
+                for copy in scopes_of(layer, path, scope, budget):
+                    try:
+                        begun = prefix.fill(copy) if templates else ""
+                    except SpecError as error:
+                        self.problems.add(error)
+                    else:
+                        self.add_copy(templates, begun, copy)
+
+    def add_copy(self, templates: list[ParameterTemplate], prefix: str, scope: Scope) -> None:
+        """Plans the parameters of one copy of a layer."""
+        for template in templates:
+            # No context manager: entering one a million times takes longer than what it guards.
+            try:
+                entry = template.plan(prefix, scope)
+                if entry.name in self.entries:
+                    raise self.doubled(entry, template.path)
+                self.keep(entry)
+            except SpecError as error:
+                self.problems.add(error)
+
+    def keep(self, entry: Entry) -> None:
+        self.entries[entry.name] = entry
+        if not isinstance(entry, PlannedParameter):
+            self.others.append(entry)
+
+    def doubled(self, entry: Entry, path: Path) -> SpecError:
+        first = self.entries[entry.name].where
+        message = f"two parameters have the full name {entry.name!r}"
+        hint = f"the other one stands at {first}"
+        if first == entry.where:
+            hint = "put every index of the repeat into the name, as h.{i}"
+        return self.problems.error(Code.DUPLICATE_PARAMETER, message, path, key=True, hint=hint)
+
+    def untied(self) -> tuple[PlannedParameter, ...]:
+        """The parameters of the plan, each tie replaced by what its target is."""
+        if not self.others:
+            return tuple(entry for entry in self.entries.values() if isinstance(entry, PlannedParameter))
+        return tuple(untied(self.entries, self.problems, complete=not self.reading.left_out))
+
+    def check_coverage(self) -> None:
+        """Holds what the document describes against the manifest that it names."""
+        if self.reading.manifest is not None:
+            described = {name: _described(entry) for name, entry in self.entries.items()}
+            check_coverage(self.spec, self.reading.manifest, described, self.problems)
+
+    def meetings(self) -> Iterator[tuple[str, int, bool]]:
+        """Of each parameter the name, how many axes it has, and whether a rule was wanted for it."""
+        for entry in self.entries.values():
+            if isinstance(entry, PlannedParameter):
+                yield entry.name, len(entry.shape), entry.rule is not None
+            elif isinstance(entry, Tie):
+                yield entry.name, len(entry.form.shape), False
 
 
-def _names(reading: Reading, group: str) -> frozenset[str]:
-    """The entries of a group that were left out."""
-    return frozenset(entry[1] for entry in reading.left_out if entry[0] == group and len(entry) == 2)
-
-
-def _occurrences(spec: Spec, scope: Scope, reading: Reading) -> Iterator[tuple[ParameterTemplate, Scope]]:
-    """Every parameter to plan, with the scope of its copy of the layer."""
-    definitions = check_definitions(spec, scope, _names(reading, "initializers"))
-    budget = Budget(MAX_PARAMETERS - len(spec.params))
-    check = NameCheck(spec, scope, (), definitions)
-    for template in _templates(spec, check, "", spec.params, ("params",)):
-        yield template, scope
-    for layer_name, layer in spec.layers.items():
-        path = ("layers", layer_name)
-        if layer.repeat:
-            check = NameCheck(spec, scope, layer.repeat, definitions)
-        prefix = f"{layer_name}."
-        templates = _templates(spec, check, prefix, layer.params, (*path, "params"))
-        with scope.problems.collecting():
-            for copy in scopes_of(layer, path, scope, budget):
-                for template in templates:
-                    yield template, copy
+def _described(entry: Entry) -> Described:
+    match entry:
+        case SkippedParameter():
+            return entry.where, None, None
+        case Tie():
+            return entry.where, entry.form.shape, entry.target
+    return entry.where, entry.shape, None
 
 
 def _templates(
-    spec: Spec, check: NameCheck, prefix: str, params: Mapping[str, Param], path: Path
+    ground: Ground, check: NameCheck, params: Mapping[str, Param], path: Path
 ) -> list[ParameterTemplate]:
     """The entries of a layer; an initializer is looked through here, so that no wrong shape can hide it."""
     templates = []
     for key, param in params.items():
-        template = ParameterTemplate(spec, check.definitions.broken, prefix, key, param, (*path, key))
+        is_usable = True
         if param.initializer is not None:
             place = (*path, key, "initializer")
             check(param.initializer, place)
-            template.is_usable = check.is_buildable(param.initializer, place)
-        templates.append(template)
+            is_usable = check.is_buildable(param.initializer, place)
+        templates.append(ParameterTemplate(ground, key, param, (*path, key), is_usable=is_usable))
     return templates
-
-
-def _add(parameter: PlannedParameter | Tie, path: Path, planned: Planned, problems: Problems) -> None:
-    if parameter.name not in planned:
-        planned[parameter.name] = parameter
-        return
-    first = planned[parameter.name].where
-    message = f"two parameters have the full name {parameter.name!r}"
-    hint = f"the other one stands at {first}"
-    if first == parameter.where:
-        hint = "put every index of the repeat into the name, as h.{i}"
-    raise problems.error(Code.DUPLICATE_PARAMETER, message, path, key=True, hint=hint)
-
-
-def _untied(planned: Planned, problems: Problems, *, complete: bool) -> Iterator[PlannedParameter]:
-    """The planned parameters, each tie replaced by what its target is.
-
-    Where a part of the document could not be read, a target that is missing may stand there.
-    """
-    for parameter in planned.values():
-        if isinstance(parameter, PlannedParameter):
-            yield parameter
-            continue
-        if complete or parameter.target in planned:
-            with problems.collecting():
-                yield _tied(parameter, planned, problems)
-
-
-def _tied(tie: Tie, planned: Planned, problems: Problems) -> PlannedParameter:
-    """The parameter that a tie makes of its target.
-
-    Raises:
-        SpecError: there is no such target, it is tied itself, or has another shape or dtype (code ``tied``).
-    """
-    target = planned.get(tie.target)
-    path = (*tie.path, "tied_to")
-    if target is None:
-        hint = did_you_mean(tie.target, planned)
-        message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
-        raise problems.error(Code.TIED, message, path, hint=hint)
-    if isinstance(target, Tie):
-        message = f"{tie.name!r} is tied to {tie.target!r}, which is tied itself"
-        hint = f"tie it to {target.target!r}"
-        if target.target in (tie.name, tie.target):
-            hint = "in a circle of ties one parameter needs an initializer"
-        raise problems.error(Code.TIED, message, path, hint=hint)
-    if (target.shape, target.dtype) != (tie.form.shape, tie.form.dtype):
-        mine, other = f"{tie.form.shape} {tie.form.dtype}", f"{target.shape} {target.dtype}"
-        message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
-        raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
-    return replace(target, name=tie.name, tied_to=tie.target, where=tie.where)

@@ -13,19 +13,24 @@ from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from initcfg.distributions import Distribution
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 
-__all__ = ["fingerprint_of", "parameter_data"]
+__all__ = [
+    "EDITED_HINT",
+    "deciding_facts",
+    "fingerprint_of",
+    "law_data",
+    "parameter_data",
+    "plan_text",
+    "skipped_data",
+]
 
-_KINDS: dict[type[Distribution], str] = {
-    Fill: "fill",
-    Uniform: "uniform",
-    Normal: "normal",
-    TruncatedNormal: "truncated_normal",
-}
+
+#: The way out wherever a plan file says what no plan would.
+EDITED_HINT = "change the spec and write the plan again: initcfg plan SPEC -o PLAN"
 
 
 def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
@@ -43,13 +48,20 @@ def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
         "fan_in": fans.fan_in if fans else None,
         "fan_out": fans.fan_out if fans else None,
         "initializer": _initializer(parameter),
-        "distribution": _distribution(parameter.distribution),
+        "distribution": law_data(parameter.distribution),
         "stream": parameter.stream.digest.hex(),
         "stream_name": parameter.stream_name,
         "tied_to": parameter.tied_to,
         "nbytes": parameter.nbytes,
+        **({} if parameter.rule is None else {"rule": parameter.rule}),
         **_place(parameter.where),
     }
+
+
+def skipped_data(skipped: Iterable[SkippedParameter]) -> dict[str, Any]:
+    """The entry of a plan document for what rules leave out; none where there is nothing."""
+    rows = [{"name": each.name, "rule": each.rule, **_place(each.where)} for each in skipped]
+    return {"skipped": rows} if rows else {}
 
 
 def fingerprint_of(parameters: Iterable[PlannedParameter], stream_version: int) -> str:
@@ -58,14 +70,32 @@ def fingerprint_of(parameters: Iterable[PlannedParameter], stream_version: int) 
     Raises:
         SpecError: an initializer cannot be written down (code ``not-serializable``).
     """
-    facts = sorted((_deciding(parameter) for parameter in parameters), key=lambda fact: str(fact["name"]))
+    facts = sorted(map(deciding_facts, parameters), key=lambda fact: str(fact["name"]))
     content = {"stream_version": stream_version, "parameters": facts}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _deciding(parameter: PlannedParameter) -> dict[str, Any]:
-    """What decides a parameter's values: its law if it has one, else its initializer and layout."""
+def plan_text(document: Mapping[str, Any]) -> str:
+    """A plan document as JSON, one line for each parameter: quick to write, and to compare line by line."""
+    *facts, (last, parameters) = document.items()
+    lines = ["{", *(f"  {json.dumps(key)}: {_json(value)}," for key, value in facts)]
+    if not parameters:
+        return "\n".join([*lines, f"  {json.dumps(last)}: []", "}", ""])
+    rows = ",\n".join(f"    {_json(parameter)}" for parameter in parameters)
+    return "\n".join([*lines, f"  {json.dumps(last)}: [", rows, "  ]", "}", ""])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
+    """What decides a parameter's values: its law if it has one, else its initializer and layout.
+
+    Raises:
+        SpecError: its initializer cannot be written down (code ``not-serializable``).
+    """
     facts = {
         "name": parameter.name,
         "shape": parameter.shape,
@@ -80,7 +110,7 @@ def _deciding(parameter: PlannedParameter) -> dict[str, Any]:
     if isinstance(recipe, Constant):
         # One value in that dtype, whatever scheme and numbers it came from; no random number enters.
         return {**facts, "value": recipe.value}
-    return {**facts, "stream": stream, "distribution": _distribution(parameter.distribution)}
+    return {**facts, "stream": stream, "distribution": law_data(parameter.distribution)}
 
 
 def _initializer(parameter: PlannedParameter) -> dict[str, Any]:
@@ -106,13 +136,23 @@ def _unwritable(parameter: PlannedParameter, *faults: Diagnostic) -> SpecError:
     )
 
 
-def _distribution(distribution: Distribution | None) -> dict[str, Any] | None:
-    if distribution is None:
-        return None
-    return {"kind": _KINDS[type(distribution)], **dataclasses.asdict(distribution)}
+def law_data(distribution: Distribution | None) -> dict[str, Any] | None:
+    """A distribution as plain data; None where there is none."""
+    # `dataclasses.asdict` would take most of the time of writing a plan.
+    match distribution:
+        case Fill(value):
+            return {"kind": "fill", "value": value}
+        case Uniform(low, high):
+            return {"kind": "uniform", "low": low, "high": high}
+        case Normal(mean, std):
+            return {"kind": "normal", "mean": mean, "std": std}
+        case TruncatedNormal(mean, std, low, high):
+            return {"kind": "truncated_normal", "mean": mean, "std": std, "low": low, "high": high}
+        case None:
+            return None
 
 
 def _place(where: Location | None) -> dict[str, Any]:
-    if where is None or where.file is None or where.line is None:
+    if where is None or where.file is None:
         return {}
     return {"where": {"file": where.file, "line": where.line, "column": where.column}}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initcfg import initializers
 from initcfg.errors import Code
+from initcfg.globs import Glob
 from initcfg.initializers.fields import fields_of
 from initcfg.initializers.names import is_free
 from initcfg.plan.references import check_extent, check_references, nested_in
@@ -40,7 +41,8 @@ class Definitions:
 def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Definitions:
     """Notes definitions that hide a built-in name, lead in a circle, or name what nothing has.
 
-    An expression here may use any index of any repeat: it is evaluated where the initializer is used.
+    An expression here may use any index of any repeat, and any number that a rule captures: it is evaluated
+    where the initializer is used.
 
     Args:
         spec: the document.
@@ -50,6 +52,7 @@ def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Def
     extents = check_references(spec, scope.problems)
     definitions = Definitions(extents, left_out | (spec.initializers.keys() - extents.keys()))
     indices = {name for layer in spec.layers.values() for name in layer.repeat or ()}
+    indices |= {name for rule in spec.rules for name in Glob(rule.match).captures}
     check = NameCheck(spec, scope, indices, definitions)
     for name, config in spec.initializers.items():
         path = ("initializers", name)

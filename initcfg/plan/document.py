@@ -6,13 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["PlanDocument", "json_schema"]
+__all__ = ["FORMAT", "VERSION", "ParameterDocument", "PlanDocument", "SkippedDocument", "json_schema"]
 
+FORMAT = "initcfg.plan"
+VERSION = 1
 SCHEMA_ID = "urn:initcfg:schema:plan:v1"
+
+Size = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict, so that what a text or a bool stands for is never guessed.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class FillDocument(_Model):
@@ -65,18 +70,18 @@ class PlaceDocument(_Model):
     """Where the spec defines the parameter."""
 
     file: str
-    line: int
-    column: int
+    line: int | None = Field(description="Counted from 1; null for a file that is no text.")
+    column: int | None
 
 
 class ParameterDocument(_Model):
     """One planned parameter."""
 
     name: str = Field(description="The full, dotted name.")
-    shape: list[int]
+    shape: list[Size]
     dtype: str
     layout: str | None
-    fan_in: int | None
+    fan_in: int | None = Field(description="Null without a layout for two or more axes; so is fan_out.")
     fan_out: int | None
     initializer: InitializerDocument
     distribution: LawDocument | None = Field(
@@ -86,6 +91,18 @@ class ParameterDocument(_Model):
     stream_name: str
     tied_to: str | None
     nbytes: int
+    rule: str | None = Field(
+        None,
+        description="The pattern of the rule that won; missing where the parameter names its initializer.",
+    )
+    where: PlaceDocument | None = None
+
+
+class SkippedDocument(_Model):
+    """A parameter that a rule leaves out on purpose."""
+
+    name: str
+    rule: str = Field(description="The pattern of the rule.")
     where: PlaceDocument | None = None
 
 
@@ -103,6 +120,9 @@ class PlanDocument(_Model):
     )
     numel: int = Field(description="Elements of all parameters; tied ones are counted once.")
     nbytes: int = Field(description="Bytes of all parameters; tied ones are counted once.")
+    skipped: list[SkippedDocument] = Field(
+        default=[], description="What rules leave out on purpose; missing where that is nothing."
+    )
     parameters: list[ParameterDocument]
 
 

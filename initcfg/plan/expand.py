@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Layer
+    from initcfg.spec import Layer, Value
     from initcfg.spec.models import Repeat
 
 __all__ = ["MAX_PARAMETERS", "Budget", "scopes_of"]
@@ -43,7 +43,9 @@ class Budget:
 def scopes_of(layer: Layer, path: Path, scope: Scope, budget: Budget) -> Iterator[Scope]:
     """The scope of each copy of a layer, the last index running fastest.
 
-    Later repeats may use earlier indices. Problems are noted and end what depends on them.
+    Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
+    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to
+    a million, and a spec thousands of vars to copy for each.
 
     Args:
         layer: with or without ``repeat``.
@@ -65,7 +67,9 @@ def scopes_of(layer: Layer, path: Path, scope: Scope, budget: Budget) -> Iterato
     # Where the counts are plain, how much there is to do is known before it is begun.
     if _plain_steps(repeats, path, scope) * max(1, len(layer.params)) > budget.left:
         raise _too_many(path, scope)
-    for copy in _nested(repeats, path, scope, budget):
+    values = dict(scope.values)
+    copy = replace(scope, values=values)
+    for _ in _nested(repeats, path, copy, values, budget):
         budget.spend(max(1, len(layer.params)), path, scope)
         yield copy
 
@@ -83,19 +87,29 @@ def _plain_steps(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope
 
 
 def _nested(
-    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, budget: Budget
-) -> Iterator[Scope]:
+    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, indices: dict[str, Value], budget: Budget
+) -> Iterator[None]:
+    """Steps through the values of `indices`, which are those of the scope."""
     if not repeats:
-        yield scope
+        yield
         return
     (name, repeat), *inner = repeats
     values: Sequence[int | str] = ()
     with scope.problems.collecting():
         values = _values(repeat, (*path, name), scope)
+    before = indices.get(name)
     for value in values:
+        indices[name] = value
         if inner:
             budget.spend(1, path, scope)
-        yield from _nested(inner, path, scope.extended({name: value}), budget)
+            yield from _nested(inner, path, scope, indices, budget)
+        else:
+            yield
+    # An earlier count must not see what a later index was last, nor lose a var that the index has hidden.
+    if before is not None:
+        indices[name] = before
+    else:
+        indices.pop(name, None)
 
 
 def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:

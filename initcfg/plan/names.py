@@ -14,6 +14,9 @@ def name_problem(name: str) -> tuple[Code, str] | None:
 
     Names are dotted, UTF-8 as written; they become keys of files and arguments of programs.
     """
+    # What Python calls printable holds nothing that `printable` would escape; this answers for most names.
+    if name.isascii() and name.isprintable() and len(name) <= _MAX_BYTES and ".." not in f".{name}.":
+        return None
     if not name or any(not segment for segment in name.split(".")):
         return Code.BAD_NAME, f"the name {name!r} has an empty segment"
     try:

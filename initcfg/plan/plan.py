@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
-from initcfg.plan.data import fingerprint_of, parameter_data
+from initcfg.plan.data import fingerprint_of, parameter_data, plan_text, skipped_data
 from initcfg.stream import STREAM_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 
 __all__ = ["Plan"]
 
@@ -31,12 +30,16 @@ class Plan:
         seed: the seed that parameter streams were derived from.
         parameters: with unique names.
         stream_version: the version of the contract of the bits.
+        skipped: the parameters that rules leave out on purpose; they are no part of the plan's value.
+        notes: what is worth knowing and is no fault, such as an inherited rule that wins nothing.
     """
 
     name: str | None
     seed: int
     parameters: tuple[PlannedParameter, ...]
     stream_version: int = STREAM_VERSION
+    skipped: tuple[SkippedParameter, ...] = field(default=(), compare=False)
+    notes: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @cached_property
     def _by_name(self) -> dict[str, PlannedParameter]:
@@ -77,12 +80,12 @@ class Plan:
         """
         return fingerprint_of(self.parameters, self.stream_version)
 
-    @property
+    @cached_property
     def numel(self) -> int:
         """Elements of all parameters; a tied one adds none."""
         return sum(parameter.numel for parameter in self if parameter.tied_to is None)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of all parameters; a tied one adds none."""
         return sum(parameter.nbytes for parameter in self if parameter.tied_to is None)
@@ -102,16 +105,17 @@ class Plan:
             "fingerprint": self.fingerprint,
             "numel": self.numel,
             "nbytes": self.nbytes,
+            **skipped_data(self.skipped),
             "parameters": [parameter_data(parameter) for parameter in self],
         }
 
     def to_json(self) -> str:
-        """The plan as JSON text, indented, with a line break at its end.
+        """The plan as JSON text, a line for each parameter; `initcfg.plan.read_plan` reads it back.
 
         Raises:
             SpecError: an initializer cannot be written down (code ``not-serializable``).
         """
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return plan_text(self.to_dict())
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._by_name

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initcfg import initializers
 from initcfg.errors import Code, Diagnostic, InitializerError, PathStep, SpecError
+from initcfg.spec import by_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +38,7 @@ class Problems:
         self._spec = spec
         self._found: dict[tuple[object, ...], Diagnostic] = {}
         self._count = 0
+        self._notes: list[Diagnostic] = []
         self._note(found)
 
     def error(
@@ -64,6 +66,19 @@ class Problems:
         if len(self._found) >= _MOST or self._count >= _MOST_TIMES:
             raise EnoughProblemsError
 
+    def note(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Takes diagnostics of which some may be mere notes, which are no problems."""
+        for diagnostic in diagnostics:
+            if diagnostic.severity == "error":
+                self.add(SpecError(diagnostic))
+            else:
+                self._notes.append(diagnostic)
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What is worth knowing and is no fault."""
+        return tuple(self._notes)
+
     def _note(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
             place = diagnostic.where
@@ -77,6 +92,11 @@ class Problems:
             yield
         except SpecError as error:
             self.add(error)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing has been found, by reading or by planning."""
+        return not self._found and self._count == 0
 
     @property
     def count(self) -> int:
@@ -122,13 +142,8 @@ class Problems:
         """Raises a `SpecError` with the problems noted so far, in the order of their places."""
         if not self._found:
             return
-        found = sorted(self._found.values(), key=_position)
+        found = by_place(self._found.values(), self._spec.locate(()).file)
         if len(found) >= _MOST:
             message = f"after {_MOST} problems the rest of the document was not looked at"
             found.append(Diagnostic(Code.TOO_LARGE, message, found[-1].where, severity="note"))
         raise SpecError(*found)
-
-
-def _position(diagnostic: Diagnostic) -> tuple[int, int]:
-    where = diagnostic.where
-    return ((where.line or 0), (where.column or 0)) if where else (0, 0)

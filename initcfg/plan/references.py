@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path, Problems
     from initcfg.spec import Spec
 
-__all__ = ["Extent", "check_extent", "check_references", "nested_in"]
+__all__ = ["Extent", "check_extent", "check_references", "extent_of", "nested_in"]
 
 _MAX_DEPTH = 64
 _MAX_PARTS = 10_000
@@ -55,7 +55,7 @@ def check_references(spec: Spec, problems: Problems) -> dict[str, Extent]:
             sorter.done(name)
             del stuck[name]
             if all(each in extents for each in references[name]):
-                extent = _extent(spec.initializers[name], extents)
+                extent = extent_of(spec.initializers[name], extents)
                 if _fits(extent, ("initializers", name), problems):
                     extents[name] = extent
     for circle in _circles(stuck):
@@ -63,14 +63,14 @@ def check_references(spec: Spec, problems: Problems) -> dict[str, Extent]:
     return extents
 
 
-def _extent(config: InitializerConfig, extents: Mapping[str, Extent]) -> Extent:
+def extent_of(config: InitializerConfig, extents: Mapping[str, Extent]) -> Extent:
     """The extent of an initializer.
 
     Args:
         config: the initializer.
         extents: of the named initializers that may be followed; any other name counts as a built-in.
     """
-    inner = [_extent(nested, extents) for nested, _ in nested_in(config, ())]
+    inner = [extent_of(nested, extents) for nested, _ in nested_in(config, ())]
     named = extents.get(config.lookup_name)
     if named is not None:
         inner.append(named)
@@ -82,7 +82,7 @@ def check_extent(
     config: InitializerConfig, path: Path, extents: Mapping[str, Extent], problems: Problems
 ) -> bool:
     """Whether an initializer is small enough to be built; notes it where it is not."""
-    return _fits(_extent(config, extents), path, problems)
+    return _fits(extent_of(config, extents), path, problems)
 
 
 def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:

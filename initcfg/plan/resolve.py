@@ -1,4 +1,4 @@
-"""One parameter of a spec, resolved: shape, dtype, layout, fans, initializer and distribution."""
+"""One parameter of a spec, resolved: dtype, layout, fans, initializer and distribution of a shape."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg import initializers
+from initcfg import engines, initializers
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, InitializerError
+from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.layout import IN_OUT, Fans, Layout
+from initcfg.plan.effort import DIMENSION
 from initcfg.plan.instantiate import instantiate
 from initcfg.spec.leaves import MAX_DIM
+from initcfg.stream import Stream
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
     from initcfg.plan.instantiate import Site
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param, Spec
+    from initcfg.plan.terms import Terms
 
-__all__ = ["Form", "Law", "form_of", "law_of"]
+__all__ = ["Form", "Law", "form_of", "kind_of", "law_of", "shape_of"]
 
 _MAX_BYTES = 2**63 - 1
+_ANY_STREAM = Stream(bytes(16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,54 +42,81 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What an array is filled with."""
+    """What an array is filled with.
+
+    Args:
+        initializer: the instance.
+        distribution: of every element; None for a structured initializer.
+        stream: that of the initializer's own seed; None where the parameter's is drawn from.
+    """
 
     initializer: Initializer
     distribution: Distribution | None
+    stream: Stream | None = None
 
 
-def form_of(spec: Spec, param: Param, path: Path, scope: Scope) -> Form:
-    """The shape, dtype, layout and fans of a parameter.
+def kind_of(terms: Terms, scope: Scope) -> tuple[DType, Layout | None]:
+    """The dtype and the layout that terms name.
 
     Raises:
-        SpecError: a dimension has no value or is out of range, the array is too large, or the layout does
-            not suit the shape.
+        SpecError: nothing has such a name.
     """
-    shape = _shape(param, path, scope)
-    dtype = _dtype(spec, param, path, scope)
+    with scope.problems.placing(terms.dtype_path):
+        dtype = as_dtype(terms.dtype)
+    with scope.problems.placing(terms.layout_path):
+        return dtype, None if terms.layout is None else Layout(terms.layout)
+
+
+def form_of(shape: tuple[int, ...], kind: tuple[DType, Layout | None], terms: Terms, scope: Scope) -> Form:
+    """What a parameter of a shape looks like.
+
+    Raises:
+        SpecError: the array is too large, or the layout does not suit the shape.
+    """
+    dtype, layout = kind
     # As numpy counts: a dimension of 0 does not make the others harmless.
     if math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
         message = f"an array of shape {shape} and dtype {dtype} exceeds 2**63 - 1 bytes"
-        raise scope.problems.error(Code.SHAPE, message, (*path, "shape"))
-    layout = _layout(spec, param, path, scope)
-    return Form(shape, dtype, layout, _fans(shape, layout, param, path, scope))
+        raise scope.problems.error(Code.SHAPE, message, terms.shape_path)
+    return Form(shape, dtype, layout, _fans(shape, layout, terms, scope))
 
 
-def law_of(site: Site, param: Param, path: Path, dtype: DType) -> Law:
+def law_of(terms: Terms, dtype: DType, site: Site) -> Law:
     """The initializer of a parameter, and the distribution it has there.
 
     Raises:
         SpecError: there is no initializer, or it cannot be built or cannot make this shape or dtype.
     """
-    if param.initializer is None:
+    place = terms.initializer_path
+    if terms.initializer is None:
         message = "nothing says how this parameter begins"
         hint = "add initializer: NAME, or tied_to: PARAMETER"
-        raise site.scope.problems.error(Code.NO_INITIALIZER, message, path, key=True, hint=hint)
-    place = (*path, "initializer")
-    initializer = instantiate(param.initializer, place, site)
+        raise site.scope.problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
+    initializer = instantiate(terms.initializer, place, site)
     with site.scope.problems.placing(place):
-        initializers.check(initializer, site.shape, dtype, site.layout)
         distribution = initializers.resolve(initializer, site.shape, site.layout)
-    return Law(initializer, distribution)
+        if distribution is not None:
+            engines.check(distribution, dtype)
+        else:
+            initializers.check(initializer, site.shape, dtype, site.layout)
+    own = initializers.stream_of(initializer, site.shape, _ANY_STREAM)
+    return Law(initializer, distribution, None if own is _ANY_STREAM else own)
 
 
-def _shape(param: Param, path: Path, scope: Scope) -> tuple[int, ...]:
+def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:
+    """The shape that is written at a place.
+
+    Raises:
+        SpecError: a dimension has no value or is out of range.
+    """
+    scope.pay(DIMENSION * len(written), path)
     before = scope.problems.count
     dims: list[int] = []
-    for at, written in enumerate(param.shape):
-        place = (*path, "shape", at)
-        with scope.problems.collecting():
-            dims.append(_dimension(written, place, scope))
+    for at, dim in enumerate(written):
+        try:
+            dims.append(_dimension(dim, (*path, at), scope))
+        except SpecError as error:
+            scope.problems.add(error)
     scope.problems.break_if_more_than(before)
     return tuple(dims)
 
@@ -100,30 +130,15 @@ def _dimension(written: float | str, path: Path, scope: Scope) -> int:
     raise scope.problems.error(Code.SHAPE, message, path)
 
 
-def _dtype(spec: Spec, param: Param, path: Path, scope: Scope) -> DType:
-    place = (*path, "dtype") if param.dtype is not None else ("dtype",)
-    with scope.problems.placing(place):
-        return as_dtype(param.dtype if param.dtype is not None else spec.dtype)
-
-
-def _layout(spec: Spec, param: Param, path: Path, scope: Scope) -> Layout | None:
-    place = (*path, "layout") if param.layout is not None else ("layout",)
-    name = param.layout if param.layout is not None else spec.layout
-    with scope.problems.placing(place):
-        return None if name is None else Layout(name)
-
-
-def _fans(
-    shape: tuple[int, ...], layout: Layout | None, param: Param, path: Path, scope: Scope
-) -> Fans | None:
+def _fans(shape: tuple[int, ...], layout: Layout | None, terms: Terms, scope: Scope) -> Fans | None:
     if layout is None:
         # The named layouts agree below two axes, so none is needed there.
         return IN_OUT.fans(shape) if len(shape) < 2 else None
-    if param.layout is None:
+    if not terms.layout_must_fit:
         # The document's letters suit some of its parameters; only those that need fans must fit.
         try:
             return layout.fans(shape)
         except InitializerError:
             return None
-    with scope.problems.placing((*path, "layout")):
+    with scope.problems.placing(terms.layout_path):
         return layout.fans(shape)

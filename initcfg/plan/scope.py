@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
-from initcfg.plan.problems import BrokenError
-from initcfg.spec import Expression, ExpressionError, Template
+from initcfg.plan.effort import Effort, SpentError
+from initcfg.plan.problems import BrokenError, EnoughProblemsError
+from initcfg.spec import ExpressionError
 from initcfg.spec.arithmetic import RESERVED_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initcfg.plan.problems import Path, Problems
-    from initcfg.spec import Spec
+    from initcfg.spec import Spec, Template
     from initcfg.spec.arithmetic import Value
 
 __all__ = ["Scope", "scope_of"]
@@ -28,18 +29,25 @@ class Scope:
         problems: gives errors their place.
         values: a number, a tuple of numbers or, for an index over texts, a text for each name.
         broken: names whose own definition failed; what uses one raises `BrokenError`, which is not reported.
+        effort: evaluates, and pays for it.
     """
 
     problems: Problems
     values: Mapping[str, Value]
     broken: frozenset[str] = frozenset()
+    effort: Effort = field(default_factory=Effort)
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
         """This scope with more names."""
         return replace(self, values={**self.values, **values})
 
-    def check_name(self, name: str, path: Path) -> None:
-        """Refuses a var or an index that expressions could not tell from something else.
+    def check_name(self, name: str, path: Path, offset: int | None = None) -> None:
+        """Refuses a var, an index or a capture that expressions could not tell from something else.
+
+        Args:
+            name: the name.
+            path: where it stands, as a key or, with `offset`, from a character of a text on.
+            offset: that character.
 
         Raises:
             SpecError: the name is taken (code ``hidden-name``).
@@ -50,7 +58,8 @@ class Scope:
             message = f"{name!r} is already the name of a var or of another index"
         else:
             return
-        raise self.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")
+        key, hint = offset is None, "choose another name"
+        raise self.problems.error(Code.HIDDEN_NAME, message, path, key=key, hint=hint, offset=offset)
 
     def number(self, written: float | str, path: Path) -> int | float:
         """The number that a literal or an expression stands for.
@@ -62,9 +71,8 @@ class Scope:
         if not isinstance(written, str):
             return written
         try:
-            expression = Expression.parse(written)
-            self._require(expression.names)
-            return expression.evaluate(self.values)
+            self._require(self.effort.expression(written).names)
+            return self.effort.value(written, self.values)
         except ExpressionError as error:
             raise self._placed(error, path) from None
 
@@ -81,8 +89,8 @@ class Scope:
         shown = f"{written!r} is {value!r}" if isinstance(written, str) else f"got {value!r}"
         raise self.problems.error(Code.EXPRESSION_VALUE, f"{what} must be whole, {shown}", path, hint=hint)
 
-    def text(self, template: Template, path: Path, *, key: bool = False) -> str:
-        """A name with its braces filled in.
+    def text(self, template: Template, path: Path, *, key: bool = False, cost: int = 1) -> str:
+        """A name with its braces filled in; `cost` is what that takes.
 
         Raises:
             SpecError: a brace has no value here.
@@ -90,14 +98,30 @@ class Scope:
         """
         self._require(template.names)
         try:
+            self.effort.spend(cost)
             return template.render(self.values)
         except ExpressionError as error:
             raise self._placed(error, path, key=key) from None
 
+    def pay(self, steps: int, path: Path) -> None:
+        """Pays for work at a place that is not the evaluation of an expression.
+
+        Raises:
+            SpecError: planning has taken too many steps (code ``too-large``).
+        """
+        try:
+            self.effort.spend(steps)
+        except ExpressionError as error:
+            raise self._placed(error, path) from None
+
     def _placed(self, error: ExpressionError, path: Path, *, key: bool = False) -> SpecError:
-        return self.problems.error(
+        placed = self.problems.error(
             error.code, error.message, path, key=key, hint=error.hint, offset=error.offset
         )
+        if isinstance(error, SpentError):
+            self.problems.add(placed)
+            raise EnoughProblemsError
+        return placed
 
     def _require(self, names: frozenset[str]) -> None:
         if names & self.broken:

@@ -6,30 +6,34 @@ once, and what they come to is kept for each combination of just those indices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from initcfg import initializers
 from initcfg.errors import Code
-from initcfg.plan.instantiate import Site, names_in
 from initcfg.plan.names import name_problem
-from initcfg.plan.parameters import PlannedParameter
+from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import Form, Law, form_of, law_of
-from initcfg.spec import Expression, Template
-from initcfg.stream import Stream
+from initcfg.plan.resolve import shape_of
+from initcfg.plan.resolver import Resolver
+from initcfg.plan.rules import Asked
+from initcfg.plan.terms import Terms
+from initcfg.plan.texts import NameText
+from initcfg.spec import Expression
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from initcfg.errors import Location
+    from initcfg.manifest import Manifest
     from initcfg.plan.problems import Path
+    from initcfg.plan.resolve import Form
+    from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param, Spec
+    from initcfg.stream import Stream
 
-__all__ = ["ParameterTemplate", "Tie"]
-
-#: What the copies with the same relevant indices share; None where that has a problem.
-Resolved = tuple[Form, Law | None] | None
+__all__ = ["Entry", "Ground", "ParameterTemplate", "Tie"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,112 +47,157 @@ class Tie:
     where: Location
 
 
-@dataclass
-class ParameterTemplate:
-    """One entry of a layer's ``params``.
+Entry = PlannedParameter | SkippedParameter | Tie
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parameters of a document have in common.
 
     Args:
         spec: the document.
-        broken: named initializers that must not be followed.
-        prefix: the layer's name with its dot, or nothing for a top-level parameter.
-        key: the entry's name.
-        param: the entry.
-        path: where it stands.
-        is_usable: whether the initializer may be built; its problem has been reported if not.
+        rules: its rules.
+        rules_complete: whether all of them could be read.
+        manifest: what it names; None where it names none.
+        constant: names whose values are the same for all parameters.
+        stream: the stream of a name.
     """
 
     spec: Spec
-    broken: frozenset[str]
-    prefix: str
-    key: str
-    param: Param
-    path: Path
-    is_usable: bool = True
-    _resolved: dict[tuple[object, ...], Resolved] = field(default_factory=dict, init=False)
+    rules: Rules
+    rules_complete: bool
+    manifest: Manifest | None
+    constant: frozenset[str]
+    stream: Callable[[str], Stream]
 
-    def plan(self, scope: Scope) -> PlannedParameter | Tie:
+    def dtype(self, name: str) -> str | None:
+        """What the manifest says of a parameter's dtype."""
+        entry = None if self.manifest is None else self.manifest.entries.get(name)
+        return None if entry is None else entry.dtype
+
+
+class ParameterTemplate:
+    """One entry of a layer's ``params``, or of those of no layer.
+
+    Args:
+        ground: what all parameters have in common.
+        key: the entry's name, without that of its layer.
+        param: the entry.
+        path: where it stands.
+        is_usable: whether its initializer may be built; its problem has been reported if not.
+    """
+
+    def __init__(self, ground: Ground, key: str, param: Param, path: Path, *, is_usable: bool) -> None:
+        self.path = path
+        self._ground = ground
+        self._param = param
+        self._is_usable = is_usable
+        self._key = NameText(key, path, ground.constant, key=True)
+        self._has_rule = param.initializer is None and param.tied_to is None and bool(ground.spec.rules)
+        self._shapes: dict[tuple[object, ...], tuple[int, ...] | None] = {}
+        self._resolvers: dict[str | None, Resolver] = {}
+        self._ties: dict[tuple[object, ...], Form] = {}
+
+    def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy.
+
+        Args:
+            prefix: the layer's name and a dot, or nothing.
+            scope: the copy's.
 
         Raises:
             SpecError: with what is wrong with it.
         """
-        name = self._full_name(scope)
-        form, law = self._form_and_law(scope)
-        if law is None:
-            return Tie(name, form, self._other_name("tied_to", name, scope), self.path, self._where)
-        stream_name = self._other_name("stream", name, scope)
-        stream = Stream.of_parameter(self.spec.seed, stream_name)
-        return PlannedParameter(
-            name=name,
-            shape=form.shape,
-            dtype=form.dtype,
-            layout=form.layout,
-            fans=form.fans,
-            initializer=law.initializer,
-            distribution=law.distribution,
-            stream=initializers.stream_of(law.initializer, form.shape, stream),
-            stream_name=stream_name,
-            where=self._where,
-        )
-
-    def _full_name(self, scope: Scope) -> str:
-        layer = scope.text(self._layer_template, self.path[:2], key=True) if self.prefix else ""
-        name = layer + scope.text(self._key_template, self.path, key=True)
+        name = prefix + self._key.fill(scope)
         problem = name_problem(name)
         if problem is not None:
             raise scope.problems.error(*problem, self.path, key=True)
-        return name
-
-    def _other_name(self, field: Literal["stream", "tied_to"], default: str, scope: Scope) -> str:
-        """The full name that a field of the entry gives."""
-        written = getattr(self.param, field)
-        return default if written is None else scope.text(Template.parse(written), (*self.path, field))
-
-    def _form_and_law(self, scope: Scope) -> tuple[Form, Law | None]:
-        if not self.is_usable:
+        if not self._is_usable:
             raise BrokenError
-        key = tuple(scope.values.get(name) for name in self._relevant)
-        if key not in self._resolved:
-            self._resolved[key] = None
-            self._resolved[key] = self._resolve(scope)
-        resolved = self._resolved[key]
-        if resolved is None:
+        shape = self._shape(scope)
+        dtype = self._ground.dtype(name)
+        if self._tied_to is not None:
+            form = self._tied_form(shape, dtype, scope)
+            return Tie(name, form, self._tied_to.fill(scope), self.path, self._where)
+        rule = None
+        if self._has_rule:
+            asked = Asked(name, shape, dtype, (self._param, self.path))
+            at = self._ground.rules.winner(name, len(shape))
+            if at is None:
+                raise self._unruled(asked, scope)
+            rule = self._ground.spec.rules[at].match
+            if self._ground.spec.rules[at].skip:
+                return SkippedParameter(name, rule, self._where)
+            form, law = self._ground.rules.resolve(at, asked)
+        else:
+            form, law = self._resolver(dtype).resolve(shape, scope)
+        stream_name = name if self._stream is None else self._stream.fill(scope)
+        return planned_parameter(
+            form,
+            law,
+            name=name,
+            stream=law.stream or self._ground.stream(stream_name),
+            stream_name=stream_name,
+            where=self._where,
+            rule=rule,
+        )
+
+    def _shape(self, scope: Scope) -> tuple[int, ...]:
+        key = tuple([scope.values.get(name) for name in self._shape_names])
+        try:
+            shape = self._shapes[key]
+        except KeyError:
+            self._shapes[key] = None
+            shape = self._shapes[key] = shape_of(self._param.shape, (*self.path, "shape"), scope)
+        if shape is None:
             raise BrokenError
-        return resolved
+        return shape
 
-    def _resolve(self, scope: Scope) -> tuple[Form, Law | None]:
-        form = form_of(self.spec, self.param, self.path, scope)
-        if self.param.tied_to is None:
-            return form, law_of(self._site(form, scope), self.param, self.path, form.dtype)
-        for other in ("initializer", "stream", "layout"):
-            if getattr(self.param, other) is not None:
-                message = f"a tied parameter is what its target is, so it has no {other!r} of its own"
-                hint = f"remove {other!r} or 'tied_to'"
-                raise scope.problems.error(Code.TIED, message, (*self.path, other), key=True, hint=hint)
-        return form, None
+    def _resolver(self, dtype: str | None) -> Resolver:
+        resolver = self._resolvers.get(dtype)
+        if resolver is None:
+            ground = self._ground
+            terms = Terms.of(ground.spec, (*self.path, "shape"), (self._param, self.path), dtype=dtype)
+            resolver = Resolver(terms, ground.spec, ground.rules.definitions, ground.constant)
+            self._resolvers[dtype] = resolver
+        return resolver
 
-    def _site(self, form: Form, scope: Scope) -> Site:
-        return Site(self.spec, scope, form.shape, form.layout, self.broken)
+    def _tied_form(self, shape: tuple[int, ...], dtype: str | None, scope: Scope) -> Form:
+        if (shape, dtype) not in self._ties:
+            for other in ("initializer", "stream", "layout"):
+                if getattr(self._param, other) is not None:
+                    message = f"a tied parameter is what its target is, so it has no {other!r} of its own"
+                    hint = f"remove {other!r} or 'tied_to'"
+                    raise scope.problems.error(Code.TIED, message, (*self.path, other), key=True, hint=hint)
+            self._ties[shape, dtype] = self._resolver(dtype).form(shape, scope)
+        return self._ties[shape, dtype]
+
+    def _unruled(self, asked: Asked, scope: Scope) -> Exception:
+        if not self._ground.rules_complete:
+            return BrokenError()
+        message = f"nothing says how {asked.name!r} begins: it names no initializer, and no rule matches it"
+        hint = self._ground.rules.missing_hint(asked.name, len(asked.shape))
+        return scope.problems.error(Code.NO_INITIALIZER, message, self.path, key=True, hint=hint)
 
     @cached_property
-    def _layer_template(self) -> Template:
-        return Template.parse(self.prefix)
+    def _stream(self) -> NameText | None:
+        return self._other_name(self._param.stream, "stream")
 
     @cached_property
-    def _key_template(self) -> Template:
-        return Template.parse(self.key)
+    def _tied_to(self) -> NameText | None:
+        return self._other_name(self._param.tied_to, "tied_to")
+
+    def _other_name(self, written: str | None, field: str) -> NameText | None:
+        if written is None:
+            return None
+        return NameText(written, (*self.path, field), self._ground.constant)
 
     @cached_property
     def _where(self) -> Location:
-        return self.spec.locate(self.path, key=True)
+        return self._ground.spec.locate(self.path, key=True)
 
     @cached_property
-    def _relevant(self) -> tuple[str, ...]:
-        """The names that shape and initializer depend on."""
-        used: set[str] = set()
-        for dim in self.param.shape:
-            if isinstance(dim, str):
-                used |= Expression.parse(dim).names
-        if self.param.initializer is not None:
-            used |= names_in(self.param.initializer, self.spec, self.broken)
-        return tuple(sorted(used))
+    def _shape_names(self) -> tuple[str, ...]:
+        """The names that the shape depends on and that differ among copies."""
+        used = (Expression.parse(dim).names for dim in self._param.shape if isinstance(dim, str))
+        return tuple(frozenset().union(*used) - self._ground.constant)

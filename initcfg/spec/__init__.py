@@ -8,7 +8,8 @@ from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
 from initcfg.spec.initializer_config import InitializerConfig
 from initcfg.spec.load import load, loads, read, reads
-from initcfg.spec.models import Layer, Param, Range, Repeat, Spec
+from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
+from initcfg.spec.ordering import by_place
 from initcfg.spec.salvage import Reading
 from initcfg.spec.schema import json_schema
 from initcfg.spec.templates import Template
@@ -18,6 +19,7 @@ __all__ = [
     "FANS",
     "FUNCTIONS",
     "RESERVED_NAMES",
+    "Allow",
     "Expression",
     "ExpressionError",
     "InitializerConfig",
@@ -26,9 +28,11 @@ __all__ = [
     "Range",
     "Reading",
     "Repeat",
+    "Rule",
     "Spec",
     "Template",
     "Value",
+    "by_place",
     "dump_json",
     "dump_tree",
     "dump_yaml",

@@ -16,8 +16,8 @@ from initcfg.initializers.fields import Field, fields_of
 from initcfg.initializers.values import listed, plain, shown
 from initcfg.spec.frozen import FrozenDict
 from initcfg.spec.leaves import MAX_FAULTS, fault, fault_of, number, whole
-from initcfg.spec.numbers import LARGEST
-from initcfg.spec.source import MAX_DEPTH
+from initcfg.text.numbers import LARGEST
+from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep

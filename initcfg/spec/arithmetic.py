@@ -10,7 +10,7 @@ from initcfg import exact
 from initcfg.errors import Code, did_you_mean
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.grammar import KEYWORDS, Binary, Call, Choice, Name, Number, Unary, references
-from initcfg.spec.numbers import LARGEST
+from initcfg.text.numbers import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from initcfg.errors import Code, Diagnostic, Location, did_you_mean
+from initcfg.errors import Code, Diagnostic, did_you_mean
 from initcfg.initializers.values import shown
-from initcfg.spec.mends import document_words, mapping_hint, missing_hint, unknown_key_hint
+from initcfg.spec.mends import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
+from initcfg.spec.overlay import Unwritten
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
 
     from initcfg.errors import PathStep
-    from initcfg.spec.source import Source
+    from initcfg.spec.overlay import Places
 
 __all__ = ["diagnostics_of"]
 
@@ -24,19 +25,18 @@ _CODES = frozenset(Code)
 
 
 def diagnostics_of(
-    error: ValidationError, model: type[BaseModel], source: Source | None = None
+    error: ValidationError, model: type[BaseModel], places: Places | None = None
 ) -> tuple[Diagnostic, ...]:
     """What a validation found, in the order of the places, a hundred at most.
 
     Args:
         error: what pydantic raised.
         model: the model that was validated.
-        source: the text that the values came from; None for values from Python.
+        places: where the values were written; None for values from Python.
     """
     details = error.errors(include_url=False)[:_MAX_SHOWN]
-    found = [_diagnostic(detail, model, source) for detail in details]
-    if source is not None:
-        found = [_in_words_of_documents(problem) for problem in found]
+    at = places or Unwritten()
+    found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]
     if error.error_count() > _MAX_SHOWN:
         more = f"{error.error_count() - _MAX_SHOWN} more problems are not shown"
         found.append(Diagnostic(Code.TOO_LARGE, more, found[-1].where, severity="note"))
@@ -44,48 +44,46 @@ def diagnostics_of(
 
 
 def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:
-    message, hint = document_words(problem.message), problem.hint
-    path = problem.where.path if problem.where else ()
+    if problem.where is None or problem.where.line is None:
+        return problem
+    message, hint, path = document_words(problem.message), problem.hint, problem.where.path
     if hint is None and message.endswith("got null") and path and isinstance(path[-1], str):
         hint = "write a value, or delete the key"
     return replace(problem, message=message, hint=hint)
 
 
-def _diagnostic(detail: Any, model: type[BaseModel], source: Source | None) -> Diagnostic:
+def _diagnostic(detail: Any, model: type[BaseModel], places: Places) -> Diagnostic:
     path: tuple[PathStep, ...] = detail["loc"]
     in_key = bool(path) and path[-1] == "[key]"
     path = path[:-1] if in_key else path
     match detail["type"]:
         case code if code in _CODES:
             facts = detail["ctx"]
-            where = _locate(source, path, facts["offset"], key=facts["key"] or in_key)
+            where = places.locate(path, offset=facts["offset"], key=facts["key"] or in_key)
             return Diagnostic(Code(code), facts["message"], where, facts["hint"])
         case "missing":
             key = path[-1]
             message = f"the key {key!r} is missing"
             hint = missing_hint(str(key))
-            return Diagnostic(Code.MISSING_KEY, message, _locate(source, path[:-1], key=True), hint)
+            return Diagnostic(Code.MISSING_KEY, message, places.locate(path[:-1], key=True), hint)
         case "extra_forbidden":
             keys = _keys(path[:-1], model)
             hint = unknown_key_hint(path, detail["input"]) or did_you_mean(str(path[-1]), keys)
             hint = hint or f"the keys here are {', '.join(keys)}"
             message = f"unknown key {shown(path[-1])}"
-            return Diagnostic(Code.UNKNOWN_KEY, message, _locate(source, path, key=True), hint)
+            return Diagnostic(Code.UNKNOWN_KEY, message, places.locate(path, key=True), hint)
         case "invalid_key":
             message = f"the key {shown(path[-1])} is not a string"
-            return Diagnostic(Code.KEY_TYPE, message, _locate(source, path, key=True), "keys are strings")
+            return Diagnostic(Code.KEY_TYPE, message, places.locate(path, key=True), "keys are strings")
         case "mapping_type" | "model_type" | "dict_type":
             message = f"expected a mapping, got {shown(detail['input'])}"
             hint = mapping_hint(path, detail["input"])
-            return Diagnostic(Code.WRONG_TYPE, message, _locate(source, path), hint)
-        case _:
-            return Diagnostic(Code.WRONG_TYPE, detail["msg"], _locate(source, path))
-
-
-def _locate(
-    source: Source | None, path: tuple[PathStep, ...], offset: int | None = None, *, key: bool = False
-) -> Location:
-    return Location(path=path) if source is None else source.locate(path, key=key, offset=offset)
+            return Diagnostic(Code.WRONG_TYPE, message, places.locate(path), hint)
+        case kind:
+            message = (
+                f"expected a list, got {shown(detail['input'])}" if kind == "tuple_type" else detail["msg"]
+            )
+            return Diagnostic(Code.WRONG_TYPE, message, places.locate(path), list_hint(path))
 
 
 def _keys(path: tuple[PathStep, ...], model: type[BaseModel]) -> list[str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
-from initcfg.spec.json_source import read_json
-from initcfg.spec.source import Source
-from initcfg.spec.yaml_source import read_yaml
+from initcfg.inputs import open_input
+from initcfg.text.decoding import decoded
+from initcfg.text.json_source import read_json
+from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from initcfg.text.source import Source
 
 __all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
 
@@ -21,7 +23,6 @@ __all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
 MAX_BYTES = 2**18
 _FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
-_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_file(path: str | os.PathLike[str]) -> Source:
@@ -59,17 +60,10 @@ def read_bytes(content: bytes, format: str = "yaml", file: str | None = None) ->
     Raises:
         SpecError: they are not UTF-8, too many, or no document.
     """
-    if content.startswith(_BOMS):
-        raise _refused(Code.ENCODING, "the text is UTF-16", file, "save the file as UTF-8")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start >= MAX_BYTES - 4:  # a character may be cut where the reading of the file ended
-            raise _too_large(file) from None
-        before = content[: error.start].decode("utf-8").removeprefix("\ufeff")
-        where = Source(file, before).place(len(before))
-        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
-        raise SpecError(Diagnostic(Code.ENCODING, message, where, "save the file as UTF-8")) from None
+    is_cut = len(content) > MAX_BYTES
+    text = decoded(content, file, is_cut=is_cut)
+    if is_cut:
+        raise _too_large(file)
     return read_text(text, format, file)
 
 
@@ -82,23 +76,9 @@ def _format_of(file: str) -> str:
 
 
 def _content(file: str) -> bytes:
-    """The bytes of a regular file, one more than allowed at most; a fifo or a device is not waited for."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-                raise _refused(Code.INPUT, f"cannot read the file: it is {what}", file)
-            with open(descriptor, "rb", closefd=False) as stream:
-                return stream.read(MAX_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except SpecError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-        raise _refused(Code.INPUT, f"cannot read the file: {reason}", file) from None
+    """The bytes of a regular file, one more than allowed at most."""
+    with open_input(file, SpecError) as stream:
+        return stream.read(MAX_BYTES + 1)
 
 
 def _too_large(file: str | None) -> SpecError:

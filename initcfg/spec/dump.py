@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.spec.document import MAX_BYTES
 from initcfg.spec.initializer_config import InitializerConfig
-from initcfg.spec.yaml_writer import write_yaml
+from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
@@ -93,7 +93,9 @@ def _tree(value: Any, path: tuple[PathStep, ...], spec: Spec, problems: list[Dia
         return value.tree()
     if isinstance(value, Mapping):
         return {key: _tree(item, (*path, key), spec, problems) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_tree(item, (*path, at), spec, problems) for at, item in enumerate(value)]
+    return value
 
 
 def _instances(value: Any) -> list[InitializerConfig]:

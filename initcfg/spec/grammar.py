@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from initcfg.spec.expression_errors import ExpressionError
-from initcfg.spec.numbers import LiteralError, read_float, read_integer
+from initcfg.text.numbers import LiteralError, read_float, read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,22 +7,23 @@ codes, so that a wrong value gives one problem at its own place.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import numpy as np
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from initcfg.dtypes import DTYPES, DType, as_dtype
-from initcfg.errors import Code, InitializerError, did_you_mean
+from initcfg.dtypes import DTYPES, as_dtype, is_type
+from initcfg.errors import WARNINGS, Code, InitializerError, did_you_mean
+from initcfg.globs import Glob, PatternError
 from initcfg.initializers.values import plain, shown
 from initcfg.layout import Layout
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
 from initcfg.spec.mends import layout_hint, shape_hint
-from initcfg.spec.numbers import LARGEST
-from initcfg.spec.source import SURROGATE
 from initcfg.spec.templates import Template
+from initcfg.text.numbers import LARGEST
+from initcfg.text.source import SURROGATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,22 +37,31 @@ __all__ = [
     "MAX_DIM",
     "MAX_NDIM",
     "MAX_SEED",
+    "REASON",
     "DTypeName",
     "FormatVersion",
     "Identifier",
     "InitializerName",
     "LayoutName",
     "NameTemplate",
+    "Ndim",
+    "Pattern",
+    "Reason",
+    "SchemaAddress",
     "Seed",
     "Shape",
     "Step",
     "TemplateKey",
     "Text",
+    "Truth",
     "Var",
+    "WarningCode",
     "Whole",
     "each",
     "fault",
     "fault_of",
+    "format_version",
+    "key_fault",
     "marked",
     "number",
     "text",
@@ -63,6 +73,8 @@ MARKER = "x-initcfg-kind"
 # Python's $ matches before a last line break, which JavaScript's does not; hence the (?!\n).
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 INITIALIZER_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$"
+#: Something is said.
+REASON = r"\S"
 MAX_FAULTS = 100
 _GROUPED = re.compile(r"[0-9]+(?:_[0-9]+)+")
 MAX_NDIM = 64
@@ -79,6 +91,14 @@ def fault(
     """An error for pydantic to carry to its place: the value, its character `offset`, or its key."""
     context = {"message": message, "hint": hint, "offset": offset, "key": key}
     return PydanticCustomError(str(code), "{message}", context)
+
+
+def key_fault(key: str, code: Code, message: str, hint: str, *, at_parent: bool = False) -> ValidationError:
+    """A fault that shows only in a whole mapping, at one of its keys; `at_parent`: at the mapping itself."""
+    error = fault(code, message, hint, key=True)
+    loc = () if at_parent else (key,)
+    detail = InitErrorDetails(type=error, loc=loc, input=None)
+    return ValidationError.from_exception_data("mapping", [detail])
 
 
 def fault_of(problem: Diagnostic) -> PydanticCustomError:
@@ -160,7 +180,8 @@ def _literal_integer(value: object, minimum: int, maximum: int) -> int:
     return _bounded(int(value), minimum, maximum)
 
 
-def _format_version(value: object) -> int:
+def format_version(value: object) -> int:
+    """The version of the format, or of the streams."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise fault(Code.WRONG_TYPE, f"expected the number 1, got {shown(value)}", "write 1")
     if value != 1:
@@ -178,6 +199,53 @@ def text(value: object) -> str:
     if SURROGATE.search(value):
         raise fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(value)}")
     return value
+
+
+def _schema_address(value: object) -> None:
+    """Nothing: what it says is for editors, about the file and not about the model."""
+    text(value)
+
+
+def _truth(value: object) -> bool:
+    value = plain(value)
+    if not isinstance(value, bool):
+        hint = "write true" if str(value).lower() in ("yes", "on", "1", "true") else None
+        raise fault(Code.WRONG_TYPE, f"expected true or false, got {shown(value)}", hint)
+    return value
+
+
+def _pattern(value: object) -> str:
+    if isinstance(value, list | tuple | Mapping):
+        raise fault(Code.WRONG_TYPE, f"expected a pattern, got {shown(value)}", "put the pattern in quotes")
+    pattern = text(value)
+    try:
+        Glob(pattern)
+    except PatternError as error:
+        problem = error.diagnostics[0]
+        raise fault(problem.code, problem.message, problem.hint, error.offset) from None
+    return pattern
+
+
+def _reason(value: object) -> str:
+    reason = text(value)
+    if not re.search(REASON, reason):
+        hint = "say why the warning does not matter here"
+        raise fault(Code.BAD_NAME, "a reason is empty", hint)
+    return reason
+
+
+def _warning(value: object) -> str:
+    code = text(value)
+    if code in WARNINGS:
+        return code
+    known = f"the warnings are {', '.join(sorted(WARNINGS))}"
+    if code in frozenset(Code):
+        raise fault(Code.UNKNOWN_CHOICE, f"{code!r} is an error, which nothing silences", known)
+    raise fault(
+        Code.UNKNOWN_CHOICE,
+        f"no warning is named {shown(code)}",
+        did_you_mean(code, map(str, WARNINGS)) or known,
+    )
 
 
 def _template(value: object) -> str:
@@ -216,7 +284,7 @@ def _dtype(value: object) -> str:
     if isinstance(value, str):
         if value in DTYPES:
             return value
-    elif not isinstance(value, DType | np.dtype | type):
+    elif not is_type(value):
         hint = did_you_mean(f"float{value}", DTYPES) if isinstance(value, int) else None
         raise fault(Code.WRONG_TYPE, f"expected the name of a dtype, got {shown(value)}", hint)
     try:
@@ -266,8 +334,14 @@ Step = Annotated[int | str, *marked(lambda value: whole(value, 1), "step")]
 Shape = Annotated[tuple[int | str, ...], *marked(_shape, "shape")]
 Var = Annotated[Numeric | tuple[Numeric, ...], *marked(_var, "var")]
 Seed = Annotated[int, *marked(lambda value: _literal_integer(value, 0, MAX_SEED), "seed")]
-FormatVersion = Annotated[int, *marked(_format_version, "version")]
+FormatVersion = Annotated[int, *marked(format_version, "version")]
 Text = Annotated[str, *marked(text, "text")]
+Reason = Annotated[str, *marked(_reason, "reason")]
+SchemaAddress = Annotated[None, *marked(_schema_address, "text")]
+Truth = Annotated[bool, *marked(_truth, "truth")]
+Ndim = Annotated[int, *marked(lambda value: _literal_integer(value, 0, MAX_NDIM), "ndim")]
+Pattern = Annotated[str, *marked(_pattern, "pattern")]
+WarningCode = Annotated[str, *marked(_warning, "warning")]
 NameTemplate = Annotated[str, *marked(_template, "name")]
 TemplateKey = Annotated[str, *marked(_template_key, "name")]
 Identifier = Annotated[str, *marked(_key(IDENTIFIER, "a var or an index", _PLAIN_NAME), "identifier")]

@@ -4,39 +4,59 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
+from initcfg.spec.containers import as_tree
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.document import read_bytes, read_file, read_text
+from initcfg.spec.dump import dump_tree
+from initcfg.spec.extending import extended, header_problems
+from initcfg.spec.folders import Root
 from initcfg.spec.models import Spec
+from initcfg.spec.ordering import by_place
+from initcfg.spec.overlay import Document, Unwritten
 from initcfg.spec.salvage import Reading, without_faulty_entries
+from initcfg.spec.settings import with_settings
 
 if TYPE_CHECKING:
-    from initcfg.spec.source import Source
+    from initcfg.manifest import Manifest
+    from initcfg.spec.settings import Settings
 
 __all__ = ["load", "loads", "read", "reads"]
 
-_VERSION_HINT = "begin the document with initcfg: 1, the version of this format"
+_NO_MANIFEST = frozenset({("manifest",)})
 
 
-def load(document: str | os.PathLike[str] | Mapping[str, Any]) -> Spec:
-    """The spec that a file or a mapping holds.
+def load(
+    document: Spec | str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+) -> Spec:
+    """The spec that a file or a mapping holds, with what it extends merged in; its manifest is not read.
 
     Args:
-        document: a path that ends in ``.yaml``, ``.yml`` or ``.json``, or a mapping of the same content.
+        document: a path that ends in ``.yaml``, ``.yml`` or ``.json``, a mapping of the same content, or a
+            `Spec`.
+        root: the folder that no path in the document may leave. By default the current one if the document
+            is under it, else the document's own.
+        settings: values to put over the document, as ``["vars.d=1024"]`` or ``{"vars.d": 1024}``.
 
     Raises:
         SpecError: the file cannot be read or is no spec; every problem is in `diagnostics`, with its place.
 
     Example:
-        >>> load({"initcfg": 1, "params": {"cls_token": {"shape": [768], "initializer": "zeros"}}}).seed
-        0
+        >>> document = {"initcfg": 1, "params": {"cls_token": {"shape": [768], "initializer": "zeros"}}}
+        >>> load(document, settings=["seed=7"]).seed
+        7
     """
-    return _whole(read(document))
+    reader, draft = _draft(document, root, settings)
+    return _whole(reader.reading(draft))
 
 
 def loads(text: str, format: str = "yaml", file: str | None = None) -> Spec:  # noqa: A002
@@ -45,39 +65,89 @@ def loads(text: str, format: str = "yaml", file: str | None = None) -> Spec:  # 
     Args:
         text: the document.
         format: ``yaml`` or ``json``.
-        file: a name for diagnostics.
+        file: a name for diagnostics; paths in the document are relative to its folder.
 
     Raises:
         SpecError: the text is no spec; every problem is in `diagnostics`, with its place.
     """
-    return _whole(reads(text, format, file))
+    reader, draft = _draft_of_text(text, format, file)
+    return _whole(reader.reading(draft))
 
 
-def reads(text: str | bytes, format: str = "yaml", file: str | None = None) -> Reading:  # noqa: A002
+def reads(
+    text: str | bytes,
+    format: str = "yaml",  # noqa: A002
+    file: str | None = None,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+) -> Reading:
     """As `read`, for a document that is at hand as text, or as the bytes of a file.
 
     Raises:
         SpecError: the text is no YAML or JSON.
     """
-    source = read_bytes(text, format, file) if isinstance(text, bytes) else read_text(text, format, file)
-    return _reading(source.tree, source)
+    reader, draft = _draft_of_text(text, format, file, root, settings)
+    return reader.with_manifest(reader.reading(draft))
 
 
-def read(document: str | os.PathLike[str] | Mapping[str, Any]) -> Reading:
+def read(
+    document: Spec | str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+    manifest: Manifest | None = None,
+) -> Reading:
     """As much as can be read of the spec that a file or a mapping holds, and what is wrong with the rest.
 
+    Args:
+        document: as of `load`, or a `Spec`, whose ``extends`` is followed and whose ``manifest`` is read.
+        root: as of `load`.
+        settings: as of `load`.
+        manifest: takes the place of the one that the document names.
+
     Raises:
-        SpecError: the file cannot be read, or its text is no YAML or JSON.
+        SpecError: the file cannot be read, its text is no YAML or JSON, or `document` or `root` is no such
+            thing.
     """
+    if isinstance(document, Spec) and document.extends is None and not settings:
+        # As it is: it may hold callables, which no document can.
+        file = document.locate(()).file
+        reader, reading = _Reader(file, Root(file, root), settings), Reading(document)
+    else:
+        reader, draft = _draft(document, root, settings)
+        reading = reader.reading(draft)
+    return reader.with_manifest(reading) if manifest is None else replace(reading, manifest=manifest)
+
+
+def _draft(
+    document: object, root: str | os.PathLike[str] | None, settings: Settings
+) -> tuple[_Reader, Document]:
+    """A document as plain data, and who reads on."""
+    if isinstance(document, Spec):
+        file = document.locate(()).file
+        return _Reader(file, Root(file, root), settings), Document(dump_tree(document), document._places)
     if isinstance(document, Mapping):
-        return _reading(document, None)
+        return _Reader(None, Root(None, root), settings), Document(as_tree(document), Unwritten())
     if not isinstance(document, str | os.PathLike):
         message = f"expected a path or a mapping, got {shown(document)}"
-        raise SpecError(
-            Diagnostic(Code.WRONG_TYPE, message, hint="give a path, or a mapping with initcfg: 1")
-        )
-    source = read_file(document)
-    return _reading(source.tree, source)
+        hint = "give a path, or a mapping with initcfg: 1"
+        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint=hint))
+    file = os.fspath(document)
+    reader = _Reader(file, Root(file, root), settings)
+    source = read_file(file)
+    return reader, Document(source.tree, source, source.problems)
+
+
+def _draft_of_text(
+    text: str | bytes,
+    format: str,  # noqa: A002
+    file: str | None,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+) -> tuple[_Reader, Document]:
+    source = read_bytes(text, format, file) if isinstance(text, bytes) else read_text(text, format, file)
+    return _Reader(file, Root(file, root), settings), Document(source.tree, source, source.problems)
 
 
 def _whole(reading: Reading) -> Spec:
@@ -86,44 +156,86 @@ def _whole(reading: Reading) -> Spec:
     return reading.spec
 
 
-def _reading(tree: object, source: Source | None) -> Reading:
-    problems = list(source.problems) if source else []
-    if not isinstance(tree, Mapping):
-        what = "the document is empty" if tree is None else f"expected a mapping, got {shown(tree)}"
-        where = source.locate(()) if source else Location()
-        return Reading(None, _in_order([*problems, Diagnostic(Code.WRONG_TYPE, what, where, _VERSION_HINT)]))
-    if "initcfg" not in tree:
-        where = source.locate(()) if source else Location()
-        problems.append(Diagnostic(Code.MISSING_KEY, "the key 'initcfg' is missing", where, _VERSION_HINT))
-    spec, faults = _validated(tree, source)
-    left_out: frozenset[tuple[str, ...]] = frozenset()
-    if faults and faults[-1].severity == "note":  # too many to leave each of them out
-        return Reading(None, _in_order([*problems, *faults]))
-    if problems or faults:
-        rest, left_out = without_faulty_entries(tree, [*problems, *faults])
-        spec, _ = _validated(rest, source)
-    return Reading(spec, _in_order([*problems, *faults]), left_out)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one document: `file` is its name; the rest is as of `read`."""
+
+    file: str | None
+    root: Root
+    settings: Settings
+
+    def reading(self, document: Document) -> Reading:
+        """The document with what it extends and what is set, checked."""
+        found = header_problems(document)
+        if not isinstance(document.tree, Mapping):
+            return Reading(None, self.in_order([*document.problems, *found]))
+        document = extended(document, self.file, self.root)
+        document = with_settings(document, self.settings)
+        problems = [*document.problems, *found]
+        spec, faults = _validated(document)
+        if not document.is_whole:
+            faults = tuple(fault for fault in faults if not _may_be_inherited(fault))
+            return Reading(None, self.in_order([*problems, *faults]))
+        left_out: frozenset[tuple[str, ...]] = frozenset()
+        if faults and faults[-1].severity == "note":  # too many to leave each of them out
+            return Reading(None, self.in_order([*problems, *faults]))
+        if problems or faults:
+            rest, left_out = without_faulty_entries(document.tree, [*problems, *faults])
+            spec, _ = _validated(replace(document, tree=rest))
+        return Reading(spec, self.in_order([*problems, *faults]), left_out)
+
+    def with_manifest(self, reading: Reading) -> Reading:
+        """The reading with the manifest that the spec names, or with what keeps it from being read."""
+        if reading.spec is None or reading.spec.manifest is None:
+            return reading
+        where = reading.spec.locate(("manifest",))
+        try:
+            path = self.root.find(reading.spec.manifest, self.root.folder_of(self.file), where)
+            return replace(reading, manifest=_manifest(path, where))
+        except InitcfgError as error:
+            problems = self.in_order([*reading.problems, *error.diagnostics])
+            return replace(reading, problems=problems, left_out=reading.left_out | _NO_MANIFEST)
+
+    def in_order(self, problems: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """The problems by their places; where two meet, the first found counts."""
+        kept: dict[object, Diagnostic] = {}
+        for problem in problems:
+            where = problem.where or Location()
+            place = (where.line, where.column) if where.line else (where.path, problem.code, problem.message)
+            kept.setdefault((where.file, place, problem.severity), problem)
+        return tuple(by_place(kept.values(), self.file))
 
 
-def _validated(tree: Mapping[Any, Any], source: Source | None) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
+def _manifest(path: str, where: Location) -> Manifest:
+    """The manifest in a file; that it cannot be read is told at the place that names it."""
+    # Weights formats are loaded only for specs that name a manifest.
+    from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
+
     try:
-        spec = Spec.model_validate(dict(tree))
+        return read_manifest(path)
+    except InitcfgError as error:
+        raise type(error)(
+            *(
+                replace(each, message=f"{path!r}: {each.message}", where=where)
+                if each.where is None or (each.where.line is None and not each.where.path)
+                else each
+                for each in error.diagnostics
+            )
+        ) from None
+
+
+def _may_be_inherited(fault: Diagnostic) -> bool:
+    """Whether what is missing may stand in a file that could not be read."""
+    match fault.where and fault.where.path:
+        case ("layers", _) | ("layers", _, "params", _) | ("params", _):
+            return fault.code is Code.MISSING_KEY
+    return False
+
+
+def _validated(document: Document) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
+    try:
+        spec = Spec.model_validate(document.tree)
     except ValidationError as error:
-        return None, diagnostics_of(error, Spec, source)
-    spec._source = source
+        return None, diagnostics_of(error, Spec, document.places)
+    spec._places = document.places
     return spec, ()
-
-
-def _in_order(problems: list[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The problems in the order of their places; where two meet, the first found counts."""
-    kept: dict[object, Diagnostic] = {}
-    for problem in problems:
-        where = problem.where or Location()
-        place = (where.line, where.column) if where.line else (where.path, problem.code, problem.message)
-        kept.setdefault((place, problem.severity), problem)
-    return tuple(sorted(kept.values(), key=_position))
-
-
-def _position(problem: Diagnostic) -> tuple[int, int]:
-    where = problem.where or Location()
-    return where.line or 0, where.column or 0

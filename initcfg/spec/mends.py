@@ -12,7 +12,15 @@ from initcfg.spec.expressions import Expression
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
 
-__all__ = ["document_words", "layout_hint", "mapping_hint", "missing_hint", "shape_hint", "unknown_key_hint"]
+__all__ = [
+    "document_words",
+    "layout_hint",
+    "list_hint",
+    "mapping_hint",
+    "missing_hint",
+    "shape_hint",
+    "unknown_key_hint",
+]
 
 _MAX_LENGTH = 64
 _SEPARATOR = re.compile(r"\s*,\s*|\s+[x\u00d7]\s+|(?<=[0-9])[x\u00d7](?=[0-9])")
@@ -30,10 +38,18 @@ _ENTRIES = {
     "layers": f"{{fc: {{params: {{w: {_PARAM}}}}}}}",
     "params": f"{{w: {_PARAM}}}",
 }
+_RULE = '{match: "**.bias", initializer: zeros}'
+_LISTS = {
+    "rules": f"[{_RULE}]",
+    "allow": '[{code: random-bias, match: "**.bias", reason: why it does not matter here}]',
+}
 _MISSING = {
     "shape": "write it as shape: [768, 3072], or shape: [] for a single number",
     "to": "write where to stop, as to: 12; the last value is below it",
     "params": "write them as params: " + _ENTRIES["params"],
+    "match": 'write the pattern of full names that it is for, as match: "**.bias"',
+    "code": "write the code of the warning, which stands in brackets when it is told",
+    "reason": "write why the warning does not matter here, as reason: both begin alike on purpose",
 }
 
 
@@ -92,9 +108,16 @@ def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:
             return "write {} for none" if value is None else f"the name is the key, as in {_ENTRIES[group]}"
         case (*_, "params", _):
             return f"write {_PARAM}"
+        case ("rules", _):
+            return f"write {_RULE}"
         case ("layers", _):
             return f"write {{params: {{w: {_PARAM}}}}}"
     return None
+
+
+def list_hint(path: tuple[PathStep, ...]) -> str | None:
+    """The way out where a list is expected and something else stands, or None."""
+    return f"write a list, as {_LISTS[str(path[-1])]}" if path and path[-1] in _LISTS else None
 
 
 def missing_hint(key: str) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import ValidationError
 
-from initcfg.errors import Code, Location, SpecError
+from initcfg.errors import Code, SpecError
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.frozen import FrozenDict
 from initcfg.spec.initializer_config import InitializerConfig
@@ -20,25 +20,32 @@ from initcfg.spec.leaves import (
     InitializerName,
     LayoutName,
     NameTemplate,
+    Ndim,
+    Pattern,
+    Reason,
+    SchemaAddress,
     Seed,
     Shape,
     Step,
     TemplateKey,
     Text,
+    Truth,
     Var,
+    WarningCode,
     Whole,
     each,
     fault,
+    key_fault,
     marked,
     text,
     whole,
 )
+from initcfg.spec.overlay import Places, Unwritten
 
 if TYPE_CHECKING:
-    from initcfg.errors import PathStep
-    from initcfg.spec.source import Source
+    from initcfg.errors import Location, PathStep
 
-__all__ = ["Layer", "Param", "Range", "Repeat", "Spec"]
+__all__ = ["SKIPPED", "Allow", "Layer", "Param", "Range", "Repeat", "Rule", "Spec"]
 
 
 class _Model(BaseModel):
@@ -100,12 +107,13 @@ class Param(_Model):
     """One parameter, or one a repeat: its shape and how it begins."""
 
     shape: Shape = Field(
-        description="The size of each axis; [] for a single number.",
+        description="The size of each axis; [] for a single number. Needed, unless it is inherited.",
         examples=[["vocab", "d"], [64, 3, 7, 7]],
     )
     initializer: Initializer | None = Field(
         default=None,
-        description="How its values begin: a name, {name: {argument: value}}, or Keras's form.",
+        description="How its values begin: a name, {name: {argument: value}}, or Keras's form. Without it "
+        "the first of the rules that matches decides.",
         examples=["glorot_uniform", {"random_normal": {"stddev": 0.02}}],
     )
     dtype: DTypeName | None = Field(default=None, description="Its element type, instead of the document's.")
@@ -122,6 +130,11 @@ class Param(_Model):
     )
 
 
+#: What a rule that skips its parameters does not have.
+SKIPPED = ("initializer", "layout", "dtype")
+_RULE_MISSING = "the key 'initializer' is missing"
+_RULE_HINT = "write initializer: zeros, or skip: true to leave these parameters out on purpose"
+
 Params = Annotated[Mapping[TemplateKey, Param], AfterValidator(FrozenDict)]
 
 
@@ -134,7 +147,65 @@ class Layer(_Model):
         examples=[{"i": "n_layer"}, {"i": {"from": 3, "to": 12}}, {"side": ["left", "right"]}],
     )
     params: Params = Field(
-        description="The layer's parameters; a full name is the layer's name, a dot, and the name here.",
+        description="The layer's parameters; a full name is the layer's name, a dot, and the name here. "
+        "Needed, unless they are inherited.",
+    )
+
+
+class Rule(_Model):
+    """How every parameter begins that a pattern matches and that names no initializer itself."""
+
+    match: Pattern = Field(
+        description="A pattern over full names: * inside one segment, ** any segments, ? [a-z] {a,b}; {i} is "
+        "a segment that is a whole number, and a name for expressions.",
+        examples=["**.bias", "h.{i}.{attn,mlp}.c_proj.weight"],
+    )
+    initializer: Initializer | None = Field(
+        default=None,
+        description="How the parameters begin; needed unless the rule skips them.",
+        examples=["zeros", {"random_normal": {"stddev": "0.02 / sqrt(2 * (i + 1))"}}],
+    )
+    skip: Truth = Field(
+        default=False,
+        description="Leave these parameters out of the plan on purpose, in the place of an initializer.",
+        examples=[True],
+    )
+    ndim: Ndim | None = Field(
+        default=None,
+        description="Match only parameters with this number of axes.",
+        examples=[1, 4],
+    )
+    layout: LayoutName | None = Field(
+        default=None, description="Their layout, where the parameter names none.", examples=["out_in", "OIHW"]
+    )
+    dtype: DTypeName | None = Field(
+        default=None, description="Their element type, where the parameter names none."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Rule:
+        """An initializer or a skip, exactly one; what is skipped has neither layout nor dtype."""
+        if not self.skip and self.initializer is None:
+            raise key_fault("initializer", Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, at_parent=True)
+        for key in SKIPPED if self.skip else ():
+            if getattr(self, key) is not None:
+                message = f"a rule that skips its parameters has no {key!r}"
+                raise key_fault(key, Code.CONFLICTING_KEYS, message, f"remove {key!r} or 'skip'")
+        return self
+
+
+class Allow(_Model):
+    """A warning that does not matter for some parameters, and why."""
+
+    code: WarningCode = Field(description="The warning's code.")
+    match: Pattern = Field(
+        default="**",
+        description="A pattern over the full names of the parameters, as in a rule.",
+        examples=["h.*.attn.**"],
+    )
+    reason: Reason = Field(
+        description="Why the warning does not matter here, for those who read the spec later.",
+        examples=["both towers begin alike on purpose"],
     )
 
 
@@ -188,8 +259,39 @@ class Spec(_Model):
         examples=[{"h.{i}": {"repeat": {"i": 12}, "params": {"w": {"shape": [768, 768]}}}}],
     )
     params: Params = Field(default_factory=FrozenDict, description="Parameters that belong to no layer.")
+    rules: tuple[Rule, ...] = Field(
+        default_factory=tuple,
+        description="Initializers for the parameters that name none, by patterns over full names; the first "
+        "that matches wins.",
+        examples=[[{"match": "**.bias", "initializer": "zeros"}]],
+    )
+    manifest: Text | None = Field(
+        default=None,
+        description="A file with the names and shapes of the model's parameters: a manifest in JSON or YAML, "
+        "a .safetensors file, or the index of a sharded one. Relative to this file's folder. Where layers or "
+        "params are written as well, each must cover the other exactly.",
+        examples=["shapes.yaml", "model.safetensors", "model.safetensors.index.json"],
+    )
+    extends: Text | None = Field(
+        default=None,
+        description="A spec that this one is laid over, relative to this file's folder. vars, initializers, "
+        "layers and params merge by name and their keys by key; this file's rules come before the other's; "
+        "everything else is replaced whole.",
+        examples=["base.yaml"],
+    )
+    allow: tuple[Allow, ...] = Field(
+        default_factory=tuple,
+        description="Warnings that are not to be told, each with its reason.",
+    )
+    editor_schema: SchemaAddress = Field(
+        default=None,
+        alias="$schema",
+        description="The address of the JSON Schema, for editors. It has no meaning for the model, and a "
+        "spec that is written back leaves it out.",
+        examples=["../schemas/spec.v1.schema.json"],
+    )
 
-    _source: Source | None = PrivateAttr(default=None)
+    _places: Places = PrivateAttr(default_factory=Unwritten)
 
     def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
         """Where a part of the spec was written; only the path for a spec that was built in Python.
@@ -199,6 +301,12 @@ class Spec(_Model):
             key: the place of the last key instead of its value.
             offset: a character of a scalar, counted from 0.
         """
-        if self._source is None:
-            return Location(path=path)
-        return self._source.locate(path, key=key, offset=offset)
+        return self._places.locate(path, key=key, offset=offset)
+
+    def is_inherited(self, path: tuple[PathStep, ...]) -> bool:
+        """Whether a part of the spec was written in a file that its own file extends.
+
+        Args:
+            path: as in `locate`.
+        """
+        return self._places.is_inherited(path)

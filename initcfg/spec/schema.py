@@ -10,9 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from initcfg.dtypes import DTYPES
+from initcfg.errors import WARNINGS
 from initcfg.spec.initializer_schema import initializer_definitions, or_null
-from initcfg.spec.leaves import IDENTIFIER, INITIALIZER_NAME, MARKER, MAX_DIM, MAX_NDIM, MAX_SEED
-from initcfg.spec.models import Range, Spec
+from initcfg.spec.leaves import (
+    IDENTIFIER,
+    INITIALIZER_NAME,
+    MARKER,
+    MAX_DIM,
+    MAX_NDIM,
+    MAX_SEED,
+    REASON,
+)
+from initcfg.spec.models import SKIPPED, Range, Spec
 
 __all__ = ["json_schema"]
 
@@ -34,6 +43,9 @@ _KINDS: dict[str, Schema] = {
     "integer": _INTEGER,
     "layout": {"anyOf": [{"enum": ["in_out", "out_in"]}, {"type": "string", "pattern": _LAYOUT}]},
     "name": {"type": "string", "minLength": 1},
+    "ndim": {"type": "integer", "minimum": 0, "maximum": MAX_NDIM},
+    "pattern": _TEXT,
+    "reason": {"type": "string", "pattern": REASON},
     "repeat": {
         "type": ["integer", "string", "array", "object"],
         "if": {"type": "object"},
@@ -50,8 +62,10 @@ _KINDS: dict[str, Schema] = {
     },
     "step": {**_INTEGER, "minimum": 1},
     "text": _TEXT,
+    "truth": {"type": "boolean"},
     "var": {"type": ["number", "string", "array"], "items": _NUMBER},
     "version": {"const": 1},
+    "warning": {"enum": sorted(WARNINGS)},
 }
 _NOTES = ("description", "examples", "default")
 #: The kind of the keys of each mapping.
@@ -61,6 +75,12 @@ _KEYS = {
     "initializers": "initializer_name",
     "layers": "name",
     "params": "name",
+}
+#: A rule has an initializer, or skips and says nothing more.
+_RULE: Schema = {
+    "if": {"required": ["skip"], "properties": {"skip": {"const": True}}},
+    "then": {"properties": {key: {"type": "null"} for key in SKIPPED}},
+    "else": {"required": ["initializer"], "properties": {"initializer": {"not": {"type": "null"}}}},
 }
 
 
@@ -74,10 +94,27 @@ def json_schema() -> Schema:
     body = Spec.model_json_schema(by_alias=True)
     models = {**body.pop("$defs"), "Range": Range.model_json_schema(by_alias=True)}
     definitions = {name: _rewritten(model) for name, model in models.items()} | initializer_definitions()
-    root = _rewritten(body)
+    definitions["Rule"] |= _RULE
+    root = _rewritten(body) | _unless_inherited(definitions)
     root["description"] = root["description"].partition("\n")[0]
     head = {"$schema": _DIALECT, "$id": _ID, "title": "initcfg spec, version 1"}
     return head | root | {"required": ["initcfg"], "$defs": dict(sorted(definitions.items()))}
+
+
+def _unless_inherited(definitions: dict[str, Schema]) -> Schema:
+    """The keys that a layer and a parameter need, where nothing is extended that could give them."""
+    param: Schema = {"type": "object", "required": definitions["Param"].pop("required")}
+    params: Schema = {"type": "object", "additionalProperties": {"if": {"type": "object"}, "then": param}}
+    layer: Schema = {
+        "type": "object",
+        "required": definitions["Layer"].pop("required"),
+        "properties": {"params": {"if": {"type": "object"}, "then": params}},
+    }
+    layers: Schema = {"type": "object", "additionalProperties": {"if": {"type": "object"}, "then": layer}}
+    return {
+        "if": {"required": ["extends"], "properties": {"extends": {"type": "string"}}},
+        "else": {"properties": {"layers": layers, "params": params}},
+    }
 
 
 def _rewritten(model: Schema) -> Schema:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from initcfg.errors import SpecError
 from initcfg.spec import Spec, dump_json, dump_tree, dump_yaml, loads
-from initcfg.spec.yaml_source import read_yaml
-from initcfg.spec.yaml_writer import write_yaml
+from initcfg.text.yaml_source import read_yaml
+from initcfg.text.yaml_writer import write_yaml
 
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=12),
@@ -141,3 +141,25 @@ def test_what_could_not_be_read_again_is_not_written(dump) -> None:
     with pytest.raises(SpecError) as caught:
         dump(Spec(params=params))
     assert [problem.code for problem in caught.value.diagnostics] == ["too-large"]
+
+
+def test_rules_and_exceptions_have_a_line_each():
+    spec = Spec(
+        rules=[
+            {"match": "**.bias", "initializer": "zeros", "dtype": "int8"},
+            {"match": "h.{i}.*", "initializer": {"random_normal": {"stddev": "0.1 / (i + 1)"}}},
+        ],
+        manifest="shapes.json",
+        allow=[{"code": "random-bias", "match": "[ab].b", "reason": "so: meant"}],
+    )
+    text = dump_yaml(spec)
+    assert text == (
+        "initcfg: 1\n"
+        "rules:\n"
+        '  - {match: "**.bias", initializer: zeros, dtype: int8}\n'
+        '  - {match: "h.{i}.*", initializer: {random_normal: {stddev: 0.1 / (i + 1)}}}\n'
+        "manifest: shapes.json\n"
+        "allow:\n"
+        '  - {code: random-bias, match: "[ab].b", reason: "so: meant"}\n'
+    )
+    assert loads(text) == loads(dump_json(spec), "json") == spec

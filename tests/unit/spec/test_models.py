@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import GlorotUniform, RandomNormal
 from initcfg.layout import Layout
-from initcfg.spec import InitializerConfig, Layer, Param, Range, Spec, dump_yaml, load, loads
+from initcfg.spec import Allow, InitializerConfig, Layer, Param, Range, Rule, Spec, dump_yaml, load, loads
 
 
 def transformer():
@@ -167,7 +167,7 @@ def test_a_key_error_is_answered_by_the_nearest_key_of_its_model():
         ({"layers": {"a": {"repeats": {}, "params": {}}}}, "did you mean 'repeat'?"),
         ({"params": {"w": {"shape": [1], "dtyp": "int8"}}}, "did you mean 'dtype'?"),
         ({"layers": {"a": {"repeat": {"i": {"too": 1, "to": 1}}}}}, "did you mean 'to'?"),
-        ({"zzz": 1}, "the keys here are dtype, initcfg"),
+        ({"zzz": 1}, "the keys here are $schema, allow"),
     ]:
         with pytest.raises(SpecError) as raised:
             load({"initcfg": 1, **document})
@@ -198,3 +198,41 @@ def test_a_transformer_of_twelve_blocks_is_written_back():
 def test_an_initializer_config_is_taken_as_it_is():
     config = InitializerConfig("random_normal", {"stddev": 1})
     assert Param(shape=[1], initializer=config).initializer is config
+
+
+def test_rules_and_exceptions_are_values():
+    spec = Spec(
+        rules=[Rule(match="**.bias", initializer="zeros"), {"match": "**", "ndim": 2.0, "skip": True}],
+        allow=(Allow(code="random-bias", reason="meant"),),
+    )
+    assert spec == loads(
+        """
+        initcfg: 1
+        rules: [{match: "**.bias", initializer: zeros}, {match: "**", ndim: 2, skip: true}]
+        allow: [{code: random-bias, reason: meant, match: "**"}]
+        """
+    )
+    assert hash(spec) == hash(pickle.loads(pickle.dumps(spec)))
+    assert repr(spec.rules[1]) == "Rule(match='**', skip=True, ndim=2)"
+
+
+def test_a_rule_begins_its_parameters_or_leaves_them_out():
+    assert problems(lambda: Rule(match="w")) == [(Code.MISSING_KEY, ())]
+    assert problems(lambda: Rule(match="w", skip=False)) == [(Code.MISSING_KEY, ())]
+    for key, value in [("initializer", "zeros"), ("layout", "in_out"), ("dtype", "int8")]:
+        keys = {"match": "w", "skip": True, key: value}
+        assert problems(lambda keys=keys: Rule(**keys)) == [(Code.CONFLICTING_KEYS, (key,))]
+    assert Rule(match="w", skip=True, dtype=None, ndim=3).ndim == 3
+
+
+def test_a_malformed_pattern_has_the_place_of_the_fault_inside_it():
+    with pytest.raises(SpecError) as raised:
+        loads('initcfg: 1\nrules:\n  - {match: "h.**x", skip: true}\nallow: 3\n')
+    assert [str(each.where) for each in raised.value.diagnostics] == ["3:15", "4:8"]
+
+
+def test_an_address_of_the_schema_is_read_and_not_kept():
+    spec = load({"$schema": "../spec.v1.schema.json", "initcfg": 1, "seed": 3})
+    assert spec == Spec(seed=3)
+    assert "schema" not in dump_yaml(spec)
+    assert problems(lambda: load({"$schema": 3, "initcfg": 1})) == [(Code.WRONG_TYPE, ("$schema",))]

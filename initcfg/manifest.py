@@ -1,0 +1,99 @@
+"""Names and shapes of a model's parameters, as a value; no arrays, and no word of how they begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initcfg.errors import Location
+
+__all__ = ["Manifest", "ManifestEntry", "shape_problem"]
+
+_MAX_NDIM = 64
+_MAX_DIM = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """One parameter of a model.
+
+    Args:
+        shape: the size of each axis.
+        dtype: the name of its element type, or None where the manifest says none.
+        where: where the manifest says so; not compared.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The parameters of a model by their full names, in the model's order.
+
+    Args:
+        entries: copied; a shape in the place of an entry is one without a dtype.
+        file: the name that the user gave; not compared.
+
+    Raises:
+        SpecError: a name is no text, or a shape is none (code ``manifest``).
+
+    Example:
+        >>> manifest = Manifest({"fc.weight": (256, 784), "fc.bias": ManifestEntry((256,), "float32")})
+        >>> manifest.entries["fc.weight"]
+        ManifestEntry(shape=(256, 784), dtype=None, where=None)
+    """
+
+    entries: Mapping[str, ManifestEntry]
+    file: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        entries = {name: _checked(name, given) for name, given in self.entries.items()}
+        object.__setattr__(self, "entries", MappingProxyType(entries))
+
+    def __reduce__(self) -> tuple[type[Manifest], tuple[dict[str, ManifestEntry], str | None]]:
+        return type(self), (dict(self.entries), self.file)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.entries.items()))
+
+
+def shape_problem(shape: object) -> str | None:
+    """What keeps a list or a tuple from being a shape, in words that follow "the shape", or None."""
+    if not isinstance(shape, list | tuple):
+        return "is no list"
+    if len(shape) > _MAX_NDIM:
+        return f"has {len(shape)} axes, and {_MAX_NDIM} are allowed"
+    for size in shape:
+        if type(size) is not int or not 0 <= size <= _MAX_DIM:
+            return "holds something else than whole numbers from 0 to 2**63 - 1"
+    return None
+
+
+def _checked(name: object, given: object) -> ManifestEntry:
+    if isinstance(given, ManifestEntry):
+        entry = given
+    else:
+        # numpy's integers are no ints, and torch.Size is a tuple.
+        entry = ManifestEntry(tuple(map(_plain, given)) if isinstance(given, list | tuple) else given)  # type: ignore[arg-type]
+    if not isinstance(name, str) or not name:
+        raise _refused(f"{name!r} is no name of a parameter", "names are texts")
+    problem = shape_problem(entry.shape)
+    if problem is not None:
+        raise _refused(f"the shape of {name!r} {problem}", 'write {"fc.weight": (256, 784)}')
+    return entry
+
+
+def _plain(size: object) -> object:
+    return size if isinstance(size, bool) or not hasattr(size, "__index__") else size.__index__()
+
+
+def _refused(message: str, hint: str) -> SpecError:
+    return SpecError(Diagnostic(Code.MANIFEST, message, hint=hint))

@@ -1,0 +1,108 @@
+"""How much planning may cost, in steps that are the same on every machine, and no step taken twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code
+from initcfg.spec import Expression, ExpressionError
+from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initcfg.spec import Value
+    from initcfg.spec.grammar import Ast
+
+__all__ = ["DIMENSION", "MAX_STEPS", "PART", "Effort", "SpentError", "cost_of"]
+
+#: A step takes about half a microsecond; a million parameters, each with a law of its own, need fewer.
+MAX_STEPS = 2**26
+#: What it takes to build an initializer, to check a dimension, and to begin with an expression.
+PART, DIMENSION, _BEGIN = 50, 5, 10
+#: ``exp log log2 **`` are computed to 66 digits before they are rounded.
+_SLOW = 100
+_SLOW_FUNCTIONS = ("exp", "log", "log2")
+_MAX_KNOWN = 2**16
+
+
+class SpentError(ExpressionError):
+    """No steps are left; nothing more of the document can be looked at."""
+
+
+@dataclass
+class Effort:
+    """Evaluates expressions, and keeps count.
+
+    Args:
+        left: how many steps may still be taken.
+    """
+
+    left: int = MAX_STEPS
+    _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
+    _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
+
+    def expression(self, text: str) -> Expression:
+        """The expression that a text writes.
+
+        Raises:
+            ExpressionError: it writes none.
+        """
+        return self._read(text)[0]
+
+    def value(self, text: str, env: Mapping[str, Value]) -> int | float:
+        """As `initcfg.spec.Expression.evaluate`; where all that the expression uses is as before, as before.
+
+        Raises:
+            ExpressionError: it has no value.
+            SpentError: no steps are left (code ``too-large``).
+        """
+        expression, cost = self._read(text)
+        key = (text, *[_known_by(env.get(name)) for name in expression.names])
+        value = self._values.get(key)
+        if value is None:
+            self.spend(cost)
+            value = expression.evaluate(env)
+            if len(self._values) >= _MAX_KNOWN:
+                self._values.clear()
+            self._values[key] = value
+        return value
+
+    def spend(self, steps: int) -> None:
+        """Takes steps away.
+
+        Raises:
+            SpentError: there are not so many left (code ``too-large``).
+        """
+        self.left -= steps
+        if self.left < 0:
+            message = f"planning this takes more than {MAX_STEPS:,} steps of evaluation"
+            hint = "let expensive expressions and initializers depend on fewer indices"
+            raise SpentError(message, 0, Code.TOO_LARGE, hint)
+
+    def _read(self, text: str) -> tuple[Expression, int]:
+        if text not in self._parsed:
+            expression = Expression.parse(text)
+            self._parsed[text] = (expression, _BEGIN + cost_of(expression.tree))
+        return self._parsed[text]
+
+
+def _known_by(value: Value | None) -> object:
+    # The lists of a document stay the same objects, and hashing a long one again and again takes long.
+    return id(value) if isinstance(value, tuple) else value
+
+
+def cost_of(tree: Ast) -> int:
+    """How many steps a tree takes to evaluate, all of its branches counted."""
+    match tree:
+        case Number() | Name():
+            return 1
+        case Unary(_, operand):
+            return 1 + cost_of(operand)
+        case Binary(sign, left, right):
+            return (_SLOW if sign == "**" else 1) + cost_of(left) + cost_of(right)
+        case Choice(then, condition, otherwise):
+            return 1 + cost_of(then) + cost_of(condition) + cost_of(otherwise)
+        case Call(name, arguments):
+            return (_SLOW if name in _SLOW_FUNCTIONS else 1) + sum(map(cost_of, arguments))

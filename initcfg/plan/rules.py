@@ -1,0 +1,141 @@
+"""The rules of a document: which one decides how a parameter begins that names no initializer itself."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from initcfg.errors import SpecError
+from initcfg.globs import GlobSet
+from initcfg.plan.definitions import NameCheck
+from initcfg.plan.problems import BrokenError
+from initcfg.plan.resolver import Resolver
+from initcfg.plan.terms import Terms
+
+if TYPE_CHECKING:
+    from initcfg.plan.definitions import Definitions
+    from initcfg.plan.problems import Path
+    from initcfg.plan.resolve import Form, Law
+    from initcfg.plan.scope import Scope
+    from initcfg.spec import Param, Rule, Spec
+
+__all__ = ["Asked", "Rules"]
+
+#: A text is compared with so many patterns, in wording an error.
+_COMPARED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A parameter for which a rule is wanted.
+
+    Args:
+        name: its full name.
+        shape: its shape.
+        dtype: what the manifest says of it.
+        param: its entry among the layers or params, with its place; None where only the manifest names it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    param: tuple[Param, Path] | None = None
+
+
+@dataclass
+class Rules:
+    """The rules of a document, checked, all of their patterns matched at once.
+
+    Args:
+        spec: the document.
+        scope: its vars.
+        definitions: its named initializers.
+        won: the rules that have won a parameter.
+    """
+
+    spec: Spec
+    scope: Scope
+    definitions: Definitions
+    won: set[int] = field(default_factory=set)
+    _resolvers: dict[tuple[object, ...], Resolver] = field(default_factory=dict)
+    _unusable: set[int] = field(default_factory=set)
+
+    def check(self) -> None:
+        """Notes what is wrong with the rules, whether they win anything or not."""
+        plain = NameCheck(self.spec, self.scope, (), self.definitions)
+        for at, rule in enumerate(self.spec.rules):
+            path: Path = ("rules", at)
+            captures = self.globs.globs[at].captures
+            for name in captures:
+                with self.scope.problems.collecting():
+                    offset = rule.match.index(f"{{{name}}}") + 1
+                    self.scope.check_name(name, (*path, "match"), offset)
+            if rule.initializer is not None:
+                place = (*path, "initializer")
+                check = plain
+                if captures:
+                    check = NameCheck(self.spec, self.scope, captures, self.definitions)
+                check(rule.initializer, place)
+                if not check.is_buildable(rule.initializer, place):
+                    self._unusable.add(at)
+
+    @cached_property
+    def globs(self) -> GlobSet:
+        """The patterns of the rules, in their order."""
+        return GlobSet((rule.match, rule.ndim) for rule in self.spec.rules)
+
+    def winner(self, name: str, ndim: int) -> int | None:
+        """The first rule that matches a parameter; from now on it is one that has won."""
+        at = self.globs.first(name, ndim)
+        if at is not None:
+            self.won.add(at)
+        return at
+
+    def resolve(self, at: int, asked: Asked) -> tuple[Form, Law]:
+        """What a rule makes of a parameter.
+
+        Raises:
+            SpecError: the rule cannot make it; the message names the parameter.
+            BrokenError: that has been reported already.
+        """
+        if at in self._unusable:
+            raise BrokenError
+        resolver, captures = self._resolver(at, asked)
+        scope = self.scope
+        try:
+            if captures:
+                scope = scope.extended(self.globs.globs[at].numbers(asked.name))
+            return resolver.resolve(asked.shape, scope)
+        except SpecError as error:
+            if isinstance(error, BrokenError):
+                raise
+            told = (
+                replace(each, message=f"for {asked.name!r}: {each.message}") for each in error.diagnostics
+            )
+            raise SpecError(*told) from None
+
+    def _resolver(self, at: int, asked: Asked) -> tuple[Resolver, bool]:
+        """The resolver for a rule and a parameter, and whether it depends on what the rule captures."""
+        key = (at, asked.dtype, None if asked.param is None else asked.param[1])
+        resolver = self._resolvers.get(key)
+        if resolver is None:
+            rule: tuple[Rule, Path] = (self.spec.rules[at], ("rules", at))
+            shape_path = ("rules", at) if asked.param is None else (*asked.param[1], "shape")
+            written = (rule,) if asked.param is None else (asked.param, rule)
+            terms = Terms.of(self.spec, shape_path, *written, dtype=asked.dtype)
+            constant = frozenset(self.spec.vars)
+            resolver = self._resolvers[key] = Resolver(terms, self.spec, self.definitions, constant)
+        return resolver, resolver.uses(self.globs.globs[at].captures)
+
+    def missing_hint(self, name: str, ndim: int) -> str:
+        """The way out for a parameter that no rule matches."""
+        for at in self.globs.every(name):
+            rule = self.spec.rules[at]
+            return f"{rule.match!r} matches its name, but asks for ndim: {rule.ndim}, and it has {ndim}"
+        pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
+        way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
+        patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
+        near = difflib.get_close_matches(name, patterns, n=1, cutoff=0.5)
+        return f"{way}; {near[0]!r} comes nearest and does not match" if near else way

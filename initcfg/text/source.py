@@ -1,0 +1,208 @@
+"""A document that was read: its plain tree, and where in the text each part of it stands."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initcfg.errors import PathStep
+
+__all__ = ["MAX_DEPTH", "SURROGATE", "Node", "Reader", "Source", "Tree"]
+
+#: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.
+Tree = object
+
+MAX_DEPTH = 64
+#: Half of a pair that UTF-16 writes a character in; no character by itself.
+SURROGATE = re.compile("[\ud800-\udfff]")
+_MAX_PROBLEMS = 100
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_TOKEN = re.compile(r"[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|.", re.DOTALL)
+
+
+class Node(NamedTuple):
+    """The place of one value: character offsets into the text, and the same for what it holds.
+
+    A tuple, because tuples of numbers cost the garbage collector nothing, and a large spec has many.
+    """
+
+    start: int
+    end: int
+    items: Sequence[Node] = ()
+    values: Mapping[str, Node] | None = None
+    keys: Mapping[str, Node] | None = None
+
+    def path_at(self, index: int) -> tuple[PathStep, ...]:
+        """The path of the innermost value that a character belongs to, by itself or by its key."""
+        keys = self.keys or {}
+        for key, node in (self.values or {}).items():
+            if node.start <= index < node.end or keys[key].start <= index < keys[key].end:
+                return (key, *node.path_at(index))
+        for at, node in enumerate(self.items):
+            if node.start <= index < node.end:
+                return (at, *node.path_at(index))
+        return ()
+
+    def child(self, step: PathStep) -> Node | None:
+        """The node of an item or of a key's value, or None."""
+        if isinstance(step, str):
+            return (self.values or {}).get(step)
+        return self.items[step] if 0 <= step < len(self.items) else None
+
+    def key(self, step: PathStep) -> Node | None:
+        """The node of a key, or None."""
+        return (self.keys or {}).get(step) if isinstance(step, str) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One document: what it says and where it says it.
+
+    Args:
+        file: the name the user gave.
+        text: the whole text, without a byte order mark.
+        tree: its content as plain data.
+        root: the places that belong to `tree`.
+        problems: what was wrong with the text and did not keep the rest from being read.
+    """
+
+    file: str | None
+    text: str = field(repr=False)
+    tree: Tree = field(default=None, repr=False)
+    root: Node = field(default_factory=lambda: Node(0, 0), repr=False)
+    problems: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+
+    @cached_property
+    def _lines(self) -> dict[int, str]:
+        """The lines that places were asked in: a line may be long, and all its places share one string."""
+        return {}
+
+    def _line(self, number: int) -> str:
+        if number not in self._lines:
+            start = self._line_starts[number - 1]
+            following = self._line_starts[number] if number < len(self._line_starts) else len(self.text) + 1
+            self._lines[number] = self.text[start:following].rstrip("\r\n")
+        return self._lines[number]
+
+    def place(self, start: int, end: int | None = None, path: tuple[PathStep, ...] = ()) -> Location:
+        """The location of the characters from `start` to `end`, cut at the end of the first line."""
+        number = bisect_right(self._line_starts, start)
+        line_start = self._line_starts[number - 1]
+        line = self._line(number)
+        last = max(start + 1, min(end or 0, line_start + len(line)))
+        column = start - line_start + 1
+        return Location(self.file, number, column, column + last - start, line, path)
+
+    def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
+        """The place of a value; of the deepest part of `path` that the document has.
+
+        Args:
+            path: keys and indices from the root.
+            key: the place of the last key instead of its value.
+            offset: a character of a scalar; ignored where escapes or line breaks move characters.
+        """
+        node = self.root
+        for depth, step in enumerate(path, start=1):
+            found = node.key(step) if key and depth == len(path) else None
+            found = found or node.child(step)
+            if found is None:
+                break
+            node = found
+        if offset is not None:
+            return self._inside(node, offset, path)
+        return self.place(node.start, node.end, path)
+
+    def is_inherited(self, path: tuple[PathStep, ...]) -> bool:  # noqa: ARG002
+        """Whether a part was written in another file that this one extends: never, in a single text."""
+        return False
+
+    def _inside(self, node: Node, offset: int, path: tuple[PathStep, ...]) -> Location:
+        raw = self.text[node.start : node.end]
+        if raw[:1] in ("'", '"'):
+            if "\\" in raw or "''" in raw[1:-1] or _LINE_BREAK.search(raw):
+                return self.place(node.start, node.end, path)
+            return self._token(min(node.start + 1 + offset, node.end - 1), node.end - 1, path)
+        if raw[:1] in ("|", ">", "&") or _LINE_BREAK.search(raw):
+            return self.place(node.start, node.end, path)
+        return self._token(min(node.start + offset, node.end), node.end, path)
+
+    def _token(self, start: int, end: int, path: tuple[PathStep, ...]) -> Location:
+        """The place of the number, name or sign that begins at a character."""
+        found = _TOKEN.match(self.text, start, max(start, end))
+        return self.place(start, found.end() if found else None, path)
+
+
+@dataclass
+class Reader:
+    """What the YAML and the JSON reader share: the text being read and the problems found so far."""
+
+    file: str | None
+    text: str
+    problems: list[_Noted] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = Source(self.file, self.text)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more problems are kept."""
+        return len(self.problems) >= _MAX_PROBLEMS
+
+    def problem(
+        self,
+        code: Code,
+        message: str,
+        place: Node,
+        hint: str | None = None,
+        *,
+        entry: str | None = None,
+    ) -> None:
+        """Notes a problem that the rest can be read past; the first hundred are kept.
+
+        Args:
+            code: the kind of problem.
+            message: as of a `Diagnostic`.
+            place: the characters that it is about.
+            hint: the way out.
+            entry: the key that it is about, where `place` is a key that the tree does not keep.
+        """
+        if not self.is_full:
+            where = self.source.place(place.start, place.end)
+            self.problems.append(_Noted(Diagnostic(code, message, where, hint), place.start, entry))
+
+    def fatal(
+        self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
+    ) -> SpecError:
+        """The exception for a problem that ends the reading, with those noted before."""
+        last = Diagnostic(code, message, self.source.place(start, end), hint)
+        return SpecError(*(noted.problem for noted in self.problems), last)
+
+    def finish(self, tree: Tree, root: Node) -> Source:
+        """The source, once the whole text has been read; only now each problem's path is known."""
+        problems = tuple(noted.placed(root) for noted in self.problems)
+        return Source(self.file, self.text, tree, root, problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A problem, and what its path follows from once the tree is whole."""
+
+    problem: Diagnostic
+    start: int
+    entry: str | None
+
+    def placed(self, root: Node) -> Diagnostic:
+        path = root.path_at(self.start) + (() if self.entry is None else (self.entry,))
+        return self.problem.at(replace(self.problem.where or Location(), path=path))

@@ -1,0 +1,166 @@
+"""The traps of YAML that specs fall into, each told by a hint that names the mend."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from initcfg.errors import Code
+from initcfg.text.source import Node
+
+if TYPE_CHECKING:
+    from initcfg.errors import Location
+    from initcfg.text.source import Reader, Tree
+
+__all__ = ["Item", "flow_hint", "key_hint", "rejoin_calls", "syntax_hint"]
+
+_BARE_BRACES = re.compile(r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:")
+_MAX_PIECES = 32
+_TAB = re.compile(r" *\t")
+_NO_SPACE = re.compile(r"[A-Za-z_]\w*:[\[{\"'0-9]")
+_WHOLE_PART = re.compile(r"[ :\[]([0-9]+),$")
+# The word around a brace or a bracket inside brackets, where YAML ends a plain value at once.
+_BEFORE = re.compile(r"[^\s,\[\]{}:]+$")
+_BRACED = re.compile(r"(?:\{[^{}\s]*\}|[^\s,\[\]{}:])+")
+_SUBSCRIPT = re.compile(r"\[([^\[\]{},]*)\]")
+_STAR = re.compile(r"(?:^|[\s:,\[{])(\*[^\s,\]}]*)")
+# A pattern of names without quotes: YAML takes its brackets and braces for lists and mappings.
+_BARE_PATTERN = re.compile(r"\bmatch:[ ]+((?:[^\s\"',\[\]{}]|\[[^\]]*\]|\{[^{}]*\})+)")
+
+
+class Item(NamedTuple):
+    """An entry of a collection while it is read: a list's item, or a mapping's pair."""
+
+    key: tuple[Tree, Node] | None
+    value: Tree
+    node: Node
+    plain: bool
+
+
+def rejoin_calls(items: list[Item], reader: Reader) -> list[Item]:
+    """The items with a call that commas cut apart, ``{stddev: max(a, b)}``, whole again and reported.
+
+    Inside ``[...]`` and ``{...}`` YAML ends a plain value at each comma, so a call with two arguments
+    arrives as ``max(a`` and ``b)``.
+    """
+    if not items or reader.text.find("(", items[0].node.start, items[-1].node.end) < 0:
+        return items
+    whole: list[Item] = []
+    at = 0
+    while at < len(items):
+        last = _last_piece(items, at, reader.text)
+        whole.append(items[at] if last == at else _rejoined(items[at], items[last], reader))
+        at = last + 1
+    return whole
+
+
+def _last_piece(items: list[Item], at: int, text: str) -> int:
+    """The index of the last piece of a cut call that begins at `at`; `at` itself where nothing was cut."""
+    item = items[at]
+    opened = _open(text, item.node) if item.plain else 0
+    if opened <= 0:
+        return at
+    for last in range(at + 1, min(at + _MAX_PIECES, len(items))):
+        if not _is_rest(items[last]):
+            break
+        opened += _open(text, _piece(items[last]))
+        if opened <= 0:
+            return last if opened == 0 else at
+    return at
+
+
+def _rejoined(first: Item, last: Item, reader: Reader) -> Item:
+    node = Node(first.node.start, _piece(last).end)
+    raw = reader.text[node.start : node.end]
+    message = f"YAML cuts {raw!r} apart at its comma"
+    is_list = raw.startswith("(") and raw.endswith(")")
+    hint = f"write a list: [{raw[1:-1].strip(', ')}]" if is_list else f'quote it: "{raw}"'
+    reader.problem(Code.EXPRESSION_SYNTAX, message, node, hint)
+    return Item(first.key, raw, node, plain=True)
+
+
+def _open(text: str, node: Node) -> int:
+    """How many more parentheses open than close."""
+    return text.count("(", node.start, node.end) - text.count(")", node.start, node.end)
+
+
+def _is_rest(item: Item) -> bool:
+    """Whether an item can be the next piece of a cut call: plain, and in a mapping a key without a value."""
+    return item.plain and (item.key is None or item.value is None)
+
+
+def _piece(item: Item) -> Node:
+    """Where a later piece of a cut call stands: in a mapping it is a key."""
+    return item.node if item.key is None else item.key[1]
+
+
+def key_hint(raw: str, before: str = "") -> str:
+    """How to mend a key that is no string; `raw` is its text, `before` a piece of what precedes it."""
+    number = _WHOLE_PART.search(before)
+    if number and raw.isdigit():
+        return f"write a decimal point: {number[1]}.{raw}"
+    if raw.startswith(("{", "[")):
+        return "quote a key that begins with a brace or a bracket"
+    return f'quote it: "{raw}"' if len(raw) < 64 and '"' not in raw else "quote it"
+
+
+def flow_hint(reader: Reader, opened: int, at: int) -> str:
+    """How to mend a list or a mapping in brackets that does not go on.
+
+    Args:
+        reader: holds the text.
+        opened: where the bracket opens.
+        at: where neither a comma nor the closing bracket stands.
+    """
+    text = reader.text
+    first, here = reader.source.place(opened), reader.source.place(at)
+    close = f"close the bracket that opens in line {first.line}, column {first.column}"
+    if at >= len(text.rstrip()) or text[at] in "]}":
+        return close
+    if text[at] in "[{" and text[at - 1] == ":":
+        return "put a space after the colon"
+    word = _BEFORE.search(text, max(opened, at - 100), at)
+    rest = _BRACED.match(text, at)
+    if text[at] == "{" and word and rest:
+        return f'quote it: "{word[0]}{rest[0]}"'
+    item = _SUBSCRIPT.match(text, at)
+    if text[at] == "[" and word:
+        return f"an item of a list var is read as {word[0]}({item[1] if item else 0})"
+    comma = "separate entries by a comma"
+    return comma if here.line == first.line else f"{close}, or {comma}"
+
+
+def syntax_hint(where: Location) -> str | None:
+    """What probably went wrong on the line of a syntax error, or None."""
+    line, column = where.text or "", where.column or 1
+    return _line_hint(line) or _character_hint(
+        line[: column - 1], line[column - 1 : column], line[column : column + 100]
+    )
+
+
+def _line_hint(line: str) -> str | None:
+    """A trap that shows in the whole line."""
+    braces = _BARE_BRACES.match(line)
+    if braces:
+        return f'quote a key that begins with a brace: "{braces[1]}":'
+    pattern = _BARE_PATTERN.search(line)
+    if pattern and not {"[", "{"}.isdisjoint(pattern[1]):
+        return f'quote the pattern: "{pattern[1]}"'
+    star = _STAR.search(line)
+    if star:
+        return f'quote a value that begins with *: "{star[1]}"'
+    return "indent with spaces; YAML refuses tabs" if _TAB.match(line) else None
+
+
+def _character_hint(before: str, at: str, after: str) -> str | None:
+    """A trap that shows in the character at which the text stops being YAML."""
+    if at in ("@", "`", "%"):
+        return f"quote a value that begins with {at}"
+    key = before.rpartition(" ")[2]
+    if at == ":" and ": " in before and not after.strip():
+        return f"put {key}: on its own line below, indented, or write {{{key}: {{...}}}}"
+    if at == ":" and _NO_SPACE.match(before[max(before.rfind(mark) for mark in " {[,") + 1 :] + at + after):
+        return "put a space after the colon"
+    if at == ":" and ": " in before:
+        return "quote a value that holds ': '"
+    return None

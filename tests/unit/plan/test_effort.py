@@ -1,0 +1,94 @@
+"""Evaluating is counted, nothing is evaluated twice, and a spec that would take for ever is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from initcfg.plan import effort
+from initcfg.plan.effort import Effort, cost_of
+from initcfg.spec import Expression
+
+
+@pytest.fixture
+def evaluated(monkeypatch) -> list[str]:
+    """The expressions that are evaluated."""
+    texts: list[str] = []
+    original = Expression.evaluate
+    monkeypatch.setattr(
+        Expression, "evaluate", lambda self, env: texts.append(self.text) or original(self, env)
+    )
+    return texts
+
+
+def test_an_expression_is_evaluated_once_for_each_value_that_it_uses(plan, evaluated) -> None:
+    text = """
+        vars: {widths: [4, 8], d: 2}
+        layers:
+          h.{i}.{j}:
+            repeat: {i: 2, j: 50}
+            params:
+              w: {shape: [widths(i) * d, j + 1], initializer: {constant: {value: exp(i) + d}}}
+              v: {shape: [widths(i) * d], initializer: {constant: {value: exp(i) + d}}}
+    """
+    assert len(plan(text)) == 200
+    assert {each: evaluated.count(each) for each in set(evaluated)} == {
+        "widths(i) * d": 2,
+        "j + 1": 50,
+        "exp(i) + d": 2,
+    }
+
+
+def test_names_are_filled_in_once_for_each_value_too(plan, evaluated) -> None:
+    text = """
+        vars: {d: 2}
+        layers:
+          h{i + d}.{j}:
+            repeat: {i: 3, j: 40}
+            params:
+              w{d}: {shape: [], initializer: zeros}
+    """
+    assert plan(text)["h4.39.w2"].shape == ()
+    assert evaluated.count("i + d") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [("1", 1), ("a + b * 2", 5), ("-exp(a)", 102), ("a ** 2", 102), ("max(a, log(b)) if a else 1", 106)],
+)
+def test_steps_are_counted(text, cost) -> None:
+    assert cost_of(Expression.parse(text).tree) == cost
+
+
+@pytest.mark.parametrize(
+    "param",
+    [
+        "{shape: [exp(i) * 0 + 1], initializer: zeros}",
+        "{shape: [i, i, i, i, i, i, i, i], initializer: zeros}",
+        "{shape: [1], initializer: {constant: {value: i ** 0.5}}}",
+    ],
+)
+def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param) -> None:
+    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (2000,))
+    text = f"layers:\n  h.{{i}}:\n    repeat: {{i: 1000}}\n    params:\n      w: {param}\n"
+    [found] = problems(text)
+    assert found.code == "too-large"
+    assert found.hint == "let expensive expressions and initializers depend on fewer indices"
+
+
+def test_many_copies_that_differ_in_nothing_cost_nothing(plan, monkeypatch) -> None:
+    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (200,))
+    text = """
+        layers:
+          h.{i}:
+            repeat: {i: 1000}
+            params:
+              w: {shape: [exp(0) * 3 // 3], initializer: zeros}
+    """
+    assert len(plan(text)) == 1000
+
+
+def test_what_is_remembered_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(effort, "_MAX_KNOWN", 10)
+    work = Effort()
+    assert [work.value("i * 2", {"i": i}) for i in range(100)] == [2 * i for i in range(100)]
+    assert len(work._values) <= 10

@@ -1,0 +1,257 @@
+"""Rules decide how parameters begin that name no initializer, and each of them wins something."""
+
+from __future__ import annotations
+
+import pytest
+
+from initcfg.distributions import Fill, Normal
+from initcfg.errors import SpecError
+from initcfg.layout import Fans
+from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.plan import plan_of, plan_reading
+from initcfg.spec import load, read, reads
+
+LAYERS = """
+    layers:
+      h.{i}:
+        repeat: {i: 3}
+        params:
+          out.weight: {shape: [4, 2]}
+          out.bias: {shape: [4]}
+          norm: {shape: [4], initializer: ones}
+"""
+
+
+def by_manifest(rules, entries, **document):
+    """The plan of a manifest and rules alone."""
+    return plan_reading(read({"initcfg": 1, "rules": rules, **document}, manifest=Manifest(entries)))
+
+
+def refused(rules, entries, **document):
+    with pytest.raises(SpecError) as caught:
+        by_manifest(rules, entries, **document)
+    return caught.value.diagnostics
+
+
+class TestWinning:
+    def test_the_first_rule_that_matches_wins(self, plan) -> None:
+        found = plan(
+            LAYERS
+            + """
+    rules:
+      - {match: "h.1.**.bias", initializer: ones}
+      - {match: "**.bias", initializer: zeros}
+      - {match: "**", initializer: {constant: {value: 3}}}
+"""
+        )
+        assert [found[f"h.{i}.out.bias"].distribution for i in range(3)] == [Fill(0), Fill(1), Fill(0)]
+        assert [found[f"h.{i}.out.bias"].rule for i in range(3)] == ["**.bias", "h.1.**.bias", "**.bias"]
+        assert (found["h.0.norm"].rule, found["h.0.norm"].distribution) == (None, Fill(1))
+        assert found["h.0.out.bias"].where.path == ("layers", "h.{i}", "params", "out.bias")
+
+    def test_captures_stand_for_numbers_in_the_rules_initializer(self, plan) -> None:
+        found = plan(
+            LAYERS
+            + """
+    rules:
+      - {match: "h.{layer}.*.weight", initializer: {random_normal: {stddev: 1 / (layer + 1)}}}
+      - {match: "**", initializer: zeros}
+"""
+        )
+        laws = [found[f"h.{i}.out.weight"].distribution for i in range(3)]
+        assert laws == [Normal(0.0, 1 / (i + 1)) for i in range(3)]
+
+    def test_named_initializers_may_use_captures(self) -> None:
+        found = by_manifest(
+            [{"match": "h.{i}.w", "initializer": "deep"}],
+            {"h.0.w": (2,), "h.5.w": (2,)},
+            initializers={"deep": {"constant": {"value": "i + 1"}}},
+        )
+        assert [parameter.distribution for parameter in found] == [Fill(1), Fill(6)]
+
+    def test_ndim_decides_among_rules_of_one_name(self) -> None:
+        rules = [
+            {"match": "**", "ndim": 2, "initializer": "ones"},
+            {"match": "**", "initializer": "zeros"},
+        ]
+        found = by_manifest(rules, {"a": (2, 2), "b": (2,)})
+        assert [parameter.distribution for parameter in found] == [Fill(1), Fill(0)]
+
+    def test_dtype_is_the_parameters_then_the_rules_then_the_manifests_then_the_documents(self) -> None:
+        params = {
+            "a": {"shape": [1], "dtype": "int8"},
+            "b": {"shape": [1]},
+            "c": {"shape": [1]},
+            "d": {"shape": [1]},
+        }
+        rules = [
+            {"match": "[ab]", "initializer": "zeros", "dtype": "int16"},
+            {"match": "**", "initializer": "zeros"},
+        ]
+        entry = ManifestEntry((1,), "int32")
+        entries = {"a": entry, "b": entry, "c": entry, "d": (1,)}
+        found = by_manifest(rules, entries, dtype="int64", params=params)
+        assert [parameter.dtype.name for parameter in found] == ["int8", "int16", "int32", "int64"]
+
+    def test_layout_is_the_parameters_then_the_rules_then_the_documents(self) -> None:
+        params = {"a": {"shape": [2, 3], "layout": "OI"}, "b": {"shape": [2, 3]}, "c": {"shape": [2, 3]}}
+        rules = [
+            {"match": "[ab]", "initializer": "zeros", "layout": "in_out"},
+            {"match": "**", "initializer": "zeros"},
+        ]
+        document = {"initcfg": 1, "params": params, "rules": rules, "layout": "out_in"}
+        found = plan_of(load(document))
+        assert [parameter.fans for parameter in found] == [Fans(3, 2), Fans(2, 3), Fans(3, 2)]
+
+    def test_what_a_rule_skips_is_no_part_of_the_plan_and_is_told(self) -> None:
+        rules = [{"match": "**.mask", "skip": True}, {"match": "**", "initializer": "zeros"}]
+        found = by_manifest(rules, {"h.mask": (2,), "h.w": (2,)})
+        assert [parameter.name for parameter in found] == ["h.w"]
+        assert [(each.name, each.rule) for each in found.skipped] == [("h.mask", "**.mask")]
+        assert found.fingerprint == by_manifest(rules[1:], {"h.w": (2,)}).fingerprint
+
+    def test_how_a_parameter_came_by_its_law_does_not_change_its_values(self, plan) -> None:
+        by_rule = by_manifest([{"match": "**", "initializer": "random_normal"}], {"w": (3,)})
+        assert (
+            by_rule.fingerprint == plan("params: {w: {shape: [3], initializer: random_normal}}").fingerprint
+        )
+
+
+class TestParametersOfTheManifest:
+    def test_come_in_its_order_and_point_at_their_rule(self) -> None:
+        text = "initcfg: 1\nrules:\n  - {match: '**', initializer: zeros}\n"
+        reading = reads(text)
+        found = plan_reading(read(reading.spec, manifest=Manifest({"b": (1,), "a": (2, 3)})))
+        assert [(parameter.name, parameter.shape) for parameter in found] == [("b", (1,)), ("a", (2, 3))]
+        assert (found["a"].where.line, found["a"].where.column) == (3, 13)
+
+    def test_one_that_no_rule_matches_is_refused_with_a_rule_to_write(self) -> None:
+        [found] = refused(
+            [{"match": "**.bias", "initializer": "zeros"}], {"fc.bias": (2,), "fc.weight": (2, 2)}
+        )
+        assert found.code == "no-initializer"
+        assert "'fc.weight'" in found.message
+        assert '{match: "**.weight", initializer: NAME}' in found.hint
+
+    def test_one_of_another_ndim_is_told_so(self) -> None:
+        rules = [{"match": "**", "ndim": 1, "initializer": "zeros"}]
+        [found] = refused(rules, {"fc.bias": (2,), "fc.weight": (2, 2)})
+        assert found.hint == "'**' matches its name, but asks for ndim: 1, and it has 2"
+
+    def test_what_a_rule_cannot_make_names_the_parameter(self) -> None:
+        [found] = refused(
+            [{"match": "**", "initializer": "orthogonal"}], {"w": (2, 2), "b": (2,)}, layout="in_out"
+        )
+        assert (found.code, found.where.path) == ("initializer-shape", ("rules", 0, "initializer"))
+        assert found.message.startswith("for 'b': ")
+
+    @pytest.mark.parametrize(
+        ("entries", "code"),
+        [
+            ({"a..b": (1,)}, "bad-name"),
+            ({"a": ManifestEntry((1,), "float31")}, "unknown-dtype"),
+        ],
+    )
+    def test_names_and_dtypes_that_a_plan_cannot_hold_are_refused(self, entries, code) -> None:
+        [found] = refused([{"match": "**", "initializer": "zeros"}], entries)
+        assert found.code == code
+
+    def test_share_what_they_have_in_common(self, monkeypatch) -> None:
+        from initcfg.initializers import RandomNormal
+
+        calls = []
+        resolve = RandomNormal.resolve
+        monkeypatch.setattr(
+            RandomNormal, "resolve", lambda self, *rest: calls.append(self) or resolve(self, *rest)
+        )
+        rules = [{"match": "h.{i}.**", "initializer": {"random_normal": {"stddev": "1 / (i + 1)"}}}]
+        found = by_manifest(rules, {f"h.{i}.e.{e}.w": (2, 2) for i in range(3) for e in range(200)})
+        assert (len(found), len(calls)) == (600, 3)
+
+
+class TestRulesThatWinNothing:
+    def unused(self, rules, entries, **document):
+        found = refused(rules, entries, **document)
+        assert {str(each.code) for each in found} == {"unused-rule"}
+        return [(each.where.path[1], each.message.partition(": ")[2]) for each in found]
+
+    def test_because_nothing_matches(self) -> None:
+        rules = [{"match": "x.**", "initializer": "zeros"}, {"match": "**", "initializer": "zeros"}]
+        assert self.unused(rules, {"a": (1,)}) == [(0, "no parameter has a name that it matches")]
+
+    def test_because_another_comes_before(self) -> None:
+        rules = [
+            {"match": "**.b", "initializer": "zeros"},
+            {"match": "**", "initializer": "zeros"},
+            {"match": "a.b", "initializer": "ones"},
+            {"match": "a.*", "skip": True},
+        ]
+        assert self.unused(rules, {"a.b": (1,), "a.c": (1,)}) == [
+            (2, "'**.b', at $.rules[0].match, comes before it and wins 'a.b'"),
+            (3, "'**.b', at $.rules[0].match, comes before it and wins 'a.b'"),
+        ]
+
+    def test_because_of_ndim(self) -> None:
+        rules = [{"match": "a", "ndim": 2, "initializer": "zeros"}, {"match": "**", "initializer": "zeros"}]
+        assert self.unused(rules, {"a": (1,)}) == [
+            (0, "it asks for ndim: 2, and what it matches has others, as 'a' has 1")
+        ]
+
+    def test_because_the_parameters_say_it_themselves(self, problems) -> None:
+        [found] = problems(
+            """
+            params:
+              e: {shape: [2], initializer: ones}
+              t: {shape: [2], tied_to: e}
+            rules: [{match: "**", initializer: zeros}]
+        """
+        )
+        assert (found.code, found.where.line) == ("unused-rule", 4)
+        assert "says itself how it begins" in found.message
+
+    def test_is_only_noted_where_the_rule_is_inherited(self, tmp_path) -> None:
+        (tmp_path / "base.yaml").write_text(
+            "initcfg: 1\n"
+            "rules: [{match: '**.bias', initializer: zeros}, {match: '**', initializer: ones}]\n"
+        )
+        (tmp_path / "spec.yaml").write_text("initcfg: 1\nextends: base.yaml\nparams: {w: {shape: [2]}}\n")
+        found = plan_reading(read(tmp_path / "spec.yaml"))
+        [note] = found.notes
+        assert (note.code, note.severity, note.where.line) == ("unused-rule", "note", 2)
+        assert note.where.file.endswith("base.yaml")
+
+    def test_is_not_told_while_something_else_is_wrong(self) -> None:
+        rules = [{"match": "x", "initializer": "zeros"}, {"match": "b", "initializer": "nope"}]
+        assert [str(each.code) for each in refused(rules, {"b": (1,)})] == ["unknown-initializer"]
+
+
+class TestFaultyRules:
+    def test_a_rule_that_could_not_be_read_hides_no_other_problem_and_causes_none(self) -> None:
+        text = """
+initcfg: 1
+params:
+  a.bias: {shape: [2]}
+  b: {shape: [x], initializer: zeros}
+rules:
+  - {match: "**.bias", initialiser: zeros}
+  - {match: "**.weight", initializer: ones}
+"""
+        with pytest.raises(SpecError) as caught:
+            plan_reading(reads(text))
+        assert {str(each.code) for each in caught.value.diagnostics} <= {
+            "unknown-key",
+            "missing-key",
+            "unknown-name",
+        }
+
+    @pytest.mark.parametrize("name", ["d", "sqrt", "pi", "fan_in", "ndim"])
+    def test_a_capture_may_not_be_called_as_something_else(self, name) -> None:
+        [found] = refused([{"match": f"h.{{{name}}}", "initializer": "zeros"}], {"h.0": (1,)}, vars={"d": 1})
+        assert found.code == "hidden-name"
+
+    def test_a_rule_is_looked_through_even_if_nothing_matches_it(self) -> None:
+        rules = [
+            {"match": "**", "initializer": "zeros"},
+            {"match": "x", "initializer": {"constant": {"value": "typo"}}},
+        ]
+        assert [str(each.code) for each in refused(rules, {"a": (1,)})] == ["unknown-name"]

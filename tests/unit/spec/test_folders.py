@@ -1,0 +1,84 @@
+"""The paths in a spec: relative to its folder, and never out of the root."""
+
+from __future__ import annotations
+
+import pytest
+
+from initcfg.errors import Code, SpecError
+from initcfg.spec import load, read
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """Two rooms and a hall, each with a spec, and a link in the first room to the second."""
+    for room in ("one", "two"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "base.yaml").write_text(f"initcfg: 1\nname: {room}\n")
+    (tmp_path / "base.yaml").write_text("initcfg: 1\nname: hall\n")
+    (tmp_path / "one" / "door").symlink_to("../two", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "two")
+    return tmp_path
+
+
+def write(house, extends):
+    path = house / "one" / "spec.yaml"
+    path.write_text(f"initcfg: 1\nextends: {extends}\n")
+    return path
+
+
+def code(build):
+    with pytest.raises(SpecError) as raised:
+        build()
+    return raised.value.diagnostics[0].code
+
+
+def test_without_a_root_a_spec_stays_in_its_own_folder(house):
+    assert load(write(house, "base.yaml")).name == "one"
+    assert code(lambda: load(write(house, "../base.yaml"))) is Code.OUTSIDE_ROOT
+
+
+def test_the_current_folder_is_the_root_of_what_is_under_it(house, monkeypatch):
+    monkeypatch.chdir(house)
+    assert load(write(house, "../base.yaml")).name == "hall"
+    assert load("one/spec.yaml").name == "hall"
+    assert code(lambda: load(write(house, "../../base.yaml"))) is Code.OUTSIDE_ROOT
+
+
+def test_a_root_that_is_given_counts_alone(house, monkeypatch):
+    monkeypatch.chdir(house)
+    path = write(house, "../base.yaml")
+    assert load(path, root=house).name == "hall"
+    assert code(lambda: load(path, root=house / "one")) is Code.OUTSIDE_ROOT
+    assert code(lambda: load(path, root=house / "nowhere")) is Code.INPUT
+    assert code(lambda: load(path, root=path)) is Code.INPUT
+
+
+def test_links_are_followed_before_the_root_is_looked_at(house):
+    assert code(lambda: load(write(house, "door/base.yaml"))) is Code.OUTSIDE_ROOT
+    assert load(write(house, "door/base.yaml"), root=house).name == "two"
+    assert load(write(house, "door/../base.yaml"), root=house).name == "hall"
+
+
+def test_an_absolute_path_inside_the_root_is_read(house):
+    assert load(write(house, str(house / "one" / "base.yaml"))).name == "one"
+    assert code(lambda: load(write(house, str(house / "base.yaml")))) is Code.OUTSIDE_ROOT
+
+
+@pytest.mark.parametrize("path", ['"a\\0b.yaml"', '""', "https://example.com/a.yaml", "file:///etc/passwd"])
+def test_what_is_no_path_is_refused(house, path):
+    assert code(lambda: load(write(house, path))) is Code.INPUT
+
+
+def test_paths_of_a_mapping_are_relative_to_the_root_or_the_current_folder(house):
+    document = {"initcfg": 1, "extends": "base.yaml"}
+    assert load(document).name == "two"
+    assert load(document, root=house / "one").name == "one"
+
+
+def test_a_manifest_stays_in_the_root_too(house):
+    (house / "shapes.json").write_text('{"params": {}}')
+    (house / "one" / "spec.yaml").write_text("initcfg: 1\nmanifest: ../shapes.json\n")
+    reading = read(house / "one" / "spec.yaml")
+    assert [each.code for each in reading.problems] == [Code.OUTSIDE_ROOT]
+    assert reading.left_out == {("manifest",)}
+    assert read(house / "one" / "spec.yaml", root=house).manifest.entries == {}
