@@ -1,0 +1,95 @@
+"""Parameters that begin with the same random values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from initcfg.checks.findings import Complaint, Finding
+from initcfg.checks.truncations import without_idle_bounds
+from initcfg.engines.recipe import prepare
+from initcfg.initializers import stream_of
+from initcfg.layout import IN_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.checks.survey import Piece, Survey
+    from initcfg.plan import PlannedParameter
+
+__all__ = ["identical_values"]
+
+_Copy = tuple["Piece", "PlannedParameter"]
+
+
+def identical_values(looked_at: Survey) -> Iterator[Finding]:
+    """Pieces of one shape, dtype and law that draw from one stream."""
+    random = [group for group in looked_at.groups if any(piece.is_random for piece in group.pieces)]
+    streams = Counter(member.stream.digest for group in random for member in group.members)
+    shared = {digest for digest, count in streams.items() if count > 1}
+    copies: dict[tuple[object, ...], list[_Copy]] = {}
+    for group in random:
+        for piece in group.pieces:
+            for origin, member in _origins(piece, group.members, shared):
+                copies.setdefault((origin, piece.shape, piece.dtype.name), []).append((piece, member))
+    for same_origin in copies.values():
+        if len(same_origin) > 1:
+            yield from _findings(same_origin)
+
+
+def _origins(
+    piece: Piece, members: tuple[PlannedParameter, ...], shared: set[bytes]
+) -> Iterator[tuple[object, PlannedParameter]]:
+    """Where the random numbers of a piece come from, for those members that may have them in common."""
+    if not piece.is_random:
+        return
+    if _seed(piece) is not None:
+        # A seed of its own gives a stream that has nothing to do with the parameter's.
+        digest = stream_of(piece.initializer, piece.shape, members[0].stream).digest
+        for member in members:
+            yield (digest, ()), member
+    elif shared:
+        for member in members:
+            if member.stream.digest in shared:
+                yield (member.stream.digest, piece.path), member
+
+
+def _findings(same_origin: list[_Copy]) -> Iterator[Finding]:
+    """For each law, those that come after its first; the members of one piece together."""
+    laws: dict[int, object] = {}
+    for piece, _ in same_origin:
+        if id(piece) not in laws:
+            laws[id(piece)] = _law(piece)
+    firsts: dict[object, _Copy] = {}
+    others: dict[int, list[_Copy]] = {}
+    for copy in same_origin:
+        first = firsts.setdefault(laws[id(copy[0])], copy)
+        if copy is not first:
+            others.setdefault(id(copy[0]), []).append(copy)
+    for copies in others.values():
+        piece, member = copies[0]
+        complaint = _complaint(piece, member, firsts[laws[id(piece)]])
+        yield Finding(piece, tuple(member for _, member in copies), complaint)
+
+
+def _law(piece: Piece) -> object:
+    """What decides the values beside the stream, the shape and the dtype."""
+    if piece.distribution is not None:
+        return prepare(without_idle_bounds(piece.distribution, piece.dtype), piece.dtype)
+    axes = (piece.layout or IN_OUT).axes(len(piece.shape))
+    return type(piece.initializer), repr(piece.initializer), axes
+
+
+def _complaint(piece: Piece, member: PlannedParameter, first: _Copy) -> Complaint:
+    seed = _seed(piece)
+    same = f"the same random values as {first[0].name_in(first[1])}"
+    if seed is None:
+        text = f"{same}, because both draw from the stream {member.stream_name!r}"
+        return Complaint(text, "remove 'stream', or write tied_to if the two are meant to be one array")
+    shape = "x".join(map(str, piece.shape)) or "()"
+    text = f"{same}, because {type(piece.initializer).__name__} with seed {seed} gives one tensor of {shape}"
+    return Complaint(text, "remove the seed: each parameter then draws from a stream of its own")
+
+
+def _seed(piece: Piece) -> int | None:
+    return getattr(piece.initializer, "seed", None)

@@ -1,0 +1,180 @@
+"""Expressions whose ``//`` drops a fraction that was surely meant."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from initcfg import initializers
+from initcfg.checks.findings import Complaint, Finding
+from initcfg.initializers.fields import fields_of
+from initcfg.spec import Expression, ExpressionError, InitializerConfig
+from initcfg.spec.arithmetic import Evaluator
+from initcfg.spec.grammar import Ast, Binary, Call, Choice, Unary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from initcfg.checks.survey import Piece, Survey
+    from initcfg.errors import PathStep
+    from initcfg.plan import PlannedParameter
+    from initcfg.spec import Spec
+    from initcfg.spec.arithmetic import Value
+
+__all__ = ["integer_expressions"]
+
+_Path = tuple["PathStep", ...]
+
+
+def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
+    """A stddev, scale, gain or bound that is 0, or a whole quotient, because of a ``//``.
+
+    Only where the spec is at hand: a plan has numbers, not what they came from. Expressions that use the
+    index of a repeat are left alone, because steps are what ``//`` is good for there.
+    """
+    if looked_at.spec is None:
+        return
+    vars_ = _Vars(looked_at.spec)
+    for group in looked_at.groups:
+        for members in _by_entry(group.members):
+            for piece in group.pieces:
+                for name, text, path in _numbers(looked_at.spec, members[0], piece):
+                    complaint = _judged(name, Expression.parse(text), vars_.with_facts(piece))
+                    if complaint is not None:
+                        yield Finding(piece, members, complaint, looked_at.spec.locate(path))
+
+
+def _by_entry(members: tuple[PlannedParameter, ...]) -> Iterator[tuple[PlannedParameter, ...]]:
+    """Parameters with equal initializers may come from entries that write them in different ways."""
+    entries: dict[tuple[object, ...], list[PlannedParameter]] = {}
+    for member in members:
+        entries.setdefault((id(member.where), member.rule), []).append(member)
+    yield from map(tuple, entries.values())
+
+
+class _Envs(NamedTuple):
+    """What names stand for, as written and with ``/`` for each ``//``; and those that this makes unequal."""
+
+    written: Mapping[str, Value]
+    divided: Mapping[str, Value]
+    floored: frozenset[str]
+
+
+class _Vars:
+    """The vars of a spec, evaluated in both ways once."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._written: dict[str, Value] = {}
+        self._divided: dict[str, Value] = {}
+        for name, value in spec.vars.items():
+            self._written[name] = _value(value, self._written, divided=False)
+            self._divided[name] = self._written[name]
+            with suppress(ExpressionError):
+                self._divided[name] = _value(value, self._divided, divided=True)
+        unequal = (name for name, value in self._written.items() if self._divided[name] != value)
+        self._floored = frozenset(unequal)
+
+    def with_facts(self, piece: Piece) -> _Envs:
+        """The vars and the facts of a shape."""
+        facts: dict[str, Value] = {"numel": math.prod(piece.shape), "ndim": len(piece.shape)}
+        if piece.fans is not None:
+            fans = piece.fans
+            facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
+        return _Envs(self._written | facts, self._divided | facts, self._floored)
+
+
+def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
+    if "//" not in expression.text and not expression.names & envs.floored:
+        return None
+    try:
+        written = Evaluator(envs.written).number(expression.tree)
+        divided = Evaluator(envs.divided).number(_divided(expression.tree))
+    except ExpressionError:
+        return None
+    is_cut = written == 0 or (written == int(written) and _is_quotient(expression.tree))
+    if written == divided or not is_cut:
+        return None
+    text = (
+        f"{name} is {written:g}, from {expression.text!r}: // drops the fraction, and / gives {divided:.4g}"
+    )
+    return Complaint(text, f"write / in place of //, or the number {written:g} if that is what is meant")
+
+
+def _numbers(spec: Spec, member: PlannedParameter, piece: Piece) -> Iterator[tuple[str, str, _Path]]:
+    """The texts that stand for numbers among the arguments of a piece's initializer, with their places."""
+    start = _written(spec, member)
+    if start is None:
+        return
+    config, path = _followed(spec, *start)
+    for part in piece.path:
+        inner = config.config["initializers"][part]
+        config, path = _followed(spec, inner, (*config.arguments_path(path), "initializers", part))
+    cls = initializers.lookup(config.lookup_name) if config.instance is None else None
+    fields = fields_of(cls) if cls is not None else {}
+    for name, written in config.config.items():
+        if isinstance(written, str) and name in fields and fields[name].kind == "number":
+            yield name, written, (*config.arguments_path(path), name)
+
+
+def _written(spec: Spec, member: PlannedParameter) -> tuple[InitializerConfig, _Path] | None:
+    """The initializer of a parameter as the spec has it: its entry's, or that of the rule that won."""
+    pattern = member.rule
+    if pattern is not None:
+        for at, rule in enumerate(spec.rules):
+            if rule.match == pattern and rule.ndim in (None, len(member.shape)) and rule.initializer:
+                return rule.initializer, ("rules", at, "initializer")
+    path: _Path = member.where.path if member.where else ()
+    match path:
+        case ("layers", str(layer), "params", str(key)) if layer in spec.layers:
+            param = spec.layers[layer].params.get(key)
+        case ("params", str(key)):
+            param = spec.params.get(key)
+        case _:
+            return None
+    if param is None or param.initializer is None:
+        return None
+    return param.initializer, (*path, "initializer")
+
+
+def _followed(spec: Spec, config: InitializerConfig, path: _Path) -> tuple[InitializerConfig, _Path]:
+    """What a name of this document stands for, and where that stands."""
+    while config.instance is None and config.lookup_name in spec.initializers:
+        path = ("initializers", config.lookup_name)
+        config = spec.initializers[config.lookup_name]
+    return config, path
+
+
+def _value(written: object, env: Mapping[str, Value], *, divided: bool) -> Value:
+    if isinstance(written, tuple):
+        return tuple(_number(item, env, divided=divided) for item in written)
+    return _number(written, env, divided=divided)
+
+
+def _number(written: object, env: Mapping[str, Value], *, divided: bool) -> int | float:
+    if isinstance(written, str):
+        tree = Expression.parse(written).tree
+        return Evaluator(env).number(_divided(tree) if divided else tree)
+    assert isinstance(written, int | float)  # noqa: S101
+    return written
+
+
+def _divided(tree: Ast) -> Ast:
+    """A tree with ``/`` for each ``//``."""
+    match tree:
+        case Unary(sign, operand, offset):
+            return Unary(sign, _divided(operand), offset)
+        case Binary(sign, left, right, offset):
+            return Binary("/" if sign == "//" else sign, _divided(left), _divided(right), offset)
+        case Choice(then, condition, otherwise, offset):
+            return Choice(_divided(then), _divided(condition), _divided(otherwise), offset)
+        case Call(name, arguments, offset):
+            return Call(name, tuple(map(_divided, arguments)), offset)
+    return tree
+
+
+def _is_quotient(tree: Ast) -> bool:
+    """Whether a value is a quotient and nothing was done with it."""
+    while isinstance(tree, Unary):
+        tree = tree.operand
+    return isinstance(tree, Binary) and tree.sign == "//"

@@ -1,0 +1,168 @@
+"""What the checks look at: the parameters of a plan, those that are alike taken together.
+
+A plan of a hundred thousand parameters has few different ones. What a check finds out about the shape and the
+initializer of one is true of all that share them, so it is found out once.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from initcfg import initializers
+from initcfg.distributions import point
+from initcfg.errors import InitializerError
+from initcfg.initializers import BuiltIn, Concatenate, Structured
+from initcfg.initializers.combined import part_shapes
+from initcfg.layout import IN_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.initializers import Initializer
+    from initcfg.layout import Fans, Layout
+    from initcfg.plan import Plan, PlannedParameter
+    from initcfg.spec import Spec
+
+__all__ = ["Alike", "Piece", "Survey", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one initializer makes: a whole parameter, or a part of a concatenation.
+
+    Args:
+        path: the index of the part, that of its part, and so on; empty for a whole parameter.
+        shape: without a dimension of 0.
+        dtype: the element type.
+        layout: the parameter's, or None.
+        fans: of this shape; None where they are not known.
+        initializer: one that is no concatenation.
+        distribution: the law of every element, or None for a structured or a custom initializer.
+    """
+
+    path: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: DType
+    layout: Layout | None
+    fans: Fans | None
+    initializer: Initializer
+    distribution: Distribution | None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether random numbers enter; what custom code does is not known, and does not count."""
+        if self.distribution is not None:
+            return point(self.distribution) is None
+        made = self.initializer
+        is_ours = isinstance(made, Structured) and type(made).__call__ is BuiltIn.__call__
+        return is_ours and hasattr(made, "seed") and getattr(made, "gain", 1) != 0
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether at most one axis is longer than 1: nothing is summed over, and fans mean little."""
+        return sum(size > 1 for size in self.shape) < 2
+
+    def name_in(self, parameter: PlannedParameter) -> str:
+        """How messages call it: the parameter's name, or which part of that parameter it is."""
+        if not self.path:
+            return repr(parameter.name)
+        return f"part {'.'.join(map(str, self.path))} of {parameter.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Parameters that differ in name, place and stream only.
+
+    Args:
+        pieces: what they consist of.
+        members: the parameters, in the plan's order.
+    """
+
+    pieces: tuple[Piece, ...]
+    members: tuple[PlannedParameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A plan as the checks see it.
+
+    Args:
+        groups: its parameters by what they share; without tied ones and empty ones. A tied parameter has the
+            array of its target, which is looked at; in an empty one there is nothing wrong.
+        spec: what the plan was made from, or None where that is not at hand.
+    """
+
+    groups: tuple[Alike, ...]
+    spec: Spec | None
+
+
+def survey(plan: Plan, spec: Spec | None) -> Survey:
+    """What the checks look at, in one pass over the plan."""
+    identities: dict[int, object] = {}
+    groups: dict[tuple[object, ...], list[PlannedParameter]] = {}
+    for each in plan:
+        if each.tied_to is None and 0 not in each.shape:
+            made = each.initializer
+            if id(made) not in identities:
+                identities[id(made)] = _identity(made)
+            shared = (identities[id(made)], each.shape, each.dtype.name, each.layout)
+            groups.setdefault(shared, []).append(each)
+    alike = (Alike(tuple(_pieces(_whole(group[0]))), tuple(group)) for group in groups.values())
+    return Survey(tuple(alike), spec)
+
+
+def _identity(initializer: Initializer) -> object:
+    """What decides its distribution, for a shape: its value if it is one, otherwise the object itself."""
+    if isinstance(initializer, BuiltIn):
+        with suppress(TypeError):  # a field that cannot be hashed, of a subclass
+            hash(initializer)
+            return initializer
+    return id(initializer)
+
+
+def _whole(parameter: PlannedParameter) -> Piece:
+    return Piece(
+        path=(),
+        shape=parameter.shape,
+        dtype=parameter.dtype,
+        layout=parameter.layout,
+        fans=parameter.fans,
+        initializer=parameter.initializer,
+        distribution=parameter.distribution,
+    )
+
+
+def _pieces(piece: Piece) -> Iterator[Piece]:
+    """The piece, or the parts that it is concatenated from, without empty ones."""
+    made = piece.initializer
+    if not isinstance(made, Concatenate):
+        yield piece
+        return
+    shapes = part_shapes(piece.shape, made.axis, made.sizes)
+    for at, (part, shape) in enumerate(zip(made.initializers, shapes, strict=True)):
+        if math.prod(shape):
+            yield from _pieces(
+                replace(
+                    piece,
+                    path=(*piece.path, at),
+                    shape=shape,
+                    fans=_fans(shape, piece.layout),
+                    initializer=part,
+                    distribution=initializers.resolve(part, shape, piece.layout),
+                )
+            )
+
+
+def _fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
+    """As the plan gives them for a whole parameter."""
+    if layout is None:
+        return IN_OUT.fans(shape) if len(shape) < 2 else None
+    try:
+        return layout.fans(shape)
+    except InitializerError:
+        return None
