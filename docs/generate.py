@@ -16,6 +16,7 @@ import click
 
 from initcfg import spec
 from initcfg.cli import COMMANDS, main
+from initcfg.cli.renderers.document import json_schema as report_schema
 from initcfg.explanations import load_explanations
 from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
 from initcfg.plan.document import json_schema as plan_schema
@@ -55,7 +56,8 @@ def cli_page() -> str:
     intro = (
         "# Command line",
         "`initcfg COMMAND ...`, or `python -m initcfg COMMAND ...`. Data goes to standard output, notes to "
-        "standard error; colour and progress bars appear on a terminal only, and `NO_COLOR` is honoured.",
+        "standard error; colour and progress bars appear on a terminal only, and `NO_COLOR` and "
+        "`FORCE_COLOR` are honoured. [Reports](../howto/reports.md) shows the formats of what is found.",
         codes.strip(),
     )
     return "\n\n".join([*intro, *(_command(command) for command in COMMANDS)])
@@ -171,6 +173,35 @@ A parameter's full name is its layer's name, a dot, and its own name; those unde
 belong to no layer. Braces in a name hold an expression: `stage{s + 1}.{b}`. Full names are unique and are
 compared byte for byte.
 """
+EXTENDING = """
+A spec with `extends: base.yaml` is laid over that file, which may extend another. `vars`, `initializers`, `layers` and
+`params` merge by name, a layer's `params` by name too, and a parameter's keys by key; an initializer, a shape, a repeat
+or a list is replaced whole. This file's `rules` come before the other's. `null` takes an inherited key away. A
+parameter that is written as tied drops the initializer, stream and layout that it inherits, and one that is given an
+initializer drops an inherited tie. Inherited vars keep their order; a new one stands before the next var here that is
+inherited too, or at the end, and may use what stands before it.
+
+Paths are relative to the folder of the file that they stand in. None may leave the root folder: the one given (`--root`,
+`root=`), else the current one if the spec is under it, else the spec's own; symbolic links are followed first.
+"""
+MANIFESTS = """
+A manifest says the names and shapes of a model's parameters, and no more:
+
+```yaml
+params:
+  h.0.w: {shape: [768, 3072], dtype: float32}
+  h.0.b: {shape: [3072]}
+```
+
+`dtype` may be left out. The same in JSON is read ten times as fast, and may have 256 MiB instead of 2; a hundred thousand
+parameters take about a second. A `.safetensors` file and a `.safetensors.index.json` with its shards beside it serve as
+well: only their headers are read.
+"""
+SETTINGS = """
+`--set` on a command line, or `settings=` in Python, puts values over a spec and all that it extends: `seed=7`,
+`dtype=bfloat16`, `vars.d=1024`, `initializers.base={random_normal: {stddev: 0.01}}`. A value is read as YAML. Vars and
+initializers are replaced, never added, and nothing else can be set.
+"""
 
 
 def spec_page() -> str:
@@ -183,12 +214,15 @@ def spec_page() -> str:
     parts = [
         "# Spec\n\nWhat a spec may hold. `initcfg schema` prints the same as a JSON Schema, for editors.",
         definition("The document", schema),
-        *(definition(name, schema["$defs"][name]) for name in ("Layer", "Range", "Param")),
+        *(definition(name, schema["$defs"][name]) for name in ("Layer", "Range", "Param", "Rule", "Allow")),
         *(
             f"## {title}\n\n{text.strip()}"
             for title, text in (("Names", NAMES), ("Expressions", expressions))
         ),
         f"## Initializer\n\n{INITIALIZER_FORMS.strip()}",
+        f"## Extending\n\n{EXTENDING.strip()}",
+        f"## Manifests\n\n{MANIFESTS.strip()}",
+        f"## Settings\n\n{SETTINGS.strip()}",
     ]
     return "\n\n".join(parts)
 
@@ -198,6 +232,18 @@ def plan_page() -> str:
     schema = plan_schema()
     parts = [
         "# Plan\n\nWhat `initcfg plan -o plan.json` writes. `initcfg schema plan` prints its JSON Schema.",
+        definition("The document", schema),
+        *(definition(name, node) for name, node in schema["$defs"].items()),
+    ]
+    return "\n\n".join(parts)
+
+
+def report_page() -> str:
+    """The keys of a report."""
+    schema = report_schema()
+    parts = [
+        "# Report\n\nWhat `initcfg validate --format json` prints. `initcfg schema report` prints its JSON "
+        "Schema, and [Reports](../howto/reports.md) shows the other formats.",
         definition("The document", schema),
         *(definition(name, node) for name, node in schema["$defs"].items()),
     ]
@@ -293,6 +339,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "diagnostics.md": diagnostics_page,
     "initializers.md": initializers_page,
     "plan.md": plan_page,
+    "report.md": report_page,
     "spec.md": spec_page,
 }
 
@@ -304,7 +351,11 @@ def pages() -> dict[str, str]:
 
 def schemas() -> dict[str, str]:
     """The text of every JSON Schema, by file name; as `initcfg schema` prints it."""
-    made = {"plan.v1.schema.json": plan_schema(), "spec.v1.schema.json": spec.json_schema()}
+    made = {
+        "plan.v1.schema.json": plan_schema(),
+        "report.v1.schema.json": report_schema(),
+        "spec.v1.schema.json": spec.json_schema(),
+    }
     return {name: f"{json.dumps(schema, indent=2)}\n" for name, schema in made.items()}
 
 

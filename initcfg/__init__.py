@@ -18,25 +18,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from initcfg import initializers as initializers
-    from initcfg.api import load_spec, make_plan, materialize, save
+    from initcfg.api import load_manifest, load_spec, make_plan, materialize, save, verify
+    from initcfg.diff import PlanDiff, diff_plans
     from initcfg.errors import (
         Diagnostic,
         FormatError,
         InitcfgError,
         InitializerError,
         OutputError,
+        PluginError,
         SpecError,
         UnknownParameterError,
     )
     from initcfg.initializers import Initializer
     from initcfg.layout import Layout
-    from initcfg.plan import ParameterSlice, Plan, PlannedParameter
-    from initcfg.spec import Layer, Param, Spec
+    from initcfg.manifest import Manifest, ManifestEntry
+    from initcfg.plan import ParameterSlice, Plan, PlannedParameter, read_plan
+    from initcfg.spec import Allow, Layer, Param, Rule, Spec
     from initcfg.stream import STREAM_VERSION
+    from initcfg.verification import Verification
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Allow": "spec",
     "Diagnostic": "errors",
     "FormatError": "errors",
     "InitcfgError": "errors",
@@ -44,23 +49,34 @@ _HOMES = {
     "InitializerError": "errors",
     "Layer": "spec",
     "Layout": "layout",
+    "Manifest": "manifest",
+    "ManifestEntry": "manifest",
     "OutputError": "errors",
+    "PluginError": "errors",
     "Param": "spec",
     "ParameterSlice": "plan",
     "Plan": "plan",
+    "PlanDiff": "diff",
     "PlannedParameter": "plan",
+    "Rule": "spec",
     "STREAM_VERSION": "stream",
     "Spec": "spec",
     "SpecError": "errors",
     "UnknownParameterError": "errors",
+    "Verification": "verification",
+    "diff_plans": "diff",
+    "load_manifest": "api",
     "load_spec": "api",
     "make_plan": "api",
     "materialize": "api",
+    "read_plan": "plan",
     "save": "api",
+    "verify": "api",
 }
 
 __all__ = [
     "STREAM_VERSION",
+    "Allow",
     "Diagnostic",
     "FormatError",
     "InitcfgError",
@@ -68,19 +84,29 @@ __all__ = [
     "InitializerError",
     "Layer",
     "Layout",
+    "Manifest",
+    "ManifestEntry",
     "OutputError",
     "Param",
     "ParameterSlice",
     "Plan",
+    "PlanDiff",
     "PlannedParameter",
+    "PluginError",
+    "Rule",
     "Spec",
     "SpecError",
     "UnknownParameterError",
+    "Verification",
+    "diff_plans",
     "initializers",
+    "load_manifest",
     "load_spec",
     "make_plan",
     "materialize",
+    "read_plan",
     "save",
+    "verify",
 ]
 
 

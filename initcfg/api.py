@@ -6,49 +6,124 @@ Each takes what the one before it gives, or what that one would have been given.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from initcfg import generate, spec
-from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_of, plan_reading
+from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.manifest import Manifest
+from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
+from initcfg.plugins import load_plugins
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.generate import Progress, Written
+    from initcfg.manifest import ManifestEntry
+    from initcfg.spec.settings import Settings
+    from initcfg.verification import Verification
 
-__all__ = ["load_spec", "make_plan", "materialize", "save"]
+__all__ = ["load_manifest", "load_spec", "make_plan", "materialize", "save", "verify"]
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 PlanLike = Plan | SpecLike
+ManifestLike = Manifest | Mapping[str, "ManifestEntry | Sequence[int]"] | str | os.PathLike[str]
 
 
-def load_spec(source: SpecLike) -> Spec:
-    """Read and check a spec.
+def load_spec(
+    source: SpecLike,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+    plugins: Iterable[str] = (),
+) -> Spec:
+    """Read and check a spec; what it extends is merged in.
 
     Args:
         source: a path that ends in ``.yaml``, ``.yml`` or ``.json``, or a mapping of the same content; a
-            `Spec` is given back.
+            `Spec` is given back, with the settings put over it.
+        root: the folder that the paths in ``extends`` and ``manifest`` may not leave. By default the current
+            one if the spec is under it, else the spec's own.
+        settings: values for ``seed``, ``dtype``, ``vars.X`` and ``initializers.X`` that the spec has, as
+            ``{"vars.d": 1024}`` or as the texts of a command line, ``["vars.d=1024"]``.
+        plugins: entry points of the group ``initcfg.initializers`` to load first, for this process.
 
     Raises:
         SpecError: with every problem found, each with its place.
+        PluginError: a plugin is missing or unusable.
 
     Example:
-        >>> load_spec({"initcfg": 1, "params": {"scale": {"shape": [], "initializer": "ones"}}}).dtype
-        'float32'
+        >>> document = {"initcfg": 1, "params": {"scale": {"shape": [], "initializer": "ones"}}}
+        >>> load_spec(document, settings={"dtype": "bfloat16"}).dtype
+        'bfloat16'
     """
-    return source if isinstance(source, Spec) else spec.load(source)
+    _load(plugins)
+    load_plugins(plugins)
+    if isinstance(source, Spec) and source.extends is None and not settings:
+        return source
+    return spec.load(source, root=root, settings=settings)
 
 
-def make_plan(source: PlanLike) -> Plan:
+def _load(plugins: Iterable[str]) -> None:
+    if plugins:
+        # Looking through what is installed takes longer than reading a spec.
+        from initcfg.plugins import load_plugins  # noqa: PLC0415
+
+        load_plugins(plugins)
+
+
+def load_manifest(source: ManifestLike) -> Manifest:
+    """The names and shapes of a model.
+
+    Args:
+        source: a path that ends in ``.json``, ``.yaml`` or ``.yml`` (``{"params": {"h.0.w": {"shape": [768,
+            3072], "dtype": "float32"}}}``, dtype optional), in ``.safetensors`` or in
+            ``.safetensors.index.json``; or shapes by names. A `Manifest` is given back.
+
+    Raises:
+        SpecError: the document is no manifest; every problem has its place.
+        FormatError: the weights cannot be read, or are no whole safetensors file.
+
+    Example:
+        >>> load_manifest({"fc.weight": (256, 784), "fc.bias": (256,)}).entries["fc.bias"].shape
+        (256,)
+    """
+    if isinstance(source, Manifest):
+        return source
+    if isinstance(source, Mapping):
+        return Manifest(source)  # type: ignore[arg-type]
+    if not isinstance(source, str | os.PathLike):
+        message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
+        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}'))
+    # Weights formats are loaded only where they are read.
+    from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
+
+    return read_manifest(source)
+
+
+def make_plan(
+    source: PlanLike,
+    *,
+    manifest: ManifestLike | None = None,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+    plugins: Iterable[str] = (),
+) -> Plan:
     """Plan every parameter of a spec; nothing is allocated.
 
     Args:
         source: a `Spec`, or what `load_spec` takes; a `Plan` is given back.
+        manifest: what `load_manifest` takes; in the place of the manifest that the spec names.
+        root: as in `load_spec`.
+        settings: as in `load_spec`.
+        plugins: as in `load_spec`.
 
     Raises:
         SpecError: with every problem found, each with its place.
+        PluginError: a plugin is missing or unusable.
+        FormatError: `manifest` is a file of weights that cannot be read.
+        ValueError: `source` is a `Plan`, and something is to be changed about it.
 
     Example:
         >>> plan = make_plan({"initcfg": 1, "layout": "in_out", "layers": {"fc": {"params": {
@@ -56,9 +131,14 @@ def make_plan(source: PlanLike) -> Plan:
         >>> plan["fc.kernel"].fans
         Fans(fan_in=784, fan_out=256)
     """
+    load_plugins(plugins)
     if isinstance(source, Plan):
+        if manifest is not None or settings:
+            raise ValueError("a plan is made already: give the manifest and the settings with its spec")
         return source
-    return plan_of(source) if isinstance(source, Spec) else plan_reading(spec.read(source))
+    _load(plugins)
+    model = None if manifest is None else load_manifest(manifest)
+    return plan_reading(spec.read(source, root=root, settings=settings, manifest=model))
 
 
 @overload
@@ -94,7 +174,8 @@ def materialize(
             a slice of it, such as ``plan["h.0.weight"][:128]``, for one array.
         select: a glob over full names: ``*`` inside one segment, ``**`` across segments.
         threads: how many; by default one for each available CPU. The values do not depend on it.
-        engine: ``numpy``, or None to choose.
+        engine: ``numpy`` or ``numba``, which give the same bits; None takes numba where it is installed and
+            the work is large enough to repay loading it.
         progress: called with the number of bytes done and the number in all.
 
     Raises:
@@ -160,3 +241,45 @@ def save(
         write_tied=write_tied,
         metadata=metadata,
     )
+
+
+def verify(
+    path: str | os.PathLike[str],
+    source: PlanLike,
+    *,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Make the weights of a plan again and compare a file with them, bit for bit, in bounded memory.
+
+    Args:
+        path: a ``.safetensors`` or ``.npz`` file, of any program.
+        source: a `Plan` or what `make_plan` takes.
+        select: as in `materialize`; the rest of the file is left alone.
+        threads: as in `materialize`.
+        engine: as in `materialize`.
+        progress: as in `materialize`.
+
+    Returns:
+        What was compared and what differs, as diagnostics; ``require_equal()`` raises them.
+
+    Raises:
+        SpecError: the spec has problems, or the plan holds code that is not registered.
+        FormatError: the file cannot be read, or is malformed.
+        UnknownParameterError: `select` matches nothing.
+
+    Example:
+        >>> import tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [64, 8], "initializer": "random_normal"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save(spec, f"{folder}/w.npz").path
+        ...     [str(found.code) for found in verify(path, spec | {"seed": 1}).diagnostics]
+        ['fingerprint', 'values']
+    """
+    # Only who reads a file pays for the reading of files.
+    from initcfg import verification  # noqa: PLC0415
+
+    plan = make_plan(source)
+    return verification.verify(path, plan, select=select, threads=threads, engine=engine, progress=progress)

@@ -5,7 +5,8 @@
     ├── InitializerError         an initializer's config, or the shape or dtype it is asked for, is unusable
     ├── UnknownParameterError    a plan has no parameter of that name
     ├── FormatError              a weights file cannot be read, or a format cannot hold what it is given
-    └── OutputError              a file could not be written; what stood there before is untouched
+    ├── OutputError              a file could not be written; what stood there before is untouched
+    └── PluginError              a plugin that the caller asked for is missing or unusable
 
 Code raises these with diagnostics; prose is rendered here (plain text) and in `initcfg.cli` (colour, JSON).
 Each code has a page, printed by ``initcfg explain CODE`` and kept in ``explanations.toml``.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "WARNINGS",
     "Code",
     "Diagnostic",
     "FormatError",
@@ -31,6 +33,7 @@ __all__ = [
     "InitializerError",
     "Location",
     "OutputError",
+    "PluginError",
     "SpecError",
     "UnknownParameterError",
     "did_you_mean",
@@ -61,6 +64,7 @@ class Code(enum.StrEnum):
     WRONG_TYPE = "wrong-type"
     OUT_OF_RANGE = "out-of-range"
     UNKNOWN_CHOICE = "unknown-choice"
+    CONFLICTING_KEYS = "conflicting-keys"
     FORMAT_VERSION = "format-version"
 
     # Names: something is called by a name that nothing has, or that two things have.
@@ -89,6 +93,12 @@ class Code(enum.StrEnum):
     NO_INITIALIZER = "no-initializer"
     TIED = "tied"
 
+    # Rules and manifests.
+    UNUSED_RULE = "unused-rule"
+    NOT_IN_MANIFEST = "not-in-manifest"
+    NOT_IN_SPEC = "not-in-spec"
+    SHAPE_MISMATCH = "shape-mismatch"
+
     # Programs, files and output.
     NOT_SERIALIZABLE = "not-serializable"
     UNKNOWN_PARAMETER = "unknown-parameter"
@@ -96,6 +106,50 @@ class Code(enum.StrEnum):
     FORMAT = "format"
     OUTPUT = "output"
     INPUT = "input"
+    EDITED_PLAN = "edited-plan"
+    PLUGIN = "plugin"
+
+    # A weights file, held against the plan that should have made it.
+    FINGERPRINT = "fingerprint"
+    MISSING_TENSOR = "missing-tensor"
+    UNEXPECTED_TENSOR = "unexpected-tensor"
+    TENSOR_FORM = "tensor-form"
+    VALUES = "values"
+
+    # Specs in several files, and what is set from outside.
+    OUTSIDE_ROOT = "outside-root"
+    EXTENDS_CYCLE = "extends-cycle"
+    MANIFEST = "manifest"
+    SETTING = "setting"
+
+    # Warnings: a plan that can be made, and is perhaps not what was meant.
+    IDENTICAL_VALUES = "identical-values"
+    VECTOR_SCALING = "vector-scaling"
+    UNUSUAL_VARIANCE = "unusual-variance"
+    IDLE_TRUNCATION = "idle-truncation"
+    RANDOM_BIAS = "random-bias"
+    DTYPE_UNDERFLOW = "dtype-underflow"
+    DTYPE_RESOLUTION = "dtype-resolution"
+    LARGE_RECEPTIVE_FIELD = "large-receptive-field"
+    INTEGER_EXPRESSION = "integer-expression"
+    UNUSED_ALLOW = "unused-allow"
+
+
+#: The codes that are told as warnings; a spec may silence them, with a reason.
+WARNINGS: frozenset[Code] = frozenset(
+    {
+        Code.IDENTICAL_VALUES,
+        Code.VECTOR_SCALING,
+        Code.UNUSUAL_VARIANCE,
+        Code.IDLE_TRUNCATION,
+        Code.RANDOM_BIAS,
+        Code.DTYPE_UNDERFLOW,
+        Code.DTYPE_RESOLUTION,
+        Code.LARGE_RECEPTIVE_FIELD,
+        Code.INTEGER_EXPRESSION,
+        Code.UNUSED_ALLOW,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +240,21 @@ def _excerpt(where: Location) -> list[str]:
     shown = where.text[start : start + _EXCERPT_WIDTH]
     carets = min(last, start + _EXCERPT_WIDTH) - first
     gutter = f"{where.line:>6} | "
-    # Escapes lengthen the text, so the caret is placed by the escaped width, not by the column.
-    before = len(printable(shown[: first - start]))
-    under = max(1, len(printable(shown[first - start : first - start + carets])))
+    # Escapes and East Asian characters widen the text: the caret is placed by width, not by column.
+    before = _columns(printable(shown[: first - start]))
+    under = max(1, _columns(printable(shown[first - start : first - start + carets])))
     return [f"{gutter}{printable(shown)}", f"{'| ':>{len(gutter)}}{' ' * before}{'^' * under}"]
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0  # accents and joiners stand in the column of the character before
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
 
 
 _BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -201,6 +266,8 @@ def printable(text: str) -> str:
     Control characters, line and paragraph separators, bidirectional overrides and lone surrogates become
     ``\x1b``-style escapes, so that a name in a document can never forge a line of a report.
     """
+    if text.isascii() and text.isprintable():
+        return text  # almost every text, and a plan has millions
     return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
 
 
@@ -261,3 +328,7 @@ class OutputError(InitcfgError, OSError):
 
     In the second case, which the message tells, the new file is in its place and whole.
     """
+
+
+class PluginError(InitcfgError):
+    """A plugin that the caller asked for is missing, cannot be loaded, or holds no initializer."""

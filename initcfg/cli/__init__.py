@@ -11,16 +11,18 @@ import click
 
 import initcfg
 from initcfg.cli.application import Application
+from initcfg.cli.diff import diff
 from initcfg.cli.explain import explain
 from initcfg.cli.initializers import initializers
 from initcfg.cli.materialize import materialize
 from initcfg.cli.plan import plan
 from initcfg.cli.schema import schema
 from initcfg.cli.validate import validate
+from initcfg.cli.verify import verify
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (validate, plan, materialize, schema, initializers, explain)
+COMMANDS = (validate, plan, materialize, verify, diff, schema, initializers, explain)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

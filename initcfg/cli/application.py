@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.exits import Exit
+from initcfg.cli.renderers.escapes import defused
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Application(Command, click.Group):
         except click.Abort:
             code = Exit.INTERRUPTED
         except (OSError, MemoryError) as error:
-            click.echo(f"error: {printable(str(error)) or 'not enough memory'}", err=True)
+            click.echo(defused(f"error: {printable(str(error)) or 'not enough memory'}"), err=True)
             code = Exit.USAGE
         except Exception as error:
             _confess(error)

@@ -25,8 +25,8 @@ class Exit(enum.IntEnum):
     CLOSED_PIPE = 141  # 128 + SIGPIPE: the reader of stdout went away
 
 
-# These say that a file could not be read, written or held, whatever the spec in it says.
-IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.FORMAT})
+# These say that a file could not be read, written or held, or that a plugin is missing, whatever the spec says.
+IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.FORMAT, Code.PLUGIN})
 
 
 def exit_for(diagnostics: Iterable[Diagnostic]) -> Exit:

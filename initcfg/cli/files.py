@@ -10,11 +10,20 @@ from pathlib import Path
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.atomic import replacing
 from initcfg.formats.safetensors import MAX_HEADER_BYTES
-from initcfg.generate.files import PLAN_KEY
+from initcfg.generate.metadata import PLAN_KEY
 
 __all__ = ["check_replaceable", "is_ours", "write_text"]
 
-_PLAN_BEGINNING = re.compile(rb'\{\s*"format":\s*"initcfg\.plan"')
+_BEGINNING_BYTES = 512
+_BEGINNINGS = re.compile(
+    rb"""
+      \{ \s* "format": \s* "initcfg\.plan"
+    | \{ \s* "report": \s* \d+, \s* "valid":
+    | \{ \s* "\$schema": [^{]* \{ \s* "tool": \s* \{ \s* "driver": \s* \{ \s* "name": \s* "initcfg"
+    | <\?xml [^>]* > \s* <testsuites \s name="initcfg"
+    """,
+    re.VERBOSE,
+)
 
 
 def write_text(path: str, text: str) -> None:
@@ -53,9 +62,9 @@ def _refused(message: str, hint: str) -> OutputError:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file says that this program wrote it: a plan, or weights by their metadata."""
+    """Whether a file says that this program wrote it: a plan or a report, or weights by their metadata."""
     try:
-        if _is_plan(path):
+        if _is_document(path):
             return True
         metadata = _npz_metadata(path) if zipfile.is_zipfile(path) else _safetensors_metadata(path)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
@@ -63,9 +72,9 @@ def is_ours(path: Path) -> bool:
     return isinstance(metadata, dict) and PLAN_KEY in metadata
 
 
-def _is_plan(path: Path) -> bool:
+def _is_document(path: Path) -> bool:
     with path.open("rb") as file:
-        return _PLAN_BEGINNING.match(file.read(64)) is not None
+        return _BEGINNINGS.match(file.read(_BEGINNING_BYTES)) is not None
 
 
 def _npz_metadata(path: Path) -> object:

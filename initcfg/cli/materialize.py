@@ -15,11 +15,13 @@ from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.progress import progress_bar
 from initcfg.cli.report import Contents
+from initcfg.cli.source import with_spec_options
 from initcfg.cli.words import count
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.cli.source import SpecOptions
 
 __all__ = ["materialize"]
 
@@ -53,21 +55,29 @@ _SHOWN_TIES = 5
     "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
 )
 @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@with_spec_options
 @with_output
 def materialize(
-    *, file: str, path: str, threads: int | None, write_tied: bool, force: bool, output: Output
+    *,
+    file: str,
+    path: str,
+    threads: int | None,
+    write_tied: bool,
+    force: bool,
+    options: SpecOptions,
+    output: Output,
 ) -> int:
     """Make the weights that a spec describes and write them to a file.
 
-    FILE is a spec; "-" reads standard input. The same spec gives the same file, whatever the machine and the
-    number of threads. The file appears whole or not at all. One that initcfg wrote is replaced; any other,
-    such as trained weights, only with --force.
+    FILE is a spec or a plan; "-" reads standard input. The same spec gives the same file, whatever the
+    machine and the number of threads. The file appears whole or not at all. One that initcfg wrote is
+    replaced; any other, such as trained weights, only with --force.
     """
     from initcfg.api import save
     from initcfg.cli.files import check_replaceable
     from initcfg.cli.source import plan_from
 
-    planned = plan_from(file)
+    planned = plan_from(file, options)
     check_replaceable(path, force=force)
     started = time.perf_counter()
     with progress_bar(output, printable(path)) as progress:

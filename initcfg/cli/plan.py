@@ -11,10 +11,12 @@ from initcfg.cli.application import Command
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents
+from initcfg.cli.source import with_spec_options
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.cli.source import SpecOptions
 
 __all__ = ["plan"]
 
@@ -38,17 +40,18 @@ __all__ = ["plan"]
     help="Write the plan to a JSON file.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@with_spec_options
 @with_output
-def plan(*, file: str, path: str | None, force: bool, output: Output) -> int:
+def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, output: Output) -> int:
     """Show how every parameter will begin: shape, initializer, resolved distribution, fans, size.
 
-    FILE is a spec; "-" reads standard input. Nothing is allocated, however large the model. The table goes to
-    stdout, or the plan as a JSON document with --format json; with -o the document goes to a file instead.
-    A plan that is there is replaced, any other file only with --force.
+    FILE is a spec or a plan; "-" reads standard input. Nothing is allocated, however large the model. The
+    table goes to stdout, or the plan as a JSON document with --format json; with -o the document goes to a
+    file instead. A plan that is there is replaced, any other file only with --force.
     """
     from initcfg.cli.source import plan_from
 
-    planned = plan_from(file)
+    planned = plan_from(file, options)
     if path is not None:
         from initcfg.cli.files import check_replaceable, write_text
 

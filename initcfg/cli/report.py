@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,20 @@ from initcfg.errors import Location, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from initcfg.errors import Diagnostic
+    from initcfg.errors import Diagnostic, Severity
     from initcfg.plan import Plan
 
 __all__ = ["Checked", "Contents", "Report"]
+
+
+def _count(diagnostics: Iterable[Diagnostic], severity: Severity) -> int:
+    return sum(diagnostic.severity == severity for diagnostic in diagnostics)
+
+
+def _strict(diagnostic: Diagnostic) -> Diagnostic:
+    return (
+        dataclasses.replace(diagnostic, severity="error") if diagnostic.severity == "warning" else diagnostic
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +49,12 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file: what was found in it and, where it is valid, what it holds."""
+    """One file: what was found in it and, where it is valid, what it holds; `verdict` is its praise then."""
 
     file: str
     diagnostics: tuple[Diagnostic, ...] = ()
     contents: Contents | None = None
+    verdict: str = "valid"
 
     @classmethod
     def failed(cls, file: str, diagnostics: Iterable[Diagnostic]) -> Checked:
@@ -58,7 +70,16 @@ class Checked:
     @property
     def errors(self) -> int:
         """How many of the diagnostics are errors."""
-        return sum(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+        return _count(self.diagnostics, "error")
+
+    @property
+    def warnings(self) -> int:
+        """How many of the diagnostics are warnings."""
+        return _count(self.diagnostics, "warning")
+
+    def strict(self) -> Checked:
+        """The same file, its warnings taken for errors."""
+        return dataclasses.replace(self, diagnostics=tuple(map(_strict, self.diagnostics)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +101,21 @@ class Report:
     @property
     def warnings(self) -> int:
         """How many warnings were found."""
-        return sum(diagnostic.severity == "warning" for diagnostic in self.diagnostics)
+        return _count(self.diagnostics, "warning")
+
+    @property
+    def notes(self) -> int:
+        """How many notes there are."""
+        return _count(self.diagnostics, "note")
 
     @property
     def exit(self) -> Exit:
         """The exit code that says this."""
         return exit_for(self.diagnostics)
+
+    def strict(self) -> Report:
+        """The same report, its warnings taken for errors."""
+        return Report(tuple(file.strict() for file in self.files))
 
     def summary(self) -> str:
         """One line: what a single file holds, else how many files are valid and what the others have."""
@@ -99,6 +129,6 @@ class Report:
                 + warned
             )
         (file,) = self.files
-        verdict = counted(file.errors, "error") if invalid else "valid"
+        verdict = counted(file.errors, "error") if invalid else file.verdict
         contents = f", {file.contents}" if file.contents else ""
         return f"{printable(file.file)}: {verdict}{warned}{contents}"

@@ -1,26 +1,134 @@
-"""The plan of the spec that a command is given: a file, or standard input."""
+"""The plan that a command is given: a spec or a plan file, by name or on standard input, and its options."""
 
 from __future__ import annotations
 
+import functools
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.plan import plan_reading
-from initcfg.spec import read, reads
-from initcfg.spec.document import MAX_BYTES
+import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from initcfg.plan import Plan
+    from initcfg.spec import Reading
 
-__all__ = ["plan_from"]
+__all__ = ["SpecOptions", "plan_from", "source_from", "with_spec_options"]
 
 
-def plan_from(file: str) -> Plan:
-    """The plan of the spec in `file`; ``-`` is standard input, which is read as YAML.
+@dataclass(frozen=True, slots=True)
+class SpecOptions:
+    """What a command line says beside a spec.
+
+    Args:
+        settings: values over those of the spec, as ``vars.d=1024``.
+        root: the folder that the spec's paths may not leave; None for the usual one.
+        plugins: the names of plugins whose initializers the spec may use.
+    """
+
+    settings: tuple[str, ...] = ()
+    root: str | None = None
+    plugins: tuple[str, ...] = ()
+
+
+def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command ``--set``, ``--root`` and ``--plugin`` as one argument, ``options``."""
+
+    @click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Put a value over the spec's: seed, dtype, vars.NAME or initializers.NAME. May be repeated.",
+    )
+    @click.option(
+        "--root",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="The folder that the paths in a spec may not leave.  [default: the current one or the spec's]",
+    )
+    @click.option(
+        "--plugin",
+        "plugins",
+        metavar="NAME",
+        multiple=True,
+        help="Let specs use the initializers of an installed plugin. May be repeated.",
+    )
+    @functools.wraps(function)
+    def command(
+        settings: tuple[str, ...], root: str | None, plugins: tuple[str, ...], **arguments: object
+    ) -> int:
+        return function(options=SpecOptions(settings, root, plugins), **arguments)
+
+    return command
+
+
+def plan_from(file: str, options: SpecOptions | None = None) -> Plan:
+    """The plan in `file`, or of the spec in it; ``-`` is standard input.
+
+    Args:
+        file: a name. A plan file is known by what it holds; a spec on standard input is read as YAML.
+        options: what goes with a spec.
 
     Raises:
-        SpecError: it cannot be read or is no spec, with every problem that could be found.
+        SpecError: it cannot be read, with every problem that could be found.
+        click.UsageError: values are to be put over a plan, which is made already.
     """
+    from initcfg.plan import Plan, plan_reading
+
+    source = source_from(file, options)
+    return source if isinstance(source, Plan) else plan_reading(source)
+
+
+def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:
+    """The plan in `file`, or what reading the spec in it has given: its problems too.
+
+    Raises:
+        SpecError: nothing can be read.
+        PluginError: a plugin is missing or cannot be used.
+        click.UsageError: as `plan_from`.
+    """
+    from initcfg.plan.read import is_plan, read_plan, read_plan_bytes
+    from initcfg.spec import read, reads
+    from initcfg.spec.document import MAX_BYTES
+
+    options = options or SpecOptions()
+    if options.plugins:
+        from initcfg.plugins import load_plugins
+
+        load_plugins(options.plugins)
+    beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)
+    if is_plan(beginning):
+        _refuse_settings(file, options)
+        return read_plan(file) if file != "-" else read_plan_bytes(_rest(beginning), "<stdin>")
     if file != "-":
-        return plan_reading(read(file))
-    return plan_reading(reads(sys.stdin.buffer.read(MAX_BYTES + 1), file="<stdin>"))
+        return read(file, root=options.root, settings=options.settings)
+    return reads(beginning, file="<stdin>", root=options.root, settings=options.settings)
+
+
+def _beginning(file: str, size: int) -> bytes:
+    """The first bytes of a regular file; none where reading it as a spec will tell that it cannot be read."""
+    from initcfg.errors import SpecError
+    from initcfg.inputs import open_input
+
+    try:
+        with open_input(file, SpecError) as stream:
+            return stream.read(size)
+    except (SpecError, OSError):
+        return b""
+
+
+def _rest(beginning: bytes) -> bytes:
+    """The whole of standard input, up to one byte more than a plan may have."""
+    from initcfg.plan.read import MAX_PLAN_BYTES
+
+    return beginning + sys.stdin.buffer.read(MAX_PLAN_BYTES + 1 - len(beginning))
+
+
+def _refuse_settings(file: str, options: SpecOptions) -> None:
+    if options.settings:
+        raise click.UsageError(
+            f"{file!r} is a plan, and --set changes specs; give it with the spec and plan that again"
+        )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["describe", "plain_table", "terminal_table"]
+__all__ = ["describe", "law_of", "plain_table", "terminal_table"]
 
 HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "fan_in, fan_out", "size")
 _RIGHT = frozenset({"size"})
@@ -43,6 +43,12 @@ def describe(distribution: Distribution | None) -> str:
             return f"truncated_normal({number(mean)}, {number(std)}) in [{number(low)}, {number(high)}]"
         case None:
             return "structured"
+
+
+def law_of(parameter: PlannedParameter) -> str:
+    """How a parameter begins, in a few characters: its distribution, or those of its parts."""
+    law = _law(parameter.initializer, parameter.shape, parameter.layout)
+    return canonical_name(type(parameter.initializer)) if law == "structured" else law
 
 
 def _law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.output import with_output
+from initcfg.cli.arguments import expanded
+from initcfg.cli.output import with_report
 from initcfg.cli.report import Checked, Contents, Report
-from initcfg.errors import InitcfgError
+from initcfg.cli.source import with_spec_options
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.cli.source import SpecOptions
 
 __all__ = ["validate"]
 
@@ -22,31 +26,37 @@ __all__ = ["validate"]
     short_help="Check specs.",
     example=(
         "initcfg validate configs/gpt2.yaml",
-        "initcfg validate --format json configs/*.yaml > report.json",
+        "initcfg validate --strict 'configs/**/*.yaml'",
+        "initcfg validate --format sarif -o report.sarif configs/*.yaml",
     ),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@with_output
-def validate(*, files: tuple[str, ...], output: Output) -> int:
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@with_spec_options
+@with_report
+def validate(*, files: tuple[str, ...], strict: bool, options: SpecOptions, output: Output) -> int:
     """Check specs: everything short of making the weights.
 
-    Every FILE is checked and every problem that can be found in one reading is shown, on stdout; a summary
-    goes to stderr. "-" reads standard input. The exit code is 0 when all are valid, 1 when one has problems,
-    2 when one cannot be read.
+    Every FILE, a spec or a plan, is checked and every problem that can be found in one reading is shown, on
+    stdout; a summary goes to stderr. "-" reads standard input; a quoted pattern such as "configs/**/*.yaml"
+    is expanded. The exit code is 0 when all are valid, 1 when one has problems, 2 when one cannot be read.
     """
-    report = Report(tuple(_check(file) for file in files))
-    output.findings(report, are_data=True)
-    if output.format == "text":
-        output.note(report.summary())
-        if report.diagnostics:
-            output.note(f"For more about a code: initcfg explain {report.diagnostics[0].code}")
-    return report.exit
+    report = Report(tuple(_check(file, options) for file in expanded(files)))
+    return output.conclude(report.strict() if strict else report)
 
 
-def _check(file: str) -> Checked:
-    from initcfg.cli.source import plan_from
+def _check(file: str, options: SpecOptions) -> Checked:
+    from initcfg.checks import check_plan
+    from initcfg.cli.source import source_from
+    from initcfg.plan import Plan, plan_reading
 
+    if Path(file).is_dir():
+        hint = "name the specs in it, as in 'configs/*.yaml'"
+        return Checked(file, (Diagnostic(Code.INPUT, "it is a folder", Location(file), hint),))
     try:
-        return Checked(file, contents=Contents.of(plan_from(file)))
+        source = source_from(file, options)
+        plan = source if isinstance(source, Plan) else plan_reading(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)
+    spec = None if isinstance(source, Plan) else source.spec
+    return Checked(file, check_plan(plan, spec.allow if spec else (), spec), Contents.of(plan))

@@ -15,7 +15,9 @@ from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
 Run = Callable[..., Result]
 
 
-@pytest.mark.parametrize(("args", "same"), [((), ("spec",)), (("plan",), ("plan",))])
+@pytest.mark.parametrize(
+    ("args", "same"), [((), ("spec",)), (("plan",), ("plan",)), (("report",), ("report",))]
+)
 def test_a_schema_is_a_json_schema_on_stdout(args: tuple[str, ...], same: tuple[str, ...], run: Run) -> None:
     result = run("schema", *args)
     assert (result.exit_code, result.stderr) == (0, "")

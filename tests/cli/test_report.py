@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import click
 import pytest
 
 from initcfg.cli.exits import Exit
-from initcfg.cli.renderers import RENDERERS, painted
+from initcfg.cli.renderers import RENDERERS
+from initcfg.cli.renderers.text import painted
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import Code, Diagnostic, Location
 
@@ -79,15 +81,17 @@ def test_text_is_the_diagnostics_one_after_the_other() -> None:
 
 def test_json_says_everything_the_text_says() -> None:
     document = json.loads(RENDERERS["json"](Report((GOOD, BAD, WARNED))))
+    full = {"parameters": 2, "elements": 1500, "bytes": 6000}
     assert document == {
         "report": 1,
         "valid": False,
         "errors": 2,
         "warnings": 1,
+        "notes": 0,
         "files": [
-            {"file": "good.yaml", "valid": True, "parameters": 2, "elements": 1500, "bytes": 6000},
-            {"file": "a.yaml", "valid": False},
-            {"file": "b.yaml", "valid": True, "parameters": 2, "elements": 1500, "bytes": 6000},
+            {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0, **full},
+            {"file": "a.yaml", "valid": False, "errors": 2, "warnings": 0},
+            {"file": "b.yaml", "valid": True, "errors": 0, "warnings": 1, **full},
         ],
         "diagnostics": [
             *[
@@ -119,12 +123,9 @@ def test_json_says_everything_the_text_says() -> None:
     }
 
 
-@pytest.mark.parametrize("name", RENDERERS)
-def test_no_format_lets_a_name_steer_the_terminal(name: str) -> None:
-    evil = "\x1b]0;owned\x07\n::error::x\u202e"
-    where = Location(evil, 1, 1, 2, evil, (evil,))
-    report = Report((Checked(evil, (Diagnostic(Code.SYNTAX, evil, where, evil),)),))
-    rendered = click.unstyle(RENDERERS[name](report))
-    assert "\x1b" not in rendered
-    assert "\u202e" not in rendered
-    assert not any(line.startswith("::error::") for line in rendered.splitlines())
+def test_a_strict_report_has_errors_in_the_place_of_warnings_and_keeps_the_rest() -> None:
+    note = dataclasses.replace(WARNING, severity="note")
+    strict = Report((Checked("b.yaml", (WARNING, note, ERROR), FULL),)).strict()
+    assert strict.diagnostics == (dataclasses.replace(WARNING, severity="error"), note, ERROR)
+    assert (strict.errors, strict.warnings, strict.notes, strict.exit) == (2, 0, 1, Exit.PROBLEMS)
+    assert strict.files[0].contents == FULL

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import Result
+
+from initcfg.cli.renderers import FOR_PEOPLE, RENDERERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +66,9 @@ def test_json_is_one_document_on_stdout_and_nothing_beside_it(run: Run, folder: 
     assert (result.exit_code, result.stderr) == (1, "")
     document = json.loads(result.stdout)
     assert document["files"] == [
-        {"file": "good.yaml", "valid": True, "parameters": 6, "elements": 544, "bytes": 2176},
-        {"file": "bad.yaml", "valid": False},
+        {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0}
+        | {"parameters": 6, "elements": 544, "bytes": 2176},
+        {"file": "bad.yaml", "valid": False, "errors": 2, "warnings": 0},
     ]
     assert [
         (each["code"], each["file"], each["line"], each["column"]) for each in document["diagnostics"]
@@ -117,3 +122,175 @@ def test_what_is_no_spec_is_told_without_a_traceback(
     assert result.exit_code == code
     assert "error[" in result.stdout
     assert "Traceback" not in result.output
+
+
+WARNED = """\
+initcfg: 1
+layout: in_out
+params:
+  kernel: {shape: [8, 4], initializer: lecun_normal}
+  bias: {shape: [4], initializer: {random_normal: {stddev: 0.5}}}
+"""
+
+
+def test_a_file_with_warnings_is_valid_and_still_shows_what_it_holds(run: Run, folder: Path) -> None:
+    (folder / "warned.yaml").write_text(WARNED, encoding="utf-8")
+    result = run("validate", "warned.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("warned.yaml:5:3: warning[random-bias]: 'bias'")
+    assert result.stderr == (
+        "warned.yaml: valid, 1 warning, 2 parameters, 36 elements, 144 bytes\n"
+        "For more about a code: initcfg explain random-bias\n"
+    )
+
+
+def test_strict_takes_warnings_for_errors(run: Run, folder: Path) -> None:
+    (folder / "warned.yaml").write_text(WARNED, encoding="utf-8")
+    result = run("validate", "--strict", "warned.yaml", "good.yaml", "--format", "json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["valid"], document["errors"], document["warnings"]) == (False, 1, 0)
+    assert [file["valid"] for file in document["files"]] == [False, True]
+    assert document["diagnostics"][0]["severity"] == "error"
+
+
+def test_a_warning_that_a_spec_allows_is_not_told(run: Run, folder: Path) -> None:
+    allowed = WARNED + "allow:\n- {code: random-bias, match: bias, reason: a test of biases}\n"
+    (folder / "allowed.yaml").write_text(allowed, encoding="utf-8")
+    result = run("validate", "--strict", "allowed.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_a_folder_is_told_with_the_way_out(run: Run, folder: Path) -> None:
+    (folder / "specs.yaml").mkdir()
+    result = run("validate", "specs.yaml", "good.yaml")
+    assert result.exit_code == 2
+    assert result.stdout == (
+        "specs.yaml: error[input]: it is a folder\n  help: name the specs in it, as in 'configs/*.yaml'\n"
+    )
+    assert result.stderr.startswith("1 file valid, 1 with 1 error\n")
+
+
+def test_patterns_are_expanded_and_a_file_given_twice_is_checked_once(run: Run, folder: Path) -> None:
+    document = json.loads(run("validate", "--format", "json", "typo.yaml", "*.yaml", "./bad.yaml").stdout)
+    assert [file["file"] for file in document["files"]] == ["typo.yaml", "bad.yaml", "good.yaml"]
+
+
+def test_a_pattern_without_a_match_is_a_wrong_command_line(run: Run, folder: Path) -> None:
+    result = run("validate", "good.yaml", "specs/*.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no file matches the pattern 'specs/*.yaml'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "code"), [(("good.yaml",), 0), (("bad.yaml", "good.yaml"), 1), (("no.yaml",), 2)]
+)
+@pytest.mark.parametrize("style", RENDERERS)
+def test_every_format_has_the_same_exit_code(
+    style: str, files: tuple[str, ...], code: int, run: Run, folder: Path
+) -> None:
+    result = run("validate", "--format", style, *files)
+    assert result.exit_code == code
+    assert (result.stderr == "") is (style not in FOR_PEOPLE)
+
+
+@pytest.mark.parametrize(
+    "command", [("plan",), ("materialize", "-o", "x.npz"), ("explain",), ("initializers",)]
+)
+def test_a_command_that_makes_data_offers_text_and_json_only(
+    command: tuple[str, ...], run: Run, folder: Path
+) -> None:
+    result = run(*command, "good.yaml", "--format", "sarif")
+    assert result.exit_code == 2
+    assert "'sarif' is not one of 'text', 'json'" in result.stderr
+
+
+@pytest.mark.parametrize("style", ["json", "sarif", "junit"])
+def test_a_report_file_has_the_document_and_a_person_the_text(style: str, run: Run, folder: Path) -> None:
+    args = ("validate", "bad.yaml", "--format", style)
+    text = run("validate", "bad.yaml", "--format", "text")
+    for _ in range(2):  # the second replaces the first
+        result = run(*args, "-o", "report")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == text.stdout + text.stderr
+    assert (folder / "report").read_text(encoding="utf-8") == run(*args).stdout
+
+
+def test_a_report_replaces_no_file_of_somebody_else_unless_forced(run: Run, folder: Path) -> None:
+    before = (folder / "good.yaml").read_text(encoding="utf-8")
+    result = run("validate", "--format", "sarif", "-o", "good.yaml", "bad.yaml")
+    assert result.exit_code == 2
+    assert "error[unknown-key]" in result.stderr
+    assert "error[output]: 'good.yaml' exists and was not written by initcfg" in result.stderr
+    assert (folder / "good.yaml").read_text(encoding="utf-8") == before
+    assert run("validate", "--format", "sarif", "-o", "good.yaml", "--force", "bad.yaml").exit_code == 1
+    assert json.loads((folder / "good.yaml").read_text(encoding="utf-8"))["version"] == "2.1.0"
+
+
+@pytest.mark.parametrize("args", [(), ("--format", "text"), ("--format", "github")])
+def test_a_report_file_takes_a_document(args: tuple[str, ...], run: Run, folder: Path) -> None:
+    result = run("validate", "good.yaml", "-o", "report", *args, env={"GITHUB_ACTIONS": "true"})
+    assert result.exit_code == 2
+    assert "give --format, one of json, sarif, junit" in result.stderr
+    assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "args", "annotated"),
+    [
+        ("true", (), True),
+        ("true", ("--format", "text"), False),
+        ("true", ("--format", "json"), False),
+        ("false", (), False),
+        ("", (), False),
+        ("", ("--format", "github"), True),
+    ],
+)
+def test_github_actions_gets_annotations_unless_another_format_is_asked_for(
+    value: str, args: tuple[str, ...], annotated: bool, run: Run, folder: Path
+) -> None:
+    result = run("validate", "bad.yaml", *args, env={"GITHUB_ACTIONS": value})
+    assert result.exit_code == 1
+    assert result.stdout.startswith("::error file=bad.yaml,line=3,col=40,endColumn=54,") is annotated
+
+
+def many_faults(count: int) -> str:
+    return "initcfg: 1\nparams:\n" + "".join(
+        f"  w{at}: {{shape: [2], initializer: nothing_{at}}}\n" for at in range(count)
+    )
+
+
+def test_what_github_does_not_show_is_added_to_the_summary_of_the_job(run: Run, folder: Path) -> None:
+    (folder / "many.yaml").write_text(many_faults(11), encoding="utf-8")
+    summary = folder / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    settings = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    result = run("validate", "many.yaml", env=settings)
+    written = summary.read_text(encoding="utf-8")
+    assert written.startswith("before\n### initcfg: 11 errors, 0 warnings in 1 file\n")
+    assert written.count("\n| error |") == len(result.stdout.splitlines()) == 11
+    assert "the summary of the job has all" in result.stderr
+
+
+def test_what_github_shows_needs_no_summary(run: Run, folder: Path) -> None:
+    summary = folder / "summary.md"
+    run("validate", "bad.yaml", env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)})
+    assert not summary.exists()
+
+
+def test_a_summary_that_cannot_be_written_is_said_and_changes_no_exit_code(run: Run, folder: Path) -> None:
+    (folder / "many.yaml").write_text(many_faults(11), encoding="utf-8")
+    result = run("validate", "many.yaml", env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "no/where"})
+    assert result.exit_code == 1
+    assert "cannot add to the summary of the job" in result.stderr
+
+
+def test_text_loads_no_other_format_and_nothing_heavy(folder: Path) -> None:
+    code = (
+        "import sys\nfrom initcfg.cli import main\nmain(['validate', 'bad.yaml'], standalone_mode=False)\n"
+        "heavy = ('xml.etree.ElementTree', 'tomllib', 'jsonschema', 'rich', 'initcfg.explanations',"
+        " 'initcfg.cli.renderers.sarif', 'initcfg.cli.renderers.junit', 'initcfg.cli.renderers.github')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+# What changes the output of a command where these tests themselves run in CI.
+ON_CI = ("FORCE_COLOR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE")
 KNOWN = {"python", "console", "yaml", "json", "text", "toml", ""}
 
 FENCE = re.compile(
@@ -97,7 +99,7 @@ def printed_by(command: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env={**os.environ, "PATH": path, "COLUMNS": "110"},
+        env={**os.environ, **dict.fromkeys(ON_CI, ""), "PATH": path, "COLUMNS": "110"},
         capture_output=True,
         text=True,
         check=False,

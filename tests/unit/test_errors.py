@@ -92,6 +92,33 @@ def test_the_caret_stands_under_what_it_is_about(text: str, column: int, end: in
     assert "^" in carets
 
 
+def columns_of(text: str) -> list[str]:
+    """The character in each column of a terminal, by the table of its width; a wide one has two."""
+    return [char for char in text for _ in range(WIDTHS.get(char, 1))]
+
+
+WIDTHS = {"重": 2, "み": 2, "\uff46": 2, "\U0001f600": 2, "\u0301": 0, "\u200d": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "end", "marked"),
+    [
+        ("重み: x", 5, 6, "x"),
+        ("重み: x", 1, 3, "重重みみ"),
+        ("a: {\uff46: 重}", 8, 9, "重重"),
+        ("\U0001f600 b", 3, 4, "b"),
+        ("cafe\u0301 d", 7, 8, "d"),
+        ("a\u200db c", 5, 6, "c"),
+    ],
+)
+def test_the_caret_counts_columns_where_characters_are_wide_or_have_no_width(
+    text: str, column: int, end: int, marked: str
+):
+    _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", Location("f", 1, column, end, text))).split("\n")
+    under = "".join(above for above, below in zip(columns_of(shown), carets, strict=False) if below == "^")
+    assert under == marked
+
+
 @pytest.mark.parametrize("column", [1, 60, 500, 990])
 def test_a_long_line_is_cut_around_the_caret(column: int):
     text = "".join(f"{number:>9} " for number in range(100))

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import initcfg
+from initcfg.checks import check_plan
 from initcfg.cli import main
 from initcfg.errors import Code, InitcfgError
 from initcfg.explanations import Explanation, load_explanations
@@ -34,7 +35,9 @@ def codes_of(page: Explanation, example: str, folder: Path) -> set[str]:
         else:
             path = folder / f"spec.{page.language}"
             path.write_text(example, encoding="utf-8")
-            initcfg.make_plan(initcfg.load_spec(path))
+            spec = initcfg.load_spec(path)
+            warnings = check_plan(initcfg.make_plan(path), spec.allow, spec)
+            return {str(diagnostic.code) for diagnostic in warnings}
     except InitcfgError as error:
         return {str(diagnostic.code) for diagnostic in error.diagnostics}
     return set()

@@ -1,0 +1,46 @@
+"""The files that a command line means: patterns that no shell has expanded, and each file once."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["expanded"]
+
+
+def expanded(files: Iterable[str]) -> tuple[str, ...]:
+    """The files in the order given, without repetition, and in the place of a pattern what matches, sorted.
+
+    A pattern has ``*``, ``?`` or ``[`` in it and is not itself the name of a file; ``**`` means any folders.
+    A pattern matches files only; a name that begins with a dot only where the pattern has the dot too.
+
+    Raises:
+        click.UsageError: nothing matches a pattern.
+    """
+    once: dict[str, str] = {}
+    for file in files:
+        for match in _matches(file) if _is_pattern(file) else [file]:
+            once.setdefault(_identity(match), match)
+    return tuple(once.values())
+
+
+def _is_pattern(file: str) -> bool:
+    return not set("*?[").isdisjoint(file) and not os.path.lexists(file)
+
+
+def _matches(pattern: str) -> list[str]:
+    # Path.glob knows no absolute patterns, and takes "./" away.
+    found = [file for file in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(file)]  # noqa: PTH112, PTH207
+    if not found:
+        raise click.UsageError(f"no file matches the pattern {pattern!r}")
+    return found
+
+
+def _identity(file: str) -> str:
+    return file if file == "-" else os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps ".."

@@ -1,0 +1,103 @@
+"""What each format needs escaped, so that a name in a document can never forge a part of a report.
+
+`initcfg.errors.printable` comes first: it leaves no control character, line break or lone surrogate.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from initcfg.errors import printable
+
+__all__ = [
+    "command_data",
+    "command_property",
+    "defused",
+    "defused_xml",
+    "json_text",
+    "markdown_text",
+    "xml_text",
+]
+
+# GitHub's runner takes "##[name]" for a command anywhere in a line, and "::name::" at its beginning; Azure
+# Pipelines and TeamCity have words of their own. A colour may stand before.
+_MARKERS = re.compile(r"##(?=\[|vso\[|teamcity\[)")
+_BEGINNINGS = re.compile(r"^((?:[^\S\n]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
+
+
+def defused(text: str) -> str:
+    r"""Text for a person, with what the log of a CI system would take for a command escaped.
+
+    Example:
+        >>> print(defused("::error::x"), defused("a ##[group]"))
+        \x3a:error::x a #\x23[group]
+    """
+    return _BEGINNINGS.sub(r"\1\\x3a", _MARKERS.sub(r"#\\x23", text))
+
+
+def defused_xml(document: str) -> str:
+    """The same XML document, without a command for a log in it.
+
+    Example:
+        >>> defused_xml("<a b='##[group]'>")
+        "<a b='#&#35;[group]'>"
+    """
+    # Both signs stand only in texts and attributes, so that a reference means the same.
+    return _BEGINNINGS.sub(r"\1&#58;", document.replace("##", "#&#35;"))
+
+
+def command_data(text: str) -> str:
+    """The message of a GitHub workflow command.
+
+    Example:
+        >>> command_data("50%" + chr(10) + "::")
+        '50%25%0A::'
+    """
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def command_property(text: str) -> str:
+    """The value of a property of a GitHub workflow command.
+
+    Example:
+        >>> command_property("a:b,c")
+        'a%3Ab%2Cc'
+    """
+    return command_data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def json_text(document: object) -> str:
+    r"""A JSON document in ASCII, without a command for a log in it.
+
+    Example:
+        >>> print(json_text("é ##[group]"))
+        "\u00e9 #\u0023[group]"
+    """
+    # "#" stands only inside JSON's strings, so that the escape means the same.
+    return json.dumps(document, indent=2).replace("##", "#\\u0023")
+
+
+def markdown_text(text: str) -> str:
+    """Text for a cell of a table in GitHub's Markdown, where punctuation means nothing but itself.
+
+    Example:
+        >>> markdown_text("*a* | <b>")
+        '&#42;a&#42; &#124; &#60;b&#62;'
+    """
+    return "".join(char if _is_plain(char) else f"&#{ord(char)};" for char in printable(text))
+
+
+def _is_plain(char: str) -> bool:
+    return char.isalnum() or not char.isascii() or char in " ,='\"/-"
+
+
+def xml_text(text: str) -> str:
+    r"""Text with what XML 1.0 has no way to write as escapes; the writer of XML does the rest.
+
+    Example:
+        >>> xml_text("a" + chr(0xFFFF) + chr(27))
+        'a\\uffff\\x1b'
+    """
+    lines = (printable(line) for line in text.split("\n"))
+    return "\n".join(lines).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")

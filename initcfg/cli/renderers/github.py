@@ -1,0 +1,86 @@
+"""Workflow commands of GitHub Actions, which it shows beside the lines of a change, and its job summary.
+
+GitHub shows ten errors, ten warnings and ten notices of a step. Where there are more the log has all of
+them, and so has the summary.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text
+from initcfg.cli.renderers.places import source_path
+from initcfg.cli.words import counted
+from initcfg.errors import Location, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.cli.report import Report
+    from initcfg.errors import Diagnostic
+
+__all__ = ["SHOWN", "render", "shows_all", "step_summary"]
+
+#: How many annotations of one level GitHub shows of a step.
+SHOWN = 10
+
+# GitHub refuses a summary of more than a mebibyte, and drops it whole.
+_SUMMARY_BYTES = 900_000
+_LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
+_TABLE = "| | place | problem | help | code |\n|---|---|---|---|---|"
+
+
+def render(report: Report) -> str:
+    """One command a diagnostic, each in a line."""
+    return "\n".join(_command(diagnostic) for diagnostic in report.diagnostics)
+
+
+def _command(diagnostic: Diagnostic) -> str:
+    where = diagnostic.where or Location()
+    known = {
+        "file": where.file and (source_path(where.file) or where.file),
+        "line": where.line,
+        "col": where.column,
+        "endColumn": where.end_column,
+        "title": diagnostic.code,
+    }
+    properties = ",".join(
+        f"{name}={command_property(printable(str(value)))}" for name, value in known.items() if value
+    )
+    return f"::{_LEVELS[diagnostic.severity]} {properties}::{command_data(_message(diagnostic))}"
+
+
+def _message(diagnostic: Diagnostic) -> str:
+    """The problem, its place and the help: the log shows the message and none of the properties."""
+    place = f"{diagnostic.where}: " if diagnostic.where else ""
+    help_ = f"\nhelp: {printable(diagnostic.hint)}" if diagnostic.hint else ""
+    return f"{place}{printable(diagnostic.message)}{help_}"
+
+
+def shows_all(report: Report) -> bool:
+    """Whether GitHub shows every annotation."""
+    return max(report.errors, report.warnings, report.notes) <= SHOWN
+
+
+def step_summary(report: Report) -> str:
+    """The totals and everything that was found, as Markdown for the summary of a job."""
+    counts = [counted(report.errors, "error"), counted(report.warnings, "warning")]
+    heading = f"### initcfg: {', '.join(counts)} in {counted(len(report.files), 'file')}"
+    rows = [_row(diagnostic) for diagnostic in report.diagnostics]
+    kept = list(_fitting(rows, _SUMMARY_BYTES))
+    left = len(rows) - len(kept)
+    rest = f"\n\nThe log has {counted(left, 'problem')} more." if left else ""
+    return "\n".join([heading, "", _TABLE, *kept]) + f"{rest}\n"
+
+
+def _row(diagnostic: Diagnostic) -> str:
+    place = str(diagnostic.where or "")
+    cells = (diagnostic.severity, place, diagnostic.message, diagnostic.hint or "", diagnostic.code)
+    return f"| {' | '.join(map(markdown_text, cells))} |"
+
+
+def _fitting(rows: list[str], nbytes: int) -> Iterator[str]:
+    """The first rows, as many as fit."""
+    sizes = itertools.accumulate(len(row.encode()) + 1 for row in rows)
+    return (row for row, size in zip(rows, sizes, strict=True) if size <= nbytes)

@@ -1,0 +1,8 @@
+"""A weights file held against the plan that should have made it: made again and compared."""
+
+from __future__ import annotations
+
+from initcfg.verification.checking import Verification, verify
+from initcfg.verification.comparing import TOLERANCE
+
+__all__ = ["TOLERANCE", "Verification", "verify"]

@@ -1,0 +1,198 @@
+"""The comparison: every tensor of a file is made again, piece by piece, and held against the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initcfg.engines import get_engine
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location
+from initcfg.formats.reading import WeightsFile
+from initcfg.generate.metadata import PLAN_KEY
+from initcfg.generate.pool import Task, Workers
+from initcfg.generate.work import batches, fill_elements, is_for_caller, make_whole
+from initcfg.verification.comparing import mismatch, tolerance_of
+from initcfg.verification.matching import match
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from initcfg.engines import FillFunction
+    from initcfg.formats.header import StoredTensor
+    from initcfg.generate.pool import Progress
+    from initcfg.generate.work import Piece
+    from initcfg.plan import Plan, PlannedParameter
+    from initcfg.verification.comparing import Mismatch
+
+__all__ = ["Verification", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What holding a weights file against a plan has found.
+
+    Args:
+        path: the file.
+        tensors: how many tensors were compared.
+        elements: how many elements.
+        nbytes: how many bytes.
+        fingerprint: of the plan that the file says it was made from; None where it says none.
+        diagnostics: what differs, as errors, each tensor once; the warning or note about the fingerprint
+            before them.
+    """
+
+    path: Path
+    tensors: int
+    elements: int
+    nbytes: int
+    fingerprint: str | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the file holds what the plan makes, all of it and nothing else."""
+        return not self._errors
+
+    def require_equal(self) -> None:
+        """Nothing, where the file holds what the plan makes.
+
+        Raises:
+            InitcfgError: with all that differs.
+        """
+        if self._errors:
+            raise InitcfgError(*self._errors)
+
+    @property
+    def _errors(self) -> list[Diagnostic]:
+        return [problem for problem in self.diagnostics if problem.severity == "error"]
+
+
+def verify(
+    path: str | PathLike[str],
+    plan: Plan,
+    *,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Makes the values of a plan again and compares a file with them, bit for bit.
+
+    Nothing is held but a few chunks, and the largest structured parameter if there is one. Orthogonal
+    matrices, whose last bits depend on the machine, may differ by 1e-5 of their gain.
+
+    Args:
+        path: a ``.safetensors`` or ``.npz`` file, of any program.
+        plan: what it should hold.
+        select: a glob over names; None compares all. A file that says that it holds a part of its plan is
+            held against that part.
+        threads: how many; None means one a CPU.
+        engine: the name of an engine; None chooses one.
+        progress: called with the bytes compared and the bytes in all.
+
+    Returns:
+        What differs, which may be nothing.
+
+    Raises:
+        FormatError: the file cannot be read, or is malformed.
+        SpecError: the plan holds code that is not registered, or `select` is malformed.
+        UnknownParameterError: `select` matches nothing.
+        InitializerError: custom code returned something else than it was asked for.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> plan = initcfg.make_plan(
+        ...     {"initcfg": 1, "params": {"w": {"shape": [64, 8], "initializer": "random_normal"}}}
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = initcfg.save(plan, f"{folder}/w.safetensors").path
+        ...     found = verify(file, plan)
+        >>> found.is_equal, found.elements
+        (True, 512)
+    """
+    with WeightsFile(Path(path)) as file, Workers(threads) as workers:
+        matched = match(file.path, file.header, plan, select)
+        elements = sum(tensor.numel for tensor, _ in matched.pairs)
+        comparison = _Comparison(file, matched.pairs, get_engine(engine, numel=elements))
+        comparison.run(workers, progress)
+        where = Location(os.fspath(path))
+        problems = (*matched.problems, *comparison.problems())
+        return Verification(
+            Path(path),
+            len(matched.pairs),
+            elements,
+            sum(tensor.nbytes for tensor, _ in matched.pairs),
+            file.header.metadata.get(PLAN_KEY),
+            tuple(problem.at(where) for problem in problems),
+        )
+
+
+class _Comparison:
+    """Compares tensors with parameters; what differs is kept by the tensor's name."""
+
+    def __init__(
+        self,
+        file: WeightsFile,
+        pairs: tuple[tuple[StoredTensor, PlannedParameter], ...],
+        fill: FillFunction,
+    ) -> None:
+        self.file = file
+        self.fill = fill
+        self.tensors = {tensor.name: tensor for tensor, _ in pairs}
+        # A tied name that was written has the values of another parameter, under its own name.
+        self.parameters = [dataclasses.replace(source, name=tensor.name) for tensor, source in pairs]
+        self.found: dict[str, Mismatch] = {}
+
+    def run(self, workers: Workers, progress: Progress | None) -> None:
+        cut = batches(self.parameters)
+        tasks = (Task(partial(self._compare, batch), here=is_for_caller(batch)) for batch in cut)
+        total = sum(parameter.nbytes for parameter in self.parameters)
+        done = 0
+        for batch, mismatches in workers.in_order(tasks):
+            for piece, found in zip(batch, mismatches, strict=True):
+                self._note(piece, found)
+                done += piece.nbytes
+            if progress is not None:
+                progress(done, total)
+
+    def problems(self) -> list[Diagnostic]:
+        return [_differs(each, self.found[each.name]) for each in self.parameters if each.name in self.found]
+
+    def _compare(self, batch: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], list[Mismatch | None]]:
+        return batch, [self._piece(piece) for piece in batch]
+
+    def _piece(self, piece: Piece) -> Mismatch | None:
+        parameter = piece.parameter
+        found = self.file.read(self.tensors[parameter.name], piece.start, piece.stop)
+        if parameter.distribution is None:
+            expected = make_whole(parameter, self.fill).reshape(-1)
+            allowed = np.ravel(tolerance_of(parameter.initializer, parameter.shape))
+            return mismatch(found, expected, allowed)
+        expected = np.empty_like(found)
+        fill_elements(parameter, piece.start, expected, self.fill)
+        return mismatch(found, expected)
+
+    def _note(self, piece: Piece, found: Mismatch | None) -> None:
+        """Pieces come in the order of the elements: the first that differs is the first of all."""
+        if found is None:
+            return
+        name = piece.parameter.name
+        first = self.found.get(name) or dataclasses.replace(found, at=piece.start + found.at, count=0)
+        self.found[name] = dataclasses.replace(first, count=first.count + found.count)
+
+
+def _differs(parameter: PlannedParameter, found: Mismatch) -> Diagnostic:
+    index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, parameter.shape))
+    message = (
+        f"{parameter.name!r}[{index}] is {found.found} in the file, the plan makes {found.expected}; "
+        f"{found.count:,} of {parameter.numel:,} elements differ"
+    )
+    return Diagnostic(
+        Code.VALUES, message, hint="make the weights again, or find out what has changed the file"
+    )

@@ -1,0 +1,171 @@
+"""``initcfg diff``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import Result
+
+from initcfg.cli.differences import as_text
+from initcfg.diff import diff_plans
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def changed(folder: Path) -> Path:
+    text = (folder / "good.yaml").read_text(encoding="utf-8")
+    text = text.replace("{i: 2}", "{i: 3}").replace("glorot_uniform", "he_normal")
+    text = text.replace("  head:", "  tail:")
+    text = text.replace("embedding: {shape: [32, d]", "embedding: {shape: [32, d], dtype: bfloat16")
+    text = text.replace("tied_to: embedding", "tied_to: embedding, dtype: bfloat16")
+    path = folder / "changed.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_equal_plans_are_exit_0_and_their_parameters_are_counted(run: Run, folder: Path) -> None:
+    result = run("diff", "good.yaml", "good.yaml")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "6 unchanged\n", "")
+
+
+def test_each_change_has_a_line_and_layers_that_change_alike_share_one(run: Run, changed: Path) -> None:
+    result = run("diff", "good.yaml", "changed.yaml")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        line.split()
+        for line in """\
+~ embedding  dtype float32 -> bfloat16
++ tail  (32, 8) bfloat16; = embedding
+~ h.{0..1}.kernel  uniform(-0.5, 0.5) -> truncated_normal(0, 0.5684) in [-1.137, 1.137]
++ h.2.kernel  (8, 16) float32; truncated_normal(0, 0.5684) in [-1.137, 1.137]
++ h.2.bias  (16,) float32; fill(0)
+- head  (32, 8) float32; = embedding
+
+3 added, 1 removed, 3 changed, 2 unchanged
+""".splitlines()
+    ]
+
+
+def test_a_setting_shows_what_it_would_change(run: Run, folder: Path) -> None:
+    result = run("diff", "good.yaml", "good.yaml", "--set", "seed=8")
+    assert result.exit_code == 1
+    assert "~ h.{0..1}.kernel  other random numbers: seed 7 -> 8" in result.stdout
+    assert "bias" not in result.stdout
+
+
+def test_json_has_every_parameter_by_itself(run: Run, changed: Path) -> None:
+    result = run("diff", "good.yaml", "changed.yaml", "--format", "json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    document = json.loads(result.stdout)
+    assert (document["diff"], document["equal"], document["unchanged"]) == (1, False, 2)
+    assert document["old"]["file"] == "good.yaml"
+    told = {(change["change"], change["name"], *change["aspects"]) for change in document["changes"]}
+    assert ("changed", "h.1.kernel", "law") in told
+    assert ("added", "h.2.bias") in told
+    kernel = next(change for change in document["changes"] if change["name"] == "h.1.kernel")
+    assert kernel["old"]["distribution"]["kind"] == "uniform"
+    assert kernel["new"]["distribution"]["kind"] == "truncated_normal"
+    same = json.loads(run("diff", "good.yaml", "good.yaml", "--format", "json").stdout)
+    assert (same["equal"], same["changes"]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "files", [("bad.yaml", "good.yaml"), ("good.yaml", "bad.yaml"), ("good.yaml", "nothing.yaml")]
+)
+def test_a_file_that_is_not_valid_is_exit_2_and_named(files: tuple[str, str], run: Run, folder: Path) -> None:
+    result = run("diff", *files)
+    assert (result.exit_code, result.stdout) == (2, "")
+    wrong = next(file for file in files if file != "good.yaml")
+    assert result.stderr.startswith(wrong)
+
+
+def test_standard_input_is_one_of_the_two(run: Run, folder: Path) -> None:
+    text = (folder / "good.yaml").read_text(encoding="utf-8")
+    assert run("diff", "-", "good.yaml", input=text).exit_code == 0
+    assert run("diff", "good.yaml", "-", input=text).exit_code == 0
+    assert "one of the two only" in run("diff", "-", "-", input=text).stderr
+
+
+def test_signs_are_coloured_where_that_is_wanted(run: Run, changed: Path) -> None:
+    shown = run("diff", "good.yaml", "changed.yaml", "--color", "always").stdout
+    assert "\x1b[32m\x1b[1m+\x1b[0m tail" in shown
+    assert "\x1b[31m\x1b[1m-\x1b[0m head" in shown
+
+
+def plan_of(**params: Any) -> Any:
+    import initcfg
+
+    return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": params})
+
+
+ZEROS = {"shape": [2], "initializer": "zeros"}
+NORMAL = {"shape": [2], "initializer": "random_normal"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ({}, {f"h.{i}.e.{j}.w": ZEROS for i in range(3) for j in range(2)}, "+ h.{0..2}.e.{0..1}.w"),
+        ({}, {f"h.{i}.w": ZEROS for i in (0, 1, 2, 5, 7, 8)}, "+ h.{0..2,5,7..8}.w"),
+        ({}, {f"block{i}.w": ZEROS for i in (9, 10)}, "+ block{9..10}.w"),
+        ({}, {f"h.0{i}.w": ZEROS for i in (1, 2)}, "+ h.01.w"),
+        ({}, {"h.0.w": ZEROS, "h.1.w": NORMAL}, "+ h.0.w  (2,) float32; fill(0)"),
+        (
+            {f"h.{i}.w": NORMAL for i in range(4)},
+            {f"blocks.{i}.w": {**NORMAL, "stream": f"h.{i}.w"} for i in range(4)},
+            "> h.{0..3}.w -> blocks.{0..3}.w  keeps its values",
+        ),
+        (
+            {f"h.{i}.w": NORMAL for i in range(4)},
+            {f"h.{i}.w": {**NORMAL, "stream": f"b.{i}.w"} for i in range(4)},
+            "~ h.{0..3}.w  other random numbers: stream h.{0..3}.w -> b.{0..3}.w",
+        ),
+        (
+            {f"h.{i}.w": NORMAL for i in range(2)},
+            {f"h.{i}.w": {**NORMAL, "stream": f"b.{1 - i}.w"} for i in range(2)},
+            "~ h.0.w  other random numbers: stream h.0.w -> b.1.w",
+        ),
+        (
+            {f"h.{i}.{name}": ZEROS for i in range(2) for name in "ab"},
+            {f"h.{i}.{name}": ZEROS if name == "a" else {"shape": [2], "tied_to": f"h.{i}.a"}
+             for i in range(2) for name in "ab"},
+            "~ h.{0..1}.b  tied to nothing -> h.{0..1}.a",
+        ),
+        (
+            {"w": {"shape": [2], "initializer": {"random_normal": {"stddev": 0.02}}}},
+            {"w": {"shape": [2], "initializer": {"random_normal": {"stddev": 0.02000001}}}},
+            "~ w  Normal(mean=0.0, std=0.02) -> Normal(mean=0.0, std=0.02000001)",
+        ),
+        (
+            {"w": {"shape": [2, 2], "initializer": "orthogonal"}},
+            {"w": {"shape": [2, 2], "initializer": {"orthogonal": {"gain": 2}}}},
+            "~ w  Orthogonal() -> Orthogonal(gain=2.0)",
+        ),
+        (
+            {"w": {"shape": [2, 2], "initializer": "orthogonal"}},
+            {"w": {"shape": [2, 2], "layout": "out_in", "initializer": "orthogonal"}},
+            "~ w  Orthogonal() with layout in_out -> Orthogonal() with layout out_in",
+        ),
+        (
+            {"w": {**NORMAL, "initializer": {"random_normal": {"seed": 1}}}},
+            {"w": {**NORMAL, "initializer": {"random_normal": {"seed": 2}}}},
+            "~ w  other random numbers: the seed of the initializer itself",
+        ),
+    ],
+)  # fmt: skip
+def test_a_line_says_what_changed_and_for_which_layers(old: Any, new: Any, line: str) -> None:
+    lines = as_text(diff_plans(plan_of(**old), plan_of(**new))).splitlines()
+    assert line in [shown[: len(line)] for shown in map(uncoloured, lines)]
+
+
+def uncoloured(text: str) -> str:
+    import click
+
+    return click.unstyle(text)

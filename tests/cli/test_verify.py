@@ -1,0 +1,106 @@
+"""``initcfg verify``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import Result
+from safetensors.numpy import load_file, save_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(params=["weights.safetensors", "weights.npz"])
+def weights(request: pytest.FixtureRequest, run: Run, folder: Path) -> str:
+    assert run("materialize", "good.yaml", "-o", request.param).exit_code == 0
+    return str(request.param)
+
+
+@pytest.fixture
+def edited(run: Run, folder: Path) -> str:
+    run("materialize", "good.yaml", "-o", "edited.safetensors")
+    arrays = load_file("edited.safetensors")
+    arrays["h.1.kernel"][3, 4] = 0.25
+    save_file(arrays, "edited.safetensors")
+    return "edited.safetensors"
+
+
+def test_weights_that_are_equal_are_exit_0(weights: str, run: Run, folder: Path) -> None:
+    result = run("verify", weights, "good.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    tensors = 5 if weights.endswith(".safetensors") else 6
+    assert result.stderr.startswith(f"{weights}: equal to what good.yaml makes, {tensors} parameters, ")
+
+
+def test_weights_are_verified_by_a_plan_on_standard_input(weights: str, run: Run, folder: Path) -> None:
+    plan = run("plan", "good.yaml", "--format", "json").stdout
+    assert run("verify", weights, "-", input=plan).exit_code == 0
+
+
+def test_the_first_element_that_differs_is_shown_and_exit_is_1(edited: str, run: Run) -> None:
+    result = run("verify", edited, "good.yaml")
+    assert result.exit_code == 1
+    note, error, hint = result.stdout.splitlines()
+    assert note.startswith("edited.safetensors: note[fingerprint]: the file carries no fingerprint")
+    assert error.startswith(
+        "edited.safetensors: error[values]: 'h.1.kernel'[3, 4] is 0.25 in the file, the plan "
+    )
+    assert error.endswith("; 1 of 128 elements differ")
+    assert hint.startswith("  help: ")
+    assert "edited.safetensors: 1 error" in result.stderr
+    assert run("verify", edited, "good.yaml", "--select", "h.0.**").exit_code == 0
+
+
+def test_another_plan_is_said_first(weights: str, run: Run, folder: Path) -> None:
+    result = run("verify", weights, "good.yaml", "--set", "seed=8")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{weights}: warning[fingerprint]: the file was made from another plan")
+
+
+@pytest.mark.parametrize("style", ["json", "sarif", "junit", "github"])
+def test_reports_are_those_of_every_checking_command(style: str, edited: str, run: Run) -> None:
+    result = run("verify", edited, "good.yaml", "--format", style)
+    assert result.exit_code == 1
+    assert "h.1.kernel" in result.stdout
+    if style == "json":
+        document = json.loads(result.stdout)
+        assert [found["code"] for found in document["diagnostics"]] == ["fingerprint", "values"]
+
+
+def test_without_a_spec_the_fingerprint_is_told_with_the_usage(weights: str, run: Run, folder: Path) -> None:
+    fingerprint = json.loads(run("plan", "good.yaml", "--format", "json").stdout)["fingerprint"]
+    result = run("verify", weights)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"was made from the plan with fingerprint {fingerprint}" in " ".join(result.stderr.split())
+    result = run("verify", "nothing.safetensors")
+    assert result.exit_code == 2
+    assert "cannot read the file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("short.safetensors", b"123"),
+        ("long.safetensors", b"\xff" * 64),
+        ("zip.npz", b"PK\x03\x04"),
+        ("w.bin", b""),
+    ],
+)
+def test_a_file_that_is_malformed_is_exit_2(name: str, content: bytes, run: Run, folder: Path) -> None:
+    (folder / name).write_bytes(content)
+    result = run("verify", name, "good.yaml")
+    assert result.exit_code == 2
+    assert "error[format]" in result.stdout
+
+
+def test_problems_of_the_spec_are_those_of_the_spec(weights: str, run: Run, folder: Path) -> None:
+    result = run("verify", weights, "bad.yaml")
+    assert result.exit_code == 1
+    assert "bad.yaml:4:22: error[unknown-key]" in result.stdout
+    assert run("verify", weights, "nothing.yaml").exit_code == 2

@@ -1,0 +1,156 @@
+"""What two plans do differently, and what is no difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import initcfg
+from initcfg import initializers
+from initcfg.diff import PlanDiff, diff_plans
+
+NORMAL = {"random_normal": {"stddev": 0.02}}
+BASE: dict[str, Any] = {
+    "a": {"shape": [4, 6], "initializer": NORMAL},
+    "b": {"shape": [4, 6], "initializer": "orthogonal"},
+    "c": {"shape": [6], "initializer": "zeros"},
+    "d": {"shape": [4, 6], "tied_to": "a"},
+}
+
+
+def plan(params: dict[str, Any], **facts: Any) -> initcfg.Plan:
+    return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": params, **facts})
+
+
+def found(diff: PlanDiff) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(change.kind, change.name, change.aspects) for change in diff.changes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"a": {"shape": [4, 6], "initializer": {"random_normal": {"stddev": 0.03}}}},
+         [("changed", "a", ("law",)), ("changed", "d", ("law",))]),
+        ({"a": {"shape": [4, 7], "initializer": NORMAL}, "d": {"shape": [4, 7], "tied_to": "a"}},
+         [("changed", "a", ("shape",)), ("changed", "d", ("shape",))]),
+        ({"b": {"shape": [4, 6], "dtype": "bfloat16", "initializer": "orthogonal"}},
+         [("changed", "b", ("dtype",))]),
+        ({"b": {"shape": [4, 6], "layout": "out_in", "initializer": "orthogonal"}},
+         [("changed", "b", ("law",))]),
+        ({"b": {"shape": [4, 6], "stream": "x", "initializer": "orthogonal"}},
+         [("changed", "b", ("stream",))]),
+        ({"c": {"shape": [6], "initializer": "ones"}}, [("changed", "c", ("law",))]),
+        ({"c": {"shape": [6], "stream": "x", "initializer": "zeros"}}, []),
+        ({"c": {"shape": [6], "initializer": {"constant": {"value": 0.0}}}}, []),
+        ({"d": {"shape": [4, 6], "tied_to": "b"}}, [("changed", "d", ("tied_to",))]),
+        ({"d": {"shape": [4, 6], "stream": "a", "initializer": NORMAL}}, [("changed", "d", ("tied_to",))]),
+        ({"e": {"shape": [1], "initializer": "ones"}}, [("added", "e", ())]),
+        ({"c": None}, [("removed", "c", ())]),
+        ({"b": None, "new": {"shape": [4, 6], "stream": "b", "initializer": "orthogonal"}},
+         [("renamed", "new", ())]),
+        ({"b": None, "new": {"shape": [4, 6], "initializer": "orthogonal"}},
+         [("added", "new", ()), ("removed", "b", ())]),
+        ({"b": None, "new": {"shape": [6, 4], "stream": "b", "initializer": "orthogonal"}},
+         [("added", "new", ()), ("removed", "b", ())]),
+    ],
+)  # fmt: skip
+def test_each_kind_of_change_is_told(changes: dict[str, Any], expected: list[Any]) -> None:
+    params = {name: param for name, param in (BASE | changes).items() if param is not None}
+    diff = diff_plans(plan(BASE), plan(params))
+    assert found(diff) == expected
+    assert bool(diff) is bool(expected)
+    assert diff.unchanged == len(params) - sum(kind != "removed" for kind, _, _ in expected)
+
+
+def test_another_seed_changes_what_is_random() -> None:
+    diff = diff_plans(plan(BASE), plan(BASE, seed=1))
+    assert found(diff) == [("changed", name, ("stream",)) for name in "abd"]
+
+
+def test_the_order_and_the_name_are_no_difference() -> None:
+    backwards = dict(reversed(BASE.items()))
+    assert not diff_plans(plan(BASE), plan(backwards, name="other"))
+
+
+def test_one_removed_parameter_is_renamed_once() -> None:
+    twice = {name: {"shape": [2], "stream": "x", "initializer": NORMAL} for name in ("p", "q")}
+    diff = diff_plans(plan({"x": {"shape": [2], "initializer": NORMAL}}), plan(twice))
+    assert found(diff) == [("renamed", "p", ()), ("added", "q", ())]
+
+
+def test_code_that_cannot_be_written_down_is_compared_by_what_it_is() -> None:
+    def ramp(shape: Any, dtype: Any = None) -> Any:
+        return np.zeros(shape, dtype)
+
+    def other(shape: Any, dtype: Any = None) -> Any:
+        return np.ones(shape, dtype)
+
+    one, two = (
+        initcfg.make_plan(initcfg.Spec(params={"w": initcfg.Param(shape=[2], initializer=code)}))
+        for code in (ramp, other)
+    )
+    assert not diff_plans(one, one)
+    assert found(diff_plans(one, two)) == [("changed", "w", ("law",))]
+
+
+def test_a_registered_class_is_compared_by_its_config() -> None:
+    @initializers.register(package="tests", name="Level")
+    class Level(initcfg.Initializer):
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return np.full(shape, self.value, dtype)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"value": self.value}
+
+    def made(value: float) -> initcfg.Plan:
+        return initcfg.make_plan(
+            initcfg.Spec(params={"w": initcfg.Param(shape=[2], initializer=Level(value))})
+        )
+
+    assert not diff_plans(made(1.0), made(1.0))
+    assert found(diff_plans(made(1.0), made(2.0))) == [("changed", "w", ("law",))]
+
+
+PARAMS = st.dictionaries(
+    st.sampled_from("abcdef"),
+    st.fixed_dictionaries(
+        {
+            "shape": st.sampled_from([[2, 3], [3, 2]]),
+            "initializer": st.sampled_from(["zeros", "ones", "he_normal", "orthogonal", "identity"]),
+        },
+        optional={"stream": st.sampled_from("abx"), "dtype": st.just("float16")},
+    ),
+)
+
+
+@given(PARAMS, PARAMS, st.integers(0, 1))
+def test_there_is_a_difference_where_the_fingerprints_differ(
+    one: dict[str, Any], two: dict[str, Any], seed: int
+) -> None:
+    old, new = plan(one), plan(two, seed=seed)
+    diff = diff_plans(old, new)
+    assert bool(diff) is (old.fingerprint != new.fingerprint)
+    accounted = [change.new for change in diff.changes if change.new is not None]
+    assert len(accounted) + diff.unchanged == len(new)
+    gone = [change.old for change in diff.changes if change.old is not None]
+    assert len(gone) + diff.unchanged == len(old)
+
+
+@given(PARAMS, PARAMS)
+def test_what_is_not_told_has_the_same_values(one: dict[str, Any], two: dict[str, Any]) -> None:
+    old, new = plan(one), plan(two)
+    diff = diff_plans(old, new)
+    before, after = initcfg.materialize(old), initcfg.materialize(new)
+    told = {change.name for change in diff.changes}
+    for name in after.keys() - told:
+        assert before[name].tobytes() == after[name].tobytes()
+    for change in diff.of_kind("renamed"):
+        assert change.old is not None
+        assert before[change.old.name].tobytes() == after[change.name].tobytes()

@@ -1,0 +1,95 @@
+"""Plugins: what an installed package offers is found by name, and nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import initcfg
+from initcfg.errors import Code, PluginError
+from initcfg.plugins import GROUP, load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MODULE = """
+import numpy as np
+from initcfg.initializers import Initializer
+
+class HalfPlugged(Initializer):
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, 0.5, dtype)
+
+BOTH = [HalfPlugged]
+NUMBER = 7
+"""
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two distributions on the path, with the metadata that pip would have installed."""
+    (tmp_path / "lab_initializers.py").write_text(MODULE, encoding="utf-8")
+    points = {
+        "lab": {
+            "lab": "lab_initializers:HalfPlugged",
+            "listed": "lab_initializers:BOTH",
+            "number": "lab_initializers:NUMBER",
+            "gone": "lab_initializers:Gone",
+            "twice": "lab_initializers:HalfPlugged",
+        },
+        "other": {"twice": "lab_initializers:BOTH"},
+    }
+    for name, offered in points.items():
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "utf-8")
+        lines = [f"[{GROUP}]", *(f"{key} = {value}" for key, value in offered.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("lab_initializers", None)
+
+
+SPEC = {"initcfg": 1, "params": {"w": {"shape": [3], "initializer": "half_plugged"}}}
+
+
+@pytest.mark.parametrize("name", ["lab", "listed"])
+def test_an_initializer_of_a_plugin_is_known_by_name_once_it_is_loaded(name: str) -> None:
+    (cls,) = load_plugins([name])
+    assert cls.__name__ == "HalfPlugged"
+    np.testing.assert_array_equal(initcfg.materialize(initcfg.make_plan(SPEC))["w"], [0.5] * 3)
+
+
+def test_nothing_is_imported_unless_it_is_asked_for() -> None:
+    load_plugins([])
+    assert "lab_initializers" not in sys.modules
+
+
+def test_loading_a_plugin_again_changes_nothing() -> None:
+    assert load_plugins(["lab"]) == load_plugins(["lab"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("labb", "no plugin is named 'labb'", "did you mean 'lab'?"),
+        ("number", "which is no initializer class", "subclass of"),
+        ("gone", "cannot be loaded: AttributeError", "mend or reinstall"),
+        ("twice", "several packages offer a plugin 'twice': lab, other", "uninstall all but one"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_an_error_with_a_way_out(name: str, message: str, hint: str) -> None:
+    with pytest.raises(PluginError) as raised:
+        load_plugins([name])
+    (diagnostic,) = raised.value.diagnostics
+    assert diagnostic.code == Code.PLUGIN
+    assert message in diagnostic.message
+    assert hint in str(diagnostic.hint)
+
+
+def test_a_single_text_is_one_name() -> None:
+    assert load_plugins("lab") == load_plugins(["lab"])

@@ -1,0 +1,260 @@
+"""A weights file held against its plan: equal bit for bit, or each difference named."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import initcfg
+from initcfg.errors import FormatError, InitcfgError
+from initcfg.generate.work import CHUNK
+from initcfg.verification import Verification, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPEC: dict[str, Any] = {
+    "initcfg": 1,
+    "layout": "in_out",
+    "params": {
+        "big": {"shape": [3, CHUNK // 2 + 5], "initializer": {"random_normal": {"stddev": 0.02}}},
+        "narrow": {"shape": [7, 3], "dtype": "bfloat16", "initializer": "glorot_uniform"},
+        "bias": {"shape": [5], "initializer": "zeros"},
+        "frame": {"shape": [8, 4], "initializer": "orthogonal"},
+        "empty": {"shape": [0, 2], "initializer": "ones"},
+        "scalar": {"shape": [], "initializer": "ones"},
+        "head": {"shape": [5], "tied_to": "bias"},
+    },
+}
+PLAN = initcfg.make_plan(SPEC)
+
+
+def problems(verification: Verification) -> list[tuple[str, str]]:
+    return [(found.severity, str(found.code)) for found in verification.diagnostics]
+
+
+def saved(path: Path, spec: Any = SPEC, **settings: Any) -> Path:
+    return initcfg.save(spec, path, **settings).path
+
+
+def rewritten(path: Path, change: Any, *, metadata: bool = True) -> Path:
+    """A copy of our file with other arrays, as the reference writer makes it."""
+    arrays = load_file(path)
+    with safe_open(path, "numpy") as file:
+        texts = file.metadata() if metadata else None
+    change(arrays)
+    save_file(arrays, path, texts)
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("settings", [{}, {"write_tied": True}, {"select": "b*"}])
+def test_what_was_saved_is_equal(threads: int, settings: dict[str, Any], tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors", **settings)
+    found = verify(path, PLAN, threads=threads)
+    assert found.diagnostics == ()
+    assert found.is_equal
+    assert found.fingerprint == PLAN.fingerprint
+    with safe_open(path, "numpy") as file:
+        assert found.tensors == len(file.keys())
+    found.require_equal()
+
+
+def test_an_npz_file_is_held_against_its_plan_too(tmp_path: Path) -> None:
+    spec = {**SPEC, "params": {name: param for name, param in SPEC["params"].items() if name != "narrow"}}
+    path = saved(tmp_path / "w.npz", spec)
+    assert verify(path, initcfg.make_plan(spec)).diagnostics == ()
+    found = verify(path, initcfg.make_plan(spec | {"seed": 1}))
+    assert [found.code for found in found.diagnostics] == ["fingerprint", "values", "values"]
+
+
+def test_the_first_element_that_differs_is_named_with_both_values(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors")
+    expected = initcfg.materialize(PLAN["big"])
+
+    def change(arrays: dict[str, Any]) -> None:
+        arrays["big"][2, 7] = 0.5
+        arrays["big"][2, 1] = np.nextafter(expected[2, 1], np.float32(1))
+        arrays["big"][2, -1] = 0.5
+
+    found = verify(rewritten(path, change), PLAN)
+    assert problems(found) == [("error", "values")]
+    (problem,) = found.diagnostics
+    wrong, right = str(np.nextafter(expected[2, 1], np.float32(1))), str(expected[2, 1])
+    assert problem.message.startswith(f"'big'[2, 1] is {wrong} in the file, the plan makes {right}; 3 of ")
+    assert problem.where is not None
+    assert problem.where.file == str(path)
+    with pytest.raises(InitcfgError, match=r"'big'\[2, 1\]"):
+        found.require_equal()
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_every_single_flipped_bit_is_found(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    params = {name: SPEC["params"][name] for name in ("narrow", "bias", "scalar")}
+    spec = {**SPEC, "params": params}
+    path = saved(tmp_path_factory.getbasetemp() / "flipped.safetensors", spec)
+    content = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(content[:8], "little")
+    bit = data.draw(st.integers(0, 8 * (len(content) - begin) - 1))
+    content[begin + bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    (problem,) = verify(path, initcfg.make_plan(spec)).diagnostics
+    assert problem.code == "values"
+    assert "1 of " in problem.message
+
+
+def test_an_orthogonal_matrix_may_differ_in_its_last_bits_and_no_more(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors")
+    assert verify(
+        rewritten(path, lambda arrays: np.add(arrays["frame"], 5e-6, arrays["frame"])), PLAN
+    ).is_equal
+    found = verify(rewritten(path, lambda arrays: np.add(arrays["frame"], 1e-4, arrays["frame"])), PLAN)
+    assert "'frame'[0, 0]" in found.diagnostics[0].message
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        del arrays["scalar"], arrays["bias"]
+        arrays["frame"] = arrays["frame"].T.copy()
+        arrays["narrow"] = arrays["narrow"].astype("float32")
+        arrays["more"] = np.zeros(2)
+
+    found = verify(rewritten(saved(tmp_path / "w.safetensors"), change), PLAN)
+    told = sorted((str(problem.code), problem.message.split("'")[1]) for problem in found.diagnostics)
+    assert told == [
+        ("missing-tensor", "bias"),
+        ("missing-tensor", "head"),
+        ("missing-tensor", "scalar"),
+        ("tensor-form", "frame"),
+        ("tensor-form", "narrow"),
+        ("unexpected-tensor", "more"),
+    ]
+    assert found.tensors == 2
+
+
+def test_a_file_of_another_program_is_compared_all_the_same(tmp_path: Path) -> None:
+    path = rewritten(saved(tmp_path / "w.safetensors"), lambda _: None, metadata=False)
+    found = verify(path, PLAN)
+    assert problems(found) == [("note", "fingerprint")]
+    assert found.is_equal
+    assert found.fingerprint is None
+    path = rewritten(path, lambda arrays: arrays["bias"].fill(1), metadata=False)
+    assert problems(verify(path, PLAN)) == [("note", "fingerprint"), ("error", "values")]
+
+
+def test_another_fingerprint_is_said_first_and_is_no_difference_by_itself(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors", SPEC | {"seed": 1})
+    found = problems(verify(path, PLAN))
+    assert found[0] == ("warning", "fingerprint")
+    assert ("error", "values") in found
+    found = problems(verify(path, PLAN, select="bias"))
+    assert found == [("warning", "fingerprint")]
+
+
+def test_of_names_that_share_an_array_one_is_enough(tmp_path: Path) -> None:
+    def rename(arrays: dict[str, Any]) -> None:
+        arrays["head"] = arrays.pop("bias")
+
+    path = rewritten(saved(tmp_path / "w.safetensors"), rename, metadata=False)
+    assert verify(path, PLAN).is_equal
+    assert not verify(rewritten(path, lambda arrays: arrays["head"].fill(1), metadata=False), PLAN).is_equal
+
+
+def test_another_tie_than_the_plan_has_is_told(tmp_path: Path) -> None:
+    params = {"a": {"shape": [2], "initializer": "ones"}, "b": {"shape": [2], "initializer": "ones"}}
+    tied = {**params, "c": {"shape": [2], "tied_to": "a"}}
+    other = {**params, "c": {"shape": [2], "tied_to": "b"}}
+    path = saved(tmp_path / "w.safetensors", {"initcfg": 1, "params": tied})
+    found = verify(path, initcfg.make_plan({"initcfg": 1, "params": other}))
+    assert problems(found) == [("warning", "fingerprint"), ("error", "missing-tensor")]
+    assert "in the file 'c' shares the tensor of 'a', in the plan it shares that of 'b'" in str(
+        found.diagnostics[1]
+    )
+
+
+def test_a_part_is_compared_where_only_a_part_is_asked_for(tmp_path: Path) -> None:
+    path = rewritten(saved(tmp_path / "w.safetensors"), lambda arrays: arrays["big"].fill(1))
+    found = verify(path, PLAN, select="{bias,scalar}")
+    assert found.diagnostics == ()
+    assert (found.tensors, found.elements, found.nbytes) == (2, 6, 24)
+    with pytest.raises(initcfg.UnknownParameterError):
+        verify(path, PLAN, select="nothing")
+
+
+def test_a_tensor_beyond_the_part_that_the_file_names_is_told(tmp_path: Path) -> None:
+    path = rewritten(
+        saved(tmp_path / "w.safetensors", select="b*"),
+        lambda arrays: arrays.update(scalar=np.ones((), "float32")),
+    )
+    (problem,) = verify(path, PLAN).diagnostics
+    assert "'scalar' is in the file, which says that it holds only 'b*'" in problem.message
+
+
+def test_what_a_rule_leaves_out_is_said_and_is_no_difference(tmp_path: Path) -> None:
+    plan = initcfg.make_plan(
+        {
+            "initcfg": 1,
+            "rules": [{"match": "**.freq", "skip": True}],
+            "params": {"a.w": {"shape": [2], "initializer": "ones"}, "a.freq": {"shape": [2]}},
+        }
+    )
+    save_file({"a.w": np.ones(2, "float32"), "a.freq": np.ones(2, "float32")}, tmp_path / "w.safetensors")
+    found = verify(tmp_path / "w.safetensors", plan)
+    assert problems(found) == [("note", "fingerprint"), ("note", "unexpected-tensor")]
+    assert "the rule '**.freq' leaves it out" in found.diagnostics[1].message
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"a": 1}', "[" * 5000])
+def test_metadata_that_is_malformed_is_an_error(text: str, tmp_path: Path) -> None:
+    save_file({"bias": np.zeros(5, "float32")}, tmp_path / "w.safetensors", {"initcfg.tied": text})
+    with pytest.raises(FormatError, match=r"'initcfg.tied' of the file is not a JSON object"):
+        verify(tmp_path / "w.safetensors", PLAN)
+
+
+def test_a_plan_that_holds_code_is_refused(tmp_path: Path) -> None:
+    def ramp(shape: Any, dtype: Any = None) -> Any:
+        return np.zeros(shape, dtype)
+
+    plan = initcfg.make_plan(initcfg.Spec(params={"w": initcfg.Param(shape=[2], initializer=ramp)}))
+    path = saved(tmp_path / "w.safetensors", plan)
+    with pytest.raises(initcfg.SpecError, match="parameter 'w' is made by code"):
+        verify(path, plan)
+
+
+def test_memory_is_bounded_by_chunks(tmp_path: Path) -> None:
+    spec = {"initcfg": 1, "params": {"w": {"shape": [24 * CHUNK], "initializer": "ones"}}}
+    path = saved(tmp_path / "w.safetensors", spec)
+    plan = initcfg.make_plan(spec)
+    tracemalloc.start()
+    try:
+        assert verify(path, plan, threads=2).is_equal
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < plan.nbytes / 2
+
+
+def test_progress_is_told_in_bytes_up_to_all_of_them(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    path = saved(tmp_path / "w.safetensors")
+    verify(path, PLAN, progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (PLAN.nbytes, PLAN.nbytes)
+
+
+def test_the_verb_takes_what_a_plan_is_made_from(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors")
+    assert initcfg.verify(path, SPEC).is_equal
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN.to_dict()), encoding="utf-8")
+    assert initcfg.verify(path, initcfg.read_plan(tmp_path / "plan.json")).is_equal
