@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,12 @@ from initcfg.cli.application import Command
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Report
-from initcfg.cli.source import SpecOptions, with_spec_options
+from initcfg.cli.source import with_spec_options
 from initcfg.errors import InitcfgError
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.cli.source import SpecOptions
 
 __all__ = ["diff"]
 
@@ -47,7 +49,7 @@ def diff(*, old: str, new: str, options: SpecOptions, output: Output) -> int:
     if old == new == "-":
         raise click.UsageError("standard input can be one of the two only")
     plans = []
-    for file, its_options in ((old, SpecOptions(root=options.root)), (new, options)):
+    for file, its_options in ((old, replace(options, settings=())), (new, options)):
         try:
             plans.append(plan_from(file, its_options))
         except InitcfgError as error:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "law_of", "plain_table", "terminal_table"]
 
-HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "fan_in, fan_out", "size")
+HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "rule", "fan_in, fan_out", "size")
 _RIGHT = frozenset({"size"})
+_STYLES = {"name": "bold", "dtype": "dim", "initializer": "cyan", "distribution": "green", "rule": "dim"}
 
 
 def describe(distribution: Distribution | None) -> str:
@@ -70,10 +71,20 @@ def _cells(parameter: PlannedParameter) -> tuple[str, ...]:
         parameter.dtype.name,
         f"= {parameter.tied_to}" if tied else canonical_name(type(initializer)),
         "" if tied else _law(initializer, parameter.shape, parameter.layout),
+        parameter.rule or "",
         f"{fans.fan_in}, {fans.fan_out}" if fans else "-",
         "-" if tied else size(parameter.nbytes),
     )
     return tuple(printable(cell) for cell in cells)
+
+
+def _rows(plan: Plan) -> list[tuple[str, ...]]:
+    """The headings and a row for each parameter; without the column of rules where none has won anything."""
+    rows = [HEADINGS, *(_cells(parameter) for parameter in plan)]
+    if any(parameter.rule for parameter in plan):
+        return rows
+    at = HEADINGS.index("rule")
+    return [(*row[:at], *row[at + 1 :]) for row in rows]
 
 
 def _totals(plan: Plan) -> str:
@@ -82,12 +93,12 @@ def _totals(plan: Plan) -> str:
 
 def plain_table(plan: Plan) -> str:
     """The table as text for a file or a pipe: columns apart by two blanks, none at the end of a line."""
-    rows = [HEADINGS, *(_cells(parameter) for parameter in plan)]
+    rows = _rows(plan)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = (
         "  ".join(
             f"{cell:>{width}}" if heading in _RIGHT else f"{cell:<{width}}"
-            for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
+            for cell, width, heading in zip(row, widths, rows[0], strict=True)
         ).rstrip()
         for row in rows
     )
@@ -102,11 +113,12 @@ def terminal_table(plan: Plan, *, color: bool) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in HEADINGS:
+    headings, *rows = _rows(plan)
+    for heading in headings:
         table.add_column(heading, justify="right" if heading in _RIGHT else "left", overflow="fold")
-    styles = ("bold", "", "dim", "cyan", "green", "", "")
-    for parameter in plan:
-        table.add_row(*(Text(cell, style) for cell, style in zip(_cells(parameter), styles, strict=True)))
+    styles = [_STYLES.get(heading, "") for heading in headings]
+    for row in rows:
+        table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
     console = Console(no_color=not color, highlight=False)
     console.print(table)
     console.print(Text(_totals(plan)))

@@ -59,4 +59,5 @@ def _check(file: str, options: SpecOptions) -> Checked:
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)
     spec = None if isinstance(source, Plan) else source.spec
-    return Checked(file, check_plan(plan, spec.allow if spec else (), spec), Contents.of(plan))
+    found = (*plan.notes, *check_plan(plan, spec.allow if spec else (), spec))
+    return Checked(file, found, Contents.of(plan))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from functools import cache
 from importlib.util import find_spec
@@ -30,6 +31,8 @@ FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], N
 # Loading numba and one compiled kernel takes 0.6 to 0.8 s; so long does the numpy engine take for this many
 # elements, on one or two threads. (Compiling, once a machine, takes seconds; that is paid back later.)
 _REPAYS_LOADING = 2**26
+# Where numba is loaded already, another kernel takes some 15 ms.
+_REPAYS_A_KERNEL = 2**20
 
 
 def _numpy() -> FillFunction:
@@ -62,7 +65,7 @@ def get_engine(name: str | None = None, *, numel: int | None = None) -> FillFunc
     Args:
         name: a key of ``ENGINES``. None chooses ``numba`` where it is installed, works, and saves more time
             than loading it takes; else ``numpy``.
-        numel: how many elements will be made in all; None counts as few.
+        numel: how many elements will be made in all, or how many would take as long; None counts as few.
 
     Raises:
         InitializerError: no engine has that name, or numba is asked for by name and cannot be had.
@@ -88,7 +91,8 @@ def check(distribution: Distribution, dtype: DType) -> None:
 
 
 def _chosen(numel: int) -> FillFunction:
-    if numel < _REPAYS_LOADING or find_spec("numba") is None:
+    is_loaded = "initcfg.engines.compiled" in sys.modules
+    if numel < (_REPAYS_A_KERNEL if is_loaded else _REPAYS_LOADING) or find_spec("numba") is None:
         return _numpy()
     try:
         return _with_a_way_out(_numba())

@@ -9,9 +9,11 @@ No element of an array is read.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,14 +71,25 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     """
     file = os.fspath(path)
     lowered = file.lower()
-    if lowered.endswith(_INDEX):
-        return _from_index(file)
-    reader = _READERS.get(Path(lowered).suffix)
+    reader = _from_index if lowered.endswith(_INDEX) else _READERS.get(Path(lowered).suffix)
     if reader is None:
         hint = f"a manifest ends in {', '.join(_READERS)} or {_INDEX}"
         message = f"the name ends in {Path(file).suffix!r}, and so does no manifest"
         raise SpecError(Diagnostic(Code.INPUT, message, Location(file), hint))
-    return reader(file)
+    with _uncollected():
+        return reader(file)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A block without garbage collection: what it makes stays, and looking through it takes half the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def manifest_json(manifest: Manifest) -> str:

@@ -13,6 +13,7 @@ from initcfg.generate.elements import PlannedElements
 from initcfg.generate.metadata import file_metadata
 from initcfg.generate.pool import Workers
 from initcfg.generate.selecting import owner, selected
+from initcfg.generate.work import effort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,7 @@ def write(
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     digest = _fingerprint(plan)
     told = file_metadata(digest, select, tied, metadata or {})
-    fill = get_engine(engine, numel=sum(tensor.numel for tensor in tensors))
+    fill = get_engine(engine, numel=effort(sources.values()))
     with Workers(threads) as workers:
         elements = PlannedElements(sources, fill, workers, progress)
         nbytes = fmt.write(Path(path), tensors, elements, told)

@@ -11,7 +11,7 @@ from initcfg.engines import get_engine
 from initcfg.generate.pool import Progress, Task, Workers
 from initcfg.generate.selecting import owner, selected
 from initcfg.generate.slices import draw, runs
-from initcfg.generate.work import CHUNK, batches, fill_elements, is_for_caller, make_whole
+from initcfg.generate.work import CHUNK, batches, effort, fill_elements, is_for_caller, make_whole
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _parameters(
     parameters: list[PlannedParameter], engine: str | None, workers: Workers, progress: Progress | None
 ) -> dict[str, Array]:
     """Arrays by name, in any order."""
-    fill = get_engine(engine, numel=sum(parameter.numel for parameter in parameters))
+    fill = get_engine(engine, numel=effort(parameters))
     arrays = {
         parameter.name: np.empty(parameter.shape, parameter.dtype.numpy)
         for parameter in parameters

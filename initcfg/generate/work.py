@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from initcfg.distributions import Fill
 from initcfg.errors import InitializerError
 from initcfg.initializers import BUILTINS, BuiltIn, Initializer, make
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
 
-__all__ = ["CHUNK", "Piece", "batches", "fill_elements", "is_for_caller", "make_whole"]
+__all__ = ["CHUNK", "Piece", "batches", "effort", "fill_elements", "is_for_caller", "make_whole"]
 
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
+
+# A call of the numpy engine for random numbers takes about as long as this many elements.
+_CALL = 1 << 14
 
 # Of pieces that are smaller than this on average, most time goes into calls, which hold the interpreter's
 # lock: a second thread would only make them wait for each other.
@@ -38,6 +42,12 @@ class Piece:
     def nbytes(self) -> int:
         """The bytes of these elements."""
         return (self.stop - self.start) * self.parameter.dtype.itemsize
+
+
+def effort(parameters: Iterable[PlannedParameter]) -> int:
+    """How many elements take the numpy engine as long as these parameters do; constants take next to none."""
+    drawn = (p for p in parameters if not isinstance(p.distribution, Fill))
+    return sum(parameter.numel + _CALL for parameter in drawn)
 
 
 def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, SpecError
 from initcfg.plan.coverage import check_coverage
@@ -165,16 +165,18 @@ class _Planner:
             # No context manager: entering one a million times takes longer than what it guards.
             try:
                 entry = template.plan(prefix, scope)
-                if entry.name in self.entries:
+                if not self.keep(entry):
                     raise self.doubled(entry, template.path)
-                self.keep(entry)
             except SpecError as error:
                 self.problems.add(error)
 
-    def keep(self, entry: Entry) -> None:
-        self.entries[entry.name] = entry
+    def keep(self, entry: Entry) -> bool:
+        """Whether the entry's name is new; if so it is kept."""
+        if self.entries.setdefault(entry.name, entry) is not entry:
+            return False
         if not isinstance(entry, PlannedParameter):
             self.others.append(entry)
+        return True
 
     def doubled(self, entry: Entry, path: Path) -> SpecError:
         first = self.entries[entry.name].where
@@ -187,7 +189,7 @@ class _Planner:
     def untied(self) -> tuple[PlannedParameter, ...]:
         """The parameters of the plan, each tie replaced by what its target is."""
         if not self.others:
-            return tuple(entry for entry in self.entries.values() if isinstance(entry, PlannedParameter))
+            return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
         return tuple(untied(self.entries, self.problems, complete=not self.reading.left_out))
 
     def check_coverage(self) -> None:

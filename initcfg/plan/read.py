@@ -73,9 +73,10 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
         message = f"a plan is read from a path or a mapping, got {shown(source)}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint="give the path of a plan file"))
     with open_input(source, SpecError) as file:
-        # One byte more than allowed tells that there is more; a file that grows is not followed.
-        size = min(os.fstat(file.fileno()).st_size, MAX_PLAN_BYTES) + 1
-        return read_plan_bytes(b"".join(iter(lambda: file.read(size), b"")), os.fspath(source))
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_PLAN_BYTES:
+            raise _too_large(os.fspath(source))
+        return read_plan_bytes(b"".join(iter(lambda: file.read(size + 1), b"")), os.fspath(source))
 
 
 def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
@@ -106,8 +107,7 @@ def _without_collector() -> Iterator[None]:
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
     if len(content) > MAX_PLAN_BYTES:
-        message = f"a plan file has at most {MAX_PLAN_BYTES // 2**30} GiB"
-        raise _refused(Code.TOO_LARGE, message, file, "plan the parts of the model one by one")
+        raise _too_large(file)
     try:
         tree = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
@@ -192,6 +192,11 @@ def _told(error: ValidationError, file: str | None) -> Iterator[Diagnostic]:
 
 
 _LAW_TAGS = {"fill", "uniform", "normal", "truncated_normal"}
+
+
+def _too_large(file: str | None) -> SpecError:
+    message = f"a plan file has at most {MAX_PLAN_BYTES // 2**30} GiB"
+    return _refused(Code.TOO_LARGE, message, file, "plan the parts of the model one by one")
 
 
 def _refused(

@@ -202,7 +202,9 @@ class _Reader:
         for problem in problems:
             where = problem.where or Location()
             place = (where.line, where.column) if where.line else (where.path, problem.code, problem.message)
-            kept.setdefault((where.file, place, problem.severity), problem)
+            # What is missing is told where its mapping begins, and so does the first key.
+            missing = problem.message if problem.code is Code.MISSING_KEY else None
+            kept.setdefault((where.file, place, missing, problem.severity), problem)
         return tuple(by_place(kept.values(), self.file))
 
 

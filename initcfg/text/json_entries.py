@@ -139,14 +139,15 @@ class _Scanner:
         while more:
             name, start = self.key(at)
             is_group = not path and name in self.groups and text.startswith("{", start)
-            value, end = (self.members if is_group else self.value)((*path, name), start)
+            where = (*path, name)
+            value, end = (self.members if is_group else self.value)(where, start)
             if name in tree:
                 message = f"the key {name!r} stands twice"
                 self.reader.problem(
                     Code.DUPLICATE_KEY, message, Node(at, start), "keep one of them", entry=name
                 )
             else:
-                tree[name], spans[(*path, name)] = value, (at, start, end)
+                tree[name], spans[where] = value, (at, start, end)
             separator = _SEPARATOR.match(text, end)
             if separator is None:
                 self.fail(self.skip(end), "expected ',' or '}'")

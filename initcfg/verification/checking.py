@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 from initcfg.formats.reading import WeightsFile
 from initcfg.generate.metadata import PLAN_KEY
 from initcfg.generate.pool import Task, Workers
-from initcfg.generate.work import batches, fill_elements, is_for_caller, make_whole
+from initcfg.generate.work import batches, effort, fill_elements, is_for_caller, make_whole
 from initcfg.verification.comparing import mismatch, tolerance_of
 from initcfg.verification.matching import match
 
@@ -119,7 +119,8 @@ def verify(
     with WeightsFile(Path(path)) as file, Workers(threads) as workers:
         matched = match(file.path, file.header, plan, select)
         elements = sum(tensor.numel for tensor, _ in matched.pairs)
-        comparison = _Comparison(file, matched.pairs, get_engine(engine, numel=elements))
+        fill = get_engine(engine, numel=effort(parameter for _, parameter in matched.pairs))
+        comparison = _Comparison(file, matched.pairs, fill)
         comparison.run(workers, progress)
         where = Location(os.fspath(path))
         problems = (*matched.problems, *comparison.problems())

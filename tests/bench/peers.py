@@ -64,7 +64,7 @@ def suites(elements: int, largest: int) -> dict[str, Sequence[Task]]:
     """The tasks by suite, at the size asked for."""
     return {
         "elementwise": tasks.elementwise(elements),
-        "initializers": tasks.initializers(elements // 2),
+        "initializers": tasks.initializers(elements),
         "orthogonal": tasks.orthogonal(largest),
         "model": [tasks.Model("GPT-2 small, from spec to arrays", str(GPT2), GPT2_ELEMENTS)],
     }

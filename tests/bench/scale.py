@@ -28,8 +28,11 @@ from timing import Contender, Spread, interleaved, quotient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from initcfg.plan import Plan
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 _BUFFER = 1 << 22
+_LAYER_BYTES = 436_224_000
 EXPERTS = Path(__file__).parent / "experts.yaml"
 _LAYERS = {10_000: 6, 100_000: 65, 1_000_000: 650}
 
@@ -68,10 +71,10 @@ def streaming(rounds: int, gigabytes: float, folder: str, threads: int) -> dict[
     """Writing Llama 3 8B in bfloat16, or its first gigabytes, beside writing a constant."""
     import initcfg
 
-    plan = initcfg.make_plan(str(CONFIGS / "llama3-8b.yaml"))
-    layers = round(gigabytes * 1e9 / plan.nbytes * 32)
-    if layers < 32:
-        plan = initcfg.make_plan(str(CONFIGS / "llama3-8b.yaml"), settings=[f"vars.n_layer={max(1, layers)}"])
+    plan = _llama(32)
+    if gigabytes * 1e9 < plan.nbytes:
+        ends, layer = plan.nbytes - 32 * _LAYER_BYTES, _LAYER_BYTES
+        plan = _llama(max(1, round((gigabytes * 1e9 - ends) / layer)))
     with tempfile.TemporaryDirectory(dir=folder, prefix="bench-") as scratch:
         ours, raw = Path(scratch) / "ours.safetensors", Path(scratch) / "raw"
         contenders = [
@@ -95,6 +98,12 @@ def streaming(rounds: int, gigabytes: float, folder: str, threads: int) -> dict[
         "rate_of_raw": {"median": rate.median, "low": rate.low, "high": rate.high},
         "peak_bytes": peak,
     }
+
+
+def _llama(layers: int) -> Plan:
+    import initcfg
+
+    return initcfg.make_plan(CONFIGS / "llama3-8b.yaml", settings=[f"vars.n_layer={layers}"])
 
 
 def raw_write(path: Path, nbytes: int, threads: int) -> None:

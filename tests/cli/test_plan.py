@@ -49,6 +49,19 @@ def test_the_columns_of_the_piped_table_line_up(run: Run, folder: Path) -> None:
     assert {len(line) for line in table} == {len(table[0])}  # sizes end together
 
 
+def test_the_rule_that_won_has_a_column_where_there_is_one(run: Run, folder: Path) -> None:
+    text = """\
+initcfg: 1
+rules: [{match: "**.b", initializer: zeros}]
+params: {a: {shape: [2], initializer: ones}, c.b: {shape: [2]}}
+"""
+    (folder / "ruled.yaml").write_text(text, encoding="utf-8")
+    heading, own, ruled, *_ = run("plan", "ruled.yaml").stdout.splitlines()
+    at = heading.index("rule")
+    assert (own[at], ruled[at : at + 4]) == (" ", "**.b")
+    assert " rule " not in run("plan", "good.yaml").stdout
+
+
 def test_json_is_the_plan_document_and_fits_its_schema(run: Run, folder: Path) -> None:
     result = run("plan", "good.yaml", "--format", "json")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -294,3 +294,12 @@ def test_text_loads_no_other_format_and_nothing_heavy(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_inherited_rule_that_wins_nothing_is_noted_and_fine(run, folder) -> None:
+    (folder / "base.yaml").write_text("initcfg: 1\nrules: [{match: '**.scale', initializer: ones}]\n", "utf-8")
+    text = "initcfg: 1\nextends: base.yaml\nparams: {w: {shape: [4], initializer: zeros}}\n"
+    (folder / "spec.yaml").write_text(text, "utf-8")
+    result = run("validate", "--strict", "spec.yaml")
+    assert "note[unused-rule]" in result.stdout
+    assert result.exit_code == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, InitializerError
-from initcfg.stream import SEED_LIMIT, Stream, fresh_seed
+from initcfg.stream import SEED_LIMIT, Stream, fresh_seed, parameter_streams
 
 seeds = st.integers(0, SEED_LIMIT - 1)
 names = st.text(st.characters(exclude_categories=["Cs"]))
@@ -29,6 +29,8 @@ def test_known_words() -> None:
 def test_a_parameters_stream_is_seed_and_name(seed: int, name: str) -> None:
     expected = blake(b"param\0", seed.to_bytes(8, "little"), name.encode())
     assert Stream.of_parameter(seed, name).digest == expected
+    streams = parameter_streams(seed)
+    assert [streams(name).digest for _ in range(2)] == [expected, expected]
 
 
 @given(seeds, st.lists(st.integers(0, 2**40), max_size=4))

@@ -30,6 +30,12 @@ def test_numba_is_chosen_for_many() -> None:
     assert get_engine("numba") is compiled.fill
 
 
+def test_numba_that_is_loaded_already_is_chosen_for_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert get_engine(numel=2**22) is not reference.fill
+    monkeypatch.delitem(sys.modules, "initcfg.engines.compiled")
+    assert get_engine(numel=2**22) is reference.fill
+
+
 def test_many_elements_are_drawn_by_numpy_where_there_is_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     assert get_engine(numel=MANY) is reference.fill

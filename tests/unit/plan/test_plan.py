@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 import re
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
 
 import initcfg
 from initcfg.errors import UnknownParameterError
+from initcfg.plan import PlannedParameter
 
 TIED = """
 layout: in_out
@@ -44,3 +48,25 @@ def test_a_tied_parameter_made_alone_is_its_targets_array(plan) -> None:
     assert np.array_equal(initcfg.materialize(found["alias"]), weights["owner"])
     assert np.array_equal(initcfg.materialize(found["alias"][1:, ::2]), weights["owner"][1:, ::2])
     assert (found["alias"].layout, found["alias"].fans) == (found["owner"].layout, found["owner"].fans)
+
+
+def test_a_planned_parameter_is_the_frozen_value_that_its_class_makes(plan) -> None:
+    found = plan(TIED)["owner"]
+    made = PlannedParameter(**{each.name: getattr(found, each.name) for each in fields(PlannedParameter)})
+    assert (made, hash(made), repr(made)) == (found, hash(found), repr(found))
+    assert type(found) is PlannedParameter
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert replace(found, name="other").name == "other"
+    with pytest.raises(FrozenInstanceError):
+        found.name = "other"
+
+
+def test_planning_leaves_the_collector_as_it_was(plan, problems) -> None:
+    for enabled in (False, True):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            plan(TIED)
+            problems("params: {w: {shape: [x], initializer: ones}}")
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()

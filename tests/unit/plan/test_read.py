@@ -115,8 +115,8 @@ def test_parameters_that_say_the_same_share_one_initializer() -> None:
 
 
 def test_a_registered_class_comes_back_and_is_made_for_each_parameter() -> None:
-    @initializers.register(package="tests", name="Ramp")
-    class Ramp(initcfg.Initializer):
+    @initializers.register(package="tests", name="Slope")
+    class Slope(initcfg.Initializer):
         def __init__(self, step: float) -> None:
             self.step = step
 
@@ -126,7 +126,7 @@ def test_a_registered_class_comes_back_and_is_made_for_each_parameter() -> None:
         def get_config(self) -> dict[str, Any]:
             return {"step": self.step}
 
-    params = {name: initcfg.Param(shape=[3], initializer=Ramp(0.5)) for name in "ab"}
+    params = {name: initcfg.Param(shape=[3], initializer=Slope(0.5)) for name in "ab"}
     plan = initcfg.make_plan(initcfg.Spec(params=params))
     again = read_plan(json.loads(plan.to_json()))
     assert again.fingerprint == plan.fingerprint

@@ -211,8 +211,7 @@ class TestRulesThatWinNothing:
 
     def test_is_only_noted_where_the_rule_is_inherited(self, tmp_path) -> None:
         (tmp_path / "base.yaml").write_text(
-            "initcfg: 1\n"
-            "rules: [{match: '**.bias', initializer: zeros}, {match: '**', initializer: ones}]\n"
+            "initcfg: 1\nrules: [{match: '**.bias', initializer: zeros}, {match: '**', initializer: ones}]\n"
         )
         (tmp_path / "spec.yaml").write_text("initcfg: 1\nextends: base.yaml\nparams: {w: {shape: [2]}}\n")
         found = plan_reading(read(tmp_path / "spec.yaml"))
