@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import ParameterSlice, Plan, PlannedParameter, read_plan
+    from initcfg.scaffold import new_spec
     from initcfg.spec import Allow, Layer, Param, Rule, Spec
     from initcfg.stream import STREAM_VERSION
     from initcfg.verification import Verification
@@ -69,6 +70,7 @@ _HOMES = {
     "load_spec": "api",
     "make_plan": "api",
     "materialize": "api",
+    "new_spec": "scaffold",
     "read_plan": "plan",
     "save": "api",
     "verify": "api",
@@ -104,6 +106,7 @@ __all__ = [
     "load_spec",
     "make_plan",
     "materialize",
+    "new_spec",
     "read_plan",
     "save",
     "verify",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, Location
-from initcfg.globs import Glob
+from initcfg.globs import GlobSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,18 +30,23 @@ class Permissions:
 
     def __init__(self, entries: Sequence[Allow]) -> None:
         self._entries = entries
-        self._globs = [Glob(entry.match) for entry in entries]
+        self._of: dict[str, list[int]] = {}
+        for at, entry in enumerate(entries):
+            self._of.setdefault(entry.code, []).append(at)
+        self._globs = {
+            code: GlobSet((entries[at].match, None) for at in mine) for code, mine in self._of.items()
+        }
         self._used: set[int] = set()
 
     def unallowed(self, code: Code, members: tuple[PlannedParameter, ...]) -> Iterable[PlannedParameter]:
         """The parameters that no entry allows a warning for; each entry that allows one counts as used."""
-        mine = [at for at, entry in enumerate(self._entries) if entry.code == code]
-        if not mine:
+        mine = self._of.get(code)
+        if mine is None:
             return members
         left = []
         for member in members:
-            allowing = [at for at in mine if self._globs[at].matches(member.name)]
-            self._used.update(allowing)
+            allowing = self._globs[code].every(member.name)
+            self._used.update(mine[at] for at in allowing)
             if not allowing:
                 left.append(member)
         return left

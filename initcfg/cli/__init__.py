@@ -14,7 +14,9 @@ from initcfg.cli.application import Application
 from initcfg.cli.diff import diff
 from initcfg.cli.explain import explain
 from initcfg.cli.initializers import initializers
+from initcfg.cli.manifest import manifest
 from initcfg.cli.materialize import materialize
+from initcfg.cli.new import new
 from initcfg.cli.plan import plan
 from initcfg.cli.schema import schema
 from initcfg.cli.validate import validate
@@ -22,7 +24,7 @@ from initcfg.cli.verify import verify
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (validate, plan, materialize, verify, diff, schema, initializers, explain)
+COMMANDS = (new, validate, plan, materialize, verify, diff, manifest, schema, initializers, explain)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

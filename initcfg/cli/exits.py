@@ -25,7 +25,7 @@ class Exit(enum.IntEnum):
     CLOSED_PIPE = 141  # 128 + SIGPIPE: the reader of stdout went away
 
 
-# These say that a file could not be read, written or held, or that a plugin is missing, whatever the spec says.
+# These say that a file could not be read, written or held, or a plugin not loaded, whatever the spec says.
 IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.FORMAT, Code.PLUGIN})
 
 

@@ -97,6 +97,7 @@ class ParameterTemplate:
         self._shapes: dict[tuple[object, ...], tuple[int, ...] | None] = {}
         self._resolvers: dict[str | None, Resolver] = {}
         self._ties: dict[tuple[object, ...], Form] = {}
+        self._is_told = False
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy.
@@ -173,8 +174,10 @@ class ParameterTemplate:
         return self._ties[shape, dtype]
 
     def _unruled(self, asked: Asked, scope: Scope) -> Exception:
-        if not self._ground.rules_complete:
+        # Copies share a place, where one is told; to look for the nearest rule takes long.
+        if self._is_told or not self._ground.rules_complete:
             return BrokenError()
+        self._is_told = True
         message = f"nothing says how {asked.name!r} begins: it names no initializer, and no rule matches it"
         hint = self._ground.rules.missing_hint(asked.name, len(asked.shape))
         return scope.problems.error(Code.NO_INITIALIZER, message, self.path, key=True, hint=hint)

@@ -297,7 +297,9 @@ def test_text_loads_no_other_format_and_nothing_heavy(folder: Path) -> None:
 
 
 def test_an_inherited_rule_that_wins_nothing_is_noted_and_fine(run, folder) -> None:
-    (folder / "base.yaml").write_text("initcfg: 1\nrules: [{match: '**.scale', initializer: ones}]\n", "utf-8")
+    (folder / "base.yaml").write_text(
+        "initcfg: 1\nrules: [{match: '**.scale', initializer: ones}]\n", "utf-8"
+    )
     text = "initcfg: 1\nextends: base.yaml\nparams: {w: {shape: [4], initializer: zeros}}\n"
     (folder / "spec.yaml").write_text(text, "utf-8")
     result = run("validate", "--strict", "spec.yaml")

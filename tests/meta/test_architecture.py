@@ -36,6 +36,7 @@ FLOORS = {
     "checks": 7,
     "diff": 7,
     "generate": 7,
+    "scaffold": 8,
     "verification": 8,
     "adapters": 9,
     "api": 10,

@@ -1,0 +1,65 @@
+"""``initcfg manifest``: the names and shapes of weights, written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.exits import Exit
+from initcfg.cli.output import with_output
+from initcfg.cli.words import counted
+from initcfg.errors import printable
+
+if TYPE_CHECKING:
+    from initcfg.cli.output import Output
+
+__all__ = ["manifest"]
+
+
+@click.command(
+    cls=Command,
+    short_help="Write down the names and shapes of weights.",
+    example=(
+        "initcfg manifest model.safetensors -o shapes.yaml",
+        "initcfg manifest model.safetensors.index.json --format json",
+    ),
+)
+@click.argument("file", metavar="WEIGHTS")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="MANIFEST",
+    type=click.Path(dir_okay=False),
+    help="The file to write; its name ends in .yaml, .yml or .json.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@with_output
+def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int:
+    """Write down the names, shapes and dtypes of weights, for a spec to be held against or made from.
+
+    WEIGHTS is a .safetensors file, the .safetensors.index.json of a sharded one, or a manifest already. No
+    element is read. The manifest goes to stdout, as YAML or with --format json as JSON; with -o it goes to a
+    file instead.
+    """
+    from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
+
+    writers = {".json": manifest_json, ".yaml": manifest_yaml, ".yml": manifest_yaml}
+    if path is None:
+        found = read_manifest(file)
+        output.data(manifest_json(found) if output.format == "json" else manifest_yaml(found))
+        return Exit.FINE
+    from pathlib import Path
+
+    from initcfg.cli.files import check_replaceable, write_text
+
+    write = writers.get(Path(path).suffix.lower())
+    if write is None:
+        raise click.UsageError(f"the name of a manifest ends in {', '.join(writers)}, not as {path!r}")
+    found = read_manifest(file)
+    check_replaceable(path, force=force)
+    write_text(path, write(found))
+    output.note(f"{printable(path)}: {counted(len(found.entries), 'parameter')}")
+    return Exit.FINE

@@ -1,0 +1,70 @@
+"""``initcfg new``: a first draft of a spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.exits import Exit
+from initcfg.cli.output import with_output
+from initcfg.errors import printable
+
+if TYPE_CHECKING:
+    from initcfg.cli.output import Output
+
+__all__ = ["new"]
+
+
+@click.command(
+    cls=Command,
+    short_help="Draft a spec, from a model's names and shapes or from nothing.",
+    example=(
+        "initcfg new -o model.yaml",
+        "initcfg new --manifest model.safetensors -o model.yaml",
+    ),
+)
+@click.option(
+    "--manifest",
+    "file",
+    metavar="MANIFEST",
+    help="A manifest, a .safetensors file or the .safetensors.index.json of a sharded one.",
+)
+@click.option("--name", metavar="NAME", help="What the model is called.")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="SPEC",
+    type=click.Path(dir_okay=False),
+    help="The file to write; its name ends in .yaml or .yml.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@with_output
+def new(*, file: str | None, name: str | None, path: str | None, force: bool, output: Output) -> int:
+    """Draft a spec to begin with: a small example, or one for the parameters of a model.
+
+    The draft validates, and covers the manifest exactly. Numbered layers become one layer with a repeat. How
+    parameters begin, and which axes are inputs, is guessed from names and shapes; comments say what was. It
+    goes to stdout, with --format json without its comments; with -o it goes to a file instead.
+    """
+    from initcfg.formats.manifests import read_manifest
+    from initcfg.scaffold import new_spec
+
+    if path is not None and not path.lower().endswith((".yaml", ".yml")):
+        raise click.UsageError(f"the name of a draft ends in .yaml or .yml, not as {path!r}")
+    text = new_spec(None if file is None else read_manifest(file), name)
+    if path is not None:
+        from initcfg.cli.files import check_replaceable, write_text
+
+        check_replaceable(path, force=force)
+        write_text(path, text)
+        output.note(f"{printable(path)}: a draft; initcfg plan shows what it comes to")
+    elif output.format == "json":
+        from initcfg.spec import dump_json, loads
+
+        output.data(dump_json(loads(text)))
+    else:
+        output.data(text)
+    return Exit.FINE

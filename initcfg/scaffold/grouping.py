@@ -1,0 +1,124 @@
+"""Numbered copies of a layer, found in the names of their parameters and taken together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initcfg.manifest import Manifest, ManifestEntry
+
+__all__ = ["Group", "Index", "grouped", "is_number"]
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+# So few copies are taken for those of a layer only where most of what they hold is alike.
+_FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A segment that counts.
+
+    Args:
+        start: its first value.
+        stop: one more than its last.
+        total: as `stop`, for everything that is numbered in this place.
+    """
+
+    start: int
+    stop: int
+    total: int
+
+
+Segment = str | Index
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters of one shape and dtype whose names differ in counting segments only.
+
+    Args:
+        segments: of their names.
+        entry: what they are.
+    """
+
+    segments: tuple[Segment, ...]
+    entry: ManifestEntry
+
+    @property
+    def example(self) -> str:
+        """The name of the first of them."""
+        return ".".join(each if isinstance(each, str) else str(each.start) for each in self.segments)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the name can stand as a key: braces in it would be read as expressions."""
+        return not any(isinstance(each, str) and ("{" in each or "}" in each) for each in self.segments)
+
+
+def grouped(manifest: Manifest) -> tuple[Group, ...]:
+    """The parameters of a manifest, numbered copies taken together; each is in exactly one group.
+
+    Example:
+        >>> from initcfg.manifest import Manifest
+        >>> groups = grouped(Manifest({"h.0.w": (2,), "h.1.w": (2,), "head.w": (2,)}))
+        >>> [group.segments for group in groups]
+        [('h', Index(start=0, stop=2, total=2), 'w'), ('head', 'w')]
+    """
+    groups = [Group(tuple(name.split(".")), entry) for name, entry in manifest.entries.items()]
+    # The last segment is the parameter's own name, which no layer counts.
+    for at in range(max((len(group.segments) for group in groups), default=0) - 1):
+        groups = _counted(groups, at)
+    return tuple(groups)
+
+
+def is_number(segment: Segment) -> bool:
+    """Whether a segment is a whole number as a count writes it, without leading zeros."""
+    return isinstance(segment, str) and _NUMBER.fullmatch(segment) is not None
+
+
+def _counted(groups: list[Group], at: int) -> list[Group]:
+    """The groups, those taken together that a count in the segment `at` tells apart."""
+    families: dict[tuple[Segment, ...], list[Group]] = {}
+    for group in groups:
+        if at < len(group.segments) - 1 and is_number(group.segments[at]) and group.is_plain:
+            families.setdefault(group.segments[:at], []).append(group)
+    taken: dict[tuple[Segment, ...], Group] = {}
+    for family in families.values():
+        taken.update(_family(family, at))
+    # Each group stands where its first member stood.
+    return list(dict.fromkeys(taken.get(group.segments, group) for group in groups))
+
+
+def _family(family: list[Group], at: int) -> dict[tuple[Segment, ...], Group]:
+    """For the members of a family that are alike, the group that they become."""
+    numbers = {_number(group, at) for group in family}
+    alike: dict[object, list[Group]] = {}
+    for group in family:
+        alike.setdefault((group.segments[at + 1 :], group.entry), []).append(group)
+    runs = [run for run in alike.values() if _is_run(run, at, len(numbers))]
+    if len(numbers) <= _FEW and 2 * len(runs) < len(alike):
+        return {}
+    return dict(_taken(runs, at, max(numbers) + 1))
+
+
+def _number(group: Group, at: int) -> int:
+    return int(str(group.segments[at]))
+
+
+def _is_run(groups: list[Group], at: int, copies: int) -> bool:
+    """Whether groups are numbered without a gap, and at least two and half of all copies."""
+    numbers = [_number(group, at) for group in groups]
+    return 2 <= len(numbers) == max(numbers) - min(numbers) + 1 and 2 * len(numbers) >= copies
+
+
+def _taken(runs: Iterable[list[Group]], at: int, total: int) -> Iterator[tuple[tuple[Segment, ...], Group]]:
+    for run in runs:
+        numbers = [_number(group, at) for group in run]
+        index = Index(min(numbers), max(numbers) + 1, total)
+        first = run[0]
+        whole = Group((*first.segments[:at], index, *first.segments[at + 1 :]), first.entry)
+        yield from ((group.segments, whole) for group in run)
