@@ -1,12 +1,10 @@
 """The JSON Schema and the models accept and refuse the same structure.
 
-Structure is keys, kinds and literal bounds. What only the models see is left out by code: the syntax of
-expressions and templates, rows of unequal length, numbers beyond float64.
+`Agreement` says what structure is. Mutated documents are in test_mutated_specs.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import random
@@ -17,67 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.errors import SpecError
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.fields import fields_of
-from initcfg.spec import json_schema, load
+from initcfg.spec import json_schema
 from initcfg.spec.document import read_file
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-BEYOND_STRUCTURE = {
-    Code.EXPRESSION_SYNTAX,
-    Code.TEMPLATE,
-    Code.INITIALIZER_CONFIG,
-    Code.NOT_FINITE,
-    Code.ENCODING,
-    Code.TOO_DEEP,
-    Code.PATTERN,
-    Code.INPUT,
-    Code.OUTSIDE_ROOT,
-}
 CORPUS = sorted(
     path
     for folder in ("tests/cases/valid", "tests/cases/invalid", "configs")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".yaml", ".yml", ".json")
 )
-
-
-def refused_by_models(document) -> list[str]:
-    """What the models find wrong with the structure of a document, whatever a file that it names holds."""
-    return [str(each) for each in problems_of(document) if each.code not in BEYOND_STRUCTURE]
-
-
-def problems_of(document) -> tuple[Diagnostic, ...]:
-    try:
-        load(document)
-    except SpecError as error:
-        return error.diagnostics
-    return ()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def empty_folder(tmp_path_factory):
-    """Nothing that a document names is found."""
-    with contextlib.chdir(tmp_path_factory.mktemp("empty")):
-        yield
-
-
-def refused_by_schema(document) -> list[str]:
-    return [f"{error.json_path}: {error.message[:200]}" for error in VALIDATOR.iter_errors(document)]
-
-
-def assert_agreement(document) -> None:
-    problems, schema = problems_of(document), refused_by_schema(document)
-    models = [str(each) for each in problems if each.code not in BEYOND_STRUCTURE]
-    shown = json.dumps(document, ensure_ascii=False)[:2000]
-    # The keys of a rule are held against each other once each of them is right, also beyond its structure.
-    in_rule = any(each.code in BEYOND_STRUCTURE and each.where.path[:1] == ("rules",) for each in problems)
-    assert bool(models or (in_rule and schema)) == bool(schema), (
-        f"models: {models}\nschema: {schema}\n{shown}"
-    )
 
 
 def trees() -> list[dict]:
@@ -129,8 +80,8 @@ def test_schema_keeps_to_what_editors_read():
 
 
 @pytest.mark.parametrize("tree", TREES, ids=lambda tree: ",".join(tree)[:40])
-def test_corpus_is_judged_alike(tree):
-    assert_agreement(tree)
+def test_corpus_is_judged_alike(tree, agreement):
+    agreement.check(tree)
 
 
 # Values that a mutation puts somewhere: one of each kind, and the edges of the bounds.
@@ -169,30 +120,6 @@ class Maker:
     def spoilt(self, *right, often=0.04):
         """One of the right values, now and then any other."""
         return self.leaf() if self.random.random() < often else self.random.choice(right)
-
-    def mutated(self, document):
-        """The document with a value retyped, deleted, renamed, inserted, wrapped or moved."""
-        paths = [path for path in places(document) if path]
-        if not paths:
-            return document
-        *above, step = self.random.choice(paths)
-        parent = at(document, above)
-        match self.random.choice(["retype", "delete", "rename", "insert", "wrap", "move"]):
-            case "retype":
-                parent[step] = self.leaf()
-            case "delete":
-                del parent[step]
-            case "insert" if isinstance(parent, list):
-                parent.insert(step, self.leaf())
-            case "insert":
-                parent[self.random.choice(KEYS)] = self.leaf()
-            case "rename" if isinstance(parent, dict):
-                parent[self.random.choice(KEYS)] = parent.pop(step)
-            case "wrap":
-                parent[step] = self.random.choice([[parent[step]], {"zeros": parent[step]}])
-            case "move":
-                parent[step] = copy.deepcopy(at(document, self.random.choice(list(places(document)))))
-        return document
 
     def argument(self, field):
         """A value for an argument; right more often than not."""
@@ -292,42 +219,18 @@ class Maker:
         return self.random.choice(KEYS) if self.random.random() < 0.04 else right
 
 
-def places(node, path=()):
-    """The path of every value of a document."""
-    yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for step, child in children:
-        yield from places(child, (*path, step))
-
-
-def at(document, path):
-    for step in path:
-        document = document[step]
-    return document
-
-
 SEEDS = st.integers(0, 2**32)
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=2500, database=None)
 
 
 @PROPERTY
-@given(SEEDS)
-def test_mutated_documents_are_judged_alike(seed):
-    maker = Maker(seed)
-    document = copy.deepcopy(maker.random.choice(TREES))
-    for _ in range(maker.random.choice([1, 1, 2, 3])):
-        document = maker.mutated(document)
-    assert_agreement(document)
+@given(seed=SEEDS)
+def test_generated_documents_are_judged_alike(seed, agreement):
+    agreement.check(Maker(seed).generated())
 
 
-@PROPERTY
-@given(SEEDS)
-def test_generated_documents_are_judged_alike(seed):
-    assert_agreement(Maker(seed).generated())
-
-
-def test_generated_documents_are_right_and_wrong_in_like_measure():
-    refused = sum(bool(refused_by_models(Maker(seed).generated())) for seed in range(400))
+def test_generated_documents_are_right_and_wrong_in_like_measure(agreement):
+    refused = sum(bool(agreement.refused_by_models(Maker(seed).generated())) for seed in range(400))
     assert 100 < refused < 300
 
 
@@ -340,9 +243,8 @@ def test_generated_documents_are_right_and_wrong_in_like_measure():
         (lambda schema: schema["properties"]["seed"].pop("minimum"), {"initcfg": 1, "seed": -1}),
     ],
 )
-def test_a_fault_planted_in_the_schema_is_found(change, path, monkeypatch):
+def test_a_fault_planted_in_the_schema_is_found(change, path, agreement):
     faulty = copy.deepcopy(SCHEMA)
     change(faulty)
-    monkeypatch.setitem(globals(), "VALIDATOR", jsonschema.Draft202012Validator(faulty))
     with pytest.raises(AssertionError, match="models"):
-        assert_agreement(path)
+        type(agreement)(faulty).check(path)
