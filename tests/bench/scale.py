@@ -134,7 +134,7 @@ def starting(rounds: int) -> dict[str, object]:
     commands = {
         "python -c pass": ["-c", "pass"],
         "import initcfg": ["-c", "import initcfg"],
-        "import numpy, pydantic, yaml, click": ["-c", "import numpy, pydantic.main, yaml, click"],
+        "import pydantic, yaml, click": ["-c", "import pydantic.main, yaml, click"],
         "initcfg validate configs/gpt2.yaml": ["-m", "initcfg", "validate", str(CONFIGS / "gpt2.yaml")],
     }
     contenders = [
