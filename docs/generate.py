@@ -176,8 +176,9 @@ compared byte for byte.
 EXTENDING = """
 A spec with `extends: base.yaml` is laid over that file, which may extend another. `vars`, `initializers`, `layers` and
 `params` merge by name, a layer's `params` by name too, and a parameter's keys by key; an initializer, a shape, a repeat
-or a list is replaced whole. This file's `rules` come before the other's. `null` takes an inherited key away. A
-parameter that is written as tied drops the initializer, stream and layout that it inherits, and one that is given an
+or a list is replaced whole. This file's `rules` come before the other's. `null` for an
+optional key of the document or of a parameter that may be left out takes the inherited one away; an entry itself (a
+layer, a parameter, a var) cannot be taken away. A parameter that is written as tied drops the initializer, stream and layout that it inherits, and one that is given an
 initializer drops an inherited tie. Inherited vars keep their order; a new one stands before the next var here that is
 inherited too, or at the end, and may use what stands before it.
 

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from initcfg.cli.report import Contents
-from initcfg.cli.words import number, size
+from initcfg.cli.words import count, number, size
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.errors import printable
 from initcfg.initializers import Concatenate, canonical_name, resolve
@@ -22,6 +22,7 @@ __all__ = ["describe", "law_of", "plain_table", "terminal_table"]
 
 HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "rule", "fan_in, fan_out", "size")
 _RIGHT = frozenset({"size"})
+_SHOWN_SKIPS = 5
 _STYLES = {"name": "bold", "dtype": "dim", "initializer": "cyan", "distribution": "green", "rule": "dim"}
 
 
@@ -88,7 +89,13 @@ def _rows(plan: Plan) -> list[tuple[str, ...]]:
 
 
 def _totals(plan: Plan) -> str:
-    return f"{Contents.of(plan)}, seed {plan.seed}"
+    """What the plan holds, and what rules have left out of it."""
+    lines = [f"{Contents.of(plan)}, seed {plan.seed}"]
+    for skipped in plan.skipped[:_SHOWN_SKIPS]:
+        lines.append(printable(f"{skipped.name} is skipped by the rule {skipped.rule!r}"))
+    if len(plan.skipped) > _SHOWN_SKIPS:
+        lines.append(f"and so are {count(len(plan.skipped) - _SHOWN_SKIPS)} more")
+    return "\n".join(lines)
 
 
 def plain_table(plan: Plan) -> str:

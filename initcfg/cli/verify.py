@@ -16,6 +16,7 @@ from initcfg.errors import InitcfgError, printable
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
+    from initcfg.plan import Plan
 
 __all__ = ["verify"]
 
@@ -60,6 +61,8 @@ def verify(
     if file is None:
         raise click.UsageError(_what_it_says(weights))
     plan = plan_from(file, options)
+    if select is not None:
+        _refuse_unless_it_selects(plan, select)
     try:
         with progress_bar(output, printable(weights)) as progress:
             found = compare(weights, plan, select=select, threads=threads, progress=progress)
@@ -68,6 +71,17 @@ def verify(
     contents = Contents(found.tensors, found.elements, found.nbytes)
     verdict = f"equal to what {printable(file)} makes"
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
+
+
+def _refuse_unless_it_selects(plan: Plan, select: str) -> None:
+    """A pattern that is malformed or matches nothing is no difference, but a wrong command line."""
+    from initcfg.generate.selecting import selected
+
+    try:
+        selected(plan, select)
+    except InitcfgError as error:
+        problem = error.diagnostics[0]
+        raise click.UsageError(f"--select: {problem.message}; {problem.hint}") from error
 
 
 def _what_it_says(weights: str) -> str:

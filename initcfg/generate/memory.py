@@ -10,14 +10,13 @@ import numpy as np
 from initcfg.engines import get_engine
 from initcfg.generate.pool import Progress, Task, Workers
 from initcfg.generate.selecting import owner, selected
-from initcfg.generate.slices import draw, runs
+from initcfg.generate.slices import draw, runs, slice_effort
 from initcfg.generate.work import CHUNK, batches, effort, fill_elements, is_for_caller, make_whole
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.generate.slices import Run
     from initcfg.generate.work import Piece
@@ -93,7 +92,7 @@ def materialize(
             raise TypeError("select chooses among the parameters of a plan; it goes with nothing else")
         if isinstance(source, PlannedParameter):
             return _parameters([source], engine, workers, progress)[source.name]
-        return _slice(source, get_engine(engine, numel=source.numel), workers, progress)
+        return _slice(source, engine, workers, progress)
 
 
 def _plan(
@@ -131,13 +130,14 @@ def _parameters(
     return arrays
 
 
-def _slice(part: ParameterSlice, fill: FillFunction, workers: Workers, progress: Progress | None) -> Array:
+def _slice(part: ParameterSlice, engine: str | None, workers: Workers, progress: Progress | None) -> Array:
     parameter, selection = part.parameter, part.selection
     if parameter.distribution is None:
-        whole = make_whole(parameter, fill)
+        whole = make_whole(parameter, get_engine(engine, numel=effort([parameter])))
         if progress is not None:
             progress(part.nbytes, part.nbytes)
         return whole[selection.slices].reshape(selection.shape).copy()
+    fill = get_engine(engine, numel=slice_effort(parameter.shape, selection))
     result = np.empty(selection.numel, parameter.dtype.numpy)
 
     def make(group: tuple[Run, ...]) -> int:

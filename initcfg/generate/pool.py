@@ -54,7 +54,7 @@ class Workers:
             runs in the calling thread.
 
     Raises:
-        SpecError: `threads` is no positive integer (code ``out-of-range``).
+        ValueError: `threads` is no positive integer.
     """
 
     def __init__(self, threads: int | None = None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.selection import Selection
 
-__all__ = ["Run", "draw", "runs"]
+__all__ = ["Run", "draw", "runs", "slice_effort"]
 
 # A run takes about as long as this many elements besides what it draws, with either engine.
 CALL_COST = 1 << 14
@@ -82,6 +83,15 @@ def runs(shape: tuple[int, ...], selection: Selection) -> Iterator[Run]:
             at += run.size
 
 
+def slice_effort(shape: tuple[int, ...], selection: Selection) -> int:
+    """How many elements take as long to draw as a slice does, what is drawn and thrown away included."""
+    if selection.numel == 0:
+        return 0
+    _, counts, spacings = _progressions(shape, selection)
+    spans = _spans(counts, spacings)
+    return _cost(counts, spans, _cheapest_split(counts, spans))
+
+
 def _progressions(
     shape: tuple[int, ...], selection: Selection
 ) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
@@ -114,13 +124,14 @@ def _cheapest_split(counts: tuple[int, ...], spans: tuple[int, ...]) -> int:
 
     An axis whose steps are longer than a chunk is never run along, so that a run stays within a chunk.
     """
-
-    def cost(axis: int) -> int:
-        calls = -(-spans[axis] // CHUNK)
-        return math.prod(counts[:axis]) * (calls * CALL_COST + spans[axis])
-
     possible = [axis for axis in range(len(spans)) if axis >= len(counts) - 1 or spans[axis + 1] <= CHUNK]
-    return min(possible, key=cost)
+    return min(possible, key=partial(_cost, counts, spans))
+
+
+def _cost(counts: tuple[int, ...], spans: tuple[int, ...], axis: int) -> int:
+    """The time that runs along an axis take, in elements."""
+    calls = -(-spans[axis] // CHUNK)
+    return math.prod(counts[:axis]) * (calls * CALL_COST + spans[axis])
 
 
 def _stretches(

@@ -190,7 +190,9 @@ class _Planner:
         """The parameters of the plan, each tie replaced by what its target is."""
         if not self.others:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
-        return tuple(untied(self.entries, self.problems, complete=not self.reading.left_out))
+        # What had a problem is no entry, and ties to it are not wrong.
+        complete = not self.reading.left_out and self.problems.count == 0
+        return tuple(untied(self.entries, self.problems, complete=complete))
 
     def check_coverage(self) -> None:
         """Holds what the document describes against the manifest that it names."""

@@ -4,8 +4,8 @@
     rules                                 the upper ones, then the lower ones
     everything else                       the upper one, whole
 
-A null counts as written: it takes an inherited key away. A parameter is tied or has an initializer, so the
-upper one of these removes what it excludes from the lower.
+A null counts as written: it takes an inherited key away, where a key may be null. A parameter is tied or has
+an initializer, so the upper one of these removes what it excludes from the lower.
 """
 
 from __future__ import annotations

@@ -135,3 +135,13 @@ def test_problems_are_json_on_stdout_where_that_was_asked_for(run: Run, folder: 
 )
 def test_a_distribution_is_described_by_its_numbers(distribution: Distribution | None, text: str) -> None:
     assert describe(distribution) == text
+
+
+def test_what_a_rule_leaves_out_is_said(run: Run, folder: Path) -> None:
+    names = [f"w{number}" for number in range(7)]
+    params = "".join(f"  {name}: {{shape: [2]}}\n" for name in names)
+    rules = "rules: [{match: w0, initializer: zeros}, {match: '*', skip: true}]\n"
+    (folder / "skips.yaml").write_text(f"initcfg: 1\nparams:\n{params}{rules}", "utf-8")
+    lines = run("plan", "skips.yaml").stdout.splitlines()
+    assert "w1 is skipped by the rule '*'" in lines
+    assert lines[-1] == "and so are 1 more"

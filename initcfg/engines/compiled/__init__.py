@@ -55,6 +55,8 @@ def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: i
     call = (_prepared if isinstance(distribution, Fill) else _cached)(distribution, out.dtype)
     if isinstance(call, Constant):
         out.fill(call.value)
+    elif not out.size:
+        return  # an empty fill may start at 2**63, which is no machine integer
     elif out.flags.aligned:
         call.entry(out.view(call.stored), start, stream.words, *call.numbers)
     else:

@@ -85,3 +85,8 @@ def test_what_names_no_engine_is_refused_with_a_list_of_those_there_are(name) ->
     with pytest.raises(InitializerError, match="no engine is named") as caught:
         get_engine(name)
     assert caught.value.diagnostics[0].hint == "the engines are numba, numpy"
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_an_empty_fill_may_start_at_the_end_of_the_positions(engine: str) -> None:
+    get_engine(engine)(np.empty(0, np.float32), LAW, STREAM, 2**63)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
 
 from initcfg.generate import slices
-from initcfg.generate.slices import CALL_COST, runs
+from initcfg.generate.slices import CALL_COST, runs, slice_effort
 from initcfg.generate.work import CHUNK
 from initcfg.plan.selection import Selection
 
@@ -34,6 +34,7 @@ def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "CHUNK", chunk)
         patch.setattr(slices, "CALL_COST", call)
+        assert sum(run.length for run in runs(shape, selection)) <= slice_effort(shape, selection)
         for run in runs(shape, selection):
             assert run.at == sum(map(len, made))
             assert 0 <= run.start <= run.start + run.length <= numel
@@ -80,3 +81,10 @@ def test_a_slice_of_something_huge_costs_what_the_slice_is_worth() -> None:
     assert [(run.start, run.length) for run in made] == [
         ((2**20 - 1) * 2**40 + row * 2**38 + 5, 4) for row in range(4)
     ]
+
+
+def test_what_is_drawn_and_thrown_away_is_work() -> None:
+    shape = (30_000, 65_536)
+    column = slice_effort(shape, Selection.of(shape, np.s_[:, 0]))
+    assert 30_000 * CALL_COST <= column <= 2 * 30_000 * 65_536
+    assert slice_effort(shape, Selection.of(shape, np.s_[0:0])) == 0
