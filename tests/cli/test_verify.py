@@ -104,3 +104,10 @@ def test_problems_of_the_spec_are_those_of_the_spec(weights: str, run: Run, fold
     assert result.exit_code == 1
     assert "bad.yaml:4:22: error[unknown-key]" in result.stdout
     assert run("verify", weights, "nothing.yaml").exit_code == 2
+
+
+@pytest.mark.parametrize("pattern", ["{", "nobody.*"])
+def test_a_pattern_that_selects_nothing_is_a_wrong_command_line(pattern: str, edited: str, run: Run) -> None:
+    result = run("verify", edited, "good.yaml", "--select", pattern)
+    assert result.exit_code == 2
+    assert "--select: " in result.stderr
