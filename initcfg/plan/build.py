@@ -98,6 +98,7 @@ class _Planner:
         entries: what has been planned, by full name.
         others: those among them that are not simply parameters.
         parameters: the plan's, once all are known.
+        is_complete: whether all that the document describes is among the entries.
     """
 
     reading: Reading
@@ -106,6 +107,7 @@ class _Planner:
     entries: dict[str, Entry] = field(default_factory=dict)
     others: list[Tie | SkippedParameter] = field(default_factory=list)
     parameters: tuple[PlannedParameter, ...] = ()
+    is_complete: bool = True
 
     def plan(self) -> None:
         scope = scope_of(self.spec, self.problems, self.left_out("vars"))
@@ -121,6 +123,8 @@ class _Planner:
             parameter_streams(self.spec.seed),
         )
         self.add_described(ground, scope)
+        # What had a problem is no entry, and ties to it are not wrong.
+        self.is_complete = not self.reading.left_out and self.problems.count == 0
         if self.spec.layers or self.spec.params or self.described_is_left_out:
             self.check_coverage()
         else:
@@ -190,9 +194,7 @@ class _Planner:
         """The parameters of the plan, each tie replaced by what its target is."""
         if not self.others:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
-        # What had a problem is no entry, and ties to it are not wrong.
-        complete = not self.reading.left_out and self.problems.count == 0
-        return tuple(untied(self.entries, self.problems, complete=complete))
+        return tuple(untied(self.entries, self.problems, complete=self.is_complete))
 
     def check_coverage(self) -> None:
         """Holds what the document describes against the manifest that it names."""
