@@ -9,14 +9,13 @@ No element of an array is read.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from initcfg.collector import collector_at_rest
 from initcfg.dtypes import DTYPES, as_dtype
 from initcfg.errors import Code, Diagnostic, InitcfgError, InitializerError, Location, SpecError, did_you_mean
 from initcfg.formats.header import read_header
@@ -76,20 +75,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         hint = f"a manifest ends in {', '.join(_READERS)} or {_INDEX}"
         message = f"the name ends in {Path(file).suffix!r}, and so does no manifest"
         raise SpecError(Diagnostic(Code.INPUT, message, Location(file), hint))
-    with _uncollected():
+    with collector_at_rest():
         return reader(file)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """A block without garbage collection: what it makes stays, and looking through it takes half the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def manifest_json(manifest: Manifest) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, SpecError
 from initcfg.plan.coverage import check_coverage
 from initcfg.plan.definitions import NameCheck, check_definitions
@@ -58,7 +58,7 @@ def plan_reading(reading: Reading) -> Plan:
     if spec is None:
         raise SpecError(*reading.problems)
     planner = _Planner(reading, spec, Problems(spec, reading.problems))
-    with _collector_at_rest(), suppress(EnoughProblemsError):
+    with collector_at_rest(), suppress(EnoughProblemsError):
         planner.plan()
     planner.problems.raise_any()
     return Plan(
@@ -69,22 +69,6 @@ def plan_reading(reading: Reading) -> Plan:
         tuple(entry for entry in planner.others if isinstance(entry, SkippedParameter)),
         planner.problems.notes,
     )
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """A block in which Python looks for no cycles.
-
-    A plan is made of many small values and holds no cycle. The collector would walk all of them again each
-    time that there are a quarter more, which takes a fifth of the time of a large plan.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @dataclass

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.inputs import open_input
@@ -89,20 +88,8 @@ def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
     Raises:
         SpecError: as `read_plan`.
     """
-    with _without_collector():
+    with collector_at_rest():
         return _restored(_parsed(content, file), file)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Reading makes millions of objects and no garbage; the cycle collector would take half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
