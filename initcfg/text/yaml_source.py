@@ -24,6 +24,8 @@ __all__ = ["read_yaml"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASED = 100_000
+# libyaml has a limit of its own from 0.2.6 on, and looks far ahead for the end of a key. Ours is lower.
+_LIBYAML_DEPTH = "exceeded maximum nesting depth"
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?[\r\n])*(%[^\r\n]*)")
@@ -69,10 +71,16 @@ def _syntax_error(reader: Reader, error: Exception) -> SpecError:
     mark = error.context_mark if unended else error.problem_mark or error.context_mark
     last = max(len(reader.text.rstrip()) - 1, 0)
     index = last if mark is None else min(mark.index, last)
+    if _LIBYAML_DEPTH in what:
+        return _too_deep(reader, index)
     hint = syntax_hint(reader.source.place(index)) or _bracket_hint(
         reader, error, mark.index if mark else index
     )
     return reader.fatal(Code.SYNTAX, f"not YAML: {what}", index, hint=hint)
+
+
+def _too_deep(reader: Reader, index: int) -> SpecError:
+    return reader.fatal(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels", index, index + 1)
 
 
 def _bracket_hint(reader: Reader, error: yaml.MarkedYAMLError, index: int) -> str | None:
@@ -162,8 +170,7 @@ class _Composer:
         return tree, node
 
     def too_deep(self, event: Any) -> SpecError:
-        start = event.start_mark.index
-        return self.reader.fatal(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels", start, start + 1)
+        return _too_deep(self.reader, event.start_mark.index)
 
     def alias(self, event: Any, depth: int) -> tuple[Tree, Node]:
         """The anchored value, unless aliases make the document too large or too deep."""
