@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.exact import normal_cdf, truncation
@@ -115,8 +115,7 @@ class TruncatedNormal:
 Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+class Moments(NamedTuple):
     """The mean and the standard deviation that drawn values have."""
 
     mean: float

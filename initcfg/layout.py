@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 
@@ -21,8 +21,7 @@ _WAYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fans:
+class Fans(NamedTuple):
     """How many inputs feed one output unit, and how many outputs one input unit feeds."""
 
     fan_in: int
@@ -37,8 +36,7 @@ class Fans:
             return math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Axes:
+class Axes(NamedTuple):
     """The axes of one shape by role, each in ascending order."""
 
     inputs: tuple[int, ...]

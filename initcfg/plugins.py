@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "load_plugins"]
+__all__ = ["GROUP", "load_plugins", "loaded_plugins"]
 
 GROUP = "initcfg.initializers"
+
+_LOADED: dict[str, None] = {}
 
 
 def load_plugins(names: Iterable[str]) -> tuple[type[Initializer], ...]:
@@ -47,7 +49,14 @@ def load_plugins(names: Iterable[str]) -> tuple[type[Initializer], ...]:
     """
     # A single text would be read letter by letter.
     wanted = [names] if isinstance(names, str) else list(names)
-    return tuple(register(cls, package=name) for name in wanted for cls in _classes(name))
+    classes = tuple(register(cls, package=name) for name in wanted for cls in _classes(name))
+    _LOADED.update(dict.fromkeys(wanted))
+    return classes
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """The names of the plugins that this process has loaded, which a process that works for it needs too."""
+    return tuple(_LOADED)
 
 
 def _classes(name: str) -> tuple[type[Initializer], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
         for (noun, usual), members in found.items():
             text = f"a {noun} that begins with random values, from {law}"
             hint = f"use {usual}; or allow random-bias and say why, where the model asks for it"
-            yield Finding(replace(random, path=()), tuple(members), Complaint(text, hint))
+            yield Finding(random._replace(path=()), tuple(members), Complaint(text, hint))
 
 
 def _kind(name: str) -> tuple[str, str] | None:

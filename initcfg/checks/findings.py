@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.checks.survey import Piece, Survey
@@ -27,8 +26,7 @@ class Complaint(NamedTuple):
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A complaint, and the parameters that it is about.
 
     Args:

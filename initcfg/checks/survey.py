@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.distributions import point
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Alike", "Piece", "Survey", "survey"]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What one initializer makes: a whole parameter, or a part of a concatenation.
 
     Args:
@@ -74,8 +72,7 @@ class Piece:
         return f"part {'.'.join(map(str, self.path))} of {parameter.name!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
+class Alike(NamedTuple):
     """Parameters that differ in name, place and stream only.
 
     Args:
@@ -87,8 +84,7 @@ class Alike:
     members: tuple[PlannedParameter, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(NamedTuple):
     """A plan as the checks see it.
 
     Args:
@@ -147,8 +143,7 @@ def _pieces(piece: Piece) -> Iterator[Piece]:
     for at, (part, shape) in enumerate(zip(made.initializers, shapes, strict=True)):
         if math.prod(shape):
             yield from _pieces(
-                replace(
-                    piece,
+                piece._replace(
                     path=(*piece.path, at),
                     shape=shape,
                     fans=_fans(shape, piece.layout),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from initcfg.cli.exits import Exit
 from initcfg.cli.renderers.escapes import defused
+from initcfg.collector import collect_seldom
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Application(Command, click.Group):
         **extra: Any,
     ) -> Any:
         """Run, and exit with the code of `Exit` that fits; without `standalone_mode` return it."""
+        _prepare_a_short_run()
         _escape_what_streams_cannot_show()
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -81,6 +82,13 @@ class Application(Command, click.Group):
         return code
 
 
+def _prepare_a_short_run() -> None:
+    """What a library must not do to the process of its caller."""
+    collect_seldom()
+    # Otherwise pydantic reads the metadata of every installed package, to find plugins that no spec needs.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 def _escape_what_streams_cannot_show() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -90,6 +98,8 @@ def _escape_what_streams_cannot_show() -> None:
 
 def _confess(error: Exception) -> None:
     """Bad input ends in diagnostics, so what arrives here is a fault of this program."""
+    import traceback
+
     traceback.print_exception(error)
     click.echo(
         "\ninitcfg: internal error. This is a fault in initcfg, not in your input.\n"

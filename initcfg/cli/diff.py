@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +48,7 @@ def diff(*, old: str, new: str, options: SpecOptions, output: Output) -> int:
     if old == new == "-":
         raise click.UsageError("standard input can be one of the two only")
     plans = []
-    for file, its_options in ((old, replace(options, settings=())), (new, options)):
+    for file, its_options in ((old, options._replace(settings=())), (new, options)):
         try:
             plans.append(plan_from(file, its_options))
         except InitcfgError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import time
@@ -87,9 +86,7 @@ def materialize(
     contents = Contents.of(planned)
     if output.format == "json":
         facts = {"file": path, "fingerprint": written.fingerprint, "seconds": round(seconds, 3)}
-        output.data(
-            json.dumps(facts | dataclasses.asdict(contents) | {"left_out": dict(written.tied)}, indent=2)
-        )
+        output.data(json.dumps(facts | contents._asdict() | {"left_out": dict(written.tied)}, indent=2))
     else:
         output.note(f"{printable(path)}: {contents} in {seconds:.2f} s")
         for name, owner in itertools.islice(written.tied.items(), _SHOWN_TIES):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 import click
 
@@ -26,8 +25,7 @@ __all__ = ["Output", "with_output", "with_report"]
 ColorChoice = Literal["auto", "always", "never"]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """The streams of one run, and the file of its report.
 
     Args:
@@ -73,14 +71,16 @@ class Output:
         A document on stdout is all there is. Otherwise a person is told on stderr what it comes to, and
         where the report goes to a file every problem too.
         """
-        if self.report_file is not None:
-            report = self._written(report, self.report_file)
-            self._tell(report, self.note, "text")
-        else:
+        if self.report_file is None:
             self._tell(report, self.data, self.format)
-        if self.report_file is not None or self.format in FOR_PEOPLE:
-            self._sum_up(report)
-        return report.exit
+            if self.format in FOR_PEOPLE:
+                self._sum_up(report)
+            return report.exit
+        unwritten = self._write(report, self.report_file)
+        self._tell(report, self.note, "text")
+        self._tell(unwritten, self.note, "text")
+        self._sum_up(report)
+        return unwritten.exit or report.exit
 
     def _tell(self, report: Report, say: Callable[[str], None], style: str) -> None:
         rendered = RENDERERS[style](report)
@@ -94,16 +94,16 @@ class Output:
         if self.format == "github":
             self._fill_step_summary(report)
 
-    def _written(self, report: Report, path: str) -> Report:
-        """Write the report to its file; where that fails, the report says that too."""
+    def _write(self, report: Report, path: str) -> Report:
+        """Write the report to its file; gives what went wrong, which is no finding about a file checked."""
         from initcfg.cli.files import check_replaceable, write_text
 
         try:
             check_replaceable(path, force=self.force)
             write_text(path, RENDERERS[self.format](report) + "\n")
         except OutputError as error:
-            return Report((*report.files, Checked.failed(path, error.diagnostics)))
-        return report
+            return Report((Checked.failed(path, error.diagnostics),))
+        return Report(())
 
     def _fill_step_summary(self, report: Report) -> None:
         """Give the summary of a job on GitHub what GitHub does not show beside the lines of a change."""

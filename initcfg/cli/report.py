@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.cli.exits import IO_CODES, Exit, exit_for
 from initcfg.cli.words import count, counted, size
-from initcfg.errors import Location, printable
+from initcfg.errors import Code, Diagnostic, Location, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from initcfg.errors import Diagnostic, Severity
+    from initcfg.errors import Severity
     from initcfg.plan import Plan
 
 __all__ = ["Checked", "Contents", "Report"]
+
+# As many problems are told of a spec that cannot be planned.
+_MOST = 100
 
 
 def _count(diagnostics: Iterable[Diagnostic], severity: Severity) -> int:
@@ -29,8 +31,19 @@ def _strict(diagnostic: Diagnostic) -> Diagnostic:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """A note in the place of warnings and notes that are not told."""
+    if left_out:
+        told = " and ".join(
+            counted(number, kind)
+            for kind in ("warning", "note")
+            if (number := sum(each.severity == kind for each in left_out))
+        )
+        message = f"after the first {_MOST} warnings and notes {told} more are not told"
+        yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
+
+
+class Contents(NamedTuple):
     """What a valid spec holds."""
 
     parameters: int
@@ -47,8 +60,7 @@ class Contents:
         return f"{parameters}, {elements}, {size(self.bytes)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """One file: what was found in it and, where it is valid, what it holds; `verdict` is its praise then."""
 
     file: str
@@ -67,6 +79,11 @@ class Checked:
         )
         return cls(file, tuple(placed))
 
+    @classmethod
+    def passed(cls, file: str, found: Sequence[Diagnostic], contents: Contents) -> Checked:
+        """A file without problems; of very many warnings the first, and how many more there are."""
+        return cls(file, (*found[:_MOST], *_rest(found[_MOST:])), contents)
+
     @property
     def errors(self) -> int:
         """How many of the diagnostics are errors."""
@@ -79,11 +96,10 @@ class Checked:
 
     def strict(self) -> Checked:
         """The same file, its warnings taken for errors."""
-        return dataclasses.replace(self, diagnostics=tuple(map(_strict, self.diagnostics)))
+        return self._replace(diagnostics=tuple(map(_strict, self.diagnostics)))
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """All files of one run, in the order given."""
 
     files: tuple[Checked, ...]

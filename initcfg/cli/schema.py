@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.exits import Exit
+from initcfg.cli.output import Output
+from initcfg.cli.report import Checked, Report
+from initcfg.errors import InitcfgError
 
 __all__ = ["schema"]
 
@@ -17,19 +22,42 @@ __all__ = ["schema"]
     example=("initcfg schema > spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
 @click.argument("document", type=click.Choice(["spec", "plan", "report"]), default="spec")
-def schema(document: str) -> int:
+@click.option(
+    "--plugin",
+    "plugins",
+    metavar="NAME",
+    multiple=True,
+    help="List the initializers of an installed plugin too. May be repeated.",
+)
+def schema(document: str, plugins: tuple[str, ...]) -> int:
     """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of a report.
 
     A report is what "initcfg validate --format json" prints.
 
     Editors use it to complete and check: put "# yaml-language-server: $schema=spec.v1.schema.json" in the
-    first line of a spec.
+    first line of a spec. It lists the built-in initializers and leaves other names open, because a spec may
+    define its own; --plugin lists those of a plugin, with their arguments, as well.
     """
-    if document == "spec":
-        from initcfg.spec import json_schema
-    elif document == "plan":
-        from initcfg.plan.document import json_schema
-    else:
-        from initcfg.cli.renderers.document import json_schema
-    click.echo(json.dumps(json_schema(), indent=2))
-    return 0
+    if plugins and document != "spec":
+        raise click.UsageError(f"--plugin is about initializers, and the schema of a {document} lists none")
+    try:
+        made = _schema_of(document, plugins)
+    except InitcfgError as error:
+        return Output().findings(Report((Checked.failed("schema", error.diagnostics),)))
+    click.echo(json.dumps(made, indent=2))
+    return Exit.FINE
+
+
+def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
+    if document == "plan":
+        from initcfg.plan.document import json_schema as plan_schema
+
+        return plan_schema()
+    if document == "report":
+        from initcfg.cli.renderers.document import json_schema as report_schema
+
+        return report_schema()
+    from initcfg.plugins import load_plugins
+    from initcfg.spec import json_schema
+
+    return json_schema(load_plugins(plugins))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SpecOptions", "plan_from", "source_from", "with_spec_options"]
 
 
-@dataclass(frozen=True, slots=True)
-class SpecOptions:
+class SpecOptions(NamedTuple):
     """What a command line says beside a spec.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from initcfg.cli.columns import aligned
 from initcfg.cli.report import Contents
 from initcfg.cli.words import count, number, size
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
@@ -100,16 +101,7 @@ def _totals(plan: Plan) -> str:
 
 def plain_table(plan: Plan) -> str:
     """The table as text for a file or a pipe: columns apart by two blanks, none at the end of a line."""
-    rows = _rows(plan)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = (
-        "  ".join(
-            f"{cell:>{width}}" if heading in _RIGHT else f"{cell:<{width}}"
-            for cell, width, heading in zip(row, widths, rows[0], strict=True)
-        ).rstrip()
-        for row in rows
-    )
-    return "\n".join([*aligned, "", _totals(plan)])
+    return "\n".join([*aligned(_rows(plan), _RIGHT), "", _totals(plan)])
 
 
 def terminal_table(plan: Plan, *, color: bool) -> None:

@@ -60,4 +60,4 @@ def _check(file: str, options: SpecOptions) -> Checked:
         return Checked.failed(file, error.diagnostics)
     spec = None if isinstance(source, Plan) else source.spec
     found = (*plan.notes, *check_plan(plan, spec.allow if spec else (), spec))
-    return Checked(file, found, Contents.of(plan))
+    return Checked.passed(file, found, Contents.of(plan))

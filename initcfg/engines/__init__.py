@@ -97,7 +97,7 @@ def _chosen(numel: int) -> FillFunction:
     try:
         return _with_a_way_out(_numba())
     except InitializerError as error:
-        _say_slower(error.diagnostics[0].message)
+        _say_slower(error.diagnostics[0])
         return _numpy()
 
 
@@ -109,18 +109,18 @@ def _with_a_way_out(fast: FillFunction) -> FillFunction:
         try:
             fast(out, distribution, stream, start)
         except CompilationError as error:
-            _say_slower(error.diagnostics[0].message)
+            _say_slower(error.diagnostics[0])
             _numpy()(out, distribution, stream, start)
 
     return fill
 
 
 @cache
-def _say_slower(reason: str) -> None:
+def _say_slower(reason: Diagnostic) -> None:
     """Said once for each reason."""
     warnings.warn(
-        f"{reason}; going on with the engine 'numpy', which makes the same bits and takes longer. "
-        "To choose it without this warning, say engine='numpy'; to mend it, install another release of numba",
+        f"{reason.message}; going on with the engine 'numpy', which makes the same bits and takes longer. "
+        f"To be rid of this warning: {reason.hint}",
         RuntimeWarning,
         stacklevel=2,
     )

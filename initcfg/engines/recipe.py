@@ -5,11 +5,10 @@ Pure: every engine starts from the same recipe, and so does planning, which lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from initcfg.distributions import Normal, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
@@ -26,15 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["Constant", "Cut", "Draw", "Recipe", "Tails", "prepare"]
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """One value, which the target type holds exactly."""
 
     value: float | int | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """The float32 numbers of a symmetric truncation at c std.
 
     Args:
@@ -46,8 +43,7 @@ class Cut:
     tail: float
 
 
-@dataclass(frozen=True, slots=True)
-class Tails:
+class Tails(NamedTuple):
     """The float64 numbers of any truncation; Phi is the normal distribution function.
 
     Args:
@@ -63,8 +59,7 @@ class Tails:
     above: float
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(NamedTuple):
     """location + scale * (the kernel's standard variate), clamped.
 
     Args:
@@ -167,7 +162,7 @@ def _truncated(distribution: TruncatedNormal, dtype: DType) -> Draw:
     _require_scale("std", std)
     clamp = _between(at_least(low, dtype), at_most(high, dtype), distribution, dtype)
     if min(mean - low, high - mean) >= NORMAL_REACH[_drawn(dtype)] * std:
-        return replace(_normal(Normal(mean, std), dtype), clamp=clamp)
+        return _normal(Normal(mean, std), dtype)._replace(clamp=clamp)
     left = _truncation(distribution)
     # A 64-bit draw goes at most 9 std past the point of greatest density.
     _require_reach(max(low, min(mean, high) - 9 * std), min(high, max(mean, low) + 9 * std), dtype)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from initcfg.exact.elementary import CONTEXT, Number, to_decimal, to_float
 
@@ -50,8 +50,7 @@ def normal_cdf(z: Number) -> float:
     return to_float(_upper_tail(to_decimal(z).copy_negate()))
 
 
-@dataclass(frozen=True, slots=True)
-class Truncation:
+class Truncation(NamedTuple):
     """What is left of a standard normal between two points, to 50 digits.
 
     Args:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.selection import Selection
 
-__all__ = ["Run", "draw", "runs", "slice_effort"]
+__all__ = ["Run", "draw", "runs", "slice_effort", "whole_runs"]
 
 # A run takes about as long as this many elements besides what it draws, with either engine.
 CALL_COST = 1 << 14
@@ -81,6 +81,13 @@ def runs(shape: tuple[int, ...], selection: Selection) -> Iterator[Run]:
         for run in _stretches(first, at, counts[split:], spacings[split:], spans[split:]):
             yield run
             at += run.size
+
+
+def whole_runs(numel: int) -> Iterator[Run]:
+    """The runs that make a whole parameter of so many elements."""
+    for start in range(0, numel, CHUNK):
+        length = min(CHUNK, numel - start)
+        yield Run(start, length, 0, (length,), (1,), start)
 
 
 def slice_effort(shape: tuple[int, ...], selection: Selection) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
 
@@ -39,8 +39,7 @@ class PatternError(SpecError):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(NamedTuple):
     """One character out of a set; a dot only where `dot` says so."""
 
     ranges: tuple[tuple[str, str], ...] = ()
@@ -54,28 +53,24 @@ class Chars:
         return any(low <= char <= high for low, high in self.ranges) != self.negated
 
 
-@dataclass(frozen=True, slots=True)
-class Star:
+class Star(NamedTuple):
     """Any characters inside one segment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
+class Segments(NamedTuple):
     """Any whole segments, with the dot that joins them to what stands before or after, or nothing at all."""
 
     before: bool = False
     after: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One of several texts, which may be patterns themselves."""
 
     options: tuple[tuple[Item, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A segment that is a whole number without leading zeros, and a name for it."""
 
     name: str

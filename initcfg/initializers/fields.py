@@ -6,8 +6,7 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
 from initcfg.errors import Code, Diagnostic, did_you_mean
@@ -26,8 +25,7 @@ _KNOWN: WeakKeyDictionary[type[object], dict[str, Field]] = WeakKeyDictionary()
 _EXPRESSIBLE = frozenset({"number", "integer", "integers", "value"})
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One argument of an initializer: its kind, its default and its bounds.
 
     Args:

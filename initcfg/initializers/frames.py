@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initcfg.forks import ProcessLock
 from initcfg.initializers.householder import draw_frames
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["orthogonal"]
 # Elements of small matrices that are drawn side by side: a call for many costs about what one for one does.
 _GROUP = 1 << 16
 # BLAS takes every core for one product; two threads that call it at once are slower than one after the other.
-_BLAS = threading.Lock()
+_BLAS = ProcessLock()
 
 
 def orthogonal(  # noqa: PLR0917

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
+    "PACKAGE",
     "aliases_of",
     "canonical_name",
     "install",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound=type[Initializer])
+
+#: Under which the built-ins are registered with Keras.
+PACKAGE = "initcfg"
 
 _TABLE: dict[str, type[Initializer]] = {}
 _REGISTERED: dict[type[Initializer], str] = {}
@@ -51,13 +55,14 @@ def lookup(name: str) -> type[Initializer] | None:
     """The class of that name, or None; upper and lower case matter.
 
     Args:
-        name: a class name, a snake_case name, an alias of Keras's, or a registered ``package>Name``.
+        name: a class name, a snake_case name, an alias of Keras's, or a registered ``package>Name``; a
+            built-in is registered with Keras as ``initcfg>Name``.
 
     Example:
         >>> lookup("glorot_uniform") is lookup("GlorotUniform")
         True
     """
-    return _TABLE.get(name)
+    return _TABLE.get(name.removeprefix(f"{PACKAGE}>"))
 
 
 def is_free(name: str) -> bool:

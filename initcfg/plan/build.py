@@ -82,7 +82,8 @@ class _Planner:
         entries: what has been planned, by full name.
         others: those among them that are not simply parameters.
         parameters: the plan's, once all are known.
-        is_complete: whether all that the document describes is among the entries.
+        failed: names of described parameters that had a problem; they are no entries.
+        is_complete: whether the name of everything that the document describes is known.
     """
 
     reading: Reading
@@ -91,6 +92,7 @@ class _Planner:
     entries: dict[str, Entry] = field(default_factory=dict)
     others: list[Tie | SkippedParameter] = field(default_factory=list)
     parameters: tuple[PlannedParameter, ...] = ()
+    failed: set[str] = field(default_factory=set)
     is_complete: bool = True
 
     def plan(self) -> None:
@@ -106,9 +108,8 @@ class _Planner:
             frozenset(self.spec.vars),
             parameter_streams(self.spec.seed),
         )
+        self.is_complete = not self.described_is_left_out
         self.add_described(ground, scope)
-        # What had a problem is no entry, and ties to it are not wrong.
-        self.is_complete = not self.reading.left_out and self.problems.count == 0
         if self.spec.layers or self.spec.params or self.described_is_left_out:
             self.check_coverage()
         else:
@@ -138,14 +139,31 @@ class _Planner:
                 check = NameCheck(self.spec, scope, layer.repeat, ground.rules.definitions)
             templates = _templates(ground, check, layer.params, (*path, "params"))
             prefix = NameText(f"{name}.", path, ground.constant, key=True)
-            with self.problems.collecting():
-                for copy in scopes_of(layer, path, scope, budget):
-                    try:
-                        begun = prefix.fill(copy) if templates else ""
-                    except SpecError as error:
-                        self.problems.add(error)
-                    else:
-                        self.add_copy(templates, begun, copy)
+            try:
+                for copy in self.watched(scopes_of(layer, path, scope, budget)):
+                    self.add_layer(templates, prefix, copy)
+            except SpecError as error:
+                self.is_complete = False
+                self.problems.add(error)
+
+    def watched(self, copies: Iterator[Scope]) -> Iterator[Scope]:
+        """The copies of a layer; where a repeat has a problem, some of their names are not known."""
+        before = self.problems.count
+        for copy in copies:
+            self.is_complete &= self.problems.count == before
+            yield copy
+            before = self.problems.count
+        self.is_complete &= self.problems.count == before
+
+    def add_layer(self, templates: list[ParameterTemplate], prefix: NameText, scope: Scope) -> None:
+        """Plans one copy of a layer."""
+        try:
+            begun = prefix.fill(scope) if templates else ""
+        except SpecError as error:
+            self.is_complete = False
+            self.problems.add(error)
+        else:
+            self.add_copy(templates, begun, scope)
 
     def add_copy(self, templates: list[ParameterTemplate], prefix: str, scope: Scope) -> None:
         """Plans the parameters of one copy of a layer."""
@@ -156,7 +174,15 @@ class _Planner:
                 if not self.keep(entry):
                     raise self.doubled(entry, template.path)
             except SpecError as error:
+                self.miss(template, prefix, scope)
                 self.problems.add(error)
+
+    def miss(self, template: ParameterTemplate, prefix: str, scope: Scope) -> None:
+        """Keeps the name of a parameter that had a problem: a tie to it is not wrong."""
+        try:
+            self.failed.add(template.name(prefix, scope))
+        except SpecError:
+            self.is_complete = False
 
     def keep(self, entry: Entry) -> bool:
         """Whether the entry's name is new; if so it is kept."""
@@ -178,7 +204,9 @@ class _Planner:
         """The parameters of the plan, each tie replaced by what its target is."""
         if not self.others:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
-        return tuple(untied(self.entries, self.problems, complete=self.is_complete))
+        return tuple(
+            untied(self.entries, self.problems, lambda name: self.is_complete and name not in self.failed)
+        )
 
     def check_coverage(self) -> None:
         """Holds what the document describes against the manifest that it names."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Definitions", "NameCheck", "check_definitions", "expressions_in"]
 
 
-@dataclass(frozen=True, slots=True)
-class Definitions:
+class Definitions(NamedTuple):
     """What is known of the named initializers of a spec.
 
     Args:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code, InitializerError
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Site", "instantiate", "names_in"]
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """Where an initializer is wanted: for which shape, and what its expressions may use.
 
     Args:
@@ -151,7 +149,7 @@ def _parts(cls: type[Initializer], written: Any, path: Path, values: dict[str, A
     made = []
     for at, (config, shape) in enumerate(zip(written, shapes, strict=True)):
         with site.scope.problems.collecting():
-            made.append(instantiate(config, (*path, at), replace(site, shape=shape)))
+            made.append(instantiate(config, (*path, at), site._replace(shape=shape)))
     return made
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code
 from initcfg.spec import InitializerConfig
@@ -23,8 +22,7 @@ _MAX_PARTS = 10_000
 _SHOWN = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """How deep an initializer is nested, names followed, and of how many initializers it consists."""
 
     depth: int

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import SpecError
 from initcfg.globs import GlobSet
@@ -27,8 +26,7 @@ __all__ = ["Asked", "Rules"]
 _COMPARED = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A parameter for which a rule is wanted.
 
     Args:
@@ -137,5 +135,7 @@ class Rules:
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
         patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
+        import difflib  # noqa: PLC0415  only a message needs it
+
         near = difflib.get_close_matches(name, patterns, n=1, cutoff=0.5)
         return f"{way}; {near[0]!r} comes nearest and does not match" if near else way

@@ -10,9 +10,10 @@ from initcfg.plan.effort import Effort, SpentError
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 from initcfg.spec import ExpressionError
 from initcfg.spec.arithmetic import RESERVED_NAMES
+from initcfg.spec.expression_errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from initcfg.plan.problems import Path, Problems
     from initcfg.spec import Spec, Template
@@ -30,12 +31,14 @@ class Scope:
         values: a number, a tuple of numbers or, for an index over texts, a text for each name.
         broken: names whose own definition failed; what uses one raises `BrokenError`, which is not reported.
         effort: evaluates, and pays for it.
+        later: vars whose definitions come further down, and that have no value yet.
     """
 
     problems: Problems
     values: Mapping[str, Value]
     broken: frozenset[str] = frozenset()
     effort: Effort = field(default_factory=Effort)
+    later: Collection[str] = ()
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
         """This scope with more names."""
@@ -115,9 +118,10 @@ class Scope:
             raise self._placed(error, path) from None
 
     def _placed(self, error: ExpressionError, path: Path, *, key: bool = False) -> SpecError:
-        placed = self.problems.error(
-            error.code, error.message, path, key=key, hint=error.hint, offset=error.offset
-        )
+        hint = error.hint
+        if isinstance(error, UnknownNameError) and error.name in self.later:
+            hint = f"{error.name!r} is defined further down: move its line up, above the vars that use it"
+        placed = self.problems.error(error.code, error.message, path, key=key, hint=hint, offset=error.offset)
         if isinstance(error, SpentError):
             self.problems.add(placed)
             raise EnoughProblemsError
@@ -137,9 +141,11 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
         left_out: vars whose definitions could not be read.
     """
     values: dict[str, Value] = {}
-    scope = Scope(problems, values, left_out)
+    later = dict.fromkeys(spec.vars)
+    scope = Scope(problems, values, left_out, later=later)
     for name, written in spec.vars.items():
         path = ("vars", name)
+        del later[name]
         try:
             scope.check_name(name, path)
             value = _var(scope, written, path)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
 from types import EllipsisType
-from typing import SupportsIndex
+from typing import NamedTuple, SupportsIndex
 
 __all__ = ["BasicIndex", "Selection"]
 
 BasicIndex = SupportsIndex | slice | EllipsisType | None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What a basic index takes from a shape.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code
 from initcfg.plan.names import name_problem
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Ground", "ParameterTemplate", "Tie"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tie:
+class Tie(NamedTuple):
     """A parameter that shares another one's array, before that one is looked up."""
 
     name: str
@@ -109,6 +108,7 @@ class ParameterTemplate:
         Raises:
             SpecError: with what is wrong with it.
         """
+        # As `name` does: calling it for each parameter would be felt.
         name = prefix + self._key.fill(scope)
         problem = name_problem(name)
         if problem is not None:
@@ -142,6 +142,14 @@ class ParameterTemplate:
             where=self._where,
             rule=rule,
         )
+
+    def name(self, prefix: str, scope: Scope) -> str:
+        """The full name of the parameter of one copy.
+
+        Raises:
+            SpecError: a brace in it has no value.
+        """
+        return prefix + self._key.fill(scope)
 
     def _shape(self, scope: Scope) -> tuple[int, ...]:
         key = tuple([scope.values.get(name) for name in self._shape_names])

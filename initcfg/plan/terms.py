@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from initcfg.plan.problems import Path
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Terms"]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """An initializer, a dtype and a layout, and where each is written.
 
     Args:

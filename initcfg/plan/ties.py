@@ -10,7 +10,7 @@ from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 from initcfg.plan.templates import Tie
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.plan.problems import Problems
     from initcfg.plan.templates import Entry
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["untied"]
 
 
-def untied(entries: Mapping[str, Entry], problems: Problems, *, complete: bool) -> Iterator[PlannedParameter]:
+def untied(
+    entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]
+) -> Iterator[PlannedParameter]:
     """The parameters among the entries, each tie replaced by what its target is.
 
     Args:
         entries: by full name.
         problems: takes ties that cannot be.
-        complete: whether the whole document could be read; else a target that is missing may stand there.
+        is_missing: whether a name that is not among them is surely that of no parameter.
     """
     for entry in entries.values():
         if isinstance(entry, PlannedParameter):
             yield entry
-        elif isinstance(entry, Tie) and (complete or entry.target in entries):
+        elif isinstance(entry, Tie) and (entry.target in entries or is_missing(entry.target)):
             try:
                 yield _tied(entry, entries, problems)
             except SpecError as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
@@ -84,8 +83,7 @@ def too_deep(path: Path, faults: Faults) -> bool:
     return True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _ArgumentReader:
+class _ArgumentReader(NamedTuple):
     """Reads one argument after another; None stands for what had a fault."""
 
     faults: Faults
@@ -126,7 +124,7 @@ class _ArgumentReader:
         if wanted.kind == "initializers":
             return tuple(self.nested(item, where, self.faults) for item, where in items)
         if wanted.kind == "integers":
-            each = dataclasses.replace(wanted, kind="integer", nullable=False)
+            each = wanted._replace(kind="integer", nullable=False)
             return tuple(self.read(each, item, where) for item, where in items)
         if wanted.kind == "value":
             return self._array(wanted, value, path)
@@ -140,7 +138,7 @@ class _ArgumentReader:
         if wanted.problem(value) is None:
             return wanted.stored(value)
         before = len(self.faults)
-        read = self._leaves(dataclasses.replace(wanted, nullable=False), value, path)
+        read = self._leaves(wanted._replace(nullable=False), value, path)
         if len(self.faults) == before:
             _check_rows(wanted, _without_expressions(read))
         return read

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from initcfg import exact
 from initcfg.errors import Code, did_you_mean
-from initcfg.spec.expression_errors import ExpressionError
+from initcfg.spec.expression_errors import ExpressionError, UnknownNameError
 from initcfg.spec.grammar import KEYWORDS, Binary, Call, Choice, Name, Number, Unary, references
 from initcfg.text.numbers import LARGEST
 
@@ -118,8 +118,7 @@ class Evaluator:
             hint = did_you_mean(name, likely[-_MAX_KNOWN:])
             if hint is None and len(known) <= _MAX_KNOWN:
                 hint = f"known here: {', '.join(sorted(known))}"
-            message = f"nothing here is named {name!r}"
-            raise ExpressionError(message, reference.offset, Code.UNKNOWN_NAME, hint)
+            raise UnknownNameError(name, reference.offset, hint)
 
     def _name(self, name: str, offset: int) -> Real:
         value = self.env.get(name, CONSTANTS.get(name))

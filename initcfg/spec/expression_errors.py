@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initcfg.errors import Code, Diagnostic, SpecError
 
-__all__ = ["ExpressionError"]
+__all__ = ["ExpressionError", "UnknownNameError"]
 
 
 class ExpressionError(SpecError):
@@ -26,5 +26,22 @@ class ExpressionError(SpecError):
         self.code = code
         self.hint = hint
 
-    def __reduce__(self) -> tuple[type[ExpressionError], tuple[str, int, Code, str | None]]:
+    def __reduce__(self) -> tuple[type[ExpressionError], tuple[object, ...]]:
         return type(self), (self.message, self.offset, self.code, self.hint)
+
+
+class UnknownNameError(ExpressionError):
+    """A name in an expression stands for nothing.
+
+    Args:
+        name: the name.
+        offset: the character of the text, from 0, where it is.
+        hint: the way out.
+    """
+
+    def __init__(self, name: str, offset: int, hint: str | None = None) -> None:
+        super().__init__(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
+        return type(self), (self.name, self.offset, self.hint)

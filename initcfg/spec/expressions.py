@@ -13,9 +13,8 @@ Grammar, from the loosest to the tightest; a comparison is 1 or 0::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.spec.arithmetic import CONSTANTS, FUNCTIONS, Evaluator, Value
 from initcfg.spec.grammar import Ast, parse, references
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Expression"]
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """An arithmetic expression; `parse` makes it.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
@@ -54,8 +54,7 @@ def _identity(file: str | None) -> str:
     return os.path.realpath(file) if file else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+class _Chain(NamedTuple):
     """The files that led to a document, and how much text they hold together."""
 
     root: Root
@@ -72,7 +71,7 @@ class _Chain:
                 self.parent(written, self.root.folder_of(file), document.places.locate(("extends",))),
             )
         except SpecError as error:
-            return replace(document, problems=(*document.problems, *error.diagnostics), is_whole=False)
+            return document._replace(problems=(*document.problems, *error.diagnostics), is_whole=False)
 
     def parent(self, written: str, folder: str, where: Location) -> Document:
         """What a document in `folder` extends.
@@ -95,7 +94,7 @@ class _Chain:
         if not isinstance(document.tree, Mapping):
             raise SpecError(*problems)
         tree = _with_moved_manifest(document.tree, self.root.folder_of(path), folder)
-        document = replace(document, tree=tree, problems=(*problems, *_version_problems(document)))
+        document = document._replace(tree=tree, problems=(*problems, *_version_problems(document)))
         return _Chain(self.root, (*self.files, _identity(path)), size).over_parents(document, path)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.text.numbers import LiteralError, read_float, read_integer
@@ -29,24 +28,21 @@ _FOREIGN_CALL = re.compile(r"\b(?:np|numpy|math|jnp|torch)\.([a-z0-9]+)\($")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A literal."""
 
     value: int | float
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A var, an index, a fan or a constant."""
 
     name: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(NamedTuple):
     """``+`` or ``-`` before an operand."""
 
     sign: str
@@ -54,8 +50,7 @@ class Unary:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(NamedTuple):
     """Two operands and the sign between them; `offset` is the sign's."""
 
     sign: str
@@ -64,8 +59,7 @@ class Binary:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """``then if condition else otherwise``."""
 
     then: Ast
@@ -74,8 +68,7 @@ class Choice:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A function of arguments, or an item of a list var."""
 
     name: str
@@ -86,8 +79,7 @@ class Call:
 Ast = Number | Name | Unary | Binary | Choice | Call
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     offset: int

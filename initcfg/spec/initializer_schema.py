@@ -7,16 +7,19 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from initcfg.initializers import BUILTINS, canonical_name
-from initcfg.initializers.fields import fields_of
-from initcfg.initializers.names import aliases_of
+from initcfg.initializers.names import aliases_of, registered_name
+from initcfg.spec.arguments import fields_of_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from initcfg.initializers import Initializer
     from initcfg.initializers.fields import Field, FieldKind
 
 __all__ = ["initializer_definitions", "or_null"]
 
 Schema = dict[str, Any]
+Classes = tuple[type["Initializer"], ...]
 
 _REF = "#/$defs/{}"
 _ARRAY_FORM: Schema = {
@@ -33,9 +36,14 @@ _ARRAY_FORM: Schema = {
 }
 
 
-def initializer_definitions() -> dict[str, Schema]:
-    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each built-in."""
-    arguments = {f"{canonical_name(cls)}_arguments": _arguments(cls) for cls in BUILTINS}
+def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[str, Schema]:
+    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each class.
+
+    Args:
+        plugins: registered classes, to stand beside the built-ins.
+    """
+    classes = tuple(dict.fromkeys((*BUILTINS, *plugins)))
+    arguments = {f"{canonical_name(cls)}_arguments": _arguments(cls) for cls in classes}
     return {
         "initializer": {
             "description": "How values begin: a name, one key with arguments, or Keras's form.",
@@ -48,9 +56,9 @@ def initializer_definitions() -> dict[str, Schema]:
             },
             "else": {"$ref": _REF.format("initializer_name")},
         },
-        "initializer_name": _name_alone(),
-        "initializer_short_form": _short_form(),
-        "initializer_keras_form": _keras_form(),
+        "initializer_name": _name_alone(classes),
+        "initializer_short_form": _short_form(classes),
+        "initializer_keras_form": _keras_form(classes),
         "constant_value": _value(["number", "boolean", "string", "array", "object"]),
         "constant_item": _value(["number", "boolean", "string", "array"]),
         "number_array": {
@@ -73,13 +81,18 @@ def _reference(cls: type[Initializer]) -> Schema:
 
 
 def _needs_arguments(cls: type[Initializer]) -> bool:
-    return any(field.required for field in fields_of(cls).values())
+    return any(field.required for field in _fields(cls).values())
 
 
-def _name_alone() -> Schema:
-    """A name: completed from the built-ins, and free, because a document and a plugin give more."""
-    known = [canonical_name(cls) for cls in BUILTINS if not _needs_arguments(cls)]
-    incomplete = [name for cls in BUILTINS if _needs_arguments(cls) for name in _names(cls)]
+def _fields(cls: type[Initializer]) -> dict[str, Field]:
+    """The arguments; none of a class whose own ``from_config`` takes what it likes."""
+    return fields_of_name(registered_name(cls)) or {}
+
+
+def _name_alone(classes: Classes) -> Schema:
+    """A name: completed from the known ones, and free, because a document and a plugin give more."""
+    known = [canonical_name(cls) for cls in classes if not _needs_arguments(cls)]
+    incomplete = [name for cls in classes if _needs_arguments(cls) for name in _names(cls)]
     return {
         "type": "string",
         "minLength": 1,
@@ -88,20 +101,20 @@ def _name_alone() -> Schema:
     }
 
 
-def _short_form() -> Schema:
+def _short_form(classes: Classes) -> Schema:
     return {
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
         "propertyNames": {"minLength": 1},
-        "properties": {name: _reference(cls) for cls in BUILTINS for name in _names(cls)},
+        "properties": {name: _reference(cls) for cls in classes for name in _names(cls)},
         "additionalProperties": {"type": "object"},
     }
 
 
-def _keras_form() -> Schema:
+def _keras_form(classes: Classes) -> Schema:
     """Keras's keys; the arguments depend on ``registered_name``, or else on ``class_name``."""
-    class_names = [cls.__name__ for cls in BUILTINS]
+    class_names = [registered_name(cls).rpartition(">")[2] for cls in classes]
     return {
         "type": "object",
         "required": ["class_name"],
@@ -116,7 +129,7 @@ def _keras_form() -> Schema:
             "registered_name": {"type": ["string", "null"], "minLength": 1},
         },
         "additionalProperties": False,
-        "allOf": [_keras_arguments(cls) for cls in BUILTINS],
+        "allOf": [_keras_arguments(cls) for cls in classes],
     }
 
 
@@ -134,12 +147,15 @@ def _keras_arguments(cls: type[Initializer]) -> Schema:
 
 
 def _arguments(cls: type[Initializer]) -> Schema:
-    fields = fields_of(cls)
+    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+    schema: Schema = ({"description": summary} if summary else {}) | {"type": "object"}
+    if fields_of_name(registered_name(cls)) is None:
+        return schema
+    fields = _fields(cls)
     texts = _argument_texts(cls)
     properties = {name: _documented(_field(field), field, texts.get(name)) for name, field in fields.items()}
     required = [name for name, field in fields.items() if field.required]
-    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
-    schema: Schema = {"description": summary, "type": "object", "properties": properties}
+    schema["properties"] = properties
     return schema | ({"required": required} if required else {}) | {"additionalProperties": False}
 
 

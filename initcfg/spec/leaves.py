@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from pydantic_core.core_schema import no_info_plain_validator_function
 
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError, did_you_mean
@@ -28,6 +28,9 @@ from initcfg.text.source import SURROGATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
     from initcfg.errors import Diagnostic
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "FormatVersion",
     "Identifier",
     "InitializerName",
+    "Kind",
     "LayoutName",
     "NameTemplate",
     "Ndim",
@@ -62,7 +66,6 @@ __all__ = [
     "fault_of",
     "format_version",
     "key_fault",
-    "marked",
     "number",
     "text",
     "whole",
@@ -321,32 +324,50 @@ def _var(value: object) -> Numeric | tuple[Numeric, ...]:
     return each(value, number) if isinstance(value, list | tuple) else number(value)
 
 
-def marked(check: Callable[[object], Any], kind: str) -> tuple[PlainValidator, WithJsonSchema]:
-    """What makes a type of a check: the check, and a mark that the JSON Schema replaces."""
-    return PlainValidator(check), WithJsonSchema({MARKER: kind})
+class Kind(NamedTuple):
+    """What makes a type of a check, and leaves a mark in the JSON Schema, which `MARKER` replaces.
+
+    A PlainValidator and a WithJsonSchema would do as much. They also study the type and the signature of the
+    check, which is a third of what building the models costs, and every start pays for it.
+
+    Args:
+        check: gives the normal form of a value, or raises a fault.
+        name: in the table of `initcfg.spec.schema`.
+    """
+
+    check: Callable[[object], Any]
+    name: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {MARKER: self.name}
 
 
 _PLAIN_NAME = "letters, digits and underscores, and does not begin with a digit"
 _DOTTED_NAME = "letters, digits, underscores, dots and hyphens, and begins with a letter or an underscore"
 
-Whole = Annotated[int | str, *marked(whole, "integer")]
-Step = Annotated[int | str, *marked(lambda value: whole(value, 1), "step")]
-Shape = Annotated[tuple[int | str, ...], *marked(_shape, "shape")]
-Var = Annotated[Numeric | tuple[Numeric, ...], *marked(_var, "var")]
-Seed = Annotated[int, *marked(lambda value: _literal_integer(value, 0, MAX_SEED), "seed")]
-FormatVersion = Annotated[int, *marked(format_version, "version")]
-Text = Annotated[str, *marked(text, "text")]
-Reason = Annotated[str, *marked(_reason, "reason")]
-SchemaAddress = Annotated[None, *marked(_schema_address, "text")]
-Truth = Annotated[bool, *marked(_truth, "truth")]
-Ndim = Annotated[int, *marked(lambda value: _literal_integer(value, 0, MAX_NDIM), "ndim")]
-Pattern = Annotated[str, *marked(_pattern, "pattern")]
-WarningCode = Annotated[str, *marked(_warning, "warning")]
-NameTemplate = Annotated[str, *marked(_template, "name")]
-TemplateKey = Annotated[str, *marked(_template_key, "name")]
-Identifier = Annotated[str, *marked(_key(IDENTIFIER, "a var or an index", _PLAIN_NAME), "identifier")]
+Whole = Annotated[int | str, Kind(whole, "integer")]
+Step = Annotated[int | str, Kind(lambda value: whole(value, 1), "step")]
+Shape = Annotated[tuple[int | str, ...], Kind(_shape, "shape")]
+Var = Annotated[Numeric | tuple[Numeric, ...], Kind(_var, "var")]
+Seed = Annotated[int, Kind(lambda value: _literal_integer(value, 0, MAX_SEED), "seed")]
+FormatVersion = Annotated[int, Kind(format_version, "version")]
+Text = Annotated[str, Kind(text, "text")]
+Reason = Annotated[str, Kind(_reason, "reason")]
+SchemaAddress = Annotated[None, Kind(_schema_address, "text")]
+Truth = Annotated[bool, Kind(_truth, "truth")]
+Ndim = Annotated[int, Kind(lambda value: _literal_integer(value, 0, MAX_NDIM), "ndim")]
+Pattern = Annotated[str, Kind(_pattern, "pattern")]
+WarningCode = Annotated[str, Kind(_warning, "warning")]
+NameTemplate = Annotated[str, Kind(_template, "name")]
+TemplateKey = Annotated[str, Kind(_template_key, "name")]
+Identifier = Annotated[str, Kind(_key(IDENTIFIER, "a var or an index", _PLAIN_NAME), "identifier")]
 InitializerName = Annotated[
-    str, *marked(_key(INITIALIZER_NAME, "an initializer", _DOTTED_NAME), "initializer_name")
+    str, Kind(_key(INITIALIZER_NAME, "an initializer", _DOTTED_NAME), "initializer_name")
 ]
-DTypeName = Annotated[str, *marked(_dtype, "dtype")]
-LayoutName = Annotated[str, *marked(_layout, "layout")]
+DTypeName = Annotated[str, Kind(_dtype, "dtype")]
+LayoutName = Annotated[str, Kind(_layout, "layout")]

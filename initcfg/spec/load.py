@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import ValidationError
 
@@ -117,7 +117,7 @@ def read(
     else:
         reader, draft = _draft(document, root, settings)
         reading = reader.reading(draft)
-    return reader.with_manifest(reading) if manifest is None else replace(reading, manifest=manifest)
+    return reader.with_manifest(reading) if manifest is None else reading._replace(manifest=manifest)
 
 
 def _draft(
@@ -156,8 +156,7 @@ def _whole(reading: Reading) -> Spec:
     return reading.spec
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(NamedTuple):
     """Reads one document: `file` is its name; the rest is as of `read`."""
 
     file: str | None
@@ -181,7 +180,7 @@ class _Reader:
             return Reading(None, self.in_order([*problems, *faults]))
         if problems or faults:
             rest, left_out = without_faulty_entries(document.tree, [*problems, *faults])
-            spec, _ = _validated(replace(document, tree=rest))
+            spec, _ = _validated(document._replace(tree=rest))
         return Reading(spec, self.in_order([*problems, *faults]), left_out)
 
     def with_manifest(self, reading: Reading) -> Reading:
@@ -191,10 +190,10 @@ class _Reader:
         where = reading.spec.locate(("manifest",))
         try:
             path = self.root.find(reading.spec.manifest, self.root.folder_of(self.file), where)
-            return replace(reading, manifest=_manifest(path, where))
+            return reading._replace(manifest=_manifest(path, where))
         except InitcfgError as error:
             problems = self.in_order([*reading.problems, *error.diagnostics])
-            return replace(reading, problems=problems, left_out=reading.left_out | _NO_MANIFEST)
+            return reading._replace(problems=problems, left_out=reading.left_out | _NO_MANIFEST)
 
     def in_order(self, problems: list[Diagnostic]) -> tuple[Diagnostic, ...]:
         """The problems by their places; where two meet, the first found counts."""

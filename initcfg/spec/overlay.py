@@ -11,8 +11,8 @@ an initializer, so the upper one of these removes what it excludes from the lowe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from initcfg.errors import Location
 
@@ -41,8 +41,7 @@ class Places(Protocol):
         """Whether the part at a path was written in a file that the document's own extends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unwritten:
+class Unwritten(NamedTuple):
     """The places of a document that was built in Python: paths."""
 
     file: str | None = None
@@ -56,8 +55,7 @@ class Unwritten:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A spec as plain data, before it is checked.
 
     Args:
@@ -73,8 +71,7 @@ class Document:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(NamedTuple):
     """The places of a merged document.
 
     Args:

@@ -7,7 +7,7 @@ Tagged unions are written as if/then, which gives an exact path and cause where 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from initcfg.dtypes import DTYPES
 from initcfg.errors import WARNINGS
@@ -22,6 +22,11 @@ from initcfg.spec.leaves import (
     REASON,
 )
 from initcfg.spec.models import SKIPPED, Range, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initcfg.initializers import Initializer
 
 __all__ = ["json_schema"]
 
@@ -84,8 +89,12 @@ _RULE: Schema = {
 }
 
 
-def json_schema() -> Schema:
+def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
     """The schema of version 1, in JSON Schema 2020-12.
+
+    Args:
+        plugins: the initializers that `initcfg.plugins.load_plugins` gave. Names that the schema does not
+            know are free in any case, because a document may give its own.
 
     Example:
         >>> json_schema()["properties"]["seed"]["maximum"] == 2**64 - 1
@@ -93,7 +102,8 @@ def json_schema() -> Schema:
     """
     body = Spec.model_json_schema(by_alias=True)
     models = {**body.pop("$defs"), "Range": Range.model_json_schema(by_alias=True)}
-    definitions = {name: _rewritten(model) for name, model in models.items()} | initializer_definitions()
+    definitions = {name: _rewritten(model) for name, model in models.items()}
+    definitions |= initializer_definitions(plugins)
     definitions["Rule"] |= _RULE
     root = _rewritten(body) | _unless_inherited(definitions)
     root["description"] = root["description"].partition("\n")[0]

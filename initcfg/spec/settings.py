@@ -7,8 +7,8 @@ that a misspelt name is an error. A value is read as YAML, by the reader of docu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError, did_you_mean
 from initcfg.initializers.values import shown
@@ -29,8 +29,7 @@ _GROUPS = ("vars", "initializers")
 _HINT = "a setting is seed=1, dtype=bfloat16, vars.NAME=VALUE or initializers.NAME=VALUE"
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(NamedTuple):
     """One setting: the target as it was written, the value, and where its parts stand."""
 
     target: str
@@ -45,8 +44,7 @@ class _Setting:
         return SpecError(Diagnostic(Code.SETTING, message, where, hint))
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
+class _Places(NamedTuple):
     """The places of a document that settings were put over; `settings` has theirs, by the path they set."""
 
     document: Places
@@ -88,7 +86,7 @@ def with_settings(document: Document, settings: Settings) -> Document:
         problems += (_below(problem, path) for problem in setting.problems)
         places[path] = setting.places
         tree[path[0]] = setting.value if len(path) == 1 else {**tree[path[0]], path[1]: setting.value}
-    return replace(document, tree=tree, places=_Places(document.places, places), problems=tuple(problems))
+    return document._replace(tree=tree, places=_Places(document.places, places), problems=tuple(problems))
 
 
 def _items(settings: Settings) -> list[tuple[str, Any]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, did_you_mean
 from initcfg.spec.expression_errors import ExpressionError
@@ -20,16 +19,14 @@ __all__ = ["Template"]
 _MAX_LENGTH = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Hole:
+class _Hole(NamedTuple):
     """A pair of braces: its expression, and the offset of that expression in the template."""
 
     expression: Expression
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A name that may hold expressions in braces; a plain name is a template without any.
 
     Example:

@@ -195,8 +195,7 @@ class Reader:
         return Source(self.file, self.text, tree, root, problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Noted:
+class _Noted(NamedTuple):
     """A problem, and what its path follows from once the tree is whole."""
 
     problem: Diagnostic

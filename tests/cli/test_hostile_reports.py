@@ -79,7 +79,9 @@ DIAGNOSTICS = st.builds(
     severity=st.sampled_from(["error", "warning", "note"]),
 )
 REPORTS = st.lists(
-    st.builds(Checked, TEXTS, st.lists(DIAGNOSTICS, max_size=3).map(tuple)), min_size=1, max_size=3
+    st.builds(Checked, TEXTS, st.lists(DIAGNOSTICS, max_size=3).map(tuple), st.none(), st.just("valid")),
+    min_size=1,
+    max_size=3,
 ).map(lambda files: Report(tuple(files)))
 
 

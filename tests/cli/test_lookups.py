@@ -27,6 +27,15 @@ def test_a_schema_is_a_json_schema_on_stdout(args: tuple[str, ...], same: tuple[
     assert run("schema", *same).stdout == result.stdout
 
 
+def test_only_the_schema_of_a_spec_takes_plugins_and_only_installed_ones(run: Run) -> None:
+    refused = run("schema", "plan", "--plugin", "lab")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "lists none" in refused.stderr
+    missing = run("schema", "--plugin", "not-installed")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "no plugin is named 'not-installed'" in missing.stderr
+
+
 def test_the_list_has_a_line_for_every_initializer(run: Run) -> None:
     lines = run("initializers").stdout.splitlines()
     assert [line.split()[0] for line in lines] == [canonical_name(cls) for cls in BUILTINS]

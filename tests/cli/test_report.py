@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 
 from initcfg.cli.exits import Exit
 from initcfg.cli.renderers import RENDERERS
+from initcfg.cli.renderers.document import json_schema
 from initcfg.cli.renderers.text import painted
 from initcfg.cli.report import Checked, Contents, Report
-from initcfg.errors import Code, Diagnostic, Location
+from initcfg.errors import Code, Diagnostic, Location, Severity
+
+SARIF_SCHEMA = Path(__file__).parents[1] / "data" / "sarif" / "sarif-schema-2.1.0.json"
 
 ERROR = Diagnostic(
     Code.UNKNOWN_KEY,
@@ -51,6 +56,41 @@ def test_the_summary_and_the_exit_code_say_what_was_found(
 ) -> None:
     report = Report(tuple(files))
     assert (report.summary(), report.exit) == (summary, code)
+
+
+def many(number: int, severity: Severity = "warning") -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            Code.UNUSED_ALLOW,
+            "silences nothing",
+            Location("b.yaml", at + 1, path=("allow", at)),
+            severity=severity,
+        )
+        for at in range(number)
+    ]
+
+
+def test_a_hundred_warnings_are_all_told() -> None:
+    assert Checked.passed("b.yaml", many(100), FULL).diagnostics == tuple(many(100))
+
+
+def test_of_very_many_warnings_the_first_hundred_are_told_and_how_many_more_there_are() -> None:
+    checked = Checked.passed("b.yaml", [*many(4000), *many(1, "note")], FULL)
+    assert checked.diagnostics[:100] == tuple(many(100))
+    (rest,) = checked.diagnostics[100:]
+    assert (rest.severity, rest.where) == ("note", many(101)[-1].where)
+    assert "3,900 warnings and 1 note more" in rest.message
+
+
+@pytest.mark.parametrize("style", list(RENDERERS))
+def test_every_format_says_how_many_warnings_are_not_told(style: str) -> None:
+    report = Report((Checked.passed("b.yaml", many(4000), FULL),))
+    text = RENDERERS[style](report)
+    assert "3,900 warnings more" in text
+    assert len(text) < 100_000
+    if style in ("json", "sarif"):
+        schema = json_schema() if style == "json" else json.loads(SARIF_SCHEMA.read_text(encoding="utf-8"))
+        jsonschema.validate(json.loads(text), schema)
 
 
 def test_a_problem_without_a_place_is_given_the_name_of_its_file() -> None:

@@ -227,6 +227,24 @@ def test_a_report_replaces_no_file_of_somebody_else_unless_forced(run: Run, fold
     assert json.loads((folder / "good.yaml").read_text(encoding="utf-8"))["version"] == "2.1.0"
 
 
+def test_a_report_that_cannot_be_written_is_no_file_that_was_checked(run: Run, folder: Path) -> None:
+    told = run("validate", "bad.yaml").stderr
+    result = run("validate", "bad.yaml", "--format", "json", "-o", "good.yaml")
+    assert result.exit_code == 2
+    assert told.splitlines()[0] in result.stderr.splitlines()
+    fine = run("validate", "good.yaml", "--format", "json", "-o", "bad.yaml")
+    assert (fine.exit_code, "good.yaml: valid" in fine.stderr) == (2, True)
+
+
+def test_of_very_many_useless_allows_a_hundred_are_told(run: Run, folder: Path) -> None:
+    useless = [{"code": "random-bias", "match": f"x{at}", "reason": "none"} for at in range(250)]
+    (folder / "many.json").write_text(json.dumps({"initcfg": 1, "allow": useless}), encoding="utf-8")
+    result = run("validate", "many.json")
+    assert (result.exit_code, result.stdout.count("warning[unused-allow]")) == (0, 100)
+    assert "150 warnings more are not told" in result.stdout
+    assert run("validate", "--strict", "many.json").exit_code == 1
+
+
 @pytest.mark.parametrize("args", [(), ("--format", "text"), ("--format", "github")])
 def test_a_report_file_takes_a_document(args: tuple[str, ...], run: Run, folder: Path) -> None:
     result = run("validate", "good.yaml", "-o", "report", *args, env={"GITHUB_ACTIONS": "true"})

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[2] / "initcfg"
 FLOORS = {
     "collector": 0,
     "errors": 0,
+    "forks": 0,
     "dtypes": 1,
     "exact": 1,
     "explanations": 1,

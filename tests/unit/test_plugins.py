@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import jsonschema
 import numpy as np
 import pytest
 
 import initcfg
 from initcfg.errors import Code, PluginError
-from initcfg.plugins import GROUP, load_plugins
+from initcfg.plugins import GROUP, load_plugins, loaded_plugins
+from initcfg.spec import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,18 @@ from initcfg.initializers import Initializer
 class HalfPlugged(Initializer):
     def __call__(self, shape, dtype=None):
         return np.full(shape, 0.5, dtype)
+
+class ScaledPlugged(Initializer):
+    def __init__(self, gain: float):
+        self.gain = gain
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, self.gain, dtype)
+
+class FreePlugged(HalfPlugged):
+    @classmethod
+    def from_config(cls, config):
+        return cls()
 
 BOTH = [HalfPlugged]
 NUMBER = 7
@@ -38,6 +52,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             "lab": "lab_initializers:HalfPlugged",
             "listed": "lab_initializers:BOTH",
             "number": "lab_initializers:NUMBER",
+            "scaled": "lab_initializers:ScaledPlugged",
+            "free": "lab_initializers:FreePlugged",
             "gone": "lab_initializers:Gone",
             "twice": "lab_initializers:HalfPlugged",
         },
@@ -52,6 +68,39 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.syspath_prepend(tmp_path)
     yield
     sys.modules.pop("lab_initializers", None)
+
+
+def test_a_schema_made_with_a_plugin_knows_its_initializers_and_their_arguments() -> None:
+    bare, full = json_schema(), json_schema(load_plugins(["scaled"]))
+    wrong = [
+        spec_of(each)
+        for each in ({"scaled_plugged": {"gian": 2.0}}, {"scaled_plugged": {}}, "scaled_plugged")
+    ]
+    right = [spec_of(each) for each in ({"lab>ScaledPlugged": {"gain": "sqrt(2)"}}, {"unknown": {"a": 1}})]
+    assert [is_refused(bare, document) for document in (*wrong, *right)] == [False] * 5
+    assert [is_refused(full, document) for document in (*wrong, *right)] == [True] * 3 + [False] * 2
+    keras = spec_of({"class_name": "ScaledPlugged", "registered_name": None, "config": {"gain": []}})
+    assert (is_refused(bare, keras), is_refused(full, keras)) == (False, True)
+
+
+def test_a_schema_leaves_open_what_a_plugin_with_its_own_from_config_takes() -> None:
+    schema = json_schema(load_plugins(["free"]))
+    assert "free_plugged" in schema["$defs"]["initializer_short_form"]["properties"]
+    assert not is_refused(schema, spec_of({"free_plugged": {"whatever": [1]}}))
+
+
+def test_a_schema_without_plugins_is_the_same_after_one_was_loaded() -> None:
+    before = json_schema()
+    load_plugins(["scaled"])
+    assert json_schema() == before
+
+
+def spec_of(initializer: object) -> dict[str, object]:
+    return {"initcfg": 1, "params": {"w": {"shape": [3], "initializer": initializer}}}
+
+
+def is_refused(schema: dict[str, object], document: object) -> bool:
+    return not jsonschema.Draft202012Validator(schema).is_valid(document)
 
 
 SPEC = {"initcfg": 1, "params": {"w": {"shape": [3], "initializer": "half_plugged"}}}
@@ -89,6 +138,14 @@ def test_a_plugin_that_cannot_be_used_is_an_error_with_a_way_out(name: str, mess
     assert diagnostic.code == Code.PLUGIN
     assert message in diagnostic.message
     assert hint in str(diagnostic.hint)
+
+
+def test_what_is_loaded_is_known_for_processes_that_work_for_this_one() -> None:
+    load_plugins(["lab"])
+    assert "lab" in loaded_plugins()
+    with pytest.raises(PluginError):
+        load_plugins(["labb"])
+    assert "labb" not in loaded_plugins()
 
 
 def test_a_single_text_is_one_name() -> None:

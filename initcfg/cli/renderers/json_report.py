@@ -32,7 +32,7 @@ def render(report: Report) -> str:
 
 
 def _file(file: Checked) -> dict[str, object]:
-    contents = dataclasses.asdict(file.contents) if file.contents else {}
+    contents = file.contents._asdict() if file.contents else {}
     return {
         "file": file.file,
         "valid": file.errors == 0,

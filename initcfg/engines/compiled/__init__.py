@@ -7,7 +7,7 @@ rounded in the loop, by integer operations, and stored at once.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -84,5 +84,4 @@ def _affine(recipe: Draw) -> tuple[float, float, float, float]:
 
 
 def _numbers(recipe: Draw) -> tuple[float, ...]:
-    numbers = () if recipe.numbers is None else astuple(recipe.numbers)
-    return (*numbers, 0.0, 0.0, 0.0, 0.0)[:4]
+    return (*(recipe.numbers or ()), 0.0, 0.0, 0.0, 0.0)[:4]

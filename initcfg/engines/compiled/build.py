@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from initcfg.engines.compiled.bits import OPTIONS
 from initcfg.engines.compiled.loops import LOOPS
 from initcfg.engines.compiled.targets import GRID
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.forks import ProcessLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 # numba annotates its types in part.
 types: Any = _types
+_config: Any = numba.config
 
 _STORED = {
     "float32": types.float32,
@@ -41,7 +42,7 @@ class CompilationError(InitializerError):
 
 
 _entries: dict[Key, Callable[..., None] | CompilationError] = {}
-_lock = threading.Lock()
+_lock = ProcessLock()
 
 
 def entry(kernel: str, arithmetic: str, stored: str) -> Callable[..., None]:
@@ -80,6 +81,10 @@ def signature(arithmetic: str, stored: str) -> Any:
 
 def _attempt(key: Key) -> Callable[..., None] | CompilationError:
     kernel, arithmetic, stored = key
+    if _config.DISABLE_JIT:
+        message = "numba compiles nothing, because NUMBA_DISABLE_JIT is set"
+        hint = 'choose the engine "numpy", which makes the same bits, or unset NUMBA_DISABLE_JIT'
+        return CompilationError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
     try:
         return _compiled(LOOPS[kernel, arithmetic], signature(arithmetic, stored))
     except Exception as error:  # numba raises exceptions of many kinds, and none of them is about our caller

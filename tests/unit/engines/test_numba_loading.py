@@ -85,9 +85,24 @@ def test_a_numba_that_cannot_be_imported_is_named_once_and_numpy_goes_on(run: Ru
     assert "numba cannot be imported" in error
 
 
-def test_a_numba_that_cannot_compile_is_named_once_and_numpy_goes_on(run: Run) -> None:
+def test_a_numba_that_was_told_to_compile_nothing_is_not_blamed(run: Run) -> None:
     warning, error = run(CHOSEN, NUMBA_DISABLE_JIT="1").splitlines()[:2]
+    assert warning.startswith("RuntimeWarning numba compiles nothing, because NUMBA_DISABLE_JIT is set")
+    assert "going on with the engine 'numpy'" in warning
+    assert "unset NUMBA_DISABLE_JIT" in warning
+    assert "release" not in warning
+    assert "NUMBA_DISABLE_JIT is set" in error
+
+
+def test_a_numba_that_cannot_compile_is_named_once_and_numpy_goes_on(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "site" / "initcfg"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    # As a release of numba would that does not have an option.
+    with (copy / "engines" / "compiled" / "bits.py").open("a", encoding="utf-8") as bits:
+        bits.write('\nOPTIONS = {**OPTIONS, "no_such_option": True}\n')
+    warning, error = run(CHOSEN, tmp_path / "site").splitlines()[:2]
     assert warning.startswith("RuntimeWarning numba ")
+    assert "another release of numba" in warning
     assert "could not compile the kernel 'normal'" in warning
     assert "going on with the engine 'numpy'" in warning
     assert "could not compile" in error

@@ -25,6 +25,7 @@ from initcfg.initializers import (
     register,
     unknown_initializer,
 )
+from initcfg.initializers.names import PACKAGE
 from initcfg.initializers.registry import aliases_of
 
 
@@ -43,6 +44,11 @@ def test_built_ins_answer_to_class_name_and_snake_case(built_in: type[BuiltIn]) 
     assert lookup(built_in.__name__) is built_in
     assert lookup(canonical_name(built_in)) is built_in
     assert canonical_name(built_in) in known_names()
+
+
+def test_built_ins_answer_to_the_names_under_which_keras_knows_them(built_in: type[BuiltIn]) -> None:
+    assert lookup(f"{PACKAGE}>{built_in.__name__}") is built_in
+    assert lookup(f"lab>{built_in.__name__}") is None
 
 
 @pytest.mark.parametrize(

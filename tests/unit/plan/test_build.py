@@ -383,6 +383,57 @@ class TestProblems:
         assert found.code == "tied"
         assert message in found.message
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            "params: {bad: {shape: [1 / 0], initializer: zeros}}",
+            "params: {bad: {shape: [2], initializer: glorot_unifrom}}",
+            "vars: {v: 1 / 0}\nparams: {bad: {shape: [v], initializer: zeros}}",
+            "rules: [{match: '**', initializer: glorot_unifrom}]\nparams: {}",
+            "layers: {'{i}': {repeat: {i: 2}, params: {w: {shape: [1 / 0], tied_to: w}}}}\nparams: {}",
+        ],
+    )
+    def test_a_missing_target_is_told_beside_other_problems(self, problems, other) -> None:
+        head, _, params = other.rpartition("params: {")
+        tie = "tie: {shape: [2], tied_to: good.typo}"
+        found = problems(f"{head}params: {{{tie}{', ' if len(params) > 1 else ''}{params}")
+        assert sorted(each.code == "tied" for each in found) == [False, True]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "params: {w: {shape: [1 / 0], initializer: zeros}, tie: {shape: [2], tied_to: w}}",
+            "params: {w: {shape: ['2 +'], initializer: zeros}, tie: {shape: [2], tied_to: w}}",
+            "params: {'w{1 / 0}': {shape: [2], initializer: zeros}, tie: {shape: [2], tied_to: w1}}",
+            """
+            params: {tie: {shape: [2], tied_to: h.0.w}}
+            layers: {"h.{i}": {repeat: {i: 1 / 0}, params: {w: {shape: [2], initializer: zeros}}}}
+            """,
+            """
+            params: {tie: {shape: [2], tied_to: h.0.0.w}}
+            layers: {"h.{i}.{j}": {repeat: {i: 2, j: 1 // i}, params: {w: {shape: [2], initializer: zeros}}}}
+            """,
+            """
+            params: {tie: {shape: [2], tied_to: h.0.w}}
+            layers: {"h.{1 / i}": {repeat: {i: 1}, params: {w: {shape: [2], initializer: zeros}}}}
+            """,
+        ],
+    )
+    def test_a_target_that_has_a_problem_itself_is_not_called_missing(self, problems, text) -> None:
+        [found] = problems(text)
+        assert found.code != "tied"
+
+    @pytest.mark.parametrize("use", ["2 * late", "late(0)", "[1, late]"])
+    def test_a_var_that_is_used_above_its_definition_is_told_to_move(self, problems, use) -> None:
+        [found] = problems(f"vars: {{early: {use}, late: 3}}")
+        assert found.code == "unknown-name"
+        assert found.hint == "'late' is defined further down: move its line up, above the vars that use it"
+
+    @pytest.mark.parametrize("text", ["vars: {a: a + 1}", "vars: {a: 1, b: c}"])
+    def test_a_var_that_is_defined_nowhere_below_is_not(self, problems, text) -> None:
+        [found] = problems(text)
+        assert "further down" not in (found.hint or "")
+
     def test_a_shape_too_large_to_number_is_refused_at_once(self, problems) -> None:
         [found] = problems("params: {w: {shape: [2 ** 62, 2 ** 62], initializer: zeros}}")
         assert found.code == "shape"

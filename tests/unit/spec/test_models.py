@@ -236,3 +236,10 @@ def test_an_address_of_the_schema_is_read_and_not_kept():
     assert spec == Spec(seed=3)
     assert "schema" not in dump_yaml(spec)
     assert problems(lambda: load({"$schema": 3, "initcfg": 1})) == [(Code.WRONG_TYPE, ("$schema",))]
+
+
+@pytest.mark.parametrize("model", [Allow, Layer, Param, Range, Rule, Spec])
+def test_no_default_is_made_by_a_builtin(model) -> None:
+    # Pydantic reads the signature of a factory; a builtin's is a text, and each start would pay to parse it.
+    factories = [info.default_factory for info in model.model_fields.values() if info.default_factory]
+    assert all(factory.__module__ != "builtins" for factory in factories)

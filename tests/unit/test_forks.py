@@ -1,0 +1,87 @@
+"""A child that is forked while a lock is held finds it free."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from initcfg.forks import ProcessLock
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+# The thread holds the lock from its first draw until the child has ended.
+ORTHOGONAL = """
+import os, signal, threading
+import numpy as np
+from initcfg.engines import get_engine
+from initcfg.initializers import Orthogonal, frames
+
+fill, drawing, done = get_engine("numpy"), threading.Event(), threading.Event()
+expected = Orthogonal(seed=3)((8, 8)).tobytes()
+
+def waiting(out, distribution, stream, start=0):
+    drawing.set()
+    done.wait()
+    fill(out, distribution, stream, start)
+
+def held():
+    from initcfg.dtypes import as_dtype
+    from initcfg.layout import IN_OUT
+    from initcfg.stream import Stream
+    frames.orthogonal((8, 8), as_dtype("float32"), IN_OUT.axes(2), 1.0, Stream.of_parameter(0, "w"), waiting)
+
+thread = threading.Thread(target=held)
+thread.start()
+drawing.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    os._exit(0 if Orthogonal(seed=3)((8, 8)).tobytes() == expected else 3)
+status = os.waitpid(child, 0)[1]
+done.set()
+thread.join()
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+def code_of_a_child_that_takes(lock: ProcessLock | threading.Lock, seconds: int) -> int:
+    """What a child forked while the lock is held exits with: 0 once it has it, or minus a signal."""
+    with lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(seconds)
+            lock.__enter__()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_finds_the_lock_free() -> None:
+    lock = ProcessLock()
+    assert code_of_a_child_that_takes(lock, 30) == 0
+    # A second time, and in the parent it is free again.
+    assert code_of_a_child_that_takes(lock, 30) == 0
+
+
+def test_of_an_ordinary_lock_a_child_is_shut_out() -> None:
+    assert code_of_a_child_that_takes(threading.Lock(), 1) == -signal.SIGALRM
+
+
+def test_in_one_process_the_lock_shuts_others_out() -> None:
+    lock, order = ProcessLock(), []
+    with lock:
+        other = threading.Thread(target=lambda: (lock.__enter__(), order.append("other"), lock.__exit__()))
+        other.start()
+        order.append("first")
+    other.join()
+    assert order == ["first", "other"]
+
+
+def test_a_child_forked_while_an_orthogonal_is_made_makes_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", ORTHOGONAL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "0\n"
