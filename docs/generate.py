@@ -195,8 +195,8 @@ params:
 ```
 
 `dtype` may be left out. The same in JSON is read ten times as fast, and may have 256 MiB instead of 2; a hundred thousand
-parameters take about a second. A `.safetensors` file and a `.safetensors.index.json` with its shards beside it serve as
-well: only their headers are read.
+parameters take about a second. A `.safetensors` or `.npz` file, and the folder or the `.safetensors.index.json` of a sharded
+set, serve as well: only their headers are read.
 """
 SETTINGS = """
 `--set` on a command line, or `settings=` in Python, puts values over a spec and all that it extends: `seed=7`,

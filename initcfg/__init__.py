@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from initcfg import initializers as initializers
-    from initcfg.api import load_manifest, load_spec, make_plan, materialize, save, verify
+    from initcfg.api import (
+        finalize,
+        load_manifest,
+        load_spec,
+        make_plan,
+        materialize,
+        save,
+        save_sharded,
+        verify,
+    )
     from initcfg.diff import PlanDiff, diff_plans
     from initcfg.errors import (
         Diagnostic,
@@ -66,6 +75,7 @@ _HOMES = {
     "UnknownParameterError": "errors",
     "Verification": "verification",
     "diff_plans": "diff",
+    "finalize": "api",
     "load_manifest": "api",
     "load_spec": "api",
     "make_plan": "api",
@@ -73,6 +83,7 @@ _HOMES = {
     "new_spec": "scaffold",
     "read_plan": "plan",
     "save": "api",
+    "save_sharded": "api",
     "verify": "api",
 }
 
@@ -101,6 +112,7 @@ __all__ = [
     "UnknownParameterError",
     "Verification",
     "diff_plans",
+    "finalize",
     "initializers",
     "load_manifest",
     "load_spec",
@@ -109,6 +121,7 @@ __all__ = [
     "new_spec",
     "read_plan",
     "save",
+    "save_sharded",
     "verify",
 ]
 

@@ -17,14 +17,26 @@ from initcfg.plugins import load_plugins
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
 
     from initcfg.generate import Progress, Written
     from initcfg.manifest import ManifestEntry
+    from initcfg.sharding import Published, Saved
     from initcfg.spec.settings import Settings
     from initcfg.verification import Verification
 
-__all__ = ["load_manifest", "load_spec", "make_plan", "materialize", "save", "verify"]
+__all__ = [
+    "finalize",
+    "load_manifest",
+    "load_spec",
+    "make_plan",
+    "materialize",
+    "save",
+    "save_sharded",
+    "verify",
+]
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 PlanLike = Plan | SpecLike
@@ -78,12 +90,13 @@ def load_manifest(source: ManifestLike) -> Manifest:
 
     Args:
         source: a path that ends in ``.json``, ``.yaml`` or ``.yml`` (``{"params": {"h.0.w": {"shape": [768,
-            3072], "dtype": "float32"}}}``, dtype optional), in ``.safetensors`` or in
-            ``.safetensors.index.json``; or shapes by names. A `Manifest` is given back.
+            3072], "dtype": "float32"}}}``, dtype optional), in ``.safetensors``, ``.npz`` or
+            ``.safetensors.index.json``; a folder with weights; or shapes by names. A `Manifest` is given
+            back.
 
     Raises:
         SpecError: the document is no manifest; every problem has its place.
-        FormatError: the weights cannot be read, or are no whole safetensors file.
+        FormatError: the weights cannot be read, or are malformed.
 
     Example:
         >>> load_manifest({"fc.weight": (256, 784), "fc.bias": (256,)}).entries["fc.bias"].shape
@@ -230,6 +243,10 @@ def save(
         FormatError: the format cannot hold a name or dtype of the plan.
         OutputError: the file could not be written; what stood there before is untouched.
     """
+    # Only who writes pays for what writes.
+    from initcfg import stores  # noqa: PLC0415
+
+    path = stores.local_path(path)
     plan = make_plan(source)
     return generate.write(
         plan,
@@ -243,6 +260,119 @@ def save(
     )
 
 
+def save_sharded(
+    source: PlanLike,
+    folder: str | os.PathLike[str],
+    *,
+    shard_size: int | str = "5GB",
+    rank: int | None = None,
+    world_size: int | None = None,
+    executor: Executor | None = None,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+    write_tied: bool = False,
+    metadata: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> Saved:
+    """Write the weights of a plan to a folder of safetensors files, in Hugging Face's layout.
+
+    The index comes last: while it is missing, no program takes the folder for a model. A run that was ended,
+    by whatever, goes on where it was when it is started again; shards that are there are not made again.
+
+    Args:
+        source: a `Plan` or what `make_plan` takes.
+        folder: a path, made where it is missing, or a URL of a file system of fsspec (extra ``remote``).
+        shard_size: the most bytes of elements in one file: a number, or a text such as ``"5GB"`` or
+            ``"500MiB"``. A tensor is never split.
+        rank: write only the share of this process among `world_size`, and leave the index to `finalize`. The
+            shares follow from the plan, and no process needs to hear of another.
+        world_size: how many processes there are.
+        executor: has the shards written, one task each: any of Python's executors, dask's, or
+            `initcfg.adapters.ray.RayExecutor`. None writes them here, one after another.
+        select: as in `materialize`.
+        threads: how many; by default one for each available CPU here, and one in each task of an executor.
+        engine: as in `materialize`.
+        progress: as in `materialize`; with an executor it counts finished shards.
+        write_tied: as in `save`.
+        metadata: as in `save`, for every shard and the index.
+        force: remove the shards and the index of another set that stand in the folder, which is otherwise
+            refused. Other files are never touched.
+
+    Returns:
+        A receipt for each shard of this run, and the path of the index.
+
+    Raises:
+        SpecError: the spec has problems, or the plan holds code, by which two sets could not be told apart.
+        FormatError: safetensors cannot hold a name or a dtype of the plan.
+        OutputError: the folder holds another set, or a file could not be written; finished shards are kept.
+        ValueError: `shard_size`, `rank` or `world_size` make no sense.
+
+    Example:
+        >>> import tempfile
+        >>> layer = {"repeat": {"i": 6}, "params": {"w": {"shape": [256, 256], "initializer": "he_normal"}}}
+        >>> spec = {"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saved = save_sharded(spec, folder, shard_size="600kB")
+        ...     verify(folder, spec).is_equal
+        True
+        >>> [receipt.name for receipt in saved.receipts]  # doctest: +NORMALIZE_WHITESPACE
+        ['model-00001-of-00003.safetensors', 'model-00002-of-00003.safetensors',
+         'model-00003-of-00003.safetensors']
+    """
+    # Only who writes many files pays for the machinery of many files.
+    from initcfg import sharding, stores  # noqa: PLC0415
+
+    stores.require_folder(folder)
+    own = None if rank is None and world_size is None else sharding.Rank.of(rank, world_size)
+    shards = sharding.shard_set(
+        make_plan(source),
+        sharding.shard_bytes(shard_size),
+        select=select,
+        write_tied=write_tied,
+        metadata=metadata,
+    )
+    return sharding.save_set(
+        shards,
+        stores.open_store(folder),
+        rank=own,
+        executor=executor,
+        threads=threads,
+        engine=engine,
+        progress=progress,
+        force=force,
+    )
+
+
+def finalize(folder: str | os.PathLike[str]) -> Published:
+    """Check that all shards of a folder are there, which ranks have written, and write their index.
+
+    Args:
+        folder: a path or URL.
+
+    Returns:
+        The path of the index, and what it names. A folder that is published already gives the same.
+
+    Raises:
+        InitcfgError: shards are missing, or no rank has begun (code ``unfinished``).
+        FormatError: a file in the place of a shard is not of the set.
+        OutputError: the folder cannot be read or written.
+
+    Example:
+        >>> import tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [64, 8], "initializer": "random_normal"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for rank in range(2):
+        ...         _ = save_sharded(spec, folder, rank=rank, world_size=2)
+        ...     finalize(folder).shards
+        1
+    """
+    from initcfg import sharding, stores  # noqa: PLC0415  as above
+
+    return sharding.finalize(stores.open_store(folder))
+
+
 def verify(
     path: str | os.PathLike[str],
     source: PlanLike,
@@ -252,12 +382,13 @@ def verify(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Make the weights of a plan again and compare a file with them, bit for bit, in bounded memory.
+    """Make the weights of a plan again and compare those in files with them, bit for bit, in bounded memory.
 
     Args:
-        path: a ``.safetensors`` or ``.npz`` file, of any program.
+        path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
+            ``.safetensors.index.json``.
         source: a `Plan` or what `make_plan` takes.
-        select: as in `materialize`; the rest of the file is left alone.
+        select: as in `materialize`; the rest of the weights is left alone.
         threads: as in `materialize`.
         engine: as in `materialize`.
         progress: as in `materialize`.
@@ -267,7 +398,7 @@ def verify(
 
     Raises:
         SpecError: the spec has problems, or the plan holds code that is not registered.
-        FormatError: the file cannot be read, or is malformed.
+        FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
         UnknownParameterError: `select` matches nothing.
 
     Example:

@@ -15,7 +15,6 @@ Each code has a page, printed by ``initcfg explain CODE`` and kept in ``explanat
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 import unicodedata
 from dataclasses import dataclass
@@ -98,6 +97,7 @@ class Code(enum.StrEnum):
     NOT_IN_MANIFEST = "not-in-manifest"
     NOT_IN_SPEC = "not-in-spec"
     SHAPE_MISMATCH = "shape-mismatch"
+    DTYPE_MISMATCH = "dtype-mismatch"
 
     # Programs, files and output.
     NOT_SERIALIZABLE = "not-serializable"
@@ -105,6 +105,8 @@ class Code(enum.StrEnum):
     PATTERN = "pattern"
     FORMAT = "format"
     OUTPUT = "output"
+    OTHER_PLAN = "other-plan"
+    UNFINISHED = "unfinished"
     INPUT = "input"
     EDITED_PLAN = "edited-plan"
     PLUGIN = "plugin"
@@ -288,6 +290,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     candidates = list(known)
     if len(candidates) > _COMPARED_NAMES:
         candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
+    import difflib  # noqa: PLC0415  only a misspelling needs it
+
     near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 

@@ -13,7 +13,9 @@ import initcfg
 from initcfg.cli.application import Application
 from initcfg.cli.diff import diff
 from initcfg.cli.explain import explain
+from initcfg.cli.finalize import finalize
 from initcfg.cli.initializers import initializers
+from initcfg.cli.inspect import inspect
 from initcfg.cli.manifest import manifest
 from initcfg.cli.materialize import materialize
 from initcfg.cli.new import new
@@ -24,7 +26,20 @@ from initcfg.cli.verify import verify
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (new, validate, plan, materialize, verify, diff, manifest, schema, initializers, explain)
+COMMANDS = (
+    new,
+    validate,
+    plan,
+    materialize,
+    finalize,
+    verify,
+    diff,
+    inspect,
+    manifest,
+    schema,
+    initializers,
+    explain,
+)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["expanded"]
+__all__ = ["expanded", "not_standard_input"]
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
@@ -30,11 +29,20 @@ def expanded(files: Iterable[str]) -> tuple[str, ...]:
     return tuple(once.values())
 
 
+def not_standard_input(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A callback for weights and manifests, whose kind only a name tells, and which are read at any place."""
+    if value == "-":
+        raise click.BadParameter("standard input is not read here; name a file")
+    return value
+
+
 def _is_pattern(file: str) -> bool:
     return not set("*?[").isdisjoint(file) and not os.path.lexists(file)
 
 
 def _matches(pattern: str) -> list[str]:
+    import glob
+
     # Path.glob knows no absolute patterns, and takes "./" away.
     found = [file for file in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(file)]  # noqa: PTH112, PTH207
     if not found:

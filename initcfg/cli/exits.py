@@ -26,7 +26,7 @@ class Exit(enum.IntEnum):
 
 
 # These say that a file could not be read, written or held, or a plugin not loaded, whatever the spec says.
-IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.FORMAT, Code.PLUGIN})
+IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.OTHER_PLAN, Code.FORMAT, Code.PLUGIN})
 
 
 def exit_for(diagnostics: Iterable[Diagnostic]) -> Exit:

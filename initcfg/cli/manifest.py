@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import not_standard_input
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.words import counted
@@ -23,10 +24,10 @@ __all__ = ["manifest"]
     short_help="Write down the names and shapes of weights.",
     example=(
         "initcfg manifest model.safetensors -o shapes.yaml",
-        "initcfg manifest model.safetensors.index.json --format json",
+        "initcfg manifest runs/gpt2 --format json",
     ),
 )
-@click.argument("file", metavar="WEIGHTS")
+@click.argument("file", metavar="WEIGHTS", callback=not_standard_input)
 @click.option(
     "-o",
     "--output",
@@ -40,11 +41,12 @@ __all__ = ["manifest"]
 def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int:
     """Write down the names, shapes and dtypes of weights, for a spec to be held against or made from.
 
-    WEIGHTS is a .safetensors file, the .safetensors.index.json of a sharded one, or a manifest already. No
-    element is read. The manifest goes to stdout, as YAML or with --format json as JSON; with -o it goes to a
-    file instead.
+    WEIGHTS is a .safetensors or .npz file, the .safetensors.index.json of a sharded set, the folder of
+    either, or a manifest already. No element is read. The manifest goes to stdout, as YAML or with --format
+    json as JSON; with -o it goes to a file instead.
     """
-    from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
+    from initcfg.formats.documents import manifest_json, manifest_yaml
+    from initcfg.formats.manifests import read_manifest
 
     writers = {".json": manifest_json, ".yaml": manifest_yaml, ".yml": manifest_yaml}
     if path is None:

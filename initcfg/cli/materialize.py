@@ -5,26 +5,30 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from initcfg.cli.application import Command
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
-from initcfg.cli.progress import progress_bar
 from initcfg.cli.report import Contents
 from initcfg.cli.source import with_spec_options
 from initcfg.cli.words import count
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
+    from initcfg.plan import Plan
 
 __all__ = ["materialize"]
 
 _SHOWN_TIES = 5
+# What a single file has no use for.
+_OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
 
 
 @click.command(
@@ -32,6 +36,7 @@ _SHOWN_TIES = 5
     short_help="Make the weights.",
     example=(
         "initcfg materialize configs/gpt2.yaml -o gpt2.safetensors",
+        "initcfg materialize configs/gpt2.yaml -o gpt2/ --shard-size 200MB",
         "initcfg materialize configs/mlp.yaml -o mlp.npz --threads 1",
     ),
 )
@@ -42,8 +47,23 @@ _SHOWN_TIES = 5
     "path",
     metavar="WEIGHTS",
     required=True,
-    type=click.Path(dir_okay=False),
-    help="The file to write; its name ends in .safetensors or .npz.",
+    help="A file to write, whose name ends in .safetensors or .npz; or a folder for shards and their index.",
+)
+@click.option(
+    "--shard-size",
+    metavar="SIZE",
+    help="In a folder, the most bytes of tensors in one file, such as 500MB or 2GiB; 5GB by default.",
+)
+@click.option(
+    "--rank", type=int, help="Write this process's share of the shards only; initcfg finalize publishes them."
+)
+@click.option("--world-size", type=int, help="How many processes write to the folder.")
+@click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="",
+    help="Have the shards of a folder written by Ray: the cluster at ADDRESS, or one started here.",
 )
 @click.option(
     "--threads",
@@ -53,45 +73,114 @@ _SHOWN_TIES = 5
 @click.option(
     "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
 )
-@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@click.option(
+    "--force", is_flag=True, help="Replace a file that initcfg has not written, or the shards of another set."
+)
 @with_spec_options
 @with_output
 def materialize(
-    *,
-    file: str,
-    path: str,
-    threads: int | None,
-    write_tied: bool,
-    force: bool,
-    options: SpecOptions,
-    output: Output,
+    *, file: str, path: str, force: bool, options: SpecOptions, output: Output, **settings: Any
 ) -> int:
-    """Make the weights that a spec describes and write them to a file.
+    """Make the weights that a spec describes and write them to a file, or to a folder of shards.
 
-    FILE is a spec or a plan; "-" reads standard input. The same spec gives the same file, whatever the
-    machine and the number of threads. The file appears whole or not at all. One that initcfg wrote is
-    replaced; any other, such as trained weights, only with --force.
+    FILE is a spec or a plan; "-" reads standard input. The same spec gives the same weights, whatever the
+    machine, the number of threads and of processes. Files appear whole or not at all. A file that initcfg
+    wrote is replaced; any other, such as trained weights, only with --force.
+
+    WEIGHTS is a folder if it has no suffix, ends in "/", is a folder already, or is a URL. It gets
+    model-00001-of-000NN.safetensors and, last of all, model.safetensors.index.json; a run that was killed
+    goes on when it is given again. With --rank and --world-size, or in a process that srun, torchrun or a
+    Kubernetes indexed job has started, a process writes its share, and "initcfg finalize WEIGHTS" the index
+    at the end. With --ray the workers of Ray write one shard each at a time, with one thread unless --threads
+    says more; give it after FILE, or as --ray=ADDRESS.
     """
-    from initcfg.api import save
-    from initcfg.cli.files import check_replaceable
     from initcfg.cli.source import plan_from
+    from initcfg.stores import is_folder
 
     planned = plan_from(file, options)
+    if is_folder(path):
+        return _to_folder(planned, path, output, force=force, **settings)
+    return _to_file(planned, path, output, force=force, **settings)
+
+
+def _to_file(
+    plan: Plan,
+    path: str,
+    output: Output,
+    *,
+    force: bool,
+    threads: int | None,
+    write_tied: bool,
+    **unused: Any,
+) -> int:
+    from initcfg.api import save
+    from initcfg.cli.files import check_replaceable
+    from initcfg.cli.progress import progress_bar
+    from initcfg.stores import local_path
+
+    for option in _OF_A_FOLDER:
+        if unused[option] is not None:
+            name = option.replace("_", "-")
+            raise click.UsageError(f"--{name} is for a folder of shards, and {path!r} is one file")
+    path = local_path(path)
     check_replaceable(path, force=force)
     started = time.perf_counter()
     with progress_bar(output, printable(path)) as progress:
-        written = save(planned, path, threads=threads, progress=progress, write_tied=write_tied)
+        written = save(plan, path, threads=threads, progress=progress, write_tied=write_tied)
     seconds = time.perf_counter() - started
 
-    contents = Contents.of(planned)
+    contents = Contents.of(plan)
     if output.format == "json":
         facts = {"file": path, "fingerprint": written.fingerprint, "seconds": round(seconds, 3)}
         output.data(json.dumps(facts | contents._asdict() | {"left_out": dict(written.tied)}, indent=2))
     else:
         output.note(f"{printable(path)}: {contents} in {seconds:.2f} s")
-        for name, owner in itertools.islice(written.tied.items(), _SHOWN_TIES):
-            output.note(printable(f"{name} is tied to {owner} and left out; --write-tied writes it"))
-        if len(written.tied) > _SHOWN_TIES:
-            output.note(f"and so are {count(len(written.tied) - _SHOWN_TIES)} more")
+        _tell_ties(output, written.tied)
         output.note(f"fingerprint {written.fingerprint}")
     return Exit.FINE
+
+
+def _to_folder(
+    plan: Plan,
+    path: str,
+    output: Output,
+    *,
+    shard_size: str | None,
+    rank: int | None,
+    world_size: int | None,
+    ray: str | None,
+    **settings: Any,
+) -> int:
+    from initcfg.api import save_sharded
+    from initcfg.cli.executors import ray_executor
+    from initcfg.cli.progress import progress_bar
+    from initcfg.cli.ranks import find_rank, lone_process
+    from initcfg.cli.shards import report_saved
+    from initcfg.sharding import DEFAULT_SHARD_SIZE, shard_bytes
+
+    try:
+        nbytes = shard_bytes(shard_size or DEFAULT_SHARD_SIZE)
+    except ValueError as error:
+        raise click.UsageError(f"--shard-size: {error}") from None
+    ranked = find_rank(rank, world_size)
+    alone = lone_process() if ranked is None and world_size is None else None
+    if alone is not None:
+        output.note(alone)
+    if ranked is not None:
+        settings |= {"rank": ranked.rank.number, "world_size": ranked.rank.world_size}
+    with ray_executor(output, ray) as executor, progress_bar(output, printable(path)) as progress:
+        started = time.perf_counter()
+        saved = save_sharded(plan, path, shard_size=nbytes, executor=executor, progress=progress, **settings)
+        seconds = time.perf_counter() - started
+    report_saved(output, saved, ranked, seconds)
+    if output.format == "text":
+        _tell_ties(output, saved.tied)
+        output.note(f"fingerprint {saved.fingerprint}")
+    return Exit.FINE
+
+
+def _tell_ties(output: Output, tied: Mapping[str, str]) -> None:
+    for name, owner in itertools.islice(tied.items(), _SHOWN_TIES):
+        output.note(printable(f"{name} is tied to {owner} and left out; --write-tied writes it"))
+    if len(tied) > _SHOWN_TIES:
+        output.note(f"and so are {count(len(tied) - _SHOWN_TIES)} more")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import not_standard_input
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.errors import printable
@@ -29,7 +30,8 @@ __all__ = ["new"]
     "--manifest",
     "file",
     metavar="MANIFEST",
-    help="A manifest, a .safetensors file or the .safetensors.index.json of a sharded one.",
+    callback=not_standard_input,
+    help="A manifest, a .safetensors or .npz file, or the folder or the index of a sharded set.",
 )
 @click.option("--name", metavar="NAME", help="What the model is called.")
 @click.option(

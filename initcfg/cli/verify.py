@@ -1,4 +1,4 @@
-"""``initcfg verify``: hold a weights file against its plan."""
+"""``initcfg verify``: hold weights against their plan."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ __all__ = ["verify"]
     example=(
         "initcfg verify gpt2.safetensors configs/gpt2.yaml",
         "initcfg verify gpt2.safetensors plan.json --select 'transformer.h.*.**'",
+        "initcfg verify runs/gpt2 configs/gpt2.yaml",
     ),
 )
 @click.argument("weights", metavar="WEIGHTS")
@@ -48,12 +49,13 @@ def verify(
     options: SpecOptions,
     output: Output,
 ) -> int:
-    """Make the weights of a spec again and compare a file with them, bit for bit.
+    """Make the weights of a spec again and compare those in files with them, bit for bit.
 
-    WEIGHTS is a .safetensors or .npz file, FILE the spec or the plan that it was made from; "-" reads that
-    from standard input. No more is held than a few chunks. Orthogonal matrices, whose last bits depend on the
-    machine, may differ by 1e-5. The exit code is 0 when all is equal, 1 when something differs, 2 when a file
-    cannot be read. Without FILE only the fingerprint in WEIGHTS is told.
+    WEIGHTS is a .safetensors or .npz file, or the folder or the index of a sharded set, FILE the spec or the
+    plan that it was made from; "-" reads that from standard input. No more is held than a few chunks.
+    Orthogonal matrices, whose last bits depend on the machine, may differ by 1e-5. The exit code is 0 when
+    all is equal, 1 when something differs, 2 when a file cannot be read. Without FILE only the fingerprint in
+    WEIGHTS is told.
     """
     from initcfg.cli.source import plan_from
     from initcfg.verification import verify as compare
@@ -86,8 +88,8 @@ def _refuse_unless_it_selects(plan: Plan, select: str) -> None:
 
 def _what_it_says(weights: str) -> str:
     """Why weights alone cannot be compared, and which plan to look for."""
+    from initcfg.formats.metadata import PLAN_KEY
     from initcfg.formats.reading import read_weights_header
-    from initcfg.generate.metadata import PLAN_KEY
 
     try:
         header = read_weights_header(weights)

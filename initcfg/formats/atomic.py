@@ -2,7 +2,7 @@
 
 At every moment the target is what it was before or the complete new file. The file is synced before it is
 renamed and its folder afterwards, so that this holds through a power failure too. A symlink at the target is
-replaced, not followed.
+replaced, not followed. What a killed run has left in the folder is swept first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import contextlib
 import errno
 import io
 import os
+import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.failures import free_bytes, reporting
-from initcfg.formats.places import PlacedFile, reserve
+from initcfg.formats.litter import create, sweep
+from initcfg.formats.places import PlacedFile, giving_back, reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +25,9 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["TEMPORARY_PREFIX", "placing", "replacing"]
+__all__ = ["placing", "replacing"]
 
-TEMPORARY_PREFIX = ".initcfg-"
 _BUFFER_BYTES = 1 << 20
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
@@ -74,36 +74,71 @@ def placing(path: Path, nbytes: int) -> Iterator[PlacedFile]:
 
 @contextlib.contextmanager
 def _new_file(path: Path, nbytes: int) -> Iterator[_Raw]:
-    with reporting(path, nbytes):
-        _check_target(path, nbytes)
-        temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(temporary, _FLAGS, 0o666)
-    try:
+    with contextlib.ExitStack() as opened:
+        with reporting(path, nbytes):
+            _check_target(path)
+            # Before the space is looked at, of which it may make some.
+            sweep(path.parent)
+            _check_space(path, nbytes)
+            folder = _open_folder(path.parent, opened)
+            temporary, descriptor = create(path.parent)
         raw = _Raw(descriptor, path, nbytes)
+        opened.callback(_close, raw)
         try:
             yield raw
             with reporting(path, nbytes):
-                os.fsync(descriptor)
-        finally:
-            # Whatever happens here comes after a failure, or after the sync that would have failed.
+                _publish(raw, temporary, path)
+        except BaseException:
+            _close(raw)
             with contextlib.suppress(OSError):
-                raw.close()
-        with reporting(path, nbytes):
-            temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path)
+                temporary.unlink()
+            raise
+        _sync_folder(folder, path)
 
 
-def _check_target(path: Path, nbytes: int) -> None:
-    if path.is_dir() and not path.is_symlink():
+def _check_target(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if path.exists() and not (path.is_file() or path.is_symlink()):
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
         raise ValueError("a pipe, socket or device stands there")
-    if free_bytes(path) < nbytes:
+
+
+def _check_space(path: Path, nbytes: int) -> None:
+    free = free_bytes(path)
+    if free is not None and free < nbytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _open_folder(folder: Path, opened: contextlib.ExitStack) -> int | None:
+    """Before the work: a process with too many open files must not learn it when the file is in its place."""
+    if os.name == "nt":
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError as error:
+        if error.errno in _NO_FOLDER_SYNC:
+            return None
+        raise
+    opened.callback(os.close, descriptor)
+    return descriptor
+
+
+def _publish(raw: _Raw, temporary: Path, path: Path) -> None:
+    os.fsync(raw.fileno())
+    # Elsewhere it stays open, and so locked, until it has lost the name that a sweep looks for.
+    if os.name == "nt":
+        _close(raw)
+    temporary.replace(path)
+
+
+def _close(raw: _Raw) -> None:
+    # Whatever happens here comes after a failure, or after the sync that would have failed.
+    with contextlib.suppress(OSError):
+        raw.close()
 
 
 class _Raw(io.FileIO):
@@ -117,22 +152,17 @@ class _Raw(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         left = memoryview(data).cast("B")
         total = len(left)
-        with reporting(self._target, self._nbytes):
+        with reporting(self._target, self._nbytes), giving_back(self.fileno()):
             while left:
                 left = left[os.write(self.fileno(), left) :]
         return total
 
 
-def _sync_folder(path: Path) -> None:
+def _sync_folder(folder: int | None, path: Path) -> None:
     """Makes the rename durable where the system can; the file is in its place already, whole."""
-    if os.name == "nt":
-        return
     try:
-        descriptor = os.open(path.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if folder is not None:
+            os.fsync(folder)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             message = f"{str(path)!r} is written, but its folder could not be synced: {error.strerror}"

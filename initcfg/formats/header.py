@@ -7,6 +7,7 @@ file without a gap or an overlap.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["Header", "StoredTensor", "malformed", "read_header", "tensors_in_place"]
+__all__ = [
+    "Header",
+    "StoredTensor",
+    "header_in",
+    "is_shape",
+    "malformed",
+    "parse_header",
+    "read_header",
+    "tensors_in_place",
+]
 
 _LENGTH_BYTES = 8
+_MAX_NDIM = 64  # as many as NumPy and manifests have
 _METADATA = "__metadata__"
 _KEYS = {"dtype", "shape", "data_offsets"}
 _BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
@@ -41,12 +52,14 @@ class StoredTensor:
         dtype: of its elements.
         shape: dimensions, each at least 0.
         begin: where its first byte stands, counted from the beginning of the file.
+        shard: the name of the file, where it is one of a sharded set.
     """
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
     begin: int
+    shard: str | None = None
 
     @property
     def numel(self) -> int:
@@ -61,17 +74,19 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file holds, without its elements.
+    """What a file or a sharded set holds, without its elements.
 
     Args:
-        tensors: by name, in the order of the file's header.
+        tensors: by name, in the order of the file's header, or of the set's index.
         metadata: the texts that its writer stored.
-        nbytes: the size of the file.
+        nbytes: the size of the file, or of all shards.
+        shards: the names of the shards; none in a single file.
     """
 
     tensors: Mapping[str, StoredTensor]
     metadata: Mapping[str, str]
     nbytes: int
+    shards: tuple[str, ...] = ()
 
 
 def read_header(path: str | PathLike[str]) -> Header:
@@ -89,7 +104,30 @@ def read_header(path: str | PathLike[str]) -> Header:
         (2, 3)
     """
     with open_input(path, FormatError) as file:
-        return _Reader(path, os.fstat(file.fileno()).st_size).header(file)
+        return header_in(file, path)
+
+
+def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
+    """The header of a safetensors file that is open at its beginning; `path` is for messages.
+
+    Raises:
+        FormatError: as `read_header`.
+    """
+    return _Reader(path, os.fstat(file.fileno()).st_size).header(file)
+
+
+def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Header:
+    """The header of a safetensors file whose first bytes somebody else has read.
+
+    Args:
+        path: for messages.
+        content: from the beginning of the file to the end of its header at least.
+        nbytes: the size of the file.
+
+    Raises:
+        FormatError: it is no whole safetensors file (code ``format``).
+    """
+    return _Reader(path, nbytes).header(io.BytesIO(content))
 
 
 def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], begin: int, end: int) -> bool:
@@ -167,9 +205,9 @@ class _Reader:
         if not isinstance(tag, str) or tag not in _BY_TAG:
             known = f"the known ones are {', '.join(sorted(_BY_TAG))}"
             raise malformed(self.path, f"tensor {name!r} has the dtype {tag!r}, which is not known", known)
-        if not _are_sizes(shape):
-            self.fail(f"the shape of tensor {name!r} is not a list of whole numbers from 0 on")
-        if not _are_sizes(offsets) or len(offsets) != 2:
+        if not is_shape(shape):
+            self.fail(f"the shape of tensor {name!r} is not a list of up to 64 whole numbers from 0 on")
+        if not is_shape(offsets) or len(offsets) != 2:
             self.fail(f"the data_offsets of tensor {name!r} are not two whole numbers from 0 on")
         tensor = StoredTensor(name, _BY_TAG[tag], tuple(shape), data + offsets[0])
         if tensor.nbytes != offsets[1] - offsets[0]:
@@ -180,10 +218,12 @@ class _Reader:
         return tensor
 
 
-def _are_sizes(numbers: object) -> bool:
-    """Whether this is a list of integers that a file may have bytes for."""
-    return isinstance(numbers, list) and all(
-        type(number) is int and 0 <= number < 2**63 for number in numbers
+def is_shape(sizes: object) -> bool:
+    """Whether this is a list or a tuple of at most 64 integers that a file may have bytes for."""
+    return (
+        isinstance(sizes, list | tuple)
+        and len(sizes) <= _MAX_NDIM
+        and all(type(size) is int and 0 <= size < 2**63 for size in sizes)
     )
 
 

@@ -16,18 +16,36 @@ import numpy as np
 
 from initcfg.dtypes import as_dtype
 from initcfg.errors import FormatError, InitializerError
-from initcfg.formats.header import Header, StoredTensor, malformed, tensors_in_place
+from initcfg.formats.header import Header, StoredTensor, is_shape, malformed, tensors_in_place
 from initcfg.inputs import open_input
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["read_npz_header"]
+__all__ = ["npz_header_in", "read_npz_header"]
 
 _SUFFIX = ".npy"
 _LOCAL = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
-_BAD = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, OverflowError, struct.error)
+_BAD = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    EOFError,
+    OSError,
+    OverflowError,
+    struct.error,
+    # What Python's parser answers to a header that is nested too deep.
+    RecursionError,
+    MemoryError,
+)
+# Python's parser takes a thousand times the memory of a text; 64 axes take less than this.
+_MAX_HEAD = 2048
+# How many bytes tell the length of a header, and its reader, by version.
+_VERSIONS = {
+    (1, 0): (2, np.lib.format.read_array_header_1_0),
+    (2, 0): (4, np.lib.format.read_array_header_2_0),
+}
 
 
 def read_npz_header(path: str | PathLike[str]) -> Header:
@@ -38,16 +56,25 @@ def read_npz_header(path: str | PathLike[str]) -> Header:
             compressed, big-endian or Fortran-ordered array, or a dtype that is not known (code ``format``).
     """
     with open_input(path, FormatError) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            with zipfile.ZipFile(file) as archive:
-                reader = _Reader(path, file, size)
-                tensors = [reader.tensor(member) for member in archive.infolist()]
-                metadata = _metadata(archive.comment)
-        except _BAD as error:
-            if isinstance(error, FormatError):
-                raise
-            raise malformed(path, f"this is no whole npz file: {str(error).partition('.')[0]}") from None
+        return npz_header_in(file, path)
+
+
+def npz_header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
+    """What an npz file holds that is open for reading; `path` is for messages.
+
+    Raises:
+        FormatError: as `read_npz_header`.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        with zipfile.ZipFile(file) as archive:
+            reader = _Reader(path, file, size)
+            tensors = [reader.tensor(member) for member in archive.infolist()]
+            metadata = _metadata(archive.comment)
+    except _BAD as error:
+        if isinstance(error, FormatError):
+            raise
+        raise malformed(path, f"this is no whole npz file: {str(error).partition('.')[0]}") from None
     tensors_in_place(path, tensors, 0, size)
     named = {tensor.name: tensor for tensor in tensors}
     if len(named) < len(tensors):
@@ -103,13 +130,16 @@ class _Reader:
         """The dtype and the shape of an array; the file is then at its first element."""
         self.file.seek(begin)
         version = np.lib.format.read_magic(self.file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read is None:
+        if version not in _VERSIONS:
             self.fail(member, f"is a .npy file of version {version}", "the versions 1.0 and 2.0 are read")
-        shape, fortran, dtype = read(self.file)
+        length_bytes, read = _VERSIONS[version]
+        at = self.file.tell()
+        # NumPy would make room for as many bytes as the file claims.
+        length = int.from_bytes(self.file.read(length_bytes), "little")
+        if length > self.size - self.file.tell():
+            self.fail(member, f"should have a header of {length:,} bytes, which are not there")
+        self.file.seek(at)
+        shape, fortran, dtype = read(self.file, max_header_size=_MAX_HEAD)
         if dtype.hasobject or not dtype.isnative or (fortran and len(shape) > 1):
             self.fail(
                 member,
@@ -120,6 +150,6 @@ class _Reader:
             row = as_dtype(dtype)
         except InitializerError as error:
             raise malformed(self.path, f"{member.filename!r}: {error.diagnostics[0].message}") from None
-        if row.numpy != dtype or any(size < 0 for size in shape):
+        if row.numpy != dtype or not is_shape(shape):
             self.fail(member, f"has the dtype {dtype} or the shape {shape}, which are not read")
         return row, shape

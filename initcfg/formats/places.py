@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from initcfg.formats.failures import reporting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["PlacedFile", "reserve"]
+__all__ = ["PlacedFile", "giving_back", "reserve"]
 
 # What file systems answer that cannot take space for a file in advance, and kernels that cannot ask them.
 _CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS}
@@ -45,7 +46,7 @@ class PlacedFile:
             OutputError: the operating system refuses it (code ``output``).
         """
         done = 0
-        with reporting(self._path, self._nbytes):
+        with reporting(self._path, self._nbytes), giving_back(self._descriptor):
             while done < len(data):
                 done += self._write_some(self._descriptor, data[done:], offset + done)
         with self._lock:
@@ -68,15 +69,24 @@ def reserve(descriptor: int, nbytes: int) -> None:
     """
     if nbytes == 0:
         return
+    with giving_back(descriptor):
+        try:
+            _allocate(descriptor, nbytes)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+            os.ftruncate(descriptor, nbytes)
+
+
+@contextlib.contextmanager
+def giving_back(descriptor: int) -> Iterator[None]:
+    """Empties a file that is lost, so that the error tells the space that is free without it."""
     try:
-        _allocate(descriptor, nbytes)
-    except OSError as error:
-        if error.errno not in _CANNOT_RESERVE:
-            # What was taken is given back, so that the error tells the space that is free without this file.
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, 0)
-            raise
-        os.ftruncate(descriptor, nbytes)
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        raise
 
 
 def _allocate(descriptor: int, nbytes: int) -> None:

@@ -1,20 +1,21 @@
-"""Weights files as a source: what they hold, and any stretch of elements, read by place from any thread."""
+"""Weights as a source: what they hold, and any stretch of elements, read by place from any thread."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import format_of
-from initcfg.formats.header import read_header
-from initcfg.formats.npz_header import read_npz_header
-from initcfg.inputs import open_input
+from initcfg.formats.finding import find_weights, is_index
+from initcfg.formats.handles import Handles
+from initcfg.formats.header import header_in
+from initcfg.formats.npz_header import npz_header_in
+from initcfg.formats.sharded import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,45 +27,81 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.formats.header import Header, StoredTensor
 
-__all__ = ["WeightsFile", "read_weights_header"]
+__all__ = ["WeightsFile", "open_weights", "read_weights_header"]
 
-_HEADERS: dict[str, Callable[[str | PathLike[str]], Header]] = {
-    "safetensors": read_header,
-    "npz": read_npz_header,
+_HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
+    "safetensors": header_in,
+    "npz": npz_header_in,
 }
 
 
-def read_weights_header(path: str | PathLike[str]) -> Header:
-    """What a weights file holds; its suffix says which format it has.
-
-    Raises:
-        FormatError: no format has the suffix, it cannot be read, or it is malformed.
-    """
-    return _HEADERS[format_of(path).name](path)
-
-
-@dataclass
-class WeightsFile:
-    """A weights file that is open for reading, used as a context.
+def open_weights(path: str | PathLike[str]) -> WeightsFile:
+    """Weights that are open for reading: a single file or a sharded set.
 
     Args:
-        path: the file.
+        path: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, or a
+            folder with such an index or with one ``.safetensors`` file.
+
+    Returns:
+        A context; leaving it closes all files.
+
+    Raises:
+        FormatError: it is none of these or cannot be read, a file is malformed, or index and shards do not
+            say the same.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = initcfg.save(spec, f"{folder}/w.safetensors")
+        ...     with open_weights(folder) as weights:
+        ...         weights.read(weights.header.tensors["w"], 4, 6).tolist()
+        [1.0, 1.0]
+    """
+    return WeightsFile(path)
+
+
+def read_weights_header(path: str | PathLike[str]) -> Header:
+    """What weights hold; as in `open_weights`, which says what they may be.
+
+    Raises:
+        FormatError: as in `open_weights`.
+    """
+    with open_weights(path) as weights:
+        return weights.header
+
+
+class WeightsFile:
+    """Weights that are open for reading, used as a context.
+
+    A shard is opened when it is first read, and few stay open.
+
+    Args:
+        path: as in `open_weights`.
+
+    Raises:
+        FormatError: as in `open_weights`.
     """
 
-    path: Path
-    header: Header = field(init=False)
-    _file: BinaryIO = field(init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = find_weights(path)
+        """The file, or the index of a set."""
+        self._handles = Handles()
+        self._lock = threading.Lock()
+        try:
+            self.header = self._read_header()
+        except BaseException:
+            self._handles.close()
+            raise
+        self._shards = {shard: self.path.parent / shard for shard in self.header.shards}
 
     def __enter__(self) -> Self:
-        self.header = read_weights_header(self.path)
-        self._file = open_input(self.path, FormatError)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._handles.close()
 
     def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
         """The elements [start, stop) of a tensor, in C order; several threads may read at once.
@@ -77,19 +114,34 @@ class WeightsFile:
         left = elements.view(np.uint8).data
         at = tensor.begin + start * tensor.dtype.itemsize
         try:
-            while left:
-                count = self._read_into(left, at)
-                if not count:
-                    raise OSError(0, "it ends too early; was it changed meanwhile?")
-                left, at = left[count:], at + count
+            with self._handles.using(self.file_of(tensor)) as file:
+                while left:
+                    count = self._read_into(file, left, at)
+                    if not count:
+                        raise OSError(0, "it ends too early; was it changed meanwhile?")
+                    left, at = left[count:], at + count
         except OSError as error:
             message = f"cannot read the tensor {tensor.name!r}: {error.strerror}"
-            raise FormatError(Diagnostic(Code.INPUT, message, Location(os.fspath(self.path)))) from None
+            raise FormatError(Diagnostic(Code.INPUT, message, self.place_of(tensor))) from None
         return elements if sys.byteorder == "little" else elements.byteswap()
 
-    def _read_into(self, buffer: memoryview, at: int) -> int:
+    def file_of(self, tensor: StoredTensor) -> Path:
+        """The file that holds a tensor."""
+        return self.path if tensor.shard is None else self._shards[tensor.shard]
+
+    def place_of(self, tensor: StoredTensor) -> Location:
+        """The file that holds a tensor, as the place of a diagnostic."""
+        return Location(os.fspath(self.file_of(tensor)))
+
+    def _read_header(self) -> Header:
+        if is_index(self.path):
+            return read_set(self.path, self._handles)[0]
+        with self._handles.using(self.path) as file:
+            return _HEADERS[format_of(self.path).name](file, self.path)
+
+    def _read_into(self, file: BinaryIO, buffer: memoryview, at: int) -> int:
         if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [buffer], at)
+            return os.preadv(file.fileno(), [buffer], at)
         with self._lock:
-            self._file.seek(at)
-            return self._file.readinto(buffer) or 0  # type: ignore[attr-defined]
+            file.seek(at)
+            return file.readinto(buffer) or 0  # type: ignore[attr-defined]

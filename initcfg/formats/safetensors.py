@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from initcfg.formats.base import Elements, TensorInfo
 
-__all__ = ["MAX_HEADER_BYTES", "FileLayout", "layout", "write"]
+__all__ = ["MAX_HEADER_BYTES", "FileLayout", "layout", "write", "write_file"]
 
 MAX_HEADER_BYTES = 100_000_000
 _ALIGNMENT = 64
@@ -93,10 +93,19 @@ def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadat
         OutputError: the file cannot be written; what stood there before is untouched.
     """
     place = layout(tensors, metadata)
+    write_file(path, place, elements)
+    return place.nbytes
+
+
+def write_file(path: Path, place: FileLayout, elements: Elements) -> None:
+    """Writes a file whose layout is known, whole or not at all, in the memory of a few chunks.
+
+    Raises:
+        OutputError: the file cannot be written; what stood there before is untouched.
+    """
     with placing(path, place.nbytes) as file:
         file.write(memoryview(place.header), 0)
         elements.write_at(place.tensors, len(place.header), file.write)
-    return place.nbytes
 
 
 def _checked(metadata: Mapping[Any, Any]) -> dict[str, str]:

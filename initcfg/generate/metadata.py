@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, FormatError
+from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, TIED_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["PLAN_KEY", "SELECT_KEY", "TIED_KEY", "file_metadata"]
 
 _OURS = "initcfg."
-PLAN_KEY = "initcfg.plan"
-"""Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
-SELECT_KEY = "initcfg.select"
-"""Metadata: the glob, where only a part of the plan was written."""
-TIED_KEY = "initcfg.tied"
-"""Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
 
 
 def file_metadata(

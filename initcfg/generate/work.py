@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
 
-__all__ = ["CHUNK", "Piece", "batches", "effort", "fill_elements", "is_for_caller", "make_whole"]
+__all__ = [
+    "CHUNK",
+    "Piece",
+    "batches",
+    "effort",
+    "fill_elements",
+    "is_crumbs",
+    "is_for_caller",
+    "is_foreign",
+    "make_whole",
+]
 
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
@@ -121,14 +131,19 @@ def is_for_caller(batch: tuple[Piece, ...]) -> bool:
     """
     first = batch[0].parameter
     if first.distribution is None:
-        return _is_foreign(first.initializer)
-    return sum(piece.stop - piece.start for piece in batch) < len(batch) * _CRUMB
+        return is_foreign(first.initializer)
+    return is_crumbs(sum(piece.stop - piece.start for piece in batch), len(batch))
 
 
-def _is_foreign(value: object) -> bool:
+def is_crumbs(numel: int, calls: int) -> bool:
+    """Whether so many calls for so many elements in all gain nothing from a second thread."""
+    return numel < calls * _CRUMB
+
+
+def is_foreign(value: object) -> bool:
     """An initializer whose class is not in the list of built-ins, or a built-in with such a part."""
     if isinstance(value, tuple):
-        return any(map(_is_foreign, value))
+        return any(map(is_foreign, value))
     if isinstance(value, BuiltIn) and type(value) in BUILTINS:
-        return any(_is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return any(is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
     return isinstance(value, Initializer)

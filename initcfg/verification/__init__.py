@@ -1,4 +1,4 @@
-"""A weights file held against the plan that should have made it: made again and compared."""
+"""Weights held against the plan that should have made them: made again and compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison: every tensor of a file is made again, piece by piece, and held against the file."""
+"""The comparison: every tensor of a file or a set is made again, piece by piece, and held against it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
-from initcfg.formats.reading import WeightsFile
-from initcfg.generate.metadata import PLAN_KEY
+from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, effort, fill_elements, is_for_caller, make_whole
 from initcfg.verification.comparing import mismatch, tolerance_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from initcfg.engines import FillFunction
     from initcfg.formats.header import StoredTensor
+    from initcfg.formats.reading import WeightsFile
     from initcfg.generate.pool import Progress
     from initcfg.generate.work import Piece
     from initcfg.plan import Plan, PlannedParameter
@@ -35,16 +36,16 @@ __all__ = ["Verification", "verify"]
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What holding a weights file against a plan has found.
+    """What holding weights against a plan has found.
 
     Args:
-        path: the file.
+        path: the file, or the folder or index of a sharded set, as it was given.
         tensors: how many tensors were compared.
         elements: how many elements.
         nbytes: how many bytes.
-        fingerprint: of the plan that the file says it was made from; None where it says none.
+        fingerprint: of the plan that the weights say they were made from; None where they say none.
         diagnostics: what differs, as errors, each tensor once; the warning or note about the fingerprint
-            before them.
+            before them. Of a set, what is wrong with a tensor has the place of its shard.
     """
 
     path: Path
@@ -56,11 +57,11 @@ class Verification:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the file holds what the plan makes, all of it and nothing else."""
+        """Whether the weights are what the plan makes, all of it and nothing else."""
         return not self._errors
 
     def require_equal(self) -> None:
-        """Nothing, where the file holds what the plan makes.
+        """Nothing, where the weights are what the plan makes.
 
         Raises:
             InitcfgError: with all that differs.
@@ -82,15 +83,16 @@ def verify(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Makes the values of a plan again and compares a file with them, bit for bit.
+    """Makes the values of a plan again and compares weights with them, bit for bit.
 
     Nothing is held but a few chunks, and the largest structured parameter if there is one. Orthogonal
     matrices, whose last bits depend on the machine, may differ by 1e-5 of their gain.
 
     Args:
-        path: a ``.safetensors`` or ``.npz`` file, of any program.
+        path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
+            ``.safetensors.index.json``.
         plan: what it should hold.
-        select: a glob over names; None compares all. A file that says that it holds a part of its plan is
+        select: a glob over names; None compares all. Weights that say that they are a part of their plan are
             held against that part.
         threads: how many; None means one a CPU.
         engine: the name of an engine; None chooses one.
@@ -100,7 +102,7 @@ def verify(
         What differs, which may be nothing.
 
     Raises:
-        FormatError: the file cannot be read, or is malformed.
+        FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
         SpecError: the plan holds code that is not registered, or `select` is malformed.
         UnknownParameterError: `select` matches nothing.
         InitializerError: custom code returned something else than it was asked for.
@@ -116,21 +118,20 @@ def verify(
         >>> found.is_equal, found.elements
         (True, 512)
     """
-    with WeightsFile(Path(path)) as file, Workers(threads) as workers:
-        matched = match(file.path, file.header, plan, select)
-        elements = sum(tensor.numel for tensor, _ in matched.pairs)
+    with open_weights(path) as file, Workers(threads) as workers:
+        matched = match(file, plan, select)
         fill = get_engine(engine, numel=effort(parameter for _, parameter in matched.pairs))
         comparison = _Comparison(file, matched.pairs, fill)
         comparison.run(workers, progress)
-        where = Location(os.fspath(path))
+        where = Location(os.fspath(file.path))
         problems = (*matched.problems, *comparison.problems())
         return Verification(
             Path(path),
             len(matched.pairs),
-            elements,
+            sum(tensor.numel for tensor, _ in matched.pairs),
             sum(tensor.nbytes for tensor, _ in matched.pairs),
             file.header.metadata.get(PLAN_KEY),
-            tuple(problem.at(where) for problem in problems),
+            tuple(problem if problem.where else problem.at(where) for problem in problems),
         )
 
 
@@ -163,7 +164,11 @@ class _Comparison:
                 progress(done, total)
 
     def problems(self) -> list[Diagnostic]:
-        return [_differs(each, self.found[each.name]) for each in self.parameters if each.name in self.found]
+        return [
+            _differs(each, self.found[each.name], self.file.place_of(self.tensors[each.name]))
+            for each in self.parameters
+            if each.name in self.found
+        ]
 
     def _compare(self, batch: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], list[Mismatch | None]]:
         return batch, [self._piece(piece) for piece in batch]
@@ -188,12 +193,11 @@ class _Comparison:
         self.found[name] = dataclasses.replace(first, count=first.count + found.count)
 
 
-def _differs(parameter: PlannedParameter, found: Mismatch) -> Diagnostic:
+def _differs(parameter: PlannedParameter, found: Mismatch, where: Location) -> Diagnostic:
     index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, parameter.shape))
     message = (
         f"{parameter.name!r}[{index}] is {found.found} in the file, the plan makes {found.expected}; "
         f"{found.count:,} of {parameter.numel:,} elements differ"
     )
-    return Diagnostic(
-        Code.VALUES, message, hint="make the weights again, or find out what has changed the file"
-    )
+    hint = "make the weights again, or find out what has changed the file"
+    return Diagnostic(Code.VALUES, message, where, hint)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, did_you_mean
 from initcfg.formats.header import malformed
-from initcfg.generate.metadata import PLAN_KEY, SELECT_KEY, TIED_KEY
+from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, TIED_KEY, tied_names
 from initcfg.generate.selecting import owner, selected
 from initcfg.globs import Glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.reading import WeightsFile
     from initcfg.plan import Plan, PlannedParameter
 
 __all__ = ["Match", "match"]
@@ -35,12 +34,11 @@ class Match:
     problems: tuple[Diagnostic, ...]
 
 
-def match(path: Path, header: Header, plan: Plan, select: str | None) -> Match:
-    """Holds the names, shapes and dtypes of a file against those of a plan.
+def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
+    """Holds the names, shapes and dtypes of weights against those of a plan.
 
     Args:
-        path: the file, for messages.
-        header: what it holds.
+        file: the weights; what is wrong with a tensor has the place of its shard.
         plan: what it should hold; where the file says that it holds a part only, that part.
         select: a glob; names that it does not match are left alone.
 
@@ -49,20 +47,21 @@ def match(path: Path, header: Header, plan: Plan, select: str | None) -> Match:
         SpecError: the plan holds code, and cannot be held against anything (code ``not-serializable``).
         UnknownParameterError: the glob, or the file's own, matches nothing.
     """
+    header = file.header
     written = {parameter.name for parameter in selected(plan, header.metadata.get(SELECT_KEY))}
     expected = [parameter for parameter in selected(plan, select) if parameter.name in written]
-    problems = [*_fingerprint(header, plan), *_missing(path, header, plan, expected)]
+    problems = [*_fingerprint(header, plan), *_missing(file, plan, expected)]
     pairs = []
     for parameter in expected:
         tensor = header.tensors.get(parameter.name)
         if tensor is None:
             continue
-        problem = _form(tensor, parameter)
+        problem = _form(file, tensor, parameter)
         if problem is None:
             pairs.append((tensor, owner(plan, parameter)))
         else:
             problems.append(problem)
-    return Match(tuple(pairs), (*problems, *_unexpected(header, plan, written, select)))
+    return Match(tuple(pairs), (*problems, *_unexpected(file, plan, written, select)))
 
 
 def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
@@ -76,11 +75,9 @@ def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
         yield Diagnostic(Code.FINGERPRINT, message, hint=hint, severity="warning")
 
 
-def _missing(
-    path: Path, header: Header, plan: Plan, expected: list[PlannedParameter]
-) -> Iterator[Diagnostic]:
+def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) -> Iterator[Diagnostic]:
     """The parameters without a tensor; of those that share an array one tensor is enough."""
-    left_out = _left_out(path, header)
+    header, left_out = file.header, _left_out(file)
     held = {owner(plan, plan[name]).name for name in header.tensors if name in plan}
     for parameter in expected:
         if parameter.name in header.tensors:
@@ -96,40 +93,38 @@ def _missing(
             yield Diagnostic(Code.MISSING_TENSOR, message, hint=hint)
 
 
-def _left_out(path: Path, header: Header) -> Mapping[str, str]:
+def _left_out(file: WeightsFile) -> Mapping[str, str]:
     """The tied names that the file says were left out, with those whose tensors they share."""
     try:
-        tied = json.loads(header.metadata.get(TIED_KEY, "{}"))
-    except (ValueError, RecursionError):
-        tied = None
-    if not isinstance(tied, dict) or not all(isinstance(name, str) for name in tied.values()):
-        raise malformed(path, f"the metadata {TIED_KEY!r} of the file is not a JSON object of names")
-    return tied
+        return tied_names(file.header.metadata)
+    except ValueError as error:
+        raise malformed(file.path, f"the metadata {TIED_KEY!r} of the file {error}") from None
 
 
-def _form(tensor: StoredTensor, parameter: PlannedParameter) -> Diagnostic | None:
+def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) -> Diagnostic | None:
     theirs, ours = (f"{each.shape} {each.dtype}" for each in (tensor, parameter))
     if theirs == ours:
         return None
     message = f"{parameter.name!r} is {theirs} in the file and {ours} in the plan"
-    return Diagnostic(Code.TENSOR_FORM, message, hint="change shape or dtype in the spec, or the file")
+    hint = "change shape or dtype in the spec, or the file"
+    return Diagnostic(Code.TENSOR_FORM, message, file.place_of(tensor), hint)
 
 
-def _unexpected(header: Header, plan: Plan, written: set[str], select: str | None) -> Iterator[Diagnostic]:
+def _unexpected(file: WeightsFile, plan: Plan, written: set[str], select: str | None) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped = {each.name: each.rule for each in plan.skipped}
-    for name in header.tensors:
+    for name, tensor in file.header.tensors.items():
         if name in written or not glob.matches(name):
             continue
+        where = file.place_of(tensor)
         if name in skipped:
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
-            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, severity="note")
+            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         elif name in plan:
-            message = (
-                f"{name!r} is in the file, which says that it holds only {header.metadata[SELECT_KEY]!r}"
-            )
-            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint="make the file again")
+            part = file.header.metadata[SELECT_KEY]
+            message = f"{name!r} is in the file, which says that it holds only {part!r}"
+            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, "make the file again")
         else:
             hint = did_you_mean(name, (each.name for each in plan)) or "add the parameter to the spec"
             message = f"the file holds {name!r}, which is no parameter of the plan"
-            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint=hint)
+            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)

@@ -10,7 +10,10 @@ import pytest
 from initcfg.cli.arguments import expanded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from click.testing import Result
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +51,12 @@ def test_a_pattern_that_no_file_matches_is_refused_by_name(pattern: str) -> None
     with pytest.raises(click.UsageError) as caught:
         expanded(["a.yaml", pattern])
     assert caught.value.message == f"no file matches the pattern {pattern!r}"
+
+
+@pytest.mark.parametrize("args", [("manifest", "-"), ("new", "--manifest", "-")])
+def test_weights_and_manifests_are_not_read_from_standard_input(
+    args: tuple[str, ...], run: Callable[..., Result]
+) -> None:
+    result = run(*args, input="params: {w: {shape: [2]}}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "standard input is not read here; name a file" in result.stderr

@@ -121,7 +121,7 @@ def test_a_file_that_is_no_weights_file_is_not_ours(content: bytes, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("target", "code"),
-    [("out.bin", "format"), ("out", "format"), ("nowhere/out.npz", "output")],
+    [("out.bin", "format"), ("nowhere/out.npz", "output")],
 )
 def test_a_target_that_cannot_be_is_exit_2_before_anything_is_made(
     target: str, code: str, run: Run, folder: Path

@@ -61,7 +61,7 @@ def test_a_spec_that_is_there_is_replaced_only_by_force(run: Run, folder: Path) 
     [
         (("-o", "new.json"), "ends in .yaml or .yml"),
         (("--manifest", "absent.json"), "absent.json"),
-        (("--manifest", "good.yaml"), "unknown key"),
+        (("--manifest", "good.yaml"), "this is a spec, and no manifest"),
     ],
 )
 def test_what_cannot_be_drafted_is_said(run: Run, folder: Path, args: tuple[str, ...], message: str) -> None:

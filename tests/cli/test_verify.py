@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import Result
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
+import initcfg
+from initcfg.formats.index import INDEX_NAME, Index, index_text
+from initcfg.formats.manifests import read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,3 +116,56 @@ def test_a_pattern_that_selects_nothing_is_a_wrong_command_line(pattern: str, ed
     result = run("verify", edited, "good.yaml", "--select", pattern)
     assert result.exit_code == 2
     assert "--select: " in result.stderr
+
+
+@pytest.fixture
+def sharded(folder: Path) -> str:
+    """A folder with a set of the weights that good.yaml describes, a shard for each tensor."""
+    initcfg.save("good.yaml", "whole.safetensors")
+    with safe_open("whole.safetensors", "numpy") as file:
+        texts = file.metadata()
+    (folder / "set").mkdir()
+    arrays = load_file("whole.safetensors")
+    shards = {name: f"model-{at:05}-of-00005.safetensors" for at, name in enumerate(sorted(arrays), 1)}
+    for name, shard in shards.items():
+        save_file({name: arrays[name]}, folder / "set" / shard, texts)
+    total = sum(array.nbytes for array in arrays.values())
+    (folder / "set" / INDEX_NAME).write_text(index_text(Index(shards, total, metadata=texts)))
+    return "set"
+
+
+@pytest.mark.parametrize("name", ["set", "set/", f"set/{INDEX_NAME}"])
+def test_a_set_that_is_equal_is_exit_0(name: str, sharded: str, run: Run) -> None:
+    result = run("verify", name, "good.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith(f"{name}: equal to what good.yaml makes, 5 parameters, ")
+
+
+def test_of_a_set_the_shard_that_differs_is_named(sharded: str, run: Run, folder: Path) -> None:
+    shard = "set/model-00002-of-00005.safetensors"
+    content = (folder / shard).read_bytes()
+    (folder / shard).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    result = run("verify", sharded, "good.yaml")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{shard}: error[values]: 'h.0.bias'[15] is ")
+    document = json.loads(run("verify", sharded, "good.yaml", "--format", "json").stdout)
+    assert [found["file"] for found in document["diagnostics"]] == [shard]
+
+
+def test_of_a_set_without_a_spec_the_fingerprint_is_told(sharded: str, run: Run) -> None:
+    result = run("verify", sharded)
+    assert result.exit_code == 2
+    assert "was made from the plan with fingerprint" in " ".join(result.stderr.split())
+
+
+def test_a_set_without_its_index_is_exit_2(sharded: str, run: Run, folder: Path) -> None:
+    (folder / sharded / INDEX_NAME).unlink()
+    result = run("verify", sharded, "good.yaml")
+    assert result.exit_code == 2
+    assert "unfinished set" in result.stdout
+    assert "run initcfg finalize 'set'" in result.stdout
+
+
+def test_a_set_has_the_manifest_of_the_whole(sharded: str, run: Run, folder: Path) -> None:
+    assert run("manifest", sharded, "-o", "shapes.yaml").exit_code == 0
+    assert read_manifest("shapes.yaml") == read_manifest("whole.safetensors")

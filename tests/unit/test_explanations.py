@@ -27,8 +27,9 @@ def codes_of(page: Explanation, example: str, folder: Path) -> set[str]:
     """Runs an example in `folder` and gives the codes of what it meets."""
     if page.language == "console":
         (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
-        result = CliRunner().invoke(main, example.removeprefix("$ initcfg ").split())
-        return set(re.findall(r"^(?:\S+: )?error\[([a-z-]+)\]", result.output, re.MULTILINE))
+        commands = [line.removeprefix("$ initcfg ").split() for line in example.strip().splitlines()]
+        output = "\n".join(CliRunner().invoke(main, command).output for command in commands)
+        return set(re.findall(r"^(?:\S+: )?error\[([a-z-]+)\]", output, re.MULTILINE))
     try:
         if page.language == "python":
             exec(example, {})

@@ -15,7 +15,8 @@ import pytest
 
 from initcfg.errors import OutputError
 from initcfg.formats import atomic
-from initcfg.formats.atomic import TEMPORARY_PREFIX, replacing
+from initcfg.formats.atomic import replacing
+from initcfg.formats.litter import TEMPORARY_PREFIX, create, sweep
 
 
 def write(path: Path, data: bytes = b"new") -> None:
@@ -113,6 +114,7 @@ def test_the_file_is_synced_then_renamed_then_its_folder_is_synced(tmp_path, mon
         ("folder", "is a directory", "name a file, not a folder"),
         ("file/target", "not a directory", "one of the folders in the path is a file"),
         ("n\0ul", "embedded null byte", "choose another place to write to"),
+        ("\ud800", "its name is no text", "choose another place to write to"),
         ("x" * 300 + "/target", "file name too long", "choose a shorter file name"),
         ("x" * 300, "file name too long", "choose a shorter file name"),
     ],
@@ -123,7 +125,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_with_the_way_out(tmp_path,
     with pytest.raises(OutputError) as caught:
         write(tmp_path / path)
     (problem,) = caught.value.diagnostics
-    assert reason in problem.message
+    assert problem.message.endswith(reason)
     assert problem.hint == hint
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -150,6 +152,67 @@ def test_too_little_space_is_noticed_before_anything_is_written(old, monkeypatch
     assert problem.message.endswith("no space left on device; it takes 5,000,000 bytes, 1,234 are free")
     assert problem.hint == "free some space, or write to another file system"
     assert old.read_bytes() == b"old"
+
+
+def test_what_a_dead_run_has_left_counts_as_free_space(old, monkeypatch) -> None:
+    left, descriptor = create(old.parent)
+    os.close(descriptor)
+
+    def usage(_):
+        return shutil._ntuple_diskusage(100, 0, 0 if left.exists() else 100)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    write(old)
+    assert old.read_bytes() == b"new"
+
+
+def test_a_file_system_that_does_not_tell_its_space_is_tried(old, monkeypatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
+    write(old)
+    assert old.read_bytes() == b"new"
+    failing(monkeypatch, "write", 1, errno.ENOSPC)
+    with pytest.raises(OutputError, match=r"no space left on device; it takes 3 bytes\n"):
+        write(old)
+
+
+def test_the_space_that_an_error_tells_is_that_without_the_lost_file(old, monkeypatch) -> None:
+    def usage(_):
+        (lost,) = set(old.parent.iterdir()) - {old}
+        return shutil._ntuple_diskusage(1000, 0, 1000 - lost.stat().st_size)
+
+    def fill() -> None:
+        with replacing(old, 32) as file:
+            monkeypatch.setattr(shutil, "disk_usage", usage)
+            file.write(b"0123456789abcdef" * 2)
+
+    monkeypatch.setattr(atomic, "_BUFFER_BYTES", 16)
+    failing(monkeypatch, "write", 1, errno.ENOSPC)
+    with pytest.raises(OutputError, match="it takes 32 bytes, 1,000 are free"):
+        fill()
+
+
+def test_too_many_open_files_are_noticed_before_the_file_is_in_its_place(old, monkeypatch) -> None:
+    for at in (1, 2):
+        failing(monkeypatch, "open", at, errno.EMFILE)
+        with pytest.raises(OutputError, match=r"cannot write .* too many open files"):
+            write(old)
+        monkeypatch.undo()
+        assert old.read_bytes() == b"old"
+        assert list(old.parent.iterdir()) == [old]
+
+
+def test_a_living_run_is_not_swept_by_another_until_its_file_is_in_its_place(old, monkeypatch) -> None:
+    real = os.fsync
+
+    def other_run(descriptor):
+        real(descriptor)
+        assert sweep(old.parent) == 0
+
+    monkeypatch.setattr(os, "fsync", other_run)
+    with replacing(old, 3) as file:
+        file.write(b"new")
+        assert sweep(old.parent) == 0
+    assert old.read_bytes() == b"new"
 
 
 def failing(monkeypatch, name: str, at: int, code: int) -> None:
@@ -247,8 +310,11 @@ def test_a_killed_writer_leaves_the_old_file(old) -> None:
         assert process.stdout.readline() == b"written\n"
         process.kill()
     assert old.read_bytes() == b"old"
-    # SIGKILL lets nobody clean up; what is left is recognisable.
-    assert all(path == old or path.name.startswith(TEMPORARY_PREFIX) for path in old.parent.iterdir())
+    # SIGKILL lets nobody clean up; what is left is recognisable, and goes with the next file.
+    (left,) = set(old.parent.iterdir()) - {old}
+    assert left.name.startswith(TEMPORARY_PREFIX)
+    write(old.with_name("other"))
+    assert sorted(old.parent.iterdir()) == [old.with_name("other"), old]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 4096, 65_536, 1 << 20, (1 << 20) + 65_536])

@@ -23,13 +23,16 @@ def test_the_suffix_chooses_the_format(path, name) -> None:
     assert format_of(path).name == name
 
 
+FOR_A_FILE = "end the file name in .safetensors or .npz; save_sharded writes many files to a folder"
+
+
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("a.bin", "end the file name in .safetensors or .npz"),
-        ("a", "end the file name in .safetensors or .npz"),
+        ("a.bin", FOR_A_FILE),
+        ("a", FOR_A_FILE),
         ("a.safetensor", "did you mean '.safetensors'?"),
-        (".npz", "end the file name in .safetensors or .npz"),
+        (".npz", FOR_A_FILE),
     ],
 )
 def test_an_unknown_suffix_is_refused_with_the_known_ones(path, hint) -> None:

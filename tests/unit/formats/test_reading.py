@@ -1,13 +1,14 @@
-"""Weights files as a source: elements by place, in safetensors and npz."""
+"""Weights as a source: elements by place, in safetensors, npz and sharded sets."""
 
 from __future__ import annotations
 
 import io
 import json
-import struct
+import resource
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,9 @@ from safetensors.numpy import save_file
 
 import initcfg
 from initcfg.errors import FormatError
+from initcfg.formats.index import INDEX_NAME, Index, index_text
 from initcfg.formats.npz_header import read_npz_header
-from initcfg.formats.reading import WeightsFile, read_weights_header
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from initcfg.formats.reading import open_weights, read_weights_header
 
 ARRAYS: dict[str, Any] = {
     "a.w": np.arange(12, dtype="float32").reshape(3, 4),
@@ -36,13 +35,31 @@ def write(path: Path, arrays: dict[str, Any] = ARRAYS) -> Path:
     return path
 
 
-@pytest.fixture(params=[".safetensors", ".npz"])
+def open_descriptors() -> list[int]:
+    return [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+
+
+def write_set(folder: Path, arrays: dict[str, Any] = ARRAYS) -> Path:
+    """A shard for each array, and the index."""
+    shards = {name: f"model-{at:05}-of-{len(arrays):05}.safetensors" for at, name in enumerate(arrays, 1)}
+    for name, shard in shards.items():
+        save_file({name: arrays[name]}, folder / shard)
+    (folder / INDEX_NAME).write_text(index_text(Index(shards)))
+    return folder / INDEX_NAME
+
+
+@pytest.fixture(params=["w.safetensors", "w.npz", INDEX_NAME])
 def weights(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return write(tmp_path / f"w{request.param}")
+    return write_set(tmp_path) if request.param == INDEX_NAME else write(tmp_path / request.param)
+
+
+@pytest.fixture(params=["w.safetensors", "w.npz"])
+def single(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write(tmp_path / request.param)
 
 
 def test_any_stretch_of_elements_is_what_was_saved(weights: Path) -> None:
-    with WeightsFile(weights) as file:
+    with open_weights(weights) as file:
         assert file.header.tensors.keys() == ARRAYS.keys()
         for name, tensor in file.header.tensors.items():
             whole = ARRAYS[name].ravel()
@@ -53,10 +70,45 @@ def test_any_stretch_of_elements_is_what_was_saved(weights: Path) -> None:
 
 
 def test_threads_read_side_by_side(weights: Path) -> None:
-    with WeightsFile(weights) as file, ThreadPoolExecutor(4) as pool:
+    with open_weights(weights) as file, ThreadPoolExecutor(4) as pool:
         tensor = file.header.tensors["a.w"]
         read = list(pool.map(lambda at: float(file.read(tensor, at, at + 1)[0]), list(range(12)) * 20))
     assert read == list(range(12)) * 20
+
+
+def test_of_many_shards_few_are_open_at_a_time(tmp_path: Path) -> None:
+    arrays = {f"w{at}": np.full(3, at, "int32") for at in range(60)}
+    write_set(tmp_path, arrays)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(open_descriptors())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, limits[1]))
+    try:
+        with open_weights(tmp_path) as file, ThreadPoolExecutor(4) as pool:
+            tensors = list(file.header.tensors.values()) * 5
+            read = pool.map(lambda tensor: file.read(tensor, 1, 3).tolist(), tensors)
+            assert [int(tensor.name[1:]) for tensor in tensors] == [first for first, _ in read]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_shard_that_was_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
+    arrays = {f"w{at}": np.full(3, at, "int32") for at in range(20)}
+    with open_weights(write_set(tmp_path, arrays)) as file:
+        (tmp_path / "other").mkdir()
+        write_set(tmp_path / "other", {name: array + 1 for name, array in arrays.items()})
+        for shard in file.header.shards:
+            (tmp_path / "other" / shard).replace(tmp_path / shard)
+        with pytest.raises(FormatError, match="changed or replaced while it was read"):
+            file.read(file.header.tensors["w0"], 0, 3)
+
+
+def test_weights_that_are_refused_leave_nothing_open(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    next(tmp_path.glob("*-00002-*")).write_bytes(b"torn")
+    before = len(open_descriptors())
+    with pytest.raises(FormatError):
+        open_weights(tmp_path)
+    assert len(open_descriptors()) == before
 
 
 def test_our_own_files_tell_their_metadata(tmp_path: Path) -> None:
@@ -68,9 +120,9 @@ def test_our_own_files_tell_their_metadata(tmp_path: Path) -> None:
         assert header.metadata["note"] == "é"
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_an_error(weights: Path) -> None:
-    with WeightsFile(weights) as file:
-        weights.write_bytes(weights.read_bytes()[:20])
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(single: Path) -> None:
+    with open_weights(single) as file:
+        single.write_bytes(single.read_bytes()[:20])
         with pytest.raises(FormatError, match="it ends too early"):
             file.read(file.header.tensors["a.w"], 0, 12)
 
@@ -97,51 +149,6 @@ def test_an_array_in_a_later_version_of_the_format_is_read(tmp_path: Path) -> No
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, ARRAYS["a.w"], version=(2, 0))
     assert read_npz_header(member(tmp_path / "w.npz", buffer.getvalue())).tensors["w"].shape == (3, 4)
-
-
-@pytest.mark.parametrize(
-    ("content", "settings", "message"),
-    [
-        (npy(ARRAYS["a.w"]), {"compress_type": zipfile.ZIP_DEFLATED}, "is compressed"),
-        (npy(ARRAYS["a.w"]), {"name": "w.txt"}, "is no .npy file"),
-        (npy(ARRAYS["a.w"].T), {}, "Fortran order"),
-        (npy(ARRAYS["a.w"].astype(">f4")), {}, "big endian"),
-        (npy(np.array([{}], object)), {}, "holds objects"),
-        (npy(np.array(["text"])), {}, "no dtype is named"),
-        (npy(np.array([1j])), {}, "no dtype is named"),
-        (npy(ARRAYS["a.w"])[:-1], {}, "does not have the bytes"),
-        (npy(ARRAYS["a.w"]) + b"1", {}, "does not have the bytes"),
-        (npy(ARRAYS["a.w"]).replace(b"(3, 4)", b"(3,-4)"), {}, "not read"),
-        (b"", {}, "no whole npz file"),
-        (b"\x93NUMPY\x09\x00", {}, "version"),
-        (b"\x93NUMPY\x01\x00\xff\xff{", {}, "no whole npz file"),
-        (b"\x93NUMPY\x01\x00\x04\x00os()", {}, "no whole npz file"),
-    ],
-)
-def test_what_cannot_be_read_by_place_is_refused(
-    content: bytes, settings: dict[str, Any], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(FormatError, match=message):
-        read_npz_header(member(tmp_path / "w.npz", content, **settings))
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
-        for _ in range(2):
-            archive.writestr("w.npy", npy(ARRAYS["b"]))
-    with pytest.raises(FormatError, match="have one name"):
-        read_npz_header(tmp_path / "w.npz")
-
-
-def test_members_that_share_bytes_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "w.npz", {"a": np.zeros(3), "b": np.ones(3)})
-    content = bytearray(path.read_bytes())
-    second = content.rindex(b"PK\x01\x02")
-    content[second + 42 : second + 46] = struct.pack("<I", 0)  # the second entry points at the first member
-    path.write_bytes(content)
-    with pytest.raises(FormatError, match="overlap"):
-        read_npz_header(path)
 
 
 @pytest.mark.parametrize("comment", [b"", b"no json", b"[]", json.dumps({"a": 1}).encode(), b"\xff"])

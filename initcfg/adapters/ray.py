@@ -1,0 +1,243 @@
+"""Ray: an executor of Python's own kind, whose tasks run on the workers of a Ray cluster, or of a local one.
+
+Tasks of this package write their shard themselves and give back a receipt, so nothing large ever passes
+through Ray's object store. A Ray cluster asks nobody who they are and runs what it is sent: trusted networks
+only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from concurrent import futures
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+except ImportError as error:
+    raise ImportError("initcfg.adapters.ray needs ray: pip install 'initcfg[ray]'") from error
+
+from initcfg import __version__
+from initcfg.generate.pool import available_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["RayExecutor"]
+
+Result = TypeVar("Result")
+
+# The least that Ray takes: receipts have a few hundred bytes.
+_OBJECT_STORE_BYTES = 80 * 2**20
+_REACH_SECONDS = 10.0
+_PACKAGE = "initcfg"
+
+
+class RayExecutor(Executor):
+    """An executor for `initcfg.save_sharded`, whose tasks run in Ray; used as a context.
+
+    Each task has one CPU. One whose worker dies, or whose node does, runs again; one that raises does not.
+    Ray is started, and stopped at the end, only where this process is not connected to it already.
+
+    Args:
+        address: of a cluster, as ``ray.init`` takes it. None is that of the environment's ``RAY_ADDRESS``,
+            else a Ray of this machine alone, with the CPUs that this process may use.
+        memory: bytes that Ray sets aside for each task, so that fewer run at a time where there is little;
+            None sets nothing aside.
+        retries: how often a task runs again whose worker has died, at least 0.
+        runtime_env: what workers need, as ``ray.init`` takes it, such as ``{"pip": ["initcfg"]}`` on a
+            cluster whose nodes do not have this package.
+
+    Raises:
+        ConnectionError: nobody answers at the address.
+        ValueError: an address is given, and this process is connected to Ray already.
+        ImportError: the workers do not have this release of this package.
+        BrokenExecutor: no worker stays alive.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> layer = {"repeat": {"i": 6}, "params": {"w": {"shape": [256, 256], "initializer": "he_normal"}}}
+        >>> spec = {"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}}
+        >>> with tempfile.TemporaryDirectory() as folder, RayExecutor() as executor:
+        ...     saved = initcfg.save_sharded(spec, folder, shard_size="600kB", executor=executor)
+        ...     initcfg.verify(folder, spec).is_equal
+        True
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        memory: int | None = None,
+        retries: int = 3,
+        runtime_env: Mapping[str, Any] | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        self._is_open = True
+        self._is_ours = _connect(address, runtime_env)
+        options: dict[str, Any] = {"num_cpus": 1, "max_retries": retries, "retry_exceptions": False}
+        if memory is not None:
+            options["memory"] = memory
+        self._remote = ray.remote(**options)(_call)
+        self._running: set[_RayFuture[Any]] = set()
+        try:
+            self._check_workers()
+        except BaseException:
+            self.shutdown(cancel_futures=True)
+            raise
+        self.cpus = int(ray.cluster_resources().get("CPU", 0))
+        """How many tasks run at a time, where memory does not say fewer."""
+        self.startup_seconds = time.perf_counter() - started
+        """How long it took until the first worker stood ready."""
+
+    def _check_workers(self) -> None:
+        try:
+            found = self.submit(_version).result()
+        except BrokenExecutor:
+            raise
+        except Exception as error:
+            message = f"Ray's workers do not find {_PACKAGE}: install it on every node, or give a runtime_env"
+            raise ImportError(f"{message} ({_brief(error)})") from error
+        if found != __version__:
+            raise ImportError(f"Ray's workers have {_PACKAGE} {found}, and this process has {__version__}")
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Has a function called by a worker.
+
+        Args:
+            fn: that the workers can import, or cloudpickle can carry.
+            args: for it.
+            kwargs: for it.
+
+        Returns:
+            Its future. To cancel it asks the task to stop, even where it is running.
+
+        Raises:
+            RuntimeError: the executor has been shut down.
+        """
+        if not self._is_open:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        with _translated():
+            task = self._remote.remote(fn, *args, **kwargs)
+        future: _RayFuture[Result] = _RayFuture(task)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        future.follow()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more tasks, and stops Ray if it was started here; that ends every task.
+
+        Args:
+            wait: for the tasks that have been submitted.
+            cancel_futures: cancel them first.
+        """
+        self._is_open = False
+        running = [future for future in list(self._running) if not (cancel_futures and future.cancel())]
+        if wait:
+            futures.wait(running)
+        if self._is_ours:
+            self._is_ours = False
+            ray.shutdown()
+
+
+class _RayFuture(Future[Result]):
+    """A future of Python's own over a task, done when the task has ended or is cancelled."""
+
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self._task = task
+
+    def follow(self) -> None:
+        """Waits for the task, in a thread of Ray's."""
+        self._task.future().add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """Cancels it; the task is asked to stop, and is not waited for."""
+        if not super().cancel():
+            return False
+        with contextlib.suppress(RayError):
+            ray.cancel(self._task)
+        return True
+
+    def _take(self, done: Future[Result]) -> None:
+        if not self.set_running_or_notify_cancel():
+            return
+        try:
+            with _translated():
+                self.set_result(done.result())
+        except BaseException as error:
+            self.set_exception(error)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """What a task has raised, without Ray's wrapping; Ray's own errors as Python's executors tell theirs."""
+    try:
+        yield
+    except TaskCancelledError as error:
+        raise BrokenExecutor("the task was cancelled") from error
+    except RayTaskError as error:
+        if isinstance(error.cause, RayError):
+            raise BrokenExecutor(_brief(error.cause)) from error
+        raise error.cause from None
+    except RayError as error:
+        raise BrokenExecutor(_brief(error)) from error
+
+
+def _brief(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason is given'}"
+
+
+def _connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> bool:
+    """Connects this process to Ray; gives whether it was not connected before."""
+    if ray.is_initialized():
+        if address is not None:
+            raise ValueError(f"this process is connected to Ray already; leave the address {address!r} out")
+        return False
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    settings: dict[str, Any] = {}
+    if address == "local":
+        settings = {
+            "num_cpus": available_cpus(),
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+        }
+    else:
+        _check_reachable(address)
+    ray.init(
+        address,
+        runtime_env=None if runtime_env is None else dict(runtime_env),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        **settings,
+    )
+    return True
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself asks for two minutes, and tells of it in twenty lines."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(f"cannot reach Ray at {address!r}: {error.strerror or error}") from error
+
+
+def _call(fn: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """What Ray takes for a task: it must be a plain function, and is sent to the workers once."""
+    return fn(*args, **kwargs)
+
+
+def _version() -> str:
+    """Of this package, where a worker runs."""
+    return __version__

@@ -1,0 +1,77 @@
+"""Which file a path to weights means: itself, or the one that a folder holds."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, FormatError, Location
+from initcfg.formats.index import INDEX_ENDING, INDEX_NAME
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["find_weights", "is_index"]
+
+_ENDING = ".safetensors"
+_WHOLE = "model.safetensors"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$", re.IGNORECASE)
+# What a run leaves in the folder that it fills, until the set is whole.
+_RUN = ".initcfg-run.json"
+
+
+def is_index(path: str | PathLike[str]) -> bool:
+    """Whether the name is that of an index of shards.
+
+    Example:
+        >>> is_index("runs/model.safetensors.index.json"), is_index("model.safetensors")
+        (True, False)
+    """
+    return os.fspath(path).lower().endswith(INDEX_ENDING)
+
+
+def find_weights(path: str | PathLike[str]) -> Path:
+    """The file to read: in a folder its index of shards, else its only safetensors file.
+
+    Raises:
+        FormatError: the folder cannot be read or has nothing that can be read alone (code ``input``), or more
+            than one thing (code ``format``).
+    """
+    given = Path(path)
+    try:
+        if not given.is_dir():
+            return given
+        names = sorted(entry.name for entry in given.iterdir() if entry.name.lower().endswith(_ENDING))
+    except OSError as error:
+        message = f"cannot read the folder: {(error.strerror or str(error)).lower()}"
+        raise _refused(Code.INPUT, message, given, None) from None
+    return _in_folder(given, names)
+
+
+def _in_folder(folder: Path, names: list[str]) -> Path:
+    index = folder / INDEX_NAME
+    if os.path.lexists(index):
+        if _WHOLE in names:
+            # Loaders take the file, and leave a set that is newer unread.
+            message = f"the folder has both {_WHOLE!r} and {INDEX_NAME!r}"
+            raise _refused(Code.FORMAT, message, folder, "name the one that is meant, or delete the other")
+        return index
+    shards = [name for name in names if _SHARD.search(name)]
+    if shards or os.path.lexists(folder / _RUN):
+        message = f"the folder holds an unfinished set: there is no {INDEX_NAME!r}"
+        hint = f"run initcfg finalize {os.fspath(folder)!r}, or fetch the index if the shards were copied"
+        raise _refused(Code.FORMAT, message, folder, hint)
+    if len(names) == 1:
+        return folder / names[0]
+    if names:
+        shown = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+        message = f"the folder has {len(names)} safetensors files and no index: {shown}"
+        raise _refused(Code.FORMAT, message, folder, "name the one that is meant")
+    message = f"the folder has no weights: neither {INDEX_NAME!r} nor a {_ENDING} file"
+    raise _refused(Code.INPUT, message, folder, "name the file of the weights")
+
+
+def _refused(code: Code, message: str, folder: Path, hint: str | None) -> FormatError:
+    return FormatError(Diagnostic(code, message, Location(os.fspath(folder)), hint))

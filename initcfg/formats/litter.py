@@ -1,0 +1,127 @@
+"""Temporary files: held under a lock by their writer while it lives, and swept once nobody holds them.
+
+Whoever can lock such a file knows that its writer has died. Some network file systems keep locks to one
+machine, so a file also bears the machine's mark in its name, and one from elsewhere must be old as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import hashlib
+import os
+import re
+import stat
+import time
+from pathlib import Path
+
+from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock
+
+__all__ = ["TEMPORARY_PREFIX", "create", "sweep"]
+
+TEMPORARY_PREFIX = ".initcfg-"
+_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"([0-9a-f]{12})-[0-9]+-[0-9a-f]{16}\.tmp")
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = _FLAGS | os.O_CREAT | os.O_EXCL
+# What was listed as a file may be a link or a pipe by now: one is not followed, the other not waited for.
+_FOUND = _FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_ATTEMPTS = 100
+_OLD_SECONDS = 86_400
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def create(folder: Path) -> tuple[Path, int]:
+    """Makes an empty temporary file that no sweep removes until its descriptor is closed.
+
+    Args:
+        folder: where.
+
+    Returns:
+        Its path, and its descriptor for reading and writing.
+
+    Raises:
+        OSError: the system refuses it.
+    """
+    for _ in range(_ATTEMPTS):
+        path = folder / f"{TEMPORARY_PREFIX}{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+        descriptor = os.open(path, _NEW, 0o666)
+        if _hold(descriptor, path):
+            return path, descriptor
+        # A sweep came between the two calls and took it for litter.
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def sweep(folder: Path) -> int:
+    """Removes the temporary files of runs that have died, and nothing else.
+
+    Args:
+        folder: where; not the folders below it.
+
+    Returns:
+        How many were removed. None where there are no locks, where the folder cannot be read, and none that
+        cannot be opened or removed: no run depends on it.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                Path(folder, entry.name)
+                for entry in entries
+                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+    except OSError:
+        return 0
+    return sum(map(_remove_if_dead, found))
+
+
+def _hold(descriptor: int, path: Path) -> bool:
+    try:
+        return try_lock(descriptor) and is_linked(descriptor, path)
+    except LocksUnsupportedError:
+        return True
+
+
+def _remove_if_dead(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, _FOUND)
+    except OSError:
+        return False
+    try:
+        if not _is_dead(descriptor, path):
+            return False
+        # Still under the lock: a writer that has just made it finds it locked, or gone, and makes another.
+        path.unlink()
+    except (OSError, LocksUnsupportedError):
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _is_dead(descriptor: int, path: Path) -> bool:
+    status = os.fstat(descriptor)
+    # A file that has another name as well is somebody's: a writer's never has.
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        return False
+    if not _is_of(_machine(), path) and time.time() - status.st_mtime < _OLD_SECONDS:
+        return False
+    return try_lock(descriptor) and is_linked(descriptor, path)
+
+
+def _is_of(machine: str, path: Path) -> bool:
+    match = _NAME.fullmatch(path.name)
+    return match is not None and match[1] == machine
+
+
+@functools.cache
+def _machine() -> str:
+    """A mark of the running kernel, within which locks always hold; containers share it."""
+    try:
+        mark = _BOOT_ID.read_bytes()
+    except OSError:
+        mark = os.uname().nodename.encode() if hasattr(os, "uname") else b""
+    return hashlib.blake2b(mark, digest_size=6).hexdigest()

@@ -1,0 +1,216 @@
+"""Values put into memory that is there already: of a dict, of a live model, of one shard of either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initcfg.distributions import Fill
+from initcfg.engines import get_engine
+from initcfg.generate.pool import Task, Workers
+from initcfg.generate.slices import draw, runs, slice_effort, whole_runs
+from initcfg.generate.work import CHUNK, effort, is_crumbs, is_foreign, make_whole
+from initcfg.plan import PlannedParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initcfg.engines import FillFunction
+    from initcfg.formats import Array
+    from initcfg.generate.pool import Progress
+    from initcfg.generate.slices import Run
+    from initcfg.plan.parameters import ParameterSlice
+
+__all__ = ["Target", "fill_targets", "target_effort"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is to be made, and the memory that takes it.
+
+    Args:
+        source: a parameter, or a slice of one.
+        out: a C-contiguous array of its shape and dtype that may be written to; anything may be in it.
+
+    Raises:
+        ValueError: `out` is not such an array.
+
+    Example:
+        >>> import initcfg
+        >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"b": {"shape": [4], "initializer": "ones"}}})
+        >>> Target(plan["b"][1:3], np.empty(2, "float32")).parameter.name
+        'b'
+    """
+
+    source: PlannedParameter | ParameterSlice
+    out: Array
+
+    def __post_init__(self) -> None:
+        """Holds the memory against what it is to take."""
+        wanted = f"{self.source.shape} {self.source.dtype}"
+        if (self.out.shape, self.out.dtype) != (self.source.shape, self.source.dtype.numpy):
+            found = f"{self.out.shape} {self.out.dtype.name}"
+            raise ValueError(f"the target of {self.parameter.name!r} is {found}, and should be {wanted}")
+        if not (self.out.flags.c_contiguous and self.out.flags.writeable):
+            raise ValueError(f"the target of {self.parameter.name!r} is not C-contiguous and writeable")
+
+    @property
+    def parameter(self) -> PlannedParameter:
+        """The parameter, or the one that the slice is of."""
+        return self.source if isinstance(self.source, PlannedParameter) else self.source.parameter
+
+
+def target_effort(sources: Iterable[PlannedParameter | ParameterSlice]) -> int:
+    """How many elements take the numpy engine as long as these do; `fill_targets` takes it as ``work``.
+
+    Example:
+        >>> import initcfg
+        >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"b": {"shape": [4], "initializer": "ones"}}})
+        >>> target_effort(plan)  # constants take next to no time
+        0
+    """
+    return sum(map(_effort, sources))
+
+
+def _effort(source: PlannedParameter | ParameterSlice) -> int:
+    if isinstance(source, PlannedParameter):
+        return effort([source])
+    if source.parameter.distribution is None:
+        return effort([source.parameter]) if source.numel else 0
+    if isinstance(source.parameter.distribution, Fill):
+        return 0
+    return slice_effort(source.parameter.shape, source.selection)
+
+
+def fill_targets(
+    targets: Sequence[Target],
+    *,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+    work: int | None = None,
+) -> None:
+    """Makes values where they are wanted, one pool of threads over all of them.
+
+    What needs code that is not this package's is made first, in the calling thread and in memory of its own:
+    if that code fails, no target has been touched. A structured parameter is made whole, once, for all
+    targets that are slices of it.
+
+    Args:
+        targets: whose memory does not overlap.
+        threads: how many; None means one a CPU. They do not change a bit.
+        engine: the name of an engine; None chooses one by the work there is.
+        progress: called with the bytes done and the bytes in all.
+        work: from `target_effort`, where this call is one of several that share the work; None means that
+            there is no other.
+
+    Raises:
+        InitializerError: custom code returned something else than it was asked for.
+        ValueError: `threads` is no positive integer.
+
+    Example:
+        >>> import initcfg
+        >>> plan = initcfg.make_plan(
+        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "random_normal"}}}
+        ... )
+        >>> shards = [np.empty((256, 256), "float32") for _ in range(2)]
+        >>> fill_targets([Target(plan["w"][256 * at : 256 * (at + 1)], out) for at, out in enumerate(shards)])
+        >>> (np.concatenate(shards) == initcfg.materialize(plan["w"])).all()
+        np.True_
+    """
+    wanted = [target for target in targets if target.out.size]
+    fill = get_engine(engine, numel=_work(wanted) if work is None else work)
+    drawn = [target for target in wanted if target.parameter.distribution is not None]
+    built = _by_parameter(target for target in wanted if target.parameter.distribution is None)
+    foreign = [group for group in built if is_foreign(group[0].parameter.initializer)]
+    own = [group for group in built if not is_foreign(group[0].parameter.initializer)]
+    held: list[list[Array]] = []
+    tasks: Iterator[Task[int]] = chain(
+        (Task(partial(_hold, group, held, fill), here=True) for group in foreign),
+        (Task(partial(_release, group, held), here=True) for group in foreign),
+        (Task(partial(_build, group, fill)) for group in own),
+        (_task(group, fill) for group in _groups(drawn)),
+    )
+    with Workers(threads) as workers:
+        workers.run(tasks, sum(target.out.nbytes for target in wanted), progress)
+
+
+def _work(targets: list[Target]) -> int:
+    """The work of all targets; what is made whole for several of them counts once."""
+    structured = _by_parameter(target for target in targets if target.parameter.distribution is None)
+    others = (target.source for target in targets if target.parameter.distribution is not None)
+    return effort(group[0].parameter for group in structured) + target_effort(others)
+
+
+def _by_parameter(targets: Iterable[Target]) -> list[list[Target]]:
+    """Targets of one parameter together, in the order of the first of each."""
+    groups: dict[int, list[Target]] = {}
+    for target in targets:
+        # Parameters compare by initializers, which need not be hashable.
+        groups.setdefault(id(target.parameter), []).append(target)
+    return list(groups.values())
+
+
+def _hold(group: list[Target], held: list[list[Array]], fill: FillFunction) -> int:
+    """Makes what a group wants, and touches no target."""
+    whole = make_whole(group[0].parameter, fill)
+    held.append([_part(target, whole) for target in group])
+    return sum(target.out.nbytes for target in group)
+
+
+def _release(group: list[Target], held: list[list[Array]]) -> int:
+    """Puts what was made first of all that is held where it is wanted, and lets it go."""
+    for target, part in zip(group, held.pop(0), strict=True):
+        np.copyto(target.out, part)
+    return 0
+
+
+def _build(group: list[Target], fill: FillFunction) -> int:
+    whole = make_whole(group[0].parameter, fill)
+    for target in group:
+        np.copyto(target.out, _part(target, whole))
+    return sum(target.out.nbytes for target in group)
+
+
+def _part(target: Target, whole: Array) -> Array:
+    """What a target wants of its parameter; a slice does not keep the rest in memory."""
+    if isinstance(target.source, PlannedParameter):
+        return whole
+    selection = target.source.selection
+    return whole[selection.slices].reshape(selection.shape).copy()
+
+
+def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
+    """One thread's work; the calling thread's, where a second one would only wait for it."""
+    return Task(partial(_draw, group, fill), here=is_crumbs(sum(run.length for _, run in group), len(group)))
+
+
+def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
+    for target, run in group:
+        draw(target.parameter, run, target.out.reshape(-1), fill)
+    return sum(run.size * target.out.itemsize for target, run in group)
+
+
+def _groups(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Run]]]:
+    """Runs in the order of the targets, put together until a thread has something to do."""
+    group: list[tuple[Target, Run]] = []
+    cost = 0
+    for target in targets:
+        for run in _runs(target.source):
+            group.append((target, run))
+            cost += run.cost
+            if cost >= CHUNK:
+                yield group
+                group, cost = [], 0
+    if group:
+        yield group
+
+
+def _runs(source: PlannedParameter | ParameterSlice) -> Iterator[Run]:
+    if isinstance(source, PlannedParameter):
+        return whole_runs(source.numel)
+    return runs(source.parameter.shape, source.selection)

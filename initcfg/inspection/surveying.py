@@ -1,0 +1,139 @@
+"""Weights gone through, a stretch at a time in each thread, and described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.reading import open_weights
+from initcfg.generate.pool import Task, Workers
+from initcfg.globs import Glob
+from initcfg.inspection.moments import Moments, merged, moments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.reading import WeightsFile
+    from initcfg.generate.pool import Progress
+
+__all__ = ["Inspection", "inspect"]
+
+# Few enough that a stretch in float64 stays in a core's cache.
+_CHUNK = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What weights hold.
+
+    Args:
+        path: the file, or the index of a sharded set.
+        header: all that it holds.
+        tensors: those that were asked for, in the order of the header.
+        values: what the elements of each come to; nothing where they were not read.
+    """
+
+    path: Path
+    header: Header
+    tensors: tuple[StoredTensor, ...]
+    values: Mapping[str, Moments]
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the plan that the weights say they were made from."""
+        return self.header.metadata.get(PLAN_KEY)
+
+
+def inspect(
+    path: str | PathLike[str],
+    *,
+    select: str | None = None,
+    values: bool = True,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Describes weights of any program; nothing is held but a few chunks.
+
+    Args:
+        path: a ``.safetensors`` or ``.npz`` file; or a sharded set, by its folder or its
+            ``.safetensors.index.json``.
+        select: a glob over names; None takes all.
+        values: read the elements too.
+        threads: how many; None means one a CPU. The last bits of means and spreads do not depend on it.
+        progress: called with the bytes read and the bytes in all.
+
+    Raises:
+        FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
+        SpecError: `select` is malformed.
+        UnknownParameterError: `select` matches nothing.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = initcfg.save(spec, f"{folder}/w.safetensors").path
+        ...     found = inspect(file).values["w"]
+        >>> found.count, found.mean, found.std
+        (6, 1.0, 0.0)
+    """
+    with open_weights(path) as file, Workers(threads) as workers:
+        tensors = _selected(file.header, select)
+        described = _survey(file, tensors, workers, progress) if values else {}
+        return Inspection(file.path, file.header, tensors, described)
+
+
+def _selected(header: Header, select: str | None) -> tuple[StoredTensor, ...]:
+    if select is None:
+        return tuple(header.tensors.values())
+    glob = Glob(select)
+    found = tuple(tensor for name, tensor in header.tensors.items() if glob.matches(name))
+    if found:
+        return found
+    hint = did_you_mean(select, header.tensors) or f"the weights have {len(header.tensors):,} tensors"
+    problem = Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no tensor", hint=hint)
+    raise UnknownParameterError(problem)
+
+
+def _survey(
+    file: WeightsFile, tensors: tuple[StoredTensor, ...], workers: Workers, progress: Progress | None
+) -> dict[str, Moments]:
+    found = dict.fromkeys((tensor.name for tensor in tensors), Moments())
+    total, done = sum(tensor.nbytes for tensor in tensors), 0
+    tasks = (Task(partial(_describe, file, batch)) for batch in _batches(tensors))
+    # In their order, so that the same sums are made in the same order.
+    for parts in workers.in_order(tasks):
+        for tensor, part in parts:
+            found[tensor.name] = merged(found[tensor.name], part)
+            done += (part.count + part.non_finite) * tensor.dtype.itemsize
+        if progress is not None:
+            progress(done, total)
+    return found
+
+
+_Piece = tuple["StoredTensor", int, int]
+
+
+def _batches(tensors: Iterable[StoredTensor]) -> Iterator[tuple[_Piece, ...]]:
+    """Pieces of tensors, as many at a time as have a chunk's elements together."""
+    batch: list[_Piece] = []
+    size = 0
+    for tensor in tensors:
+        for start in range(0, tensor.numel, _CHUNK):
+            stop = min(start + _CHUNK, tensor.numel)
+            if batch and size + stop - start > _CHUNK:
+                yield tuple(batch)
+                batch, size = [], 0
+            batch.append((tensor, start, stop))
+            size += stop - start
+    if batch:
+        yield tuple(batch)
+
+
+def _describe(file: WeightsFile, batch: tuple[_Piece, ...]) -> list[tuple[StoredTensor, Moments]]:
+    return [(tensor, moments_of(file.read(tensor, start, stop))) for tensor, start, stop in batch]

@@ -1,0 +1,59 @@
+"""What a folder says about the set that is being written to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from initcfg.sharding.shards import MAX_SHARDS
+
+if TYPE_CHECKING:
+    from initcfg.sharding.shards import ShardSet
+
+__all__ = ["SetClaim"]
+
+_FORMAT = {"format": "initcfg.run", "version": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class SetClaim:
+    """Which set a folder is for, and how to tell that it is complete.
+
+    Args:
+        plan: the fingerprint.
+        set: the digest over all files' names and headers.
+        shards: how many files there are to be.
+        nbytes: the sizes of all together.
+    """
+
+    plan: str
+    set: str
+    shards: int
+    nbytes: int
+
+    @classmethod
+    def of(cls, shards: ShardSet) -> SetClaim:
+        """The claim of a set."""
+        return cls(shards.fingerprint, shards.digest, len(shards.shards), shards.nbytes)
+
+    @classmethod
+    def parse(cls, text: str) -> SetClaim | None:
+        """The claim that a text is; None for one of another version, or no claim at all."""
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(fields, dict) or any(
+            fields.pop(key, None) != value for key, value in _FORMAT.items()
+        ):
+            return None
+        types = {name: type(value) for name, value in fields.items()}
+        if types != {"plan": str, "set": str, "shards": int, "nbytes": int}:
+            return None
+        return cls(**fields) if 1 <= fields["shards"] <= MAX_SHARDS else None
+
+    @property
+    def text(self) -> str:
+        """One line of JSON."""
+        return json.dumps(_FORMAT | asdict(self)) + "\n"

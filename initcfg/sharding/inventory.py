@@ -1,0 +1,112 @@
+"""What a folder holds of a set, and what else stands in its way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.formats.index import INDEX_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initcfg.sharding.shards import Shard, ShardSet
+    from initcfg.stores import Store
+
+__all__ = ["Inventory", "has_any", "is_finished", "is_published", "make_room", "take_stock"]
+
+# What programs that load a sharded model look for.
+_SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """A folder, compared with a set.
+
+    Args:
+        finished: the names of shards that are there, whole.
+        foreign: files that a program would take for a part of a set, and are none of this one; sorted.
+        has_index: whether the index of this set is there.
+    """
+
+    finished: frozenset[str]
+    foreign: tuple[str, ...]
+    has_index: bool
+
+
+def take_stock(store: Store, shards: ShardSet) -> Inventory:
+    """Looks at the names, sizes and headers of what a folder holds."""
+    sizes = store.sizes()
+    finished = {shard.name for shard in shards.shards if is_finished(store, shard, sizes.get(shard.name))}
+    has_index = _is_index(store, shards, sizes.get(INDEX_NAME))
+    ours = finished | ({INDEX_NAME} if has_index else set())
+    foreign = sorted(name for name in sizes if _SET_FILE.fullmatch(name) and name not in ours)
+    return Inventory(frozenset(finished), tuple(foreign), has_index)
+
+
+def is_finished(store: Store, shard: Shard, size: int | None) -> bool:
+    """Whether a file is this shard: it appeared whole, and its header names its plan and its tensors.
+
+    Args:
+        store: the folder.
+        shard: what the file should be.
+        size: of the file, in bytes; None where there is none.
+    """
+    header = shard.layout.header
+    return size == shard.nbytes and store.read(shard.name, 0, len(header)) == header
+
+
+def _is_index(store: Store, shards: ShardSet, size: int | None) -> bool:
+    text = shards.index.encode()
+    return size == len(text) and store.read(INDEX_NAME, 0, size) == text
+
+
+def is_published(store: Store, shards: ShardSet) -> bool:
+    """Whether the index of the set is there."""
+    return _is_index(store, shards, store.sizes().get(INDEX_NAME))
+
+
+def has_any(store: Store, shards: ShardSet) -> bool:
+    """Whether a file with the name of a shard is there."""
+    sizes = store.sizes()
+    return any(shard.name in sizes for shard in shards.shards)
+
+
+def make_room(store: Store, shards: ShardSet, other: str | None, *, force: bool) -> None:
+    """Prepares a folder for a set, while nobody else is in it.
+
+    An index goes before anything that it may name, so that it never names what is not there.
+
+    Args:
+        store: the folder.
+        shards: the set.
+        other: the claim that an unfinished run of another set has left, or None.
+        force: remove what is in the way; otherwise it is left, and refused.
+
+    Raises:
+        OutputError: the folder holds files of another set (code ``other-plan``); nothing has been changed.
+    """
+    stock = take_stock(store, shards)
+    if (other is not None or stock.foreign) and not force:
+        raise _occupied(store, stock.foreign)
+    is_partial = len(stock.finished) < len(shards.shards)
+    doomed = [*stock.foreign, *([INDEX_NAME] if stock.has_index and is_partial else [])]
+    for name in sorted(doomed, key=lambda name: name != INDEX_NAME):
+        store.remove(name)
+
+
+def _occupied(store: Store, foreign: Iterable[str]) -> OutputError:
+    names = list(foreign)
+    shown = ", ".join(map(repr, names[:_SHOWN])) + (
+        f" and {len(names) - _SHOWN:,} more" if names[_SHOWN:] else ""
+    )
+    what = (
+        f"holds files of another set: {shown}"
+        if names
+        else "is for another set, which was begun and not finished"
+    )
+    hint = "write to another folder; --force (force=True) removes what is in the way"
+    return OutputError(Diagnostic(Code.OTHER_PLAN, f"the folder {store.place!r} {what}", hint=hint))

@@ -1,0 +1,118 @@
+"""Shards sent to an executor: one task each, and a receipt comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location
+from initcfg.plugins import loaded_plugins
+from initcfg.sharding.writing import Receipt, write_claimed_shard
+from initcfg.stores import is_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from initcfg.generate.pool import Progress
+    from initcfg.sharding.shards import Shard
+
+__all__ = ["send"]
+
+# Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
+_AHEAD = 256
+
+
+def send(
+    executor: Executor,
+    place: str,
+    claim: str,
+    shards: Sequence[Shard],
+    *,
+    threads: int,
+    engine: str | None,
+    progress: Progress | None,
+) -> Iterator[Receipt]:
+    """Has shards written by the workers of an executor; receipts come as they are ready.
+
+    When it ends, by an error or an interrupt too, what has not begun is cancelled; what runs is waited for,
+    if the executor can tell.
+
+    Args:
+        executor: any of Python's, dask's (``Client.get_executor()``), or `initcfg.adapters.ray`'s.
+        place: the folder, as a path or URL that the workers know too.
+        claim: the folder's.
+        shards: what to write.
+        threads: how many in each task.
+        engine: the name of an engine; None lets each task choose.
+        progress: called with the bytes of finished shards and the bytes of all.
+
+    Raises:
+        InitcfgError: what a task has raised; or workers have died (code ``unfinished``), or a shard cannot be
+            sent to them (code ``not-serializable``).
+    """
+    total, done = sum(shard.nbytes for shard in shards), 0
+    # The workers may have another current folder.
+    place = place if is_remote(place) else os.path.abspath(place)  # noqa: PTH100  resolves no link
+    settings: dict[str, Any] = {"threads": threads, "engine": engine, "plugins": loaded_plugins()}
+    rest = iter(shards)
+    running: set[Future[Receipt]] = set()
+    try:
+        while True:
+            with _explaining(executor, place):
+                for shard in islice(rest, _AHEAD - len(running)):
+                    running.add(executor.submit(write_claimed_shard, place, claim, shard, **settings))
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                with _explaining(executor, place):
+                    receipt = future.result()
+                done += receipt.nbytes
+                if progress is not None:
+                    progress(done, total)
+                yield receipt
+    finally:
+        # Some executors never call a future done that was cancelled.
+        wait([future for future in running if not future.cancel()])
+
+
+@contextlib.contextmanager
+def _explaining(executor: Executor, place: str) -> Iterator[None]:
+    """Tells the errors of an executor from those of its tasks, which pass as they are."""
+    try:
+        yield
+    except InitcfgError:
+        raise
+    except Exception as error:
+        if _is_about_pickling(error):
+            raise _not_sent(error) from error
+        if isinstance(error, BrokenExecutor | CancelledError) or _package(error) == _package(executor):
+            raise _lost(place, error) from error
+        raise
+
+
+def _package(value: object) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _is_about_pickling(error: Exception) -> bool:
+    # Python before 3.12 says of a class inside a function that it has no such attribute.
+    first = str(error).partition("\n")[0].lower()
+    return isinstance(error, pickle.PicklingError) or "pickle" in first or "serialize" in first
+
+
+def _not_sent(error: Exception) -> InitcfgError:
+    message = f"a shard cannot be sent to another process: {str(error).partition(chr(10))[0]}"
+    hint = "define the class of an initializer at the top of a module that the workers can import"
+    return InitcfgError(Diagnostic(Code.NOT_SERIALIZABLE, message, hint=hint))
+
+
+def _lost(place: str, error: Exception) -> InitcfgError:
+    reason = str(error).partition("\n")[0] or "no reason is given"
+    message = f"the executor has lost a worker, or has been ended: {type(error).__name__}: {reason}"
+    hint = "run again: finished shards are kept; was there memory enough, and could the workers import all?"
+    return InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(place), hint))

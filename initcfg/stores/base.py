@@ -1,0 +1,128 @@
+"""What a run of many shards asks of the folder that it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from initcfg.errors import Code, Diagnostic, OutputError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from initcfg.formats import Elements
+    from initcfg.formats.safetensors import FileLayout
+
+__all__ = ["CLAIM_NAME", "Admit", "Claim", "Store", "other_claim"]
+
+CLAIM_NAME = ".initcfg-run.json"
+"""The file that says, while a set is unfinished, which set the folder is for."""
+
+Admit = Callable[[str | None], None]
+"""``admit(other)``: makes room for a set, or raises; `other` is the claim that an unfinished run of another
+set has left, or None."""
+
+
+@dataclass
+class Claim:
+    """A hold on a folder, for as long as a context lasts; an exception may end it too."""
+
+    is_fulfilled: bool = False
+
+    def fulfil(self) -> None:
+        """Nobody has to know whose the folder is: the set is published, or nothing of it is there."""
+        self.is_fulfilled = True
+
+
+class Store(Protocol):
+    """A folder in which every file appears whole or not at all.
+
+    A *claim* is a text of one line that says which set of files the folder is for. Runs of one set give the
+    same text and may work side by side, from any process; a run of another set is refused while one of them
+    lives.
+    """
+
+    @property
+    def place(self) -> str:
+        """The folder's path or URL, which `open_store` takes."""
+
+    def path(self, name: str) -> str:
+        """A file's path or URL, for messages."""
+
+    def sizes(self) -> dict[str, int]:
+        """The files in the folder, with their sizes in bytes; none where there is no folder.
+
+        Raises:
+            OutputError: it cannot be listed, or is no folder.
+        """
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of a file; fewer where it ends before.
+
+        Raises:
+            OutputError: it cannot be read.
+        """
+
+    def write(self, name: str, layout: FileLayout, elements: Elements) -> None:
+        """Writes a safetensors file.
+
+        Raises:
+            OutputError: it cannot be written; what stood there before is untouched.
+        """
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a small document.
+
+        Raises:
+            OutputError: it cannot be written; what stood there before is untouched.
+        """
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+
+    def free(self) -> int | None:
+        """Free bytes; None where nobody can tell."""
+
+    def claimed(self) -> str | None:
+        """The claim of the unfinished set that the folder is for, or None."""
+
+    def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
+        """Makes the folder where there is none, and holds it for a set.
+
+        Args:
+            text: the claim, ended by a newline.
+            admit: called first, while nobody else changes the folder; not while a run of the set is at work.
+
+        Raises:
+            OutputError: a run of another set is at work, or the claim cannot be written.
+        """
+
+    def joining(self, text: str) -> AbstractContextManager[Claim]:
+        """Holds the folder for a set that another process has claimed.
+
+        Raises:
+            OutputError: that claim is there no more.
+        """
+
+
+def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputError:
+    """The error for a folder that is another set's.
+
+    Args:
+        place: the folder.
+        found: the claim that is there.
+        is_at_work: whether a run holds it.
+    """
+    if is_at_work:
+        message = f"another run is writing another set of weights to {place!r} now"
+        hint = "write to another folder, or wait until that run has ended"
+    else:
+        gone = "has been taken over by a run of another set" if found else "is no longer claimed for this set"
+        message = f"the folder {place!r} {gone}"
+        hint = "run again; shards that are finished are kept"
+    return OutputError(Diagnostic(Code.OTHER_PLAN, message, hint=hint))

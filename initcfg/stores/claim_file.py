@@ -1,0 +1,229 @@
+"""A claim on a local folder: a file that names the set, held under a lock while a run is at work.
+
+Runs of one set share the lock. Whoever can take it alone knows that nobody is at work, and may put another
+claim in the file. The kernel drops the lock of a process that dies. Where a file system has no locks, the
+text of the claim still keeps two sets apart, unless their runs begin in the same moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.formats.failures import reporting
+from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock
+from initcfg.stores.base import Claim, other_claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from initcfg.stores.base import Admit
+
+__all__ = ["ClaimFile"]
+
+_MAX_BYTES = 1 << 16
+# Whatever somebody has put there is neither followed nor waited for.
+_SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+_NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+# A run that prepares a folder reads the headers of what is there, and removes what it may.
+_PATIENCE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.02
+# Another run may hold the claim just while it finds out that it has to wait or to go.
+_ATTEMPTS_TO_REMOVE = 10
+
+
+class ClaimFile:
+    """The claim on one folder.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def text(self) -> str | None:
+        """What the file says; None where there is none.
+
+        Raises:
+            OutputError: it cannot be read.
+        """
+        with reporting(self._path, 0, "read"):
+            try:
+                descriptor = _opened(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            try:
+                return _read(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
+        """Holds the folder for a set; `admit` is called while nobody else holds it."""
+        with self._holding(text, lambda: self._claimed(text, admit)) as claim:
+            yield claim
+
+    @contextlib.contextmanager
+    def joining(self, text: str) -> Iterator[Claim]:
+        """Holds the folder for a set that is claimed already."""
+        with self._holding(text, lambda: self._joined(text)) as claim:
+            yield claim
+
+    @contextlib.contextmanager
+    def _holding(self, text: str, enter: Callable[[], int | None]) -> Iterator[Claim]:
+        descriptor = self._entered(enter)
+        claim = Claim()
+        try:
+            yield claim
+        finally:
+            if claim.is_fulfilled:
+                self._remove_if_last(descriptor, text)
+            os.close(descriptor)
+
+    def _entered(self, enter: Callable[[], int | None]) -> int:
+        """A descriptor of the file, whose lock is shared with runs of the same set."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with reporting(self._path, 0):
+                descriptor = enter()
+            if descriptor is not None:
+                return descriptor
+            time.sleep(_PAUSE_SECONDS)
+        message = (
+            f"another run has been preparing {str(self._path.parent)!r} for {_PATIENCE_SECONDS:.0f} seconds"
+        )
+        raise OutputError(
+            Diagnostic(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
+        )
+
+    def _claimed(self, text: str, admit: Admit) -> int | None:
+        """One attempt; None where another process is just changing the file."""
+        descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
+        with _closing_unless_kept(descriptor) as keep:
+            alone = _lock(descriptor, shared=False)
+            if not alone and not _lock(descriptor, shared=True):
+                return None
+            if not is_linked(descriptor, self._path):
+                return None
+            found = _read(descriptor)
+            if alone:
+                self._admit(admit, found, text)
+                if found != text:
+                    self._put(descriptor, text)
+                # The lock may be lost for a moment while it becomes a shared one, and the claim with it.
+                if not _lock(descriptor, shared=True) or not self._is_ours(descriptor, text):
+                    return None
+            elif found is None:
+                return None
+            elif found != text:
+                raise other_claim(str(self._path.parent), found, is_at_work=True)
+            return keep()
+
+    def _admit(self, admit: Admit, found: str | None, text: str) -> None:
+        """A file that was made for a set which is then refused goes again."""
+        try:
+            admit(found if found != text else None)
+        except BaseException:
+            if found is None:
+                self._unlink()
+            raise
+
+    def _put(self, descriptor: int, text: str) -> None:
+        """A claim that cannot be written is none; the one before has lost its files."""
+        try:
+            _write(descriptor, text)
+        except OSError:
+            self._unlink()
+            raise
+
+    def _joined(self, text: str) -> int | None:
+        try:
+            descriptor = _opened(self._path, os.O_RDWR)
+        except FileNotFoundError:
+            raise other_claim(str(self._path.parent), None, is_at_work=False) from None
+        with _closing_unless_kept(descriptor) as keep:
+            if not _lock(descriptor, shared=True):
+                return None
+            if not self._is_ours(descriptor, text):
+                raise other_claim(str(self._path.parent), _read(descriptor), is_at_work=False)
+            return keep()
+
+    def _is_ours(self, descriptor: int, text: str) -> bool:
+        return is_linked(descriptor, self._path) and _read(descriptor) == text
+
+    def _remove_if_last(self, descriptor: int, text: str) -> None:
+        """Removes the file unless another run holds it too: then that one will."""
+        for attempt in range(_ATTEMPTS_TO_REMOVE):
+            # The shared lock is lost by this, whatever comes of it, so the last of several does get it alone.
+            if _lock(descriptor, shared=False):
+                if self._is_ours(descriptor, text):
+                    self._unlink()
+                return
+            time.sleep(_PAUSE_SECONDS if attempt else 0)
+
+    def _unlink(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def _opened(path: Path, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | _SAFELY, 0o666)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_claim(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_claim(path)
+    return descriptor
+
+
+def _no_claim(path: Path) -> OutputError:
+    message = f"{str(path)!r} is no regular file, and so no run has made it"
+    return OutputError(Diagnostic(Code.OUTPUT, message, hint="remove it, or write to another folder"))
+
+
+def _lock(descriptor: int, *, shared: bool) -> bool:
+    """Whether the lock is held now; where there are no locks, the text of the claim must do."""
+    try:
+        return try_lock(descriptor, shared=shared)
+    except LocksUnsupportedError:
+        return True
+
+
+def _read(descriptor: int) -> str | None:
+    """The whole text; None where a run was killed before it had written one."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    content = os.read(descriptor, _MAX_BYTES).decode(errors="replace")
+    return content if content.endswith("\n") else None
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, text.encode())
+    os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _closing_unless_kept(descriptor: int) -> Iterator[Callable[[], int]]:
+    kept = False
+
+    def keep() -> int:
+        nonlocal kept
+        kept = True
+        return descriptor
+
+    try:
+        yield keep
+    finally:
+        if not kept:
+            os.close(descriptor)

@@ -1,0 +1,108 @@
+"""A folder of a local, or mounted, file system."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from initcfg.errors import OutputError
+from initcfg.formats.atomic import replacing
+from initcfg.formats.failures import free_bytes, reporting
+from initcfg.formats.safetensors import write_file
+from initcfg.inputs import open_input
+from initcfg.stores.base import CLAIM_NAME
+from initcfg.stores.claim_file import ClaimFile
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from initcfg.formats import Elements
+    from initcfg.formats.safetensors import FileLayout
+    from initcfg.stores.base import Admit, Claim
+
+__all__ = ["LocalStore"]
+
+
+class LocalStore:
+    """A folder by its path; see `Store`.
+
+    Args:
+        folder: need not be there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def place(self) -> str:
+        """The path as it was given."""
+        return os.fspath(self._folder)
+
+    def path(self, name: str) -> str:
+        """The path of a file."""
+        return os.fspath(self._folder / name)
+
+    def sizes(self) -> dict[str, int]:
+        """Regular files, links that name one, and anything else with a size of -1."""
+        with reporting(self._folder, 0, "read"):
+            try:
+                with os.scandir(self._folder) as entries:
+                    return {entry.name: _size(entry) for entry in entries}
+            except FileNotFoundError:
+                return {}
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """See `Store`."""
+        path = self._folder / name
+        with reporting(path, 0, "read"), open_input(path, OutputError) as file:
+            file.seek(start)
+            return file.read(stop - start) or b""
+
+    def write(self, name: str, layout: FileLayout, elements: Elements) -> None:
+        """Writes it by places, from the threads that make the elements."""
+        write_file(self._folder / name, layout, elements)
+
+    def write_text(self, name: str, text: str) -> None:
+        """See `Store`."""
+        content = text.encode()
+        with replacing(self._folder / name, len(content)) as file:
+            file.write(content)
+
+    def remove(self, name: str) -> None:
+        """See `Store`."""
+        with reporting(self._folder / name, 0, "remove"):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def free(self) -> int | None:
+        """Of the file system that the folder is on, or will be."""
+        with reporting(self._folder, 0):
+            there = next(path for path in (self._folder, *self._folder.absolute().parents) if path.exists())
+            return free_bytes(there / "file")
+
+    def claimed(self) -> str | None:
+        """See `Store`."""
+        return self._claim.text()
+
+    def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
+        """See `Store`."""
+        with reporting(self._folder, 0):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        return self._claim.claiming(text, admit)
+
+    def joining(self, text: str) -> AbstractContextManager[Claim]:
+        """See `Store`."""
+        return self._claim.joining(text)
+
+    @property
+    def _claim(self) -> ClaimFile:
+        return ClaimFile(self._folder / CLAIM_NAME)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        status = entry.stat()
+    except OSError:
+        return -1
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1

@@ -1,0 +1,101 @@
+"""A plan held against a model: everything that differs, at once."""
+
+from __future__ import annotations
+
+import pytest
+
+import initcfg
+from initcfg.adapters.matching import require_match
+from initcfg.errors import Code, SpecError
+from initcfg.manifest import Manifest, ManifestEntry
+
+ZEROS = {"shape": [4, 3], "initializer": "zeros"}
+
+
+def plan_of(params, **rest):
+    return initcfg.make_plan({"initcfg": 1, "params": params, **rest})
+
+
+def problems(plan, manifest):
+    with pytest.raises(SpecError) as caught:
+        require_match(plan, Manifest(manifest), "the module MLP")
+    return [(each.code, each.message, each.hint) for each in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize("entry", [(4, 3), ManifestEntry((4, 3), "float32")])
+def test_a_model_of_the_same_names_shapes_and_dtypes_matches(entry) -> None:
+    require_match(plan_of({"w": ZEROS}), Manifest({"w": entry}), "the module MLP")
+
+
+def test_every_problem_is_told_at_once_with_the_way_out() -> None:
+    params = {"fc.weight": ZEROS, "fc.biass": ZEROS, "out": ZEROS, "zzz": ZEROS}
+    model = {
+        "fc.weight": ManifestEntry((3, 4), "bfloat16"),
+        "fc.bias": (4, 3),
+        "out": (4, 5),
+        "unrelated.name": (1,),
+    }
+    assert problems(plan_of(params), model) == [
+        (
+            Code.SHAPE_MISMATCH,
+            "'fc.weight' has shape (4, 3) in the plan and (3, 4) in the module MLP",
+            "the axes are the other way round: the spec may have been written for another framework",
+        ),
+        (
+            Code.DTYPE_MISMATCH,
+            "'fc.weight' is float32 in the plan and bfloat16 in the module MLP",
+            "say dtype: bfloat16 in the spec, or convert the model to float32 before",
+        ),
+        (
+            Code.NOT_IN_MANIFEST,
+            "the plan makes 'fc.biass', and the module MLP has no such parameter",
+            "did you mean 'fc.bias'?",
+        ),
+        (
+            Code.SHAPE_MISMATCH,
+            "'out' has shape (4, 3) in the plan and (4, 5) in the module MLP",
+            "give the shape that the model has",
+        ),
+        (
+            Code.NOT_IN_MANIFEST,
+            "the plan makes 'zzz', and the module MLP has no such parameter",
+            "remove it from the spec, or skip it",
+        ),
+        (
+            Code.NOT_IN_SPEC,
+            "the module MLP has a parameter 'fc.bias', which the plan does not make",
+            "did you mean 'fc.biass'?",
+        ),
+        (
+            Code.NOT_IN_SPEC,
+            "the module MLP has a parameter 'unrelated.name', which the plan does not make",
+            "describe it in the spec, or leave it out on purpose with a rule that skips it",
+        ),
+    ]
+
+
+def test_a_parameter_that_the_plan_skips_may_be_there_in_any_form_or_not() -> None:
+    params = {"w": ZEROS, "b": {"shape": [4]}}
+    plan = plan_of(params, rules=[{"match": "b", "skip": True}])
+    require_match(plan, Manifest({"w": (4, 3), "b": (7, 7)}), "the module MLP")
+    require_match(plan, Manifest({"w": (4, 3)}), "the module MLP")
+
+
+@pytest.mark.parametrize("names", [["emb"], ["head"], ["emb", "head"]])
+def test_of_tied_names_the_model_needs_one(names) -> None:
+    plan = plan_of({"emb": ZEROS, "head": {"shape": [4, 3], "tied_to": "emb"}})
+    require_match(plan, Manifest(dict.fromkeys(names, (4, 3))), "the module MLP")
+
+
+def test_tied_names_that_the_model_lacks_altogether_are_told() -> None:
+    plan = plan_of({"emb": ZEROS, "head": {"shape": [4, 3], "tied_to": "emb"}, "b": ZEROS})
+    found = problems(plan, {"b": (4, 3)})
+    assert [code for code, _, _ in found] == [Code.NOT_IN_MANIFEST] * 2
+
+
+def test_a_problem_has_the_place_in_the_spec(tmp_path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("initcfg: 1\nparams:\n  w: {shape: [4], initializer: zeros}\n", "utf-8")
+    with pytest.raises(SpecError) as caught:
+        require_match(initcfg.make_plan(path), Manifest({"w": (5,)}), "the module MLP")
+    assert caught.value.diagnostics[0].where.line == 3

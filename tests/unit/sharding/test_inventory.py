@@ -1,0 +1,141 @@
+"""What a folder holds of a set, and what is removed to make room for another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from initcfg.errors import Code, OutputError
+from initcfg.formats.index import INDEX_NAME
+from initcfg.sharding import save_set
+from initcfg.sharding.inventory import has_any, is_published, make_room, take_stock
+
+KEPT = (
+    "config.json",
+    "tokenizer.json",
+    "optimizer.safetensors",
+    "model.bin",
+    "notes.txt",
+    "model-1.safetensors",
+)
+
+
+@pytest.fixture
+def folder(store, shards) -> Path:
+    """A complete set of seed 1, and files that are none of a set."""
+    save_set(shards(1), store)
+    for name in KEPT:
+        Path(store.path(name)).write_text(name)
+    return Path(store.place)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_folder_that_is_not_there_has_nothing(store, shards) -> None:
+    stock = take_stock(store, shards())
+    assert (stock.finished, stock.foreign, stock.has_index) == (frozenset(), (), False)
+
+
+def test_a_complete_set_is_found_by_its_own_plan_only(folder, store, shards) -> None:
+    ours, others = take_stock(store, shards(1)), take_stock(store, shards(2))
+    assert (len(ours.finished), ours.foreign, ours.has_index) == (8, (), True)
+    assert (len(others.finished), len(others.foreign), others.has_index) == (0, 9, False)
+
+
+@pytest.mark.parametrize("harm", ["short", "long", "other header", "link to nowhere", "folder", "fifo"])
+def test_a_file_that_is_not_the_shard_is_foreign(harm, folder, store, shards) -> None:
+    made = shards(1)
+    name = made.shards[2].name
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink()
+    match harm:
+        case "short":
+            path.write_bytes(content[:-1])
+        case "long":
+            path.write_bytes(content + b"\0")
+        case "other header":
+            path.write_bytes(content.replace(b"h.2.w", b"h.3.w"))
+        case "link to nowhere":
+            path.symlink_to("nowhere")
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+    stock = take_stock(store, made)
+    assert name not in stock.finished
+    assert stock.foreign == (name,)
+
+
+def test_an_index_that_is_a_fifo_is_not_waited_for(folder, store, shards) -> None:
+    (folder / INDEX_NAME).unlink()
+    os.mkfifo(folder / INDEX_NAME)
+    assert take_stock(store, shards(1)).foreign == (INDEX_NAME,)
+
+
+def test_files_of_another_set_are_refused_and_named_and_left(folder, store, shards) -> None:
+    before = names(folder)
+    with pytest.raises(OutputError) as caught:
+        make_room(store, shards(2), None, force=False)
+    (problem,) = caught.value.diagnostics
+    assert problem.code is Code.OTHER_PLAN
+    assert "'model-00001-of-00008.safetensors', 'model-00002" in problem.message
+    assert "and 6 more" in problem.message
+    assert "--force" in problem.hint
+    assert names(folder) == before
+
+
+def test_a_whole_model_beside_the_set_is_foreign(folder, store, shards) -> None:
+    """Loaders would take it and leave the set unread."""
+    (folder / "model.safetensors").write_bytes(b"")
+    assert take_stock(store, shards(1)).foreign == ("model.safetensors",)
+
+
+def test_force_removes_the_set_and_nothing_else(folder, store, shards) -> None:
+    make_room(store, shards(2), None, force=True)
+    assert names(folder) == set(KEPT)
+
+
+def test_force_keeps_what_is_of_this_set(folder, store, shards) -> None:
+    stranger = folder / "model-00009-of-00009.safetensors"
+    stranger.write_bytes(b"")
+    make_room(store, shards(1), None, force=True)
+    assert names(folder) == {*KEPT, INDEX_NAME, *(shard.name for shard in shards(1).shards)}
+
+
+def test_the_index_goes_before_what_it_names(folder, store, shards, monkeypatch) -> None:
+    removed = []
+    monkeypatch.setattr(store, "remove", removed.append)
+    make_room(store, shards(2), None, force=True)
+    assert removed[0] == INDEX_NAME
+    assert len(removed) == 9
+
+
+def test_an_index_that_names_a_shard_which_is_gone_goes_too(folder, store, shards) -> None:
+    made = shards(1)
+    (folder / made.shards[0].name).unlink()
+    make_room(store, made, None, force=False)
+    assert INDEX_NAME not in names(folder)
+    assert len(names(folder)) == 7 + len(KEPT)
+
+
+def test_an_unfinished_set_without_a_file_is_another_set_too(store, shards) -> None:
+    with pytest.raises(OutputError, match="was begun and not finished"):
+        make_room(store, shards(), "another claim\n", force=False)
+    make_room(store, shards(), "another claim\n", force=True)
+
+
+def test_a_set_is_published_when_its_own_index_is_there(folder, store, shards) -> None:
+    assert is_published(store, shards(1))
+    assert not is_published(store, shards(2))
+    (folder / INDEX_NAME).unlink()
+    assert not is_published(store, shards(1))
+
+
+def test_a_folder_has_some_of_a_set_by_name(folder, store, shards) -> None:
+    assert has_any(store, shards(2))
+    assert not has_any(store, shards(1, a_shard=2))

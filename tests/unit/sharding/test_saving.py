@@ -1,0 +1,268 @@
+"""Runs in one process: what they write, keep, refuse and leave behind."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from initcfg.errors import Code, InitcfgError, OutputError
+from initcfg.formats.index import INDEX_NAME
+from initcfg.sharding import Rank, finalize, save_set
+from initcfg.sharding.claims import SetClaim
+from initcfg.sharding.writing import write_claimed_shard
+from initcfg.stores.base import CLAIM_NAME
+
+
+def test_a_run_leaves_the_shards_and_the_index_and_nothing_else(store, shards, contents) -> None:
+    made = shards()
+    saved = save_set(made, store, threads=1)
+    assert set(contents()) == {INDEX_NAME, *(shard.name for shard in made.shards)}
+    assert contents()[INDEX_NAME].decode() == made.index
+    assert [receipt.name for receipt in saved.receipts] == [shard.name for shard in made.shards]
+    assert [receipt.nbytes for receipt in saved.receipts] == made.sizes
+    assert saved.nbytes == made.nbytes == sum(saved.loads)
+    assert saved.index == store.path(INDEX_NAME)
+    assert all(receipt.process is not None for receipt in saved.receipts)
+
+
+def test_what_is_there_is_not_made_again(store, shards, contents) -> None:
+    made = shards()
+    save_set(made, store)
+    whole = contents()
+    Path(store.path(made.shards[5].name)).unlink()
+    stamps = {path.name: path.stat().st_mtime_ns for path in Path(store.place).iterdir()}
+    saved = save_set(made, store)
+    assert [receipt.process is None for receipt in saved.receipts] == [True] * 5 + [False] + [True] * 2
+    assert contents() == whole
+    same = {
+        path.name for path in Path(store.place).iterdir() if stamps.get(path.name) == path.stat().st_mtime_ns
+    }
+    assert same == whole.keys() - {made.shards[5].name, INDEX_NAME}
+
+
+def test_a_rank_writes_its_share_and_leaves_the_index_and_the_claim(store, shards, contents) -> None:
+    made = shards()
+    saved = save_set(made, store, rank=Rank(1, 3))
+    assert saved.index is None
+    assert [receipt.name[6:11] for receipt in saved.receipts] == ["00002", "00005", "00008"]
+    assert set(contents()) == {CLAIM_NAME, *(receipt.name for receipt in saved.receipts)}
+    assert SetClaim.parse(contents()[CLAIM_NAME].decode()) == SetClaim.of(made)
+    assert saved.loads == tuple(made.sizes[0] * count for count in (3, 3, 2))
+
+
+def test_a_rank_after_the_set_was_published_leaves_no_claim(store, shards, contents) -> None:
+    save_set(shards(), store)
+    whole = contents()
+    save_set(shards(), store, rank=Rank(1, 3))
+    assert contents() == whole
+
+
+def test_a_rank_without_a_share_leaves_the_claim_for_the_others(store, shards, contents) -> None:
+    saved = save_set(shards(a_shard=8), store, rank=Rank(1, 2))
+    assert saved.receipts == ()
+    assert set(contents()) == {CLAIM_NAME}
+    with pytest.raises(InitcfgError, match="1 of 1"):
+        finalize(store)
+
+
+def test_the_only_rank_publishes(store, shards) -> None:
+    assert save_set(shards(), store, rank=Rank(0, 1)).index is not None
+
+
+def test_progress_counts_what_this_run_makes(store, shards) -> None:
+    made = shards()
+    save_set(made, store, rank=Rank(0, 2), threads=1)
+    told: list[tuple[int, int]] = []
+    save_set(made, store, progress=lambda done, total: told.append((done, total)), threads=1)
+    assert told[-1] == (4 * 1024, 4 * 1024)
+    assert told == sorted(told)
+
+
+def test_a_folder_without_the_space_is_left_as_it_was(store, shards, contents, monkeypatch) -> None:
+    made = shards()
+    monkeypatch.setattr(type(store), "free", lambda _: made.nbytes - 1)
+    with pytest.raises(OutputError) as caught:
+        save_set(made, store)
+    (problem,) = caught.value.diagnostics
+    assert f"8 shards in {store.place!r}" in problem.message
+    assert f"they take {made.nbytes:,} bytes, {made.nbytes - 1:,} are free" in problem.message
+    assert contents() == {}
+
+
+def test_space_is_asked_for_what_is_missing_only(store, shards, monkeypatch) -> None:
+    made = shards()
+    save_set(made, store)
+    Path(store.path(made.shards[0].name)).unlink()
+    monkeypatch.setattr(type(store), "free", lambda _: made.sizes[0])
+    assert save_set(made, store).index is not None
+
+
+def test_a_failure_in_the_middle_keeps_what_is_finished(store, shards, contents, monkeypatch) -> None:
+    made = shards()
+    real = type(store).write
+
+    def failing(self, name, *rest):
+        if name == made.shards[3].name:
+            raise OutputError(*_problem().diagnostics)
+        real(self, name, *rest)
+
+    monkeypatch.setattr(type(store), "write", failing)
+    with pytest.raises(OutputError, match="planted"):
+        save_set(made, store)
+    assert set(contents()) == {CLAIM_NAME, *(shard.name for shard in made.shards[:3])}
+    monkeypatch.undo()
+    saved = save_set(made, store)
+    assert [receipt.process is None for receipt in saved.receipts] == [True] * 3 + [False] * 5
+    assert CLAIM_NAME not in contents()
+
+
+def test_a_failure_before_the_first_shard_leaves_no_claim(store, shards, contents, monkeypatch) -> None:
+    def failing(*_):
+        raise _problem()
+
+    monkeypatch.setattr(type(store), "write", failing)
+    with pytest.raises(OutputError, match="planted"):
+        save_set(shards(), store)
+    assert contents() == {}
+
+
+def _problem() -> OutputError:
+    from initcfg.errors import Diagnostic
+
+    return OutputError(Diagnostic(Code.OUTPUT, "planted"))
+
+
+def test_another_set_is_refused_while_one_is_begun_and_replaces_it_by_force(store, shards, contents) -> None:
+    save_set(shards(1), store, rank=Rank(0, 2))
+    before = contents()
+    with pytest.raises(OutputError, match="holds files of another set"):
+        save_set(shards(2), store)
+    assert contents() == before
+    saved = save_set(shards(2, a_shard=4), store, force=True)
+    assert set(contents()) == {INDEX_NAME, *(receipt.name for receipt in saved.receipts)}
+
+
+def test_an_executor_gives_the_same_files(store, shards, contents, tmp_path) -> None:
+    made = shards()
+    save_set(made, store)
+    whole = contents()
+    for path in Path(store.place).iterdir():
+        path.unlink()
+    with ThreadPoolExecutor(3) as executor:
+        saved = save_set(made, store, executor=executor)
+    assert contents() == whole
+    assert [receipt.name for receipt in saved.receipts] == [shard.name for shard in made.shards]
+
+
+def test_a_task_without_its_claim_writes_nothing(store, shards, contents) -> None:
+    made = shards()
+    Path(store.place).mkdir()
+    with pytest.raises(OutputError):
+        write_claimed_shard(store.place, SetClaim.of(made).text, made.shards[0])
+    assert contents() == {}
+
+
+def test_a_task_that_is_run_twice_keeps_the_shard(store, shards) -> None:
+    made = shards()
+    with store.claiming(SetClaim.of(made).text, lambda _: None):
+        first, second = (
+            write_claimed_shard(store.place, SetClaim.of(made).text, made.shards[0]) for _ in range(2)
+        )
+    assert first.process is not None
+    assert second.process is None
+
+
+def test_finalize_publishes_what_ranks_have_written(store, shards, contents) -> None:
+    made = shards()
+    for number in (2, 0, 1):
+        save_set(made, store, rank=Rank(number, 3))
+    published = finalize(store)
+    assert (published.path, published.shards, published.nbytes) == (store.path(INDEX_NAME), 8, made.nbytes)
+    assert published.fingerprint == made.fingerprint
+    assert contents()[INDEX_NAME].decode() == made.index
+    assert CLAIM_NAME not in contents()
+    assert finalize(store) == published
+
+
+def test_finalize_names_what_is_missing(store, shards, contents) -> None:
+    save_set(shards(), store, rank=Rank(0, 4))
+    before = contents()
+    with pytest.raises(InitcfgError) as caught:
+        finalize(store)
+    (problem,) = caught.value.diagnostics
+    assert problem.code is Code.UNFINISHED
+    assert "6 of 8: model-00002-of-00008.safetensors" in problem.message
+    assert problem.message.endswith("and 1 more")
+    assert contents() == before
+
+
+def test_finalize_of_a_folder_where_nobody_has_begun(store) -> None:
+    with pytest.raises(InitcfgError, match="no rank has begun"):
+        finalize(store)
+    Path(store.place).mkdir()
+    with pytest.raises(InitcfgError, match="no rank has begun"):
+        finalize(store)
+
+
+def test_finalize_refuses_a_shard_of_another_plan(store, shards, contents) -> None:
+    """The planted fault: somebody has copied a file."""
+    for number in range(2):
+        save_set(shards(), store, rank=Rank(number, 2))
+    shard = shards(2).shards[3]
+    other = type(store)(Path(store.place).with_name("other"))
+    save_set(shards(2), other)
+    Path(other.path(shard.name)).replace(store.path(shard.name))
+    with pytest.raises(InitcfgError, match="not all of the set") as caught:
+        finalize(store)
+    assert caught.value.diagnostics[0].code is Code.OTHER_PLAN
+    assert INDEX_NAME not in contents()
+
+
+@pytest.mark.parametrize("harm", ["cut", "junk", "fifo", "longer"])
+def test_finalize_refuses_a_shard_that_is_not_whole(harm, store, shards, contents) -> None:
+    for number in range(2):
+        save_set(shards(), store, rank=Rank(number, 2))
+    path = Path(store.path(shards().shards[3].name))
+    content = path.read_bytes()
+    path.unlink()
+    match harm:
+        case "cut":
+            path.write_bytes(content[:-4])
+        case "junk":
+            path.write_bytes(b"\xff" * 100)
+        case "fifo":
+            __import__("os").mkfifo(path)
+        case "longer":
+            path.write_bytes(content + b"\0")
+    with pytest.raises(InitcfgError) as caught:
+        finalize(store)
+    assert path.name in str(caught.value)
+    assert INDEX_NAME not in contents()
+
+
+def test_finalize_refuses_an_index_that_its_shards_do_not_agree_with(store, shards) -> None:
+    save_set(shards(), store)
+    index = Path(store.path(INDEX_NAME))
+    index.write_text(index.read_text().replace('"total_size": 8192', '"total_size": 8191'))
+    with pytest.raises(InitcfgError, match="do not agree"):
+        finalize(store)
+
+
+@pytest.mark.parametrize("text", ['{"format": "initcfg.run", "version": 2}\n', "what?\n"])
+def test_a_claim_that_this_release_does_not_know_is_refused(text, store, shards) -> None:
+    Path(store.place).mkdir()
+    Path(store.path(CLAIM_NAME)).write_text(text)
+    with pytest.raises(OutputError, match="another release"):
+        finalize(store)
+    with pytest.raises(OutputError, match="another set"):
+        save_set(shards(), store)
+    assert save_set(shards(), store, force=True).index
+
+
+def test_a_claim_that_a_killed_run_had_not_yet_written_is_in_nobodys_way(store, shards, contents) -> None:
+    Path(store.place).mkdir()
+    Path(store.path(CLAIM_NAME)).write_text('{"format": "init')
+    save_set(shards(), store)
+    assert CLAIM_NAME not in contents()
