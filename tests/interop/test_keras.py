@@ -153,7 +153,8 @@ def test_the_config_of_a_layer_that_holds_ours_is_read_on_both_sides() -> None:
     layer = keras.layers.Dense(3, kernel_initializer=initializers.HeNormal(seed=1))
     config = json.loads(json.dumps(layer.get_config()))
     again = keras.layers.Dense.from_config(config)
-    assert isinstance(again.kernel_initializer, keras.initializers.HeNormal)
+    # Keras's own class, or ours where the adapter has been imported.
+    assert type(again.kernel_initializer).__name__ == "HeNormal"
     assert initializers.deserialize(config["kernel_initializer"]) == initializers.HeNormal(seed=1)
 
 

@@ -31,8 +31,15 @@ def docs_tests() -> ModuleType:
     ("page", "needed"),
     [
         ("hydra", "it needs hydra-core"),
+        ("keras", "it needs keras"),
+        ("jax", "it needs flax"),
+        ("jax", "it needs jax"),
         ("lightning", "it needs jsonargparse"),
         ("lightning", "it needs lightning"),
+        ("shards", "it needs transformers"),
+        ("torch", "it needs torch"),
+        ("executors", "it needs dask"),
+        ("ray", "it needs ray"),
     ],
 )
 def test_the_commands_of_a_page_print_what_it_says(page: str, needed: str, tmp_path: Path) -> None:

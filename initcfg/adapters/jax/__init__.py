@@ -1,0 +1,30 @@
+"""JAX: a plan's values as arrays on devices, each made where it is wanted; Flax models and initializers.
+
+to_jax                 a plan as `jax.Array` values by name, sharded as they are made
+initialize             the same in the form of a model: a pytree of arrays or of their shapes
+manifest               what the leaves of a pytree are called, and their shapes
+nest                   dotted names as nested dicts
+as_jax_initializer     one initializer as `jax.nn.initializers` has them, such as for Flax's ``kernel_init``
+"""
+
+from __future__ import annotations
+
+try:
+    import jax as _  # noqa: F401
+except ImportError as error:
+    raise ImportError("initcfg.adapters.jax needs jax: pip install 'initcfg[jax]'") from error
+
+from initcfg.adapters.jax.arrays import to_jax
+from initcfg.adapters.jax.functions import JaxInitializer, as_jax_initializer, seed_of
+from initcfg.adapters.jax.trees import initialize, manifest
+from initcfg.adapters.nesting import nest
+
+__all__ = [
+    "JaxInitializer",
+    "as_jax_initializer",
+    "initialize",
+    "manifest",
+    "nest",
+    "seed_of",
+    "to_jax",
+]

@@ -1,0 +1,198 @@
+"""Arrays on devices: what the devices of this process hold is made, and goes to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax.sharding import Sharding
+
+from initcfg.adapters.jax.regions import aligned, cut, regions_to_make, shape_of, slices_of, to_region, whole
+from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
+from initcfg.generate.targets import Target, fill_targets, target_effort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from initcfg.adapters.jax.regions import Region
+    from initcfg.dtypes import DType
+    from initcfg.formats import Array
+    from initcfg.generate import Progress
+    from initcfg.plan import ParameterSlice, PlannedParameter
+
+__all__ = ["Wanted", "dtype_problem", "place"]
+
+# Host memory that is filled before it goes to the devices.
+_GROUP_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A parameter and where its array is to be.
+
+    Args:
+        source: the parameter.
+        sharding: over which devices; None for the default one.
+    """
+
+    source: PlannedParameter
+    sharding: Sharding | None
+
+    @property
+    def key(self) -> tuple[str, Sharding | None]:
+        """What is equal for those that share one array."""
+        return self.source.name, self.sharding
+
+
+def place(
+    wanted: Mapping[str, Wanted],
+    *,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, jax.Array]:
+    """The arrays, by the same names; one parameter with one sharding is one array under all its names.
+
+    Nothing is made before all of it is known to be possible.
+
+    Raises:
+        InitializerError: JAX would change an element type (code ``unknown-dtype``), or custom code failed.
+        SpecError: a sharding does not suit a shape (code ``shape``).
+        TypeError: what stands for a sharding is none.
+    """
+    _require_possible(wanted)
+    parts = {each.key: _Parts.of(each) for each in wanted.values()}
+    total = sum(part.nbytes for part in parts.values())
+    made: dict[tuple[str, Sharding | None], jax.Array] = {}
+    work = target_effort(source for part in parts.values() for source in part.sources)
+    done = 0
+    for group in _groups(parts):
+        memory = [parts[key].allocated() for key in group]
+        told = None if progress is None else partial(_tell, progress, done, total)
+        targets = [target for each in memory for target in each.targets]
+        fill_targets(targets, threads=threads, engine=engine, progress=told, work=work)
+        made.update(zip(group, [each.as_array() for each in memory], strict=True))
+        # Until an array has arrived, JAX holds the memory that it comes from.
+        jax.block_until_ready([made[key] for key in group])
+        done += sum(parts[key].nbytes for key in group)
+    return {name: made[each.key] for name, each in wanted.items()}
+
+
+def dtype_problem(dtype: DType, subject: str) -> Diagnostic | None:
+    """The problem with an element type that JAX would change without being asked, or None."""
+    kept = jax.dtypes.canonicalize_dtype(dtype.numpy)
+    if kept == dtype.numpy:
+        return None
+    return Diagnostic(
+        Code.UNKNOWN_DTYPE,
+        f"{subject} is {dtype}, which JAX would make {kept.name}",
+        hint='call jax.config.update("jax_enable_x64", True) first, or choose a narrower dtype',
+    )
+
+
+def _require_possible(wanted: Mapping[str, Wanted]) -> None:
+    dtypes = [dtype_problem(each.source.dtype, f"the parameter {name!r}") for name, each in wanted.items()]
+    found = [problem for problem in dtypes if problem is not None]
+    if found:
+        raise InitializerError(*found)
+    shapes = [_misfit(name, each) for name, each in wanted.items()]
+    found = [problem for problem in shapes if problem is not None]
+    if found:
+        raise SpecError(*found)
+
+
+def _misfit(name: str, wanted: Wanted) -> Diagnostic | None:
+    if wanted.sharding is None:
+        return None
+    if not isinstance(wanted.sharding, Sharding):
+        hint = "use a jax.sharding.Sharding, such as NamedSharding(mesh, PartitionSpec('data'))"
+        raise TypeError(f"the sharding of {name!r} is {wanted.sharding!r}; {hint}")
+    try:
+        wanted.sharding.shard_shape(wanted.source.shape)
+    except (ValueError, IndexError):
+        return Diagnostic(
+            Code.SHAPE,
+            f"the parameter {name!r} of shape {wanted.source.shape} cannot be cut as {wanted.sharding} says",
+            where=wanted.source.where,
+            hint="JAX cuts an axis into equal parts only: shard another axis, or none, with PartitionSpec()",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is made of one array: regions that devices of this process hold, or one around them."""
+
+    wanted: Wanted
+    regions: tuple[Region, ...]
+
+    @classmethod
+    def of(cls, wanted: Wanted) -> _Parts:
+        source, sharding = wanted.source, wanted.sharding
+        if sharding is None:
+            return cls(wanted, (whole(source.shape),))
+        held = sharding.addressable_devices_indices_map(source.shape).values()
+        return cls(wanted, regions_to_make(source, (to_region(source.shape, index) for index in held)))
+
+    @property
+    def sources(self) -> list[PlannedParameter | ParameterSlice]:
+        source = self.wanted.source
+        return [
+            source if shape_of(region) == source.shape else source[slices_of(region)]
+            for region in self.regions
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(source.nbytes for source in self.sources)
+
+    def allocated(self) -> _Memory:
+        dtype = self.wanted.source.dtype.numpy
+        targets = [Target(source, aligned(source.shape, dtype)) for source in self.sources]
+        arrays = {region: target.out for region, target in zip(self.regions, targets, strict=True)}
+        return _Memory(self.wanted, targets, arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Host memory for those regions, and for what is cut out of them."""
+
+    wanted: Wanted
+    targets: list[Target]
+    arrays: dict[Region, Array]
+
+    def as_array(self) -> jax.Array:
+        """The array on its devices; JAX may keep the memory as it is, because nobody else has it."""
+        source, sharding = self.wanted.source, self.wanted.sharding
+        if sharding is None:
+            return jax.device_put(self.arrays[whole(source.shape)])
+        return jax.make_array_from_callback(source.shape, sharding, self._part, dtype=source.dtype.numpy)
+
+    def _part(self, index: Any) -> Array:
+        region = to_region(self.wanted.source.shape, index)
+        if region not in self.arrays:
+            around, array = next(iter(self.arrays.items()))
+            self.arrays[region] = cut(array, around, region)
+        return self.arrays[region]
+
+
+def _groups(
+    parts: Mapping[tuple[str, Sharding | None], _Parts],
+) -> Iterator[list[tuple[str, Sharding | None]]]:
+    """Keys in their order, put together up to what the host is to hold at a time."""
+    group: list[tuple[str, Sharding | None]] = []
+    size = 0
+    for key, part in parts.items():
+        if group and size + part.nbytes > _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(key)
+        size += part.nbytes
+    if group:
+        yield group
+
+
+def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)

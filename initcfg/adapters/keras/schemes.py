@@ -1,0 +1,130 @@
+"""Which initializer made a weight of a Keras layer, and with which arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from initcfg.adapters.keras.translating import Unknown, translated
+from initcfg.initializers import (
+    Concatenate,
+    GlorotUniform,
+    Initializer,
+    Ones,
+    TruncatedNormal,
+    Zeros,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["scheme_of"]
+
+Scheme = Initializer | Unknown
+
+
+def scheme_of(layer: keras.Layer, weight: str) -> Scheme:
+    """The initializer of a layer's own weight, or why it is not known.
+
+    Keras layers that call a weight's initializer otherwise than ``NAME_initializer``, or have none for it,
+    are told apart by the class that has the ``build``, for that makes the weights.
+
+    Args:
+        layer: built.
+        weight: the variable's own name, such as ``kernel``.
+    """
+    if getattr(layer, "quantization_mode", None) is not None:
+        return Unknown(f"the layer is quantized to {layer.quantization_mode}")
+    special = [cls for cls in type(layer).__mro__ if _is_of_keras(cls) and cls.__name__ in _SPECIAL]
+    builder = next(cls for cls in type(layer).__mro__ if "build" in vars(cls))
+    if special and not _is_of_keras(builder):
+        return Unknown(f"{builder.__name__} has a build in the place of {special[0].__name__}'s")
+    rule = _SPECIAL.get(builder.__name__, {}).get(weight) if special else None
+    return rule(layer) if rule else _attribute(f"{weight}_initializer")(layer)
+
+
+def _is_of_keras(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "keras"
+
+
+def _attribute(name: str) -> Callable[[Any], Scheme]:
+    """The rule that an attribute holds the initializer."""
+
+    def rule(layer: Any) -> Scheme:
+        if getattr(layer, name, None) is None:
+            return Unknown(f"{type(layer).__name__} has no {name}")
+        return translated(getattr(layer, name))
+
+    return rule
+
+
+def _fixed(initializer: Initializer) -> Callable[[Any], Scheme]:
+    """The rule that Keras's code names the initializer."""
+    return lambda _: initializer
+
+
+def _forget_bias(units: str) -> Callable[[Any], Scheme]:
+    """The rule of an LSTM: ones for the forget gate, the second of four, where it is asked to."""
+
+    def rule(layer: Any) -> Scheme:
+        scheme = translated(layer.bias_initializer)
+        if not layer.unit_forget_bias or isinstance(scheme, Unknown):
+            return scheme
+        size = getattr(layer, units)
+        # The last two gates are made in one call.
+        return Concatenate(axis=0, sizes=(size, size, 2 * size), initializers=(scheme, Ones(), scheme))
+
+    return rule
+
+
+def _root_of_variance(layer: Any) -> Scheme:
+    """The square root of what makes the variance; of two schemes only it is one as well."""
+    scheme = translated(layer.moving_variance_initializer)
+    if isinstance(scheme, Ones | Zeros | Unknown):
+        return scheme
+    return Unknown(f"the square root of {scheme!r} is none of our initializers")
+
+
+def _einsum_kernel(layer: Any) -> Scheme:
+    """The kernel's initializer, with the axes of the equation where Keras gives them to its own."""
+    scheme, theirs = translated(layer.kernel_initializer), layer.kernel_initializer
+    gives_axes = hasattr(layer, "_update_kernel_initializer")
+    if not gives_axes or not isinstance(theirs, keras.initializers.VarianceScaling):
+        return scheme
+    if isinstance(scheme, Unknown) or not (theirs.input_axes is None or theirs.output_axes is None):
+        return scheme
+    kernel, _, output = layer.equation.replace("...", "").partition(",")[2].partition("->")
+    axes = {
+        "input_axes": [at for at, letter in enumerate(kernel) if letter not in output],
+        "output_axes": [at for at, letter in enumerate(kernel) if letter in output],
+    }
+    return scheme.from_config(scheme.get_config() | axes)
+
+
+_recurrent = _attribute("recurrent_initializer")
+
+# By the class that has the build, and by the weight's own name.
+_SPECIAL: Mapping[str, Mapping[str, Callable[[Any], Scheme]]] = {
+    "AdditiveAttention": {"scale": _fixed(GlorotUniform())},
+    "Attention": {"scale": _fixed(Ones()), "concat_score_weight": _fixed(Ones())},
+    "BaseDepthwiseConv": {"kernel": _attribute("depthwise_initializer")},
+    "BaseSeparableConv": {
+        "depthwise_kernel": _attribute("depthwise_initializer"),
+        "pointwise_kernel": _attribute("pointwise_initializer"),
+    },
+    "BatchNormalization": {
+        "moving_stddev": _root_of_variance,
+        "renorm_mean": _attribute("moving_mean_initializer"),
+        "renorm_stddev": _root_of_variance,
+    },
+    "ConvLSTMCell": {"recurrent_kernel": _recurrent, "bias": _forget_bias("filters")},
+    "EinsumDense": {"kernel": _einsum_kernel},
+    "GRUCell": {"recurrent_kernel": _recurrent},
+    "LSTMCell": {"recurrent_kernel": _recurrent, "bias": _forget_bias("units")},
+    "Normalization": {"mean": _fixed(Zeros()), "variance": _fixed(Ones()), "count": _fixed(Zeros())},
+    "RMSNormalization": {"scale": _fixed(Ones())},
+    "ReversibleEmbedding": {"reverse_embeddings": _attribute("embeddings_initializer")},
+    "SimpleRNNCell": {"recurrent_kernel": _recurrent},
+    "SpectralNormalization": {"vector_u": _fixed(TruncatedNormal(stddev=0.02))},
+}

@@ -1,0 +1,23 @@
+"""PyTorch: what a module's parameters are called, and their memory filled from a plan.
+
+manifest        names, shapes and dtypes of a module's parameters
+initialize_     a plan's values put into a module: plain, on the meta device, or sharded (FSDP2, DTensor)
+Initialized     what it made, and what it left alone
+
+PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
+"""
+
+from __future__ import annotations
+
+try:
+    import torch as _  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ImportError("initcfg.adapters.torch needs torch: pip install 'initcfg[torch]'") from error
+
+from initcfg.adapters.torch.held import manifest
+from initcfg.adapters.torch.initializing import initialize_
+from initcfg.adapters.torch.report import Initialized
+
+__all__ = ["Initialized", "initialize_", "manifest"]

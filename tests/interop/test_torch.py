@@ -1,0 +1,391 @@
+"""The real torch: modules plain, on the meta device, tied, wrapped and sharded, filled from plans."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributed.tensor import DTensor, Replicate, Shard, init_device_mesh
+from torch.distributed.tensor._utils import _compute_local_shape_and_global_offset
+from torch.distributed.tensor.placement_types import _StridedShard
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import initcfg
+from initcfg.adapters.torch import initialize_, manifest, memory
+from initcfg.adapters.torch.shards import places
+from initcfg.errors import Code, SpecError
+from initcfg.initializers import FunctionInitializer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+CONFIGS = HERE.parents[1] / "configs"
+RULES = [
+    {"match": "**.bias", "initializer": "zeros"},
+    {"match": "**", "initializer": {"random_normal": {"stddev": 0.5}}},
+]
+
+
+def plan_of(module: torch.nn.Module, *rules: dict[str, Any]) -> initcfg.Plan:
+    document = {"initcfg": 1, "layout": "out_in", "rules": [*rules, RULES[1]]}
+    return initcfg.make_plan(document, manifest=manifest(module))
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def assert_planned(module: torch.nn.Module, plan: initcfg.Plan) -> None:
+    weights = initcfg.materialize(plan)
+    held = dict(module.named_parameters())
+    assert set(held) <= set(weights)
+    for name, tensor in held.items():
+        assert bits(tensor) == weights[name].tobytes(), name
+
+
+def codes(error: SpecError) -> list[Code]:
+    return [each.code for each in error.diagnostics]
+
+
+class Tied(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte = torch.nn.Embedding(10, 4)
+        self.head = torch.nn.Linear(4, 10, bias=False)
+        self.head.weight = self.wte.weight
+        self.register_buffer("mask", torch.ones(3))
+
+
+@pytest.fixture(scope="module")
+def eight_ranks() -> Iterator[None]:
+    """Rank 5 of 8, which never talks to the others."""
+    dist.init_process_group("fake", store=FakeStore(), rank=5, world_size=8)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e5m2fnuz"],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_module_holds_the_bits_of_materialize_in_its_own_memory(dtype: str, threads: int) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.LayerNorm(6)).to(getattr(torch, dtype))
+    before = [(tensor, tensor.data_ptr(), tensor._version) for tensor in module.parameters()]
+    module[1].weight.requires_grad_(False)
+    plan = plan_of(module)
+    report = initialize_(module, plan, threads=threads)
+    assert_planned(module, plan)
+    assert report.nbytes == plan.nbytes
+    for (tensor, address, version), now in zip(before, module.parameters(), strict=True):
+        assert now is tensor
+        assert now.data_ptr() == address
+        assert now._version > version
+        assert now.is_leaf
+        assert now.grad_fn is None
+    assert not module[1].weight.requires_grad
+    assert module[0].weight.requires_grad
+
+
+def test_a_backward_pass_over_values_from_before_is_refused_by_autograd() -> None:
+    module = torch.nn.Linear(3, 3, bias=False)
+    loss = module(torch.ones(2, 3, requires_grad=True)).sum()
+    initialize_(module, plan_of(module))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("limit", [1, 64, 1 << 26])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+def test_memory_that_is_not_contiguous_is_filled_in_parts_of_any_size(
+    limit: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Memory of another device takes the same way.
+    monkeypatch.setattr(memory, "_STAGED_BYTES", limit)
+    module = torch.nn.Module()
+    module.kernel = torch.nn.Parameter(torch.zeros(3, 4, 5, 2).to(dtype).permute(2, 0, 3, 1))
+    module.step = torch.nn.Parameter(torch.zeros(8, 6).to(dtype)[::2, 1::2])
+    told: list[tuple[int, int]] = []
+    plan = plan_of(module)
+    initialize_(module, plan, progress=lambda *now: told.append(now))
+    assert_planned(module, plan)
+    assert told == sorted(told)
+    assert told[-1] == (plan.nbytes, plan.nbytes)
+
+
+def test_parameters_of_inference_mode_are_filled_and_those_of_others_stay_trainable_within_it() -> None:
+    with torch.inference_mode():
+        module = torch.nn.Linear(3, 2)
+        module.turned = torch.nn.Parameter(torch.zeros(4, 3).T)
+    plan = plan_of(module)
+    initialize_(module, plan)
+    assert_planned(module, plan)
+    trained = torch.nn.Linear(3, 2, device="meta")
+    with torch.inference_mode():
+        initialize_(trained, plan_of(trained), device="cpu")
+    trained(torch.ones(1, 3)).sum().backward()
+
+
+def test_a_module_on_the_meta_device_is_allocated_where_asked_and_its_ties_stay() -> None:
+    with torch.device("meta"):
+        module = Tied()
+    module.wte.weight.mark = "mine"
+    module.wte.weight.requires_grad_(False)
+    plan = plan_of(module)
+    with pytest.raises(ValueError, match=r"1 parameters are on the meta device.*device='cpu'"):
+        initialize_(module, plan)
+    report = initialize_(module, plan, device="cpu")
+    assert_planned(module, plan)
+    assert module.head.weight is module.wte.weight
+    assert module.wte.weight.mark == "mine"
+    assert not module.wte.weight.requires_grad
+    assert report.tied == {"head.weight": "wte.weight"}
+    assert report.buffers == report.empty == ("mask",)
+    assert module.mask.is_meta
+    assert "mask" in str(report)
+
+
+def test_what_the_plan_skips_is_untouched_and_reported() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2, device="meta"))
+    with torch.no_grad():
+        module[0].bias.fill_(7)
+    version = module[0].bias._version
+    plan = plan_of(module, {"match": "0.bias", "skip": True}, {"match": "1.*", "skip": True})
+    report = initialize_(module, plan)
+    assert (module[0].bias == 7).all()
+    assert module[0].bias._version == version
+    assert module[1].weight.is_meta
+    assert report.skipped == ("0.bias", "1.weight", "1.bias")
+    assert report.empty == ("1.weight", "1.bias")
+
+
+def test_every_difference_is_told_and_nothing_is_touched() -> None:
+    document = {
+        "initcfg": 1,
+        "dtype": "float64",
+        "params": {
+            "weight": {"shape": [3, 2], "initializer": "ones"},
+            "bais": {"shape": [2], "initializer": "ones"},
+        },
+    }
+    module = torch.nn.Linear(3, 2)
+    before = [bits(tensor) for tensor in module.parameters()]
+    with pytest.raises(SpecError) as raised:
+        initialize_(module, initcfg.make_plan(document))
+    assert codes(raised.value) == [
+        Code.SHAPE_MISMATCH,
+        Code.DTYPE_MISMATCH,
+        Code.NOT_IN_MANIFEST,
+        Code.NOT_IN_SPEC,
+    ]
+    assert "did you mean 'bias'?" in str(raised.value)
+    assert [bits(tensor) for tensor in module.parameters()] == before
+
+
+def tied_document(head: dict[str, Any]) -> dict[str, Any]:
+    wte = {"shape": [10, 4], "initializer": "ones"}
+    return {"initcfg": 1, "params": {"wte.weight": wte, "head.weight": head}}
+
+
+def test_what_is_one_parameter_here_and_two_there_is_refused() -> None:
+    two = initcfg.make_plan(tied_document({"shape": [10, 4], "initializer": "zeros"}))
+    with pytest.raises(SpecError, match=r"write tied_to: wte\.weight at 'head\.weight'") as raised:
+        initialize_(Tied(), two)
+    assert codes(raised.value) == [Code.TIED]
+    one = initcfg.make_plan(tied_document({"shape": [10, 4], "tied_to": "wte.weight"}))
+    untied = Tied().to("meta").to_empty(device="cpu")
+    assert untied.head.weight is not untied.wte.weight
+    with pytest.raises(SpecError, match=r"to_empty unties.*stream: wte.weight"):
+        initialize_(untied, one)
+    initialize_(Tied(), one)
+
+
+def test_a_plan_that_skips_one_name_of_a_parameter_and_makes_the_other_is_refused() -> None:
+    document = tied_document({"shape": [10, 4]}) | {"rules": [{"match": "head.*", "skip": True}]}
+    with pytest.raises(SpecError, match="the plan skips one"):
+        initialize_(Tied(), initcfg.make_plan(document))
+
+
+def test_parameters_that_are_one_memory_are_one() -> None:
+    module = torch.nn.Module()
+    module.a = torch.nn.Parameter(torch.zeros(4))
+    module.b = torch.nn.Parameter(module.a.data)
+    assert list(manifest(module).entries) == ["a"]
+    assert initialize_(module, plan_of(module)).tied == {"b": "a"}
+    assert module.b._version > 0
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_custom_code_that_fails_leaves_every_parameter_as_it_was(planned, contiguous: bool) -> None:
+    def broken(shape, dtype=None):
+        raise ZeroDivisionError("mine")
+
+    module = torch.nn.Module()
+    module.first = torch.nn.Parameter(torch.zeros(2000, 1000))
+    module.last = torch.nn.Parameter(torch.zeros(6, 4) if contiguous else torch.zeros(4, 6).T)
+    module.meta = torch.nn.Parameter(torch.zeros(5, device="meta"))
+    parameters = (planned("first", (2000, 1000)), planned("last", (6, 4), FunctionInitializer(broken)))
+    plan = initcfg.Plan(None, 0, (*parameters, planned("meta", (5,))))
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        initialize_(module, plan, device="cpu", threads=2)
+    assert not module.first.any()
+    assert not module.last.any()
+    assert module.meta.is_meta
+    assert [module.first._version, module.last._version] == [0, 0]
+
+
+def test_custom_code_fills_memory_of_any_layout(planned) -> None:
+    def counted(shape, dtype=None):
+        return np.arange(24, dtype=dtype).reshape(shape)
+
+    module = torch.nn.Module()
+    module.turned = torch.nn.Parameter(torch.zeros(4, 6).T)
+    plan = initcfg.Plan(None, 0, (planned("turned", (6, 4), FunctionInitializer(counted)),))
+    initialize_(module, plan)
+    assert_planned(module, plan)
+
+
+def test_wrappers_are_no_part_of_a_name(eight_ranks) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2))
+    plan = plan_of(module)
+    module[1] = torch.compile(module[1], backend="eager")
+    for wrapped in (
+        module,
+        torch.compile(module, backend="eager"),
+        torch.nn.parallel.DistributedDataParallel(module),
+    ):
+        assert list(manifest(wrapped).entries) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+        assert initialize_(wrapped, plan).nbytes == plan.nbytes
+    assert bits(module[1].weight) == initcfg.materialize(plan["1.weight"]).tobytes()
+
+
+def test_modules_that_cannot_be_read_say_the_way_out() -> None:
+    with pytest.raises(SpecError, match="'weight' is lazy"):
+        manifest(torch.nn.LazyLinear(3))
+    module = torch.nn.Module()
+    module.wide = torch.nn.Parameter(torch.zeros(1, 3).expand(4, 3))
+    with pytest.raises(ValueError, match="'wide' is expanded"):
+        initialize_(module, plan_of(module))
+    with pytest.raises(TypeError, match=r"not PosixPath: initcfg\.make_plan"):
+        initialize_(module, CONFIGS / "gpt2.yaml")
+    with pytest.raises(TypeError, match=r"takes a torch\.nn\.Module, not dict"):
+        initialize_({}, plan_of(module))
+
+
+def indices(size: tuple[int, ...], mesh: Any, placements: list[Any]) -> np.ndarray[Any, Any]:
+    """The flat indices that this rank holds, when torch itself shards the array of all of them."""
+    tensor = torch.arange(int(np.prod(size))).reshape(size)
+    for at, placement in enumerate(placements):
+        if not isinstance(placement, Replicate):
+            tensor = placement._split_tensor(tensor, mesh.size(at), with_padding=False)[0][
+                mesh.get_local_rank(at)
+            ]
+    return tensor.numpy()
+
+
+SIZES = st.lists(st.sampled_from([0, 1, 2, 3, 5, 7, 8, 9, 16, 17, 24]), min_size=1, max_size=3)
+
+
+@settings(max_examples=150)
+@given(st.data(), SIZES.map(tuple), st.sampled_from([(8,), (2, 4), (4, 2), (2, 2, 2)]))
+def test_each_rank_makes_the_slices_of_the_whole_that_torch_gives_it(
+    planned, eight_ranks, data, size, shape
+) -> None:
+    mesh = init_device_mesh("cpu", shape)
+    axis = st.integers(0, len(size) - 1)
+    strided = st.builds(
+        lambda dim, factor: _StridedShard(dim, split_factor=factor), axis, st.sampled_from([2, 3])
+    )
+    kinds = st.one_of(st.just(Replicate()), st.builds(Shard, axis), strided)
+    placements = data.draw(st.lists(kinds, min_size=len(shape), max_size=len(shape)))
+    expected = indices(size, mesh, placements)
+    local = torch.full(expected.shape, -1.0, dtype=torch.float32)
+    tensor = DTensor.from_local(
+        local, mesh, placements, run_check=False, shape=torch.Size(size), stride=torch.empty(size).stride()
+    )
+    parameter = planned("w", size)
+    found = list(places(parameter, tensor))
+    memory.fill_places(found, threads=1, engine="numpy", progress=None)
+    whole = initcfg.materialize(parameter, threads=1, engine="numpy").reshape(-1)
+    np.testing.assert_array_equal(local.numpy(), whole[expected])
+    if local.numel() and not any(isinstance(each, _StridedShard) for each in placements):
+        coordinate = list(mesh.get_coordinate())
+        at = _compute_local_shape_and_global_offset(size, mesh.shape, coordinate, placements)
+        (only,) = found
+        assert (tuple(only.memory.shape), tuple(part.start for part in only.box)) == at
+
+
+def test_two_ranks_of_fsdp2_gather_the_bits_of_materialize_and_train(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(HERE / "two_ranks.py")]
+    ranks = [
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path / "store")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for rank in range(2)
+    ]
+    try:
+        told = [rank.communicate(timeout=120)[0].decode() for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(told)
+
+
+def test_a_gpt2_on_the_meta_device_runs_without_transformers_own_initialization() -> None:
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(GPT2Config()).eval()
+    plan = initcfg.make_plan(CONFIGS / "gpt2.yaml")
+    report = initialize_(model, plan, device="cpu")
+    assert_planned(model, plan)
+    assert model.lm_head.weight is model.transformer.wte.weight
+    assert set(report.empty) == {name for name, buffer in model.named_buffers() if buffer.is_meta}
+    for name, buffer in GPT2LMHeadModel(GPT2Config(n_embd=12)).named_buffers():
+        if name in report.empty:
+            holder, _, key = name.rpartition(".")
+            setattr(model.get_submodule(holder), key, buffer)
+    tokens = torch.arange(64).reshape(1, 64)
+    with torch.no_grad():
+        loss = model(tokens, labels=tokens).loss.item()
+    assert loss == pytest.approx(np.log(50257), rel=0.05)
+
+
+PEAK = """
+import resource, sys, torch, initcfg
+from initcfg.adapters.torch import initialize_, manifest
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def layers(numel=2**24):
+    kind = sys.argv[1]
+    if kind == "meta":
+        return [torch.zeros(numel // 4096, 4096, device="meta") for _ in range(8)]
+    made = [torch.ones(numel // 4096, 4096) for _ in range(8)]
+    return [each.T for each in made] if kind == "turned" else made
+
+small = torch.nn.Linear(3, 3)
+document = {"initcfg": 1, "layout": "out_in", "rules": [{"match": "**", "initializer": "random_normal"}]}
+initialize_(small, initcfg.make_plan(document, manifest=manifest(small)))
+module = torch.nn.ParameterList(map(torch.nn.Parameter, layers()))
+plan = initcfg.make_plan(document, manifest=manifest(module))
+before = peak()
+initialize_(module, plan, device="cpu", threads=2, engine="numpy")
+print((peak() - before) / plan.nbytes)
+"""
+
+
+@pytest.mark.parametrize(("kind", "times"), [("plain", 0.0), ("turned", 0.0), ("meta", 1.0)])
+def test_no_second_copy_of_the_model_is_made(kind: str, times: float) -> None:
+    run = subprocess.run([sys.executable, "-c", PEAK, kind], capture_output=True, text=True, check=True)
+    # 512 MiB of weights; a part that is made at a time is an eighth of that.
+    assert float(run.stdout) < times + 0.3
