@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Progress", "Task", "Workers", "available_cpus"]
+__all__ = ["Progress", "Task", "Workers", "available_cpus", "onward"]
 
 Progress = Callable[[int, int], None]
 """Told, in the calling thread, how many bytes are done and how many there will be."""
 
 Result = TypeVar("Result")
+
+
+def onward(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """The progress of one part of the work, told as that of all of it.
+
+    Args:
+        progress: told of all; None is told nothing.
+        before: bytes that were done before this part.
+        total: bytes in all.
+    """
+    return None if progress is None else lambda done, _: progress(before + done, total)
+
 
 # Enough for every thread to find its next task while the oldest result is being used.
 _TASKS_AHEAD_A_THREAD = 2

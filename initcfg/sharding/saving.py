@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.generate.pool import Workers
+from initcfg.generate.pool import Workers, onward
 from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.inventory import has_any, is_finished, is_published, make_room
 from initcfg.sharding.publishing import publish
@@ -136,17 +136,12 @@ def _write_here(
     before = 0
     with Workers(threads) as workers:
         for shard in shards:
-            yield write_shard(store, shard, workers, engine, _onward(progress, before, total))
+            yield write_shard(store, shard, workers, engine, onward(progress, before, total))
             before += _elements(shard)
 
 
 def _elements(shard: Shard) -> int:
     return sum(tensor.nbytes for tensor in shard.layout.tensors)
-
-
-def _onward(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Tells of one shard as a part of all."""
-    return None if progress is None else lambda done, _: progress(before + done, total)
 
 
 def _check_space(store: Store, shards: Sequence[Shard]) -> None:

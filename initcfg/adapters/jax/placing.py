@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,6 +10,7 @@ from jax.sharding import Sharding
 
 from initcfg.adapters.jax.regions import aligned, cut, regions_to_make, shape_of, slices_of, to_region, whole
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
+from initcfg.generate.pool import onward
 from initcfg.generate.targets import Target, fill_targets, target_effort
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def place(
     done = 0
     for group in _groups(parts):
         memory = [parts[key].allocated() for key in group]
-        told = None if progress is None else partial(_tell, progress, done, total)
         targets = [target for each in memory for target in each.targets]
-        fill_targets(targets, threads=threads, engine=engine, progress=told, work=work)
+        fill_targets(
+            targets, threads=threads, engine=engine, progress=onward(progress, done, total), work=work
+        )
         made.update(zip(group, [each.as_array() for each in memory], strict=True))
         # Until an array has arrived, JAX holds the memory that it comes from.
         jax.block_until_ready([made[key] for key in group])
@@ -192,7 +193,3 @@ def _groups(
         size += part.nbytes
     if group:
         yield group
-
-
-def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)

@@ -11,6 +11,7 @@ import numpy as np
 from initcfg.adapters.keras.owners import layers_of
 from initcfg.adapters.keras.weights import manifest_of, other_variables, weights_of
 from initcfg.adapters.matching import require_match
+from initcfg.generate.pool import onward
 from initcfg.generate.selecting import owner
 from initcfg.generate.targets import Target, fill_targets, target_effort
 
@@ -85,17 +86,19 @@ def initialize(
     weights = weights_of(model)
     require_match(plan, manifest_of(weights), f"the model {model.name!r}")
     sharing = _sharing(plan, weights)
-    report = _Running(progress, sum(parameter.nbytes for parameter, _ in sharing))
+    done, total = 0, sum(parameter.nbytes for parameter, _ in sharing)
     work = target_effort(parameter for parameter, _ in sharing)
     for group in _groups(sharing):
         targets = [
             Target(parameter, np.empty(parameter.shape, parameter.dtype.numpy)) for parameter, _ in group
         ]
-        fill_targets(targets, threads=threads, engine=engine, progress=report, work=work)
+        fill_targets(
+            targets, threads=threads, engine=engine, progress=onward(progress, done, total), work=work
+        )
         for target, (_, variables) in zip(targets, group, strict=True):
             for variable in variables:
                 variable.assign(target.out)
-        report.done += sum(parameter.nbytes for parameter, _ in group)
+        done += sum(parameter.nbytes for parameter, _ in group)
     _refresh(model)
     return _reported(model, plan, weights)
 
@@ -129,19 +132,6 @@ def _groups(sharing: list[Sharing]) -> Iterator[list[Sharing]]:
         size += each[0].nbytes
     if group:
         yield group
-
-
-class _Running:
-    """Progress of one group told as that of all."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress = progress
-        self.total = total
-        self.done = 0
-
-    def __call__(self, done: int, _total: int) -> None:
-        if self.progress is not None:
-            self.progress(self.done + done, self.total)
 
 
 def _refresh(model: keras.Model) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from initcfg.generate.pool import onward
 from initcfg.generate.targets import Target, fill_targets, target_effort
 from initcfg.generate.work import is_foreign
 
@@ -29,37 +30,23 @@ def fill_places(
 ) -> None:
     """Fills the memory of all places; none has been touched if code that is not this package's fails."""
     work = target_effort(place.source for place in places)
-    running = _Running(progress, sum(place.nbytes for place in places))
-    fill = partial(fill_targets, threads=threads, engine=engine, progress=running, work=work)
+    fill = partial(fill_targets, threads=threads, engine=engine, work=work)
     direct = [place for place in places if _is_direct(place.memory)]
     staged = [place for place in places if not _is_direct(place.memory)]
     # Code that may fail runs in the one call before which nothing is touched.
     foreign = [(place, _host(place)) for place in staged if is_foreign(place.parameter.initializer)]
-    fill([_target(place, place.memory) for place in direct] + [_target(*pair) for pair in foreign])
+    total = sum(place.nbytes for place in places)
+    first = [(place, place.memory) for place in direct] + foreign
+    fill([_target(*pair) for pair in first], progress=onward(progress, 0, total))
+    done = sum(place.nbytes for place, _ in first)
     for place, host in foreign:
         _copy(place, host)
     own = (place for place in staged if not is_foreign(place.parameter.initializer))
     for part in chain.from_iterable(map(_parts, own)):
         host = _host(part)
-        running.begin()
-        fill([_target(part, host)])
+        fill([_target(part, host)], progress=onward(progress, done, total))
         _copy(part, host)
-
-
-class _Running:
-    """The progress of several calls as that of one."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.before, self.done = progress, total, 0, 0
-
-    def begin(self) -> None:
-        """Another call begins."""
-        self.before = self.done
-
-    def __call__(self, done: int, total: int) -> None:  # noqa: ARG002  the total of one call
-        self.done = self.before + done
-        if self.progress is not None:
-            self.progress(self.done, self.total)
+        done += part.nbytes
 
 
 def _is_direct(memory: torch.Tensor) -> bool:
