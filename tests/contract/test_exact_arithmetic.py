@@ -36,7 +36,7 @@ MODULES = {
     ),
     *("typing", "initcfg", "numpy", "math", "ml_dtypes"),
     # The compiled engine, and the choice of an engine.
-    *("numba", "hashlib", "importlib", "pathlib", "struct", "sys", "types", "warnings"),
+    *("numba", "llvmlite", "hashlib", "importlib", "pathlib", "struct", "sys", "types", "warnings"),
 }
 MATH = {"ceil", "copysign", "inf", "ldexp"}
 METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "clip", "round", "trace", "conj"}

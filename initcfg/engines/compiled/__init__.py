@@ -1,7 +1,7 @@
 """The compiled engine: the reference's bits, by numba, at about the speed of memory.
 
-numba compiles a plain loop over blocks, in which LLVM makes 8 or 16 elements at a time. Narrow types are
-rounded in the loop, by integer operations, and stored at once.
+numba compiles a loop over groups of blocks, whose kernels are formulas over vectors. Narrow types are rounded
+in the loop, by integer operations, and stored at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.distributions import Fill
-from initcfg.engines.compiled.build import CompilationError, entry
-from initcfg.engines.compiled.targets import grid_of
+from initcfg.engines.compiled.build import CompilationError, entry, stored_as
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_start, row_of
 
@@ -71,9 +70,8 @@ def _prepared(distribution: Distribution, dtype: np.dtype[Any]) -> _Call | Const
     recipe = prepare(distribution, row)
     if isinstance(recipe, Constant):
         return recipe
-    stored = dtype if row.itemsize > 2 else np.dtype(f"u{row.itemsize}")
-    function = entry(recipe.kernel, recipe.arithmetic, stored.name)
-    return _Call(function, stored, (_affine(recipe), _numbers(recipe), grid_of(row)))
+    function = entry(recipe.kernel, recipe.arithmetic, row)
+    return _Call(function, np.dtype(stored_as(row)), (_affine(recipe), _numbers(recipe)))
 
 
 _cached = lru_cache(maxsize=4096)(_prepared)

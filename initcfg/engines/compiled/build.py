@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numba
+from llvmlite import binding as _binding  # type: ignore[import-untyped]
 from numba.core import types as _types
 
-from initcfg.engines.compiled.bits import OPTIONS
-from initcfg.engines.compiled.loops import LOOPS
-from initcfg.engines.compiled.targets import GRID
+from initcfg.engines.compiled.loops import OPTIONS, loop
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.forks import ProcessLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CompilationError", "entry", "signature"]
+    from initcfg.dtypes import DType
 
-Key: TypeAlias = tuple[str, str, str]
+__all__ = ["CompilationError", "entry", "group_lanes", "signature", "stored_as"]
 
-# numba annotates its types in part.
+Key: TypeAlias = "tuple[str, str, DType]"
+
+# numba and llvmlite annotate in part.
 types: Any = _types
 _config: Any = numba.config
+_llvm: Any = _binding
 
 _STORED = {
     "float32": types.float32,
@@ -35,6 +37,9 @@ _STORED = {
     "uint16": types.uint16,
     "uint8": types.uint8,
 }
+# Four registers for each word of Philox: less leaves multipliers idle, and more does not fit.
+_REGISTERS = 4
+_LANE_BITS = 64
 
 
 class CompilationError(InitializerError):
@@ -45,18 +50,18 @@ _entries: dict[Key, Callable[..., None] | CompilationError] = {}
 _lock = ProcessLock()
 
 
-def entry(kernel: str, arithmetic: str, stored: str) -> Callable[..., None]:
+def entry(kernel: str, arithmetic: str, dtype: DType) -> Callable[..., None]:
     """The machine code of a loop; `loops` says what it is called with.
 
     Args:
         kernel: of a recipe.
         arithmetic: of a recipe.
-        stored: the numpy name of what the array holds: a float, or unsigned integers for a narrow one.
+        dtype: of the array, which is given as `stored_as` says.
 
     Raises:
         CompilationError: numba failed; it is not tried again.
     """
-    key = kernel, arithmetic, stored
+    key = kernel, arithmetic, dtype
     with _lock:
         if key not in _entries:
             _entries[key] = _attempt(key)
@@ -66,27 +71,37 @@ def entry(kernel: str, arithmetic: str, stored: str) -> Callable[..., None]:
     return found
 
 
-def signature(arithmetic: str, stored: str) -> Any:
+def stored_as(dtype: DType) -> str:
+    """The numpy name of what numba is given: a float, or unsigned integers for a narrow one."""
+    return dtype.name if dtype.itemsize > 2 else f"uint{8 * dtype.itemsize}"
+
+
+def signature(arithmetic: str, dtype: DType) -> Any:
     """Numba's signature of a loop."""
     numbers = types.UniTuple(getattr(types, arithmetic), 4)
-    return types.void(
-        types.Array(_STORED[stored], 1, "C"),
-        types.int64,
-        types.UniTuple(types.int64, 4),
-        numbers,
-        numbers,
-        types.UniTuple(types.int64, GRID),
-    )
+    array = types.Array(_STORED[stored_as(dtype)], 1, "C")
+    return types.void(array, types.int64, types.UniTuple(types.int64, 4), numbers, numbers)
+
+
+@cache
+def group_lanes() -> int:
+    """How many blocks are made at a time on this processor."""
+    features = _llvm.get_host_cpu_features()
+    register = next((bits for name, bits in (("avx512f", 512), ("avx2", 256)) if features.get(name)), 128)
+    return _REGISTERS * register // _LANE_BITS
 
 
 def _attempt(key: Key) -> Callable[..., None] | CompilationError:
-    kernel, arithmetic, stored = key
+    kernel, arithmetic, dtype = key
     if _config.DISABLE_JIT:
         message = "numba compiles nothing, because NUMBA_DISABLE_JIT is set"
         hint = 'choose the engine "numpy", which makes the same bits, or unset NUMBA_DISABLE_JIT'
         return CompilationError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
     try:
-        return _compiled(LOOPS[kernel, arithmetic], signature(arithmetic, stored))
+        if sys.byteorder != "little":
+            raise NotImplementedError("the kernels take the halves of a number in little-endian order")
+        function = loop(kernel, arithmetic, dtype, group_lanes(), f"_{_digest_of_sources()}")
+        return _compiled(function, signature(arithmetic, dtype))
     except Exception as error:  # numba raises exceptions of many kinds, and none of them is about our caller
         message = f"numba {numba.__version__} could not compile the kernel {kernel!r}: {_first_line(error)}"
         hint = 'choose the engine "numpy", which makes the same bits, or another release of numba'
@@ -95,8 +110,7 @@ def _attempt(key: Key) -> Callable[..., None] | CompilationError:
         return failure
 
 
-def _compiled(loop: Callable[..., None], wanted: Any) -> Callable[..., None]:
-    function = _named_by_source(loop)
+def _compiled(function: Callable[..., None], wanted: Any) -> Callable[..., None]:
     try:
         compiled: Callable[..., None] = numba.njit(cache=True, **OPTIONS)(function).compile(wanted)
     except (RuntimeError, OSError) as error:  # there is no folder to write to, or it is full
@@ -105,19 +119,9 @@ def _compiled(loop: Callable[..., None], wanted: Any) -> Callable[..., None]:
     return compiled
 
 
-def _named_by_source(loop: Callable[..., None]) -> FunctionType:
-    """The loop under a name that changes with any source it is compiled from.
-
-    numba looks only at the file of the loop itself to see whether what it has on disk is still right.
-    """
-    assert isinstance(loop, FunctionType)  # noqa: S101
-    copy = FunctionType(loop.__code__, loop.__globals__, loop.__name__)
-    copy.__qualname__ = f"{loop.__name__}_{_digest_of_sources()}"
-    return copy
-
-
 @cache
 def _digest_of_sources() -> str:
+    """A part of the name of what is kept on disk: numba itself looks only at the file of the loop."""
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
     for path in (here.parent / "constants.py", *sorted(here.glob("*.py"))):

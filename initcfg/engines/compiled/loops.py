@@ -1,4 +1,4 @@
-"""The compiled loops, one a kernel, over the blocks of an array. Each is compiled when it is first needed.
+"""The compiled loop over an array, a group of blocks at a time; `loop` makes one for each kernel.
 
 All take the same arguments, so that one call serves them all:
 
@@ -7,169 +7,87 @@ All take the same arguments, so that one call serves them all:
     stream    `Stream.words`
     affine    location, scale, and the clamp
     numbers   what ``cut`` and ``inverse`` need besides
-    grid      `targets.grid_of`
 
-A block that is wanted in part is made whole at the side. Counter word 1 is the same for a whole run.
+A group that is wanted in part is made whole at the side. Counter word 1 is the same for a whole run.
 """
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 
-from initcfg.engines.compiled import doubles, singles
-from initcfg.engines.compiled.bits import inner, wide_vectors
-from initcfg.engines.compiled.targets import value
-from initcfg.engines.compiled.words import philox, philox64
+from initcfg.engines.compiled.groups import group_maker
+from initcfg.engines.compiled.kernels import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOPS"]
+    from initcfg.dtypes import DType
 
-_u64 = np.uint64
+__all__ = ["OPTIONS", "loop"]
+
+OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "fastmath": False}
+
 _WRAP = 2**32
 
+# `loop` puts those of a kernel in the place of these.
+_ELEMENTS = _GROUPS = 1
+_make_group: Any = None
 
-@inner
-def _run(out: Any, edge: Any, start: Any, done: Any) -> Any:
-    """The next blocks: where they go, the first of them, elements to drop, elements to keep of an edge."""
-    per_block = edge.size
-    block, skip = divmod(start + done, per_block)
+
+def loop(kernel: str, arithmetic: str, dtype: DType, lanes: int, mark: str = "") -> FunctionType:
+    """The loop of a kernel, for numba to compile.
+
+    Args:
+        kernel: of a recipe.
+        arithmetic: of a recipe.
+        dtype: of the array.
+        lanes: how many blocks make a group, a power of two; no bit depends on it.
+        mark: becomes a part of the loop's name.
+    """
+    found = KERNELS[kernel, arithmetic]
+    names = {
+        "_ELEMENTS": lanes * found.per_block,
+        "_GROUPS": _WRAP // lanes,
+        "_make_group": group_maker(found, dtype, lanes),
+    }
+    # numba keeps code on disk by a function's file and name, which all closures of one function share.
+    made = FunctionType(_fill.__code__, globals() | names, _fill.__name__)
+    made.__qualname__ = f"{kernel}_{arithmetic}_{dtype}{mark}"
+    return made
+
+
+def _fill(out: Any, start: Any, stream: Any, affine: Any, numbers: Any) -> None:
+    edge = np.empty(_ELEMENTS, out.dtype)
+    done = 0
+    while done < out.size:
+        part, first, skip, keep = _run(out, edge, start, done, _GROUPS)
+        for index in range(part.size // _ELEMENTS):
+            _make_group(part, index * _ELEMENTS, first + index, stream, affine, numbers)
+        done += _finished(out, part, done, skip, keep)
+
+
+def _inner(function: Callable[..., Any]) -> Any:
+    return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+@_inner
+def _run(out: Any, edge: Any, start: Any, done: Any, groups: Any) -> Any:
+    """The next groups: where they go, the first of them, elements to drop, elements to keep of an edge."""
+    first, skip = divmod(start + done, edge.size)
     left = out.size - done
-    if skip > 0 or left < per_block:
-        return edge, block, skip, min(left, per_block - skip)
-    blocks = min(left // per_block, _WRAP - block % _WRAP)
-    return out[done : done + blocks * per_block], block, skip, 0
+    if skip > 0 or left < edge.size:
+        return edge, first, skip, min(left, edge.size - skip)
+    count = min(left // edge.size, groups - first % groups)
+    return out[done : done + count * edge.size], first, skip, 0
 
 
-@inner
+@_inner
 def _finished(out: Any, part: Any, done: Any, skip: Any, keep: Any) -> Any:
     """How many elements a run has made; those of an edge are put in their place."""
     for index in range(keep):
         out[done + index] = part[skip + index]
     return keep if keep > 0 else part.size
-
-
-def normal32(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(4, out.dtype)
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 4):
-            r0, r1, r2, r3 = philox(block + index, block >> 32, stream)
-            z0, z1 = singles.normal(r0, r1)
-            z2, z3 = singles.normal(r2, r3)
-            at = _u64(index) * _u64(4)
-            part[at] = value(out, z0, affine, grid)
-            part[at + _u64(1)] = value(out, z1, affine, grid)
-            part[at + _u64(2)] = value(out, z2, affine, grid)
-            part[at + _u64(3)] = value(out, z3, affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def uniform32(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(4, out.dtype)
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 4):
-            r0, r1, r2, r3 = philox(block + index, block >> 32, stream)
-            at = _u64(index) * _u64(4)
-            part[at] = value(out, singles.uniform(r0), affine, grid)
-            part[at + _u64(1)] = value(out, singles.uniform(r1), affine, grid)
-            part[at + _u64(2)] = value(out, singles.uniform(r2), affine, grid)
-            part[at + _u64(3)] = value(out, singles.uniform(r3), affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def two_sigma32(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(4, out.dtype)
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 4):
-            r0, r1, r2, r3 = philox(block + index, block >> 32, stream)
-            at = _u64(index) * _u64(4)
-            part[at] = value(out, singles.two_sigma(r0), affine, grid)
-            part[at + _u64(1)] = value(out, singles.two_sigma(r1), affine, grid)
-            part[at + _u64(2)] = value(out, singles.two_sigma(r2), affine, grid)
-            part[at + _u64(3)] = value(out, singles.two_sigma(r3), affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def cut32(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(4, out.dtype)
-    scale, tail, _, _ = numbers
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 4):
-            r0, r1, r2, r3 = philox(block + index, block >> 32, stream)
-            at = _u64(index) * _u64(4)
-            part[at] = value(out, singles.cut(r0, scale, tail), affine, grid)
-            part[at + _u64(1)] = value(out, singles.cut(r1, scale, tail), affine, grid)
-            part[at + _u64(2)] = value(out, singles.cut(r2, scale, tail), affine, grid)
-            part[at + _u64(3)] = value(out, singles.cut(r3, scale, tail), affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def normal64(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(2, out.dtype)
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 2):
-            a, b = philox64(block + index, block >> 32, stream)
-            z0, z1 = doubles.normal(a, b)
-            at = _u64(index) * _u64(2)
-            part[at] = value(out, z0, affine, grid)
-            part[at + _u64(1)] = value(out, z1, affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def uniform64(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(2, out.dtype)
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 2):
-            a, b = philox64(block + index, block >> 32, stream)
-            at = _u64(index) * _u64(2)
-            part[at] = value(out, doubles.uniform(a), affine, grid)
-            part[at + _u64(1)] = value(out, doubles.uniform(b), affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-def inverse64(out: Any, start: Any, stream: Any, affine: Any, numbers: Any, grid: Any) -> None:
-    wide_vectors()
-    edge = np.empty(2, out.dtype)
-    centre, half, below, above = numbers
-    done = 0
-    while done < out.size:
-        part, block, skip, keep = _run(out, edge, start, done)
-        for index in range(part.size // 2):
-            a, b = philox64(block + index, block >> 32, stream)
-            at = _u64(index) * _u64(2)
-            part[at] = value(out, doubles.inverse(a, centre, half, below, above), affine, grid)
-            part[at + _u64(1)] = value(out, doubles.inverse(b, centre, half, below, above), affine, grid)
-        done += _finished(out, part, done, skip, keep)
-
-
-LOOPS: dict[tuple[str, str], Callable[..., None]] = {
-    ("normal", "float32"): normal32,
-    ("uniform", "float32"): uniform32,
-    ("two_sigma", "float32"): two_sigma32,
-    ("cut", "float32"): cut32,
-    ("normal", "float64"): normal64,
-    ("uniform", "float64"): uniform64,
-    ("inverse", "float64"): inverse64,
-}
-"""By kernel and arithmetic, as a recipe names them."""

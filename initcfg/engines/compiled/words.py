@@ -1,37 +1,53 @@
-"""Philox4x32-10, one block at a time: LLVM makes eight or sixteen of them at once."""
+"""Philox4x32-10, many blocks at once: word k of all blocks is a vector of 64-bit lanes.
+
+The upper halves of the lanes hold what is left of products: a multiplication looks at the lower halves only,
+so nothing has to clear them, and a product's own halves are the next words without any shuffling.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from initcfg.engines.compiled.bits import inner
+from initcfg.engines.compiled.vectors import I64, Vector
 from initcfg.engines.constants import PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, PHILOX_ROUNDS
 
-__all__ = ["philox", "philox64"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_M0, _M1 = map(np.uint64, PHILOX_MULTIPLIERS)
-_STEP0, _STEP1 = map(np.uint32, PHILOX_KEY_STEPS)
-_HALF = np.uint64(32)
+__all__ = ["LOWER", "joined", "philox"]
+
+LOWER = 0xFFFFFFFF
+_M0, _M1 = PHILOX_MULTIPLIERS
+_STEP0, _STEP1 = PHILOX_KEY_STEPS
 
 
-@inner
-def philox(count: Any, high: Any, stream: Any) -> Any:
-    """The four words of the block with counter words 0 and 1 `count` and `high`."""
-    k0, k1 = np.uint32(stream[0]), np.uint32(stream[1])
-    r0, r1, r2, r3 = np.uint32(count), np.uint32(high), np.uint32(stream[2]), np.uint32(stream[3])
+def philox(builder: Any, block: Any, stream: Sequence[Any], lanes: int) -> tuple[Vector, ...]:
+    """The four words of `lanes` blocks, one after another, of which the first is a multiple of `lanes`.
+
+    Args:
+        builder: where instructions go.
+        block: the first; LLVM's 64-bit integer.
+        stream: the four words of the stream, likewise.
+        lanes: how many blocks, a power of two.
+    """
+
+    def everywhere(scalar: Any) -> Vector:
+        return Vector.splat(builder, scalar, lanes)
+
+    # No sum here carries into the upper half.
+    r0 = everywhere(builder.and_(block, I64(LOWER))) + Vector.of(builder, I64, range(lanes))
+    r1 = everywhere(builder.lshr(block, I64(32)))
+    k0, k1, r2, r3 = stream[0], stream[1], everywhere(stream[2]), everywhere(stream[3])
     for _ in range(PHILOX_ROUNDS):
-        p, q = _M0 * np.uint64(r0), _M1 * np.uint64(r2)
-        r0 = np.uint32(np.uint32(q >> _HALF) ^ r1 ^ k0)
-        r2 = np.uint32(np.uint32(p >> _HALF) ^ r3 ^ k1)
-        r1, r3 = np.uint32(q), np.uint32(p)
-        k0, k1 = np.uint32(k0 + _STEP0), np.uint32(k1 + _STEP1)
+        p, q = (r0 & LOWER) * _M0, (r2 & LOWER) * _M1
+        r0 = (q >> 32) ^ r1 ^ everywhere(k0)
+        r2 = (p >> 32) ^ r3 ^ everywhere(k1)
+        r1, r3 = q, p
+        k0 = builder.and_(builder.add(k0, I64(_STEP0)), I64(LOWER))
+        k1 = builder.and_(builder.add(k1, I64(_STEP1)), I64(LOWER))
     return r0, r1, r2, r3
 
 
-@inner
-def philox64(count: Any, high: Any, stream: Any) -> Any:
-    """The same as two 64-bit words."""
-    r0, r1, r2, r3 = philox(count, high, stream)
-    return np.uint64(r0) | np.uint64(r1) << _HALF, np.uint64(r2) | np.uint64(r3) << _HALF
+def joined(low: Vector, high: Vector) -> Vector:
+    """Two words of each block as one of 64 bits; as 32-bit numbers they are neighbours."""
+    return (low & LOWER) | (high << 32)

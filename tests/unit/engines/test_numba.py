@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 import pytest
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES, DType
 from initcfg.engines import compiled, reference
 from initcfg.engines.compiled import build
-from initcfg.engines.compiled.bits import OPTIONS
-from initcfg.engines.compiled.loops import LOOPS
-from initcfg.engines.compiled.targets import grid_of, rounded
+from initcfg.engines.compiled.kernels import KERNELS
+from initcfg.engines.compiled.loops import OPTIONS, loop
+from initcfg.engines.compiled.targets import rounded
+from initcfg.engines.compiled.vectors import Vector
 from initcfg.engines.recipe import prepare
 from initcfg.stream import Stream
 
@@ -135,10 +138,19 @@ def test_constants_are_those_of_the_reference(dtype: DType) -> None:
 
 @pytest.mark.parametrize("dtype", NARROW, ids=str)
 def test_rounding_to_a_narrow_type_is_that_of_its_library(dtype: DType) -> None:
+    @intrinsic
+    def round_one(typingctx, out, at, number):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(signature.args[0])(context, builder, args[0]).data
+            lane = rounded(Vector.splat(builder, args[2], 1), dtype)
+            lane.stored(cgutils.gep(builder, memory, args[1]))
+
+        return types.void(out, at, number), codegen
+
     @numba.njit(**OPTIONS)
-    def round_each(out, numbers, grid):
+    def round_each(out, numbers):
         for index in range(out.size):
-            out[index] = rounded(out, numbers[index], grid)
+            round_one(out, index, numbers[index])
 
     # All upper halves of a float32 that the type can hold, with lower halves around the ties.
     low = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
@@ -146,7 +158,7 @@ def test_rounding_to_a_narrow_type_is_that_of_its_library(dtype: DType) -> None:
     numbers = bits.view(np.float32)
     numbers = numbers[np.abs(numbers) <= dtype.bounds[1]]
     out = np.zeros(numbers.size, f"u{dtype.itemsize}")
-    round_each(out, numbers, grid_of(dtype))
+    round_each(out, numbers)
     with np.errstate(under="ignore"):
         expected = numbers.astype(dtype.numpy)
     assert out.tobytes() == expected.tobytes()
@@ -198,7 +210,7 @@ def test_threads_that_come_at_once_compile_once(monkeypatch: pytest.MonkeyPatch)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(0, size, chunk)))
-    assert made == [("normal", "float32", "float32")]
+    assert made == [("normal", "float32", DTYPES["float32"])]
     expected = np.empty(size, np.float32)
     reference.fill(expected, law, STREAM)
     assert out.tobytes() == expected.tobytes()
@@ -217,22 +229,39 @@ def breaches(llvm: str) -> list[str]:
     return [*re.findall(flags, llvm), *(name for name in called if not CALLED.match(name))]
 
 
-# Every loop, and each way to store what it makes.
-COMPILED = [(*key, key[1]) for key in LOOPS] + [
-    ("uniform", "float32", "uint16"),
-    ("uniform", "float32", "uint8"),
+# Every kernel, and each way to store what it makes.
+COMPILED = [(*key, DTYPES[key[1]]) for key in KERNELS] + [
+    ("uniform", "float32", DTYPES[name])
+    for name in ("bfloat16", "float16", "float8_e4m3fn", "float8_e4m3fnuz")
+    if name in DTYPES
 ]
 
 
-@pytest.mark.parametrize("key", COMPILED, ids=" ".join)
-def test_machine_code_holds_no_fused_operation_and_calls_no_library(key: tuple[str, str, str]) -> None:
-    kernel, arithmetic, stored = key
-    wanted = build.signature(arithmetic, stored)
+@pytest.mark.parametrize("key", COMPILED, ids=lambda key: " ".join(map(str, key)))
+def test_machine_code_holds_no_fused_operation_and_calls_no_library(key: tuple[str, str, DType]) -> None:
+    kernel, arithmetic, dtype = key
+    wanted = build.signature(arithmetic, dtype)
     # Compiled anew: numba does not show what comes from its cache.
-    dispatcher = numba.njit(**OPTIONS)(LOOPS[kernel, arithmetic])
+    dispatcher = numba.njit(**OPTIONS)(loop(kernel, arithmetic, dtype, build.group_lanes()))
     dispatcher.compile(wanted)
     assert breaches(dispatcher.inspect_llvm(wanted.args)) == []
     assert not FUSED.search(dispatcher.inspect_asm(wanted.args))
+
+
+@pytest.mark.parametrize("lanes", [2, 8, 32])
+@pytest.mark.parametrize("kernel", KERNELS, ids=" ".join)
+def test_no_bit_depends_on_how_many_blocks_a_processor_makes_at_a_time(
+    kernel: tuple[str, str], lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtype = DTYPES[kernel[1]]
+    law = next(law for law in LAWS.values() if prepare(law, dtype)[:2] == kernel)
+    monkeypatch.setattr(build, "_entries", {})
+    monkeypatch.setattr(build, "group_lanes", lambda: lanes)
+    compiled._cached.cache_clear()
+    try:
+        assert differing(compiled.fill, law, dtype, spans(60)) == []
+    finally:
+        compiled._cached.cache_clear()
 
 
 def test_a_fused_operation_and_a_library_call_would_be_found() -> None:
@@ -246,6 +275,6 @@ def test_a_fused_operation_and_a_library_call_would_be_found() -> None:
     assert FUSED.search("  callq *__svml_sqrtf16@PLT")
 
 
-def test_the_laws_reach_every_loop() -> None:
+def test_the_laws_reach_every_kernel() -> None:
     recipes: list[Any] = [prepare(law, dtype) for law in LAWS.values() for dtype in FLOATS]
-    assert {(recipe.kernel, recipe.arithmetic) for recipe in recipes} == set(LOOPS)
+    assert {(recipe.kernel, recipe.arithmetic) for recipe in recipes} == set(KERNELS)

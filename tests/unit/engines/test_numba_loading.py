@@ -98,8 +98,8 @@ def test_a_numba_that_cannot_compile_is_named_once_and_numpy_goes_on(run: Run, t
     copy = tmp_path / "site" / "initcfg"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     # As a release of numba would that does not have an option.
-    with (copy / "engines" / "compiled" / "bits.py").open("a", encoding="utf-8") as bits:
-        bits.write('\nOPTIONS = {**OPTIONS, "no_such_option": True}\n')
+    with (copy / "engines" / "compiled" / "loops.py").open("a", encoding="utf-8") as loops:
+        loops.write('\nOPTIONS = {**OPTIONS, "no_such_option": True}\n')
     warning, error = run(CHOSEN, tmp_path / "site").splitlines()[:2]
     assert warning.startswith("RuntimeWarning numba ")
     assert "another release of numba" in warning
@@ -130,5 +130,5 @@ def test_what_was_compiled_for_other_sources_is_not_used(run: Run, tmp_path: Pat
     first = run(code, tmp_path / "site")
     singles = copy / "engines" / "compiled" / "singles.py"
     source = singles.read_text(encoding="utf-8")
-    singles.write_text(source.replace("_f32(2.0**-24)", "_f32(2.0**-25)"), encoding="utf-8")
+    singles.write_text(source.replace("* 2.0**-24", "* 2.0**-25"), encoding="utf-8")
     assert run(code, tmp_path / "site") != first
