@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +38,7 @@ def ray_executor(output: Output, address: str | None) -> Iterator[Executor | Non
         from initcfg.adapters.ray import RayExecutor
 
         executor = RayExecutor(address or None)
-    except (ImportError, ConnectionError) as error:
+    except (ImportError, ConnectionError, BrokenExecutor) as error:
         raise click.UsageError(printable(f"--ray: {error}")) from None
     with executor:
         cpus = counted(executor.cpus, "CPU")

@@ -7,9 +7,9 @@ import re
 import zipfile
 from pathlib import Path
 
-from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.errors import Code, Diagnostic, FormatError, OutputError
 from initcfg.formats.atomic import replacing
-from initcfg.formats.safetensors import MAX_HEADER_BYTES
+from initcfg.formats.header import read_header
 from initcfg.generate.metadata import PLAN_KEY
 
 __all__ = ["check_replaceable", "is_ours", "write_text"]
@@ -66,8 +66,8 @@ def is_ours(path: Path) -> bool:
     try:
         if _is_document(path):
             return True
-        metadata = _npz_metadata(path) if zipfile.is_zipfile(path) else _safetensors_metadata(path)
-    except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
+        metadata = _npz_metadata(path) if zipfile.is_zipfile(path) else read_header(path).metadata
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, FormatError):
         return False
     return isinstance(metadata, dict) and PLAN_KEY in metadata
 
@@ -81,11 +81,3 @@ def _npz_metadata(path: Path) -> object:
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.comment)
 
-
-def _safetensors_metadata(path: Path) -> object:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > MAX_HEADER_BYTES:
-            return None
-        header = json.loads(file.read(length))
-    return header.get("__metadata__") if isinstance(header, dict) else None

@@ -97,6 +97,8 @@ def materialize(
     from initcfg.cli.source import plan_from
     from initcfg.stores import is_folder
 
+    if not path:
+        raise click.BadParameter("it is empty; name a file or a folder", param_hint="-o")
     planned = plan_from(file, options)
     if is_folder(path):
         return _to_folder(planned, path, output, force=force, **settings)
@@ -159,7 +161,7 @@ def _to_folder(
     from initcfg.sharding import DEFAULT_SHARD_SIZE, shard_bytes
 
     try:
-        nbytes = shard_bytes(shard_size or DEFAULT_SHARD_SIZE)
+        nbytes = shard_bytes(DEFAULT_SHARD_SIZE if shard_size is None else shard_size)
     except ValueError as error:
         raise click.UsageError(f"--shard-size: {error}") from None
     ranked = find_rank(rank, world_size)
@@ -167,6 +169,7 @@ def _to_folder(
     if alone is not None:
         output.note(alone)
     if ranked is not None:
+        output.note(str(ranked))
         settings |= {"rank": ranked.rank.number, "world_size": ranked.rank.world_size}
     with ray_executor(output, ray) as executor, progress_bar(output, printable(path)) as progress:
         started = time.perf_counter()

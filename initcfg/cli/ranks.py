@@ -8,26 +8,43 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from initcfg.sharding import Rank
 
 __all__ = ["Ranked", "find_rank", "lone_process"]
 
-# Slurm's srun; torchrun and others; Kubernetes' indexed jobs, which do not say how many they are.
+# The inner one first: torchrun inside of srun. Kubernetes' indexed jobs do not say how many they are.
+_SLURM = "SLURM_PROCID"
 _LAUNCHERS = (
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
-    ("SLURM_PROCID", "SLURM_NTASKS"),
-    ("RANK", "WORLD_SIZE"),
-    ("JOB_COMPLETION_INDEX", None),
+    ("RANK", ("WORLD_SIZE",)),
+    (_SLURM, ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")),
+    ("JOB_COMPLETION_INDEX", ()),
 )
+_BOTH = "each process needs both; --rank 0 --world-size 1 writes everything"
 
 
 class Ranked(NamedTuple):
-    """A rank, and who said so."""
+    """A rank, and the words for who said so, or None where the options did."""
 
     rank: Rank
     source: str | None
+
+    def __str__(self) -> str:
+        told = f", as {self.source}" if self.source else ""
+        return f"this is {self.rank}{told}; --rank 0 --world-size 1 writes everything"
+
+
+class _Told(NamedTuple):
+    """What the variables of a launcher say."""
+
+    number: int
+    world_size: int | None
+    names: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.names} {'says' if self.world_size is None else 'say'}"
 
 
 def find_rank(
@@ -38,29 +55,45 @@ def find_rank(
     Args:
         number: of ``--rank``.
         world_size: of ``--world-size``.
-        environment: asked for what neither option says.
+        environment: asked for what neither option says. Where two launchers disagree, the inner one counts,
+            and the source names both.
 
     Raises:
         click.UsageError: only half of it is known, or it makes no sense.
     """
+    if number is not None:
+        if world_size is None:
+            raise click.UsageError(f"--rank is given, but not --world-size: {_BOTH}")
+        return _ranked(number, world_size, None)
+    found = list(_launched(environment))
+    told = next((each for each in found if each.world_size is not None), found[0] if found else None)
+    if told is None:
+        _require_alone(world_size, environment)
+        return None
+    size = told.world_size if world_size is None else world_size
+    if size is None:
+        raise click.UsageError(f"{told.names} is given, but not --world-size: {_BOTH}")
+    others = [each.words for each in found if each.world_size is not None and each[:2] != (told.number, size)]
+    others = others if world_size is None else []
+    return _ranked(told.number, size, told.words + "".join(f" ({each} otherwise)" for each in others))
+
+
+def _ranked(number: int, world_size: int, source: str | None) -> Ranked | None:
     from initcfg.sharding import Rank
 
-    source = None
-    if number is None:
-        number, told, source = _launched(environment)
-        world_size = told if world_size is None else world_size
-    if number is None and world_size in (None, 1):
-        return None
-    if number is None or world_size is None:
-        known, missing = (
-            ("--world-size", "--rank") if number is None else (source or "--rank", "--world-size")
-        )
-        raise click.UsageError(f"{known} is given, but not {missing}: each process needs both")
     try:
         rank = Rank(number, world_size)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return None if world_size == 1 else Ranked(rank, source)
+
+
+def _require_alone(world_size: int | None, environment: Mapping[str, str]) -> None:
+    """Refuses a number of processes, where nobody says which of them this is."""
+    if world_size not in (None, 1):
+        raise click.UsageError(f"--world-size is given, but not --rank: {_BOTH}")
+    if world_size is None and environment.get("WORLD_SIZE", "1") != "1":
+        raise click.UsageError(f"WORLD_SIZE is given, but neither RANK nor --rank: {_BOTH}")
 
 
 def lone_process(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -76,14 +109,14 @@ def _is_batch_script(environment: Mapping[str, str]) -> bool:
     return "SLURM_JOB_ID" in environment and "SLURM_STEP_NUM_TASKS" not in environment
 
 
-def _launched(environment: Mapping[str, str]) -> tuple[int | None, int | None, str | None]:
-    for number, world_size in _LAUNCHERS:
-        if number == "SLURM_PROCID" and _is_batch_script(environment):
+def _launched(environment: Mapping[str, str]) -> Iterator[_Told]:
+    for number, sizes in _LAUNCHERS:
+        if number not in environment or (number == _SLURM and _is_batch_script(environment)):
             continue
-        if number in environment and (world_size is None or world_size in environment):
-            told = None if world_size is None else _whole(environment, world_size)
-            return _whole(environment, number), told, " and ".join(filter(None, (number, world_size)))
-    return None, None, None
+        size = next((name for name in sizes if name in environment), None)
+        told = None if size is None else _whole(environment, size)
+        names = " and ".join(filter(None, (number, size)))
+        yield _Told(_whole(environment, number), told, names)
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:

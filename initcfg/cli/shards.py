@@ -26,21 +26,24 @@ def report_saved(output: Output, saved: Saved, ranked: Ranked | None, seconds: f
         output.data(json.dumps(_facts(saved, ranked, seconds), indent=2))
         return
     place = printable(saved.place)
-    if ranked is not None:
-        told = f", as {ranked.source} say" if ranked.source else ""
-        output.note(f"this is {ranked.rank}{told}; --rank 0 --world-size 1 writes everything")
     kept = sum(receipt.process is None for receipt in saved.receipts)
     made = f"{counted(len(saved.receipts), 'shard')}, {size(saved.nbytes)} in {seconds:.2f} s"
     output.note(f"{place}: {made}" + (f"; {kept:,} of them were there already" if kept else ""))
     if saved.index is None:
-        _tell_unevenness(output, saved.loads)
+        if ranked is not None and ranked.rank.number == 0:
+            _tell_unevenness(output, saved.loads)
         output.note(f"when all ranks have ended: initcfg finalize {place}")
 
 
 def _tell_unevenness(output: Output, loads: Sequence[int]) -> None:
     from initcfg.sharding import even_shard_size, imbalance, size_text
 
-    if imbalance(loads) <= _UNEVEN:
+    idle = sum(load == 0 for load in loads)
+    if idle:
+        output.note(
+            f"{counted(idle, 'rank')} of {len(loads):,} have nothing to write: there are fewer shards"
+        )
+    if idle or imbalance(loads) <= _UNEVEN:
         return
     better = size_text(even_shard_size(sum(loads), len(loads)))
     output.note(f"the fullest rank writes {imbalance(loads):.0%} more than the average; ranks that all have")

@@ -70,5 +70,5 @@ def format_of(path: str | PathLike[str]) -> Format:
         return FORMATS[suffix]
     known = " or ".join(FORMATS)
     problem = f"{suffix!r} names no weights format" if suffix else f"{str(path)!r} has no suffix"
-    hint = f"end the file name in {known}; save_sharded writes many files to a folder"
+    hint = f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
     raise refuse(problem, did_you_mean(suffix, FORMATS) or hint)

@@ -33,7 +33,7 @@ _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno
 
 
 @contextlib.contextmanager
-def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
+def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends, and leaves no trace when the block raises.
 
     The new file has the permissions that the process's umask gives, whatever stood there before.
@@ -41,12 +41,13 @@ def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
     Args:
         path: where the file goes; its folder must exist.
         nbytes: how large it will be, or a little more: it must fit into the free space, and errors say it.
+        sweeping: remove what killed runs have left in the folder; whoever writes many files does that once.
 
     Raises:
         OutputError: the folder is missing or closed, `path` is neither a regular file nor a symlink nor free,
             or a write fails (code ``output``). Only a folder that could not be synced is told afterwards.
     """
-    with _new_file(path, nbytes) as raw:
+    with _new_file(path, nbytes, sweeping=sweeping) as raw:
         file = io.BufferedWriter(raw, _BUFFER_BYTES)
         yield file
         # Writes what is left. After a failure `raw` is closed, and what is left is dropped.
@@ -54,7 +55,7 @@ def replacing(path: Path, nbytes: int) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def placing(path: Path, nbytes: int) -> Iterator[PlacedFile]:
+def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[PlacedFile]:
     """Like `replacing`, for a file of exactly `nbytes` bytes that is written by places, each byte once.
 
     No thread may write any more when the block ends, or raises.
@@ -63,7 +64,7 @@ def placing(path: Path, nbytes: int) -> Iterator[PlacedFile]:
         OutputError: as in `replacing`; a lack of space shows before the block begins, where the file system
             can tell.
     """
-    with _new_file(path, nbytes) as raw:
+    with _new_file(path, nbytes, sweeping=sweeping) as raw:
         with reporting(path, nbytes):
             reserve(raw.fileno(), nbytes)
         file = PlacedFile(raw.fileno(), path, nbytes)
@@ -73,12 +74,13 @@ def placing(path: Path, nbytes: int) -> Iterator[PlacedFile]:
 
 
 @contextlib.contextmanager
-def _new_file(path: Path, nbytes: int) -> Iterator[_Raw]:
+def _new_file(path: Path, nbytes: int, *, sweeping: bool) -> Iterator[_Raw]:
     with contextlib.ExitStack() as opened:
         with reporting(path, nbytes):
             _check_target(path)
-            # Before the space is looked at, of which it may make some.
-            sweep(path.parent)
+            if sweeping:
+                # Before the space is looked at, of which it may make some.
+                sweep(path.parent)
             _check_space(path, nbytes)
             folder = _open_folder(path.parent, opened)
             temporary, descriptor = create(path.parent)

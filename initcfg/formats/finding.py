@@ -13,13 +13,13 @@ from initcfg.formats.index import INDEX_ENDING, INDEX_NAME
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["find_weights", "is_index"]
+__all__ = ["CLAIM_NAME", "find_weights", "is_index"]
 
 _ENDING = ".safetensors"
 _WHOLE = "model.safetensors"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$", re.IGNORECASE)
-# What a run leaves in the folder that it fills, until the set is whole.
-_RUN = ".initcfg-run.json"
+CLAIM_NAME = ".initcfg-run.json"
+"""The file that says, while a set is unfinished, which set the folder is for."""
 
 
 def is_index(path: str | PathLike[str]) -> bool:
@@ -40,6 +40,9 @@ def find_weights(path: str | PathLike[str]) -> Path:
             than one thing (code ``format``).
     """
     given = Path(path)
+    if "://" in os.fspath(path):
+        message = "weights are read from local files, and this is a URL"
+        raise _refused(Code.INPUT, message, path, "fetch the file or the folder first")
     try:
         if not given.is_dir():
             return given
@@ -59,7 +62,7 @@ def _in_folder(folder: Path, names: list[str]) -> Path:
             raise _refused(Code.FORMAT, message, folder, "name the one that is meant, or delete the other")
         return index
     shards = [name for name in names if _SHARD.search(name)]
-    if shards or os.path.lexists(folder / _RUN):
+    if shards or os.path.lexists(folder / CLAIM_NAME):
         message = f"the folder holds an unfinished set: there is no {INDEX_NAME!r}"
         hint = f"run initcfg finalize {os.fspath(folder)!r}, or fetch the index if the shards were copied"
         raise _refused(Code.FORMAT, message, folder, hint)
@@ -73,5 +76,5 @@ def _in_folder(folder: Path, names: list[str]) -> Path:
     raise _refused(Code.INPUT, message, folder, "name the file of the weights")
 
 
-def _refused(code: Code, message: str, folder: Path, hint: str | None) -> FormatError:
+def _refused(code: Code, message: str, folder: str | PathLike[str], hint: str | None) -> FormatError:
     return FormatError(Diagnostic(code, message, Location(os.fspath(folder)), hint))

@@ -31,6 +31,7 @@ __all__ = [
     "INDEX_ENDING",
     "INDEX_NAME",
     "MAX_INDEX_BYTES",
+    "TOTALS",
     "Index",
     "index_text",
     "is_shard_name",
@@ -47,7 +48,7 @@ MAX_INDEX_BYTES = 2**28
 
 _SIZE = "total_size"
 _PARAMETERS = "total_parameters"
-_TOTALS = (_SIZE, _PARAMETERS)
+TOTALS = (_SIZE, _PARAMETERS)
 _METADATA = "metadata"
 _MAP = "weight_map"
 _MAX_PROBLEMS = 100
@@ -80,7 +81,7 @@ class Index:
     where: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for key in _TOTALS:
+        for key in TOTALS:
             if key in self.metadata:
                 raise ValueError(f"{key} is a number, and no text of the metadata")
 
@@ -206,7 +207,7 @@ def _metadata_problems(source: JsonEntries) -> _Problems:
     if not isinstance(metadata, dict):
         yield _problem("the metadata of an index is an object", source.locate((_METADATA,)), _WAY_OUT)
         return
-    for key in _TOTALS:
+    for key in TOTALS:
         total = metadata.get(key, 0)
         if type(total) is not int or total < 0:
             where = source.locate((_METADATA, key))

@@ -19,7 +19,7 @@ except ImportError:  # Windows has none
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LocksUnsupportedError", "is_linked", "try_lock"]
+__all__ = ["LocksUnsupportedError", "is_linked", "try_lock", "unlock"]
 
 
 class LocksUnsupportedError(Exception):
@@ -48,6 +48,13 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except OSError as error:
         raise LocksUnsupportedError(error.strerror) from error
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Gives a lock back, whoever else has the open file: children that were forked meanwhile have it too."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_linked(descriptor: int, path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tokenize
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -35,7 +36,9 @@ _BAD = (
     OSError,
     OverflowError,
     struct.error,
-    # What Python's parser answers to a header that is nested too deep.
+    # What Python's parser answers to a header that is none, or nested too deep.
+    SyntaxError,
+    tokenize.TokenError,
     RecursionError,
     MemoryError,
 )

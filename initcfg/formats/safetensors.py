@@ -97,13 +97,19 @@ def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadat
     return place.nbytes
 
 
-def write_file(path: Path, place: FileLayout, elements: Elements) -> None:
+def write_file(path: Path, place: FileLayout, elements: Elements, *, sweeping: bool = True) -> None:
     """Writes a file whose layout is known, whole or not at all, in the memory of a few chunks.
+
+    Args:
+        path: where.
+        place: where everything stands in it.
+        elements: of the tensors.
+        sweeping: as in `placing`.
 
     Raises:
         OutputError: the file cannot be written; what stood there before is untouched.
     """
-    with placing(path, place.nbytes) as file:
+    with placing(path, place.nbytes, sweeping=sweeping) as file:
         file.write(memoryview(place.header), 0)
         elements.write_at(place.tensors, len(place.header), file.write)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Progress", "Task", "Workers", "available_cpus", "onward"]
+__all__ = ["Progress", "Task", "Workers", "available_cpus", "onward", "thread_count"]
 
 Progress = Callable[[int, int], None]
 """Told, in the calling thread, how many bytes are done and how many there will be."""
@@ -70,7 +70,7 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = available_cpus() if threads is None else _checked(threads)
+        self.threads = thread_count(threads)
         self._pool = ThreadPoolExecutor(self.threads, "initcfg") if self.threads > 1 else None
 
     def __enter__(self) -> Self:
@@ -146,7 +146,14 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _checked(threads: object) -> int:
+def thread_count(threads: object) -> int:
+    """How many threads are meant: None means one a CPU.
+
+    Raises:
+        ValueError: it is no positive integer.
+    """
+    if threads is None:
+        return available_cpus()
     if isinstance(threads, SupportsIndex) and not isinstance(threads, bool) and operator.index(threads) >= 1:
         return operator.index(threads)
     raise ValueError(f"threads must be a whole number of 1 or more, or None for one a CPU, not {threads!r}")

@@ -24,18 +24,16 @@ class SetClaim:
         plan: the fingerprint.
         set: the digest over all files' names and headers.
         shards: how many files there are to be.
-        nbytes: the sizes of all together.
     """
 
     plan: str
     set: str
     shards: int
-    nbytes: int
 
     @classmethod
     def of(cls, shards: ShardSet) -> SetClaim:
         """The claim of a set."""
-        return cls(shards.fingerprint, shards.digest, len(shards.shards), shards.nbytes)
+        return cls(shards.fingerprint, shards.digest, len(shards.shards))
 
     @classmethod
     def parse(cls, text: str) -> SetClaim | None:
@@ -49,7 +47,7 @@ class SetClaim:
         ):
             return None
         types = {name: type(value) for name, value in fields.items()}
-        if types != {"plan": str, "set": str, "shards": int, "nbytes": int}:
+        if types != {"plan": str, "set": str, "shards": int}:
             return None
         return cls(**fields) if 1 <= fields["shards"] <= MAX_SHARDS else None
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.index import INDEX_NAME
+from initcfg.sharding.claims import SetClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
-__all__ = ["Inventory", "has_any", "is_finished", "is_published", "make_room", "take_stock"]
+__all__ = ["Inventory", "has_any", "is_finished", "is_published", "make_room", "require_space", "take_stock"]
 
 # What programs that load a sharded model look for.
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
@@ -30,21 +31,32 @@ class Inventory:
         finished: the names of shards that are there, whole.
         foreign: files that a program would take for a part of a set, and are none of this one; sorted.
         has_index: whether the index of this set is there.
+        sizes: of all files that are there, as `Store.sizes` tells them.
     """
 
     finished: frozenset[str]
     foreign: tuple[str, ...]
     has_index: bool
+    sizes: Mapping[str, int]
 
 
-def take_stock(store: Store, shards: ShardSet) -> Inventory:
-    """Looks at the names, sizes and headers of what a folder holds."""
+def take_stock(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> Inventory:
+    """Looks at the names, sizes and headers of what a folder holds.
+
+    Args:
+        store: the folder.
+        shards: the set.
+        is_claimed: the folder was for this set before; then a file that bears the name of one of its shards,
+            and is not whole, was begun by a run of this set, which may be at work.
+    """
     sizes = store.sizes()
     finished = {shard.name for shard in shards.shards if is_finished(store, shard, sizes.get(shard.name))}
     has_index = _is_index(store, shards, sizes.get(INDEX_NAME))
     ours = finished | ({INDEX_NAME} if has_index else set())
+    if is_claimed:
+        ours |= {shard.name for shard in shards.shards}
     foreign = sorted(name for name in sizes if _SET_FILE.fullmatch(name) and name not in ours)
-    return Inventory(frozenset(finished), tuple(foreign), has_index)
+    return Inventory(frozenset(finished), tuple(foreign), has_index, sizes)
 
 
 def is_finished(store: Store, shard: Shard, size: int | None) -> bool:
@@ -66,7 +78,7 @@ def _is_index(store: Store, shards: ShardSet, size: int | None) -> bool:
 
 def is_published(store: Store, shards: ShardSet) -> bool:
     """Whether the index of the set is there."""
-    return _is_index(store, shards, store.sizes().get(INDEX_NAME))
+    return _is_index(store, shards, store.size(INDEX_NAME))
 
 
 def has_any(store: Store, shards: ShardSet) -> bool:
@@ -75,27 +87,55 @@ def has_any(store: Store, shards: ShardSet) -> bool:
     return any(shard.name in sizes for shard in shards.shards)
 
 
-def make_room(store: Store, shards: ShardSet, other: str | None, *, force: bool) -> None:
-    """Prepares a folder for a set, while nobody else is in it.
+def make_room(
+    store: Store, shards: ShardSet, share: Sequence[Shard], found: str | None, *, force: bool
+) -> None:
+    """Prepares a folder for a set, while nobody else is in it; all that can be refused is refused first.
 
     An index goes before anything that it may name, so that it never names what is not there.
 
     Args:
         store: the folder.
         shards: the set.
-        other: the claim that an unfinished run of another set has left, or None.
+        share: those of its shards that this run writes.
+        found: the claim that an unfinished run has left, or None.
         force: remove what is in the way; otherwise it is left, and refused.
 
     Raises:
-        OutputError: the folder holds files of another set (code ``other-plan``); nothing has been changed.
+        OutputError: the folder holds files of another set (code ``other-plan``), or there is no space;
+            nothing has been changed.
     """
-    stock = take_stock(store, shards)
-    if (other is not None or stock.foreign) and not force:
+    claim = SetClaim.of(shards).text
+    stock = take_stock(store, shards, is_claimed=found == claim)
+    if (found not in (None, claim) or stock.foreign) and not force:
         raise _occupied(store, stock.foreign)
+    missing = [shard for shard in share if shard.name not in stock.finished]
+    freed = sum(max(0, stock.sizes[name]) for name in stock.foreign)
+    require_space(store, missing, freed)
     is_partial = len(stock.finished) < len(shards.shards)
     doomed = [*stock.foreign, *([INDEX_NAME] if stock.has_index and is_partial else [])]
-    for name in sorted(doomed, key=lambda name: name != INDEX_NAME):
+    # A folder cannot be removed, and then nothing has been.
+    for name in sorted(doomed, key=lambda name: (stock.sizes[name] >= 0, name != INDEX_NAME)):
         store.remove(name)
+
+
+def require_space(store: Store, shards: Sequence[Shard], freed: int = 0) -> None:
+    """Nothing, where shards have room, or nobody can tell.
+
+    Args:
+        store: the folder.
+        shards: what is to be written.
+        freed: bytes that will be free besides.
+
+    Raises:
+        OutputError: there is no space.
+    """
+    needed, free = sum(shard.nbytes for shard in shards), store.free()
+    if free is not None and needed > free + freed:
+        what = f"no space for {len(shards):,} shards in {store.place!r}"
+        message = f"{what}: they take {needed:,} bytes, {free + freed:,} are free"
+        hint = "free some space, or write to another file system"
+        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
 
 
 def _occupied(store: Store, foreign: Iterable[str]) -> OutputError:
@@ -104,7 +144,7 @@ def _occupied(store: Store, foreign: Iterable[str]) -> OutputError:
         f" and {len(names) - _SHOWN:,} more" if names[_SHOWN:] else ""
     )
     what = (
-        f"holds files of another set: {shown}"
+        f"holds files that are of another set, or not whole: {shown}"
         if names
         else "is for another set, which was begun and not finished"
     )

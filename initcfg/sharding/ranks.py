@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["Rank"]
 
+_MOST = 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Rank:
@@ -30,6 +32,8 @@ class Rank:
         return cls(number, world_size)
 
     def __post_init__(self) -> None:
+        if self.world_size > _MOST:
+            raise ValueError(f"there may be {_MOST:,} ranks at most, not {self.world_size:,}")
         if self.world_size < 1 or not 0 <= self.number < self.world_size:
             raise ValueError(
                 f"of {self.world_size} ranks the first is 0 and the last {self.world_size - 1}; "

@@ -6,10 +6,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.generate.pool import Workers, onward
+from initcfg.engines import get_engine
+from initcfg.errors import OutputError
+from initcfg.generate.pool import Workers, onward, thread_count
 from initcfg.sharding.claims import SetClaim
-from initcfg.sharding.inventory import has_any, is_finished, is_published, make_room
+from initcfg.sharding.inventory import has_any, is_finished, is_published, make_room, require_space
 from initcfg.sharding.publishing import publish
 from initcfg.sharding.schedule import assigned, loads
 from initcfg.sharding.sending import send
@@ -78,16 +79,21 @@ def save_set(
 
     Raises:
         OutputError: the folder holds another set, a file cannot be written, or there is no space.
-        InitializerError: custom code returned something else than it was asked for.
+        InitializerError: no such engine, or custom code returned something else than it was asked for.
+        ValueError: `threads` is no positive integer.
     """
+    # Before anything of another set is removed.
+    thread_count(threads)
+    get_engine(engine or "numpy")
     claim = SetClaim.of(shards)
     share = _share(shards, rank)
     is_lone = rank is None or rank.world_size == 1
-    with _held(store, shards, claim, force=force, is_lone=is_lone):
+    with _held(store, shards, share, claim, force=force, is_lone=is_lone):
+        store.sweep()
         sizes = store.sizes()
         done = {shard.name for shard in share if is_finished(store, shard, sizes.get(shard.name))}
         todo = [shard for shard in share if shard.name not in done]
-        _check_space(store, todo)
+        require_space(store, todo)
         if executor is None:
             made = _write_here(store, todo, threads, engine, progress)
         else:
@@ -101,6 +107,8 @@ def save_set(
                 progress=progress,
             )
         receipts = {receipt.name: receipt for receipt in made}
+        # A worker may have died, and another one done its task.
+        store.sweep()
         index = publish(store, claim).path if is_lone else None
     ordered = (receipts.get(shard.name, Receipt(shard.name, shard.nbytes)) for shard in share)
     shares = tuple(loads(shards.sizes, 1 if rank is None else rank.world_size))
@@ -108,18 +116,32 @@ def save_set(
 
 
 @contextlib.contextmanager
-def _held(store: Store, shards: ShardSet, claim: SetClaim, *, force: bool, is_lone: bool) -> Iterator[None]:
+def _held(
+    store: Store,
+    shards: ShardSet,
+    share: Sequence[Shard],
+    claim: SetClaim,
+    *,
+    force: bool,
+    is_lone: bool,
+) -> Iterator[None]:
     """Holds the folder for a set; the claim stays until the set is published.
 
-    A lone run that has failed before its first shard leaves none. A rank does, for the others.
+    A lone run that has failed before its first shard takes back the claim that it has made. A rank does not,
+    for the others.
     """
-    with store.claiming(claim.text, lambda other: make_room(store, shards, other, force=force)) as hold:
+
+    def admit(found: str | None) -> None:
+        make_room(store, shards, share, found, force=force)
+
+    with store.claiming(claim.text, admit) as hold:
         try:
             yield
         finally:
             # Where that cannot be found out, the claim stays: the next run, or finalize, finds it.
             with contextlib.suppress(OutputError):
-                if is_published(store, shards) or (is_lone and not has_any(store, shards)):
+                is_ours = is_lone and hold.is_new
+                if is_published(store, shards) or (is_ours and not has_any(store, shards)):
                     hold.fulfil()
 
 
@@ -142,12 +164,3 @@ def _write_here(
 
 def _elements(shard: Shard) -> int:
     return sum(tensor.nbytes for tensor in shard.layout.tensors)
-
-
-def _check_space(store: Store, shards: Sequence[Shard]) -> None:
-    needed, free = sum(shard.nbytes for shard in shards), store.free()
-    if free is not None and needed > free:
-        what = f"no space for {len(shards):,} shards in {store.place!r}"
-        message = f"{what}: they take {needed:,} bytes, {free:,} are free"
-        hint = "free some space, or write to another file system"
-        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))

@@ -24,6 +24,9 @@ __all__ = ["send"]
 
 # Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
 _AHEAD = 256
+_PYTHON = {"builtins", "concurrent"}
+# What pickling raises besides its own error.
+_UNPICKLED = (TypeError, AttributeError)
 
 
 def send(
@@ -62,9 +65,9 @@ def send(
     running: set[Future[Receipt]] = set()
     try:
         while True:
-            with _explaining(executor, place):
-                for shard in islice(rest, _AHEAD - len(running)):
-                    running.add(executor.submit(write_claimed_shard, place, claim, shard, **settings))
+            for shard in islice(rest, _AHEAD - len(running)):
+                with _explaining(executor, place):
+                    running.add(_submitted(executor, place, claim, shard, settings))
             if not running:
                 return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -80,6 +83,16 @@ def send(
         wait([future for future in running if not future.cancel()])
 
 
+def _submitted(
+    executor: Executor, place: str, claim: str, shard: Shard, settings: dict[str, Any]
+) -> Future[Receipt]:
+    try:
+        return executor.submit(write_claimed_shard, place, claim, shard, **settings)
+    except RuntimeError as error:
+        # What Python's executors say after their end is no BrokenExecutor.
+        raise _lost(place, error) from error
+
+
 @contextlib.contextmanager
 def _explaining(executor: Executor, place: str) -> Iterator[None]:
     """Tells the errors of an executor from those of its tasks, which pass as they are."""
@@ -90,19 +103,22 @@ def _explaining(executor: Executor, place: str) -> Iterator[None]:
     except Exception as error:
         if _is_about_pickling(error):
             raise _not_sent(error) from error
-        if isinstance(error, BrokenExecutor | CancelledError) or _package(error) == _package(executor):
+        if isinstance(error, BrokenExecutor | CancelledError) or _is_of(executor, error):
             raise _lost(place, error) from error
         raise
 
 
-def _package(value: object) -> str:
-    return type(value).__module__.partition(".")[0]
+def _is_of(executor: Executor, error: Exception) -> bool:
+    """Whether an error comes from the package that the executor is of, such as distributed's KilledWorker."""
+    package = type(executor).__module__.partition(".")[0]
+    return package not in _PYTHON and type(error).__module__.partition(".")[0] == package
 
 
 def _is_about_pickling(error: Exception) -> bool:
     # Python before 3.12 says of a class inside a function that it has no such attribute.
     first = str(error).partition("\n")[0].lower()
-    return isinstance(error, pickle.PicklingError) or "pickle" in first or "serialize" in first
+    words = "pickle" in first or "serialize" in first
+    return isinstance(error, pickle.PicklingError) or (isinstance(error, _UNPICKLED) and words)
 
 
 def _not_sent(error: Exception) -> InitcfgError:

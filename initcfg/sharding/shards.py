@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.formats import TensorInfo
 from initcfg.formats.base import refuse
-from initcfg.formats.index import index_text
+from initcfg.formats.index import TOTALS, index_text
 from initcfg.formats.safetensors import layout
 from initcfg.generate.metadata import file_metadata
 from initcfg.generate.selecting import owner, selected
@@ -119,6 +119,7 @@ def shard_set(
         >>> [len(shard.layout.tensors) for shard in shard_set(plan, 600_000).shards]
         [2, 2, 2]
     """
+    _require_free(metadata or {})
     chosen = selected(plan, select)
     names = {parameter.name for parameter in chosen}
     tied = (
@@ -139,6 +140,12 @@ def shard_set(
         own = {name: sources[name] for name in held}
         shards.append(Shard(shard_name(number, len(groups)), texts, layout(group, texts), own))
     return ShardSet(tuple(shards), tied, plan.fingerprint)
+
+
+def _require_free(metadata: Mapping[str, str]) -> None:
+    for key in TOTALS:
+        if key in metadata:
+            raise refuse(f"the metadata key {key!r} is a number of the index", "choose another key")
 
 
 def shard_name(number: int, total: int) -> str:

@@ -27,6 +27,7 @@ def shard_bytes(size: int | str) -> int:
         >>> shard_bytes("5GB"), shard_bytes("1.5 GiB")
         (5000000000, 1610612736)
     """
+    given = size
     found = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     if found is not None:
         unit = found["unit"].lower()
@@ -34,7 +35,7 @@ def shard_bytes(size: int | str) -> int:
         size = int(Fraction(found["number"]) * base ** _POWER[unit.rstrip("ib")])
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(
-            f'a shard size is a number of bytes, or a text such as "5GB" or "500MiB", not {size!r}'
+            f'a shard size is a number of bytes, or a text such as "5GB" or "500MiB", not {given!r}'
         )
     return size
 

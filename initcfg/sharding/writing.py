@@ -95,7 +95,7 @@ def write_claimed_shard(
     if store.claimed() is None:
         raise _not_shared(place)
     with store.joining(claim):
-        if is_finished(store, shard, store.sizes().get(shard.name)):
+        if is_finished(store, shard, store.size(shard.name)):
             return Receipt(shard.name, shard.nbytes)
         with Workers(threads) as workers:
             return write_shard(store, shard, workers, engine)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.formats.finding import CLAIM_NAME
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -16,18 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["CLAIM_NAME", "Admit", "Claim", "Store", "other_claim"]
 
-CLAIM_NAME = ".initcfg-run.json"
-"""The file that says, while a set is unfinished, which set the folder is for."""
-
 Admit = Callable[[str | None], None]
-"""``admit(other)``: makes room for a set, or raises; `other` is the claim that an unfinished run of another
-set has left, or None."""
+"""``admit(found)``: makes room for a set, or raises; `found` is the claim that an unfinished run has left, of
+this set or another one, or None."""
 
 
 @dataclass
 class Claim:
-    """A hold on a folder, for as long as a context lasts; an exception may end it too."""
+    """A hold on a folder, for as long as a context lasts; an exception may end it too.
 
+    Args:
+        is_new: whether there was no claim of this set before.
+    """
+
+    is_new: bool = False
     is_fulfilled: bool = False
 
     def fulfil(self) -> None:
@@ -57,6 +60,13 @@ class Store(Protocol):
             OutputError: it cannot be listed, or is no folder.
         """
 
+    def size(self, name: str) -> int | None:
+        """The size of one file as `sizes` tells it; None where there is none.
+
+        Raises:
+            OutputError: nobody can tell.
+        """
+
     def read(self, name: str, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of a file; fewer where it ends before.
 
@@ -84,6 +94,9 @@ class Store(Protocol):
         Raises:
             OutputError: it cannot be removed.
         """
+
+    def sweep(self) -> None:
+        """Removes what dead runs have left of files that they had begun, where it can be told from others."""
 
     def free(self) -> int | None:
         """Free bytes; None where nobody can tell."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.failures import reporting
-from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock
+from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock, unlock
 from initcfg.stores.base import Claim, other_claim
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MAX_BYTES = 1 << 16
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 # A run that prepares a folder reads the headers of what is there, and removes what it may.
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 600.0
 _PAUSE_SECONDS = 0.02
 # Another run may hold the claim just while it finds out that it has to wait or to go.
 _ATTEMPTS_TO_REMOVE = 10
@@ -67,31 +67,33 @@ class ClaimFile:
     @contextlib.contextmanager
     def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
         """Holds the folder for a set; `admit` is called while nobody else holds it."""
-        with self._holding(text, lambda: self._claimed(text, admit)) as claim:
+        claim = Claim()
+        with self._holding(text, claim, lambda: self._claimed(text, admit, claim)):
             yield claim
 
     @contextlib.contextmanager
     def joining(self, text: str) -> Iterator[Claim]:
         """Holds the folder for a set that is claimed already."""
-        with self._holding(text, lambda: self._joined(text)) as claim:
+        claim = Claim()
+        with self._holding(text, claim, lambda: self._joined(text)):
             yield claim
 
     @contextlib.contextmanager
-    def _holding(self, text: str, enter: Callable[[], int | None]) -> Iterator[Claim]:
-        descriptor = self._entered(enter)
-        claim = Claim()
+    def _holding(self, text: str, claim: Claim, enter: Callable[[], int | None]) -> Iterator[None]:
+        descriptor = self._entered(text, enter)
         try:
-            yield claim
+            yield
         finally:
             if claim.is_fulfilled:
                 self._remove_if_last(descriptor, text)
+            unlock(descriptor)
             os.close(descriptor)
 
-    def _entered(self, enter: Callable[[], int | None]) -> int:
+    def _entered(self, text: str, enter: Callable[[], int | None]) -> int:
         """A descriptor of the file, whose lock is shared with runs of the same set."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            with reporting(self._path, 0):
+            with reporting(self._path, len(text)):
                 descriptor = enter()
             if descriptor is not None:
                 return descriptor
@@ -103,7 +105,7 @@ class ClaimFile:
             Diagnostic(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
         )
 
-    def _claimed(self, text: str, admit: Admit) -> int | None:
+    def _claimed(self, text: str, admit: Admit, claim: Claim) -> int | None:
         """One attempt; None where another process is just changing the file."""
         descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
         with _closing_unless_kept(descriptor) as keep:
@@ -114,8 +116,9 @@ class ClaimFile:
                 return None
             found = _read(descriptor)
             if alone:
-                self._admit(admit, found, text)
-                if found != text:
+                self._admit(admit, found)
+                claim.is_new = found != text
+                if claim.is_new:
                     self._put(descriptor, text)
                 # The lock may be lost for a moment while it becomes a shared one, and the claim with it.
                 if not _lock(descriptor, shared=True) or not self._is_ours(descriptor, text):
@@ -126,10 +129,10 @@ class ClaimFile:
                 raise other_claim(str(self._path.parent), found, is_at_work=True)
             return keep()
 
-    def _admit(self, admit: Admit, found: str | None, text: str) -> None:
+    def _admit(self, admit: Admit, found: str | None) -> None:
         """A file that was made for a set which is then refused goes again."""
         try:
-            admit(found if found != text else None)
+            admit(found)
         except BaseException:
             if found is None:
                 self._unlink()
@@ -180,14 +183,16 @@ def _opened(path: Path, flags: int) -> int:
         if error.errno in _NO_FILE:
             raise _no_claim(path) from None
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    # One that has another name as well is somebody's file.
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
         raise _no_claim(path)
     return descriptor
 
 
 def _no_claim(path: Path) -> OutputError:
-    message = f"{str(path)!r} is no regular file, and so no run has made it"
+    message = f"{str(path)!r} is no regular file of its own, and so no run has made it"
     return OutputError(Diagnostic(Code.OUTPUT, message, hint="remove it, or write to another folder"))
 
 
@@ -209,7 +214,9 @@ def _read(descriptor: int) -> str | None:
 def _write(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, text.encode())
+    left = text.encode()
+    while left:
+        left = left[os.write(descriptor, left) :]
     os.fsync(descriptor)
 
 

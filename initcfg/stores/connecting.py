@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect"]
 
+_USERS = re.compile(r"://([^/@]*(?:@[^/@]*)*)@")
 _INSTALL = re.compile(r"[Ii]nstall '?([a-z0-9_-]+)'? (?:to|for) access")
 
 
@@ -39,11 +40,9 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def _refuse_passwords(url: str) -> None:
-    """A URL is shown in messages and kept in receipts and logs."""
-    protocol, _, rest = url.rpartition("://")
-    user, found, host = rest.partition("/")[0].rpartition("@")
-    if found and ":" in user:
-        shown = f"{protocol}://...@{host}"
+    """A URL is shown in messages and kept in receipts and logs; one that is chained has several hosts."""
+    if any(":" in user for user in _USERS.findall(url)):
+        shown = _USERS.sub("://...@", url)
         hint = "leave it out: fsspec reads it from its configuration, such as FSSPEC_FTP_PASSWORD"
         raise _cannot(shown, "a password in a URL ends up in logs", hint)
 

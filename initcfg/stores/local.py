@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 from initcfg.errors import OutputError
 from initcfg.formats.atomic import replacing
 from initcfg.formats.failures import free_bytes, reporting
+from initcfg.formats.litter import sweep
 from initcfg.formats.safetensors import write_file
 from initcfg.inputs import open_input
 from initcfg.stores.base import CLAIM_NAME
 from initcfg.stores.claim_file import ClaimFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -53,6 +56,12 @@ class LocalStore:
             except FileNotFoundError:
                 return {}
 
+    def size(self, name: str) -> int | None:
+        """See `Store`."""
+        path = self._folder / name
+        with reporting(path, 0, "read"):
+            return _size(path) if os.path.lexists(path) else None
+
     def read(self, name: str, start: int, stop: int) -> bytes:
         """See `Store`."""
         path = self._folder / name
@@ -62,18 +71,22 @@ class LocalStore:
 
     def write(self, name: str, layout: FileLayout, elements: Elements) -> None:
         """Writes it by places, from the threads that make the elements."""
-        write_file(self._folder / name, layout, elements)
+        write_file(self._folder / name, layout, elements, sweeping=False)
 
     def write_text(self, name: str, text: str) -> None:
         """See `Store`."""
         content = text.encode()
-        with replacing(self._folder / name, len(content)) as file:
+        with replacing(self._folder / name, len(content), sweeping=False) as file:
             file.write(content)
 
     def remove(self, name: str) -> None:
         """See `Store`."""
         with reporting(self._folder / name, 0, "remove"):
             (self._folder / name).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """See `Store`; writing one of very many files does not look at all of them."""
+        sweep(self._folder)
 
     def free(self) -> int | None:
         """Of the file system that the folder is on, or will be."""
@@ -85,11 +98,21 @@ class LocalStore:
         """See `Store`."""
         return self._claim.text()
 
-    def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
-        """See `Store`."""
+    @contextlib.contextmanager
+    def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
+        """See `Store`; a folder that was made for a run which is then refused goes again."""
+        is_new = not self._folder.exists()
         with reporting(self._folder, 0):
             self._folder.mkdir(parents=True, exist_ok=True)
-        return self._claim.claiming(text, admit)
+        try:
+            with self._claim.claiming(text, admit) as claim:
+                yield claim
+        except BaseException:
+            if is_new:
+                # The system keeps one that holds anything.
+                with contextlib.suppress(OSError):
+                    self._folder.rmdir()
+            raise
 
     def joining(self, text: str) -> AbstractContextManager[Claim]:
         """See `Store`."""
@@ -100,7 +123,7 @@ class LocalStore:
         return ClaimFile(self._folder / CLAIM_NAME)
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _size(entry: os.DirEntry[str] | Path) -> int:
     try:
         status = entry.stat()
     except OSError:

@@ -17,7 +17,8 @@ __all__ = ["is_folder", "is_remote", "local_path", "open_store", "require_folder
 
 # A scheme of one letter would be a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::|://)")
-_LOCAL = "file://"
+# The host of a URL of a file is this one.
+_LOCAL = re.compile(r"file://(localhost(?=/))?")
 _WEIGHTS = tuple(FORMATS)
 
 
@@ -29,7 +30,7 @@ def is_remote(place: str | os.PathLike[str]) -> bool:
         (True, False, False)
     """
     text = os.fspath(place)
-    return _URL.match(text) is not None and not text.startswith(_LOCAL)
+    return _URL.match(text) is not None and _LOCAL.match(text) is None
 
 
 def is_folder(place: str | os.PathLike[str]) -> bool:
@@ -39,7 +40,7 @@ def is_folder(place: str | os.PathLike[str]) -> bool:
         >>> is_folder("out/gpt2"), is_folder("out/v1.5/"), is_folder("gpt2.safetensors")
         (True, True, False)
     """
-    text = os.fspath(place)
+    text = _LOCAL.sub("", os.fspath(place), count=1)
     separators = tuple(filter(None, (os.sep, os.altsep, "/")))
     if text.lower().endswith(_WEIGHTS):
         return False
@@ -50,9 +51,12 @@ def require_folder(place: str | os.PathLike[str]) -> None:
     """Refuses the name of one file in the place of a folder; a folder that is there may have any name.
 
     Raises:
-        OutputError: it ends like a file of weights.
+        OutputError: it ends like a file of weights, or is empty.
     """
     text = os.fspath(place)
+    if not text:
+        hint = "name a folder, or '.' for the current one"
+        raise OutputError(Diagnostic(Code.OUTPUT, "the name of the folder is empty", hint=hint))
     if text.lower().endswith(_WEIGHTS) and (is_remote(text) or not Path(text).is_dir()):
         hint = "save writes one file; shards go to a folder, such as 'out/gpt2'"
         raise OutputError(Diagnostic(Code.OUTPUT, f"{text!r} names one file, and no folder", hint=hint))
@@ -74,7 +78,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         file = Path(text)
         hint = f"name a folder, as {file.stem!r} instead of {file.name!r}; it may hold one shard"
         raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
-    return text.removeprefix(_LOCAL)
+    return _LOCAL.sub("", text, count=1)
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
@@ -90,4 +94,4 @@ def open_store(place: str | os.PathLike[str]) -> Store:
         return RemoteStore(os.fspath(place))
     from initcfg.stores.local import LocalStore  # noqa: PLC0415  a spec is checked without it
 
-    return LocalStore(Path(os.fspath(place).removeprefix(_LOCAL)))
+    return LocalStore(Path(_LOCAL.sub("", os.fspath(place), count=1)))

@@ -73,6 +73,16 @@ class RemoteStore:
                 found[name] = entry["size"] if entry["type"] == "file" else -1
         return found
 
+    def size(self, name: str) -> int | None:
+        """See `Store`."""
+        with reporting_driver(self.path(name), "look at"):
+            self._fs.invalidate_cache()
+            try:
+                entry = self._fs.info(self._at(name))
+            except FileNotFoundError:
+                return None
+            return int(entry["size"]) if entry["type"] == "file" else -1
+
     def read(self, name: str, start: int, stop: int) -> bytes:
         """See `Store`."""
         with reporting_driver(self.path(name), "read"):
@@ -100,6 +110,9 @@ class RemoteStore:
         with reporting_driver(self.path(name), "remove"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._at(name))
 
+    def sweep(self) -> None:
+        """Nothing: what a dead run has begun is not seen, or stands under its own name."""
+
     def free(self) -> int | None:
         """None: no driver tells."""
         return None
@@ -119,23 +132,27 @@ class RemoteStore:
     def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
         """See `Store`; a set that another one has forced out learns it at its next file."""
         is_new = self._create_claim(text)
-        found = text if is_new else self.claimed()
+        found = None if is_new else self.claimed()
         try:
-            admit(found if found != text else None)
+            admit(found)
         except BaseException:
             if is_new:
                 self.remove(CLAIM_NAME)
             raise
-        if found != text:
+        if not is_new and found != text:
             self._put(CLAIM_NAME, text)
-        with self.joining(text) as claim:
+        with self._held_for(text, Claim(is_new=found != text)) as claim:
             yield claim
 
     @contextlib.contextmanager
     def joining(self, text: str) -> Iterator[Claim]:
         """See `Store`."""
+        with self._held_for(text, Claim()) as claim:
+            yield claim
+
+    @contextlib.contextmanager
+    def _held_for(self, text: str, claim: Claim) -> Iterator[Claim]:
         self._held = text
-        claim = Claim()
         try:
             self._check_claim()
             yield claim

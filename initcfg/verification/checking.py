@@ -165,10 +165,13 @@ class _Comparison:
 
     def problems(self) -> list[Diagnostic]:
         return [
-            _differs(each, self.found[each.name], self.file.place_of(self.tensors[each.name]))
+            _differs(each, self.found[each.name], self.tensors[each.name].shard, self._place(each))
             for each in self.parameters
             if each.name in self.found
         ]
+
+    def _place(self, parameter: PlannedParameter) -> Location:
+        return self.file.place_of(self.tensors[parameter.name])
 
     def _compare(self, batch: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], list[Mismatch | None]]:
         return batch, [self._piece(piece) for piece in batch]
@@ -193,11 +196,13 @@ class _Comparison:
         self.found[name] = dataclasses.replace(first, count=first.count + found.count)
 
 
-def _differs(parameter: PlannedParameter, found: Mismatch, where: Location) -> Diagnostic:
+def _differs(parameter: PlannedParameter, found: Mismatch, shard: str | None, where: Location) -> Diagnostic:
     index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, parameter.shape))
     message = (
         f"{parameter.name!r}[{index}] is {found.found} in the file, the plan makes {found.expected}; "
         f"{found.count:,} of {parameter.numel:,} elements differ"
     )
-    hint = "make the weights again, or find out what has changed the file"
+    # A run that goes on knows a finished shard by its header.
+    again = "make the weights again" if shard is None else f"delete {shard!r} and make the weights again"
+    hint = f"{again}, or find out what has changed the file"
     return Diagnostic(Code.VALUES, message, where, hint)

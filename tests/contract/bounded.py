@@ -55,6 +55,12 @@ class Forgetful:
     def sizes(self) -> dict[str, int]:
         return dict(self._sizes)
 
+    def size(self, name: str) -> int | None:
+        return self._sizes.get(name)
+
+    def sweep(self) -> None:
+        pass
+
     def read(self, name: str, start: int, stop: int) -> bytes:
         return self._headers[name][start:stop]
 

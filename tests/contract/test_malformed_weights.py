@@ -187,6 +187,8 @@ NPZ: dict[str, tuple[bytes, str]] = {
     "long header": (archive((NPY, described(shape="(" + "9" * 9000 + ",)"))), NO_NPZ),
     "header beyond the file": (archive((NPY, head("{}", length=60_000))), "which are not there"),
     "header of 4 GiB": (archive((NPY, head("{}", b"\x02\x00", 2**32 - 1))), "which are not there"),
+    "unclosed header": (archive((NPY, described(shape="(2*9"))), NO_NPZ),
+    "unclosed text in a header": (archive((NPY, described(descr="'<f4"))), NO_NPZ),
     "later version": (archive((NPY, head("{}", b"\x09\x00"))), "of version (9, 0)"),
     "no magic": (archive((NPY, EIGHT * 4)), NO_NPZ),
     "empty member": (archive((NPY, b"")), NO_NPZ),

@@ -186,6 +186,31 @@ def test_an_error_of_a_worker_arrives_as_it_was_raised(kind: str, tmp_path: Path
     assert litter(tmp_path / "out") == []
 
 
+class Misleading(Executor):
+    """Fails with an error that reads like one of another kind."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(self.error)
+        return future
+
+
+def test_an_error_of_the_task_is_not_taken_for_one_of_pickling(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="pickles"):
+        save(tmp_path / "out", Misleading(FileNotFoundError("/data/pickles/vocab")))
+
+
+def test_an_executor_that_has_been_shut_down_is_one_error(tmp_path: Path) -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(InitcfgError, match="has been ended: RuntimeError") as caught:
+        save(tmp_path / "out", pool)
+    assert caught.value.diagnostics[0].code is Code.UNFINISHED
+
+
 CLASSES = [
     each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, InitcfgError)
 ]

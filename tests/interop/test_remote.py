@@ -23,10 +23,12 @@ from moto.server import ThreadedMotoServer
 from safetensors.numpy import load
 
 import initcfg
+import initcfg.sharding
 from initcfg.cli import main
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.initializers import Initializer, register
+from initcfg.sharding.claims import SetClaim
 from initcfg.stores import open_store
 from initcfg.stores.base import CLAIM_NAME
 from initcfg.stores.uploads import uploading
@@ -190,6 +192,40 @@ def test_an_unfinished_set_of_another_plan_keeps_its_folder(url: str) -> None:
     assert code(caught.value) is Code.OTHER_PLAN
     save(url, OTHER, rank=1, world_size=2)
     assert initcfg.finalize(url).shards == 2
+
+
+def test_a_run_of_the_same_set_beside_one_that_writes_in_place_goes_on() -> None:
+    """On a file system that does not hide what is not whole."""
+    url, beside = "memory://models/beside", []
+
+    def rank(number: int, **settings: Any) -> Any:
+        return initcfg.save_sharded(LARGE, url, shard_size="50MB", rank=number, world_size=2, **settings)
+
+    def join() -> None:
+        size = open_store(url).size("model-00001-of-00002.safetensors")
+        assert size is not None
+        assert size < 40_000_000
+        beside.append(rank(1))
+
+    try:
+        rank(0, progress=on_byte(1, join))
+        assert len(beside[0].receipts) == 1
+        assert initcfg.finalize(url).shards == 2
+    finally:
+        MemoryFileSystem.store.clear()
+
+
+def test_a_run_that_fails_at_once_leaves_the_claim_of_one_that_is_at_work(url: str) -> None:
+    def fail_beside() -> None:
+        spec = {**SPEC, "params": {}}
+        shards = initcfg.sharding.shard_set(initcfg.make_plan(spec), 60_000)
+        store = open_store(url)
+        with contextlib.suppress(ZeroDivisionError), store.claiming(SetClaim.of(shards).text, bool) as hold:
+            assert not hold.is_new
+            raise ZeroDivisionError
+
+    save(url, progress=on_byte(1, fail_beside))
+    assert INDEX_NAME in open_store(url).sizes()
 
 
 def test_two_claims_at_once_have_one_winner(url: str) -> None:

@@ -80,3 +80,9 @@ def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
     code, message, _ = refused(tmp_path / ("a" * 5000))
     assert code is Code.INPUT
     assert "too long" in message
+
+
+def test_a_url_is_told_from_a_file_that_is_missing() -> None:
+    with pytest.raises(FormatError, match="read from local files") as caught:
+        find_weights("s3://bucket/model")
+    assert "fetch the file or the folder first" in str(caught.value)

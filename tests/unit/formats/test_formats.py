@@ -23,7 +23,9 @@ def test_the_suffix_chooses_the_format(path, name) -> None:
     assert format_of(path).name == name
 
 
-FOR_A_FILE = "end the file name in .safetensors or .npz; save_sharded writes many files to a folder"
+FOR_A_FILE = (
+    "end the file name in .safetensors or .npz; a folder for shards ends in '/' here, or goes to save_sharded"
+)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.sharding import save_set
+from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.inventory import has_any, is_published, make_room, take_stock
 
 KEPT = (
@@ -80,7 +81,7 @@ def test_an_index_that_is_a_fifo_is_not_waited_for(folder, store, shards) -> Non
 def test_files_of_another_set_are_refused_and_named_and_left(folder, store, shards) -> None:
     before = names(folder)
     with pytest.raises(OutputError) as caught:
-        make_room(store, shards(2), None, force=False)
+        make_room(store, shards(2), shards(2).shards, None, force=False)
     (problem,) = caught.value.diagnostics
     assert problem.code is Code.OTHER_PLAN
     assert "'model-00001-of-00008.safetensors', 'model-00002" in problem.message
@@ -96,21 +97,21 @@ def test_a_whole_model_beside_the_set_is_foreign(folder, store, shards) -> None:
 
 
 def test_force_removes_the_set_and_nothing_else(folder, store, shards) -> None:
-    make_room(store, shards(2), None, force=True)
+    make_room(store, shards(2), shards(2).shards, None, force=True)
     assert names(folder) == set(KEPT)
 
 
 def test_force_keeps_what_is_of_this_set(folder, store, shards) -> None:
     stranger = folder / "model-00009-of-00009.safetensors"
     stranger.write_bytes(b"")
-    make_room(store, shards(1), None, force=True)
+    make_room(store, shards(1), shards(1).shards, None, force=True)
     assert names(folder) == {*KEPT, INDEX_NAME, *(shard.name for shard in shards(1).shards)}
 
 
 def test_the_index_goes_before_what_it_names(folder, store, shards, monkeypatch) -> None:
     removed = []
     monkeypatch.setattr(store, "remove", removed.append)
-    make_room(store, shards(2), None, force=True)
+    make_room(store, shards(2), shards(2).shards, None, force=True)
     assert removed[0] == INDEX_NAME
     assert len(removed) == 9
 
@@ -118,15 +119,50 @@ def test_the_index_goes_before_what_it_names(folder, store, shards, monkeypatch)
 def test_an_index_that_names_a_shard_which_is_gone_goes_too(folder, store, shards) -> None:
     made = shards(1)
     (folder / made.shards[0].name).unlink()
-    make_room(store, made, None, force=False)
+    make_room(store, made, made.shards, None, force=False)
     assert INDEX_NAME not in names(folder)
     assert len(names(folder)) == 7 + len(KEPT)
 
 
 def test_an_unfinished_set_without_a_file_is_another_set_too(store, shards) -> None:
     with pytest.raises(OutputError, match="was begun and not finished"):
-        make_room(store, shards(), "another claim\n", force=False)
-    make_room(store, shards(), "another claim\n", force=True)
+        make_room(store, shards(), shards().shards, "another claim\n", force=False)
+    make_room(store, shards(), shards().shards, "another claim\n", force=True)
+
+
+def test_what_is_not_whole_is_rewritten_where_the_folder_is_claimed_for_the_set(
+    folder, store, shards
+) -> None:
+    """A run of the same set may be writing it in place, where the file system does not hide that."""
+    made = shards(1)
+    begun = folder / made.shards[3].name
+    begun.write_bytes(b"begun")
+    with pytest.raises(OutputError, match="not whole"):
+        make_room(store, made, made.shards, None, force=False)
+    make_room(store, made, made.shards, SetClaim.of(made).text, force=True)
+    assert begun.read_bytes() == b"begun"
+
+
+def test_force_removes_nothing_where_there_would_be_no_space(folder, store, shards, monkeypatch) -> None:
+    made = shards(2)
+    before, freed = (
+        names(folder),
+        sum(path.stat().st_size for path in folder.iterdir() if path.name not in KEPT),
+    )
+    monkeypatch.setattr(type(store), "free", lambda _: made.nbytes - freed - 1)
+    with pytest.raises(OutputError, match="no space for 8 shards"):
+        make_room(store, made, made.shards, None, force=True)
+    assert names(folder) == before
+    monkeypatch.setattr(type(store), "free", lambda _: made.nbytes - freed)
+    make_room(store, made, made.shards, None, force=True)
+
+
+def test_force_removes_nothing_where_a_folder_is_in_the_way(folder, store, shards) -> None:
+    (folder / "model.safetensors").mkdir()
+    before = names(folder)
+    with pytest.raises(OutputError, match=r"cannot remove .*model.safetensors"):
+        make_room(store, shards(2), shards(2).shards, None, force=True)
+    assert names(folder) == before
 
 
 def test_a_set_is_published_when_its_own_index_is_there(folder, store, shards) -> None:

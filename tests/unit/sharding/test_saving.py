@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import initcfg
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.index import INDEX_NAME
-from initcfg.sharding import Rank, finalize, save_set
+from initcfg.sharding import Rank, finalize, save_set, shard_set
 from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.writing import write_claimed_shard
 from initcfg.stores.base import CLAIM_NAME
@@ -91,6 +92,32 @@ def test_a_folder_without_the_space_is_left_as_it_was(store, shards, contents, m
     assert contents() == {}
 
 
+def test_a_folder_that_was_made_for_a_run_which_is_refused_goes_again(store, shards, monkeypatch) -> None:
+    monkeypatch.setattr(type(store), "free", lambda _: 0)
+    with pytest.raises(OutputError, match="no space"):
+        save_set(shards(), store)
+    assert not Path(store.place).exists()
+
+
+@pytest.mark.parametrize("settings", [{"engine": "nope"}, {"threads": 0}])
+def test_settings_that_make_no_sense_are_refused_before_force_removes_anything(
+    settings, store, shards, contents
+) -> None:
+    save_set(shards(1), store)
+    before = contents()
+    with pytest.raises((InitcfgError, ValueError)):
+        save_set(shards(2), store, force=True, **settings)
+    with ThreadPoolExecutor(1) as executor, pytest.raises((InitcfgError, ValueError)):
+        save_set(shards(2), store, force=True, executor=executor, **settings)
+    assert contents() == before
+
+
+def test_a_set_without_tensors_is_finalized_again(store) -> None:
+    made = shard_set(initcfg.make_plan({"initcfg": 1, "params": {}}), 1000)
+    saved = save_set(made, store)
+    assert finalize(store).path == saved.index
+
+
 def test_space_is_asked_for_what_is_missing_only(store, shards, monkeypatch) -> None:
     made = shards()
     save_set(made, store)
@@ -137,7 +164,7 @@ def _problem() -> OutputError:
 def test_another_set_is_refused_while_one_is_begun_and_replaces_it_by_force(store, shards, contents) -> None:
     save_set(shards(1), store, rank=Rank(0, 2))
     before = contents()
-    with pytest.raises(OutputError, match="holds files of another set"):
+    with pytest.raises(OutputError, match="holds files that are of another set"):
         save_set(shards(2), store)
     assert contents() == before
     saved = save_set(shards(2, a_shard=4), store, force=True)

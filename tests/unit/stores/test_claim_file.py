@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,7 +92,7 @@ def test_the_claim_of_a_run_that_has_ended_is_told_to_who_decides(claim) -> None
         pass
     with claim.claiming(OTHERS, told.append):
         assert claim.text() == OTHERS
-    assert told == [None, None, OURS]
+    assert told == [None, OURS, OURS]
 
 
 def test_a_refusal_leaves_the_claim_that_was_there_and_none_where_none_was(claim, path) -> None:
@@ -102,6 +104,37 @@ def test_a_refusal_leaves_the_claim_that_was_there_and_none_where_none_was(claim
     with pytest.raises(OutputError, match="not here"), claim.claiming(OTHERS, refusing):
         pass
     assert claim.text() == OURS
+
+
+@pytest.mark.parametrize("text", ["precious", "precious\n"])
+def test_a_file_that_has_another_name_too_is_no_claim(text, claim, path, tmp_path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text(text)
+    path.hardlink_to(theirs)
+    with pytest.raises(OutputError, match="no regular file of its own"), claim.claiming(OURS, anything):
+        pass
+    assert theirs.read_text() == text
+
+
+def test_a_child_that_was_forked_meanwhile_holds_nothing_afterwards(claim) -> None:
+    with claim.claiming(OURS, anything):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with claim.claiming(OTHERS, anything):
+            assert claim.text() == OTHERS
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_claim_that_is_written_in_pieces_is_whole(claim, monkeypatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:2]))
+    with claim.claiming(OURS, anything):
+        assert claim.text() == OURS
 
 
 def test_joining_needs_the_claim_of_the_set(claim) -> None:

@@ -19,7 +19,14 @@ def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["sftp://me:hidden@host/w", "simplecache::ftp://me:hidden@host/w", "s3://:hidden@b"]
+    "url",
+    [
+        "sftp://me:hidden@host/w",
+        "simplecache::ftp://me:hidden@host/w",
+        "s3://:hidden@b",
+        "filecache::ftp://me:hidden@host/x::memory://y",
+        "ftp://me:hid@hidden@host/w",
+    ],
 )
 def test_a_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(OutputError, match="a password in a URL") as caught:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         ("memory://model", True, True),
         ("simplecache::s3://bucket/model", True, True),
         ("file:///srv/model", False, True),
+        ("file://localhost/srv/model", False, True),
+        ("file:///srv/v1.5/w.npz", False, False),
         (r"C:\models", False, True),
         ("a:b", False, True),
     ],
@@ -43,13 +45,19 @@ def test_a_name_says_whether_it_is_a_folder_and_whether_it_is_far_away(place, re
 def test_a_folder_that_is_there_may_have_a_suffix(tmp_path: Path) -> None:
     (tmp_path / "out.v1").mkdir()
     assert is_folder(tmp_path / "out.v1")
+    assert is_folder(f"file://{tmp_path}/out.v1")
 
 
 def test_a_path_and_a_file_url_are_a_local_store(tmp_path: Path) -> None:
-    for place in (tmp_path, str(tmp_path), f"file://{tmp_path}"):
+    for place in (tmp_path, str(tmp_path), f"file://{tmp_path}", f"file://localhost{tmp_path}"):
         store = open_store(place)
         assert isinstance(store, LocalStore)
         assert store.place == str(tmp_path)
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(OutputError, match="is empty"):
+        require_folder("")
 
 
 def test_the_name_of_a_file_is_no_folder_unless_it_is_one(tmp_path: Path) -> None:
