@@ -97,8 +97,8 @@ def fill_targets(
     """Makes values where they are wanted, one pool of threads over all of them.
 
     What needs code that is not this package's is made first, in the calling thread and in memory of its own:
-    if that code fails, no target has been touched. A structured parameter is made whole, once, for all
-    targets that are slices of it.
+    if that code fails, no target has been touched. All of that is in memory at once, beside the targets. A
+    structured parameter is made whole, once, for all targets that are slices of it; each thread has one.
 
     Args:
         targets: whose memory does not overlap.

@@ -1,4 +1,4 @@
-"""One rank of FSDP2 over gloo: initialised from a plan, gathered, trained a step. Run by test_torch.py."""
+"""One rank of two or four of FSDP2 over gloo: initialised, gathered, trained. Run by test_torch.py."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 
 import initcfg
 from initcfg.adapters.torch import initialize_, manifest
+from initcfg.errors import SpecError
 
 RULES = [
     {"match": "**.bias", "initializer": "zeros"},
@@ -124,10 +125,58 @@ def tensor_parallel_within_fsdp() -> None:
     check(module, plan)
 
 
-def main(rank: str, store: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=2)
+def gathered_by_a_forward_pass() -> None:
+    """Values put into what is gathered would go with it: refused, and the shards keep what they have."""
+    module = torch.nn.Sequential(torch.nn.Linear(7, 5), torch.nn.Linear(5, 3))
+    fully_shard(module[1], reshard_after_forward=False)
+    fully_shard(module)
+    plan = plan_of(module)
+    before = gathered(module)
+    module(torch.ones(2, 7))
+    for read in (manifest, lambda each: initialize_(each, plan)):
+        try:
+            read(module)
+        except SpecError as error:
+            told = [each.hint for each in error.diagnostics]
+            ways = ["call module.reshard() first", "call module.get_submodule('1').reshard() first"]
+            assert told == ways, told
+        else:
+            raise AssertionError("what is gathered was taken for what is kept")
+    module.reshard()
+    module[1].reshard()
+    for name, values in gathered(module).items():
+        np.testing.assert_array_equal(values, before[name])
+    initialize_(module, plan)
+    check(module, plan)
+    module(torch.ones(2, 7))
+    module.reshard()
+    module[1].reshard()
+    check(module, plan)
+
+
+def sizes_that_a_mesh_of_two_axes_does_not_divide() -> None:
+    """FSDP2 within tensor parallelism on the same axis: shards that interleave."""
+    mesh = dist.init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+    module = torch.nn.Sequential(*(torch.nn.Linear(6, size) for size in (8, 7, 9, 5, 3, 1, 2)))
+    styles = {str(at): ColwiseParallel() for at in range(len(module))}
+    parallelize_module(module, mesh["tp"], styles)
+    module.down = torch.nn.Linear(9, 4)
+    parallelize_module(module, mesh["tp"], {"down": RowwiseParallel()})
+    fully_shard(module, mesh=mesh["dp"])
+    assert any(type(each).__name__ == "_StridedShard" for each in module[0].weight.placements)
+    plan = plan_of(module)
+    initialize_(module, plan)
+    check(module, plan)
+
+
+TWO = (direct, on_meta, after_to_empty, tensor_parallel_within_fsdp, gathered_by_a_forward_pass)
+FOUR = (sizes_that_a_mesh_of_two_axes_does_not_divide,)
+
+
+def main(rank: str, world: str, store: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(world))
     try:
-        for case in (direct, on_meta, after_to_empty, tensor_parallel_within_fsdp):
+        for case in {2: TWO, 4: FOUR}[int(world)]:
             case()
     finally:
         dist.destroy_process_group()

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
 from torch.nn.parameter import is_lazy
 
+from initcfg.adapters.torch.modules import modules_of, require_readable
+from initcfg.adapters.torch.shards import is_dtensor
+from initcfg.adapters.torch.stretches import stretch_of
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Held", "buffers_of", "entry_of", "held_by", "manifest", "unwrapped"]
+    import torch
 
-# Wrappers that put a module into themselves: no part of a parameter's name.
-_WRAPPERS = frozenset({"_orig_mod", "_checkpoint_wrapped_module"})
+__all__ = ["Held", "buffers_of", "entry_of", "held_by", "manifest"]
 
 
 @dataclass(slots=True, eq=False)
@@ -43,14 +44,16 @@ def manifest(module: torch.nn.Module) -> Manifest:
     A module on the meta device will do, and so will a sharded one, whose shapes are those of the whole.
     Buffers are no parameters. A parameter that the module holds under several names appears once, under the
     first, as in the files that the module is saved to. What ``torch.compile``, ``DistributedDataParallel``
-    and activation checkpointing put in front of names (``_orig_mod.``, ``module.``) is left out.
+    and activation checkpointing put into names (``_orig_mod.``, ``module.``) is left out, wherever in the
+    module they stand.
 
     Args:
         module: any module; nothing of it is read but names, shapes and dtypes.
 
     Raises:
-        SpecError: the module is lazy and has no shapes yet, or FSDP1 has flattened it (code ``manifest``); or
-            two of its parameters have one name (code ``duplicate-parameter``).
+        SpecError: the module is lazy and has no shapes yet, FSDP1 has flattened it, or FSDP2 has gathered
+            it, in ``unshard`` or a forward pass (code ``manifest``); or two of its parameters have one name
+            (code ``duplicate-parameter``).
 
     Example:
         >>> import torch
@@ -88,31 +91,21 @@ def held_by(module: torch.nn.Module) -> list[Held]:
 
 
 def buffers_of(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The buffers of a module by name."""
-    for prefix, inner in unwrapped(module).named_modules():
-        for key, buffer in inner.named_buffers(recurse=False):
-            yield _name(prefix, key), buffer
-
-
-def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
-    """The module inside those that only wrap it."""
-    while True:
-        if isinstance(module, torch.nn.parallel.DistributedDataParallel | torch.nn.DataParallel):
-            module = module.module
-        elif "_orig_mod" in dict(module.named_children()):
-            module = module.get_submodule("_orig_mod")
-        else:
-            return module
+    """The buffers of a module by name, those of a module that stands in several places once."""
+    seen: set[torch.nn.Module] = set()
+    for prefix, inner in modules_of(module):
+        if inner not in seen:
+            seen.add(inner)
+            for key, buffer in inner.named_buffers(recurse=False):
+                yield _name(prefix, key), buffer
 
 
 def _parameters(
     module: torch.nn.Module,
 ) -> Iterator[tuple[str, torch.nn.Parameter, tuple[torch.nn.Module, str]]]:
     """Each name of each parameter, with the place where it stands."""
-    for prefix, inner in unwrapped(module).named_modules(remove_duplicate=False):
-        if type(inner).__name__ == "FullyShardedDataParallel":
-            message = "FSDP1 has flattened the parameters of the module, and with them names and shapes"
-            raise _refused(Code.MANIFEST, message, "initialise it before it is wrapped, or use fully_shard")
+    require_readable(module)
+    for prefix, inner in modules_of(module):
         for key, tensor in inner.named_parameters(recurse=False, remove_duplicate=False):
             name = _name(prefix, key)
             if is_lazy(tensor):
@@ -122,14 +115,15 @@ def _parameters(
 
 
 def _name(prefix: str, key: str) -> str:
-    return ".".join(part for part in (*prefix.split("."), key) if part and part not in _WRAPPERS)
+    return f"{prefix}.{key}" if prefix else key
 
 
 def _memory(tensor: torch.nn.Parameter) -> object:
     """What parameters that are one have in common: the object, or the memory."""
-    if type(tensor) is not torch.nn.Parameter or tensor.is_meta or tensor.numel() == 0:
+    # Of a DTensor one rank may hold nothing, and all ranks must see the same ties.
+    if is_dtensor(tensor) or tensor.numel() == 0 or (stretch := stretch_of(tensor)) is None:
         return id(tensor)
-    return (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+    return (stretch.space, stretch.begin, tensor.shape, tensor.stride(), tensor.dtype)
 
 
 def _refused(code: Code, message: str, hint: str) -> SpecError:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from initcfg.adapters.matching import match_problems
+from initcfg.adapters.torch.allocating import allocated, install
 from initcfg.adapters.torch.held import buffers_of, entry_of, held_by
 from initcfg.adapters.torch.memory import fill_places
 from initcfg.adapters.torch.report import Initialized
-from initcfg.adapters.torch.shards import is_dtensor, local_of, places
+from initcfg.adapters.torch.shards import places
+from initcfg.adapters.torch.sharing import sharing_problems
+from initcfg.adapters.torch.writable import require_memory
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.generate.selecting import owner
 from initcfg.manifest import Manifest
@@ -39,11 +42,15 @@ def initialize_(
     """Puts a plan's values into a module's own parameters: those of `initcfg.materialize`, bit for bit.
 
     Of a parameter that is a DTensor, as ``fully_shard`` and tensor parallelism make them, each process makes
-    what it holds, and no process talks to another. Parameters on the meta device are allocated; ties stay
-    ties. Buffers, gradients, and what the plan skips are left alone.
+    what it holds, and no process talks to another. Parameters on the meta device are allocated, and others
+    stand in the module then: make an optimizer, or hooks of parameters, afterwards. Ties stay ties. Buffers,
+    gradients, and what the plan skips are left alone.
 
     Nothing is touched unless plan and module agree in names, shapes, dtypes and ties. Code of custom
-    initializers runs before the first parameter is changed; if it fails, none has been.
+    initializers runs before the first parameter is changed; if it fails, none has been. So what it makes is
+    held beside the module until all of it is there, a second copy of these parameters. An exception from
+    `progress`, or an interrupt, leaves parameters that have memory partly filled, and those on the meta
+    device on it: call again.
 
     Args:
         module: plain, or in ``torch.compile``, ``DistributedDataParallel`` or ``fully_shard``.
@@ -59,10 +66,12 @@ def initialize_(
 
     Raises:
         SpecError: module and plan differ; every difference is told (codes ``not-in-manifest``,
-            ``not-in-spec``, ``shape-mismatch``, ``dtype-mismatch``, ``tied``). Or the module cannot be
-            read, as `manifest` says.
+            ``not-in-spec``, ``shape-mismatch``, ``dtype-mismatch``, ``tied``). Parameters that share memory
+            and are not one, or share it with a buffer, have code ``tied`` too. Or the module cannot be read,
+            as `manifest` says.
         InitializerError: custom code returned something else than it was asked for.
-        ValueError: a parameter is on the meta device and no device is given, or its memory cannot be written.
+        ValueError: parameters are on the meta device and no device is given, their memory cannot be written,
+            or what takes their place there would lack their class or hooks; all of them are told.
         TypeError: `module` or `plan` is something else.
 
     Example:
@@ -79,23 +88,22 @@ def initialize_(
     """
     _check_kinds(module, plan)
     every = held_by(module)
-    _require_agreement(plan, every, f"the module {type(module).__name__}")
+    _require_agreement(module, plan, every)
     wanted = [(held, _planned_name(plan, held)) for held in every]
     chosen = [(held, name) for held, name in wanted if name is not None]
-    _require_memory([held for held, _ in chosen], device)
+    made = [held for held, _ in chosen]
+    require_memory(made, device)
     with _without_traces():
-        tensors = [_allocated(held.tensor, device) for held, _ in chosen]
+        tensors = [allocated(held.tensor, device) for held in made]
         boxes = [
             place
             for (_, name), tensor in zip(chosen, tensors, strict=True)
             for place in places(owner(plan, plan[name]), tensor)
         ]
         fill_places(boxes, threads=threads, engine=engine, progress=progress)
-        for (held, _), tensor in zip(chosen, tensors, strict=True):
-            _install(held, tensor)
+        install(made, tensors)
     skipped = [held for held, name in wanted if name is None]
-    nbytes = sum(place.nbytes for place in boxes)
-    return _reported(module, [held for held, _ in chosen], skipped, nbytes)
+    return _reported(module, made, skipped, sum(place.nbytes for place in boxes))
 
 
 def _check_kinds(module: object, plan: object) -> None:
@@ -113,15 +121,22 @@ def _without_traces() -> Iterator[None]:
         yield
 
 
-def _require_agreement(plan: Plan, every: list[Held], model: str) -> None:
+def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[Held]) -> None:
     """Names, shapes and dtypes first, then what shares memory with what."""
+    model = f"the module {type(module).__name__}"
     skipped = {each.name for each in plan.skipped}
     entries: dict[str, ManifestEntry] = {}
     for held in every:
         # The names that the plan knows; if it knows none, the one that it should know.
         known = [name for name in held.names if name in plan or name in skipped]
         entries.update(dict.fromkeys(known or held.names[:1], entry_of(held.tensor)))
-    problems = (*match_problems(plan, Manifest(entries), model), *_tie_problems(plan, every, skipped, model))
+    made = [held for held in every if _planned_name(plan, held) is not None]
+    rest = [held for held in every if _planned_name(plan, held) is None]
+    problems = (
+        *match_problems(plan, Manifest(entries), model),
+        *_tie_problems(plan, every, skipped, model),
+        *sharing_problems(made, rest, buffers_of(module), model),
+    )
     if problems:
         raise SpecError(*problems)
 
@@ -163,54 +178,6 @@ def _two_in_module(plan: Plan, first: str, name: str, model: str) -> Diagnostic:
     return Diagnostic(Code.TIED, message, plan[name].where, hint)
 
 
-def _require_memory(chosen: list[Held], device: torch.device | str | None) -> None:
-    """Refuses, before anything is allocated, what has no memory or none that can be written."""
-    meta = [held.names[0] for held in chosen if _is_meta(held.tensor)]
-    if meta and (device is None or torch.device(device).type == "meta"):
-        raise ValueError(
-            f"{len(meta):,} parameters are on the meta device and have no memory, such as {meta[0]!r}: "
-            "say where they are to be allocated, such as initialize_(module, plan, device='cpu')"
-        )
-    for held in chosen:
-        problem = _memory_problem(held.tensor)
-        if problem is not None:
-            raise ValueError(f"the parameter {held.names[0]!r} {problem}")
-
-
-def _memory_problem(tensor: torch.Tensor) -> str | None:
-    if is_dtensor(tensor) and any(placement.is_partial() for placement in tensor.placements):
-        return "is a DTensor of partial sums: redistribute it to shards or replicas"
-    local = local_of(tensor)
-    if type(local) is not torch.Tensor:
-        return f"is a {type(local).__name__}: initialise the module before it is converted to that"
-    if any(step == 0 and size > 1 for step, size in zip(local.stride(), local.shape, strict=True)):
-        return "is expanded, so that elements share memory: make it contiguous"
-    return None
-
-
-def _is_meta(tensor: torch.Tensor) -> bool:
-    return bool(tensor.device.type == "meta")
-
-
-def _allocated(tensor: torch.nn.Parameter, device: torch.device | str | None) -> torch.nn.Parameter:
-    """The parameter itself, or one on the device in the place of one that has no memory."""
-    if not _is_meta(tensor):
-        return tensor
-    made = torch.nn.Parameter(torch.empty_like(tensor.detach(), device=device), tensor.requires_grad)
-    for name, value in vars(tensor).items():
-        vars(made).setdefault(name, value)
-    return made
-
-
-def _install(held: Held, tensor: torch.nn.Parameter) -> None:
-    """Lets the module hold the parameter, and autograd know that it has changed."""
-    if tensor is not held.tensor:
-        for module, key in held.places:
-            setattr(module, key, tensor)
-        return
-    torch.autograd.graph.increment_version([tensor, *held.others, local_of(tensor)])
-
-
 def _reported(module: torch.nn.Module, made: list[Held], skipped: list[Held], nbytes: int) -> Initialized:
     buffers = dict(buffers_of(module))
     left = {**{held.names[0]: held.tensor for held in skipped}, **buffers}
@@ -219,6 +186,6 @@ def _reported(module: torch.nn.Module, made: list[Held], skipped: list[Held], nb
         tied={name: held.names[0] for held in made for name in held.names[1:]},
         skipped=tuple(held.names[0] for held in skipped),
         buffers=tuple(buffers),
-        empty=tuple(name for name, tensor in left.items() if _is_meta(tensor)),
+        empty=tuple(name for name, tensor in left.items() if tensor.is_meta),
         nbytes=nbytes,
     )

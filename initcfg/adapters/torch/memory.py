@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 
+from initcfg.adapters.torch.stretches import seen
 from initcfg.generate.pool import onward
 from initcfg.generate.targets import Target, fill_targets, target_effort
 from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from initcfg.adapters.torch.shards import Place
     from initcfg.generate import Progress
@@ -28,29 +29,71 @@ _STAGED_BYTES = 1 << 26
 def fill_places(
     places: Sequence[Place], *, threads: int | None, engine: str | None, progress: Progress | None
 ) -> None:
-    """Fills the memory of all places; none has been touched if code that is not this package's fails."""
+    """Fills the memory of all places; none has been touched if code that is not this package's fails.
+
+    What such code makes is held until all of it is there: a second copy of these places, and no third.
+    """
     work = target_effort(place.source for place in places)
-    fill = partial(fill_targets, threads=threads, engine=engine, work=work)
-    direct = [place for place in places if _is_direct(place.memory)]
-    staged = [place for place in places if not _is_direct(place.memory)]
-    # Code that may fail runs in the one call before which nothing is touched.
-    foreign = [(place, _host(place)) for place in staged if is_foreign(place.parameter.initializer)]
     total = sum(place.nbytes for place in places)
-    first = [(place, place.memory) for place in direct] + foreign
-    fill([_target(*pair) for pair in first], progress=onward(progress, 0, total))
-    done = sum(place.nbytes for place, _ in first)
-    for place, host in foreign:
-        _copy(place, host)
-    own = (place for place in staged if not is_foreign(place.parameter.initializer))
-    for part in chain.from_iterable(map(_parts, own)):
-        host = _host(part)
-        fill([_target(part, host)], progress=onward(progress, done, total))
-        _copy(part, host)
-        done += part.nbytes
+    done = 0
+
+    def fill(together: Sequence[Place], hosts: Sequence[torch.Tensor]) -> None:
+        nonlocal done
+        now = onward(progress, done, total)
+        pairs = map(_target, together, hosts)
+        fill_targets(list(pairs), threads=threads, engine=engine, work=work, progress=now)
+        done += sum(place.nbytes for place in together)
+
+    groups = _by_parameter(places)
+    foreign = [group for group in groups if is_foreign(group[0].parameter.initializer)]
+    own = [group for group in groups if not is_foreign(group[0].parameter.initializer)]
+    held: deque[tuple[Place, torch.Tensor]] = deque()
+    for group in foreign:
+        hosts = list(map(_host, group))
+        fill(group, hosts)
+        held.extend(zip(group, hosts, strict=True))
+    while held:
+        _copy(*held.popleft())
+    for together in _rounds(own):
+        _fill_together(together, fill)
+
+
+def _by_parameter(places: Iterable[Place]) -> list[list[Place]]:
+    groups: dict[int, list[Place]] = {}
+    for place in places:
+        groups.setdefault(id(place.parameter), []).append(place)
+    return list(groups.values())
+
+
+def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
+    """What is made in one call each: the more of it is copied, the more memory the call takes."""
+    yield [place for group in groups if _are_direct(group) for place in group]
+    for group in groups:
+        if _are_direct(group):
+            continue
+        if group[0].parameter.distribution is None:
+            # Made whole, once for all that is held of it.
+            yield group
+        else:
+            yield from ([part] for part in chain.from_iterable(map(_parts, group)))
+
+
+def _fill_together(
+    places: list[Place], fill: Callable[[Sequence[Place], Sequence[torch.Tensor]], None]
+) -> None:
+    hosts = [place.memory if _is_direct(place.memory) else _host(place) for place in places]
+    fill(places, hosts)
+    for place, host in zip(places, hosts, strict=True):
+        if host is not place.memory:
+            _copy(place, host)
+
+
+def _are_direct(group: list[Place]) -> bool:
+    return all(_is_direct(place.memory) for place in group)
 
 
 def _is_direct(memory: torch.Tensor) -> bool:
-    return bool(memory.device.type == "cpu" and memory.is_contiguous())
+    return bool(memory.device.type == "cpu" and memory.is_contiguous() and not memory.is_neg())
 
 
 def _host(place: Place) -> torch.Tensor:
@@ -60,11 +103,11 @@ def _host(place: Place) -> torch.Tensor:
 
 def _target(place: Place, memory: torch.Tensor) -> Target:
     """What a place holds, to be made in a tensor's own memory as numpy sees it."""
-    return Target(place.source, _bits(memory).numpy().view(place.parameter.dtype.numpy))
+    return Target(place.source, seen(memory).view(place.parameter.dtype.numpy))
 
 
 def _bits(memory: torch.Tensor) -> torch.Tensor:
-    """The same memory as whole numbers, where numpy, or copying, does not know the type."""
+    """The same memory as whole numbers, where copying does not know the type."""
     if not memory.is_floating_point() or memory.element_size() > 2:
         return memory
     return memory.view(torch.uint8 if memory.element_size() == 1 else torch.int16)
@@ -77,10 +120,7 @@ def _copy(place: Place, host: torch.Tensor) -> None:
 
 
 def _parts(place: Place) -> Iterator[Place]:
-    """A place in boxes of bounded size; what is made whole anyway stays in one."""
-    if place.parameter.distribution is None:
-        yield place
-        return
+    """A place in boxes of bounded size."""
     for box in _boxes(tuple(place.memory.shape), _STAGED_BYTES // place.memory.element_size()):
         yield place.part(box)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from initcfg.errors import printable
 
-__all__ = ["Initialized"]
+__all__ = ["Initialized", "counted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Initialized:
     nbytes: int
 
     def __str__(self) -> str:
-        made = f"{_counted(len(self.parameters), 'parameter')} made, {self.nbytes:,} bytes"
-        left = f"{len(self.skipped)} skipped; {_counted(len(self.buffers), 'buffer')} left alone"
+        made = f"{counted(len(self.parameters), 'parameter')} made, {self.nbytes:,} bytes"
+        left = f"{len(self.skipped)} skipped; {counted(len(self.buffers), 'buffer')} left alone"
         lines = [f"{made}; {left}"]
         if self.empty:
             names = printable(", ".join(self.empty))
@@ -45,5 +45,6 @@ class Initialized:
         return "\n".join(lines)
 
 
-def _counted(count: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
+    """A count with its word, which has an ``s`` unless it is one."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    import torch
 
     from initcfg.plan.parameters import ParameterSlice, PlannedParameter
 
@@ -66,41 +66,82 @@ def local_of(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def places(parameter: PlannedParameter, tensor: torch.Tensor) -> Iterator[Place]:
-    """The boxes of a parameter that this process holds: one, or several where shards interleave."""
+    """The boxes of a parameter that this process holds: one, or several where shards interleave.
+
+    Raises:
+        ValueError: a DTensor's memory is not of the shape that its placements give it.
+    """
     local = local_of(tensor)
     if local.numel() == 0:
         return
     if not is_dtensor(tensor):
         yield Place(parameter, tuple(slice(0, size) for size in local.shape), local)
         return
-    axes = [_stretches(positions) for positions in _positions(tensor)]
-    for boxes in itertools.product(*axes):
-        box = tuple(slice(first, first + length) for _, first, length in boxes)
-        inner = tuple(slice(at, at + length) for at, _, length in boxes)
+    axes = _held(tensor)
+    expected = tuple(sum(map(len, runs)) for runs in axes)
+    if expected != tuple(local.shape):
+        raise ValueError(
+            f"the parameter {parameter.name!r} has {tuple(local.shape)} in this process, and its placements "
+            f"{tensor.placements} give it {expected}: make it with distribute_tensor"
+        )
+    for boxes in itertools.product(*map(_placed, axes)):
+        box = tuple(slice(run.start, run.stop) for _, run in boxes)
+        inner = tuple(slice(at, at + len(run)) for at, run in boxes)
         yield Place(parameter, box, local[inner])
 
 
-def _positions(tensor: Any) -> list[torch.Tensor]:
-    """Which indices of the whole this rank holds, along each axis."""
-    # The code of torch that cuts values cuts the indices: it also knows shards that interleave, of which the
-    # offsets that torch tells are those of the first element only.
-    ndim = tensor.dim()
-    axes = [
-        torch.arange(size, device="cpu").reshape([-1 if axis == at else 1 for at in range(ndim)])
-        for axis, size in enumerate(tensor.shape)
-    ]
+def _held(tensor: Any) -> list[list[range]]:
+    """Which indices of the whole this rank holds, along each axis: runs of neighbours, in order."""
+    mesh = tensor.device_mesh
+    axes = [[range(size)] for size in tensor.shape]
     for at, placement in enumerate(tensor.placements):
         axis = getattr(placement, "dim", None)
         if axis is not None:
-            ranks = tensor.device_mesh.size(at)
-            parts, _ = placement._split_tensor(axes[axis], ranks, with_padding=False)
-            axes[axis] = parts[tensor.device_mesh.get_local_rank(at)]
-    return [positions.reshape(-1) for positions in axes]
+            # What FSDP2 has cut within tensor parallelism: torch tells of it the first element only.
+            factor = getattr(placement, "split_factor", 1)
+            shard = _shard(axes[axis], factor, mesh.size(at), mesh.get_local_rank(at))
+            axes[axis] = list(_joined(shard))
+    return axes
 
 
-def _stretches(positions: torch.Tensor) -> list[tuple[int, int, int]]:
-    """Runs of neighbouring positions: at which of them each begins, with which index, and how long it is."""
-    breaks = (positions.diff() != 1).nonzero().reshape(-1) + 1
-    begins = [0, *breaks.tolist()]
-    ends = [*begins[1:], len(positions)]
-    return [(at, int(positions[at]), end - at) for at, end in zip(begins, ends, strict=True)]
+def _shard(runs: list[range], factor: int, ranks: int, rank: int) -> Iterator[range]:
+    """A rank's part of each of `factor` parts, where parts are as `torch.chunk` cuts them."""
+    for begin, end in _chunks(0, sum(map(len, runs)), factor):
+        for first, last in list(_chunks(begin, end, ranks))[rank : rank + 1]:
+            yield from _cut(runs, first, last)
+
+
+def _chunks(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:
+    """Equal parts; the last is shorter, and where nothing is left for them, some are missing."""
+    step = -(-(end - begin) // count)
+    for first in range(begin, end, step or 1):
+        yield first, min(first + step, end)
+
+
+def _cut(runs: list[range], begin: int, end: int) -> Iterator[range]:
+    """The indices that are at [begin, end) of those in the runs."""
+    at = 0
+    for run in runs:
+        part = run[max(begin - at, 0) : max(end - at, 0)]
+        if part:
+            yield part
+        at += len(run)
+
+
+def _joined(runs: Iterable[range]) -> Iterator[range]:
+    """The same indices in as few runs as there can be."""
+    last = range(0)
+    for run in runs:
+        if last and last.stop != run.start:
+            yield last
+            last = run
+        else:
+            last = range(last.start, run.stop) if last else run
+    if last:
+        yield last
+
+
+def _placed(runs: list[range]) -> list[tuple[int, range]]:
+    """Each run with the place of its first index among all."""
+    lengths = itertools.accumulate(map(len, runs), initial=0)
+    return list(zip(lengths, runs, strict=False))

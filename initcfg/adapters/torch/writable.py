@@ -1,0 +1,71 @@
+"""Whether parameters have memory that can be written to, or can be given some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from initcfg.adapters.torch.report import counted
+from initcfg.adapters.torch.shards import is_dtensor, local_of
+from initcfg.adapters.torch.stretches import has_own_elements
+
+if TYPE_CHECKING:
+    from initcfg.adapters.torch.held import Held
+
+__all__ = ["require_memory"]
+
+
+def require_memory(made: list[Held], device: torch.device | str | None) -> None:
+    """Refuses, before anything is allocated, what has no memory or none that can be written.
+
+    Raises:
+        ValueError: with a line for each such parameter.
+    """
+    problems = [
+        f"the parameter {held.names[0]!r} {problem}"
+        for held in made
+        for tensor in (held.tensor, *held.others)
+        if (problem := _memory_problem(tensor)) is not None
+    ]
+    meta = [held.names[0] for held in made if held.tensor.is_meta]
+    if meta and (device is None or torch.device(device).type == "meta"):
+        they = "is on the meta device and has" if len(meta) == 1 else "are on the meta device and have"
+        problems.append(
+            f"{counted(len(meta), 'parameter')} {they} no memory, such as {meta[0]!r}: "
+            "say where to allocate, such as initialize_(module, plan, device='cpu')"
+        )
+    if problems:
+        raise ValueError("\n".join(dict.fromkeys(problems)))
+
+
+def _memory_problem(tensor: torch.nn.Parameter) -> str | None:
+    """What keeps a parameter from being filled, or allocated; and the way out."""
+    if is_dtensor(tensor) and any(placement.is_partial() for placement in tensor.placements):
+        return "is a DTensor of partial sums: redistribute it to shards or replicas"
+    local = local_of(tensor)
+    if type(local) is not torch.Tensor:
+        return f"is a {type(local).__name__}: initialise the module before it is converted to that"
+    if local.layout is not torch.strided:
+        return f"is {str(local.layout).removeprefix('torch.')}: make it dense (to_dense), or skip it"
+    if not has_own_elements(local):
+        return (
+            "is expanded or strided, so that elements share memory: make it a copy (clone) that is contiguous"
+        )
+    return _allocation_problem(tensor) if tensor.is_meta else _storage_problem(local)
+
+
+def _storage_problem(local: torch.Tensor) -> str | None:
+    if local.numel() and local.untyped_storage().nbytes() == 0:
+        return "has a storage that was freed: allocate it again, such as by Module.to_empty"
+    return None
+
+
+def _allocation_problem(tensor: torch.nn.Parameter) -> str | None:
+    """What the parameter that takes the place of one on the meta device would not have of it."""
+    if type(tensor) is not torch.nn.Parameter and not is_dtensor(tensor):
+        kind = type(tensor).__name__
+        return f"is of the class {kind}, which the meta device does not keep: make the module on its device"
+    if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
+        return "has hooks, which are lost with the meta device: register them after initialize_"
+    return None
