@@ -5,30 +5,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
+from initcfg.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.manifest import Manifest, ManifestEntry
-    from initcfg.plan import Plan, PlannedParameter
+    from initcfg.plan import PlannedParameter
 
-__all__ = ["match_problems", "require_match"]
+__all__ = ["match_problems", "require_match", "require_plan"]
+
+
+def require_plan(plan: object, taker: str, way: str) -> None:
+    """Nothing, if it is a plan.
+
+    Args:
+        plan: what was given for one.
+        taker: the function that wants it, as messages call it.
+        way: a call that makes one.
+
+    Raises:
+        TypeError: it is something else, such as the path of a spec.
+
+    Example:
+        >>> require_plan("mlp.yaml", "to_jax", "initcfg.make_plan(spec)")
+        Traceback (most recent call last):
+        ...
+        TypeError: to_jax takes a plan, not str: initcfg.make_plan(spec) makes one
+    """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")
 
 
 def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
     """Nothing, if a model and a plan have the same parameters, of the same shapes and dtypes.
 
     A parameter that the plan skips may be in the model, of any form. Of the names that are tied to each other
-    the model needs to have one. An entry of the manifest without a dtype takes any.
+    the model has one, and only one: what has two names in it is two arrays, which training would part. An
+    entry of the manifest without a dtype takes any.
 
     Args:
         plan: what is to be made.
-        manifest: what the model has.
+        manifest: what the model has; each entry has an array of its own.
         model: what messages call it, such as ``the module GPT2LMHeadModel``.
 
     Raises:
         SpecError: every problem, in the plan's order (codes ``not-in-manifest``, ``not-in-spec``,
-            ``shape-mismatch``, ``dtype-mismatch``).
+            ``shape-mismatch``, ``dtype-mismatch``, ``tied``).
 
     Example:
         >>> import initcfg
@@ -44,13 +67,13 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         module MLP
           help: give the shape that the model has
     """
-    problems = tuple(match_problems(plan, manifest, model))
+    problems = (*match_problems(plan, manifest, model), *_tie_problems(plan, manifest, model))
     if problems:
         raise SpecError(*problems)
 
 
 def match_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagnostic]:
-    """What `require_match` raises, one by one, for a caller that has problems of its own to tell beside."""
+    """What differs, one by one, but for ties: for a caller that tells problems of its own beside."""
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
     for parameter in plan:
         entry = manifest.entries.get(parameter.name)
@@ -67,6 +90,23 @@ def match_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagn
             hint = near or "describe it in the spec, or leave it out on purpose with a rule that skips it"
             message = f"{model} has a parameter {name!r}, which the plan does not make"
             yield Diagnostic(Code.NOT_IN_SPEC, message, entry.where, hint)
+
+
+def _tie_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagnostic]:
+    """Names that are one array in the plan and several in the model."""
+    first: dict[str, str] = {}
+    for name in manifest.entries:
+        if name not in plan:
+            continue
+        array = _array(plan[name])
+        other = first.setdefault(array, name)
+        if other != name:
+            # One of the two says tied_to, whichever comes first in the model.
+            tied = plan[name] if plan[name].tied_to else plan[other]
+            message = f"{other!r} and {name!r} are tied in the plan, and two parameters in {model}"
+            way = f"write stream: {array} in the place of tied_to, for equal values in two"
+            hint = f"{way}, or let {model} have one of them"
+            yield Diagnostic(Code.TIED, message, tied.where, hint)
 
 
 def _array(parameter: PlannedParameter) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 import time
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 try:
     import ray
     from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+    from ray.runtime_env import RuntimeEnv
 except ImportError as error:
     raise ImportError("initcfg.adapters.ray needs ray: pip install 'initcfg[ray]'") from error
 
@@ -54,8 +56,9 @@ class RayExecutor(Executor):
             cluster whose nodes do not have this package.
 
     Raises:
-        ConnectionError: nobody answers at the address.
-        ValueError: an address is given, and this process is connected to Ray already.
+        ConnectionError: the address, also that of ``RAY_ADDRESS``, is none, or nobody answers there.
+        ValueError: an address is given, and this process is connected to Ray already; or `runtime_env` is
+            none that Ray takes, which may be a TypeError as well.
         ImportError: the workers do not have this release of this package.
         BrokenExecutor: no worker stays alive.
 
@@ -134,7 +137,8 @@ class RayExecutor(Executor):
         """Takes no more tasks, and stops Ray if it was started here; that ends every task.
 
         Args:
-            wait: for the tasks that have been submitted.
+            wait: for the tasks that have been submitted. Where it does not, and Ray is stopped, futures that
+                are not done fail with a BrokenExecutor.
             cancel_futures: cancel them first.
         """
         self._is_open = False
@@ -144,14 +148,18 @@ class RayExecutor(Executor):
         if self._is_ours:
             self._is_ours = False
             ray.shutdown()
+            # Ray tells nobody that their tasks have gone with it.
+            for future in list(self._running):
+                future.lose()
 
 
 class _RayFuture(Future[Result]):
-    """A future of Python's own over a task, done when the task has ended or is cancelled."""
+    """A future of Python's own over a task, done when the task has ended, is cancelled or is lost."""
 
     def __init__(self, task: Any) -> None:
         super().__init__()
         self._task = task
+        self._end = threading.Lock()
 
     def follow(self) -> None:
         """Waits for the task, in a thread of Ray's."""
@@ -165,8 +173,17 @@ class _RayFuture(Future[Result]):
             ray.cancel(self._task)
         return True
 
+    def lose(self) -> None:
+        """Ends it, where the task cannot end any more."""
+        if self._is_first_to_end():
+            self.set_exception(BrokenExecutor("Ray was stopped before the task had ended"))
+
+    def _is_first_to_end(self) -> bool:
+        """Whether the caller says how it ended; Ray's thread and that of a shutdown may ask at one time."""
+        return self._end.acquire(blocking=False) and self.set_running_or_notify_cancel()
+
     def _take(self, done: Future[Result]) -> None:
-        if not self.set_running_or_notify_cancel():
+        if not self._is_first_to_end():
             return
         try:
             with _translated():
@@ -212,13 +229,18 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> bool
         }
     else:
         _check_reachable(address)
-    ray.init(
-        address,
-        runtime_env=None if runtime_env is None else dict(runtime_env),
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **settings,
-    )
+    # What is wrong with it is told here, in Ray's words; what is wrong below is the address.
+    environment = None if runtime_env is None else RuntimeEnv(**runtime_env)
+    try:
+        ray.init(
+            address,
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **settings,
+        )
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConnectionError(f"cannot connect to Ray at {address!r}: {_brief(error)}") from error
     return True
 
 

@@ -80,4 +80,3 @@ def _is_document(path: Path) -> bool:
 def _npz_metadata(path: Path) -> object:
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.comment)
-

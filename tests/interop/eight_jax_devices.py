@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 import initcfg
-from initcfg.adapters.jax import as_jax_initializer, initialize, placing, to_jax
+from initcfg.adapters.jax import as_jax_initializer, initialize, manifest, placing, to_jax
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import GlorotUniform
 
@@ -172,7 +175,9 @@ def test_a_donated_array_whose_shards_share_memory_is_not_written_through(plan: 
     assert equal(doubled, expected)
 
 
-def test_a_tree_keeps_the_shardings_of_its_leaves(plan: initcfg.Plan) -> None:
+def test_a_tree_keeps_the_shardings_of_its_leaves() -> None:
+    params = {name: each for name, each in SPEC["params"].items() if "tied_to" not in each}
+    plan = initcfg.make_plan(SPEC | {"params": params})
     shapes = {
         each.name: jax.ShapeDtypeStruct(each.shape, each.dtype.numpy, sharding=SHARDINGS["replicated"])
         for each in plan
@@ -183,6 +188,68 @@ def test_a_tree_keeps_the_shardings_of_its_leaves(plan: initcfg.Plan) -> None:
     again = initialize(tree, plan)
     assert all(again[name].sharding == shapes[name].sharding for name in shapes)
     assert all(equal(again[name], expected) for name, expected in initcfg.materialize(plan).items())
+
+
+def grid_of(kind: AxisType) -> jax.sharding.Mesh:
+    return jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind,) * 2)
+
+
+def an_nnx_model() -> nnx.Module:
+    kernel = nnx.with_partitioning(nnx.initializers.lecun_normal(), ("data", "model"))
+    return nnx.eval_shape(lambda: nnx.Linear(8, 16, kernel_init=kernel, rngs=nnx.Rngs(0)))
+
+
+def drawn(tree: Any) -> initcfg.Plan:
+    rules = [{"match": "**", "initializer": "random_normal"}]
+    return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "rules": rules}, manifest=manifest(tree))
+
+
+KINDS = [AxisType.Auto, AxisType.Explicit]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sharded_nnx_model_of_eval_shape_is_initialized_over_the_mesh_that_is_set(kind: AxisType) -> None:
+    mesh = grid_of(kind)
+    with jax.set_mesh(mesh):
+        model = an_nnx_model()
+        shapes = nnx.state(model, nnx.Param)
+        plan = drawn(shapes)
+        nnx.update(model, initialize(shapes, plan))
+        assert model(jnp.ones((4, 8), out_sharding=P())).shape == (4, 16)
+    kernel = model.kernel[...]
+    assert kernel.sharding == NamedSharding(mesh, P("data", "model"))
+    assert equal(kernel, initcfg.materialize(plan["kernel"]))
+    assert equal(model.bias[...], initcfg.materialize(plan["bias"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shapes_over_an_abstract_mesh_keep_what_else_their_sharding_says(kind: AxisType) -> None:
+    mesh = grid_of(kind)
+    abstract = NamedSharding(mesh.abstract_mesh, P(None, ("model", "data")), memory_kind="pinned_host")
+    shapes = {"w": jax.ShapeDtypeStruct((3, 16), jnp.float32, sharding=abstract)}
+    plan = drawn(shapes)
+    with jax.set_mesh(mesh):
+        made = [initialize(shapes, plan)["w"], to_jax(plan, abstract)["w"]]
+    for array in made:
+        assert array.sharding == NamedSharding(mesh, abstract.spec, memory_kind="pinned_host")
+        assert equal(array, initcfg.materialize(plan["w"]))
+
+
+@pytest.mark.parametrize("set_mesh", [None, LINE])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_abstract_mesh_without_devices_is_told_of_every_leaf(
+    kind: AxisType, set_mesh: jax.sharding.Mesh | None
+) -> None:
+    with jax.set_mesh(grid_of(kind)):
+        shapes = nnx.state(an_nnx_model(), nnx.Param)
+    plan = drawn(shapes)
+    with jax.set_mesh(set_mesh) if set_mesh else contextlib.nullcontext(), pytest.raises(SpecError) as raised:
+        initialize(shapes, plan)
+    assert [each.code for each in raised.value.diagnostics] == [Code.SHAPE] * 2
+    for name, each in zip(("bias", "kernel"), raised.value.diagnostics, strict=True):
+        assert repr(name) in each.message
+        assert ("no mesh is set" if set_mesh is None else "has the axes {'x': 8}") in each.message
+        assert "jax.set_mesh(mesh)" in str(each.hint)
 
 
 def test_an_initializer_gives_the_same_bits_when_jit_shards_its_result() -> None:

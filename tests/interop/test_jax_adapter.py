@@ -324,6 +324,47 @@ def test_leaves_that_the_plan_skips_are_handed_on() -> None:
     assert np.array_equal(made["w"], initcfg.materialize(plan)["w"])
 
 
+def test_leaves_that_are_tied_in_the_plan_are_refused_and_the_way_out_can_be_donated() -> None:
+    normal = {"shape": [4, 3], "initializer": "random_normal"}
+    leaf = jax.ShapeDtypeStruct((4, 3), jnp.float32)
+    with pytest.raises(SpecError, match="stream: wte in the place of tied_to") as raised:
+        initialize({"head": leaf, "wte": leaf}, plan_of(wte=normal, head={"shape": [4, 3], "tied_to": "wte"}))
+    assert codes(raised.value) == [Code.TIED]
+    plan = plan_of(wte=normal, head=normal | {"stream": "wte"})
+    tree = initialize({"head": leaf, "wte": leaf}, plan)
+    doubled = jax.jit(lambda tree: jax.tree.map(lambda x: x * 2, tree), donate_argnums=0)(tree)
+    assert np.array_equal(doubled["head"], initcfg.materialize(plan["wte"]) * 2)
+    assert np.array_equal(doubled["head"], doubled["wte"])
+
+
+def test_shardings_that_flax_reads_out_of_its_boxes_are_those_of_to_jax() -> None:
+    mesh = jax.make_mesh((1,), ("model",))
+    shapes = jax.eval_shape(Perceptron().init, jax.random.key(0), jnp.ones((2, 8)))["params"]
+    shardings = nn.get_sharding(shapes, mesh)
+    arrays = to_jax(by_rules(shapes), shardings)
+    assert jax.tree.map(lambda array: array.sharding, nest(arrays)) == shardings
+
+
+def test_what_is_no_plan_is_told_how_one_is_made() -> None:
+    with pytest.raises(
+        TypeError, match=r"to_jax takes a plan, not str: initcfg\.make_plan\(spec\) makes one"
+    ):
+        to_jax("configs/mlp.yaml")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"initialize takes a plan, not str: .*manifest=manifest\(tree\)"):
+        initialize({"w": jnp.ones(2)}, "x.yaml")  # type: ignore[arg-type]
+
+
+def test_an_interrupted_call_leaves_the_tree_as_it_was() -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    tree = {"w": jnp.zeros((4, 4))}
+    plan = plan_of(w={"shape": [4, 4], "initializer": "ones"})
+    with pytest.raises(KeyboardInterrupt):
+        initialize(tree, plan, progress=interrupt)
+    assert not tree["w"].any()
+
+
 # Initializers.
 
 

@@ -49,9 +49,11 @@ def test_examples_give_what_they_say(name: str) -> None:
     assert results.failed == 0
 
 
-def model_of(layer: keras.Layer, *shapes: tuple[int, ...], dtype: str | None = None) -> keras.Model:
+def model_of(
+    layer: keras.Layer, *shapes: tuple[int, ...], dtype: str | None = None, **named: str
+) -> keras.Model:
     inputs = [keras.Input(shape, dtype=dtype) for shape in shapes]
-    return keras.Model(inputs, layer(*inputs) if len(inputs) != 1 else layer(inputs[0]))
+    return keras.Model(inputs, layer(*inputs) if len(inputs) != 1 else layer(inputs[0]), **named)
 
 
 def in_a_list(layer: keras.Layer, *shapes: tuple[int, ...]) -> keras.Model:
@@ -61,6 +63,103 @@ def in_a_list(layer: keras.Layer, *shapes: tuple[int, ...]) -> keras.Model:
 
 def integers(layer: keras.Layer) -> keras.Model:
     return model_of(layer, (7,), dtype="int32")
+
+
+def nested() -> keras.Model:
+    backbone = keras.Sequential([layers.Dense(4, name="d")], name="backbone")
+    return keras.Sequential([keras.Input((4,)), backbone, layers.Dense(2, name="out")])
+
+
+def mixed() -> keras.Model:
+    """A weight of its own, a layer built in it, one of its name built before, a scope that is no layer's."""
+
+    @keras.saving.register_keras_serializable("tests")
+    class Mixed(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="mixed")
+            inputs = keras.Input((4,))
+            self.before = keras.Model(inputs, layers.Dense(4, name="mixed")(inputs), name="before")
+            self.inside = layers.Dense(4, name="inside")
+            self.scoped = layers.Dense(4, name="scoped")
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(name="scale", shape=(4,))
+            self.inside.build(shape)
+            with keras.name_scope("part"):
+                self.scoped.build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.scoped(self.inside(self.before(inputs))) * self.scale
+
+    model = Mixed()
+    model(np.ones((2, 4), "float32"))
+    return model
+
+
+def held_twice(name: str) -> keras.Model:
+    """A layer that the model holds, and so does a model of any name in it, in which it was built."""
+    inner = keras.Sequential([layers.Dense(4, name="d")], name=name)
+    x = keras.Input((4,))
+    return keras.Model(x, inner.layers[0](inner(x)), name="m")
+
+
+# One row a way of a model to come by its weights: the model, and the names of those.
+NAMED: dict[str, tuple[Callable[[], keras.Model], list[str]]] = {
+    "a model of models": (
+        nested,
+        ["backbone.d.kernel", "backbone.d.bias", "out.kernel", "out.bias"],
+    ),
+    "a model in a model": (lambda: nested().layers[0], ["d.kernel", "d.bias"]),
+    "a model in one of its own name": (
+        lambda: keras.Sequential(
+            [keras.Input((4,)), keras.Sequential([layers.Dense(4, name="d")], name="m")], name="m"
+        ).layers[0],
+        ["d.kernel", "d.bias"],
+    ),
+    "a layer of a functional model with the model's name": (
+        lambda: model_of(layers.Dense(4, name="m"), (4,), name="m"),
+        ["m.kernel", "m.bias"],
+    ),
+    "a layer of a sequential model with the model's name": (
+        lambda: keras.Sequential([keras.Input((4,)), layers.Dense(4, name="m")], name="m"),
+        ["m.kernel", "m.bias"],
+    ),
+    "a layer in a wrapper with the model's name": (
+        lambda: model_of(layers.TimeDistributed(layers.Dense(4, name="m"), name="m"), (5, 4), name="m"),
+        ["m.m.kernel", "m.m.bias"],
+    ),
+    "a model in another than it was built in": (
+        lambda: model_of(nested().layers[0], (4,)),
+        ["backbone.d.kernel", "backbone.d.bias"],
+    ),
+    "weights made in the model and elsewhere": (
+        mixed,
+        [
+            "scale",
+            "mixed.kernel",
+            "mixed.bias",
+            "inside.kernel",
+            "inside.bias",
+            "part.scoped.kernel",
+            "part.scoped.bias",
+        ],
+    ),
+    "a layer held twice": (lambda: held_twice("inner"), ["inner.d.kernel", "inner.d.bias"]),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_weight_is_named_by_the_layers_down_to_it_and_by_no_model_around_them(case: str) -> None:
+    make, names = NAMED[case]
+    assert list(manifest(make()).entries) == names
+
+
+def test_a_weight_with_two_names_is_refused() -> None:
+    with pytest.raises(SpecError) as raised:
+        manifest(held_twice("m"))
+    assert [each.code for each in raised.value.diagnostics] == [Code.DUPLICATE_PARAMETER] * 2
+    assert "may be 'm.d.kernel' or 'd.kernel'" in raised.value.diagnostics[0].message
+    assert raised.value.diagnostics[0].hint == "give the model a name that no layer in it has"
 
 
 NORMAL = "random_normal"
@@ -222,6 +321,15 @@ def test_another_law_would_be_noticed() -> None:
     model.layers[-1].cell.unit_forget_bias = False
     with pytest.raises(AssertionError, match=r"lstm_cell\.bias"):
         require_the_laws_of(model)
+
+
+def test_layer_scale_of_the_convnext_models_is_read_whatever_its_weight_is_called() -> None:
+    convnext = importlib.import_module("keras.src.applications.convnext")
+    model = keras.Sequential(
+        [keras.Input((5,)), *(convnext.LayerScale(1e-6, 5, name=name) for name in ("a", "b"))]
+    )
+    assert all(re.fullmatch(r"[ab]\.variable(_[0-9]+)?", name) for name in manifest(model).entries)
+    require_the_laws_of(model)
 
 
 # Their weights come from code of the user's, or from a transform that no initializer of ours makes.
@@ -520,6 +628,48 @@ def test_custom_code_that_fails_leaves_everything_as_it_was() -> None:
         assert values(model) == before
 
 
+def test_what_this_package_builds_whole_is_bounded_and_custom_code_runs_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assigning = importlib.import_module("initcfg.adapters.keras.assigning")
+    fill, groups = assigning.fill_targets, []
+
+    def watched(targets: Any, **settings: Any) -> None:
+        groups.append([target.parameter.name for target in targets])
+        fill(targets, **settings)
+
+    monkeypatch.setattr(assigning, "fill_targets", watched)
+    monkeypatch.setattr(assigning, "_GROUP_BYTES", 100)
+    names = ("a", "b", "c", "d")
+    model = keras.Sequential(
+        [keras.Input((8,)), *(layers.Dense(8, name=name, use_bias=False) for name in names)]
+    )
+    schemes = {f"{name}.kernel": "orthogonal" for name in "abc"} | {"d.kernel": by_hand}
+    initialize(model, initcfg.make_plan(spec(model, initializers=schemes)))
+    assert groups == [["d.kernel"], ["a.kernel"], ["b.kernel"], ["c.kernel"]]
+
+
+def test_an_interrupted_call_has_set_whole_weights_and_another_call_sets_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("initcfg.adapters.keras.assigning._GROUP_BYTES", 100)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    model = mlp()
+    plan = initcfg.make_plan(spec(model, initializers={"**": "random_normal"}))
+    before, wanted = values(model), made(plan)
+    with pytest.raises(KeyboardInterrupt):
+        initialize(model, plan, progress=interrupt)
+    after = values(model)
+    assert {name: after[name] in (before[name], wanted[name]) for name in after} == dict.fromkeys(after, True)
+    assert before != after != wanted
+    initialize(model, plan)
+    assert values(model) == wanted
+
+
 def test_what_the_plan_skips_and_what_is_no_weight_is_left_alone() -> None:
     model = mlp()
     model.compile("adam", "mse", metrics=["mae"])
@@ -538,21 +688,33 @@ def test_what_the_plan_skips_and_what_is_no_weight_is_left_alone() -> None:
     assert int(model.optimizer.iterations) == steps == 1
 
 
-def test_tied_names_of_a_plan_hold_one_array() -> None:
+def test_variables_that_are_tied_in_the_plan_are_refused_and_the_way_out_gives_them_one_beginning() -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="a"), layers.Dense(4, name="b")])
-    document = {
-        "initcfg": 1,
-        "layout": "in_out",
-        "params": {"a.kernel": {"shape": [4, 4], "initializer": "he_normal"}}
-        | {"b.kernel": {"shape": [4, 4], "tied_to": "a.kernel"}}
-        | {name: {"shape": [4], "initializer": "zeros"} for name in ("a.bias", "b.bias")},
-    }
-    initialize(model, initcfg.make_plan(document))
-    assert (
-        values(model)["a.kernel"]
-        == values(model)["b.kernel"]
-        == made(initcfg.make_plan(document))["a.kernel"]
-    )
+    kernel = {"shape": [4, 4], "initializer": "he_normal"}
+    rest = {name: {"shape": [4], "initializer": "zeros"} for name in ("a.bias", "b.bias")}
+
+    def plan(second: dict[str, Any]) -> initcfg.Plan:
+        params = {"a.kernel": kernel, "b.kernel": second, **rest}
+        return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": params})
+
+    before = values(model)
+    with pytest.raises(SpecError, match=r"stream: a\.kernel in the place of tied_to") as raised:
+        initialize(model, plan({"shape": [4, 4], "tied_to": "a.kernel"}))
+    assert [each.code for each in raised.value.diagnostics] == [Code.TIED]
+    assert values(model) == before
+    initialize(model, plan(kernel | {"stream": "a.kernel"}))
+    assert values(model)["a.kernel"] == values(model)["b.kernel"] != before["a.kernel"]
+
+
+def test_a_layer_that_is_used_twice_has_one_name() -> None:
+    layer, inputs = layers.Dense(4, name="a"), keras.Input((4,))
+    model = keras.Model(inputs, layer(layer(inputs)))
+    assert list(manifest(model).entries) == ["a.kernel", "a.bias"]
+
+
+def test_what_is_no_plan_is_told_how_one_is_made() -> None:
+    with pytest.raises(TypeError, match=r"initialize takes a plan, not str: .*manifest=manifest\(model\)"):
+        initialize(mlp(), "x.yaml")  # type: ignore[arg-type]
 
 
 def test_a_normalization_computes_with_the_weights_that_it_was_given() -> None:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,6 +259,51 @@ def test_an_address_where_nobody_is_ends_soon_with_exit_2(
     assert main(["materialize", str(spec), "-o", out, f"--ray=127.0.0.1:{port}"], standalone_mode=False) == 2
     assert "cannot reach Ray" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["foo", "foo:bar", "ray://foo:bar", "auto"])
+@pytest.mark.parametrize("is_of_the_environment", [False, True])
+def test_an_address_that_is_none_is_told_in_one_sentence(
+    address: str, is_of_the_environment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", address if is_of_the_environment else "")
+    with pytest.raises(ConnectionError) as raised:
+        RayExecutor(None if is_of_the_environment else address)
+    assert str(raised.value).startswith(f"cannot connect to Ray at {address!r}: ")
+    assert "\n" not in str(raised.value)
+    assert not ray.is_initialized()
+
+
+def test_the_command_tells_of_an_address_that_is_none(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray.shutdown()
+    out = str(tmp_path / "out")
+    assert main(["materialize", str(spec), "-o", out, "--ray=foo:bar"], standalone_mode=False) == 2
+    assert "--ray: cannot connect to Ray at 'foo:bar'" in capsys.readouterr().err
+
+
+def test_an_environment_that_ray_does_not_take_is_no_wrong_address() -> None:
+    ray.shutdown()
+    with pytest.raises(TypeError, match="pip"):
+        RayExecutor(runtime_env={"pip": 3})
+    assert not ray.is_initialized()
+
+
+def test_futures_that_are_not_waited_for_fail_when_their_ray_is_stopped() -> None:
+    ray.shutdown()
+    executor = RayExecutor()
+    done, cancelled, *lost = [executor.submit(time.sleep, seconds) for seconds in (0, 60, 60, 60)]
+    done.result(timeout=30)
+    cancelled.cancel()
+    executor.shutdown(wait=False)
+    assert not ray.is_initialized()
+    for future in lost:
+        with pytest.raises(BrokenExecutor, match="Ray was stopped before the task had ended"):
+            future.result(timeout=5)
+    assert done.result() is None
+    assert cancelled.cancelled()
 
 
 def test_ray_is_for_a_folder(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.adapters.jax.placing import Wanted, place
 from initcfg.adapters.jax.shardings import sharding_of
+from initcfg.adapters.matching import require_plan
 from initcfg.generate.selecting import owner, selected
 
 if TYPE_CHECKING:
@@ -42,19 +43,21 @@ def to_jax(
         select: a glob over names; None makes all.
         threads: how many; None means one a CPU. They do not change a bit.
         engine: the name of an engine; None chooses one.
-        progress: called with the bytes made and the bytes to be made by this process.
+        progress: called with the bytes made and the bytes to be made by this process. What it raises, such as
+            a KeyboardInterrupt, ends the call, which then gives nothing.
 
     Returns:
         Arrays by name, in the plan's order. Tied names hold one and the same array, unless they are given
-        different shardings. `nest` makes nested dicts of them.
+        different shardings; JAX does not donate such an array twice. `nest` makes nested dicts of them.
 
     Raises:
         InitializerError: an element type is one that JAX would change, such as float64 while
             ``jax_enable_x64`` is off (code ``unknown-dtype``); or custom code failed.
-        SpecError: a sharding does not divide a shape (code ``shape``); a pattern wins nothing, or a parameter
-            has none (codes ``unused-rule``, ``missing-key``). All of them are told, and nothing is made.
+        SpecError: a sharding does not divide a shape, or is over an abstract mesh where no mesh of its axes
+            is set (code ``shape``); a pattern wins nothing, or a parameter has none (codes ``unused-rule``,
+            ``missing-key``). All of them are told, and nothing is made.
         UnknownParameterError: `select` matches nothing.
-        TypeError: `shardings` are of another kind.
+        TypeError: `plan` or `shardings` are of another kind.
 
     Example:
         >>> import initcfg, jax
@@ -67,6 +70,7 @@ def to_jax(
         >>> (weights["w"] == initcfg.materialize(plan)["w"]).all()
         Array(True, dtype=bool)
     """
+    require_plan(plan, "to_jax", "initcfg.make_plan(spec)")
     chosen = sharding_of(plan, shardings)
     wanted = {each.name: Wanted(owner(plan, each), chosen(each)) for each in selected(plan, select)}
     return place(wanted, threads=threads, engine=engine, progress=progress)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
 from jax.sharding import Sharding
 
+from initcfg.adapters.grouping import in_groups
+from initcfg.adapters.jax.meshes import mesh_problem, on_devices
 from initcfg.adapters.jax.regions import aligned, cut, regions_to_make, shape_of, slices_of, to_region, whole
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
 from initcfg.generate.pool import onward
 from initcfg.generate.targets import Target, fill_targets, target_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from initcfg.adapters.jax.regions import Region
     from initcfg.dtypes import DType
@@ -59,16 +62,20 @@ def place(
 
     Raises:
         InitializerError: JAX would change an element type (code ``unknown-dtype``), or custom code failed.
-        SpecError: a sharding does not suit a shape (code ``shape``).
+        SpecError: a sharding does not suit a shape, or is over an abstract mesh that no mesh is set for (code
+            ``shape``).
         TypeError: what stands for a sharding is none.
     """
     _require_possible(wanted)
+    wanted = {
+        name: dataclasses.replace(each, sharding=on_devices(each.sharding)) for name, each in wanted.items()
+    }
     parts = {each.key: _Parts.of(each) for each in wanted.values()}
     total = sum(part.nbytes for part in parts.values())
     made: dict[tuple[str, Sharding | None], jax.Array] = {}
     work = target_effort(source for part in parts.values() for source in part.sources)
     done = 0
-    for group in _groups(parts):
+    for group in in_groups(parts, lambda key: parts[key].nbytes, _GROUP_BYTES):
         memory = [parts[key].allocated() for key in group]
         targets = [target for each in memory for target in each.targets]
         fill_targets(
@@ -99,7 +106,8 @@ def _require_possible(wanted: Mapping[str, Wanted]) -> None:
     if found:
         raise InitializerError(*found)
     shapes = [_misfit(name, each) for name, each in wanted.items()]
-    found = [problem for problem in shapes if problem is not None]
+    meshes = [mesh_problem(name, each.sharding, each.source.where) for name, each in wanted.items()]
+    found = [problem for problem in (*shapes, *meshes) if problem is not None]
     if found:
         raise SpecError(*found)
 
@@ -177,19 +185,3 @@ class _Memory:
             around, array = next(iter(self.arrays.items()))
             self.arrays[region] = cut(array, around, region)
         return self.arrays[region]
-
-
-def _groups(
-    parts: Mapping[tuple[str, Sharding | None], _Parts],
-) -> Iterator[list[tuple[str, Sharding | None]]]:
-    """Keys in their order, put together up to what the host is to hold at a time."""
-    group: list[tuple[str, Sharding | None]] = []
-    size = 0
-    for key, part in parts.items():
-        if group and size + part.nbytes > _GROUP_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(key)
-        size += part.nbytes
-    if group:
-        yield group

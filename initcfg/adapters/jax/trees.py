@@ -10,7 +10,7 @@ import jax
 from jax.tree_util import GetAttrKey, keystr
 
 from initcfg.adapters.jax.placing import Wanted, place
-from initcfg.adapters.matching import require_match
+from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.generate.selecting import owner
 from initcfg.manifest import Manifest, ManifestEntry
@@ -63,8 +63,10 @@ def initialize(
 ) -> Tree:
     """A pytree of the same structure with a plan's values, each leaf sharded as the given one is.
 
-    The tree is not changed. Leaves that the plan skips are handed on as they are. The sharding is that of a
-    ``jax.ShapeDtypeStruct`` or of a committed ``jax.Array``; others go to the default device.
+    The tree is not changed, and each leaf gets an array of its own. Leaves that the plan skips are handed on
+    as they are. The sharding is that of a ``jax.ShapeDtypeStruct`` or of a committed ``jax.Array``; others go
+    to the default device. Where its mesh is abstract, as in shapes that were made under ``jax.set_mesh``, the
+    mesh that is set has the devices.
 
     Args:
         tree: as in `manifest`; its names, shapes and dtypes are the plan's.
@@ -74,10 +76,11 @@ def initialize(
         progress: as in `to_jax`.
 
     Raises:
-        SpecError: names, shapes or dtypes differ, or as in `manifest`; or a sharding does not divide a shape
-            (code ``shape``). All of them are told, and nothing is made.
+        SpecError: names, shapes or dtypes differ, or as in `manifest`; or two leaves are tied in the plan
+            (code ``tied``); or a sharding does not divide a shape, or is over an abstract mesh where no mesh
+            of its axes is set (code ``shape``). All of them are told, and nothing is made.
         InitializerError: as in `to_jax`.
-        TypeError: it is called inside ``jit``.
+        TypeError: `plan` is none; or it is called inside ``jit``.
 
     Example:
         >>> import initcfg, jax
@@ -87,6 +90,7 @@ def initialize(
         >>> initialize({"fc": {"bias": jax.ShapeDtypeStruct((3,), "float32")}}, plan)
         {'fc': {'bias': Array([1., 1., 1.], dtype=float32)}}
     """
+    require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(tree))")
     flat = _Flat.of(tree)
     require_match(plan, flat.manifest, "the tree")
     wanted = {

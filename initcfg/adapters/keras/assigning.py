@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from initcfg.adapters.grouping import in_groups
 from initcfg.adapters.keras.owners import layers_of
 from initcfg.adapters.keras.weights import manifest_of, other_variables, weights_of
-from initcfg.adapters.matching import require_match
+from initcfg.adapters.matching import require_match, require_plan
 from initcfg.generate.pool import onward
 from initcfg.generate.selecting import owner
 from initcfg.generate.targets import Target, fill_targets, target_effort
+from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initcfg.generate import Progress
     from initcfg.plan import Plan, PlannedParameter
@@ -56,23 +58,26 @@ def initialize(
     """Set the weights of a model to those of a plan, on any backend of Keras.
 
     The values are those of `initcfg.materialize`, bit for bit. Nothing is touched unless names, shapes and
-    dtypes agree; weights that cannot be drawn element by element, with all code that is not of this package,
-    are made before the first weight is set. The optimizer's state is left alone: compile the model again
-    where it was trained before.
+    dtypes agree; code that is not of this package has made all its weights before the first weight is set.
+    The optimizer's state is left alone: compile the model again where it was trained before.
 
     Args:
         model: built.
         plan: of all weights of the model, as ``initcfg.make_plan(spec, manifest=manifest(model))`` makes it.
         threads: how many; None means one a CPU. They do not change a bit.
         engine: ``numpy`` or ``numba``; None chooses one.
-        progress: called with the bytes done and the bytes in all.
+        progress: called with the bytes done and the bytes in all. What it raises, such as a
+            KeyboardInterrupt, ends the call: each weight is as it was or as the plan has it, and the same
+            call again sets them all.
 
     Returns:
         What was set and what was left alone.
 
     Raises:
-        SpecError: the model is not built, or plan and model differ; every difference is told.
+        SpecError: the model is not built, or plan and model differ, or two weights of the model are tied in
+            the plan; every difference is told.
         InitializerError: custom code returned something else than it was asked for.
+        TypeError: `plan` is none.
 
     Example:
         >>> import initcfg.adapters.keras, keras
@@ -83,55 +88,39 @@ def initialize(
         >>> bool((model.get_weights()[0] == initcfg.materialize(plan["logits.kernel"])).all())
         True
     """
+    require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(model))")
     weights = weights_of(model)
     require_match(plan, manifest_of(weights), f"the model {model.name!r}")
-    sharing = _sharing(plan, weights)
-    done, total = 0, sum(parameter.nbytes for parameter, _ in sharing)
-    work = target_effort(parameter for parameter, _ in sharing)
-    for group in _groups(sharing):
+    planned = [(owner(plan, plan[name]), weight) for name, weight in weights.items() if name in plan]
+    done, total = 0, sum(parameter.nbytes for parameter, _ in planned)
+    work = target_effort(parameter for parameter, _ in planned)
+    for group in _groups(planned):
         targets = [
             Target(parameter, np.empty(parameter.shape, parameter.dtype.numpy)) for parameter, _ in group
         ]
         fill_targets(
             targets, threads=threads, engine=engine, progress=onward(progress, done, total), work=work
         )
-        for target, (_, variables) in zip(targets, group, strict=True):
-            for variable in variables:
-                variable.assign(target.out)
+        for target, (_, weight) in zip(targets, group, strict=True):
+            weight.assign(target.out)
         done += sum(parameter.nbytes for parameter, _ in group)
     _refresh(model)
     return _reported(model, plan, weights)
 
 
-Sharing = tuple["PlannedParameter", "list[keras.Variable]"]
+Planned = tuple["PlannedParameter", "keras.Variable"]
+"""A weight, and what it gets."""
 
 
-def _sharing(plan: Plan, weights: Mapping[str, keras.Variable]) -> list[Sharing]:
-    """The parameters that have arrays of their own, each with the variables that get its values."""
-    found: dict[str, Sharing] = {}
-    for name, weight in weights.items():
-        if name in plan:
-            parameter = owner(plan, plan[name])
-            found.setdefault(parameter.name, (parameter, []))[1].append(weight)
-    return list(found.values())
-
-
-def _groups(sharing: list[Sharing]) -> Iterator[list[Sharing]]:
-    """What may fail all at once and first; then a bounded number of bytes at a time."""
-    group = [each for each in sharing if each[0].distribution is None]
-    if group:
-        yield group
-    group, size = [], 0
-    for each in sharing:
-        if each[0].distribution is None:
-            continue
-        if group and size + each[0].nbytes > _GROUP_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(each)
-        size += each[0].nbytes
-    if group:
-        yield group
+def _groups(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
+    """Code of others, which may fail, all at once and first; then a bounded number of bytes at a time."""
+    foreign: list[Planned] = []
+    others: list[Planned] = []
+    for each in planned:
+        (foreign if is_foreign(each[0].initializer) else others).append(each)
+    if foreign:
+        yield foreign
+    yield from in_groups(others, lambda each: each[0].nbytes, _GROUP_BYTES)
 
 
 def _refresh(model: keras.Model) -> None:

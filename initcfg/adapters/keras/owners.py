@@ -1,6 +1,6 @@
-"""The layers of a Keras model, and which of them made a variable.
+"""The layers of a Keras model, which of them made a variable, and the ways down to them by their names.
 
-Keras has no public names for either: ``Model.layers`` leaves out the layers inside of layers, and
+Keras has no public names for these: ``Model.layers`` leaves out the layers inside of layers, and
 ``Layer.weights`` holds the weights of those.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
 
-__all__ = ["Owners", "layers_of"]
+__all__ = ["Owners", "Ways", "layers_of"]
 
 
 def layers_of(model: keras.Model) -> list[keras.Layer]:
@@ -30,7 +32,7 @@ class Owners:
     def __init__(self, model: keras.Model) -> None:
         self._holders: dict[int, list[keras.Layer]] = {}
         for layer in layers_of(model):
-            for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+            for variable in _own(layer):
                 self._holders.setdefault(id(variable), []).append(layer)
 
     def maker(self, variable: keras.Variable) -> keras.Layer | None:
@@ -44,3 +46,30 @@ class Owners:
     def holders(self, variable: keras.Variable) -> list[keras.Layer]:
         """The layers that hold a variable as their own."""
         return self._holders[id(variable)]
+
+
+class Ways:
+    """The ways from a model down its layers, by their names.
+
+    Args:
+        model: built.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._below: dict[int, dict[str, list[keras.Layer]]] = {}
+        for layer in layers_of(model):
+            below = self._below.setdefault(id(layer), {})
+            for inner in layer._layers:
+                below.setdefault(inner.name, []).append(inner)
+
+    def lead(self, names: Sequence[str], variable: keras.Variable) -> bool:
+        """Whether one goes from layer to layer by these names, and the last holds a variable as its own."""
+        found: list[keras.Layer] = [self._model]
+        for name in names:
+            found = [inner for layer in found for inner in self._below[id(layer)].get(name, ())]
+        return any(each is variable for layer in found for each in _own(layer))
+
+
+def _own(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    return (*layer._trainable_variables, *layer._non_trainable_variables)

@@ -9,6 +9,7 @@ import keras
 from initcfg.adapters.keras.translating import Unknown, translated
 from initcfg.initializers import (
     Concatenate,
+    Constant,
     GlorotUniform,
     Initializer,
     Ones,
@@ -40,7 +41,8 @@ def scheme_of(layer: keras.Layer, weight: str) -> Scheme:
     builder = next(cls for cls in type(layer).__mro__ if "build" in vars(cls))
     if special and not _is_of_keras(builder):
         return Unknown(f"{builder.__name__} has a build in the place of {special[0].__name__}'s")
-    rule = _SPECIAL.get(builder.__name__, {}).get(weight) if special else None
+    rules = _SPECIAL.get(builder.__name__, {}) if special else {}
+    rule = rules.get(weight) or rules.get(_ANY)
     return rule(layer) if rule else _attribute(f"{weight}_initializer")(layer)
 
 
@@ -62,6 +64,11 @@ def _attribute(name: str) -> Callable[[Any], Scheme]:
 def _fixed(initializer: Initializer) -> Callable[[Any], Scheme]:
     """The rule that Keras's code names the initializer."""
     return lambda _: initializer
+
+
+def _layer_scale(layer: Any) -> Scheme:
+    """The one number that all elements begin as."""
+    return Constant(layer.init_values)
 
 
 def _forget_bias(units: str) -> Callable[[Any], Scheme]:
@@ -104,6 +111,9 @@ def _einsum_kernel(layer: Any) -> Scheme:
 
 _recurrent = _attribute("recurrent_initializer")
 
+# A weight that the layer gives no name, so that Keras numbers it: variable_3.
+_ANY = "*"
+
 # By the class that has the build, and by the weight's own name.
 _SPECIAL: Mapping[str, Mapping[str, Callable[[Any], Scheme]]] = {
     "AdditiveAttention": {"scale": _fixed(GlorotUniform())},
@@ -121,6 +131,7 @@ _SPECIAL: Mapping[str, Mapping[str, Callable[[Any], Scheme]]] = {
     "ConvLSTMCell": {"recurrent_kernel": _recurrent, "bias": _forget_bias("filters")},
     "EinsumDense": {"kernel": _einsum_kernel},
     "GRUCell": {"recurrent_kernel": _recurrent},
+    "LayerScale": {_ANY: _layer_scale},
     "LSTMCell": {"recurrent_kernel": _recurrent, "bias": _forget_bias("units")},
     "Normalization": {"mean": _fixed(Zeros()), "variance": _fixed(Ones()), "count": _fixed(Zeros())},
     "RMSNormalization": {"scale": _fixed(Ones())},

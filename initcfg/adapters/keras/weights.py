@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from initcfg.adapters.keras.owners import Owners, Ways
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -18,16 +19,17 @@ __all__ = ["manifest", "manifest_of", "other_variables", "weights_of"]
 def manifest(model: keras.Model) -> Manifest:
     """The names, shapes and dtypes of a model's weights, in the order of ``model.weights``.
 
-    Keras joins names with ``/``; here they are joined with ``.``, and the model's own name in front, which
-    Keras numbers anew in each process, is left out: ``sequential_1/fc/kernel`` is ``fc.kernel``. Layers
-    without a name are numbered in the same way, so give them names of their own.
+    Keras joins names with ``/``; here they are joined with ``.``, and what is in front of the names of the
+    model's layers, its own name and those of models that hold it, is left out: ``sequential_1/fc/kernel`` is
+    ``fc.kernel``. Keras numbers models without a name anew in each process. Layers and variables without one
+    are numbered in the same way, so give layers names of their own.
 
     Args:
         model: built, so that its weights have shapes.
 
     Raises:
-        SpecError: the model is not built (code ``manifest``), or two of its weights have one name (code
-            ``duplicate-parameter``).
+        SpecError: the model is not built (code ``manifest``), or two of its weights have one name, or one has
+            two, as the model and a layer in it are called the same (code ``duplicate-parameter``).
 
     Example:
         >>> import keras
@@ -54,17 +56,34 @@ def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
     if not model.built:
         message = f"the model {model.name!r} has no weights yet"
         raise _refused(Code.MANIFEST, message, "build it first: call it, or model.build(input_shape)")
+    ways, owners = Ways(model), Owners(model)
     weights: dict[str, keras.Variable] = {}
     problems = []
     for weight in model.weights:
-        name = weight.path.removeprefix(f"{model.name}/").replace("/", ".")
-        if weights.setdefault(name, weight) is not weight:
-            message = f"two weights of the model {model.name!r} are called {weight.path!r}"
-            hint = "give the layers names of their own"
-            problems.append(Diagnostic(Code.DUPLICATE_PARAMETER, message, hint=hint))
+        names = _names(model, ways, owners, weight)
+        if len(names) > 1:
+            problems.append(_either(model.name, weight.path, names))
+        elif weights.setdefault(names[0], weight) is not weight:
+            problems.append(_twice(model.name, weight.path))
     if problems:
         raise SpecError(*problems)
     return weights
+
+
+def _names(model: keras.Model, ways: Ways, owners: Owners, weight: keras.Variable) -> list[str]:
+    """The name of a weight; several where a step of its path may be the model's name or that of a layer.
+
+    A path has the names of all that was being built: of the layers on the way to the weight, and in front of
+    them of the models that they were built in, of which this one need not be one.
+    """
+    path = weight.path.split("/")
+    leading = [at for at in range(len(path)) if ways.lead(path[at:-1], weight)]
+    after = [at + 1 for at, step in enumerate(path[:-1]) if step == model.name]
+    exact = [at for at in leading if at in (0, *after)]
+    # The user's name scopes are no layers.
+    holders = owners.holders(weight)
+    scoped = [at for at in after if any(each is model or each.name in path[at:-1] for each in holders)]
+    return [".".join(path[at:]) for at in exact or scoped[:1] or leading[:1] or [0]]
 
 
 def other_variables(model: keras.Model) -> tuple[str, ...]:
@@ -81,6 +100,17 @@ def _dtype(weight: keras.Variable) -> str:
     """The dtype of the values: JAX without x64 holds a float64 variable in float32."""
     name: str = keras.backend.standardize_dtype(weight.value.dtype)
     return name
+
+
+def _twice(model: str, path: str) -> Diagnostic:
+    message = f"two weights of the model {model!r} are called {path!r}"
+    return Diagnostic(Code.DUPLICATE_PARAMETER, message, hint="give the layers names of their own")
+
+
+def _either(model: str, path: str, names: list[str]) -> Diagnostic:
+    message = f"the weight {path!r} of the model {model!r} may be {names[0]!r} or {names[1]!r}"
+    hint = "give the model a name that no layer in it has"
+    return Diagnostic(Code.DUPLICATE_PARAMETER, message, hint=hint)
 
 
 def _refused(code: Code, message: str, hint: str) -> SpecError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import initcfg
-from initcfg.adapters.matching import require_match
+from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -81,7 +81,7 @@ def test_a_parameter_that_the_plan_skips_may_be_there_in_any_form_or_not() -> No
     require_match(plan, Manifest({"w": (4, 3)}), "the module MLP")
 
 
-@pytest.mark.parametrize("names", [["emb"], ["head"], ["emb", "head"]])
+@pytest.mark.parametrize("names", [["emb"], ["head"]])
 def test_of_tied_names_the_model_needs_one(names) -> None:
     plan = plan_of({"emb": ZEROS, "head": {"shape": [4, 3], "tied_to": "emb"}})
     require_match(plan, Manifest(dict.fromkeys(names, (4, 3))), "the module MLP")
@@ -99,3 +99,43 @@ def test_a_problem_has_the_place_in_the_spec(tmp_path) -> None:
     with pytest.raises(SpecError) as caught:
         require_match(initcfg.make_plan(path), Manifest({"w": (5,)}), "the module MLP")
     assert caught.value.diagnostics[0].where.line == 3
+
+
+@pytest.mark.parametrize("order", [["emb", "head"], ["head", "emb"]])
+def test_tied_names_that_are_two_parameters_of_the_model_are_refused(order, tmp_path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "initcfg: 1\nparams:\n  emb: {shape: [4, 3], initializer: zeros}\n"
+        "  head: {shape: [4, 3], tied_to: emb}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        require_match(initcfg.make_plan(path), Manifest(dict.fromkeys(order, (4, 3))), "the model MLP")
+    (problem,) = caught.value.diagnostics
+    assert problem.code is Code.TIED
+    assert problem.message == (
+        f"{order[0]!r} and {order[1]!r} are tied in the plan, and two parameters in the model MLP"
+    )
+    assert problem.hint.startswith("write stream: emb in the place of tied_to, for equal values in two")
+    assert problem.where.line == 4
+
+
+def test_two_names_that_are_tied_to_a_third_are_refused_too() -> None:
+    tied = {"shape": [4, 3], "tied_to": "emb"}
+    found = problems(plan_of({"emb": ZEROS, "a": tied, "b": tied}), dict.fromkeys("ab", (4, 3)))
+    assert [code for code, _, _ in found] == [Code.TIED]
+    assert "stream: emb" in found[0][2]
+
+
+def test_the_way_out_of_a_tie_works() -> None:
+    normal = {"shape": [4, 3], "initializer": "random_normal"}
+    plan = plan_of({"emb": normal, "head": normal | {"stream": "emb"}})
+    require_match(plan, Manifest(dict.fromkeys(["emb", "head"], (4, 3))), "the model MLP")
+    values = initcfg.materialize(plan)
+    assert (values["emb"] == values["head"]).all()
+
+
+@pytest.mark.parametrize("wrong", ["mlp.yaml", None, {"initcfg": 1}])
+def test_what_is_no_plan_is_told_how_one_is_made(wrong) -> None:
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=rf"f takes a plan, not {kind}: make_plan\(spec\) makes one"):
+        require_plan(wrong, "f", "make_plan(spec)")
