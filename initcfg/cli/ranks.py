@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.sharding import Rank
 
@@ -55,8 +55,8 @@ def find_rank(
     Args:
         number: of ``--rank``.
         world_size: of ``--world-size``.
-        environment: asked for what neither option says. Where two launchers disagree, the inner one counts,
-            and the source names both.
+        environment: asked for what neither option says. Where two launchers disagree, the one that agrees
+            with the option counts, else the inner one that knows of other processes; the source names both.
 
     Raises:
         click.UsageError: only half of it is known, or it makes no sense.
@@ -66,16 +66,28 @@ def find_rank(
             raise click.UsageError(f"--rank is given, but not --world-size: {_BOTH}")
         return _ranked(number, world_size, None)
     found = list(_launched(environment))
-    told = next((each for each in found if each.world_size is not None), found[0] if found else None)
+    told = _fitting(found, world_size)
     if told is None:
         _require_alone(world_size, environment)
         return None
     size = told.world_size if world_size is None else world_size
     if size is None:
         raise click.UsageError(f"{told.names} is given, but not --world-size: {_BOTH}")
+    if world_size is not None:
+        told = told._replace(names=told.names.partition(" and ")[0], world_size=None)
     others = [each.words for each in found if each.world_size is not None and each[:2] != (told.number, size)]
-    others = others if world_size is None else []
     return _ranked(told.number, size, told.words + "".join(f" ({each} otherwise)" for each in others))
+
+
+def _fitting(found: Sequence[_Told], world_size: int | None) -> _Told | None:
+    """Who is believed: whoever agrees with the option; else the first that knows of other processes."""
+
+    def doubt(told: _Told) -> int:
+        if world_size is not None:
+            return 0 if told.world_size == world_size else 1 if told.world_size is None else 2
+        return 2 if told.world_size is None else 1 if told.world_size == 1 else 0
+
+    return min(found, key=doubt, default=None)
 
 
 def _ranked(number: int, world_size: int, source: str | None) -> Ranked | None:

@@ -75,7 +75,7 @@ def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Place
 
 @contextlib.contextmanager
 def _new_file(path: Path, nbytes: int, *, sweeping: bool) -> Iterator[_Raw]:
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as opened, contextlib.ExitStack() as failed:
         with reporting(path, nbytes):
             _check_target(path)
             if sweeping:
@@ -83,18 +83,15 @@ def _new_file(path: Path, nbytes: int, *, sweeping: bool) -> Iterator[_Raw]:
                 sweep(path.parent)
             _check_space(path, nbytes)
             folder = _open_folder(path.parent, opened)
-            temporary, descriptor = create(path.parent)
+            temporary, descriptor = create(path.parent, lambda made: failed.callback(_discard, made))
         raw = _Raw(descriptor, path, nbytes)
         opened.callback(_close, raw)
-        try:
-            yield raw
-            with reporting(path, nbytes):
-                _publish(raw, temporary, path)
-        except BaseException:
-            _close(raw)
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        # Before its name goes: a system may not remove what is open.
+        failed.callback(_close, raw)
+        yield raw
+        with reporting(path, nbytes):
+            _publish(raw, temporary, path)
+        failed.pop_all()
         _sync_folder(folder, path)
 
 
@@ -135,6 +132,12 @@ def _publish(raw: _Raw, temporary: Path, path: Path) -> None:
     if os.name == "nt":
         _close(raw)
     temporary.replace(path)
+
+
+def _discard(temporary: Path) -> None:
+    """Removes what has not become the target: there is nothing else under that name."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def _close(raw: _Raw) -> None:

@@ -15,8 +15,12 @@ import re
 import stat
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["TEMPORARY_PREFIX", "create", "sweep"]
 
@@ -31,11 +35,13 @@ _OLD_SECONDS = 86_400
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def create(folder: Path) -> tuple[Path, int]:
+def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) -> tuple[Path, int]:
     """Makes an empty temporary file that no sweep removes until its descriptor is closed.
 
     Args:
         folder: where.
+        announce: called with a path before anything is made there, because an interrupt may come between the
+            making and the return.
 
     Returns:
         Its path, and its descriptor for reading and writing.
@@ -45,6 +51,7 @@ def create(folder: Path) -> tuple[Path, int]:
     """
     for _ in range(_ATTEMPTS):
         path = folder / f"{TEMPORARY_PREFIX}{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+        announce(path)
         descriptor = os.open(path, _NEW, 0o666)
         if _hold(descriptor, path):
             return path, descriptor

@@ -13,7 +13,7 @@ from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.inventory import has_any, is_finished, is_published, make_room, require_space
 from initcfg.sharding.publishing import publish
 from initcfg.sharding.schedule import assigned, loads
-from initcfg.sharding.sending import send
+from initcfg.sharding.sending import require_alive, send
 from initcfg.sharding.writing import Receipt, write_shard
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def save_set(
     # Before anything of another set is removed.
     thread_count(threads)
     get_engine(engine or "numpy")
+    if executor is not None and force:
+        require_alive(executor, store.place)
     claim = SetClaim.of(shards)
     share = _share(shards, rank)
     is_lone = rank is None or rank.world_size == 1

@@ -20,13 +20,30 @@ if TYPE_CHECKING:
     from initcfg.generate.pool import Progress
     from initcfg.sharding.shards import Shard
 
-__all__ = ["send"]
+__all__ = ["require_alive", "send"]
 
 # Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
 _AHEAD = 256
 _PYTHON = {"builtins", "concurrent"}
 # What pickling raises besides its own error.
 _UNPICKLED = (TypeError, AttributeError)
+
+
+def require_alive(executor: Executor, place: str) -> None:
+    """Has an executor do next to nothing, to know that it does anything.
+
+    Raises:
+        TypeError: it is none.
+        InitcfgError: it has ended, or has no worker (code ``unfinished``).
+    """
+    if not hasattr(executor, "submit"):
+        raise TypeError(f"an executor has a method submit, which {executor!r} has not")
+    with _explaining(executor, place):
+        try:
+            future = executor.submit(abs, 0)
+        except RuntimeError as error:
+            raise _lost(place, error) from error
+        future.result()
 
 
 def send(

@@ -101,8 +101,8 @@ class LocalStore:
     @contextlib.contextmanager
     def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
         """See `Store`; a folder that was made for a run which is then refused goes again."""
-        is_new = not self._folder.exists()
         with reporting(self._folder, 0):
+            is_new = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._claim.claiming(text, admit) as claim:

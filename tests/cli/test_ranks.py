@@ -26,6 +26,11 @@ BATCH = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "64"}
             "RANK and WORLD_SIZE say (SLURM_PROCID and SLURM_STEP_NUM_TASKS say otherwise)",
         ),
         (SRUN | {"RANK": "1"}, Rank(3, 8), "SLURM_PROCID and SLURM_STEP_NUM_TASKS say"),
+        (
+            SRUN | {"RANK": "0", "WORLD_SIZE": "1"},
+            Rank(3, 8),
+            "SLURM_PROCID and SLURM_STEP_NUM_TASKS say (RANK and WORLD_SIZE say otherwise)",
+        ),
     ],
 )
 def test_a_launcher_says_which_rank_this_is(environment, rank, source) -> None:
@@ -52,9 +57,21 @@ def test_an_indexed_job_needs_to_be_told_how_many_it_has() -> None:
         find_rank(None, None, environment)
 
 
+def test_with_an_option_the_launcher_that_agrees_is_believed() -> None:
+    pod = {"JOB_COMPLETION_INDEX": "3", "RANK": "0", "WORLD_SIZE": "1"}
+    assert find_rank(None, 4, pod) == (
+        Rank(3, 4),
+        "JOB_COMPLETION_INDEX says (RANK and WORLD_SIZE say otherwise)",
+    )
+    assert find_rank(None, 4, {"RANK": "1", "WORLD_SIZE": "4"}) == (Rank(1, 4), "RANK says")
+
+
 def test_the_command_line_comes_before_the_launcher() -> None:
     assert find_rank(1, 2, SRUN) == (Rank(1, 2), None)
-    assert find_rank(None, 16, SRUN) == (Rank(3, 16), "SLURM_PROCID and SLURM_STEP_NUM_TASKS say")
+    assert find_rank(None, 16, SRUN) == (
+        Rank(3, 16),
+        "SLURM_PROCID says (SLURM_PROCID and SLURM_STEP_NUM_TASKS say otherwise)",
+    )
     assert find_rank(0, 1, SRUN) is None
 
 

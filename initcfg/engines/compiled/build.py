@@ -100,7 +100,8 @@ def _attempt(key: Key) -> Callable[..., None] | CompilationError:
     try:
         if sys.byteorder != "little":
             raise NotImplementedError("the kernels take the halves of a number in little-endian order")
-        function = loop(kernel, arithmetic, dtype, group_lanes(), f"_{_digest_of_sources()}")
+        lanes = group_lanes()
+        function = loop(kernel, arithmetic, dtype, lanes, f"_{lanes}_{_digest_of_sources()}")
         return _compiled(function, signature(arithmetic, dtype))
     except Exception as error:  # numba raises exceptions of many kinds, and none of them is about our caller
         message = f"numba {numba.__version__} could not compile the kernel {kernel!r}: {_first_line(error)}"
@@ -113,7 +114,7 @@ def _attempt(key: Key) -> Callable[..., None] | CompilationError:
 def _compiled(function: Callable[..., None], wanted: Any) -> Callable[..., None]:
     try:
         compiled: Callable[..., None] = numba.njit(cache=True, **OPTIONS)(function).compile(wanted)
-    except (RuntimeError, OSError) as error:  # there is no folder to write to, or it is full
+    except Exception as error:  # there is no folder to write to, it is full, or what is there is damaged
         compiled = numba.njit(**OPTIONS)(function).compile(wanted)
         _say_uncached(_first_line(error))
     return compiled
@@ -124,7 +125,8 @@ def _digest_of_sources() -> str:
     """A part of the name of what is kept on disk: numba itself looks only at the file of the loop."""
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for path in (here.parent / "constants.py", *sorted(here.glob("*.py"))):
+    baked_in = (here.parents[1] / "dtypes.py", here.parent / "constants.py")
+    for path in (*baked_in, *sorted(here.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -134,7 +136,7 @@ def _say_uncached(reason: str) -> None:
     """Said once: compiling takes seconds, and without a cache every process spends them."""
     warnings.warn(
         f"what numba compiles cannot be kept on disk, so every process compiles anew ({reason}); "
-        "set NUMBA_CACHE_DIR to a folder that can be written",
+        "set NUMBA_CACHE_DIR to a folder that can be written, or empty it if what is there is damaged",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -46,7 +46,7 @@ def loop(kernel: str, arithmetic: str, dtype: DType, lanes: int, mark: str = "")
         arithmetic: of a recipe.
         dtype: of the array.
         lanes: how many blocks make a group, a power of two; no bit depends on it.
-        mark: becomes a part of the loop's name.
+        mark: becomes a part of the loop's name, and tells what else its code depends on.
     """
     found = KERNELS[kernel, arithmetic]
     names = {
@@ -54,7 +54,8 @@ def loop(kernel: str, arithmetic: str, dtype: DType, lanes: int, mark: str = "")
         "_GROUPS": _WRAP // lanes,
         "_make_group": group_maker(found, dtype, lanes),
     }
-    # numba keeps code on disk by a function's file and name, which all closures of one function share.
+    # numba keeps code on disk by a function's file and name, which all closures of one function share. So
+    # whatever is put in a place here, or compiled in from elsewhere, must be in the name or in the mark.
     made = FunctionType(_fill.__code__, globals() | names, _fill.__name__)
     made.__qualname__ = f"{kernel}_{arithmetic}_{dtype}{mark}"
     return made

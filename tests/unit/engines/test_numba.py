@@ -248,6 +248,17 @@ def test_machine_code_holds_no_fused_operation_and_calls_no_library(key: tuple[s
     assert not FUSED.search(dispatcher.inspect_asm(wanted.args))
 
 
+def test_what_is_kept_on_disk_is_named_after_all_that_is_compiled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    monkeypatch.setattr(build, "_compiled", lambda function, _: names.append(function.__qualname__))
+    for lanes in (2, 8):
+        for dtype in ("float32", "bfloat16", "float16"):
+            monkeypatch.setattr(build, "group_lanes", lambda lanes=lanes: lanes)
+            build._attempt(("uniform", "float32", DTYPES[dtype]))
+    assert len(set(names)) == 6
+    assert all(build._digest_of_sources() in name for name in names)
+
+
 @pytest.mark.parametrize("lanes", [2, 8, 32])
 @pytest.mark.parametrize("kernel", KERNELS, ids=" ".join)
 def test_no_bit_depends_on_how_many_blocks_a_processor_makes_at_a_time(

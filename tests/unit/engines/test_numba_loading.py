@@ -123,6 +123,25 @@ def test_where_nothing_can_be_kept_on_disk_it_says_so_once_and_compiles(run: Run
     assert "NUMBA_CACHE_DIR" in warning
 
 
+def test_what_is_damaged_on_disk_is_compiled_anew_and_told(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "site" / "initcfg"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "with warnings.catch_warnings(record=True) as said:\n"
+        "    warnings.simplefilter('always')\n"
+        "    made = drawn(get_engine('numba'), Uniform(-1, 1)).hex()\n"
+        "print(made, *(each.message for each in said))"
+    )
+    first = run(code, tmp_path / "site")
+    kept = list(copy.rglob("*.nbi"))
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:10])
+    again = run(code, tmp_path / "site")
+    assert again.split()[0] == first.strip()
+    assert "empty it if what is there is damaged" in again
+
+
 def test_what_was_compiled_for_other_sources_is_not_used(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "site" / "initcfg"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))

@@ -154,6 +154,23 @@ def test_too_little_space_is_noticed_before_anything_is_written(old, monkeypatch
     assert old.read_bytes() == b"old"
 
 
+def test_an_interrupt_while_the_temporary_file_is_made_leaves_none(old, monkeypatch) -> None:
+    real = os.open
+
+    def interrupted(path, *rest):
+        descriptor = real(path, *rest)
+        if os.fspath(path).endswith(".tmp"):
+            os.close(descriptor)
+            raise KeyboardInterrupt
+        return descriptor
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(old)
+    assert list(old.parent.iterdir()) == [old]
+    assert old.read_bytes() == b"old"
+
+
 def test_what_a_dead_run_has_left_counts_as_free_space(old, monkeypatch) -> None:
     left, descriptor = create(old.parent)
     os.close(descriptor)

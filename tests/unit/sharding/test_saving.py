@@ -112,6 +112,20 @@ def test_settings_that_make_no_sense_are_refused_before_force_removes_anything(
     assert contents() == before
 
 
+def test_an_executor_that_does_nothing_is_refused_before_force_removes_anything(
+    store, shards, contents
+) -> None:
+    save_set(shards(1), store)
+    before = contents()
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+    with pytest.raises(InitcfgError, match="has been ended"):
+        save_set(shards(2), store, force=True, executor=ended)
+    with pytest.raises(TypeError, match="has a method submit"):
+        save_set(shards(2), store, force=True, executor="ray")
+    assert contents() == before
+
+
 def test_a_set_without_tensors_is_finalized_again(store) -> None:
     made = shard_set(initcfg.make_plan({"initcfg": 1, "params": {}}), 1000)
     saved = save_set(made, store)
