@@ -31,12 +31,6 @@ types: Any = _types
 _config: Any = numba.config
 _llvm: Any = _binding
 
-_STORED = {
-    "float32": types.float32,
-    "float64": types.float64,
-    "uint16": types.uint16,
-    "uint8": types.uint8,
-}
 # Four registers for each word of Philox: less leaves multipliers idle, and more does not fit.
 _REGISTERS = 4
 _LANE_BITS = 64
@@ -79,7 +73,7 @@ def stored_as(dtype: DType) -> str:
 def signature(arithmetic: str, dtype: DType) -> Any:
     """Numba's signature of a loop."""
     numbers = types.UniTuple(getattr(types, arithmetic), 4)
-    array = types.Array(_STORED[stored_as(dtype)], 1, "C")
+    array = types.Array(getattr(types, stored_as(dtype)), 1, "C")
     return types.void(array, types.int64, types.UniTuple(types.int64, 4), numbers, numbers)
 
 
