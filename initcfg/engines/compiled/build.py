@@ -13,6 +13,7 @@ import numba
 from llvmlite import binding as _binding  # type: ignore[import-untyped]
 from numba.core import types as _types
 
+from initcfg.engines.compiled.groups import Group
 from initcfg.engines.compiled.loops import OPTIONS, loop
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.forks import ProcessLock
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["CompilationError", "entry", "group_lanes", "signature", "stored_as"]
+__all__ = ["CompilationError", "entry", "host_group", "signature", "stored_as"]
 
 Key: TypeAlias = "tuple[str, str, DType]"
 
@@ -31,8 +32,11 @@ types: Any = _types
 _config: Any = numba.config
 _llvm: Any = _binding
 
-# Four registers for each word of Philox: less leaves multipliers idle, and more does not fit.
-_REGISTERS = 4
+# By a feature of the processor, the widest registers first: bits of a register, and how many of them a word
+# of Philox takes in a group. More would not fit into all the registers there are, 32 of the widest and 16 of
+# the others; fewer would leave multipliers idle.
+_REGISTERS = {"avx512f": (512, 8), "avx2": (256, 4)}
+_NARROWEST = (128, 4)
 _LANE_BITS = 64
 
 
@@ -78,11 +82,12 @@ def signature(arithmetic: str, dtype: DType) -> Any:
 
 
 @cache
-def group_lanes() -> int:
-    """How many blocks are made at a time on this processor."""
+def host_group() -> Group:
+    """How many blocks are made at once on this processor."""
     features = _llvm.get_host_cpu_features()
-    register = next((bits for name, bits in (("avx512f", 512), ("avx2", 256)) if features.get(name)), 128)
-    return _REGISTERS * register // _LANE_BITS
+    bits, count = next((it for name, it in _REGISTERS.items() if features.get(name)), _NARROWEST)
+    register = bits // _LANE_BITS
+    return Group(count * register, register)
 
 
 def _attempt(key: Key) -> Callable[..., None] | CompilationError:
@@ -94,8 +99,7 @@ def _attempt(key: Key) -> Callable[..., None] | CompilationError:
     try:
         if sys.byteorder != "little":
             raise NotImplementedError("the kernels take the halves of a number in little-endian order")
-        lanes = group_lanes()
-        function = loop(kernel, arithmetic, dtype, lanes, f"_{lanes}_{_digest_of_sources()}")
+        function = loop(kernel, arithmetic, dtype, host_group(), f"_{_digest_of_sources()}")
         return _compiled(function, signature(arithmetic, dtype))
     except Exception as error:  # numba raises exceptions of many kinds, and none of them is about our caller
         message = f"numba {numba.__version__} could not compile the kernel {kernel!r}: {_first_line(error)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.engines.compiled import doubles, singles
-from initcfg.engines.compiled.vectors import F32, F64, I32
+from initcfg.engines.compiled.vectors import F32, F64, I64
 from initcfg.engines.compiled.words import joined
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _singles(function: Callable[..., Vector], *uses: int) -> Kernel:
     def draw(words: Sequence[Vector], numbers: Sequence[Vector]) -> tuple[Vector, Vector]:
         r0, r1, r2, r3 = words
         taken = [numbers[use] for use in uses]
-        first, second = joined(r0, r1).bits_as(I32), joined(r2, r3).bits_as(I32)
+        first, second = joined(r0, r1), joined(r2, r3)
         return function(first, *taken), function(second, *taken)
 
     return Kernel(draw, 2, F32, 4)
@@ -49,7 +49,7 @@ def _singles(function: Callable[..., Vector], *uses: int) -> Kernel:
 
 def _normal_singles(words: Sequence[Vector], _: Sequence[Vector]) -> tuple[Vector, Vector]:
     r0, r1, r2, r3 = words
-    return singles.normal(joined(r0, r2).bits_as(I32), joined(r1, r3).bits_as(I32))
+    return singles.normal(joined(r0, r2), joined(r1, r3))
 
 
 def _doubles(function: Callable[..., Vector], *uses: int) -> Kernel:
@@ -58,14 +58,14 @@ def _doubles(function: Callable[..., Vector], *uses: int) -> Kernel:
     def draw(words: Sequence[Vector], numbers: Sequence[Vector]) -> tuple[Vector, Vector]:
         r0, r1, r2, r3 = words
         taken = [numbers[use] for use in uses]
-        return function(joined(r0, r1), *taken), function(joined(r2, r3), *taken)
+        return function(joined(r0, r1).bits_as(I64), *taken), function(joined(r2, r3).bits_as(I64), *taken)
 
     return Kernel(draw, 1, F64, 2)
 
 
 def _normal_doubles(words: Sequence[Vector], _: Sequence[Vector]) -> tuple[Vector, Vector]:
     r0, r1, r2, r3 = words
-    return doubles.normal(joined(r0, r1), joined(r2, r3))
+    return doubles.normal(joined(r0, r1).bits_as(I64), joined(r2, r3).bits_as(I64))
 
 
 KERNELS: dict[tuple[str, str], Kernel] = {

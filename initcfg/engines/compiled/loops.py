@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from initcfg.dtypes import DType
+    from initcfg.engines.compiled.groups import Group
 
 __all__ = ["OPTIONS", "loop"]
 
@@ -38,26 +39,26 @@ _ELEMENTS = _GROUPS = 1
 _make_group: Any = None
 
 
-def loop(kernel: str, arithmetic: str, dtype: DType, lanes: int, mark: str = "") -> FunctionType:
+def loop(kernel: str, arithmetic: str, dtype: DType, group: Group, mark: str = "") -> FunctionType:
     """The loop of a kernel, for numba to compile.
 
     Args:
         kernel: of a recipe.
         arithmetic: of a recipe.
         dtype: of the array.
-        lanes: how many blocks make a group, a power of two; no bit depends on it.
+        group: how many blocks are made at once; no bit depends on it.
         mark: becomes a part of the loop's name, and tells what else its code depends on.
     """
     found = KERNELS[kernel, arithmetic]
     names = {
-        "_ELEMENTS": lanes * found.per_block,
-        "_GROUPS": _WRAP // lanes,
-        "_make_group": group_maker(found, dtype, lanes),
+        "_ELEMENTS": group.lanes * found.per_block,
+        "_GROUPS": _WRAP // group.lanes,
+        "_make_group": group_maker(found, dtype, group),
     }
     # numba keeps code on disk by a function's file and name, which all closures of one function share. So
     # whatever is put in a place here, or compiled in from elsewhere, must be in the name or in the mark.
     made = FunctionType(_fill.__code__, globals() | names, _fill.__name__)
-    made.__qualname__ = f"{kernel}_{arithmetic}_{dtype}{mark}"
+    made.__qualname__ = f"{kernel}_{arithmetic}_{dtype}_{group.lanes}_{group.register}{mark}"
     return made
 
 

@@ -182,10 +182,10 @@ class Vector:
         """The number itself in the lanes of a mask, and another one elsewhere."""
         return self._new(self._builder.select(mask, self.value, self._operand(other)))
 
-    def interleaved(self, other: Vector) -> Self:
-        """The first of each, the second of each and so on."""
-        order = [at + second * self.lanes for at in range(self.lanes) for second in (0, 1)]
-        mask = ir.Constant(ir.VectorType(I32, 2 * self.lanes), order)
+    def interleaved(self, other: Vector, order: Sequence[int]) -> Self:
+        """A number of each by turns: those in the lane ``order[0]``, then in ``order[1]`` and so on."""
+        lanes = [lane + side for lane in order for side in (0, self.lanes)]
+        mask = ir.Constant(ir.VectorType(I32, len(lanes)), lanes)
         return self._new(self._builder.shuffle_vector(self.value, other.value, mask))
 
     def stored(self, pointer: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initcfg.engines.compiled.vectors import I64, Vector
+from initcfg.engines.compiled.vectors import I32, I64, Vector
 from initcfg.engines.constants import PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, PHILOX_ROUNDS
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ _M0, _M1 = PHILOX_MULTIPLIERS
 _STEP0, _STEP1 = PHILOX_KEY_STEPS
 
 
-def philox(builder: Any, block: Any, stream: Sequence[Any], lanes: int) -> tuple[Vector, ...]:
-    """The four words of `lanes` blocks, one after another, of which the first is a multiple of `lanes`.
+def philox(builder: Any, block: Any, stream: Sequence[Any], order: Sequence[int]) -> tuple[Vector, ...]:
+    """The four words of the blocks of a group.
 
     Args:
         builder: where instructions go.
-        block: the first; LLVM's 64-bit integer.
+        block: the first; LLVM's 64-bit integer, a multiple of how many there are.
         stream: the four words of the stream, likewise.
-        lanes: how many blocks, a power of two.
+        order: which block, counted from the first, is in which lane.
     """
 
     def everywhere(scalar: Any) -> Vector:
-        return Vector.splat(builder, scalar, lanes)
+        return Vector.splat(builder, scalar, len(order))
 
     # No sum here carries into the upper half.
-    r0 = everywhere(builder.and_(block, I64(LOWER))) + Vector.of(builder, I64, range(lanes))
+    r0 = everywhere(builder.and_(block, I64(LOWER))) + Vector.of(builder, I64, order)
     r1 = everywhere(builder.lshr(block, I64(32)))
     k0, k1, r2, r3 = stream[0], stream[1], everywhere(stream[2]), everywhere(stream[3])
     for _ in range(PHILOX_ROUNDS):
@@ -49,5 +49,6 @@ def philox(builder: Any, block: Any, stream: Sequence[Any], lanes: int) -> tuple
 
 
 def joined(low: Vector, high: Vector) -> Vector:
-    """Two words of each block as one of 64 bits; as 32-bit numbers they are neighbours."""
-    return (low & LOWER) | (high << 32)
+    """Two words of each block, as 32-bit neighbours; together they are one number of 64 bits."""
+    lower, upper = low.bits_as(I32), high.bits_as(I32)
+    return lower.interleaved(upper, range(0, lower.lanes, 2))

@@ -17,6 +17,7 @@ from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, U
 from initcfg.dtypes import DTYPES, DType
 from initcfg.engines import compiled, reference
 from initcfg.engines.compiled import build
+from initcfg.engines.compiled.groups import Group
 from initcfg.engines.compiled.kernels import KERNELS
 from initcfg.engines.compiled.loops import OPTIONS, loop
 from initcfg.engines.compiled.targets import rounded
@@ -242,7 +243,7 @@ def test_machine_code_holds_no_fused_operation_and_calls_no_library(key: tuple[s
     kernel, arithmetic, dtype = key
     wanted = build.signature(arithmetic, dtype)
     # Compiled anew: numba does not show what comes from its cache.
-    dispatcher = numba.njit(**OPTIONS)(loop(kernel, arithmetic, dtype, build.group_lanes()))
+    dispatcher = numba.njit(**OPTIONS)(loop(kernel, arithmetic, dtype, build.host_group()))
     dispatcher.compile(wanted)
     assert breaches(dispatcher.inspect_llvm(wanted.args)) == []
     assert not FUSED.search(dispatcher.inspect_asm(wanted.args))
@@ -251,23 +252,23 @@ def test_machine_code_holds_no_fused_operation_and_calls_no_library(key: tuple[s
 def test_what_is_kept_on_disk_is_named_after_all_that_is_compiled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     monkeypatch.setattr(build, "_compiled", lambda function, _: names.append(function.__qualname__))
-    for lanes in (2, 8):
+    for group in (Group(2, 2), Group(8, 2), Group(8, 4)):
         for dtype in ("float32", "bfloat16", "float16"):
-            monkeypatch.setattr(build, "group_lanes", lambda lanes=lanes: lanes)
+            monkeypatch.setattr(build, "host_group", lambda group=group: group)
             build._attempt(("uniform", "float32", DTYPES[dtype]))
-    assert len(set(names)) == 6
+    assert len(set(names)) == 9
     assert all(build._digest_of_sources() in name for name in names)
 
 
-@pytest.mark.parametrize("lanes", [2, 8, 32])
+@pytest.mark.parametrize("group", [Group(2, 2), Group(8, 2), Group(16, 4), Group(64, 8)], ids=str)
 @pytest.mark.parametrize("kernel", KERNELS, ids=" ".join)
 def test_no_bit_depends_on_how_many_blocks_a_processor_makes_at_a_time(
-    kernel: tuple[str, str], lanes: int, monkeypatch: pytest.MonkeyPatch
+    kernel: tuple[str, str], group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dtype = DTYPES[kernel[1]]
     law = next(law for law in LAWS.values() if prepare(law, dtype)[:2] == kernel)
     monkeypatch.setattr(build, "_entries", {})
-    monkeypatch.setattr(build, "group_lanes", lambda: lanes)
+    monkeypatch.setattr(build, "host_group", lambda: group)
     compiled._cached.cache_clear()
     try:
         assert differing(compiled.fill, law, dtype, spans(60)) == []
