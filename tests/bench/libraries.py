@@ -57,9 +57,12 @@ def our_jobs(task: Task, threads: int) -> dict[str, Callable[[], object]]:
     """This project's ways to do a task, by engine and number of threads."""
     if isinstance(task, Model):
         return {"initcfg": partial(_our_model, task, threads)}
+    engines = ("numba", "numpy") if find_spec("numba") else ("numpy",)
+    if task.law == "orthogonal":
+        # Small ones are drawn by numpy unless numba is asked for.
+        return {f"initcfg {engine}": _our_initializer(task, threads, engine) for engine in engines}
     if not task.touched:
         return {"initcfg": _our_initializer(task, threads)}
-    engines = ("numba", "numpy") if find_spec("numba") else ("numpy",)
     return {
         f"initcfg {engine}, {count} thread{'s' * (count > 1)}": _our_fill(task, engine, count)
         for engine in engines
@@ -73,13 +76,13 @@ def _our_model(task: Model, threads: int) -> object:
     return initcfg.materialize(initcfg.make_plan(task.config), threads=threads)
 
 
-def _our_initializer(task: Array, threads: int) -> Callable[[], object]:
+def _our_initializer(task: Array, threads: int, engine: str | None = None) -> Callable[[], object]:
     """Through a plan of one parameter, which is what a spec gives."""
     import initcfg
 
     parameter = {"shape": list(task.shape), "initializer": task.law, "dtype": task.dtype}
     plan = initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": {"w": parameter}})
-    return partial(initcfg.materialize, plan, threads=threads)
+    return partial(initcfg.materialize, plan, threads=threads, engine=engine)
 
 
 def _our_fill(task: Array, engine: str, threads: int) -> Callable[[], object]:
