@@ -31,7 +31,7 @@ FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], N
 # Loading numba and one compiled kernel takes 0.6 to 0.8 s; so long does the numpy engine take for this many
 # elements, on one or two threads. (Compiling, once a machine, takes seconds; that is paid back later.)
 _REPAYS_LOADING = 2**26
-# Where numba is loaded already, another kernel takes some 15 ms.
+# Where numba is loaded already, another kernel takes some 15 ms; a kernel that is loaded too costs nothing.
 _REPAYS_A_KERNEL = 2**20
 
 
@@ -64,7 +64,7 @@ def get_engine(name: str | None = None, *, numel: int | None = None) -> FillFunc
 
     Args:
         name: a key of ``ENGINES``. None chooses ``numba`` where it is installed, works, and saves more time
-            than loading it takes; else ``numpy``.
+            than loading it takes; else ``numpy``. What is loaded already takes none.
         numel: how many elements will be made in all, or how many would take as long; None counts as few.
 
     Raises:
@@ -92,7 +92,9 @@ def check(distribution: Distribution, dtype: DType) -> None:
 
 def _chosen(numel: int) -> FillFunction:
     is_loaded = "initcfg.engines.compiled" in sys.modules
-    if numel < (_REPAYS_A_KERNEL if is_loaded else _REPAYS_LOADING) or find_spec("numba") is None:
+    if numel < (_REPAYS_A_KERNEL if is_loaded else _REPAYS_LOADING):
+        return _by_kernels_at_hand if is_loaded else _numpy()
+    if find_spec("numba") is None:
         return _numpy()
     try:
         return _with_a_way_out(_numba())
@@ -101,9 +103,19 @@ def _chosen(numel: int) -> FillFunction:
         return _numpy()
 
 
+def _by_kernels_at_hand(
+    out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0
+) -> None:
+    """By numba if an earlier fill has loaded the kernel, else by numpy."""
+    from initcfg.engines import compiled  # noqa: PLC0415  as below; and it is loaded already
+
+    fill = compiled.fill if compiled.is_at_hand(distribution, out.dtype) else _numpy()
+    fill(out, distribution, stream, start)
+
+
 def _with_a_way_out(fast: FillFunction) -> FillFunction:
     """Nobody asked for numba by name: if it fails, the reference makes the same bits."""
-    from initcfg.engines.compiled import CompilationError  # noqa: PLC0415  as above
+    from initcfg.engines.compiled import CompilationError  # noqa: PLC0415  it imports numba
 
     def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0) -> None:
         try:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from initcfg.distributions import Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from initcfg.engines import FillFunction
     from initcfg.stream import Stream
@@ -38,6 +38,8 @@ Matrices: TypeAlias = NDArray[Any]
 _STANDARD_NORMAL = Normal(0.0, 1.0)
 # Reflectors a block: larger ones make better use of BLAS, until their triangular factors cost too much.
 _LEAST_BLOCK, _GREATEST_BLOCK = 64, 256
+# Up to so many normals of a matrix are drawn by one call; a call for few costs about what one for many does.
+_DRAWN_AT_ONCE = 1 << 16
 # Smaller triangles are inverted by LAPACK, larger ones by halves.
 _LEAST_TRIANGLE = 32
 
@@ -58,10 +60,10 @@ def draw_frames(frames: Matrices, streams: Sequence[Stream], fill: FillFunction)
     size = block_size(columns)
     # Made once: for large matrices memory costs more to get than to fill.
     scratch = np.empty_like(frames[:, size:, size:])
+    draw = _drawing(rows, columns, frames.dtype, streams, fill)
     for first in reversed(range(0, columns, size)):
-        width = min(size, columns - first)
-        normals = _trapezoids(frames.dtype, first, rows, width, streams, fill)
-        reflectors, signs = _reflectors(normals)
+        last = min(first + size, columns)
+        reflectors, signs = _reflectors(_trapezoids(draw(first, last), rows - first, last - first))
         _prepend(reflectors, signs, frames[:, first:, first:], scratch)
 
 
@@ -70,21 +72,34 @@ def block_size(columns: int) -> int:
     return min(max(columns // 4, _LEAST_BLOCK), _GREATEST_BLOCK)
 
 
-def _trapezoids(  # noqa: PLR0917
-    dtype: np.dtype[Any], first: int, rows: int, count: int, streams: Sequence[Stream], fill: FillFunction
-) -> Matrices:
+def _drawing(
+    rows: int, columns: int, dtype: np.dtype[Any], streams: Sequence[Stream], fill: FillFunction
+) -> Callable[[int, int], Matrices]:
+    """A function of `first` and `last`: the normals of the reflectors between, one after another."""
+
+    def position(reflector: int) -> int:
+        return reflector * rows - reflector * (reflector - 1) // 2
+
+    def draw(first: int, last: int) -> Matrices:
+        start = position(first)
+        packed = np.empty((len(streams), position(last) - start), dtype)
+        for normals, stream in zip(packed, streams, strict=True):
+            fill(normals, _STANDARD_NORMAL, stream, start)
+        return packed
+
+    if position(columns) > _DRAWN_AT_ONCE:
+        return draw
+    everything = draw(0, columns)
+    return lambda first, last: everything[:, position(first) : position(last)]
+
+
+def _trapezoids(packed: Matrices, width: int, count: int) -> Matrices:
     """The normals of `count` reflectors as rows that end at the right edge; zeros to their left."""
-    width = rows - first
-    lengths = range(width, width - count, -1)
-    start = first * rows - first * (first - 1) // 2
-    packed = np.empty((len(streams), sum(lengths)), dtype)
-    for normals, stream in zip(packed, streams, strict=True):
-        fill(normals, _STANDARD_NORMAL, stream, start)
-    trapezoids = np.zeros((len(streams), count, width), dtype)
+    trapezoids = np.zeros((len(packed), count, width), packed.dtype)
     at = 0
-    for row, length in enumerate(lengths):
-        trapezoids[:, row, row:] = packed[:, at : at + length]
-        at += length
+    for row in range(count):
+        trapezoids[:, row, row:] = packed[:, at : at + width - row]
+        at += width - row
     return trapezoids
 
 

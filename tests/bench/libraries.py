@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tasks import Task
 
+    from initcfg.plan import Plan
+
 __all__ = ["PEERS", "our_jobs", "use_threads"]
 
 # Large enough for the cost of a task to vanish, small enough for two threads to end together.
@@ -62,7 +64,8 @@ def our_jobs(task: Task, threads: int) -> dict[str, Callable[[], object]]:
         # Small ones are drawn by numpy unless numba is asked for.
         return {f"initcfg {engine}": _our_initializer(task, threads, engine) for engine in engines}
     if not task.touched:
-        return {"initcfg": _our_initializer(task, threads)}
+        into = {"initcfg, into touched memory": _into_touched(task, threads)}
+        return {"initcfg": _our_initializer(task, threads), **into}
     return {
         f"initcfg {engine}, {count} thread{'s' * (count > 1)}": _our_fill(task, engine, count)
         for engine in engines
@@ -77,12 +80,24 @@ def _our_model(task: Model, threads: int) -> object:
 
 
 def _our_initializer(task: Array, threads: int, engine: str | None = None) -> Callable[[], object]:
-    """Through a plan of one parameter, which is what a spec gives."""
+    import initcfg
+
+    return partial(initcfg.materialize, _plan(task), threads=threads, engine=engine)
+
+
+def _into_touched(task: Array, threads: int) -> Callable[[], object]:
+    """As weights of a live model are overwritten."""
+    from initcfg.generate.targets import Target, fill_targets
+
+    return partial(fill_targets, [Target(_plan(task)["w"], _touched(task))], threads=threads)
+
+
+def _plan(task: Array) -> Plan:
+    """Of one parameter, which is what a spec gives."""
     import initcfg
 
     parameter = {"shape": list(task.shape), "initializer": task.law, "dtype": task.dtype}
-    plan = initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": {"w": parameter}})
-    return partial(initcfg.materialize, plan, threads=threads, engine=engine)
+    return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": {"w": parameter}})
 
 
 def _our_fill(task: Array, engine: str, threads: int) -> Callable[[], object]:

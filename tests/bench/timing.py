@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "Spread", "Timing", "interleaved", "quotient"]
 
+# Shorter calls are repeated for about so long, as `timeit` does: what the contender before them has left,
+# such as threads that still spin, would weigh on them.
+_LEAST_SECONDS = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -20,7 +24,7 @@ class Contender:
 
     Args:
         name: how tables call it.
-        run: does it; what it returns is kept alive until the clock has stopped.
+        run: does it; what it returns at last is kept alive until the clock has stopped.
         ours: whether it is this project.
     """
 
@@ -45,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The seconds that a contender took in each round."""
+    """The seconds that a call of a contender took in each round."""
 
     contender: Contender
     seconds: tuple[float, ...]
@@ -57,16 +61,15 @@ class Timing:
 
 
 def interleaved(contenders: Sequence[Contender], rounds: int) -> list[Timing]:
-    """Run every contender once to warm it up, then once a round.
+    """Run every contender once or twice to warm it up, then once a round, or more often where that is short.
 
     Every other round goes backwards, so that nobody always runs after the same neighbour.
     """
-    for contender in contenders:
-        contender.run()
+    calls = {contender.name: _calls(contender) for contender in contenders}
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
-            seconds[contender.name].append(_seconds(contender))
+            seconds[contender.name].append(_seconds(contender, calls[contender.name]))
     return [Timing(contender, tuple(seconds[contender.name])) for contender in contenders]
 
 
@@ -75,11 +78,21 @@ def quotient(over: Timing, under: Timing) -> Spread:
     return Spread.of([a / b for a, b in zip(over.seconds, under.seconds, strict=True)])
 
 
-def _seconds(contender: Contender) -> float:
+def _calls(contender: Contender) -> int:
+    """How many calls are timed together."""
+    first = _seconds(contender, 1)
+    if first > _LEAST_SECONDS:
+        return 1
+    return max(1, round(_LEAST_SECONDS / _seconds(contender, 1)))
+
+
+def _seconds(contender: Contender, calls: int) -> float:
+    """Of one call; the mean of so many."""
     # What one contender leaves behind is not to be collected on the next one's time.
     gc.collect()
     start = time.perf_counter()
-    result = contender.run()
+    for _ in range(calls):
+        result = contender.run()
     elapsed = time.perf_counter() - start
     del result
-    return elapsed
+    return elapsed / calls

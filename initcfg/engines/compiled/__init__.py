@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.distributions import Fill
-from initcfg.engines.compiled.build import CompilationError, entry, stored_as
+from initcfg.engines.compiled.build import CompilationError, entry, is_compiled, stored_as
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_start, row_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from initcfg.engines.recipe import Draw
     from initcfg.stream import Stream
 
-__all__ = ["CompilationError", "fill"]
+__all__ = ["CompilationError", "fill", "is_at_hand"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,18 @@ def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: i
         aligned = np.empty(out.size, out.dtype)
         call.entry(aligned.view(call.stored), start, stream.words, *call.numbers)
         np.copyto(out, aligned)
+
+
+def is_at_hand(distribution: Distribution, dtype: np.dtype[Any]) -> bool:
+    """Whether a fill from `distribution` in `dtype` would compile and load nothing.
+
+    Raises:
+        InitializerError: the distribution cannot be drawn in this dtype.
+        ValueError: the dtype is not in the table.
+    """
+    row = row_of(dtype)
+    recipe = prepare(distribution, row)
+    return isinstance(recipe, Constant) or is_compiled(recipe.kernel, recipe.arithmetic, row)
 
 
 def _prepared(distribution: Distribution, dtype: np.dtype[Any]) -> _Call | Constant:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["CompilationError", "entry", "host_group", "signature", "stored_as"]
+__all__ = ["CompilationError", "entry", "host_group", "is_compiled", "signature", "stored_as"]
 
 Key: TypeAlias = "tuple[str, str, DType]"
 
@@ -65,6 +65,11 @@ def entry(kernel: str, arithmetic: str, dtype: DType) -> Callable[..., None]:
     if isinstance(found, CompilationError):
         raise found
     return found
+
+
+def is_compiled(kernel: str, arithmetic: str, dtype: DType) -> bool:
+    """Whether `entry` has given the machine code of this loop before, and gives it at once."""
+    return callable(_entries.get((kernel, arithmetic, dtype)))
 
 
 def stored_as(dtype: DType) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES
 from initcfg.engines import ENGINES, check, compiled, get_engine, reference
+from initcfg.engines.compiled import build
 from initcfg.errors import Code, InitializerError
 from initcfg.stream import Stream
 
@@ -17,8 +19,27 @@ MANY = 2**40
 LAW, STREAM = Normal(0.0, 1.0), Stream.of_parameter(0, "h.0")
 
 
-def test_numpy_is_chosen_for_a_few_elements_and_for_an_unknown_number() -> None:
+def test_numpy_is_chosen_for_a_few_elements_and_for_an_unknown_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "initcfg.engines.compiled")
     assert get_engine() is get_engine(numel=1000) is get_engine("numpy") is reference.fill
+
+
+def test_a_few_elements_are_drawn_by_numba_once_their_kernel_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    law = Normal(0.0, 0.75)  # of this test alone: what is the same for all fills from a law is kept
+    by_numba = Mock(wraps=compiled.fill)
+    monkeypatch.setattr(compiled, "fill", by_numba)
+    monkeypatch.setattr(build, "_entries", {})
+    first, second, third = np.empty((3, 7), np.float32)
+    get_engine(numel=7)(first, law, STREAM, 5)
+    assert by_numba.call_count == 0
+    get_engine(numel=MANY)(second, law, STREAM, 5)
+    get_engine(numel=7)(third, law, STREAM, 5)
+    assert by_numba.call_count == 2
+    assert first.tobytes() == second.tobytes() == third.tobytes()
 
 
 def test_numba_is_chosen_for_many() -> None:
