@@ -91,7 +91,7 @@ class RayExecutor(Executor):
         try:
             self._check_workers()
         except BaseException:
-            self.shutdown(cancel_futures=True)
+            self.shutdown(wait=False, cancel_futures=True)
             raise
         self.cpus = int(ray.cluster_resources().get("CPU", 0))
         """How many tasks run at a time, where memory does not say fewer."""
@@ -129,7 +129,7 @@ class RayExecutor(Executor):
             task = self._remote.remote(fn, *args, **kwargs)
         future: _RayFuture[Result] = _RayFuture(task)
         self._running.add(future)
-        future.add_done_callback(self._running.discard)
+        future.ended.add_done_callback(lambda _: self._running.discard(future))
         future.follow()
         return future
 
@@ -137,17 +137,20 @@ class RayExecutor(Executor):
         """Takes no more tasks, and stops Ray if it was started here; that ends every task.
 
         Args:
-            wait: for the tasks that have been submitted. Where it does not, and Ray is stopped, futures that
-                are not done fail with a BrokenExecutor.
+            wait: for the tasks that have been submitted, those too that are cancelled and have not stopped.
+                Where it does not, and Ray is stopped, futures that are not done fail with a BrokenExecutor.
             cancel_futures: cancel them first.
         """
         self._is_open = False
-        running = [future for future in list(self._running) if not (cancel_futures and future.cancel())]
-        if wait:
-            futures.wait(running)
+        running = list(self._running)
+        for future in running if cancel_futures else ():
+            future.cancel()
+        if wait and ray.is_initialized():
+            futures.wait([*running, *(future.ended for future in running)])
         if self._is_ours:
             self._is_ours = False
             ray.shutdown()
+        if not ray.is_initialized():
             # Ray tells nobody that their tasks have gone with it.
             for future in list(self._running):
                 future.lose()
@@ -160,10 +163,12 @@ class _RayFuture(Future[Result]):
         super().__init__()
         self._task = task
         self._end = threading.Lock()
+        self.ended: Future[Result] = task.future()
+        """Ray's own: done when the task has ended, which one that is cancelled does a little later."""
 
     def follow(self) -> None:
         """Waits for the task, in a thread of Ray's."""
-        self._task.future().add_done_callback(self._take)
+        self.ended.add_done_callback(self._take)
 
     def cancel(self) -> bool:
         """Cancels it; the task is asked to stop, and is not waited for."""

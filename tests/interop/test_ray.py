@@ -176,13 +176,39 @@ def test_a_folder_that_workers_do_not_have_is_told(executor: RayExecutor) -> Non
         initcfg.save_sharded(SPEC, "memory://ray/w", shard_size="30kB", executor=executor)
 
 
-def test_a_cancelled_future_is_done_and_not_waited_for(executor: RayExecutor) -> None:
-    futures = [executor.submit(time.sleep, 20) for _ in range(3)]
+def doze() -> None:
+    """Ten minutes, in which Ray can interrupt it: what waits in one call it cannot."""
+    for _ in range(12_000):
+        time.sleep(0.05)
+
+
+def test_a_cancelled_future_is_done_at_once(executor: RayExecutor) -> None:
+    futures = [executor.submit(doze) for _ in range(3)]
     assert all(future.cancel() for future in futures)
-    executor.shutdown()
     assert all(future.cancelled() for future in futures)
+    executor.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(time.time)
+
+
+def test_a_cancelled_task_has_stopped_when_the_executor_has(started: None, tmp_path: Path) -> None:
+    begun, stopped = tmp_path / "begun", tmp_path / "stopped"
+
+    def slow_to_stop() -> None:
+        begun.touch()
+        try:
+            doze()
+        finally:
+            time.sleep(2)
+            stopped.touch()
+
+    with RayExecutor() as executor:
+        future = executor.submit(slow_to_stop)
+        while not begun.exists():
+            time.sleep(0.01)
+        assert future.cancel()
+        assert not stopped.exists()
+    assert stopped.exists()
 
 
 def test_a_ray_that_was_there_is_used_and_left(started: None) -> None:
