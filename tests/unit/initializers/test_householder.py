@@ -178,14 +178,15 @@ def test_empty_frames_are_empty(rows: int, columns: int) -> None:
     assert random_frame(rows, columns, FLOAT64, STREAM, engines.get_engine()).shape == (rows, columns)
 
 
-def test_each_normal_is_drawn_once_from_its_own_place_in_the_stream() -> None:
+@pytest.mark.parametrize("rows", [BLOCK + 9, 2 * BLOCK + 9])
+def test_each_normal_is_drawn_once_from_its_own_place_in_the_stream(rows: int) -> None:
     drawn = []
 
     def spy(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
         drawn.append((start, start + out.size))
         engines.get_engine()(out, distribution, stream, start)
 
-    rows, columns = BLOCK + 9, BLOCK + 5
+    columns = rows - 4
     random_frame(rows, columns, FLOAT64, STREAM, spy)
     intervals = sorted(drawn)
     assert intervals[0][0] == 0
