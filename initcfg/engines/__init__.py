@@ -29,7 +29,7 @@ FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], N
 """``fill(out, distribution, stream, start)``; `initcfg.engines.reference.fill` says what each is."""
 
 # Loading numba and one compiled kernel takes 0.6 to 0.8 s; so long does the numpy engine take for this many
-# elements, on one or two threads. (Compiling, once a machine, takes seconds; that is paid back later.)
+# elements on the slower machines of the two. (Compiling, once a machine, takes seconds; that is paid back later.)
 _REPAYS_LOADING = 2**26
 # Where numba is loaded already, another kernel takes some 15 ms; a kernel that is loaded too costs nothing.
 _REPAYS_A_KERNEL = 2**20
@@ -91,7 +91,8 @@ def check(distribution: Distribution, dtype: DType) -> None:
 
 
 def _chosen(numel: int) -> FillFunction:
-    is_loaded = "initcfg.engines.compiled" in sys.modules
+    # Not one that another thread is just importing, which may yet fail.
+    is_loaded = hasattr(sys.modules.get("initcfg.engines.compiled"), "is_at_hand")
     if numel < (_REPAYS_A_KERNEL if is_loaded else _REPAYS_LOADING):
         return _by_kernels_at_hand if is_loaded else _numpy()
     if find_spec("numba") is None:

@@ -13,6 +13,7 @@ from initcfg.formats.safetensors import MAX_HEADER_BYTES
 from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.indexing import index_of
 from initcfg.sharding.shards import digest_of, shard_name
+from initcfg.stores.base import ClaimLostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,10 +60,16 @@ def finalize(store: Store) -> Published:
     claim = SetClaim.parse(text)
     if claim is None:
         raise _foreign_claim(store)
-    with store.joining(text) as hold:
-        store.sweep()
-        published = publish(store, claim)
-        hold.fulfil()
+    try:
+        with store.joining(text) as hold:
+            store.sweep()
+            published = publish(store, claim)
+            hold.fulfil()
+    except ClaimLostError:
+        if store.claimed() is not None:
+            raise
+        # Somebody else has published the set since the claim was read.
+        return _published_before(store)
     return published
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from initcfg.formats import Elements
     from initcfg.formats.safetensors import FileLayout
 
-__all__ = ["CLAIM_NAME", "Admit", "Claim", "Store", "other_claim"]
+__all__ = ["CLAIM_NAME", "Admit", "Claim", "ClaimLostError", "Store", "other_claim"]
 
 Admit = Callable[[str | None], None]
 """``admit(found)``: makes room for a set, or raises; `found` is the claim that an unfinished run has left, of
@@ -36,6 +36,10 @@ class Claim:
     def fulfil(self) -> None:
         """Nobody has to know whose the folder is: the set is published, or nothing of it is there."""
         self.is_fulfilled = True
+
+
+class ClaimLostError(OutputError):
+    """The claim that a call has found, or worked under, is there no more."""
 
 
 class Store(Protocol):
@@ -119,12 +123,12 @@ class Store(Protocol):
         """Holds the folder for a set that another process has claimed.
 
         Raises:
-            OutputError: that claim is there no more.
+            ClaimLostError: that claim is there no more; remotely it may show in the middle, too.
         """
 
 
 def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputError:
-    """The error for a folder that is another set's.
+    """The error for a folder that is another set's; a `ClaimLostError` where it was this one's before.
 
     Args:
         place: the folder.
@@ -134,8 +138,7 @@ def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputErr
     if is_at_work:
         message = f"another run is writing another set of weights to {place!r} now"
         hint = "write to another folder, or wait until that run has ended"
-    else:
-        gone = "has been taken over by a run of another set" if found else "is no longer claimed for this set"
-        message = f"the folder {place!r} {gone}"
-        hint = "run again; shards that are finished are kept"
-    return OutputError(Diagnostic(Code.OTHER_PLAN, message, hint=hint))
+        return OutputError(Diagnostic(Code.OTHER_PLAN, message, hint=hint))
+    gone = "has been taken over by a run of another set" if found else "is no longer claimed for this set"
+    hint = "run again; shards that are finished are kept"
+    return ClaimLostError(Diagnostic(Code.OTHER_PLAN, f"the folder {place!r} {gone}", hint=hint))

@@ -61,7 +61,7 @@ def our_jobs(task: Task, threads: int) -> dict[str, Callable[[], object]]:
         return {"initcfg": partial(_our_model, task, threads)}
     engines = ("numba", "numpy") if find_spec("numba") else ("numpy",)
     if task.law == "orthogonal":
-        # Small ones are drawn by numpy unless numba is asked for.
+        # Small ones are drawn by numpy where numba has not been loaded.
         return {f"initcfg {engine}": _our_initializer(task, threads, engine) for engine in engines}
     if not task.touched:
         into = {"initcfg, into touched memory": _into_touched(task, threads)}
@@ -118,7 +118,9 @@ def _our_fill(task: Array, engine: str, threads: int) -> Callable[[], object]:
 def _constant(task: Task, threads: int) -> Callable[[], object] | None:
     if not isinstance(task, Array) or not task.touched:
         return None
-    return _in_parts(lambda part, _: part.fill(0.5), _touched(task), threads)
+    out = _touched(task)
+    # numpy fills types that are not its own, such as bfloat16, an element at a time.
+    return _in_parts(lambda part, _: part.fill(1), out.view(f"u{out.itemsize}"), threads)
 
 
 def _generator(task: Task, threads: int) -> Callable[[], object] | None:

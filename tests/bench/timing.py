@@ -16,6 +16,8 @@ __all__ = ["Contender", "Spread", "Timing", "interleaved", "quotient"]
 # Shorter calls are repeated for about so long, as `timeit` does: what the contender before them has left,
 # such as threads that still spin, would weigh on them.
 _LEAST_SECONDS = 0.02
+# One call is enough to warm up what takes longer.
+_LONG_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def quotient(over: Timing, under: Timing) -> Spread:
 
 def _calls(contender: Contender) -> int:
     """How many calls are timed together."""
-    first = _seconds(contender, 1)
-    if first > _LEAST_SECONDS:
+    # The first call may import, compile and start threads.
+    if _seconds(contender, 1) > _LONG_SECONDS:
         return 1
     return max(1, round(_LEAST_SECONDS / _seconds(contender, 1)))
 

@@ -129,7 +129,7 @@ def test_ranks_at_once_and_two_that_finalize_make_what_one_run_makes(specs, tmp_
     for code, said in early[3:]:
         assert code == 0 or "error[unfinished]" in said
     late = Race(finalizing).run([0.0, 0.0])
-    assert [code for code, _ in late] == [0, 0]
+    assert [code for code, _ in late] == [0, 0], late
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         path.name: path.read_bytes() for path in alone.iterdir()
     }

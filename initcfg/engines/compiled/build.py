@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,7 @@ class CompilationError(InitializerError):
 
 _entries: dict[Key, Callable[..., None] | CompilationError] = {}
 _lock = ProcessLock()
+_is_uncached_said = threading.Event()
 
 
 def entry(kernel: str, arithmetic: str, dtype: DType) -> Callable[..., None]:
@@ -132,9 +134,11 @@ def _digest_of_sources() -> str:
     return digest.hexdigest()
 
 
-@cache
 def _say_uncached(reason: str) -> None:
-    """Said once: compiling takes seconds, and without a cache every process spends them."""
+    """Said once, for all kernels: compiling takes seconds, and without a cache every process spends them."""
+    if _is_uncached_said.is_set():
+        return
+    _is_uncached_said.set()
     warnings.warn(
         f"what numba compiles cannot be kept on disk, so every process compiles anew ({reason}); "
         "set NUMBA_CACHE_DIR to a folder that can be written, or empty it if what is there is damaged",

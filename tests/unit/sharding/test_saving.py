@@ -227,6 +227,24 @@ def test_finalize_publishes_what_ranks_have_written(store, shards, contents) -> 
     assert finalize(store) == published
 
 
+def test_a_finalize_that_another_overtakes_finds_its_set(store, shards, contents, monkeypatch) -> None:
+    save_set(shards(), store, rank=Rank(0, 1))
+    seen, published = store.claimed(), finalize(store)
+    whole = contents()
+    # What this one has read before the other ended, and what it reads after.
+    claims = iter([seen, None])
+    monkeypatch.setattr(type(store), "claimed", lambda _: next(claims))
+    assert finalize(store) == published
+    assert contents() == whole
+
+
+def test_a_finalize_whose_folder_another_plan_has_taken_is_refused(store, shards, monkeypatch) -> None:
+    save_set(shards(), store, rank=Rank(0, 2))
+    monkeypatch.setattr(type(store), "claimed", lambda _: SetClaim.of(shards(2)).text)
+    with pytest.raises(OutputError, match="taken over by a run of another set"):
+        finalize(store)
+
+
 def test_finalize_names_what_is_missing(store, shards, contents) -> None:
     save_set(shards(), store, rank=Rank(0, 4))
     before = contents()
