@@ -28,8 +28,8 @@ __all__ = ["ENGINES", "FillFunction", "check", "get_engine"]
 FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], None]"
 """``fill(out, distribution, stream, start)``; `initcfg.engines.reference.fill` says what each is."""
 
-# Loading numba and one compiled kernel takes 0.6 to 0.8 s; so long does the numpy engine take for this many
-# elements on the slower machines of the two. (Compiling, once a machine, takes seconds; that is paid back later.)
+# Loading numba and one compiled kernel takes 0.6 to 0.8 s, where the numpy engine takes about as long for so
+# many elements. (Compiling, once a machine, takes seconds; that is paid back later.)
 _REPAYS_LOADING = 2**26
 # Where numba is loaded already, another kernel takes some 15 ms; a kernel that is loaded too costs nothing.
 _REPAYS_A_KERNEL = 2**20

@@ -3,8 +3,8 @@
 The QR decomposition of a Gaussian matrix, signs mended, is Haar distributed (Mezzadri 2007). Its reflectors
 are independent, each of them that of a Gaussian vector one shorter than the last (Stewart 1980), so they
 can be drawn directly: fewer random numbers, half for a square one, and no decomposition. They are applied in
-blocks, as products of matrices, in the compact WY form (Schreiber and Van Loan 1989) with the triangular factor of
-Joffrain et al. (2006), last block first, so that what is still zero takes no part.
+blocks, as products of matrices, in the compact WY form (Schreiber and Van Loan 1989) with the triangular
+factor of Joffrain et al. (2006), last block first, so that what is still zero takes no part.
 
 References:
     Stewart, "The efficient generation of random orthogonal matrices with an application to condition
