@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from unittest.mock import Mock
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_a_few_elements_are_drawn_by_numba_once_their_kernel_is_loaded(
     get_engine(numel=7)(third, law, STREAM, 5)
     assert by_numba.call_count == 2
     assert first.tobytes() == second.tobytes() == third.tobytes()
+
+
+def test_a_few_elements_do_not_wait_for_a_numba_that_is_being_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, compiled.__name__, ModuleType(compiled.__name__))
+    assert get_engine(numel=7) is reference.fill
 
 
 def test_numba_is_chosen_for_many() -> None:

@@ -117,7 +117,11 @@ def test_where_nothing_can_be_kept_on_disk_it_says_so_once_and_compiles(run: Run
     nowhere.touch()
     homes = dict.fromkeys(["HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"], str(nowhere))
     # A second kernel says nothing more.
-    code = "law = Uniform(-1, 1)\nassert drawn(get_engine('numba'), law) == drawn(reference.fill, law)"
+    code = (
+        "warnings.simplefilter('error')\n"
+        "law = Uniform(-1, 1)\n"
+        "assert drawn(get_engine('numba'), law) == drawn(reference.fill, law)"
+    )
     (warning,) = run(CHOSEN + code, tmp_path / "site", **homes, NUMBA_CACHE_DIR=str(nowhere)).splitlines()
     assert warning.startswith("RuntimeWarning what numba compiles cannot be kept on disk")
     assert "NUMBA_CACHE_DIR" in warning
