@@ -187,8 +187,7 @@ def materialize(
             a slice of it, such as ``plan["h.0.weight"][:128]``, for one array.
         select: a glob over full names: ``*`` inside one segment, ``**`` across segments.
         threads: how many; by default one for each available CPU. The values do not depend on it.
-        engine: ``numpy`` or ``numba``, which give the same bits; None takes numba where it is installed and
-            the work is large enough to repay loading it.
+        engine: ``native`` or ``numpy``, which give the same bits; None takes native where it is there.
         progress: called with the number of bytes done and the number in all.
 
     Raises:

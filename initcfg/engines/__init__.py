@@ -1,21 +1,20 @@
-"""Engines fill a flat array from (distribution, stream, start). There are several, and one set of bits.
+"""Engines fill a flat array from (distribution, stream, start). There are two, and one set of bits.
 
-``numpy`` is the reference, ``numba`` is fast. `check` says at planning time what `fill` would refuse.
+``numpy`` is the reference, ``native`` is compiled and fast. `check` says at planning time what `fill` would
+refuse.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.engines.recipe import prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -23,16 +22,13 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.stream import Stream
 
-__all__ = ["ENGINES", "FillFunction", "check", "get_engine"]
+__all__ = ["ENGINES", "FillFunction", "check", "fill_many", "get_engine"]
 
 FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], None]"
 """``fill(out, distribution, stream, start)``; `initcfg.engines.reference.fill` says what each is."""
 
-# Loading numba and one compiled kernel takes 0.6 to 0.8 s, where the numpy engine takes about as long for so
-# many elements. (Compiling, once a machine, takes seconds; that is paid back later.)
-_REPAYS_LOADING = 2**26
-# Where numba is loaded already, another kernel takes some 15 ms; a kernel that is loaded too costs nothing.
-_REPAYS_A_KERNEL = 2**20
+# So many elements take the numpy engine half a second or more, which is worth a word.
+_WORTH_A_WORD = 2**25
 
 
 def _numpy() -> FillFunction:
@@ -41,43 +37,53 @@ def _numpy() -> FillFunction:
     return reference.fill
 
 
-def _numba() -> FillFunction:
-    if find_spec("numba") is None:
-        message = "the engine 'numba' needs the package numba, which is not installed"
-        raise _refusal(message, "install it with `pip install initcfg[fast]`, or choose the engine 'numpy'")
-    try:
-        from initcfg.engines import compiled  # noqa: PLC0415  it imports numba, which takes half a second
-    except Exception as error:  # a numba that does not fit this Python or numpy says so in many ways
-        message = f"numba cannot be imported: {type(error).__name__}: {error}"
-        hint = "install a release of numba for this Python and numpy, or choose the engine 'numpy'"
-        raise _refusal(message, hint) from error
-    return compiled.fill
+def _native() -> FillFunction:
+    from initcfg.engines import native  # noqa: PLC0415  as above
+
+    native.library()
+    return native.fill
 
 
 # To add an engine: a module with a `fill` of that signature, a row here; tests/golden holds it to the bits.
 # A row is called when its engine is asked for, and not before.
-ENGINES: dict[str, Callable[[], FillFunction]] = {"numpy": _numpy, "numba": _numba}
+ENGINES: dict[str, Callable[[], FillFunction]] = {"native": _native, "numpy": _numpy}
 
 
-def get_engine(name: str | None = None, *, numel: int | None = None) -> FillFunction:
+def get_engine(name: str | None = None) -> FillFunction:
     """The fill function of the engine called `name`. All give the same bits.
 
     Args:
-        name: a key of ``ENGINES``. None chooses ``numba`` where it is installed, works, and saves more time
-            than loading it takes; else ``numpy``. What is loaded already takes none.
-        numel: how many elements will be made in all, or how many would take as long; None counts as few.
+        name: a key of ``ENGINES``. None takes ``native`` where this installation has it, else ``numpy``,
+            which a large job says once.
 
     Raises:
-        InitializerError: no engine has that name, or numba is asked for by name and cannot be had.
+        InitializerError: no engine has that name, or ``native`` is asked for by name and cannot be had.
     """
     if name is None:
-        return _chosen(numel or 0)
+        return _best()
     wanted: object = name
     if isinstance(wanted, str) and wanted in ENGINES:
         return ENGINES[wanted]()
     near = did_you_mean(wanted, ENGINES) if isinstance(wanted, str) else None
     hint = near or f"the engines are {', '.join(sorted(ENGINES))}"
-    raise _refusal(f"no engine is named {wanted!r}", hint)
+    message = f"no engine is named {wanted!r}"
+    raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
+
+
+def fill_many(fill: FillFunction, calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -> None:
+    """Calls `fill` with each of the arguments, in one call of the library where it is the native engine's.
+
+    Raises:
+        InitializerError: as `fill` does.
+        ValueError: as `fill` does.
+    """
+    from initcfg.engines import native  # noqa: PLC0415  as above
+
+    if fill is native.fill:
+        native.fill_many(calls)
+    else:
+        for call in calls:
+            fill(*call)
 
 
 def check(distribution: Distribution, dtype: DType) -> None:
@@ -90,54 +96,28 @@ def check(distribution: Distribution, dtype: DType) -> None:
     prepare(distribution, dtype)
 
 
-def _chosen(numel: int) -> FillFunction:
-    # Not one that another thread is just importing, which may yet fail.
-    is_loaded = hasattr(sys.modules.get("initcfg.engines.compiled"), "is_at_hand")
-    if numel < (_REPAYS_A_KERNEL if is_loaded else _REPAYS_LOADING):
-        return _by_kernels_at_hand if is_loaded else _numpy()
-    if find_spec("numba") is None:
-        return _numpy()
-    try:
-        return _with_a_way_out(_numba())
-    except InitializerError as error:
-        _say_slower(error.diagnostics[0])
-        return _numpy()
-
-
-def _by_kernels_at_hand(
-    out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0
-) -> None:
-    """By numba if an earlier fill has loaded the kernel, else by numpy."""
-    from initcfg.engines import compiled  # noqa: PLC0415  as below; and it is loaded already
-
-    fill = compiled.fill if compiled.is_at_hand(distribution, out.dtype) else _numpy()
-    fill(out, distribution, stream, start)
-
-
-def _with_a_way_out(fast: FillFunction) -> FillFunction:
-    """Nobody asked for numba by name: if it fails, the reference makes the same bits."""
-    from initcfg.engines.compiled import CompilationError  # noqa: PLC0415  it imports numba
-
-    def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0) -> None:
-        try:
-            fast(out, distribution, stream, start)
-        except CompilationError as error:
-            _say_slower(error.diagnostics[0])
-            _numpy()(out, distribution, stream, start)
-
-    return fill
-
-
 @cache
-def _say_slower(reason: Diagnostic) -> None:
-    """Said once for each reason."""
-    warnings.warn(
-        f"{reason.message}; going on with the engine 'numpy', which makes the same bits and takes longer. "
-        f"To be rid of this warning: {reason.hint}",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+def _best() -> FillFunction:
+    try:
+        return _native()
+    except InitializerError as error:
+        return _slower(_numpy(), error.diagnostics[0])
 
 
-def _refusal(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
+def _slower(fill: FillFunction, reason: Diagnostic) -> FillFunction:
+    """`fill`, which says once that it takes the place of the native engine, when that begins to matter."""
+    drawn = 0
+
+    def fill_and_tell(out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0) -> None:
+        nonlocal drawn
+        before, drawn = drawn, drawn + out.size
+        if before < _WORTH_A_WORD <= drawn:
+            warnings.warn(
+                f"{reason.message}: the engine 'numpy' makes the same bits, five to fifteen times as slowly. "
+                f"To be rid of this warning: {reason.hint}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        fill(out, distribution, stream, start)
+
+    return fill_and_tell

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from initcfg.engines import fill_many
 from initcfg.formats.base import little_endian, make_little_endian
 from initcfg.generate.pool import Task
-from initcfg.generate.work import batches, fill_elements, is_for_caller, make_whole
+from initcfg.generate.work import batches, call_for, is_for_caller, make_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,16 +93,16 @@ class _Memory:
 
 
 def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
-    return [_made_piece(piece, fill) for piece in batch]
+    if batch[0].parameter.distribution is None:
+        return [make_whole(piece.parameter, fill).reshape(-1) for piece in batch]
+    arrays = [np.empty(piece.stop - piece.start, piece.parameter.dtype.numpy) for piece in batch]
+    _fill_batch(batch, arrays, fill)
+    return arrays
 
 
-def _made_piece(piece: Piece, fill: FillFunction) -> Array:
-    parameter = piece.parameter
-    if parameter.distribution is None:
-        return make_whole(parameter, fill).reshape(-1)
-    elements = np.empty(piece.stop - piece.start, parameter.dtype.numpy)
-    fill_elements(parameter, piece.start, elements, fill)
-    return elements
+def _fill_batch(batch: tuple[Piece, ...], arrays: Sequence[Array], fill: FillFunction) -> None:
+    pairs = zip(batch, arrays, strict=True)
+    fill_many(fill, (call_for(piece.parameter, piece.start, array) for piece, array in pairs))
 
 
 def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tuple[tuple[Piece, ...], int]]:
@@ -119,11 +120,12 @@ def _write(batch: tuple[Piece, ...], offset: int, fill: FillFunction, memory: _M
         write(data, offset)
         return len(data)
     buffer = memory.borrow(sum(piece.nbytes for piece in batch))
-    end = 0
+    arrays, end = [], 0
     for piece in batch:
         begin, end = end, end + piece.nbytes
-        elements = buffer[begin:end].view(piece.parameter.dtype.numpy)
-        fill_elements(piece.parameter, piece.start, elements, fill)
+        arrays.append(buffer[begin:end].view(piece.parameter.dtype.numpy))
+    _fill_batch(batch, arrays, fill)
+    for elements in arrays:
         make_little_endian(elements)
     write(buffer[:end].data, offset)
     memory.give_back(buffer)

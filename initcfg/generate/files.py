@@ -13,7 +13,6 @@ from initcfg.generate.elements import PlannedElements
 from initcfg.generate.metadata import file_metadata
 from initcfg.generate.pool import Workers
 from initcfg.generate.selecting import owner, selected
-from initcfg.generate.work import effort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +95,7 @@ def write(
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     digest = _fingerprint(plan)
     told = file_metadata(digest, select, tied, metadata or {})
-    fill = get_engine(engine, numel=effort(sources.values()))
+    fill = get_engine(engine)
     with Workers(threads) as workers:
         elements = PlannedElements(sources, fill, workers, progress)
         nbytes = fmt.write(Path(path), tensors, elements, told)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "draw", "runs", "slice_effort", "whole_runs"]
 
-# A run takes about as long as this many elements besides what it draws, with either engine.
-CALL_COST = 1 << 14
+# A run takes about as long as this many elements besides what it draws.
+CALL_COST = 1 << 11
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.distributions import Fill
-from initcfg.engines import get_engine
+from initcfg.engines import fill_many, get_engine
 from initcfg.generate.pool import Task, Workers
-from initcfg.generate.slices import draw, runs, slice_effort, whole_runs
-from initcfg.generate.work import CHUNK, effort, is_crumbs, is_foreign, make_whole
+from initcfg.generate.slices import draw, runs, whole_runs
+from initcfg.generate.work import CHUNK, call_for, is_crumbs, is_foreign, make_whole
 from initcfg.plan import PlannedParameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initcfg.distributions import Distribution
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.generate.pool import Progress
     from initcfg.generate.slices import Run
     from initcfg.plan.parameters import ParameterSlice
+    from initcfg.stream import Stream
 
-__all__ = ["Target", "fill_targets", "target_effort"]
+__all__ = ["Target", "fill_targets"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,35 +65,12 @@ class Target:
         return self.source if isinstance(self.source, PlannedParameter) else self.source.parameter
 
 
-def target_effort(sources: Iterable[PlannedParameter | ParameterSlice]) -> int:
-    """How many elements take the numpy engine as long as these do; `fill_targets` takes it as ``work``.
-
-    Example:
-        >>> import initcfg
-        >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"b": {"shape": [4], "initializer": "ones"}}})
-        >>> target_effort(plan)  # constants take next to no time
-        0
-    """
-    return sum(map(_effort, sources))
-
-
-def _effort(source: PlannedParameter | ParameterSlice) -> int:
-    if isinstance(source, PlannedParameter):
-        return effort([source])
-    if source.parameter.distribution is None:
-        return effort([source.parameter]) if source.numel else 0
-    if isinstance(source.parameter.distribution, Fill):
-        return 0
-    return slice_effort(source.parameter.shape, source.selection)
-
-
 def fill_targets(
     targets: Sequence[Target],
     *,
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
-    work: int | None = None,
 ) -> None:
     """Makes values where they are wanted, one pool of threads over all of them.
 
@@ -103,10 +81,8 @@ def fill_targets(
     Args:
         targets: whose memory does not overlap.
         threads: how many; None means one a CPU. They do not change a bit.
-        engine: the name of an engine; None chooses one by the work there is.
+        engine: the name of an engine; None chooses one.
         progress: called with the bytes done and the bytes in all.
-        work: from `target_effort`, where this call is one of several that share the work; None means that
-            there is no other.
 
     Raises:
         InitializerError: custom code returned something else than it was asked for.
@@ -123,7 +99,7 @@ def fill_targets(
         np.True_
     """
     wanted = [target for target in targets if target.out.size]
-    fill = get_engine(engine, numel=_work(wanted) if work is None else work)
+    fill = get_engine(engine)
     drawn = [target for target in wanted if target.parameter.distribution is not None]
     built = _by_parameter(target for target in wanted if target.parameter.distribution is None)
     foreign = [group for group in built if is_foreign(group[0].parameter.initializer)]
@@ -137,13 +113,6 @@ def fill_targets(
     )
     with Workers(threads) as workers:
         workers.run(tasks, sum(target.out.nbytes for target in wanted), progress)
-
-
-def _work(targets: list[Target]) -> int:
-    """The work of all targets; what is made whole for several of them counts once."""
-    structured = _by_parameter(target for target in targets if target.parameter.distribution is None)
-    others = (target.source for target in targets if target.parameter.distribution is not None)
-    return effort(group[0].parameter for group in structured) + target_effort(others)
 
 
 def _by_parameter(targets: Iterable[Target]) -> list[list[Target]]:
@@ -190,9 +159,16 @@ def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
 
 
 def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
+    solid = [pair for pair in group if pair[1].is_solid]
+    fill_many(fill, (_call(target, run) for target, run in solid))
     for target, run in group:
-        draw(target.parameter, run, target.out.reshape(-1), fill)
+        if not run.is_solid:
+            draw(target.parameter, run, target.out.reshape(-1), fill)
     return sum(run.size * target.out.itemsize for target, run in group)
+
+
+def _call(target: Target, run: Run) -> tuple[Array, Distribution, Stream, int]:
+    return call_for(target.parameter, run.start, target.out.reshape(-1)[run.at : run.at + run.size])
 
 
 def _groups(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Run]]]:

@@ -6,22 +6,23 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.distributions import Fill
 from initcfg.errors import InitializerError
 from initcfg.initializers import BUILTINS, BuiltIn, Initializer, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from initcfg.distributions import Distribution
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
+    from initcfg.stream import Stream
 
 __all__ = [
     "CHUNK",
     "Piece",
     "batches",
-    "effort",
+    "call_for",
     "fill_elements",
     "is_crumbs",
     "is_for_caller",
@@ -32,12 +33,9 @@ __all__ = [
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
 
-# A call of the numpy engine for random numbers takes about as long as this many elements.
-_CALL = 1 << 14
-
-# Of pieces that are smaller than this on average, most time goes into calls, which hold the interpreter's
-# lock: a second thread would only make them wait for each other.
-_CRUMB = 1 << 13
+# Of pieces that are smaller than this on average, most time goes into Python, under the interpreter's lock: a
+# second thread would only make them wait for each other.
+_CRUMB = 1 << 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +50,6 @@ class Piece:
     def nbytes(self) -> int:
         """The bytes of these elements."""
         return (self.stop - self.start) * self.parameter.dtype.itemsize
-
-
-def effort(parameters: Iterable[PlannedParameter]) -> int:
-    """How many elements take the numpy engine as long as these parameters do; constants take next to none."""
-    drawn = (p for p in parameters if not isinstance(p.distribution, Fill))
-    return sum(parameter.numel + _CALL for parameter in drawn)
 
 
 def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...]]:
@@ -87,10 +79,15 @@ def _pieces(parameters: Iterable[PlannedParameter]) -> Iterator[Piece]:
             yield Piece(parameter, start, min(start + step, numel))
 
 
+def call_for(parameter: PlannedParameter, start: int, out: Array) -> tuple[Array, Distribution, Stream, int]:
+    """What an engine is called with for the elements from `start` on of a parameter with a distribution."""
+    assert parameter.distribution is not None  # noqa: S101 - the caller has made structured ones whole
+    return out, parameter.distribution, parameter.stream, start
+
+
 def fill_elements(parameter: PlannedParameter, start: int, out: Array, fill: FillFunction) -> None:
     """Draws the elements from `start` on of a parameter that has a distribution into a flat array."""
-    assert parameter.distribution is not None  # noqa: S101 - the caller has made structured ones whole
-    fill(out, parameter.distribution, parameter.stream, start)
+    fill(*call_for(parameter, start, out))
 
 
 def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:

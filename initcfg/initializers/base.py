@@ -12,7 +12,6 @@ To add one: a frozen dataclass under `Elementwise` or `Structured`, and its name
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
@@ -169,7 +168,7 @@ class BuiltIn(Initializer):
         """
         shape, row = as_shape(shape), as_dtype("float32" if dtype is None else dtype)
         stream = stream_of(self, shape, Stream.of_seed(fresh_seed(), type(self).__name__, shape))
-        fill = engines.get_engine(numel=math.prod(shape))
+        fill = engines.get_engine()
         return _make_built_in(self, shape, row, IN_OUT, stream, fill)
 
     def get_config(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def save_set(
     """
     # Before anything of another set is removed.
     thread_count(threads)
-    get_engine(engine or "numpy")
+    get_engine(engine)
     if executor is not None and force:
         require_alive(executor, store.place)
     claim = SetClaim.of(shards)

@@ -12,7 +12,6 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.generate.elements import PlannedElements
 from initcfg.generate.pool import Workers
-from initcfg.generate.work import effort
 from initcfg.plugins import load_plugins
 from initcfg.sharding.inventory import is_finished
 from initcfg.stores import open_store
@@ -61,7 +60,7 @@ def write_shard(
         InitializerError: custom code returned something else than it was asked for.
     """
     started = time.perf_counter()
-    fill = get_engine(engine, numel=effort(shard.sources.values()))
+    fill = get_engine(engine)
     store.write(shard.name, shard.layout, PlannedElements(shard.sources, fill, workers, progress))
     return Receipt(shard.name, shard.nbytes, time.perf_counter() - started, os.getpid())
 

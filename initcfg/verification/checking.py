@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 from initcfg.formats.metadata import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
-from initcfg.generate.work import batches, effort, fill_elements, is_for_caller, make_whole
+from initcfg.generate.work import batches, fill_elements, is_for_caller, make_whole
 from initcfg.verification.comparing import mismatch, tolerance_of
 from initcfg.verification.matching import match
 
@@ -120,7 +120,7 @@ def verify(
     """
     with open_weights(path) as file, Workers(threads) as workers:
         matched = match(file, plan, select)
-        fill = get_engine(engine, numel=effort(parameter for _, parameter in matched.pairs))
+        fill = get_engine(engine)
         comparison = _Comparison(file, matched.pairs, fill)
         comparison.run(workers, progress)
         where = Location(os.fspath(file.path))

@@ -59,9 +59,8 @@ def our_jobs(task: Task, threads: int) -> dict[str, Callable[[], object]]:
     """This project's ways to do a task, by engine and number of threads."""
     if isinstance(task, Model):
         return {"initcfg": partial(_our_model, task, threads)}
-    engines = ("numba", "numpy") if find_spec("numba") else ("numpy",)
+    engines = ("native", "numpy")
     if task.law == "orthogonal":
-        # Small ones are drawn by numpy where numba has not been loaded.
         return {f"initcfg {engine}": _our_initializer(task, threads, engine) for engine in engines}
     if not task.touched:
         into = {"initcfg, into touched memory": _into_touched(task, threads)}

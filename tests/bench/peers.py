@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GPT2 = Path(__file__).parents[2] / "configs" / "gpt2.yaml"
 GPT2_ELEMENTS = 124_439_808
-PACKAGES = ("numpy", "numba", "torch", "transformers", "jax", "keras")
+PACKAGES = ("numpy", "torch", "transformers", "jax", "keras")
 
 
 @dataclass(frozen=True, slots=True)

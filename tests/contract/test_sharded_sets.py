@@ -78,7 +78,7 @@ def test_a_set_holds_what_the_plan_makes(plan, whole, tmp_path) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 3, 8])
 @pytest.mark.parametrize(
-    "how", [{"threads": 1}, {"threads": 2, "engine": "numpy"}, {"threads": 2, "engine": "numba"}], ids=str
+    "how", [{"threads": 1}, {"threads": 2, "engine": "numpy"}, {"threads": 2, "engine": "native"}], ids=str
 )
 def test_any_number_of_ranks_in_any_order_makes_the_same_bytes(ranks, how, plan, whole, tmp_path) -> None:
     order = random.Random(ranks).sample(range(ranks), ranks)

@@ -107,8 +107,8 @@ def process(script: str, *arguments: str, **environment: str) -> Callable[[Path]
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
 WAYS: dict[str, Callable[[Path], Arrays]] = {
     "numpy, two threads": in_memory(2, "numpy"),
-    "numba, one thread": in_memory(1, "numba"),
-    "numba, two threads": in_memory(2, "numba"),
+    "native, one thread": in_memory(1, "native"),
+    "native, two threads": in_memory(2, "native"),
     "one file": one_file,
     "one rank": ranks(1),
     "three ranks": ranks(3),

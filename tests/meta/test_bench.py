@@ -25,7 +25,7 @@ def test_every_task_has_figures_of_this_project_and_missing_peers_are_named(tmp_
     assert [table["task"] for table in tables][:2] == ["uniform", "normal"]
     for table in tables:
         names = [row["name"] for row in table["rows"]]
-        assert {"initcfg numba, 2 threads", "initcfg numpy, 1 thread", "ndarray.fill"} <= set(names)
+        assert {"initcfg native, 2 threads", "initcfg numpy, 1 thread", "ndarray.fill"} <= set(names)
         assert table["task"] in done.stdout
         best = [row["times_the_best_initcfg"]["median"] for row in table["rows"]]
         assert 1 in best, "one of this project is the measure of the others"

@@ -10,7 +10,7 @@ import pytest
 
 import initcfg
 
-HEAVY = ["jax", "jsonschema", "keras", "numba", "numpy", "pydantic", "ray", "rich", "torch", "yaml"]
+HEAVY = ["jax", "jsonschema", "keras", "numpy", "pydantic", "ray", "rich", "torch", "yaml"]
 
 
 def test_every_promised_name_resolves() -> None:

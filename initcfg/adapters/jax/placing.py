@@ -14,7 +14,7 @@ from initcfg.adapters.jax.meshes import mesh_problem, on_devices
 from initcfg.adapters.jax.regions import aligned, cut, regions_to_make, shape_of, slices_of, to_region, whole
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
 from initcfg.generate.pool import onward
-from initcfg.generate.targets import Target, fill_targets, target_effort
+from initcfg.generate.targets import Target, fill_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,14 +73,11 @@ def place(
     parts = {each.key: _Parts.of(each) for each in wanted.values()}
     total = sum(part.nbytes for part in parts.values())
     made: dict[tuple[str, Sharding | None], jax.Array] = {}
-    work = target_effort(source for part in parts.values() for source in part.sources)
     done = 0
     for group in in_groups(parts, lambda key: parts[key].nbytes, _GROUP_BYTES):
         memory = [parts[key].allocated() for key in group]
         targets = [target for each in memory for target in each.targets]
-        fill_targets(
-            targets, threads=threads, engine=engine, progress=onward(progress, done, total), work=work
-        )
+        fill_targets(targets, threads=threads, engine=engine, progress=onward(progress, done, total))
         made.update(zip(group, [each.as_array() for each in memory], strict=True))
         # Until an array has arrived, JAX holds the memory that it comes from.
         jax.block_until_ready([made[key] for key in group])

@@ -14,7 +14,7 @@ from initcfg.adapters.keras.weights import manifest_of, other_variables, weights
 from initcfg.adapters.matching import require_match, require_plan
 from initcfg.generate.pool import onward
 from initcfg.generate.selecting import owner
-from initcfg.generate.targets import Target, fill_targets, target_effort
+from initcfg.generate.targets import Target, fill_targets
 from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def initialize(
         model: built.
         plan: of all weights of the model, as ``initcfg.make_plan(spec, manifest=manifest(model))`` makes it.
         threads: how many; None means one a CPU. They do not change a bit.
-        engine: ``numpy`` or ``numba``; None chooses one.
+        engine: ``native`` or ``numpy``; None chooses one.
         progress: called with the bytes done and the bytes in all. What it raises, such as a
             KeyboardInterrupt, ends the call: each weight is as it was or as the plan has it, and the same
             call again sets them all.
@@ -93,14 +93,11 @@ def initialize(
     require_match(plan, manifest_of(weights), f"the model {model.name!r}")
     planned = [(owner(plan, plan[name]), weight) for name, weight in weights.items() if name in plan]
     done, total = 0, sum(parameter.nbytes for parameter, _ in planned)
-    work = target_effort(parameter for parameter, _ in planned)
     for group in _groups(planned):
         targets = [
             Target(parameter, np.empty(parameter.shape, parameter.dtype.numpy)) for parameter, _ in group
         ]
-        fill_targets(
-            targets, threads=threads, engine=engine, progress=onward(progress, done, total), work=work
-        )
+        fill_targets(targets, threads=threads, engine=engine, progress=onward(progress, done, total))
         for target, (_, weight) in zip(targets, group, strict=True):
             weight.assign(target.out)
         done += sum(parameter.nbytes for parameter, _ in group)

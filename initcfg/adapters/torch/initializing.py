@@ -58,7 +58,7 @@ def initialize_(
         device: where parameters that are on the meta device are allocated. Others stay where they are; to
             memory of another device than the CPU values are copied in parts.
         threads: how many; None means one a CPU. They do not change a bit.
-        engine: ``numpy`` or ``numba``; None chooses one.
+        engine: ``native`` or ``numpy``; None chooses one.
         progress: called with the bytes done and the bytes in all, of this process.
 
     Returns:

@@ -11,7 +11,7 @@ import torch
 
 from initcfg.adapters.torch.stretches import seen
 from initcfg.generate.pool import onward
-from initcfg.generate.targets import Target, fill_targets, target_effort
+from initcfg.generate.targets import Target, fill_targets
 from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def fill_places(
 
     What such code makes is held until all of it is there: a second copy of these places, and no third.
     """
-    work = target_effort(place.source for place in places)
     total = sum(place.nbytes for place in places)
     done = 0
 
@@ -41,7 +40,7 @@ def fill_places(
         nonlocal done
         now = onward(progress, done, total)
         pairs = map(_target, together, hosts)
-        fill_targets(list(pairs), threads=threads, engine=engine, work=work, progress=now)
+        fill_targets(list(pairs), threads=threads, engine=engine, progress=now)
         done += sum(place.nbytes for place in together)
 
     groups = _by_parameter(places)

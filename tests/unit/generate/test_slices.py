@@ -67,7 +67,8 @@ def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, c
         (np.s_[0:0], 0, 0),
     ],
 )
-def test_the_cheaper_way_is_taken(index, count, drawn) -> None:
+def test_the_cheaper_way_is_taken(index, count, drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "CALL_COST", 1 << 14)
     made = list(runs((4096, 4096), Selection.of((4096, 4096), index)))
     assert len(made) == count
     assert sum(run.length for run in made) == pytest.approx(drawn, rel=0.01)

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from initcfg.engines import get_engine
-from initcfg.generate import materialize, targets
-from initcfg.generate.targets import Target, fill_targets, target_effort
+from initcfg.generate import materialize
+from initcfg.generate.targets import Target, fill_targets
 from initcfg.generate.work import CHUNK
-from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal, Zeros
+from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
 
 
 def empty(source) -> Target:
@@ -120,28 +119,3 @@ def test_progress_ends_with_all_bytes_and_never_goes_back(planned) -> None:
     fill_targets(list(map(empty, sources)), threads=2, progress=lambda *now: told.append(now))
     assert told == sorted(told)
     assert told[-1] == (sum(each.nbytes for each in sources),) * 2
-
-
-def test_the_engine_is_chosen_by_the_work_of_all_targets_or_by_what_the_caller_says(
-    planned, monkeypatch
-) -> None:
-    asked = []
-
-    def watched(name, *, numel):
-        asked.append(numel)
-        return get_engine("numpy")
-
-    monkeypatch.setattr(targets, "get_engine", watched)
-    square = planned("square", (9, 9), Orthogonal())
-    sources = [
-        planned("w", (40, 50)),
-        planned("w", (40, 50))[:20],
-        planned("b", (90,), Zeros()),
-        square[1],
-        square,
-    ]
-    fill_targets(list(map(empty, sources)))
-    assert asked == [target_effort([*sources[:3], square])]
-    assert asked[0] >= 81 + 2000 + 1000
-    fill_targets([empty(sources[0])], work=2**40)
-    assert asked[1] == 2**40
