@@ -6,14 +6,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import SpecError
+from initcfg.errors import Code, SpecError
 from initcfg.globs import GlobSet
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolver import Resolver
 from initcfg.plan.terms import Terms
+from initcfg.plan.texts import NameText
+from initcfg.spec import Template
 
 if TYPE_CHECKING:
+    from initcfg.errors import Diagnostic
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import Form, Law
@@ -58,6 +61,7 @@ class Rules:
     definitions: Definitions
     won: set[int] = field(default_factory=set)
     _resolvers: dict[tuple[object, ...], Resolver] = field(default_factory=dict)
+    _streams: dict[int, tuple[NameText, bool]] = field(default_factory=dict)
     _unusable: set[int] = field(default_factory=set)
 
     def check(self) -> None:
@@ -78,6 +82,22 @@ class Rules:
                 check(rule.initializer, place)
                 if not check.is_buildable(rule.initializer, place):
                     self._unusable.add(at)
+            if rule.stream is not None:
+                self._add_stream(at, rule.stream, captures)
+
+    def _add_stream(self, at: int, written: str, captures: tuple[str, ...]) -> None:
+        """Keeps the stream of a rule, and whether it uses a capture; notes names in it that nothing has."""
+        path: Path = ("rules", at, "stream")
+        names = Template.parse(written).names
+        self._streams[at] = NameText(written, path, frozenset(self.spec.vars)), not names.isdisjoint(captures)
+        if names <= {*self.scope.values, *self.scope.broken, *captures}:
+            return
+        self._unusable.add(at)
+        try:
+            # Evaluating words the error; captures stand for 1 meanwhile.
+            self.scope.extended(dict.fromkeys(captures, 1)).text(Template.parse(written), path)
+        except SpecError as error:
+            self.scope.problems.add(SpecError(*map(_with_capture_hint, error.diagnostics)))
 
     @cached_property
     def globs(self) -> GlobSet:
@@ -101,18 +121,29 @@ class Rules:
         if at in self._unusable:
             raise BrokenError
         resolver, captures = self._resolver(at, asked)
-        scope = self.scope
         try:
-            if captures:
-                scope = scope.extended(self.globs.globs[at].numbers(asked.name))
-            return resolver.resolve(asked.shape, scope)
+            return resolver.resolve(asked.shape, self._scope(at, asked.name) if captures else self.scope)
         except SpecError as error:
-            if isinstance(error, BrokenError):
-                raise
-            told = (
-                replace(each, message=f"for {asked.name!r}: {each.message}") for each in error.diagnostics
-            )
-            raise SpecError(*told) from None
+            raise _about(asked.name, error) from None
+
+    def stream_name(self, at: int, name: str) -> str:
+        """What a parameter draws as: what its rule's ``stream`` comes to, or else its own name.
+
+        Raises:
+            SpecError: a brace has no value here; the message names the parameter.
+            BrokenError: it uses a name whose definition has been reported.
+        """
+        if at not in self._streams:
+            return name
+        text, captures = self._streams[at]
+        try:
+            return text.fill(self._scope(at, name) if captures else self.scope)
+        except SpecError as error:
+            raise _about(name, error) from None
+
+    def _scope(self, at: int, name: str) -> Scope:
+        """The document's scope with the numbers that a rule captures in a name."""
+        return self.scope.extended(self.globs.globs[at].numbers(name))
 
     def _resolver(self, at: int, asked: Asked) -> tuple[Resolver, bool]:
         """The resolver for a rule and a parameter, and whether it depends on what the rule captures."""
@@ -139,3 +170,18 @@ class Rules:
 
         near = difflib.get_close_matches(name, patterns, n=1, cutoff=0.5)
         return f"{way}; {near[0]!r} comes nearest and does not match" if near else way
+
+
+def _about(name: str, error: SpecError) -> SpecError:
+    """What is wrong with a rule, told of a parameter that it decides for."""
+    if isinstance(error, BrokenError):
+        return error
+    told = (replace(each, message=f"for {name!r}: {each.message}") for each in error.diagnostics)
+    return SpecError(*told)
+
+
+def _with_capture_hint(problem: Diagnostic) -> Diagnostic:
+    """A problem of a rule's stream; the hint about an index of a repeat does not suit there."""
+    if problem.code is not Code.UNKNOWN_NAME:
+        return problem
+    return replace(problem, hint="a stream uses vars and what 'match' captures, as {i} in 'h.{i}.**'")

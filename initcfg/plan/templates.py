@@ -120,7 +120,7 @@ class ParameterTemplate:
         if self._tied_to is not None:
             form = self._tied_form(shape, dtype, scope)
             return Tie(name, form, self._tied_to.fill(scope), self.path, self._where)
-        rule = None
+        rule, stream_name = None, name
         if self._has_rule:
             asked = Asked(name, shape, dtype, (self._param, self.path))
             at = self._ground.rules.winner(name, len(shape))
@@ -130,9 +130,12 @@ class ParameterTemplate:
             if self._ground.spec.rules[at].skip:
                 return SkippedParameter(name, rule, self._where)
             form, law = self._ground.rules.resolve(at, asked)
+            if self._stream is None:
+                stream_name = self._ground.rules.stream_name(at, name)
         else:
             form, law = self._resolver(dtype).resolve(shape, scope)
-        stream_name = name if self._stream is None else self._stream.fill(scope)
+        if self._stream is not None:
+            stream_name = self._stream.fill(scope)
         return planned_parameter(
             form,
             law,

@@ -50,12 +50,13 @@ def _planned(ground: Ground, name: str, entry: ManifestEntry, places: list[Locat
         return SkippedParameter(name, rule.match, places[at])
     _check(ground, name, entry)
     form, law = ground.rules.resolve(at, Asked(name, entry.shape, entry.dtype))
+    stream_name = ground.rules.stream_name(at, name)
     return planned_parameter(
         form,
         law,
         name=name,
-        stream=law.stream or ground.stream(name),
-        stream_name=name,
+        stream=law.stream or ground.stream(stream_name),
+        stream_name=stream_name,
         where=places[at],
         rule=rule.match,
     )

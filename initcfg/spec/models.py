@@ -136,7 +136,7 @@ class Param(_Model):
 
 
 #: What a rule that skips its parameters does not have.
-SKIPPED = ("initializer", "layout", "dtype")
+SKIPPED = ("initializer", "layout", "dtype", "stream")
 _RULE_MISSING = "the key 'initializer' is missing"
 _RULE_HINT = "write initializer: zeros, or skip: true to leave these parameters out on purpose"
 
@@ -186,10 +186,16 @@ class Rule(_Model):
     dtype: DTypeName | None = Field(
         default=None, description="Their element type, where the parameter names none."
     )
+    stream: NameTemplate | None = Field(
+        default=None,
+        description="Draw as if this were the full name, where the parameter names no stream; what the "
+        "pattern captures fills the braces.",
+        examples=["encoder.layer.{i}.query.weight"],
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
-        """An initializer or a skip, exactly one; what is skipped has neither layout nor dtype."""
+        """An initializer or a skip, exactly one; what is skipped has no layout, dtype or stream."""
         if not self.skip and self.initializer is None:
             raise key_fault("initializer", Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, at_parent=True)
         for key in SKIPPED if self.skip else ():

@@ -117,6 +117,49 @@ class TestWinning:
         )
 
 
+class TestStreams:
+    def test_captures_fill_the_stream_so_that_a_renamed_model_keeps_its_values(self) -> None:
+        rule = {"match": "**", "initializer": "random_normal"}
+        moved = {**rule, "match": "vit.layers.{i}.q", "stream": "vit.encoder.{i}.query"}
+        new = by_manifest([moved], {f"vit.layers.{i}.q": (3,) for i in range(12)})
+        old = by_manifest([rule], {f"vit.encoder.{i}.query": (3,) for i in range(12)})
+        assert [each.stream_name for each in new] == [each.name for each in old]
+        assert [each.stream for each in new] == [each.stream for each in old]
+
+    def test_are_the_parameters_then_the_rules_then_its_name(self, plan) -> None:
+        found = plan("""
+    layers:
+      h.{i}:
+        repeat: {i: 2}
+        params:
+          a: {shape: [2], stream: "own.{i}"}
+          b: {shape: [2]}
+          c: {shape: [2]}
+    rules:
+      - {match: "h.{k}.[ab]", initializer: random_normal, stream: "rule.{k + 1}"}
+      - {match: "**", initializer: random_normal}
+""")
+        names = [found[f"h.1.{key}"].stream_name for key in "abc"]
+        assert names == ["own.1", "rule.2", "h.1.c"]
+
+    def test_a_name_that_nothing_has_is_told_once_with_where_captures_come_from(self) -> None:
+        rules = [{"match": "h.{i}", "initializer": "zeros", "stream": "old.{layer}"}]
+        [found] = refused(rules, {"h.0": (1,), "h.1": (1,)})
+        assert (found.code, found.where.path) == ("unknown-name", ("rules", 0, "stream"))
+        assert found.hint == "a stream uses vars and what 'match' captures, as {i} in 'h.{i}.**'"
+
+    def test_what_has_no_value_for_one_parameter_names_it(self) -> None:
+        rules = [{"match": "h.{i}", "initializer": "zeros", "stream": "old.{6 // i}"}]
+        [found] = refused(rules, {"h.1": (1,), "h.0": (1,)})
+        assert found.message.startswith("for 'h.0': ")
+
+    def test_a_var_that_is_wrong_is_told_alone(self) -> None:
+        rules = [{"match": "h.{i}", "initializer": "zeros", "stream": "old.{i + v}"}]
+        assert [str(each.code) for each in refused(rules, {"h.0": (1,)}, vars={"v": "1 / 0"})] == [
+            "expression-value"
+        ]
+
+
 class TestParametersOfTheManifest:
     def test_come_in_its_order_and_point_at_their_rule(self) -> None:
         text = "initcfg: 1\nrules:\n  - {match: '**', initializer: zeros}\n"
