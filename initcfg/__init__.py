@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from initcfg import initializers as initializers
     from initcfg.api import (
         finalize,
+        find_warnings,
         load_manifest,
         load_spec,
         make_plan,
@@ -76,6 +77,7 @@ _HOMES = {
     "Verification": "verification",
     "diff_plans": "diff",
     "finalize": "api",
+    "find_warnings": "api",
     "load_manifest": "api",
     "load_spec": "api",
     "make_plan": "api",
@@ -113,6 +115,7 @@ __all__ = [
     "Verification",
     "diff_plans",
     "finalize",
+    "find_warnings",
     "initializers",
     "load_manifest",
     "load_spec",

@@ -13,7 +13,6 @@ from initcfg import generate, spec
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
-from initcfg.plugins import load_plugins
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "finalize",
+    "find_warnings",
     "load_manifest",
     "load_spec",
     "make_plan",
@@ -71,7 +71,6 @@ def load_spec(
         'bfloat16'
     """
     _load(plugins)
-    load_plugins(plugins)
     if isinstance(source, Spec) and source.extends is None and not settings:
         return source
     return spec.load(source, root=root, settings=settings)
@@ -144,14 +143,53 @@ def make_plan(
         >>> plan["fc.kernel"].fans
         Fans(fan_in=784, fan_out=256)
     """
-    load_plugins(plugins)
+    _load(plugins)
     if isinstance(source, Plan):
         if manifest is not None or settings:
             raise ValueError("a plan is made already: give the manifest and the settings with its spec")
         return source
-    _load(plugins)
     model = None if manifest is None else load_manifest(manifest)
     return plan_reading(spec.read(source, root=root, settings=settings, manifest=model))
+
+
+def find_warnings(
+    source: PlanLike,
+    *,
+    manifest: ManifestLike | None = None,
+    root: str | os.PathLike[str] | None = None,
+    settings: Settings = (),
+    plugins: Iterable[str] = (),
+) -> tuple[Diagnostic, ...]:
+    """What ``initcfg validate`` warns of: a plan that can be made, and is perhaps not what was meant.
+
+    Args:
+        source: what `make_plan` takes; of a `Plan` the spec's ``allow`` is not known, so nothing is left out.
+        manifest: as in `make_plan`.
+        root: as in `make_plan`.
+        settings: as in `make_plan`.
+        plugins: as in `make_plan`.
+
+    Returns:
+        The warnings in the order of their places, and notes about rules and entries of ``allow``.
+
+    Raises:
+        SpecError: as `make_plan`.
+        PluginError: as `make_plan`.
+        FormatError: as `make_plan`.
+        ValueError: as `make_plan`.
+
+    Example:
+        >>> document = {"initcfg": 1, "params": {"bias": {"shape": [512], "initializer": "random_normal"}}}
+        >>> [str(warning.code) for warning in find_warnings(document)]
+        ['random-bias']
+    """
+    from initcfg.checks import check_plan  # noqa: PLC0415  only this function looks for warnings
+
+    if isinstance(source, Plan):
+        return check_plan(make_plan(source, manifest=manifest, settings=settings, plugins=plugins))
+    read = load_spec(source, root=root, settings=settings, plugins=plugins)
+    plan = make_plan(read, manifest=manifest, root=root)
+    return (*plan.notes, *check_plan(plan, read.allow, read))
 
 
 @overload

@@ -94,6 +94,7 @@ class Code(enum.StrEnum):
 
     # Rules and manifests.
     UNUSED_RULE = "unused-rule"
+    BASE = "base"
     NOT_IN_MANIFEST = "not-in-manifest"
     NOT_IN_SPEC = "not-in-spec"
     SHAPE_MISMATCH = "shape-mismatch"
@@ -288,12 +289,24 @@ _COMPARED_NAMES = 400
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of `known`, or None when nothing is near."""
     candidates = list(known)
+    twin = _look_alike(name, candidates)
+    if twin is not None:
+        return f"{twin!a} looks the same and has other code points than {name!a}: names are bytes"
     if len(candidates) > _COMPARED_NAMES:
         candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
     import difflib  # noqa: PLC0415  only a misspelling needs it
 
     near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def _look_alike(name: str, known: Iterable[str]) -> str | None:
+    """The name that differs only in how its characters are composed, if there is one."""
+    if name.isascii():  # its twin would be decomposed, and still hold something else than ASCII
+        return None
+    normal = unicodedata.normalize("NFKC", name)
+    others = (each for each in known if not each.isascii() and each != name)
+    return next((each for each in others if unicodedata.normalize("NFKC", each) == normal), None)
 
 
 class InitcfgError(Exception):

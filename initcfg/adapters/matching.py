@@ -124,5 +124,8 @@ def _form(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iter
         yield Diagnostic(Code.SHAPE_MISMATCH, message, where, hint)
     if entry.dtype is not None and parameter.dtype.name != entry.dtype:
         message = f"{name!r} is {parameter.dtype} in the plan and {entry.dtype} in {model}"
-        hint = f"say dtype: {entry.dtype} in the spec, or convert the model to {parameter.dtype} before"
+        hint = (
+            f"convert the model first, as module.to(torch.{parameter.dtype}) does, or drop 'dtype:' from the "
+            f"spec: what states none is as the model has it"
+        )
         yield Diagnostic(Code.DTYPE_MISMATCH, message, where, hint)

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["expanded", "not_standard_input"]
+__all__ = ["expanded", "not_standard_input", "not_standard_output"]
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
@@ -33,6 +33,15 @@ def not_standard_input(_: click.Context, __: click.Parameter, value: str | None)
     """A callback for weights and manifests, whose kind only a name tells, and which are read at any place."""
     if value == "-":
         raise click.BadParameter("standard input is not read here; name a file")
+    return value
+
+
+def not_standard_output(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A callback for the names of files and folders to write, which would otherwise be called ``-``."""
+    if value == "-":
+        name = parameter.opts[0]
+        message = f"{name} does not write to standard output; name a file, or ./- for one that is called so"
+        raise click.BadParameter(message)
     return value
 
 

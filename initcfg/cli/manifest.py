@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_input
+from initcfg.cli.arguments import not_standard_input, not_standard_output
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.words import counted
@@ -34,6 +34,7 @@ __all__ = ["manifest"]
     "path",
     metavar="MANIFEST",
     type=click.Path(dir_okay=False),
+    callback=not_standard_output,
     help="The file to write; its name ends in .yaml, .yml or .json.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")

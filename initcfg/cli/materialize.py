@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents
@@ -47,6 +48,7 @@ _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
     "path",
     metavar="WEIGHTS",
     required=True,
+    callback=not_standard_output,
     help="A file to write, whose name ends in .safetensors or .npz; or a folder for shards and their index.",
 )
 @click.option(
@@ -99,7 +101,7 @@ def materialize(
 
     if not path:
         raise click.BadParameter("it is empty; name a file or a folder", param_hint="-o")
-    planned = plan_from(file, options)
+    planned = plan_from(file, options, tell=output.note)
     if is_folder(path):
         return _to_folder(planned, path, output, force=force, **settings)
     return _to_file(planned, path, output, force=force, **settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_input
+from initcfg.cli.arguments import not_standard_input, not_standard_output
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.errors import printable
@@ -40,6 +40,7 @@ __all__ = ["new"]
     "path",
     metavar="SPEC",
     type=click.Path(dir_okay=False),
+    callback=not_standard_output,
     help="The file to write; its name ends in .yaml or .yml.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 import click
 
+from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.renderers import FOR_PEOPLE, RENDERERS
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
@@ -177,6 +178,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
         "report_file",
         metavar="REPORT",
         type=click.Path(dir_okay=False),
+        callback=not_standard_output,
         help="Write the report to a file, for --format json, sarif and junit; the text goes to stderr.",
     )
     @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents
@@ -37,6 +38,7 @@ __all__ = ["plan"]
     "path",
     metavar="PLAN",
     type=click.Path(dir_okay=False),
+    callback=not_standard_output,
     help="Write the plan to a JSON file.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
@@ -51,7 +53,7 @@ def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, outp
     """
     from initcfg.cli.source import plan_from
 
-    planned = plan_from(file, options)
+    planned = plan_from(file, options, tell=output.note)
     if path is not None:
         from initcfg.cli.files import check_replaceable, write_text
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+
+from initcfg.cli.words import counted
+from initcfg.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +33,12 @@ class SpecOptions(NamedTuple):
     settings: tuple[str, ...] = ()
     root: str | None = None
     plugins: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """The options as they are written on a command line."""
+        pairs = [("--set", each) for each in self.settings] + [("--plugin", each) for each in self.plugins]
+        pairs += [] if self.root is None else [("--root", self.root)]
+        return [word for pair in pairs for word in pair]
 
 
 def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -63,12 +73,15 @@ def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-def plan_from(file: str, options: SpecOptions | None = None) -> Plan:
+def plan_from(
+    file: str, options: SpecOptions | None = None, *, tell: Callable[[str], None] | None = None
+) -> Plan:
     """The plan in `file`, or of the spec in it; ``-`` is standard input.
 
     Args:
         file: a name. A plan file is known by what it holds; a spec on standard input is read as YAML.
         options: what goes with a spec.
+        tell: given a line about the plan's warnings, where it has any.
 
     Raises:
         SpecError: it cannot be read, with every problem that could be found.
@@ -77,7 +90,16 @@ def plan_from(file: str, options: SpecOptions | None = None) -> Plan:
     from initcfg.plan import Plan, plan_reading
 
     source = source_from(file, options)
-    return source if isinstance(source, Plan) else plan_reading(source)
+    plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
+    if tell is not None:
+        from initcfg.checks import check_plan
+
+        found = check_plan(plan, spec.allow if spec else (), spec)
+        warnings = sum(each.severity == "warning" for each in found)
+        if warnings:
+            again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
+            tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
+    return plan
 
 
 def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:

@@ -48,13 +48,16 @@ def validate(*, files: tuple[str, ...], strict: bool, options: SpecOptions, outp
 def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.checks import check_plan
     from initcfg.cli.source import source_from
-    from initcfg.plan import Plan, plan_reading
+    from initcfg.plan import Plan, check_base, plan_reading
 
     if Path(file).is_dir():
         hint = "name the specs in it, as in 'configs/*.yaml'"
         return Checked(file, (Diagnostic(Code.INPUT, "it is a folder", Location(file), hint),))
     try:
         source = source_from(file, options)
+        if not isinstance(source, Plan) and source.spec is not None and source.spec.base:
+            check_base(source)
+            return Checked(file, verdict="a valid base, which other documents extend")
         plan = source if isinstance(source, Plan) else plan_reading(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initcfg.plan.build import plan_of, plan_reading
+from initcfg.plan.build import check_base, plan_of, plan_reading
 from initcfg.plan.parameters import ParameterSlice, PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.read import read_plan
@@ -12,6 +12,7 @@ __all__ = [
     "Plan",
     "PlannedParameter",
     "SkippedParameter",
+    "check_base",
     "plan_of",
     "plan_reading",
     "read_plan",

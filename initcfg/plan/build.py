@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from initcfg.collector import collector_at_rest
-from initcfg.errors import Code, SpecError
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.plan.coverage import check_coverage
 from initcfg.plan.definitions import NameCheck, check_definitions
 from initcfg.plan.expand import MAX_PARAMETERS, Budget, scopes_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from initcfg.plan.templates import Entry
     from initcfg.spec import Param, Reading, Spec
 
-__all__ = ["plan_of", "plan_reading"]
+__all__ = ["check_base", "plan_of", "plan_reading"]
 
 
 def plan_of(spec: Spec) -> Plan:
@@ -55,20 +55,48 @@ def plan_reading(reading: Reading) -> Plan:
         SpecError: with the problems of reading and of planning.
     """
     spec = reading.spec
-    if spec is None:
-        raise SpecError(*reading.problems)
-    planner = _Planner(reading, spec, Problems(spec, reading.problems))
-    with collector_at_rest(), suppress(EnoughProblemsError):
-        planner.plan()
+    if spec is not None and spec.base:
+        check_base(reading)
+        raise _no_plan(spec)
+    planner = _planned(reading)
     planner.problems.raise_any()
     return Plan(
-        spec.name,
-        spec.seed,
+        planner.spec.name,
+        planner.spec.seed,
         planner.parameters,
-        spec.stream_version,
+        planner.spec.stream_version,
         tuple(entry for entry in planner.others if isinstance(entry, SkippedParameter)),
         planner.problems.notes,
     )
+
+
+def check_base(reading: Reading) -> None:
+    """Checks a document that says ``base: true``, as far as it can be without what extends it.
+
+    Raises:
+        SpecError: with the problems that no document over it can mend.
+    """
+    _planned(reading).problems.raise_any(but=_LEFT_TO_OTHERS)
+
+
+# What a base may lack: parameters for its rules, a layout, vars, initializers.
+_LEFT_TO_OTHERS = frozenset({Code.UNUSED_RULE, Code.LAYOUT_MISSING, Code.UNKNOWN_NAME, Code.NO_INITIALIZER})
+
+
+def _planned(reading: Reading) -> _Planner:
+    if reading.spec is None:
+        raise SpecError(*reading.problems)
+    planner = _Planner(reading, reading.spec, Problems(reading.spec, reading.problems))
+    with collector_at_rest(), suppress(EnoughProblemsError):
+        planner.plan()
+    return planner
+
+
+def _no_plan(spec: Spec) -> SpecError:
+    file = spec.locate(()).file
+    hint = f"write a document with extends: {file or 'FILE'}, and plan that; or remove 'base'"
+    message = "this document is a base, which only others extend: it has no plan"
+    return SpecError(Diagnostic(Code.BASE, message, spec.locate(("base",), key=True), hint))
 
 
 @dataclass
@@ -117,7 +145,7 @@ class _Planner:
                 self.keep(entry)
         self.parameters = self.untied()
         if self.problems.is_clean:
-            self.problems.note(unused_rules(rules, self.meetings()))
+            self.problems.note(unused_rules(rules, self.meetings(), is_empty=not self.entries))
 
     @property
     def described_is_left_out(self) -> bool:

@@ -34,7 +34,7 @@ def check_coverage(
         if entry is not None:
             _check_shape(spec, manifest, name, entry, described[name], problems)
         elif group not in held:
-            hint = did_you_mean(name, manifest.entries) or f"the manifest is {manifest.file or 'a value'}"
+            hint = did_you_mean(name, manifest.entries) or _of(manifest)
             message = f"the manifest has no parameter {name!r}"
             problems.add(SpecError(Diagnostic(Code.NOT_IN_MANIFEST, message, described[name][0], hint)))
     if not complete:
@@ -62,11 +62,17 @@ def _check_shape(  # noqa: PLR0917
     if shape is None or shape == entry.shape:
         return
     message = f"{name!r} has shape {shape} here and {entry.shape} in the manifest"
-    hint = f"the manifest says so at {entry.where or manifest.file or 'a value'}"
+    hint = f"the manifest says so at {entry.where}" if entry.where else _of(manifest)
     if shape == entry.shape[::-1]:
         hint += "; the axes are the other way round"
     place = spec.locate((*where.path, "shape") if where else ())
     problems.add(SpecError(Diagnostic(Code.SHAPE_MISMATCH, message, place, hint)))
+
+
+def _of(manifest: Manifest) -> str:
+    if manifest.file is None:
+        return "the manifest was given by the program: its names and shapes are those of its model"
+    return f"the manifest is {manifest.file}"
 
 
 def _missing(

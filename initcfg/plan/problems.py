@@ -10,7 +10,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError, PathStep, SpecErr
 from initcfg.spec import by_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from initcfg.initializers import Initializer
     from initcfg.spec import InitializerConfig, Spec
@@ -81,9 +81,7 @@ class Problems:
 
     def _note(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
-            place = diagnostic.where
-            spot = (place.file, place.line, place.column, place.path) if place else (diagnostic.message,)
-            self._found.setdefault((diagnostic.code, *spot), diagnostic)
+            self._found.setdefault((diagnostic.code, *_spot(diagnostic)), diagnostic)
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -138,12 +136,29 @@ class Problems:
         where = self._spec.locate(path)
         return SpecError(*(diagnostic.at(where) for diagnostic in error.diagnostics))
 
-    def raise_any(self) -> None:
-        """Raises a `SpecError` with the problems noted so far, in the order of their places."""
-        if not self._found:
+    def raise_any(self, *, but: Collection[Code] = ()) -> None:
+        """Raises a `SpecError` with the problems noted so far, in the order of their places.
+
+        Args:
+            but: codes of problems that do not matter here.
+        """
+        kept = [each for each in self._found.values() if each.code not in but]
+        if not kept:
             return
-        found = by_place(self._found.values(), self._spec.locate(()).file)
+        found = by_place(kept, self._spec.locate(()).file)
         if len(found) >= _MOST:
             message = f"after {_MOST} problems the rest of the document was not looked at"
             found.append(Diagnostic(Code.TOO_LARGE, message, found[-1].where, severity="note"))
         raise SpecError(*found)
+
+
+def _spot(problem: Diagnostic) -> tuple[object, ...]:
+    """What tells a problem from others of its code: its place, or its message where many share one.
+
+    All entries of a manifest that was given as a value share one place, and so do those of a file of weights
+    that has no lines.
+    """
+    place = problem.where
+    if place is None or place.path == ("manifest",) or (place.line is None and not place.path):
+        return (problem.message,)
+    return place.file, place.line, place.column, place.path

@@ -15,24 +15,30 @@ __all__ = ["unused_rules"]
 
 Meeting = tuple[str, int, bool]
 
+_WAY_OUT = "mend the pattern, or delete the rule; `initcfg plan` lists the names"
+_NO_PARAMETERS = "name a manifest, or write layers or params; if only others extend this file, say base: true"
 
-def unused_rules(rules: Rules, parameters: Iterable[Meeting]) -> Iterator[Diagnostic]:
+
+def unused_rules(
+    rules: Rules, parameters: Iterable[Meeting], *, is_empty: bool = False
+) -> Iterator[Diagnostic]:
     """A problem for each rule that wins nothing; only a note where the rule is inherited.
 
     Args:
         rules: after every parameter has been decided.
         parameters: of each the name, how many axes it has, and whether a rule was wanted for it.
+        is_empty: whether there are none.
     """
     unused = [at for at in range(len(rules.spec.rules)) if at not in rules.won]
     if not unused:
         return
     reasons = _reasons(rules, set(unused), parameters)
+    usual = ("no parameter has a name that it matches", _WAY_OUT)
+    if is_empty:
+        usual = ("there are no parameters", _NO_PARAMETERS)
     for at in unused:
         rule = rules.spec.rules[at]
-        found, hint = reasons.get(at) or (
-            "no parameter has a name that it matches",
-            "mend the pattern, or delete the rule; `initcfg plan` lists the names",
-        )
+        found, hint = reasons.get(at) or usual
         message = f"the rule {rule.match!r} wins nothing: {found}"
         where = rules.spec.locate(("rules", at, "match"))
         inherited = rules.spec.is_inherited(("rules", at))

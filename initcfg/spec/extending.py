@@ -94,6 +94,7 @@ class _Chain(NamedTuple):
         if not isinstance(document.tree, Mapping):
             raise SpecError(*problems)
         tree = _with_moved_manifest(document.tree, self.root.folder_of(path), folder)
+        tree.pop("base", None)
         document = document._replace(tree=tree, problems=(*problems, *_version_problems(document)))
         return _Chain(self.root, (*self.files, _identity(path)), size).over_parents(document, path)
 

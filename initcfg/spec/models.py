@@ -242,8 +242,11 @@ class Spec(_Model):
     initcfg: FormatVersion = Field(default=1, description="The version of this format.", examples=[1])
     name: Text | None = Field(default=None, description="What the model is called.", examples=["gpt2"])
     seed: Seed = Field(default=0, description="With a parameter's name it decides its values.", examples=[42])
-    dtype: DTypeName = Field(
-        default="float32", description="The element type of every parameter that names none."
+    dtype: DTypeName | None = Field(
+        default=None,
+        description="The element type of every floating parameter that names none. Without it a parameter is "
+        "what the manifest says, else float32.",
+        examples=["float32", "bfloat16"],
     )
     layout: LayoutName | None = Field(
         default=None,
@@ -289,6 +292,12 @@ class Spec(_Model):
         "layers and params merge by name and their keys by key; this file's rules come before the other's; "
         "everything else is replaced whole.",
         examples=["base.yaml"],
+    )
+    base: Truth = Field(
+        default=False,
+        description="This document is for others to extend: it is checked as far as it goes and has no "
+        "plan. Not inherited.",
+        examples=[True],
     )
     allow: tuple[Allow, ...] = Field(
         default_factory=_nothing,

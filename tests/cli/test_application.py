@@ -119,7 +119,7 @@ def test_colour_is_for_terminals_unless_asked_for(
 def test_a_fault_of_the_program_says_so_and_how_to_report_it(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> object:
+    def broken(*_: object, **__: object) -> object:
         raise ZeroDivisionError("planted")
 
     monkeypatch.setattr("initcfg.cli.source.plan_from", broken)
@@ -140,7 +140,7 @@ def test_a_fault_of_the_program_says_so_and_how_to_report_it(
 def test_what_the_machine_refuses_is_exit_2_without_a_traceback(
     error: Exception, message: str, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> object:
+    def refused(*_: object, **__: object) -> object:
         raise error
 
     monkeypatch.setattr("initcfg.cli.source.plan_from", refused)
@@ -151,7 +151,7 @@ def test_what_the_machine_refuses_is_exit_2_without_a_traceback(
 def test_an_interrupt_is_exit_130_without_a_traceback(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> object:
+    def interrupted(*_: object, **__: object) -> object:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("initcfg.cli.source.plan_from", interrupted)

@@ -145,3 +145,34 @@ def test_what_a_rule_leaves_out_is_said(run: Run, folder: Path) -> None:
     lines = run("plan", "skips.yaml").stdout.splitlines()
     assert "w1 is skipped by the rule '*'" in lines
     assert lines[-1] == "and so are 1 more"
+
+
+BIAS = "initcfg: 1\nvars: {n: 8}\nparams: {fc.bias: {shape: [n], initializer: random_normal}}\n"
+
+
+@pytest.mark.parametrize("command", [["plan"], ["materialize", "-o", "x.npz"]])
+def test_warnings_are_counted_with_the_way_to_see_them(run: Run, folder: Path, command: list[str]) -> None:
+    (folder / "bias.yaml").write_text(BIAS)
+    result = run(command[0], "bias.yaml", "--set", "vars.n=9", *command[1:])
+    assert result.exit_code == 0
+    first = result.stderr.splitlines()[0]
+    assert first == "1 warning; to see them: initcfg validate bias.yaml --set vars.n=9"
+    assert "warning[random-bias]" in run(*first.partition("initcfg ")[2].split()).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan", "good.yaml"],
+        ["materialize", "good.yaml"],
+        ["new"],
+        ["manifest", "good.yaml"],
+        ["validate", "good.yaml", "--format", "json"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_dash_is_no_name_to_write_to(run: Run, folder: Path, command: list[str]) -> None:
+    result = run(*command, "-o", "-")
+    assert result.exit_code == 2
+    assert "-o does not write to standard output" in result.stderr
+    assert not (folder / "-").exists()

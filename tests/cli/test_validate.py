@@ -323,3 +323,38 @@ def test_an_inherited_rule_that_wins_nothing_is_noted_and_fine(run, folder) -> N
     result = run("validate", "--strict", "spec.yaml")
     assert "note[unused-rule]" in result.stdout
     assert result.exit_code == 0
+
+
+def test_a_base_is_checked_as_far_as_it_goes(run: Run, folder: Path) -> None:
+    base = "initcfg: 1\nbase: true\nrules:\n  - {match: '**.w', initializer: {constant: {value: d}}}\n"
+    (folder / "base.yaml").write_text(base)
+    result = run("validate", "base.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "base.yaml: a valid base, which other documents extend\n"
+    (folder / "base.yaml").write_text(base.replace("constant", "constnt"))
+    result = run("validate", "base.yaml")
+    assert result.exit_code == 1
+    assert "no initializer is named 'constnt'" in result.stdout
+
+
+@pytest.mark.parametrize("command", [["plan"], ["materialize", "-o", "x.npz"]])
+def test_a_base_cannot_be_planned_and_says_what_can(run: Run, folder: Path, command: list[str]) -> None:
+    (folder / "base.yaml").write_text("initcfg: 1\nbase: true\nrules: [{match: '**', initializer: ones}]\n")
+    result = run(command[0], "base.yaml", *command[1:])
+    assert result.exit_code == 1
+    assert "error[base]" in result.stderr
+    assert "extends: base.yaml" in result.stderr
+
+
+def test_base_is_not_inherited(run: Run, folder: Path) -> None:
+    (folder / "base.yaml").write_text("initcfg: 1\nbase: true\nrules: [{match: '**', initializer: ones}]\n")
+    (folder / "over.yaml").write_text("initcfg: 1\nextends: base.yaml\nparams: {a: {shape: [2]}}\n")
+    assert run("validate", "over.yaml").exit_code == 0
+
+
+def test_rules_alone_say_what_is_missing(run: Run, folder: Path) -> None:
+    (folder / "rules.yaml").write_text("initcfg: 1\nrules: [{match: '**', initializer: ones}]\n")
+    result = run("validate", "rules.yaml")
+    assert result.exit_code == 1
+    assert "there are no parameters" in result.stdout
+    assert "say base: true" in result.stdout

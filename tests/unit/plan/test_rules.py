@@ -10,6 +10,7 @@ from initcfg.layout import Fans
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of, plan_reading
 from initcfg.spec import load, read, reads
+from initcfg.spec.dump import dump_tree
 
 LAYERS = """
     layers:
@@ -77,7 +78,7 @@ class TestWinning:
         found = by_manifest(rules, {"a": (2, 2), "b": (2,)})
         assert [parameter.distribution for parameter in found] == [Fill(1), Fill(0)]
 
-    def test_dtype_is_the_parameters_then_the_rules_then_the_manifests_then_the_documents(self) -> None:
+    def test_dtype_is_the_parameters_then_the_rules_then_for_integers_the_manifests(self) -> None:
         params = {
             "a": {"shape": [1], "dtype": "int8"},
             "b": {"shape": [1]},
@@ -92,6 +93,33 @@ class TestWinning:
         entries = {"a": entry, "b": entry, "c": entry, "d": (1,)}
         found = by_manifest(rules, entries, dtype="int64", params=params)
         assert [parameter.dtype.name for parameter in found] == ["int8", "int16", "int32", "int64"]
+
+    @pytest.mark.parametrize(
+        ("stated", "settings", "expected"),
+        [
+            ({}, (), ["bfloat16", "float32", "int64", "bool"]),
+            ({"dtype": "float16"}, (), ["float16", "float16", "int64", "bool"]),
+            ({"dtype": "float32"}, (), ["float32", "float32", "int64", "bool"]),
+            ({}, ["dtype=float16"], ["float16", "float16", "int64", "bool"]),
+            ({"dtype": "float16"}, {"dtype": "float64"}, ["float64", "float64", "int64", "bool"]),
+            ({"rule": "float16", "dtype": "float64"}, (), ["float16", "float16", "int64", "bool"]),
+            ({"rule": "int8"}, (), ["int8", "int8", "int8", "int8"]),
+        ],
+    )
+    def test_a_stated_dtype_is_for_what_the_manifest_has_as_floats(self, stated, settings, expected) -> None:
+        rule = {"match": "**", "initializer": "ones"}
+        if "rule" in stated:
+            rule["dtype"] = stated.pop("rule")
+        dtypes = {"half": "bfloat16", "plain": None, "count": "int64", "mask": "bool"}
+        manifest = Manifest({name: ManifestEntry((1,), dtype) for name, dtype in dtypes.items()})
+        document = {"initcfg": 1, "rules": [rule], **stated}
+        plan = plan_reading(read(document, manifest=manifest, settings=settings))
+        assert [parameter.dtype.name for parameter in plan] == expected
+
+    def test_a_stated_dtype_is_written_back_also_where_it_is_the_usual_one(self) -> None:
+        stated = load({"initcfg": 1, "dtype": "float32"})
+        assert dump_tree(stated)["dtype"] == "float32"
+        assert "dtype" not in dump_tree(load({"initcfg": 1}))
 
     def test_layout_is_the_parameters_then_the_rules_then_the_documents(self) -> None:
         params = {"a": {"shape": [2, 3], "layout": "OI"}, "b": {"shape": [2, 3]}, "c": {"shape": [2, 3]}}

@@ -33,7 +33,6 @@ HINTS = [
     ("seed: 1.5", "write a whole number"),
     ("seed: 1_000", "remove the underscores"),
     ("seed: d", "expressions are not read here"),
-    ("dtype:", "write a value, or delete the key"),
     ("vars: {d: 1_000}", "remove the underscores"),
     ("vars: {d: '2,5'}", "write a decimal point: 2.5"),
     ("vars: {d: np.sqrt(2)}", "write sqrt(...)"),
