@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.engines import fill_many
 from initcfg.formats.base import little_endian, make_little_endian
 from initcfg.generate.pool import Task
-from initcfg.generate.work import batches, call_for, is_for_caller, make_whole
+from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,7 +92,7 @@ class _Memory:
 
 
 def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
-    if batch[0].parameter.distribution is None:
+    if is_made_whole(batch[0].parameter):
         return [make_whole(piece.parameter, fill).reshape(-1) for piece in batch]
     arrays = [np.empty(piece.stop - piece.start, piece.parameter.dtype.numpy) for piece in batch]
     _fill_batch(batch, arrays, fill)
@@ -102,7 +101,7 @@ def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
 
 def _fill_batch(batch: tuple[Piece, ...], arrays: Sequence[Array], fill: FillFunction) -> None:
     pairs = zip(batch, arrays, strict=True)
-    fill_many(fill, (call_for(piece.parameter, piece.start, array) for piece, array in pairs))
+    fill_elements(((piece.parameter, piece.start, array) for piece, array in pairs), fill)
 
 
 def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tuple[tuple[Piece, ...], int]]:
@@ -115,7 +114,7 @@ def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tup
 def _write(batch: tuple[Piece, ...], offset: int, fill: FillFunction, memory: _Memory, write: WriteAt) -> int:
     """Makes a batch and writes it at once; gives its bytes."""
     first = batch[0].parameter
-    if first.distribution is None:
+    if is_made_whole(first):
         data = little_endian(make_whole(first, fill).reshape(-1))
         write(data, offset)
         return len(data)

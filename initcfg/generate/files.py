@@ -56,7 +56,7 @@ def write(
 ) -> Written:
     """Writes a plan's weights to a file, whole or not at all, without ever holding the model.
 
-    Memory is bounded by threads times chunks, and by the largest structured parameter if there is one.
+    Memory is bounded by threads times chunks, and by the largest parameter that cannot be cut if any.
 
     Args:
         plan: the plan.

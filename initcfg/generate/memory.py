@@ -49,8 +49,8 @@ def materialize(
     """The values of a plan, of one of its parameters, or of a slice of one.
 
     Values depend on the seed, the parameter's name and the position of the element only. A slice is
-    made without the rest of its parameter, unless the initializer is structured, and equals the slice of the
-    whole, bit for bit.
+    made without the rest of its parameter, unless that cannot be cut (an orthogonal matrix, or what custom
+    code makes), and equals the slice of the whole, bit for bit.
 
     Args:
         source: a plan, ``plan["name"]``, or ``plan["name"][2:5, ::2]``.

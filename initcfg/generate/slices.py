@@ -168,10 +168,10 @@ def draw(parameter: PlannedParameter, run: Run, result: Array, fill: FillFunctio
     """Draws one run and puts what is wanted of it into the flat result."""
     target = result[run.at : run.at + run.size]
     if run.is_solid:
-        fill_elements(parameter, run.start, target, fill)
+        fill_elements([(parameter, run.start, target)], fill)
         return
     drawn = np.empty(run.length, result.dtype)
-    fill_elements(parameter, run.start, drawn, fill)
+    fill_elements([(parameter, run.start, drawn)], fill)
     itemsize = drawn.itemsize
     # numpy checks that the view stays inside the buffer.
     wanted: Array = np.ndarray(

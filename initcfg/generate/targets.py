@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.engines import fill_many, get_engine
+from initcfg.engines import get_engine
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.slices import draw, runs, whole_runs
-from initcfg.generate.work import CHUNK, call_for, is_crumbs, is_foreign, make_whole
+from initcfg.generate.work import CHUNK, fill_elements, is_crumbs, is_foreign, is_made_whole, make_whole
 from initcfg.plan import PlannedParameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from initcfg.distributions import Distribution
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.generate.pool import Progress
     from initcfg.generate.slices import Run
     from initcfg.plan.parameters import ParameterSlice
-    from initcfg.stream import Stream
 
 __all__ = ["Target", "fill_targets"]
 
@@ -76,7 +74,8 @@ def fill_targets(
 
     What needs code that is not this package's is made first, in the calling thread and in memory of its own:
     if that code fails, no target has been touched. All of that is in memory at once, beside the targets. A
-    structured parameter is made whole, once, for all targets that are slices of it; each thread has one.
+    parameter that cannot be cut is made whole, once, for all targets that are slices of it; each thread has
+    one.
 
     Args:
         targets: whose memory does not overlap.
@@ -100,8 +99,8 @@ def fill_targets(
     """
     wanted = [target for target in targets if target.out.size]
     fill = get_engine(engine)
-    drawn = [target for target in wanted if target.parameter.distribution is not None]
-    built = _by_parameter(target for target in wanted if target.parameter.distribution is None)
+    drawn = [target for target in wanted if not is_made_whole(target.parameter)]
+    built = _by_parameter(target for target in wanted if is_made_whole(target.parameter))
     foreign = [group for group in built if is_foreign(group[0].parameter.initializer)]
     own = [group for group in built if not is_foreign(group[0].parameter.initializer)]
     held: list[list[Array]] = []
@@ -160,15 +159,15 @@ def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
 
 def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
     solid = [pair for pair in group if pair[1].is_solid]
-    fill_many(fill, (_call(target, run) for target, run in solid))
+    fill_elements((_stretch(target, run) for target, run in solid), fill)
     for target, run in group:
         if not run.is_solid:
             draw(target.parameter, run, target.out.reshape(-1), fill)
     return sum(run.size * target.out.itemsize for target, run in group)
 
 
-def _call(target: Target, run: Run) -> tuple[Array, Distribution, Stream, int]:
-    return call_for(target.parameter, run.start, target.out.reshape(-1)[run.at : run.at + run.size])
+def _stretch(target: Target, run: Run) -> tuple[PlannedParameter, int, Array]:
+    return target.parameter, run.start, target.out.reshape(-1)[run.at : run.at + run.size]
 
 
 def _groups(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Run]]]:

@@ -6,27 +6,26 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
-from initcfg.initializers import BUILTINS, BuiltIn, Initializer, make
+from initcfg.initializers import BUILTINS, BuiltIn, Initializer, draw, is_cut, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initcfg.distributions import Distribution
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
-    from initcfg.stream import Stream
 
 __all__ = [
     "CHUNK",
     "Piece",
     "batches",
-    "call_for",
     "fill_elements",
     "is_crumbs",
     "is_for_caller",
     "is_foreign",
+    "is_made_whole",
     "make_whole",
 ]
 
@@ -40,7 +39,7 @@ _CRUMB = 1 << 11
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The elements [start, stop) of a parameter, in C order; of a structured one always all of them."""
+    """The elements [start, stop) of a parameter, in C order; of one that is made whole all of them."""
 
     parameter: PlannedParameter
     start: int
@@ -55,13 +54,13 @@ class Piece:
 def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...]]:
     """The parameters in their order, cut where they are large and put together where they are small.
 
-    A batch has at most `CHUNK` elements, or is one structured parameter. Empty parameters have no piece.
+    A batch has at most `CHUNK` elements, or is one parameter that is made whole. Empty ones have no piece.
     """
     batch: list[Piece] = []
     size = 0
     for piece in _pieces(parameters):
-        # A structured parameter counts as a full batch: how long it takes does not follow from its size.
-        length = CHUNK if piece.parameter.distribution is None else piece.stop - piece.start
+        # What is made whole counts as a full batch: how long it takes does not follow from its size.
+        length = CHUNK if is_made_whole(piece.parameter) else piece.stop - piece.start
         if batch and size + length > CHUNK:
             yield tuple(batch)
             batch, size = [], 0
@@ -74,20 +73,27 @@ def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...
 def _pieces(parameters: Iterable[PlannedParameter]) -> Iterator[Piece]:
     for parameter in parameters:
         numel = parameter.numel
-        step = numel if parameter.distribution is None else CHUNK
+        step = numel if is_made_whole(parameter) else CHUNK
         for start in range(0, numel, step or 1):
             yield Piece(parameter, start, min(start + step, numel))
 
 
-def call_for(parameter: PlannedParameter, start: int, out: Array) -> tuple[Array, Distribution, Stream, int]:
-    """What an engine is called with for the elements from `start` on of a parameter with a distribution."""
-    assert parameter.distribution is not None  # noqa: S101 - the caller has made structured ones whole
-    return out, parameter.distribution, parameter.stream, start
+def fill_elements(pieces: Iterable[tuple[PlannedParameter, int, Array]], fill: FillFunction) -> None:
+    """Draws elements of parameters that can be cut: of each those from a position on, into a flat array."""
+    calls = []
+    for parameter, start, out in pieces:
+        if parameter.distribution is not None:
+            calls.append((out, parameter.distribution, parameter.stream, start))
+        else:
+            form = (parameter.shape, parameter.dtype, parameter.layout)
+            draw(parameter.initializer, out, start, *form, parameter.stream, fill)
+    fill_many(fill, calls)
 
 
-def fill_elements(parameter: PlannedParameter, start: int, out: Array, fill: FillFunction) -> None:
-    """Draws the elements from `start` on of a parameter that has a distribution into a flat array."""
-    fill(*call_for(parameter, start, out))
+def is_made_whole(parameter: PlannedParameter) -> bool:
+    """Whether no part of it can be made alone: an orthogonal matrix, or what custom code makes."""
+    made = parameter.initializer
+    return parameter.distribution is None and (is_foreign(made) or not is_cut(made))
 
 
 def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
@@ -127,7 +133,7 @@ def is_for_caller(batch: tuple[Piece, ...]) -> bool:
     Code of somebody else may not stand a second thread beside it, or another order.
     """
     first = batch[0].parameter
-    if first.distribution is None:
+    if is_made_whole(first):
         return is_foreign(first.initializer)
     return is_crumbs(sum(piece.stop - piece.start for piece in batch), len(batch))
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.distributions import Fill
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.values import ArrayValue
     from initcfg.stream import Stream
 
-__all__ = ["diagonal", "drawn", "repeated", "side_by_side"]
+__all__ = ["copy_stretch", "draw_diagonal", "drawn", "interleave", "repeated"]
 
 # Up to here every integer is a float64.
 _EXACT = 2**53
@@ -36,28 +35,71 @@ def drawn(
     return out.reshape(shape)
 
 
-def diagonal(
-    shape: tuple[int, int], dtype: DType, value: float, stream: Stream, fill: FillFunction
-) -> np.ndarray[Any, Any]:
-    """A matrix with `value` on its main diagonal and 0 elsewhere."""
-    matrix = np.zeros(shape, dtype.numpy)
-    if matrix.size:
-        np.fill_diagonal(matrix, drawn((min(shape),), dtype, Fill(value), stream, fill))
-    return matrix
+def draw_diagonal(
+    out: np.ndarray[Any, Any], start: int, shape: tuple[int, int], value: np.ndarray[Any, Any]
+) -> None:
+    """Write the elements from `start` on of a matrix with `value` on its main diagonal and 0 elsewhere."""
+    out[...] = 0
+    step = shape[1] + 1
+    first = -(-start // step)
+    out[first * step - start :: step][: max(0, min(shape) - first)] = value
 
 
-def side_by_side(
-    parts: Iterable[np.ndarray[Any, Any]], shape: tuple[int, ...], axis: int, dtype: DType
-) -> np.ndarray[Any, Any]:
-    """The parts, one after the other along `axis`, of which each is needed only until the next."""
-    whole = np.empty(shape, dtype.numpy)
-    along = np.moveaxis(whole, axis, 0)
-    start = 0
-    for part in parts:
-        stop = start + part.shape[axis]
-        along[start:stop] = np.moveaxis(part, axis, 0)
-        start = stop
-    return whole
+def interleave(
+    out: np.ndarray[Any, Any],
+    start: int,
+    widths: Sequence[int],
+    draw_part: Callable[[int, np.ndarray[Any, Any], int], None],
+) -> None:
+    """Write the elements from `start` on of rows in which parts lie side by side.
+
+    Args:
+        out: takes them; one axis.
+        start: the first one, counted over all rows.
+        widths: the elements of each part in a row.
+        draw_part: told a part, an array and a position, writes the part's elements from there on into it.
+    """
+    row = sum(widths)
+    for begin, end in _stretches(start, start + out.size, row):
+        stretch = out[begin - start : end - start]
+        at = 0
+        for index, width in enumerate(widths):
+            rows = (end - begin) // row
+            if rows > 1 and width:
+                part = np.empty((rows, width), out.dtype)
+                draw_part(index, part.reshape(-1), begin // row * width)
+                stretch.reshape(rows, row)[:, at : at + width] = part
+            else:
+                skipped = begin % row
+                low, high = max(skipped, at), min(skipped + len(stretch), at + width)
+                if low < high:
+                    position = begin // row * width + low - at
+                    draw_part(index, stretch[low - skipped : high - skipped], position)
+            at += width
+
+
+def copy_stretch(view: np.ndarray[Any, Any], start: int, out: np.ndarray[Any, Any]) -> None:
+    """Write the elements from `start` on of an array that may be a view, in C order, into a flat `out`."""
+    if view.ndim == 0:
+        out[...] = view
+        return
+    row = math.prod(view.shape[1:])
+    for begin, end in _stretches(start, start + out.size, row):
+        stretch, first, rows = out[begin - start : end - start], begin // row, (end - begin) // row
+        if rows:
+            stretch.reshape(rows, *view.shape[1:])[...] = view[first : first + rows]
+        else:
+            copy_stretch(view[first], begin % row, stretch)
+
+
+def _stretches(start: int, stop: int, row: int) -> Iterator[tuple[int, int]]:
+    """The parts of a stretch that consist of whole rows, or lie within one."""
+    while start < stop:
+        skipped = start % row
+        is_whole = not skipped and stop - start >= row
+        end = stop - stop % row if is_whole else min(stop, start - skipped + row)
+        yield start, end
+        start = end
 
 
 def repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
@@ -66,7 +108,9 @@ def repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndar
     Raises:
         InitializerError: an element cannot be held in `dtype`, or the array does not fit the shape.
     """
-    array = _held(value, dtype)
+    if dtype.name not in value.held:
+        value.held[dtype.name] = _held(value, dtype)
+    array = value.held[dtype.name]
     try:
         return np.broadcast_to(array, shape)
     except ValueError:

@@ -4,8 +4,9 @@
     └── BuiltIn            frozen, checked when built, equal by value
         ├── Elementwise    says which distribution it resolves to for a shape and a layout
         └── Structured     builds the whole array
+            └── Cuttable   draws any stretch of it
 
-To add one: a frozen dataclass under `Elementwise` or `Structured`, and its name in `BUILTINS`, in
+To add one: a frozen dataclass under `Elementwise`, `Structured` or `Cuttable`, and its name in `BUILTINS`, in
 `initcfg.initializers.registry`.
 """
 
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuiltIn",
+    "Cuttable",
     "Elementwise",
     "Initializer",
     "Structured",
     "check",
+    "draw",
+    "is_cut",
     "make",
     "resolve",
     "stream_of",
@@ -227,6 +231,43 @@ class Structured(BuiltIn):
         """The array: C-contiguous, of this shape and dtype; `fill` draws what is random from `stream`."""
 
 
+class Cuttable(Structured):
+    """A structured built-in that makes any stretch of its elements without the rest."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a stretch takes no more than its own time and memory; False where a part is made whole."""
+        return True
+
+    @abstractmethod
+    def draw(  # noqa: PLR0917
+        self,
+        out: np.ndarray[Any, Any],
+        start: int,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,
+        stream: Stream,
+        fill: FillFunction,
+    ) -> None:
+        """Write the elements from `start` on, in C order, of the array of this shape into a flat `out`."""
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        layout: Layout | None,
+        stream: Stream,
+        fill: FillFunction,
+    ) -> np.ndarray[Any, Any]:
+        """All elements, as `draw` makes them."""
+        import numpy as np  # noqa: PLC0415  planning makes no arrays
+
+        whole = np.empty(shape, dtype.numpy)
+        self.draw(whole.reshape(-1), 0, shape, dtype, layout, stream, fill)
+        return whole
+
+
 def resolve(
     initializer: Initializer, shape: tuple[int, ...], layout: Layout | None = IN_OUT
 ) -> Distribution | None:
@@ -290,6 +331,66 @@ def make(  # noqa: PLR0917
     if _is_built_in(initializer):
         return _make_built_in(initializer, shape, dtype, layout, stream, fill)
     return call_custom(initializer, shape, dtype, stream)
+
+
+def is_cut(initializer: Initializer) -> bool:
+    """Whether any stretch of its elements can be made without the rest.
+
+    Not those of a subclass that builds its array in a way of its own, nor those of custom code.
+
+    Example:
+        >>> from initcfg.initializers import Concatenate, HeNormal, Orthogonal, Zeros
+        >>> parts = Zeros(), HeNormal(), Orthogonal()
+        >>> [is_cut(part) for part in parts]
+        [True, True, False]
+        >>> is_cut(Concatenate(0, (1, 2), parts[:2])), is_cut(Concatenate(0, (1, 2), parts[1:]))
+        (True, False)
+    """
+    if not _is_built_in(initializer) or isinstance(initializer, Elementwise):
+        return _is_built_in(initializer)
+    return isinstance(initializer, Cuttable) and _draws(initializer) and initializer.is_cut
+
+
+def draw(  # noqa: PLR0917
+    initializer: Initializer,
+    out: np.ndarray[Any, Any],
+    start: int,
+    shape: tuple[int, ...],
+    dtype: DType,
+    layout: Layout | None,
+    stream: Stream,
+    fill: FillFunction,
+) -> None:
+    """Write the elements from `start` on, in C order, of what `make` makes into a flat `out`.
+
+    What cannot be cut is made whole for it: the initializer, or those of its parts that lie in the stretch.
+
+    Args:
+        initializer: as in `make`, as is all that follows `start`.
+        out: one axis, C-contiguous, of this dtype.
+        start: the first element.
+        shape: of the whole.
+        dtype: of the elements.
+        layout: as in `resolve`.
+        stream: as from `stream_of`.
+        fill: an engine.
+
+    Raises:
+        InitializerError: as `make`.
+    """
+    distribution = resolve(initializer, shape, layout)
+    if distribution is not None:
+        fill(out, distribution, stream, start)
+    elif _is_built_in(initializer) and isinstance(initializer, Cuttable) and _draws(initializer):
+        initializer.draw(out, start, shape, dtype, layout, stream, fill)
+    else:
+        whole = make(initializer, shape, dtype, layout, stream, fill)
+        out[...] = whole.reshape(-1)[start : start + out.size]
+
+
+def _draws(initializer: Cuttable) -> bool:
+    """Whether what it builds is what it draws."""
+    return type(initializer).build is Cuttable.build
 
 
 def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:

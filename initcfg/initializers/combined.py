@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.base import Initializer, Structured, check, make, stream_of
+from initcfg.initializers.base import Cuttable, Initializer, check, draw, is_cut, stream_of
 from initcfg.initializers.fields import config_field
 from initcfg.initializers.serialization import get, serialize
 
@@ -22,7 +23,7 @@ __all__ = ["Concatenate", "part_shapes"]
 
 
 @dataclass(frozen=True, repr=False)
-class Concatenate(Structured):
+class Concatenate(Cuttable):
     """Parts beside each other along one axis, each from an initializer of its own.
 
     Formula:
@@ -71,23 +72,33 @@ class Concatenate(Structured):
         ):
             check(part, part_shape, dtype, layout)
 
-    def build(
+    @property
+    def is_cut(self) -> bool:
+        """Whether every part is."""
+        return all(map(is_cut, self.initializers))
+
+    def draw(  # noqa: PLR0917
         self,
+        out: np.ndarray[Any, Any],
+        start: int,
         shape: tuple[int, ...],
         dtype: DType,
         layout: Layout | None,
         stream: Stream,
         fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
-        """The parts, each made for its own shape, side by side."""
-        from initcfg.initializers.arrays import side_by_side  # noqa: PLC0415  numpy is not for planning
+    ) -> None:
+        """The stretches of the parts that lie in this one; parts outside it are not made."""
+        from initcfg.initializers.arrays import interleave  # noqa: PLC0415  numpy is not for planning
 
         shapes = part_shapes(shape, self.axis, self.sizes)
-        parts = (
-            make(part, part_shape, dtype, layout, stream_of(part, part_shape, stream.child(str(index))), fill)
-            for index, (part, part_shape) in enumerate(zip(self.initializers, shapes, strict=True))
-        )
-        return side_by_side(parts, shape, self.axis, dtype)
+        first = self.axis % len(shape)
+
+        def draw_part(index: int, stretch: np.ndarray[Any, Any], begin: int) -> None:
+            part, its_shape = self.initializers[index], shapes[index]
+            its_stream = stream_of(part, its_shape, stream.child(str(index)))
+            draw(part, stretch, begin, its_shape, dtype, layout, its_stream, fill)
+
+        interleave(out, start, [math.prod(its_shape[first:]) for its_shape in shapes], draw_part)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, each part's initializer as Keras's dict."""

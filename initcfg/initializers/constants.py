@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
 from initcfg.distributions import Distribution, Fill
-from initcfg.initializers.base import Elementwise, Structured
+from initcfg.initializers.base import Cuttable, Elementwise
 from initcfg.initializers.fields import config_field
 from initcfg.initializers.values import ArrayValue
 
@@ -58,7 +58,7 @@ class Ones(Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class Constant(Structured):
+class Constant(Cuttable):
     """Every element is one value, or the array is a given one.
 
     Formula:
@@ -93,20 +93,23 @@ class Constant(Structured):
         else:
             engines.check(Fill(self.value), dtype)
 
-    def build(
+    def draw(  # noqa: PLR0917
         self,
+        out: np.ndarray[Any, Any],
+        start: int,
         shape: tuple[int, ...],
         dtype: DType,
         layout: Layout | None,  # noqa: ARG002
         stream: Stream,
         fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
-        """The array, repeated to the shape."""
-        if isinstance(self.value, ArrayValue):
-            return _repeated(self.value, shape, dtype).copy(order="C")
-        from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
+    ) -> None:
+        """A stretch of the array, repeated to the shape."""
+        if not isinstance(self.value, ArrayValue):
+            fill(out, Fill(self.value), stream, start)
+            return
+        from initcfg.initializers.arrays import copy_stretch  # noqa: PLC0415  numpy is not for planning
 
-        return drawn(shape, dtype, Fill(self.value), stream, fill)
+        copy_stretch(_repeated(self.value, shape, dtype), start, out)
 
 
 def _repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:

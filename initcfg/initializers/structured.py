@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg import engines
 from initcfg.distributions import Fill
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.base import Structured
+from initcfg.initializers.base import Cuttable, Structured
 from initcfg.initializers.fields import config_field
 from initcfg.initializers.shapes import needed_layout
 from initcfg.stream import SEED_LIMIT
@@ -25,7 +25,7 @@ __all__ = ["Identity", "Orthogonal"]
 
 
 @dataclass(frozen=True, repr=False)
-class Identity(Structured):
+class Identity(Cuttable):
     """A matrix with one value on its main diagonal and 0 elsewhere.
 
     Formula:
@@ -56,19 +56,21 @@ class Identity(Structured):
             )
         engines.check(Fill(self.gain), dtype)
 
-    def build(
+    def draw(  # noqa: PLR0917
         self,
+        out: np.ndarray[Any, Any],
+        start: int,
         shape: tuple[int, ...],
         dtype: DType,
         layout: Layout | None,  # noqa: ARG002
         stream: Stream,
         fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
-        """The matrix."""
-        from initcfg.initializers.arrays import diagonal  # noqa: PLC0415  numpy is not for planning
+    ) -> None:
+        """A stretch of the matrix, row after row."""
+        from initcfg.initializers.arrays import draw_diagonal, drawn  # noqa: PLC0415  numpy is not for planning
 
         rows, columns = shape
-        return diagonal((rows, columns), dtype, self.gain, stream, fill)
+        draw_diagonal(out, start, (rows, columns), drawn((), dtype, Fill(self.gain), stream, fill))
 
 
 @dataclass(frozen=True, repr=False)

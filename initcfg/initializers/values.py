@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from initcfg.errors import Code, Diagnostic
@@ -41,12 +41,14 @@ class ArrayValue:
         shape: at least one axis.
         dtype: the dtype that Keras's form names; None for nested lists.
         form: how the config writes it: nested lists, or Keras's ``__numpy__`` or ``__tensor__``.
+        held: the array by the name of a dtype, once it was needed in that: a large one is asked for often.
     """
 
     numbers: tuple[Number, ...]
     shape: tuple[int, ...]
     dtype: str | None = None
     form: ArrayForm = "list"
+    held: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict, init=False, compare=False)
 
     def to_config(self) -> object:
         """Nested lists, or Keras's mapping around them, as it was written."""

@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 from initcfg.formats.metadata import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
-from initcfg.generate.work import batches, fill_elements, is_for_caller, make_whole
+from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 from initcfg.verification.comparing import mismatch, tolerance_of
 from initcfg.verification.matching import match
 
@@ -85,7 +85,7 @@ def verify(
 ) -> Verification:
     """Makes the values of a plan again and compares weights with them, bit for bit.
 
-    Nothing is held but a few chunks, and the largest structured parameter if there is one. Orthogonal
+    Nothing is held but a few chunks, and the largest parameter that cannot be cut if there is one. Orthogonal
     matrices, whose last bits depend on the machine, may differ by 1e-5 of their gain.
 
     Args:
@@ -179,12 +179,12 @@ class _Comparison:
     def _piece(self, piece: Piece) -> Mismatch | None:
         parameter = piece.parameter
         found = self.file.read(self.tensors[parameter.name], piece.start, piece.stop)
-        if parameter.distribution is None:
+        if is_made_whole(parameter):
             expected = make_whole(parameter, self.fill).reshape(-1)
             allowed = np.ravel(tolerance_of(parameter.initializer, parameter.shape))
             return mismatch(found, expected, allowed)
         expected = np.empty_like(found)
-        fill_elements(parameter, piece.start, expected, self.fill)
+        fill_elements([(parameter, piece.start, expected)], self.fill)
         return mismatch(found, expected)
 
     def _note(self, piece: Piece, found: Mismatch | None) -> None:

@@ -29,12 +29,20 @@ COLUMNS = 8192
 
 
 def planned(gigabytes: float) -> initcfg.Plan:
-    """Eight parameters with so many bytes together."""
+    """Eight parameters with so many bytes together, five of them made of parts."""
     rows = int(gigabytes * 1e9 / 8 / 4 / COLUMNS)
-    params = {
-        f"w.{i}": {"shape": [rows, COLUMNS], "initializer": {"random_uniform": {"minval": -1, "maxval": 1}}}
-        for i in range(8)
-    }
+    uniform: object = {"random_uniform": {"minval": -1, "maxval": 1}}
+    below = {"axis": 0, "sizes": [rows // 2, rows - rows // 2], "initializers": [uniform, "identity"]}
+    beside = {"axis": 1, "sizes": [500, COLUMNS - 500], "initializers": [uniform, {"concatenate": below}]}
+    schemes: list[object] = [
+        {"concatenate": below},
+        {"concatenate": beside},
+        {"identity": {"gain": 2}},
+        {"constant": {"value": [0.5 * column for column in range(COLUMNS)]}},
+        {"constant": {"value": [[7], *([0.5 * row] for row in range(1, rows))]}},
+    ]
+    schemes += [uniform] * (8 - len(schemes))
+    params = {f"w.{i}": {"shape": [rows, COLUMNS], "initializer": each} for i, each in enumerate(schemes)}
     return initcfg.make_plan({"initcfg": 1, "seed": 5, "params": params})
 
 

@@ -22,6 +22,8 @@ from initcfg.initializers import (
     GlorotUniform,
     HeNormal,
     HeUniform,
+    Identity,
+    Initializer,
     LecunNormal,
     LecunUniform,
     Ones,
@@ -53,6 +55,21 @@ RANDOM = [
 
 
 @st.composite
+def cuttable(draw: st.DrawFn, shape: tuple[int, ...], depth: int = 2) -> Initializer:
+    """An initializer of parts, which may have parts themselves; sometimes one of them cannot be cut."""
+    simple = [*RANDOM, Zeros(), Constant([float(number) for number in range(shape[-1])])]
+    if len(shape) == 2:
+        simple += [Identity(2.0), Orthogonal()]
+    if depth == 0 or draw(st.booleans()):
+        return draw(st.sampled_from(simple))
+    axis = draw(st.integers(0, len(shape) - 1))
+    first = draw(st.integers(0, shape[axis]))
+    sizes = (first, shape[axis] - first)
+    parts = [draw(cuttable((*shape[:axis], size, *shape[axis + 1 :]), depth - 1)) for size in sizes]
+    return Concatenate(axis, sizes, tuple(parts))
+
+
+@st.composite
 def parameters(draw: st.DrawFn) -> tuple[tuple[int, ...], object, str]:
     """A shape, an initializer that can make it, and a dtype that can hold it."""
     shape = draw(array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=12))
@@ -63,10 +80,7 @@ def parameters(draw: st.DrawFn) -> tuple[tuple[int, ...], object, str]:
         return shape, draw(st.sampled_from(EXACT)), draw(st.sampled_from(list(DTYPES)))
     initializer = draw(st.sampled_from(RANDOM))
     if len(shape) >= 2 and draw(st.integers(0, 4)) == 0:
-        sizes = (1, shape[-1] - 1)
-        initializer = draw(
-            st.sampled_from([Orthogonal(), Concatenate(-1, sizes, (RandomNormal(), TruncatedNormal()))])
-        )
+        initializer = draw(st.one_of(st.just(Orthogonal()), cuttable(shape)))
     return shape, initializer, draw(st.sampled_from(FLOATS))
 
 

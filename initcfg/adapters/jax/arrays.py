@@ -31,8 +31,8 @@ def to_jax(
     """The values of a plan as JAX arrays, with the bits of `initcfg.materialize` however they are sharded.
 
     Of each array this process makes the slices that its own devices hold, each of them once; or, where
-    that is faster, as for columns, the block around them, which it cuts. A structured parameter, such as an
-    orthogonal one, it builds whole, once. On many hosts every process calls this alike.
+    that is faster, as for columns, the block around them, which it cuts. What cannot be cut, such as an
+    orthogonal matrix, it builds whole, once. On many hosts every process calls this alike.
 
     Args:
         plan: the plan.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.generate.slices import slice_effort
+from initcfg.generate.work import is_made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,10 +51,10 @@ def regions_to_make(source: PlannedParameter, held: Iterable[Region]) -> tuple[R
 
     Elements are drawn in runs along the last axes, so that to draw columns takes as long as to draw what is
     between them. Where this process holds many, it is faster to draw all at once and copy them out, which
-    counts as one more element each. A structured parameter is built once, however many regions are asked for.
+    counts as one more element each. What cannot be cut is built once, however many regions are asked for.
     """
     distinct = tuple(dict.fromkeys(held))
-    if source.distribution is None or len(distinct) < 2:
+    if is_made_whole(source) or len(distinct) < 2:
         return distinct
     around = tuple((min(s for s, _ in axis), max(s for _, s in axis)) for axis in zip(*distinct, strict=True))
     copied = sum(math.prod(shape_of(region)) for region in distinct)

@@ -12,7 +12,7 @@ import torch
 from initcfg.adapters.torch.stretches import seen
 from initcfg.generate.pool import onward
 from initcfg.generate.targets import Target, fill_targets
-from initcfg.generate.work import is_foreign
+from initcfg.generate.work import is_foreign, is_made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,7 +70,7 @@ def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
     for group in groups:
         if _are_direct(group):
             continue
-        if group[0].parameter.distribution is None:
+        if is_made_whole(group[0].parameter):
             # Made whole, once for all that is held of it.
             yield group
         else:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from initcfg.generate.work import CHUNK, batches, is_for_caller
-from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
+from initcfg.initializers import (
+    Concatenate,
+    Constant,
+    FunctionInitializer,
+    Identity,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+)
 
 
 class Called(RandomNormal):
@@ -74,3 +82,18 @@ def test_code_of_somebody_else_is_recognised_wherever_it_hides(planned, initiali
 def test_many_small_parameters_are_made_by_the_calling_thread(planned, size, count, here) -> None:
     (batch,) = batches([planned(f"p{number}", (size,)) for number in range(count)])
     assert is_for_caller(batch) == here
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        Identity(),
+        Constant([1.0, 2.0]),
+        Concatenate(0, (CHUNK, 1), (Ones(), Identity())),
+        Concatenate(1, (1, 1), (RandomNormal(), Concatenate(0, (CHUNK + 1,), (Ones(),)))),
+    ],
+)
+def test_what_is_made_of_elementwise_parts_is_cut_as_an_elementwise_one_is(planned, initializer) -> None:
+    shape = (CHUNK + 1, 2)
+    cuts = [[("w", 0, CHUNK)], [("w", CHUNK, 2 * CHUNK)], [("w", 2 * CHUNK, 2 * CHUNK + 2)]]
+    assert sizes([planned("w", shape, initializer)]) == cuts

@@ -22,6 +22,7 @@ from initcfg.initializers import (
     BuiltIn,
     Concatenate,
     Constant,
+    Cuttable,
     Elementwise,
     GlorotNormal,
     HeNormal,
@@ -238,7 +239,8 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     documented = text.partition("Args:")[2]
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
-    assert built_in.__mro__[1] in (Elementwise, Structured) or built_in.__mro__[1].__name__ == "_Preset"
+    bases = (Elementwise, Structured, Cuttable)
+    assert built_in.__mro__[1] in bases or built_in.__mro__[1].__name__ == "_Preset"
 
 
 @pytest.mark.parametrize("shape", [(0, 2**59), (2**59, 0, 1), (1,) * 64, np.array([2, 0])])
@@ -271,7 +273,7 @@ def test_a_structured_one_with_a_call_of_its_own_is_called() -> None:
     np.testing.assert_array_equal(made, [1, 1, 1])
 
 
-@pytest.mark.parametrize("base", [HeNormal, VarianceScaling, Zeros, Elementwise, Structured])
+@pytest.mark.parametrize("base", [HeNormal, VarianceScaling, Zeros, Elementwise, Structured, Cuttable])
 def test_an_init_of_its_own_is_refused_where_the_class_is_made(base: type[BuiltIn]) -> None:
     def initialize(self: Any, k: float) -> None:
         raise AssertionError

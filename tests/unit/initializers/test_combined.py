@@ -17,11 +17,14 @@ from initcfg.initializers import (
     Constant,
     GlorotUniform,
     HeNormal,
+    Identity,
     Ones,
     Orthogonal,
     RandomNormal,
     Zeros,
     check,
+    draw,
+    is_cut,
     make,
     resolve,
     serialize,
@@ -62,6 +65,53 @@ def test_parts_lie_side_by_side_along_any_axis(sizes: list[int], axis: int, othe
     )
     np.testing.assert_array_equal(found, expected)
     assert found.flags.c_contiguous
+
+
+@given(
+    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    axis=st.integers(0, 2),
+    other=st.lists(st.integers(1, 4), min_size=2, max_size=2),
+    data=st.data(),
+)
+def test_any_stretch_is_that_of_the_parts_put_together(
+    sizes: list[int], axis: int, other: list[int], data: st.DataObject
+) -> None:
+    shape = (*other[:axis], sum(sizes), *other[axis:])
+    shapes = part_shapes(shape, axis, sizes)
+    inner = [Concatenate(0, [its_shape[0]], [RandomNormal()]) for its_shape in shapes]  # type: ignore[arg-type]
+    streams = [STREAM.child(str(index)).child("0") for index in range(len(sizes))]
+    parts = [
+        made(RandomNormal(), its_shape, stream=stream)
+        for its_shape, stream in zip(shapes, streams, strict=True)
+    ]
+    expected = np.concatenate(parts, axis).reshape(-1)
+    start = data.draw(st.integers(0, len(expected)))
+    found = np.empty(data.draw(st.integers(0, len(expected) - start)), np.float32)
+    whole = Concatenate(axis, sizes, inner)  # type: ignore[arg-type]
+    draw(whole, found, start, shape, FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    np.testing.assert_array_equal(found, expected[start : start + len(found)])
+
+
+def test_parts_outside_a_stretch_are_not_made() -> None:
+    def failing(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+        raise AssertionError("this part is not asked for")
+
+    found = np.empty(4, np.float32)
+    fused = Concatenate(0, [2, 3], [failing, "ones"])  # type: ignore[list-item, arg-type]
+    draw(fused, found, 8, (5, 4), FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    np.testing.assert_array_equal(found, 1)
+
+
+def test_what_builds_in_a_way_of_its_own_is_not_cut() -> None:
+    class Doubled(Identity):
+        def build(self, *arguments: Any) -> np.ndarray:
+            return 2 * super().build(*arguments)
+
+    fused = Concatenate(0, [2, 2], [Doubled(), Identity()])  # type: ignore[arg-type]
+    assert [is_cut(part) for part in (Identity(), Doubled(), fused)] == [True, False, False]
+    found = np.empty(3, np.float32)
+    draw(fused, found, 3, (4, 2), FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    np.testing.assert_array_equal(found, [2, 1, 0])
 
 
 def test_structured_and_nested_parts_are_built() -> None:
