@@ -36,7 +36,10 @@ __all__ = [
     "SpecError",
     "UnknownParameterError",
     "did_you_mean",
+    "folded",
+    "nearest",
     "printable",
+    "told_apart",
 ]
 
 PathStep = str | int
@@ -288,25 +291,65 @@ _COMPARED_NAMES = 400
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of `known`, or None when nothing is near."""
+    near = nearest(name, known)
+    return None if near is None else f"did you mean {near}?"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The nearest of `known`, quoted, or None when nothing is near.
+
+    Names may look alike and be unequal, as two ways to write an accent are. So where what differs is not all
+    ASCII, the code points of both are told.
+
+    Args:
+        name: what was written.
+        known: what could have been meant.
+        cutoff: how alike they must be, from 0 to 1.
+
+    Example:
+        >>> nearest("weihgt", ["bias", "weight"])
+        "'weight'"
+        >>> print(nearest("caf\u00e9", ["cafe\u0301"]).partition(" ")[2])
+        (U+0065 U+0301, not U+00E9)
+    """
     candidates = list(known)
-    twin = _look_alike(name, candidates)
-    if twin is not None:
-        return f"{twin!a} looks the same and has other code points than {name!a}: names are bytes"
+    twin = next((each for each in candidates if each != name and folded(each) == folded(name)), None)
+    near = _nearest(name, candidates, cutoff) if twin is None else twin
+    return None if near is None else f"{near!r}{told_apart(near, name)}"
+
+
+def folded(name: str) -> str:
+    """The form that names share which are the same text to a reader; Unicode writes some in several ways."""
+    return name if name.isascii() else unicodedata.normalize("NFKC", name)
+
+
+def _code_points(text: str) -> str:
+    return " ".join(f"U+{ord(char):04X}" for char in text)
+
+
+def told_apart(near: str, name: str) -> str:
+    """The code points in which two names differ, to follow the first; nothing where a reader sees them."""
+    begin = 0
+    while begin < min(len(near), len(name)) and near[begin] == name[begin]:
+        begin += 1
+    end = 0
+    while end < min(len(near), len(name)) - begin and near[-1 - end] == name[-1 - end]:
+        end += 1
+    differing, written = near[begin : len(near) - end], name[begin : len(name) - end]
+    if (differing + written).isascii():
+        return ""
+    if not differing or not written:
+        return f" ({'without' if written else 'with'} {_code_points(differing or written)})"
+    return f" ({_code_points(differing)}, not {_code_points(written)})"
+
+
+def _nearest(name: str, candidates: list[str], cutoff: float) -> str | None:
     if len(candidates) > _COMPARED_NAMES:
         candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
     import difflib  # noqa: PLC0415  only a misspelling needs it
 
-    near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
-
-
-def _look_alike(name: str, known: Iterable[str]) -> str | None:
-    """The name that differs only in how its characters are composed, if there is one."""
-    if name.isascii():  # its twin would be decomposed, and still hold something else than ASCII
-        return None
-    normal = unicodedata.normalize("NFKC", name)
-    others = (each for each in known if not each.isascii() and each != name)
-    return next((each for each in others if unicodedata.normalize("NFKC", each) == normal), None)
+    near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=cutoff)
+    return near[0] if near else None
 
 
 class InitcfgError(Exception):

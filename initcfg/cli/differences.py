@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from initcfg.cli.table import law_of
 from initcfg.cli.words import count
-from initcfg.errors import printable
+from initcfg.errors import folded, printable, told_apart
 from initcfg.plan.data import parameter_data
 
 if TYPE_CHECKING:
@@ -64,14 +64,31 @@ class _Line:
 def _collapsed(diff: PlanDiff) -> list[_Line]:
     """The changes in words; those that differ only in the numbers of names in one line, ``h.{0..11}.w``."""
     groups: defaultdict[_Line, list[tuple[str, ...]]] = defaultdict(list)
+    twins = _twins(diff)
     for change in diff.changes:
         numbers = tuple(_NUMBER.findall(change.name))
-        groups[_line(change, numbers, diff)].append(numbers)
+        line = _line(change, numbers, diff)
+        if change.name in twins:
+            line = replace(line, details=(*line.details, twins[change.name]))
+        groups[line].append(numbers)
     return [
         _Line(line.kind, _filled(line.name, spans), tuple(_filled(each, spans) for each in line.details))
         for line, found in groups.items()
         for spans in _spans(found)
     ]
+
+
+def _twins(diff: PlanDiff) -> dict[str, str]:
+    """What is to be said of each added name that looks like a removed one, and of that one, by name."""
+    added, removed = (
+        {folded(each.name): each.name for each in diff.of_kind(kind)} for kind in ("added", "removed")
+    )
+    said: dict[str, str] = {}
+    for form in added.keys() & removed.keys():
+        new, old = added[form], removed[form]
+        said[new] = f"looks like the removed one{told_apart(old, new)}"
+        said[old] = f"looks like the added one{told_apart(new, old)}"
+    return said
 
 
 def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:

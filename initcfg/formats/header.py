@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -31,6 +32,7 @@ __all__ = [
     "header_in",
     "is_shape",
     "malformed",
+    "natural_key",
     "parse_header",
     "read_header",
     "tensors_in_place",
@@ -40,6 +42,7 @@ _LENGTH_BYTES = 8
 _MAX_NDIM = 64  # as many as NumPy and manifests have
 _METADATA = "__metadata__"
 _KEYS = {"dtype", "shape", "data_offsets"}
+_NUMBER = re.compile("([0-9]+)")
 _BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
 
 
@@ -128,6 +131,22 @@ def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Head
         FormatError: it is no whole safetensors file (code ``format``).
     """
     return _Reader(path, nbytes).header(io.BytesIO(content))
+
+
+def natural_key(name: str) -> tuple[object, ...]:
+    """What names are sorted by as a person would: by the numbers in them, not by the digits of these.
+
+    A safetensors file and an index have their tensors in the order of the alphabet, which says nothing of the
+    model.
+
+    Example:
+        >>> sorted(["h.10.w", "h.2.w", "h.1.w", "h"], key=natural_key)
+        ['h', 'h.1.w', 'h.2.w', 'h.10.w']
+    """
+    texts = _NUMBER.split(name)
+    # Compared as texts of equal length: of a number a foreign name may have more digits than int() takes.
+    texts[1::2] = (number.lstrip("0") for number in texts[1::2])
+    return tuple((len(text), text) if at % 2 else text for at, text in enumerate(texts)), name
 
 
 def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], begin: int, end: int) -> bool:

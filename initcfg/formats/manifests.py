@@ -5,7 +5,8 @@
     .safetensors.index.json    the headers of the shards beside it
     a folder                   its index, else its only .safetensors file
 
-No element of an array is read.
+The order is that of who wrote it. Where it is only that of the alphabet, as in a .safetensors file and most
+indexes, the numbers in names count by their size: ``h.2`` before ``h.10``. No element of an array is read.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.formats.documents import from_json, from_yaml
 from initcfg.formats.finding import find_weights, is_index
 from initcfg.formats.handles import Handles
-from initcfg.formats.header import read_header
+from initcfg.formats.header import natural_key, read_header
 from initcfg.formats.index import INDEX_ENDING
 from initcfg.formats.sharded import read_set
 from initcfg.manifest import Manifest, ManifestEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.header import StoredTensor
 
 __all__ = ["read_manifest"]
 
@@ -63,26 +64,30 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 
 def _from_safetensors(file: str) -> Manifest:
-    return _from_header(file, read_header(file))
+    return _from_header(file, _in_order(read_header(file).tensors))
 
 
 def _from_npz(file: str) -> Manifest:
     # It needs numpy, which a spec and its manifest do not.
     from initcfg.formats.npz_header import read_npz_header  # noqa: PLC0415
 
-    return _from_header(file, read_npz_header(file))
+    return _from_header(file, read_npz_header(file).tensors.values())
 
 
-def _from_header(file: str, header: Header) -> Manifest:
-    tensors = header.tensors.items()
-    return Manifest({name: _entry(tensor, Location(file, path=(name,))) for name, tensor in tensors}, file)
+def _from_header(file: str, tensors: Iterable[StoredTensor]) -> Manifest:
+    return Manifest({each.name: _entry(each, Location(file, path=(each.name,))) for each in tensors}, file)
 
 
 def _from_index(file: str) -> Manifest:
     with Handles() as handles:
         header, index = read_set(Path(file), handles)
-    entries = {name: _entry(each, index.where[name]) for name, each in header.tensors.items()}
-    return Manifest(entries, file)
+    names = list(header.tensors)
+    ordered = _in_order(header.tensors) if names == sorted(names) else header.tensors.values()
+    return Manifest({each.name: _entry(each, index.where[each.name]) for each in ordered}, file)
+
+
+def _in_order(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
+    return [tensors[name] for name in sorted(tensors, key=natural_key)]
 
 
 def _entry(tensor: StoredTensor, where: Location) -> ManifestEntry:

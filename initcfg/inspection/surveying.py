@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.formats.header import natural_key
 from initcfg.formats.metadata import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
@@ -35,7 +36,7 @@ class Inspection:
     Args:
         path: the file, or the index of a sharded set.
         header: all that it holds.
-        tensors: those that were asked for, in the order of the header.
+        tensors: those that were asked for, by their names, numbers in their order: ``h.2`` before ``h.10``.
         values: what the elements of each come to; nothing where they were not read.
     """
 
@@ -85,7 +86,8 @@ def inspect(
     with open_weights(path) as file, Workers(threads) as workers:
         tensors = _selected(file.header, select)
         described = _survey(file, tensors, workers, progress) if values else {}
-        return Inspection(file.path, file.header, tensors, described)
+        ordered = tuple(sorted(tensors, key=lambda tensor: natural_key(tensor.name)))
+        return Inspection(file.path, file.header, ordered, described)
 
 
 def _selected(header: Header, select: str | None) -> tuple[StoredTensor, ...]:

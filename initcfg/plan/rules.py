@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import Code, SpecError
+from initcfg.errors import Code, SpecError, nearest
 from initcfg.globs import GlobSet
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
@@ -165,11 +165,8 @@ class Rules:
             return f"{rule.match!r} matches its name, but asks for ndim: {rule.ndim}, and it has {ndim}"
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
-        patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
-        import difflib  # noqa: PLC0415  only a message needs it
-
-        near = difflib.get_close_matches(name, patterns, n=1, cutoff=0.5)
-        return f"{way}; {near[0]!r} comes nearest and does not match" if near else way
+        near = nearest(name, (rule.match for rule in self.spec.rules[:_COMPARED]), cutoff=0.5)
+        return f"{way}; {near} comes nearest and does not match" if near else way
 
 
 def _about(name: str, error: SpecError) -> SpecError:

@@ -53,6 +53,17 @@ def test_each_change_has_a_line_and_layers_that_change_alike_share_one(run: Run,
     ]
 
 
+def test_names_that_look_alike_are_told_apart_by_code_points(run: Run, folder: Path) -> None:
+    for file, name in (("a.json", "caf\u00e9"), ("b.json", "cafe\u0301")):
+        layer = {"repeat": {"i": 2}, "params": {name: {"shape": [3], "initializer": "ones"}}}
+        (folder / file).write_text(json.dumps({"initcfg": 1, "layers": {"h.{i}": layer}}), encoding="utf-8")
+    assert run("diff", "a.json", "b.json").stdout.splitlines()[:2] == [
+        "+ h.{0..1}.cafe\u0301  (3,) float32; fill(1); "
+        "looks like the removed one (U+00E9, not U+0065 U+0301)",
+        "- h.{0..1}.caf\u00e9  (3,) float32; fill(1); looks like the added one (U+0065 U+0301, not U+00E9)",
+    ]
+
+
 def test_a_setting_shows_what_it_would_change(run: Run, folder: Path) -> None:
     result = run("diff", "good.yaml", "good.yaml", "--set", "seed=8")
     assert result.exit_code == 1

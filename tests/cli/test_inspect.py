@@ -76,7 +76,13 @@ def test_the_header_alone_reads_no_values(run: Run, weights: str) -> None:
 
 def test_a_pattern_selects(run: Run, weights: str) -> None:
     document = json.loads(run("inspect", weights, "--select", "a.*", "--format", "json").stdout)
-    assert [tensor["name"] for tensor in document["tensors"]] == ["a.w", "a.empty"]
+    assert [tensor["name"] for tensor in document["tensors"]] == ["a.empty", "a.w"]
+
+
+def test_layers_come_in_the_order_of_their_numbers(run: Run, folder: Path) -> None:
+    save_file({f"h.{at}.w": np.zeros(2, "float32") for at in (10, 2, 1, 0)}, "h.safetensors")
+    document = json.loads(run("inspect", "h.safetensors", "--format", "json").stdout)
+    assert [tensor["name"] for tensor in document["tensors"]] == ["h.0.w", "h.1.w", "h.2.w", "h.10.w"]
 
 
 @pytest.mark.parametrize("pattern", ["{", "nobody.*"])

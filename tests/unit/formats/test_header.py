@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from initcfg.errors import FormatError
-from initcfg.formats.header import read_header
+from initcfg.formats.header import natural_key, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,20 @@ def file(header: object, data: bytes = b"", *, length: int | None = None) -> byt
 
 def entry(shape: Any = (2,), dtype: Any = "F32", offsets: Any = (0, 8)) -> dict[str, Any]:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["h.0", "h.1", "h.2", "h.10", "h.11"],
+        ["h", "h.1", "h.1.w", "h.2", "h.w"],
+        ["2", "10", "a"],
+        ["h.01", "h.1", "h.02"],
+        ["h.9", f"h.1{5000 * '0'}", "h.\u0663"],  # more digits than int() takes, and a digit that is no ASCII
+    ],
+)
+def test_names_sort_by_the_numbers_in_them(names: list[str]) -> None:
+    assert sorted(reversed(names), key=natural_key) == names
 
 
 def test_a_file_of_the_reference_writer_is_read(tmp_path: Path) -> None:

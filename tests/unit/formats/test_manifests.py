@@ -257,6 +257,18 @@ def test_an_index_gives_the_shapes_of_all_shards_in_its_own_order(sharded):
     assert manifest.entries["v"].where.line == 7
 
 
+@pytest.mark.parametrize("sharding", [False, True])
+def test_where_the_order_is_the_alphabets_layers_come_by_their_numbers(tmp_path, sharding):
+    names = [f"h.{at}.w" for at in range(12)]
+    spec = {"initcfg": 1, "params": {name: {"shape": [2], "initializer": "zeros"} for name in names[::-1]}}
+    path = tmp_path / ("set" if sharding else "h.safetensors")
+    if sharding:
+        initcfg.save_sharded(spec, path, shard_size=20)
+    else:
+        initcfg.save(spec, path)
+    assert list(read_manifest(path).entries) == names
+
+
 def test_a_folder_stands_for_its_index(sharded):
     index = sharded(WHOLE)
     assert read_manifest(index.parent) == read_manifest(index)

@@ -34,6 +34,13 @@ def test_a_typo_is_told_from_both_sides() -> None:
     ]
 
 
+def test_names_that_look_alike_are_told_apart_from_both_sides() -> None:
+    assert problems({"\u00e9": ZEROS}, {"e\u0301": (2, 3)}) == [
+        ("not-in-manifest", "did you mean 'e\u0301' (U+0065 U+0301, not U+00E9)?"),
+        ("not-in-spec", "did you mean '\u00e9' (U+00E9, not U+0065 U+0301)?"),
+    ]
+
+
 def test_rules_do_not_plan_what_layers_forget() -> None:
     rules = [{"match": "**", "initializer": "zeros"}]
     found = problems({"a": {"shape": [2, 3]}}, {"a": (2, 3), "b": (1,)}, rules=rules)

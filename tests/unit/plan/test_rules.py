@@ -204,6 +204,10 @@ class TestParametersOfTheManifest:
         assert "'fc.weight'" in found.message
         assert '{match: "**.weight", initializer: NAME}' in found.hint
 
+    def test_a_pattern_that_only_looks_like_the_name_is_told_apart(self) -> None:
+        [found] = refused([{"match": "h.\u00e9", "initializer": "zeros"}], {"h.e\u0301": (2,)})
+        assert found.hint.endswith("'h.\u00e9' (U+00E9, not U+0065 U+0301) comes nearest and does not match")
+
     def test_one_of_another_ndim_is_told_so(self) -> None:
         rules = [{"match": "**", "ndim": 1, "initializer": "zeros"}]
         [found] = refused(rules, {"fc.bias": (2,), "fc.weight": (2, 2)})
