@@ -40,7 +40,8 @@ def entry(shape: Any = (2,), dtype: Any = "F32", offsets: Any = (0, 8)) -> dict[
     ],
 )
 def test_names_sort_by_the_numbers_in_them(names: list[str]) -> None:
-    assert sorted(reversed(names), key=natural_key) == names
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_key) == names
 
 
 def test_a_file_of_the_reference_writer_is_read(tmp_path: Path) -> None:
