@@ -85,7 +85,7 @@ def _complaint(piece: Piece, member: PlannedParameter, first: _Copy) -> Complain
     same = f"the same random values as {first[0].name_in(first[1])}"
     if seed is None:
         text = f"{same}, because both draw from the stream {member.stream_name!r}"
-        hint = "remove 'stream' or put an index into it, or write tied_to if the two are meant to be one array"
+        hint = "remove 'stream' or put an index into it, or write tied_to if the two should be one array"
         return Complaint(text, hint)
     shape = "x".join(map(str, piece.shape)) or "()"
     text = f"{same}, because {type(piece.initializer).__name__} with seed {seed} gives one tensor of {shape}"
