@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 
 from initcfg.checks.findings import Complaint
 from initcfg.checks.spread import moments_of
-from initcfg.distributions import Distribution, Fill, cdf
+from initcfg.distributions import Distribution, cdf, point
 from initcfg.engines.recipe import Draw, prepare
 from initcfg.engines.rounding import round_once, strictly_above, strictly_below
-from initcfg.initializers import Constant, Identity
-from initcfg.initializers.values import ArrayValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from initcfg.checks.survey import Piece
     from initcfg.dtypes import DType
 
@@ -33,18 +29,27 @@ def dtype_underflow(piece: Piece) -> Complaint | None:
     """A constant that is not 0, or most of the draws, round to 0 or to a number with fewer digits."""
     if piece.dtype.format is None:
         return None
-    if piece.distribution is not None and piece.is_random:
-        return _lost_draws(piece.distribution, piece.dtype)
     least = _least_normal(piece.dtype)
-    lost = (_lost_constant(value, piece.dtype) for value in _constants(piece) if 0 < abs(value) < least)
-    return next(filter(None, lost), None)
+    for law in piece.laws:
+        value = point(law)
+        if value is None:
+            lost = _lost_draws(law, piece.dtype)
+        else:
+            lost = _lost_constant(value, piece.dtype) if 0 < abs(value) < least else None
+        if lost is not None:
+            return lost
+    return None
 
 
 def dtype_resolution(piece: Piece) -> Complaint | None:
     """Half of the draws or more round to one number, away from 0."""
-    law, dtype = piece.distribution, piece.dtype
-    if law is None or dtype.format is None or not piece.is_random:
+    if piece.dtype.format is None:
         return None
+    drawn = (law for law in piece.laws if point(law) is None)
+    return next(filter(None, (_coarse_draws(law, piece.dtype) for law in drawn)), None)
+
+
+def _coarse_draws(law: Distribution, dtype: DType) -> Complaint | None:
     drawn = moments_of(law)
     # The density of these laws is nowhere above 1 / std: a cell much narrower than that holds less than half.
     if drawn.std > 4 * _gap(drawn.mean, dtype):
@@ -86,18 +91,6 @@ def _lost_draws(law: Distribution, dtype: DType) -> Complaint | None:
         f"{least:.3g}, and {_percent(_share(law, dtype, 0.0))} are 0"
     )
     return Complaint(text, _WIDER)
-
-
-def _constants(piece: Piece) -> Iterable[float]:
-    """The numbers that are not drawn."""
-    made, law = piece.initializer, piece.distribution
-    if isinstance(law, Fill):
-        return (law.value,)
-    if isinstance(made, Identity):
-        return (made.gain,)
-    if isinstance(made, Constant) and isinstance(made.value, ArrayValue):
-        return made.value.numbers
-    return ()
 
 
 def _least_normal(dtype: DType) -> float:

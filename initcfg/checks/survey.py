@@ -18,7 +18,7 @@ from initcfg.initializers.combined import part_shapes
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
@@ -56,9 +56,23 @@ class Piece(NamedTuple):
         """Whether random numbers enter; what custom code does is not known, and does not count."""
         if self.distribution is not None:
             return point(self.distribution) is None
+        built = self._built
+        return built is not None and hasattr(built, "seed") and getattr(built, "gain", 1) != 0
+
+    @property
+    def laws(self) -> Iterable[Distribution]:
+        """The law of every element, or those that elements of a structured initializer have."""
+        if self.distribution is not None:
+            return (self.distribution,)
+        return () if self._built is None else self._built.element_laws(self.shape, self.layout)
+
+    @property
+    def _built(self) -> Structured | None:
+        """The initializer, if it is a structured one that is not called as custom code is."""
         made = self.initializer
-        is_ours = isinstance(made, Structured) and type(made).__call__ is BuiltIn.__call__
-        return is_ours and hasattr(made, "seed") and getattr(made, "gain", 1) != 0
+        if isinstance(made, Structured) and type(made).__call__ is BuiltIn.__call__:
+            return made
+        return None
 
     @property
     def is_vector(self) -> bool:

@@ -215,6 +215,10 @@ class Structured(BuiltIn):
         """None: the elements do not share one distribution."""
         return None
 
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+        """The laws that single elements have, near enough for warnings; none where they are not known."""
+        return ()
+
     @abstractmethod
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Raise the `InitializerError` that `build` would meet, without making anything."""

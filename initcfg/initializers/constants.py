@@ -12,6 +12,8 @@ from initcfg.initializers.fields import config_field
 from initcfg.initializers.values import ArrayValue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from initcfg.dtypes import DType
@@ -85,6 +87,10 @@ class Constant(Cuttable):
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:  # noqa: ARG002
         """``Fill(value)`` for a single value, None for an array."""
         return None if isinstance(self.value, ArrayValue) else Fill(self.value)
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+        """``Fill`` of each number."""
+        return map(Fill, self.value.numbers if isinstance(self.value, ArrayValue) else (self.value,))
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a shape that the array does not fit, and a dtype that cannot hold its elements."""

@@ -42,6 +42,8 @@ _LEAST_BLOCK, _GREATEST_BLOCK = 64, 256
 _DRAWN_AT_ONCE = 1 << 16
 # Smaller triangles are inverted by LAPACK, larger ones by halves.
 _LEAST_TRIANGLE = 32
+# Elements of reflectors that are held in float64 at once.
+_WIDENED = 1 << 18
 
 
 def draw_frames(frames: Matrices, streams: Sequence[Stream], fill: FillFunction) -> None:
@@ -109,7 +111,7 @@ def _reflectors(normals: Matrices) -> tuple[Matrices, Matrices]:
     heads = normals[:, diagonal, diagonal]
     # sign(0) is +1: a zero would wipe out the column.
     signs = np.where(heads < 0, -1, 1).astype(normals.dtype)
-    lengths = np.sqrt(np.einsum("nij,nij->ni", normals, normals))
+    lengths = np.sqrt(np.einsum("nij,nij->ni", normals, normals, dtype=np.float64))
     corners = heads + signs * lengths
     halves = np.sqrt(lengths * (lengths + np.absolute(heads)))
     # A vector of zeros has no direction; any reflector does, and that of e1 is one.
@@ -130,11 +132,11 @@ def _prepend(reflectors: Matrices, signs: Matrices, frames: Matrices, scratch: M
     inner = frames[:, count:, count:]
     factor = _minus_t(reflectors)
     weights = np.empty((*signs.shape, frames.shape[2]), frames.dtype)
-    np.matmul(factor, head * signs[:, np.newaxis], out=weights[..., :count])
-    # Each product goes where it belongs; only the one that is added to Q needs memory of its own.
+    weights[..., :count] = factor @ (head * signs[:, np.newaxis])
+    # The products of whole matrices go where they belong; only the one added to Q needs memory of its own.
     if inner.size:
         change = scratch[:, : inner.shape[1], : inner.shape[2]]
-        np.matmul(factor, tail @ inner, out=weights[..., count:])
+        weights[..., count:] = factor @ (tail @ inner)
         np.matmul(_transposed(tail), weights[..., count:], out=change)
         inner += change
     np.matmul(_transposed(tail), weights[..., :count], out=frames[:, count:, :count])
@@ -144,11 +146,26 @@ def _prepend(reflectors: Matrices, signs: Matrices, frames: Matrices, scratch: M
 
 
 def _minus_t(reflectors: Matrices) -> Matrices:
-    """The factor -T: minus the inverse of the products above the diagonal and half of those on it."""
-    inverse = -np.triu(reflectors @ _transposed(reflectors))
+    """The factor -T: minus the inverse of the products above the diagonal and half of those on it.
+
+    In float64: I - V'TV is as orthogonal as T suits V, whose rows have been rounded, and so T is that of the
+    rounded rows. Sums of millions of squares need no less.
+    """
+    inverse = -np.triu(_products(reflectors))
     diagonal = np.arange(inverse.shape[1])
     inverse[:, diagonal, diagonal] /= 2
     return _inverted(inverse)
+
+
+def _products(rows: Matrices) -> Matrices:
+    """The products of the rows of each matrix with each other, in float64."""
+    copies, count, length = rows.shape
+    products = np.zeros((copies, count, count))
+    step = max(_LEAST_BLOCK, _WIDENED // (copies * count))
+    for at in range(0, length, step):
+        wide = rows[..., at : at + step].astype(np.float64, copy=False)
+        products += wide @ _transposed(wide)
+    return products
 
 
 def _inverted(triangles: Matrices) -> Matrices:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
-from initcfg.distributions import Fill
+from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.base import Cuttable, Structured
 from initcfg.initializers.fields import config_field
@@ -14,8 +15,11 @@ from initcfg.initializers.shapes import needed_layout
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
+    from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
     from initcfg.layout import Layout
@@ -43,6 +47,10 @@ class Identity(Cuttable):
     """
 
     gain: float = config_field(1.0)
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+        """``Fill(gain)``, of those on the diagonal; a 0 is one in any dtype."""
+        return (Fill(self.gain),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
@@ -104,6 +112,23 @@ class Orthogonal(Structured):
 
     gain: float = config_field(1.0)
     seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+        """The law of one coordinate of a random point on a sphere: a normal, in many dimensions.
+
+        In three it is uniform (Archimedes), and in one the coordinate is the radius, of either sign.
+        """
+        axes = needed_layout(shape, layout).axes(len(shape))
+        rest = set(range(len(shape))).difference(axes.outputs, axes.batch)
+        radius = abs(self.gain)
+        dimensions = max(
+            math.prod(shape[axis] for axis in axes.outputs), math.prod(shape[axis] for axis in rest)
+        )
+        if radius == 0 or dimensions < 2:
+            return (Fill(radius),)
+        if dimensions < 4:
+            return (Uniform(-radius, radius),)
+        return (Normal(0.0, radius / math.sqrt(dimensions)),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""

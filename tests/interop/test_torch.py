@@ -690,3 +690,17 @@ def test_no_second_copy_of_the_model_is_made_but_of_what_custom_code_makes(kind:
     run = subprocess.run([sys.executable, "-c", PEAK, kind], capture_output=True, text=True, check=True)
     # 512 MiB of weights; a part that is made at a time is an eighth of that.
     assert float(run.stdout) < times + 0.3
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (256, 256), (1024, 1024), (512, 2048), (3000, 40), (50257, 64)])
+def test_orthogonal_is_no_less_so_than_that_of_torch(shape: tuple[int, int]) -> None:
+    def errors(matrix: np.ndarray) -> tuple[float, float]:
+        tall = matrix.astype(np.float64) if shape[0] >= shape[1] else matrix.T.astype(np.float64)
+        error = tall.T @ tall - np.eye(tall.shape[1])
+        return abs(error).max(), np.linalg.norm(error)
+
+    torch.manual_seed(0)
+    theirs = errors(torch.nn.init.orthogonal_(torch.empty(shape)).numpy())
+    ours = errors(initcfg.initializers.Orthogonal(seed=0)(shape))
+    assert ours[0] < theirs[0]
+    assert ours[1] < theirs[1]

@@ -107,3 +107,29 @@ def test_a_std_of_the_distance_between_numbers_or_more_has_no_warning(dtype: str
     _, counts = np.unique(initcfg.materialize(plan)["w"].astype(np.float64), return_counts=True)
     assert counts.max() < 0.5 * counts.sum()
     assert messages(plan, Code.DTYPE_RESOLUTION) == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [([96, 96], "out_in"), ([40, 200], "in_out"), ([4, 64, 32], "BIO"), ([64, 8, 3], "OIK")],
+)
+@pytest.mark.parametrize("factor", [0.3, 0.8, 1.2])
+def test_the_shares_of_an_orthogonal_matrix_are_those_of_its_elements(
+    shape: list[int], layout: str, factor: float
+) -> None:
+    longest = {"out_in": 96, "in_out": 200, "BIO": 64, "OIK": 64}[layout]
+    initializer = {"orthogonal": {"gain": factor * 2.0**-6 * longest**0.5}}
+    part = {"concatenate": {"axis": 0, "sizes": [shape[0]], "initializers": [initializer]}}
+    for each in (initializer, part):
+        param = Param(shape=shape, layout=layout, dtype="float8_e4m3fn", initializer=each)
+        plan = plan_of(Spec(params={"w": param}))
+        drawn = np.abs(initcfg.materialize(plan)["w"].astype(np.float64))
+        (message,) = messages(plan, Code.DTYPE_UNDERFLOW)
+        assert shares(message) == pytest.approx([(drawn < 2.0**-6).mean(), (drawn == 0).mean()], abs=0.02)
+
+
+@pytest.mark.parametrize(("size", "gain", "lost"), [(1, 0.02, 0), (1, 0.01, 1), (2, 0.02, 1), (3, 0.04, 0)])
+def test_matrices_of_few_rows_are_judged_by_the_circle_and_the_sphere(size, gain, lost) -> None:
+    initializer = {"orthogonal": {"gain": gain}}
+    param = Param(shape=[size, size], layout="in_out", dtype="float8_e4m3fn", initializer=initializer)
+    assert len(messages(plan_of(Spec(params={"w": param})), Code.DTYPE_UNDERFLOW)) == lost
