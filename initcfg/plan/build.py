@@ -79,8 +79,10 @@ def check_base(reading: Reading) -> None:
     _planned(reading).problems.raise_any(but=_LEFT_TO_OTHERS)
 
 
-# What a base may lack: parameters for its rules, a layout, vars, initializers.
-_LEFT_TO_OTHERS = frozenset({Code.UNUSED_RULE, Code.LAYOUT_MISSING, Code.UNKNOWN_NAME, Code.NO_INITIALIZER})
+# What a base may lack: parameters for its rules or of its manifest, a layout, vars, initializers.
+_LEFT_TO_OTHERS = frozenset(
+    {Code.UNUSED_RULE, Code.NOT_IN_SPEC, Code.LAYOUT_MISSING, Code.UNKNOWN_NAME, Code.NO_INITIALIZER}
+)
 
 
 def _planned(reading: Reading) -> _Planner:
@@ -111,7 +113,7 @@ class _Planner:
         others: those among them that are not simply parameters.
         parameters: the plan's, once all are known.
         failed: names of described parameters that had a problem; they are no entries.
-        is_complete: whether the name of everything that the document describes is known.
+        is_complete: whether the name of every parameter is known: others add to a base.
     """
 
     reading: Reading
@@ -136,7 +138,7 @@ class _Planner:
             frozenset(self.spec.vars),
             parameter_streams(self.spec.seed),
         )
-        self.is_complete = not self.described_is_left_out
+        self.is_complete = not (self.described_is_left_out or self.spec.base)
         self.add_described(ground, scope)
         if self.spec.layers or self.spec.params or self.described_is_left_out:
             self.check_coverage()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from initcfg.distributions import Fill, Normal, Uniform
+from initcfg.errors import SpecError
 from initcfg.initializers import Concatenate, RandomNormal, Zeros
 from initcfg.layout import Fans, Layout
-from initcfg.plan import expand, plan_of
-from initcfg.spec import Layer, Param, Spec
+from initcfg.manifest import Manifest
+from initcfg.plan import check_base, expand, plan_of
+from initcfg.spec import Layer, Param, Spec, read
 from initcfg.stream import Stream
 
 
@@ -498,3 +500,20 @@ class TestRepeatsBeyondWhatAPlanHolds:
         monkeypatch.setattr(expand, "_plain_steps", lambda *_: 0)
         text = "layers: {'h.{i}.{j}': {repeat: {i: 3, j: 2 ** 20}, params: {}}}"
         assert [str(each.code) for each in problems(text)] == ["repeat"]
+
+
+class TestABase:
+    def check(self, **document) -> list[str]:
+        try:
+            check_base(read({"initcfg": 1, "base": True, **document}, manifest=Manifest({"a": (2, 3)})))
+        except SpecError as error:
+            return [str(each.code) for each in error.diagnostics]
+        return []
+
+    def test_may_leave_to_others_what_its_ties_name_and_its_manifest_has(self) -> None:
+        assert self.check(params={"a": {"shape": [2, 3], "tied_to": "b"}}) == []
+        assert self.check(layers={"h": {"params": {}}}) == []
+
+    def test_is_told_what_no_document_over_it_mends(self) -> None:
+        whole, other = {"shape": [2, 3], "initializer": "ones"}, {"shape": [3, 2], "tied_to": "a"}
+        assert self.check(params={"a": whole, "b": other}) == ["tied"]
