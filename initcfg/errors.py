@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = [
     "WARNINGS",
@@ -31,11 +31,13 @@ __all__ = [
     "InitcfgError",
     "InitializerError",
     "Location",
+    "NearestNames",
     "OutputError",
     "PluginError",
     "SpecError",
     "UnknownParameterError",
     "did_you_mean",
+    "differ_alike",
     "folded",
     "nearest",
     "printable",
@@ -350,6 +352,46 @@ def _nearest(name: str, candidates: list[str], cutoff: float) -> str | None:
 
     near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=cutoff)
     return near[0] if near else None
+
+
+class NearestNames:
+    """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
+
+    Args:
+        searches: how many; after them there are no hints.
+    """
+
+    def __init__(self, searches: int = 100) -> None:
+        self._left = searches
+
+    def hint(self, name: str, known: Iterable[str]) -> str | None:
+        """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
+        self._left -= 1
+        return did_you_mean(name, known) if self._left >= 0 else None
+
+
+def differ_alike(theirs: Collection[str], ours: Collection[str]) -> str | None:
+    """What all of `theirs` have more or less than all of `ours` at one end, in words, or None.
+
+    Example:
+        >>> differ_alike({"model.a": 1, "model.b": 2}, {"a": 1, "b": 2})
+        "begin with 'model.'"
+    """
+    if len(theirs) != len(ours) or not ours:
+        return None
+    first = next(iter(ours))
+    for other in theirs:
+        longer, shorter, verb = (other, first, "") if len(other) > len(first) else (first, other, "lack ")
+        if len(longer) == len(shorter):
+            continue
+        for end, place, changed in (
+            (longer.removesuffix(shorter), "begin with", "{0}{1}"),
+            (longer.removeprefix(shorter), "end with", "{1}{0}"),
+        ):
+            many, few = (theirs, ours) if not verb else (ours, theirs)
+            if end != longer and all(changed.format(end, name) in many for name in few):
+                return f"{place} {end!r}" if not verb else f"lack {end!r}, which those of the plan {place}"
+    return None
 
 
 class InitcfgError(Exception):

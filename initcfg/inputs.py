@@ -1,19 +1,57 @@
-"""Files from outside, opened only where they are regular: a fifo or a device is not waited for."""
+"""Files from outside, opened only where they are regular: a fifo or a device is not waited for.
+
+What a document names is held in the root folder: inside `confined_to` an open file is asked where it is,
+behind all symbolic links, so that nothing can be exchanged between the look and the reading.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, BinaryIO
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
 
-__all__ = ["open_input"]
+__all__ = ["confined_to", "is_within", "open_input"]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+# The folder, without symbolic links, that files may not be outside of.
+_root: ContextVar[str | None] = ContextVar("root", default=None)
+
+
+@contextlib.contextmanager
+def confined_to(folder: str) -> Iterator[None]:
+    """A block in which `open_input` refuses what lies outside a folder, wherever links lead.
+
+    Args:
+        folder: without symbolic links, as ``os.path.realpath`` gives it.
+    """
+    token = _root.set(folder)
+    try:
+        yield
+    finally:
+        _root.reset(token)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder or of something in it; both without symbolic links.
+
+    Example:
+        >>> is_within("/a/b/c", "/a/b"), is_within("/a/bc", "/a/b")
+        (True, False)
+    """
+    try:
+        return os.path.commonpath([path, folder]) == folder
+    except ValueError:  # another drive
+        return False
 
 
 def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO:
@@ -24,7 +62,8 @@ def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO
         error: what to raise.
 
     Raises:
-        InitcfgError: it is not there, may not be read, or is no regular file (code ``input``).
+        InitcfgError: it is not there, may not be read, or is no regular file (code ``input``); or it is
+            outside the folder of `confined_to` (code ``outside-root``).
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -36,7 +75,29 @@ def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise _unreadable(path, "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file", error)
+    root = _root.get()
+    if root is not None and not is_within(_real_path(descriptor, path), root):
+        os.close(descriptor)
+        raise _outside(path, root, error)
     return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _real_path(descriptor: int, path: str | PathLike[str]) -> str:
+    """Where an open file is, without symbolic links; no path where that cannot be said."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+    except OSError:  # not on Linux
+        real = os.path.realpath(path)
+        try:
+            return real if os.path.samestat(os.stat(real), os.fstat(descriptor)) else ""  # noqa: PTH116
+        except OSError:
+            return ""
+
+
+def _outside(path: str | PathLike[str], root: str, error: type[InitcfgError]) -> InitcfgError:
+    message = f"{os.fspath(path)!r} leads out of the root folder {root!r}"
+    hint = "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
+    return error(Diagnostic(Code.OUTSIDE_ROOT, message, Location(os.fspath(path)), hint))
 
 
 def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError]) -> InitcfgError:

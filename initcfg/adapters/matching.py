@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, NearestNames, SpecError, differ_alike
 from initcfg.plan import Plan
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         module MLP
           help: give the shape that the model has
     """
+    alike = differ_alike(manifest.entries, {parameter.name: None for parameter in plan})
+    if alike is not None:
+        hint = "rename the parameters in the spec, or plan with manifest=manifest(model)"
+        message = f"the names of the parameters in {model} all {alike}"
+        raise SpecError(Diagnostic(Code.NOT_IN_MANIFEST, message, hint=hint))
     problems = (*match_problems(plan, manifest, model), *_tie_problems(plan, manifest, model))
     if problems:
         raise SpecError(*problems)
@@ -75,19 +80,20 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
 def match_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagnostic]:
     """What differs, one by one, but for ties: for a caller that tells problems of its own beside."""
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
+    near = NearestNames()
     for parameter in plan:
         entry = manifest.entries.get(parameter.name)
         if entry is not None:
             yield from _form(parameter, entry, model)
         elif _array(parameter) not in held:
-            hint = did_you_mean(parameter.name, manifest.entries) or "remove it from the spec, or skip it"
+            hint = near.hint(parameter.name, manifest.entries) or "remove it from the spec, or skip it"
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
             yield Diagnostic(Code.NOT_IN_MANIFEST, message, parameter.where, hint)
     skipped = {each.name for each in plan.skipped}
     for name, entry in manifest.entries.items():
         if name not in plan and name not in skipped:
-            near = did_you_mean(name, (parameter.name for parameter in plan))
-            hint = near or "describe it in the spec, or leave it out on purpose with a rule that skips it"
+            way = "describe it in the spec, or leave it out on purpose with a rule that skips it"
+            hint = near.hint(name, (parameter.name for parameter in plan)) or way
             message = f"{model} has a parameter {name!r}, which the plan does not make"
             yield Diagnostic(Code.NOT_IN_SPEC, message, entry.where, hint)
 

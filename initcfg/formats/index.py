@@ -172,7 +172,7 @@ def _malformed() -> Iterator[None]:
 
 def _recoded(problem: Diagnostic) -> Diagnostic:
     """A text that is no JSON is a malformed weights file like any other."""
-    if problem.code is Code.INPUT:
+    if problem.code in (Code.INPUT, Code.OUTSIDE_ROOT):
         return problem
     return dataclasses.replace(problem, code=Code.FORMAT, hint=problem.hint or _AGAIN)
 

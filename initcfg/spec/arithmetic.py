@@ -96,10 +96,7 @@ class Evaluator:
                 value = self.number(operand)
                 return -value if sign == "-" else value
             case Binary(sign, left, right, offset):
-                operands = (self.number(left), self.number(right))
-                return _computed(
-                    f"{operands[0]!r} {sign} {operands[1]!r}", offset, _OPERATORS[sign], *operands
-                )
+                return _computed(sign, offset, _OPERATORS[sign], self.number(left), self.number(right))
             case Choice(then, condition, otherwise):
                 return self.number(then if self.number(condition) else otherwise)
             case Call():
@@ -145,8 +142,7 @@ class Evaluator:
             )
             message = f"{call.name!r} takes {count}, got {len(values)}"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
-        shown = f"{call.name}({', '.join(map(repr, values))})"
-        return _computed(shown, call.offset, function, *values)
+        return _computed(call.name, call.offset, function, *values)
 
     def _item(self, call: Call, indices: list[Real]) -> Real:
         items = self.env.get(call.name)
@@ -161,20 +157,37 @@ class Evaluator:
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
 
 
-def _computed(shown: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:
+def _computed(name: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:
     """A step's value; every way to have none becomes one error at its place."""
     try:
         value = function(*values)
     except ZeroDivisionError:
-        raise ExpressionError(f"division by zero in {shown}", offset, Code.EXPRESSION_VALUE) from None
+        raise _without_value(f"division by zero in {_shown(name, values)}", offset) from None
     except OverflowError:
-        raise ExpressionError(
-            f"{shown} is beyond the range of float64", offset, Code.EXPRESSION_VALUE
-        ) from None
+        raise _without_value(f"{_shown(name, values)} is beyond the range of float64", offset) from None
     except ValueError:
-        raise ExpressionError(f"{shown} has no real value", offset, Code.EXPRESSION_VALUE) from None
+        raise _without_value(f"{_shown(name, values)} has no real value", offset) from None
     if isinstance(value, bool):
         return int(value)
-    if abs(value) <= LARGEST:
-        return value
-    raise ExpressionError(f"{shown} is beyond the range of float64", offset, Code.EXPRESSION_VALUE)
+    if abs(value) > LARGEST:
+        raise _without_value(f"{_shown(name, values)} is beyond the range of float64", offset)
+    if value == 0 and name in _NEVER_ZERO and all(values[: _NEVER_ZERO[name]]):
+        message = f"{_shown(name, values)} is too small for float64, and would become 0"
+        raise _without_value(message, offset)
+    return value
+
+
+# Steps that give 0 only by underflow where so many of their operands, from the left, are not 0.
+_NEVER_ZERO = {"*": 2, "/": 1, "**": 1, "exp": 0}
+
+
+def _without_value(message: str, offset: int) -> ExpressionError:
+    return ExpressionError(message, offset, Code.EXPRESSION_VALUE)
+
+
+def _shown(name: str, values: tuple[Real, ...]) -> str:
+    """A step as it would be written; a negative base is in parentheses, as -8 ** 2 is -(8 ** 2)."""
+    if name not in _OPERATORS:
+        return f"{name}({', '.join(map(repr, values))})"
+    left, right = map(repr, values)
+    return f"({left}) {name} {right}" if name == "**" and values[0] < 0 else f"{left} {name} {right}"

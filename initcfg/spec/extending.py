@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.initializers.values import shown
+from initcfg.inputs import confined_to
 from initcfg.spec.document import MAX_BYTES, read_file
 from initcfg.spec.folders import moved
 from initcfg.spec.leaves import format_version
@@ -18,7 +19,7 @@ from initcfg.spec.overlay import Document, lay_over
 
 if TYPE_CHECKING:
     from initcfg.errors import Location
-    from initcfg.spec.folders import Root
+from initcfg.spec.folders import Root
 
 __all__ = ["extended", "header_problems"]
 
@@ -84,7 +85,8 @@ class _Chain(NamedTuple):
             message = f"{path!r} is extended in a circle"
             hint = "a file extends another one, and none that extends it"
             raise SpecError(Diagnostic(Code.EXTENDS_CYCLE, message, where, hint))
-        source = _placed(path, where)
+        with confined_to(self.root.folder):
+            source = _placed(path, where)
         size = self.size + len(source.text)
         if len(self.files) >= _MAX_FILES or size > _MAX_TOTAL:
             message = f"a spec extends at most {_MAX_FILES - 1} files, of {_MAX_TOTAL // 1024} KiB together"

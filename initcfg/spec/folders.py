@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.inputs import is_within
 
 __all__ = ["Root", "moved"]
 
@@ -39,7 +40,7 @@ class Root:
         if self.given is not None:
             return os.path.realpath(self.given)
         current, own = os.path.realpath(os.curdir), os.path.realpath(self.folder_of(self.file))
-        return current if _is_within(own, current) else own
+        return current if is_within(own, current) else own
 
     def folder_of(self, file: str | None) -> str:
         """The folder that paths in a file start from; without a file the one given, else the current one."""
@@ -63,7 +64,7 @@ class Root:
             raise SpecError(Diagnostic(Code.INPUT, f"{written!r} is no path", where, hint))
         path = os.path.join(folder, written)  # noqa: PTH118
         real = os.path.realpath(path)
-        if not _is_within(real, self.folder):
+        if not is_within(real, self.folder):
             message = f"{written!r} leads out of the root folder {self.folder!r}"
             hint = (
                 "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
@@ -80,10 +81,3 @@ def moved(written: str, old: str, new: str) -> str:
     if old == new:
         return written
     return os.path.relpath(os.path.join(old, written), new).replace(os.sep, "/")  # noqa: PTH118
-
-
-def _is_within(path: str, folder: str) -> bool:
-    try:
-        return os.path.commonpath([path, folder]) == folder
-    except ValueError:  # another drive
-        return False

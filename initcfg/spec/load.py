@@ -11,6 +11,7 @@ from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
+from initcfg.inputs import confined_to
 from initcfg.spec.containers import as_tree
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.document import read_bytes, read_file, read_text
@@ -190,7 +191,8 @@ class _Reader(NamedTuple):
         where = reading.spec.locate(("manifest",))
         try:
             path = self.root.find(reading.spec.manifest, self.root.folder_of(self.file), where)
-            return reading._replace(manifest=_manifest(path, where))
+            with confined_to(self.root.folder):
+                return reading._replace(manifest=_manifest(path, where))
         except InitcfgError as error:
             problems = self.in_order([*reading.problems, *error.diagnostics])
             return reading._replace(problems=problems, left_out=reading.left_out | _NO_MANIFEST)

@@ -59,14 +59,16 @@ def read_float(text: str) -> float:
         text: what Python's `float` reads, in plain decimal notation.
 
     Raises:
-        LiteralError: the value overflows float64.
+        LiteralError: the value overflows float64, or is not 0 and would become so.
 
     Example:
         >>> read_float("1e-3")
         0.001
     """
     value = float(text)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if value == 0 and not set("123456789").isdisjoint(text.lower().partition("e")[0]):
+        raise LiteralError(Code.OUT_OF_RANGE, f"{shown} is too small for float64, and would become 0")
     if math.isfinite(value):
         return value
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     raise LiteralError(Code.NOT_FINITE, f"{shown} is beyond the range of float64")

@@ -92,8 +92,8 @@ def verify(
         path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
             ``.safetensors.index.json``.
         plan: what it should hold.
-        select: a glob over names; None compares all. Weights that say that they are a part of their plan are
-            held against that part.
+        select: a glob over names; None compares all, and what is missing then is an error, whatever the
+            weights say of themselves.
         threads: how many; None means one a CPU.
         engine: the name of an engine; None chooses one.
         progress: called with the bytes compared and the bytes in all.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, did_you_mean
+from initcfg.errors import Code, Diagnostic, NearestNames, differ_alike
 from initcfg.formats.header import malformed
 from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, TIED_KEY, tied_names
 from initcfg.generate.selecting import owner, selected
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 __all__ = ["Match", "match"]
+
+# Of one kind.
+_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,24 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
 
     Args:
         file: the weights; what is wrong with a tensor has the place of its shard.
-        plan: what it should hold; where the file says that it holds a part only, that part.
-        select: a glob; names that it does not match are left alone.
+        plan: what it should hold.
+        select: a glob; names that it does not match are left alone. What the file says of itself, that it was
+            made as a part, is no reason to look at a part only: it is the file that is in question.
 
     Raises:
         FormatError: the metadata of the file is malformed.
         SpecError: the plan holds code, and cannot be held against anything (code ``not-serializable``).
-        UnknownParameterError: the glob, or the file's own, matches nothing.
+        UnknownParameterError: the glob matches nothing.
     """
     header = file.header
-    written = {parameter.name for parameter in selected(plan, header.metadata.get(SELECT_KEY))}
-    expected = [parameter for parameter in selected(plan, select) if parameter.name in written]
-    problems = [*_fingerprint(header, plan), *_missing(file, plan, expected)]
+    expected = selected(plan, select)
+    problems = list(_fingerprint(header, plan))
+    alike = differ_alike(header.tensors, {parameter.name: None for parameter in plan})
+    if alike is not None:
+        message = f"the names in the file all {alike}"
+        hint = "rename the parameters in the spec, or write the file with the names of the plan"
+        return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=hint)))
+    problems += _capped(_missing(file, plan, expected))
     pairs = []
     for parameter in expected:
         tensor = header.tensors.get(parameter.name)
@@ -61,7 +71,17 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
             pairs.append((tensor, owner(plan, parameter)))
         else:
             problems.append(problem)
-    return Match(tuple(pairs), (*problems, *_unexpected(file, plan, written, select)))
+    return Match(tuple(pairs), (*problems, *_capped(_unexpected(file, plan, select))))
+
+
+def _capped(problems: Iterator[Diagnostic]) -> list[Diagnostic]:
+    """The first problems of one kind, and how many more there are."""
+    told = list(itertools.islice(problems, _MOST))
+    rest = sum(1 for _ in problems) if len(told) == _MOST else 0
+    if rest:
+        message = f"{rest:,} more like this one are not told"
+        told.append(Diagnostic(told[-1].code, message, told[-1].where))
+    return told
 
 
 def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
@@ -77,7 +97,7 @@ def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
 
 def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) -> Iterator[Diagnostic]:
     """The parameters without a tensor; of those that share an array one tensor is enough."""
-    header, left_out = file.header, _left_out(file)
+    header, left_out, near = file.header, _left_out(file), NearestNames()
     held = {owner(plan, plan[name]).name for name in header.tensors if name in plan}
     for parameter in expected:
         if parameter.name in header.tensors:
@@ -89,7 +109,12 @@ def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) ->
             yield Diagnostic(Code.MISSING_TENSOR, message, hint="change tied_to in the spec")
         elif owner(plan, parameter).name not in held:
             message = f"the parameter {parameter.name!r} is not in the file"
-            hint = did_you_mean(parameter.name, header.tensors) or "the names of file and plan must be equal"
+            part = header.metadata.get(SELECT_KEY)
+            hint = near.hint(parameter.name, header.tensors) or "the names of file and plan must be equal"
+            if part is not None:
+                hint = (
+                    f"the file says that it was made as a part, by {part!r}: select that to compare it alone"
+                )
             yield Diagnostic(Code.MISSING_TENSOR, message, hint=hint)
 
 
@@ -110,21 +135,17 @@ def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) 
     return Diagnostic(Code.TENSOR_FORM, message, file.place_of(tensor), hint)
 
 
-def _unexpected(file: WeightsFile, plan: Plan, written: set[str], select: str | None) -> Iterator[Diagnostic]:
+def _unexpected(file: WeightsFile, plan: Plan, select: str | None) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
-    skipped = {each.name: each.rule for each in plan.skipped}
+    skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
     for name, tensor in file.header.tensors.items():
-        if name in written or not glob.matches(name):
+        if name in plan or not glob.matches(name):
             continue
         where = file.place_of(tensor)
         if name in skipped:
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
-        elif name in plan:
-            part = file.header.metadata[SELECT_KEY]
-            message = f"{name!r} is in the file, which says that it holds only {part!r}"
-            yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, "make the file again")
         else:
-            hint = did_you_mean(name, (each.name for each in plan)) or "add the parameter to the spec"
+            hint = near.hint(name, (each.name for each in plan)) or "add the parameter to the spec"
             message = f"the file holds {name!r}, which is no parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from initcfg.errors import Code, SpecError
+from initcfg.formats.manifests import read_manifest
 from initcfg.spec import load, read
+from initcfg.spec.folders import Root
 
 
 @pytest.fixture
@@ -82,3 +84,56 @@ def test_a_manifest_stays_in_the_root_too(house):
     assert [each.code for each in reading.problems] == [Code.OUTSIDE_ROOT]
     assert reading.left_out == {("manifest",)}
     assert read(house / "one" / "spec.yaml", root=house).manifest.entries == {}
+
+
+SECRET = "root:x:0:0: never to be quoted"
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A root with links, such as a checkout keeps, to what is outside of it."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "set").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret.json").write_text(SECRET)
+    header = b'{"secret": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}'
+    (outside / "shard.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (root / "model-00001-of-00001.safetensors").symlink_to(outside / "shard.safetensors")
+    index = '{"metadata": {}, "weight_map": {"secret": "model-00001-of-00001.safetensors"}}'
+    (root / "model.safetensors.index.json").write_text(index)
+    (root / "set" / "model.safetensors.index.json").symlink_to(outside / "secret.json")
+    (root / "link.json").symlink_to(outside / "secret.json")
+    return root
+
+
+@pytest.mark.parametrize("named", ["model.safetensors.index.json", "set", "link.json"])
+def test_nothing_that_a_manifest_leads_to_is_read_outside_of_the_root(planted, named):
+    path = planted / "spec.yaml"
+    path.write_text(f"initcfg: 1\nmanifest: {named}\nrules: [{{match: '**', initializer: zeros}}]\n")
+    reading = read(path)
+    assert [problem.code for problem in reading.problems] == [Code.OUTSIDE_ROOT]
+    assert reading.manifest is None
+    assert SECRET not in str(SpecError(*reading.problems))
+    assert "secret'" not in str(SpecError(*reading.problems))
+
+
+@pytest.mark.parametrize("named", ["model.safetensors.index.json", "."])
+def test_what_a_person_names_is_followed_anywhere(planted, named):
+    assert list(read_manifest(planted / named).entries) == ["secret"]
+
+
+def test_a_link_that_is_exchanged_after_the_look_is_found(planted, monkeypatch):
+    inside = planted / "shapes.json"
+    inside.write_text('{"params": {"w": {"shape": [2]}}}')
+    path = planted / "spec.yaml"
+    path.write_text("initcfg: 1\nmanifest: shapes.json\nrules: [{match: '**', initializer: zeros}]\n")
+    find = Root.find
+
+    def find_and_exchange(*arguments):
+        found = find(*arguments)
+        inside.unlink()
+        inside.symlink_to(planted.parent / "outside" / "secret.json")
+        return found
+
+    monkeypatch.setattr(Root, "find", find_and_exchange)
+    assert [problem.code for problem in read(path).problems] == [Code.OUTSIDE_ROOT]

@@ -59,7 +59,7 @@ def rewritten(path: Path, change: Any, *, metadata: bool = True) -> Path:
 @pytest.mark.parametrize("settings", [{}, {"write_tied": True}, {"select": "b*"}])
 def test_what_was_saved_is_equal(threads: int, settings: dict[str, Any], tmp_path: Path) -> None:
     path = saved(tmp_path / "w.safetensors", **settings)
-    found = verify(path, PLAN, threads=threads)
+    found = verify(path, PLAN, threads=threads, select=settings.get("select"))
     assert found.diagnostics == ()
     assert found.is_equal
     assert found.fingerprint == PLAN.fingerprint
@@ -192,13 +192,37 @@ def test_a_part_is_compared_where_only_a_part_is_asked_for(tmp_path: Path) -> No
         verify(path, PLAN, select="nothing")
 
 
-def test_a_tensor_beyond_the_part_that_the_file_names_is_told(tmp_path: Path) -> None:
-    path = rewritten(
-        saved(tmp_path / "w.safetensors", select="b*"),
-        lambda arrays: arrays.update(scalar=np.ones((), "float32")),
+def test_what_a_file_says_of_itself_does_not_make_it_whole(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors", select="b*")
+    found = verify(path, PLAN)
+    assert {str(problem.code) for problem in found.diagnostics} == {"missing-tensor"}
+    assert "select that to compare it alone" in (found.diagnostics[-1].hint or "")
+    # Nor does an empty tensor stand for the others.
+    save_file({"empty": np.ones((0, 2), "float32")}, path, {"initcfg.select": "empty"})
+    assert not verify(path, PLAN).is_equal
+
+
+def test_names_that_all_differ_alike_are_one_problem(tmp_path: Path) -> None:
+    arrays = initcfg.materialize(PLAN)
+    for change, told in (
+        (lambda name: f"model.{name}", "begin with 'model.'"),
+        (lambda name: f"{name}.value", "end with '.value'"),
+    ):
+        save_file({change(name): array for name, array in arrays.items()}, tmp_path / "w.safetensors")
+        found = verify(tmp_path / "w.safetensors", PLAN)
+        (problem,) = [each for each in found.diagnostics if each.severity == "error"]
+        assert told in problem.message
+
+
+def test_very_many_names_that_differ_are_told_in_part(tmp_path: Path) -> None:
+    params = {f"a{number * 7919}.w": {"shape": [1], "initializer": "ones"} for number in range(3000)}
+    plan = initcfg.make_plan({"initcfg": 1, "params": params})
+    save_file(
+        {f"b{number * 104729}.v": np.ones(1, "float32") for number in range(3000)}, tmp_path / "w.safetensors"
     )
-    (problem,) = verify(path, PLAN).diagnostics
-    assert "'scalar' is in the file, which says that it holds only 'b*'" in problem.message
+    found = verify(tmp_path / "w.safetensors", plan)
+    assert len(found.diagnostics) < 250
+    assert "2,900 more" in found.diagnostics[-1].message
 
 
 def test_what_a_rule_leaves_out_is_said_and_is_no_difference(tmp_path: Path) -> None:
