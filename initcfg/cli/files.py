@@ -20,6 +20,7 @@ _BEGINNINGS = re.compile(
       \{ \s* "format": \s* "initcfg\.plan"
     | \{ \s* "report": \s* \d+, \s* "valid":
     | \{ \s* "\$schema": [^{]* \{ \s* "tool": \s* \{ \s* "driver": \s* \{ \s* "name": \s* "initcfg"
+    | \{ \s* "\$schema": [^{]* "\$id": \s* "[^"{]*initcfg
     | <\?xml [^>]* > \s* <testsuites \s name="initcfg"
     """,
     re.VERBOSE,
@@ -62,7 +63,7 @@ def _refused(message: str, hint: str) -> OutputError:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file says that this program wrote it: a plan or a report, or weights by their metadata."""
+    """Whether a file says that this program wrote it: a plan, report, schema, or weights."""
     try:
         if _is_document(path):
             return True

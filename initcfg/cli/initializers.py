@@ -25,17 +25,26 @@ __all__ = ["initializers"]
     example=("initcfg initializers", "initcfg initializers glorot_uniform"),
 )
 @click.argument("name", required=False)
+@click.option(
+    "--plugin",
+    "plugins",
+    metavar="NAME",
+    multiple=True,
+    help="List the initializers of an installed plugin too. May be repeated.",
+)
 @with_output
-def initializers(*, name: str | None, output: Output) -> int:
+def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) -> int:
     """List the initializers, or show one in full: signature, formula, arguments, reference.
 
     NAME is a class name, a snake_case name or an alias: GlorotUniform, glorot_uniform and Keras's other names
     show the same page.
     """
     from initcfg.initializers.registry import BUILTINS, lookup, unknown_initializer
+    from initcfg.plugins import load_plugins
 
+    added = load_plugins(plugins)
     if name is None:
-        rows = [_row(cls) for cls in BUILTINS]
+        rows = [_row(cls) for cls in (*BUILTINS, *added)]
         output.data(json.dumps(rows, indent=2) if output.format == "json" else _list(rows))
         return Exit.FINE
     cls = lookup(name)

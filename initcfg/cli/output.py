@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "with_output", "with_report"]
 
+# The most severe first.
+_SEVERITIES = ("error", "warning", "note")
+
 ColorChoice = Literal["auto", "always", "never"]
 
 
@@ -35,12 +38,14 @@ class Output(NamedTuple):
             it is, and ``NO_COLOR``, which comes first, nothing.
         report_file: where a report goes in the place of stdout.
         force: replace any file that stands there.
+        quiet: say nothing but what was asked for and what is wrong.
     """
 
     format: str = "text"
     color: ColorChoice = "auto"
     report_file: str | None = None
     force: bool = False
+    quiet: bool = False
 
     def colored(self, stream: TextIO) -> bool:
         """Whether colour is wanted on `stream`."""
@@ -58,12 +63,17 @@ class Output(NamedTuple):
         click.echo(text.removesuffix("\n"), color=self.colored(sys.stdout))
 
     def note(self, text: str) -> None:
-        """What a person may want to know beside it, on stderr."""
+        """What a person may want to know beside it, on stderr; nothing where it is to be quiet."""
+        if not self.quiet:
+            self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """What is wrong, on stderr."""
         click.echo(defused(text), err=True, color=self.colored(sys.stderr))
 
     def findings(self, report: Report) -> Exit:
         """Say why a command made nothing: on stderr, or on stdout as JSON; gives the exit code."""
-        (self.note if self.format == "text" else self.data)(RENDERERS[self.format](report))
+        (self.complain if self.format == "text" else self.data)(RENDERERS[self.format](report))
         return report.exit
 
     def conclude(self, report: Report) -> Exit:
@@ -76,10 +86,12 @@ class Output(NamedTuple):
             self._tell(report, self.data, self.format)
             if self.format in FOR_PEOPLE:
                 self._sum_up(report)
+            elif report.ignored or report.excluded:
+                self.note(report.summary())
             return report.exit
         unwritten = self._write(report, self.report_file)
-        self._tell(report, self.note, "text")
-        self._tell(unwritten, self.note, "text")
+        self._tell(report, self.complain, "text")
+        self._tell(unwritten, self.complain, "text")
         self._sum_up(report)
         return unwritten.exit or report.exit
 
@@ -90,8 +102,9 @@ class Output(NamedTuple):
 
     def _sum_up(self, report: Report) -> None:
         self.note(report.summary())
-        if report.diagnostics:
-            self.note(f"For more about a code: initcfg explain {report.diagnostics[0].code}")
+        if report.exit:
+            worst = min(report.diagnostics, key=lambda each: _SEVERITIES.index(each.severity))
+            self.note(f"For more about a code: initcfg explain {worst.code}")
         if self.format == "github":
             self._fill_step_summary(report)
 
@@ -117,7 +130,7 @@ class Output(NamedTuple):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(step_summary(report))
         except OSError as error:
-            self.note(f"cannot add to the summary of the job: {printable(str(error))}")
+            self.complain(f"cannot add to the summary of the job: {printable(str(error))}")
         else:
             self.note(f"GitHub shows {SHOWN} errors and warnings of a step; the summary of the job has all.")
 
@@ -132,8 +145,14 @@ def _color_option(function: Callable[..., int]) -> Callable[..., int]:
     )(function)
 
 
+def _quiet_option(function: Callable[..., int]) -> Callable[..., int]:
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="Say nothing but what was asked for and what is wrong."
+    )(function)
+
+
 def with_output(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that makes data ``--format`` and ``--color`` as one argument, ``output``.
+    """Give a command that makes data ``--format``, ``--color`` and ``-q`` as one argument, ``output``.
 
     An `InitcfgError` ends the command with a report about its argument ``file``.
     """
@@ -147,9 +166,10 @@ def with_output(function: Callable[..., int]) -> Callable[..., int]:
         help="How to write the output.",
     )
     @_color_option
+    @_quiet_option
     @functools.wraps(function)
-    def command(style: str, color: ColorChoice, **arguments: object) -> int:
-        output = Output(style, color)
+    def command(style: str, color: ColorChoice, quiet: bool, **arguments: object) -> int:
+        output = Output(style, color, quiet=quiet)
         try:
             return function(output=output, **arguments)
         except InitcfgError as error:
@@ -159,7 +179,7 @@ def with_output(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_report(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that checks something every format, ``--output-file`` and ``--color``, as ``output``.
+    """Give a command that checks something every format, ``-o``, ``--color`` and ``-q``, as ``output``.
 
     The command ends with `Output.conclude`, and so does an `InitcfgError`, as a report about its argument
     ``file``.
@@ -183,15 +203,21 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
     )
     @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
     @_color_option
+    @_quiet_option
     @functools.wraps(function)
     def command(
-        style: str | None, color: ColorChoice, report_file: str | None, force: bool, **arguments: object
+        style: str | None,
+        color: ColorChoice,
+        report_file: str | None,
+        force: bool,
+        quiet: bool,
+        **arguments: object,
     ) -> int:
         chosen = style or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text")
         if report_file is not None and (style is None or style in FOR_PEOPLE):
             documents = ", ".join(name for name in RENDERERS if name not in FOR_PEOPLE)
             raise click.UsageError(f"--output-file takes a document; give --format, one of {documents}")
-        output = Output(chosen, color, report_file, force)
+        output = Output(chosen, color, report_file, force, quiet)
         try:
             return function(output=output, **arguments)
         except InitcfgError as error:

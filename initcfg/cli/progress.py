@@ -20,10 +20,10 @@ def progress_bar(output: Output, label: str) -> Iterator[Progress | None]:
     """A bar on stderr while the block runs; gives what to call with the bytes done and in all, or None.
 
     Args:
-        output: decides about colour.
+        output: decides about colour, and whether to show anything.
         label: what stands before the bar.
     """
-    if not sys.stderr.isatty():
+    if output.quiet or not sys.stderr.isatty():
         yield None
         return
     from rich import progress

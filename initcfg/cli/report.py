@@ -10,7 +10,7 @@ from initcfg.cli.words import count, counted, size
 from initcfg.errors import Code, Diagnostic, Location, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from initcfg.errors import Severity
     from initcfg.plan import Plan
@@ -98,11 +98,24 @@ class Checked(NamedTuple):
         """The same file, its warnings taken for errors."""
         return self._replace(diagnostics=tuple(map(_strict, self.diagnostics)))
 
+    def ignoring(self, codes: Collection[str]) -> Checked:
+        """The same file without its warnings of these codes."""
+        kept = (each for each in self.diagnostics if each.severity != "warning" or each.code not in codes)
+        return self._replace(diagnostics=tuple(kept))
+
 
 class Report(NamedTuple):
-    """All files of one run, in the order given."""
+    """All files of one run, in the order given.
+
+    Args:
+        files: those checked.
+        ignored: the codes of the warnings left out, one for each.
+        excluded: how many files were not checked.
+    """
 
     files: tuple[Checked, ...]
+    ignored: tuple[Code, ...] = ()
+    excluded: int = 0
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -131,13 +144,23 @@ class Report(NamedTuple):
 
     def strict(self) -> Report:
         """The same report, its warnings taken for errors."""
-        return Report(tuple(file.strict() for file in self.files))
+        return self._replace(files=tuple(file.strict() for file in self.files))
+
+    def ignoring(self, codes: Collection[str]) -> Report:
+        """The same report without its warnings of these codes; errors and notes stay."""
+        out = [each.code for each in self.diagnostics if each.severity == "warning" and each.code in codes]
+        return self._replace(files=tuple(file.ignoring(codes) for file in self.files), ignored=tuple(out))
 
     def summary(self) -> str:
         """One line: what a single file holds, else how many files are valid and what the others have."""
         invalid = [file for file in self.files if file.errors]
         warned = f", {counted(self.warnings, 'warning')}" if self.warnings else ""
-        if len(self.files) > 1:
+        if self.ignored:
+            codes = ", ".join(sorted(set(self.ignored)))
+            warned += f", {counted(len(self.ignored), 'warning')} ignored ({codes})"
+        if self.excluded:
+            warned += f", {counted(self.excluded, 'file')} excluded"
+        if len(self.files) != 1:
             valid = f"{counted(len(self.files) - len(invalid), 'file')} valid"
             return (
                 valid

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import Output
 from initcfg.cli.report import Checked, Report
@@ -19,9 +20,19 @@ __all__ = ["schema"]
 @click.command(
     cls=Command,
     short_help="Print the JSON Schema of a spec, a plan or a report.",
-    example=("initcfg schema > spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
+    example=("initcfg schema -o spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
 @click.argument("document", type=click.Choice(["spec", "plan", "report"]), default="spec")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="SCHEMA",
+    type=click.Path(dir_okay=False),
+    callback=not_standard_output,
+    help="Write the schema to a file.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
 @click.option(
     "--plugin",
     "plugins",
@@ -29,7 +40,7 @@ __all__ = ["schema"]
     multiple=True,
     help="List the initializers of an installed plugin too. May be repeated.",
 )
-def schema(document: str, plugins: tuple[str, ...]) -> int:
+def schema(document: str, path: str | None, force: bool, plugins: tuple[str, ...]) -> int:
     """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of a report.
 
     A report is what "initcfg validate --format json" prints.
@@ -40,11 +51,17 @@ def schema(document: str, plugins: tuple[str, ...]) -> int:
     """
     if plugins and document != "spec":
         raise click.UsageError(f"--plugin is about initializers, and the schema of a {document} lists none")
+    from initcfg.cli.files import check_replaceable, write_text
+
     try:
-        made = _schema_of(document, plugins)
+        made = json.dumps(_schema_of(document, plugins), indent=2)
+        if path is not None:
+            check_replaceable(path, force=force)
+            write_text(path, made + "\n")
     except InitcfgError as error:
         return Output().findings(Report((Checked.failed("schema", error.diagnostics),)))
-    click.echo(json.dumps(made, indent=2))
+    if path is None:
+        click.echo(made)
     return Exit.FINE
 
 

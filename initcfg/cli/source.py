@@ -123,9 +123,18 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
     if is_plan(beginning):
         _refuse_settings(file, options)
         return read_plan(file) if file != "-" else read_plan_bytes(_rest(beginning), "<stdin>")
+    root = options.root if options.root is not None else _project_root(None if file == "-" else file)
     if file != "-":
-        return read(file, root=options.root, settings=options.settings)
-    return reads(beginning, file="<stdin>", root=options.root, settings=options.settings)
+        return read(file, root=root, settings=options.settings)
+    return reads(beginning, file="<stdin>", root=root, settings=options.settings)
+
+
+def _project_root(file: str | None) -> str | None:
+    """The root that the project's pyproject.toml gives to a spec; None for the usual one."""
+    from initcfg.cli.project import find_project
+    from initcfg.spec.folders import Root
+
+    return find_project().root_for(Root(file).folder)
 
 
 def _beginning(file: str, size: int) -> bytes:

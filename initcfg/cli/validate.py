@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["validate"]
 
 
+def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    from initcfg.cli.project import as_code
+
+    try:
+        return tuple(map(as_code, names))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(
     cls=Command,
     short_help="Check specs.",
@@ -31,17 +41,54 @@ __all__ = ["validate"]
     ),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out files that match, or that are in a folder that does. May be repeated.",
+)
+@click.option(
+    "--ignore",
+    metavar="CODE",
+    multiple=True,
+    callback=_codes,
+    help="Do not tell warnings of this code; errors stay. May be repeated.",
+)
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @with_spec_options
 @with_report
-def validate(*, files: tuple[str, ...], strict: bool, options: SpecOptions, output: Output) -> int:
+def validate(
+    *,
+    files: tuple[str, ...],
+    exclude: tuple[str, ...],
+    ignore: tuple[str, ...],
+    strict: bool,
+    options: SpecOptions,
+    output: Output,
+) -> int:
     """Check specs: everything short of making the weights.
 
     Every FILE, a spec or a plan, is checked and every problem that can be found in one reading is shown, on
     stdout; a summary goes to stderr. "-" reads standard input; a quoted pattern such as "configs/**/*.yaml"
     is expanded. The exit code is 0 when all are valid, 1 when one has problems, 2 when one cannot be read.
+
+    The table [tool.initcfg] of the nearest pyproject.toml, from the current folder upwards, may have lists
+    "exclude" and "ignore", which --exclude and --ignore add to, and a folder "root", which every command
+    keeps to unless --root says otherwise.
     """
-    report = Report(tuple(_check(file, options) for file in expanded(files)))
+    from initcfg.cli.project import find_project, is_excluded
+
+    project, named = find_project(), expanded(files)
+    kept = [
+        file
+        for file in named
+        if file == "-"
+        or not (
+            is_excluded(file, list(exclude), os.curdir) or is_excluded(file, project.exclude, project.folder)
+        )
+    ]
+    checked = Report(tuple(_check(file, options) for file in kept), excluded=len(named) - len(kept))
+    report = checked.ignoring({*ignore, *project.ignore})
     return output.conclude(report.strict() if strict else report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -11,6 +12,9 @@ from click.testing import Result
 
 from initcfg.errors import Code
 from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Run = Callable[..., Result]
 
@@ -81,3 +85,21 @@ def test_every_code_is_explained(code: Code, run: Run) -> None:
     assert "Wrong:\n" in page
     assert "Right:\n" in page
     assert json.loads(run("explain", code.value, "--format", "json").stdout)[0]["code"] == code
+
+
+def test_a_schema_goes_to_a_file_and_replaces_one_that_is_there_and_nothing_else(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.schema.json"
+    for document in ("spec", "plan", "report"):
+        assert run("schema", document, "-o", str(path)).output == ""
+        assert path.read_text(encoding="utf-8") == run("schema", document).stdout
+    path.write_text("{}", encoding="utf-8")
+    assert run("schema", "-o", str(path)).exit_code == 2
+    assert path.read_text(encoding="utf-8") == "{}"
+
+
+def test_only_installed_plugins_are_listed(run: Run) -> None:
+    missing = run("initializers", "--plugin", "not-installed")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "no plugin is named 'not-installed'" in missing.stderr

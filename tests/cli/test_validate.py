@@ -138,10 +138,7 @@ def test_a_file_with_warnings_is_valid_and_still_shows_what_it_holds(run: Run, f
     result = run("validate", "warned.yaml")
     assert result.exit_code == 0
     assert result.stdout.startswith("warned.yaml:5:3: warning[random-bias]: 'bias'")
-    assert result.stderr == (
-        "warned.yaml: valid, 1 warning, 2 parameters, 36 elements, 144 bytes\n"
-        "For more about a code: initcfg explain random-bias\n"
-    )
+    assert result.stderr == "warned.yaml: valid, 1 warning, 2 parameters, 36 elements, 144 bytes\n"
 
 
 def test_strict_takes_warnings_for_errors(run: Run, folder: Path) -> None:
@@ -358,3 +355,38 @@ def test_rules_alone_say_what_is_missing(run: Run, folder: Path) -> None:
     assert result.exit_code == 1
     assert "there are no parameters" in result.stdout
     assert "say base: true" in result.stdout
+
+
+def test_the_code_to_read_about_is_the_most_severe_one(run: Run, folder: Path) -> None:
+    (folder / "warned.yaml").write_text(WARNED, encoding="utf-8")
+    result = run("validate", "warned.yaml", "bad.yaml")
+    assert result.stderr.endswith("For more about a code: initcfg explain unknown-initializer\n")
+
+
+def test_quiet_leaves_the_problems_and_no_summary(run: Run, folder: Path) -> None:
+    assert run("validate", "-q", "good.yaml").output == ""
+    result = run("validate", "-q", "bad.yaml")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "error[unknown-key]" in result.stdout
+
+
+def test_an_ignored_warning_is_only_counted_and_an_error_stays(run: Run, folder: Path) -> None:
+    (folder / "warned.yaml").write_text(WARNED, encoding="utf-8")
+    result = run("validate", "--strict", "--ignore", "random-bias", "warned.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "valid, 1 warning ignored (random-bias), 2 parameters" in result.stderr
+    assert run("validate", "--ignore", "unknown-key", "bad.yaml").stdout.count("error[unknown-key]") == 1
+    unknown = run("validate", "--ignore", "random-bais", "warned.yaml")
+    assert unknown.exit_code == 2
+    assert "did you mean 'random-bias'?" in unknown.stderr
+
+
+@pytest.mark.parametrize("pattern", ["old", "old/", "old/*", "b*.yaml"])
+def test_files_that_are_excluded_are_not_read_and_are_counted(run: Run, folder: Path, pattern: str) -> None:
+    (folder / "old").mkdir()
+    (folder / "bad.yaml").rename(folder / "old" / "bad.yaml")
+    result = run("validate", "--exclude", pattern, "good.yaml", "old/bad.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "1 file excluded" in result.stderr
+    alone = run("validate", "--exclude", pattern, "old/bad.yaml")
+    assert (alone.exit_code, alone.stderr) == (0, "0 files valid, 1 file excluded\n")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import jsonschema
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import initcfg
+from initcfg.cli import main
 from initcfg.errors import Code, PluginError
 from initcfg.plugins import GROUP, load_plugins, loaded_plugins
 from initcfg.spec import json_schema
@@ -150,3 +152,11 @@ def test_what_is_loaded_is_known_for_processes_that_work_for_this_one() -> None:
 
 def test_a_single_text_is_one_name() -> None:
     assert load_plugins("lab") == load_plugins(["lab"])
+
+
+def test_the_command_line_lists_what_a_plugin_adds() -> None:
+    def names(*arguments: str) -> list[str]:
+        listed = CliRunner().invoke(main, ["initializers", *arguments]).stdout
+        return [line.split()[0] for line in listed.splitlines()]
+
+    assert set(names("--plugin", "scaled")) - set(names()) == {"scaled_plugged"}
