@@ -1,4 +1,4 @@
-"""Parameters that begin with the same random values."""
+"""Parameters that begin with the same random values, or with values in proportion to them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from initcfg.checks.findings import Complaint, Finding
 from initcfg.checks.truncations import without_idle_bounds
-from initcfg.engines.recipe import prepare
-from initcfg.initializers import stream_of
+from initcfg.engines.recipe import Draw, prepare
+from initcfg.initializers import Orthogonal, stream_of
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
@@ -21,17 +21,20 @@ __all__ = ["identical_values"]
 
 _Copy = tuple["Piece", "PlannedParameter"]
 
+# Kernels whose values rise with the words that they are made from.
+_RISING = ("uniform", "two_sigma", "cut", "inverse")
+
 
 def identical_values(looked_at: Survey) -> Iterator[Finding]:
-    """Pieces of one shape, dtype and law that draw from one stream."""
+    """Pieces of one stream whose values are equal, or rise and fall together."""
     random = [group for group in looked_at.groups if any(piece.is_random for piece in group.pieces)]
     streams = Counter(member.stream.digest for group in random for member in group.members)
     shared = {digest for digest, count in streams.items() if count > 1}
-    copies: dict[tuple[object, ...], list[_Copy]] = {}
+    copies: dict[object, list[_Copy]] = {}
     for group in random:
         for piece in group.pieces:
             for origin, member in _origins(piece, group.members, shared):
-                copies.setdefault((origin, piece.shape, piece.dtype.name), []).append((piece, member))
+                copies.setdefault(origin, []).append((piece, member))
     for same_origin in copies.values():
         if len(same_origin) > 1:
             yield from _findings(same_origin)
@@ -55,20 +58,24 @@ def _origins(
 
 
 def _findings(same_origin: list[_Copy]) -> Iterator[Finding]:
-    """For each law, those that come after its first; the members of one piece together."""
-    laws: dict[int, object] = {}
+    """Those that equal an earlier one, and those in step with one; the members of one piece together."""
+    laws: dict[int, tuple[object, object]] = {}
     for piece, _ in same_origin:
         if id(piece) not in laws:
-            laws[id(piece)] = _law(piece)
+            law = _law(piece)
+            laws[id(piece)] = (law, piece.shape, piece.dtype.name), _step(piece, law)
     firsts: dict[object, _Copy] = {}
-    others: dict[int, list[_Copy]] = {}
+    others: dict[tuple[int, str], tuple[_Copy, list[_Copy]]] = {}
     for copy in same_origin:
-        first = firsts.setdefault(laws[id(copy[0])], copy)
-        if copy is not first:
-            others.setdefault(id(copy[0]), []).append(copy)
-    for copies in others.values():
+        law, step = laws[id(copy[0])]
+        equal, alike = firsts.setdefault(("law", law), copy), firsts.setdefault(("step", step), copy)
+        if equal is not copy:
+            others.setdefault((id(copy[0]), "the same random values as"), (equal, []))[1].append(copy)
+        elif alike is not copy:
+            others.setdefault((id(copy[0]), "random values in step with"), (alike, []))[1].append(copy)
+    for (_, relation), (first, copies) in others.items():
         piece, member = copies[0]
-        complaint = _complaint(piece, member, firsts[laws[id(piece)]])
+        complaint = _complaint(piece, member, f"{relation} {first[0].name_in(first[1])}")
         yield Finding(piece, tuple(member for _, member in copies), complaint)
 
 
@@ -80,15 +87,27 @@ def _law(piece: Piece) -> object:
     return type(piece.initializer), repr(piece.initializer), axes
 
 
-def _complaint(piece: Piece, member: PlannedParameter, first: _Copy) -> Complaint:
+def _step(piece: Piece, law: object) -> object:
+    """What pieces of one stream have in common whose values rise and fall together, element by element.
+
+    Location and scale change nothing in that, nor does rounding to a narrow dtype, nor the shape: elements
+    are numbered in C order, so the smaller array is in step with the beginning of the larger one.
+    """
+    if isinstance(law, Draw):
+        return "rising" if law.kernel in _RISING else law.kernel, law.arithmetic
+    if isinstance(piece.initializer, Orthogonal):
+        law = Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))
+    return law, piece.shape, piece.dtype.drawn
+
+
+def _complaint(piece: Piece, member: PlannedParameter, same: str) -> Complaint:
     seed = _seed(piece)
-    same = f"the same random values as {first[0].name_in(first[1])}"
     if seed is None:
         text = f"{same}, because both draw from the stream {member.stream_name!r}"
         hint = "remove 'stream' or put an index into it, or write tied_to if the two should be one array"
         return Complaint(text, hint)
     shape = "x".join(map(str, piece.shape)) or "()"
-    text = f"{same}, because {type(piece.initializer).__name__} with seed {seed} gives one tensor of {shape}"
+    text = f"{same}, because {type(piece.initializer).__name__} with seed {seed} has one stream for {shape}"
     return Complaint(text, "remove the seed: each parameter then draws from a stream of its own")
 
 

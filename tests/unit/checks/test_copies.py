@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +15,6 @@ from initcfg.checks import check_plan
 from initcfg.errors import Code
 from initcfg.plan import plan_of
 from initcfg.spec import Param, Spec
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Arrays large enough that none is equal to another by chance.
 SHAPES = [(16, 12), (12, 16), (192,)]
@@ -53,6 +50,12 @@ def specs(draw: st.DrawFn) -> Spec:
     return Spec(params={name: parameter(draw) for name in "abcd"[: draw(st.integers(2, 4))]})
 
 
+def in_step(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether as many elements as both have are correlated."""
+    size = min(one.size, other.size)
+    return np.corrcoef(*(each.reshape(-1)[:size].astype(np.float64) for each in (one, other)))[0, 1] > 0.9
+
+
 def equal(one: np.ndarray, other: np.ndarray) -> bool:
     return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
 
@@ -68,12 +71,18 @@ def test_whatever_equals_an_earlier_random_array_has_the_warning_and_nothing_els
         for earlier, later in itertools.combinations(arrays, 2)
         if {earlier, later} <= random and equal(arrays[earlier], arrays[later])
     }
+    following = {
+        later
+        for earlier, later in itertools.combinations(arrays, 2)
+        if {earlier, later} <= random and in_step(arrays[earlier], arrays[later])
+    }
     told = {
-        re.match("'(.)': the same", each.message)[1]
+        re.match("'(.)': (the same|random values in step)", each.message).groups()
         for each in check_plan(plan)
         if each.code == Code.IDENTICAL_VALUES
     }
-    assert told == copied
+    assert {name for name, how in told if how == "the same"} == copied
+    assert {name for name, _ in told} == following
 
 
 @pytest.mark.parametrize(
@@ -130,8 +139,9 @@ def test_laws_are_one_where_their_draws_are(first: dict[str, float], second: dic
     }
     plan = plan_of(Spec(params=params))
     arrays = initcfg.materialize(plan)
-    told = Code.IDENTICAL_VALUES in {each.code for each in check_plan(plan)}
-    assert told == equal(arrays["a"], arrays["b"])
+    told = [each.message for each in check_plan(plan) if each.code == Code.IDENTICAL_VALUES]
+    assert any("the same random values" in each for each in told) == equal(arrays["a"], arrays["b"])
+    assert bool(told) == in_step(arrays["a"], arrays["b"])
 
 
 @pytest.mark.parametrize("layout", ["in_out", "IO", "out_in", "OI"])
@@ -142,8 +152,8 @@ def test_orthogonal_matrices_are_equal_under_layouts_that_mean_the_same(layout: 
     second = Param(shape=[8, 8], initializer=orthogonal, layout=layout, dtype=dtype)
     plan = plan_of(Spec(params={"a": first, "b": second}))
     arrays = initcfg.materialize(plan)
-    told = Code.IDENTICAL_VALUES in {each.code for each in check_plan(plan)}
-    assert told == equal(arrays["a"], arrays["b"])
+    told = [each.message for each in check_plan(plan) if each.code == Code.IDENTICAL_VALUES]
+    assert any("the same random values" in each for each in told) == equal(arrays["a"], arrays["b"])
 
 
 def test_parts_of_one_law_differ_within_a_parameter_and_agree_between_two_of_one_stream(warnings) -> None:
