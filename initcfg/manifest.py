@@ -21,22 +21,27 @@ _MAX_DIM = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One parameter of a model.
+    """One parameter of a model, or one of its buffers: what it saves beside its parameters.
 
     Args:
         shape: the size of each axis.
         dtype: the name of its element type, or None where the manifest says none.
         where: where the manifest says so; not compared.
+        buffer: whether it is a buffer, such as a running mean. No rule need match it.
+        zero_row: the index of a row that the model keeps at zero, as ``padding_idx`` of an embedding is; None
+            where there is none. Only live models tell it.
     """
 
     shape: tuple[int, ...]
     dtype: str | None = None
     where: Location | None = field(default=None, compare=False)
+    buffer: bool = field(default=False, kw_only=True)
+    zero_row: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The parameters of a model by their full names, in the model's order.
+    """The parameters and buffers of a model by their full names, in the model's order.
 
     Args:
         entries: copied; a shape in the place of an entry is one without a dtype.
@@ -48,7 +53,7 @@ class Manifest:
     Example:
         >>> manifest = Manifest({"fc.weight": (256, 784), "fc.bias": ManifestEntry((256,), "float32")})
         >>> manifest.entries["fc.weight"]
-        ManifestEntry(shape=(256, 784), dtype=None, where=None)
+        ManifestEntry(shape=(256, 784), dtype=None, where=None, buffer=False, zero_row=None)
     """
 
     entries: Mapping[str, ManifestEntry]

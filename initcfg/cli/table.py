@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.cli.columns import aligned
 from initcfg.cli.report import Contents
-from initcfg.cli.words import count, number, size
+from initcfg.cli.words import count, counted, number, size
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.errors import printable
 from initcfg.initializers import Concatenate, canonical_name, resolve
@@ -92,10 +92,13 @@ def _rows(plan: Plan) -> list[tuple[str, ...]]:
 def _totals(plan: Plan) -> str:
     """What the plan holds, and what rules have left out of it."""
     lines = [f"{Contents.of(plan)}, seed {plan.seed}"]
-    for skipped in plan.skipped[:_SHOWN_SKIPS]:
+    by_rule = [skipped for skipped in plan.skipped if skipped.rule is not None]
+    for skipped in by_rule[:_SHOWN_SKIPS]:
         lines.append(printable(f"{skipped.name} is skipped by the rule {skipped.rule!r}"))
-    if len(plan.skipped) > _SHOWN_SKIPS:
-        lines.append(f"and so are {count(len(plan.skipped) - _SHOWN_SKIPS)} more")
+    if len(by_rule) > _SHOWN_SKIPS:
+        lines.append(f"and so are {count(len(by_rule) - _SHOWN_SKIPS)} more")
+    if buffers := len(plan.skipped) - len(by_rule):
+        lines.append(f"{counted(buffers, 'buffer')} left as the model has them")
     return "\n".join(lines)
 
 

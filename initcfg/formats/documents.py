@@ -1,6 +1,8 @@
 """Manifests as documents: read from JSON and YAML, and written.
 
 {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}
+
+An entry of a buffer, which no rule need match, says ``"buffer": true`` as well.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ __all__ = ["MAX_JSON", "MAX_YAML", "from_json", "from_yaml", "manifest_json", "m
 MAX_JSON = 2**28
 MAX_YAML = 2**21
 _MAX_PROBLEMS = 100
-_KEYS = ("shape", "dtype")
+_KEYS = ("shape", "dtype", "buffer")
 _WAY_OUT = 'write {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}'
 _AS_JSON = f"write it as JSON, which may have {MAX_JSON // 2**20} MiB"
 
@@ -130,7 +132,8 @@ def _manifest(
         written = params[name]
         fault = _entry_fault(name, written)
         if fault is None:
-            entries[name] = ManifestEntry(tuple(written["shape"]), written.get("dtype"), where)
+            shape, dtype = tuple(written["shape"]), written.get("dtype")
+            entries[name] = ManifestEntry(shape, dtype, where, buffer=written.get("buffer", False))
             continue
         path, is_key, problem = fault
         problems.append(problem.at(source.locate(("params", name, *path), key=is_key)))
@@ -151,7 +154,7 @@ def _entry_fault(name: str, written: object) -> _Fault | None:
         return (), False, Diagnostic(Code.WRONG_TYPE, f"{name!r} is no mapping with a shape", hint=hint)
     for key in written:
         if key not in _KEYS:
-            hint = did_you_mean(key, _KEYS) or "the keys here are shape, dtype"
+            hint = did_you_mean(key, _KEYS) or "the keys here are shape, dtype, buffer"
             return (key,), True, Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}", hint=hint)
     if not name:
         return (), True, _problem("a name is empty", None, "write at least one character")
@@ -166,7 +169,7 @@ def _entry_fault(name: str, written: object) -> _Fault | None:
             False,
             _problem(f"the shape of {name!r} {message}", None, "write the sizes of the axes"),
         )
-    return _dtype_fault(written)
+    return _dtype_fault(written) or _buffer_fault(written)
 
 
 def _dtype_fault(written: dict[str, Any]) -> _Fault | None:
@@ -185,6 +188,13 @@ def _dtype_fault(written: dict[str, Any]) -> _Fault | None:
     except InitializerError as error:
         return ("dtype",), False, error.diagnostics[0]
     return None
+
+
+def _buffer_fault(written: dict[str, Any]) -> _Fault | None:
+    if isinstance(written.get("buffer", False), bool):
+        return None
+    hint = "write true, or delete the key"
+    return ("buffer",), False, Diagnostic(Code.WRONG_TYPE, "expected true or false", hint=hint)
 
 
 def manifest_json(manifest: Manifest) -> str:
@@ -222,6 +232,8 @@ def manifest_yaml(manifest: Manifest) -> str:
 
 def _tree(manifest: Manifest) -> dict[str, Any]:
     return {
-        name: {"shape": list(entry.shape)} | ({} if entry.dtype is None else {"dtype": entry.dtype})
+        name: {"shape": list(entry.shape)}
+        | ({} if entry.dtype is None else {"dtype": entry.dtype})
+        | ({"buffer": True} if entry.buffer else {})
         for name, entry in manifest.entries.items()
     }

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from initcfg.globs.automaton import Automaton, Lazy
 from initcfg.globs.capturing import numbers_in, places_of
-from initcfg.globs.pattern import captures_in, parse
+from initcfg.globs.pattern import captures_in, ends_in_a_name, parse
 
 __all__ = ["Glob"]
 
@@ -50,6 +50,11 @@ class Glob:
     @cached_property
     def _places(self) -> tuple[int, ...] | None:
         return places_of(self.items)
+
+    @cached_property
+    def ends_in_a_name(self) -> bool:
+        """Whether the last segment has no wildcard: ``**.bias`` and ``**.{a,b}``, not ``**`` or ``h.{i}``."""
+        return ends_in_a_name(self.items)
 
     def matches(self, name: str) -> bool:
         """Whether the pattern matches the whole of `name`."""

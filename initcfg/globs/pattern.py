@@ -19,6 +19,7 @@ __all__ = [
     "Segments",
     "Star",
     "captures_in",
+    "ends_in_a_name",
     "parse",
 ]
 
@@ -94,6 +95,24 @@ def parse(pattern: str) -> tuple[Item, ...]:
 def captures_in(items: tuple[Item, ...]) -> tuple[str, ...]:
     """The names of the numbers that a pattern captures, from left to right."""
     return tuple(item.name for item in items if isinstance(item, Number))
+
+
+def ends_in_a_name(items: tuple[Item, ...]) -> bool:
+    """Whether the last segment of a pattern has no wildcard: it is a text, or a choice of texts."""
+    for item in reversed(items):
+        match item:
+            case Segments(after=True):
+                return item is not items[-1]
+            case Chars(dot=True):
+                return True
+            case Chars(ranges=((low, high),), negated=False) if low == high:
+                continue
+            case Choice(options):
+                if not all(map(ends_in_a_name, options)):
+                    return False
+            case _:
+                return False
+    return True
 
 
 @dataclass(slots=True)

@@ -145,9 +145,29 @@ class _Planner:
         else:
             for entry in unlisted_parameters(ground, self.problems):
                 self.keep(entry)
+        self.leave_buffers()
         self.parameters = self.untied()
         if self.problems.is_clean:
-            self.problems.note(unused_rules(rules, self.meetings(), is_empty=not self.entries))
+            buffers = [each.name for each in self.others if isinstance(each, SkippedParameter)]
+            found = unused_rules(rules, self.meetings(), buffers, is_empty=not self.entries)
+            self.problems.note(found)
+
+    def leave_buffers(self) -> None:
+        """Skips the buffers of the manifest that nothing plans, and notes them all at once."""
+        manifest = self.reading.manifest
+        if manifest is None:
+            return
+        for name, entry in manifest.entries.items():
+            if entry.buffer and name not in self.entries:
+                self.keep(SkippedParameter(name, None, entry.where))
+        left = [each.name for each in self.others if isinstance(each, SkippedParameter) and each.rule is None]
+        if left:
+            leaf = left[0].rpartition(".")[2]
+            those = "1 buffer is" if len(left) == 1 else f"{len(left):,} buffers are"
+            message = f"{those} left as the model has them, such as {left[0]!r}"
+            hint = f'a rule that ends in its name makes a buffer: - {{match: "**.{leaf}", initializer: NAME}}'
+            note = Diagnostic(Code.NOT_IN_SPEC, message, self.spec.locate(("manifest",)), hint, "note")
+            self.problems.note([note])
 
     @property
     def described_is_left_out(self) -> bool:

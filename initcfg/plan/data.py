@@ -60,7 +60,10 @@ def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
 
 def skipped_data(skipped: Iterable[SkippedParameter]) -> dict[str, Any]:
     """The entry of a plan document for what rules leave out; none where there is nothing."""
-    rows = [{"name": each.name, "rule": each.rule, **_place(each.where)} for each in skipped]
+    rows = [
+        {"name": each.name, **({} if each.rule is None else {"rule": each.rule}), **_place(each.where)}
+        for each in skipped
+    ]
     return {"skipped": rows} if rows else {}
 
 

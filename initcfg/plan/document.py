@@ -99,10 +99,12 @@ class ParameterDocument(_Model):
 
 
 class SkippedDocument(_Model):
-    """A parameter that a rule leaves out on purpose."""
+    """A parameter that a rule leaves out on purpose, or a buffer that no rule reaches."""
 
     name: str
-    rule: str = Field(description="The pattern of the rule.")
+    rule: str | None = Field(
+        default=None, description="The pattern of the rule; missing for a buffer that no rule reaches."
+    )
     where: PlaceDocument | None = None
 
 

@@ -80,16 +80,16 @@ class PlannedParameter:
 
 @dataclass(frozen=True, slots=True)
 class SkippedParameter:
-    """A parameter that a rule leaves out of the plan on purpose.
+    """A parameter that a rule leaves out of the plan on purpose, or a buffer that no rule reaches.
 
     Args:
         name: the full name.
-        rule: the pattern of the rule.
+        rule: the pattern of the rule; None for a buffer that no rule reaches.
         where: where the parameter is written, or the rule if only the manifest names it.
     """
 
     name: str
-    rule: str
+    rule: str | None
     where: Location | None = field(default=None, compare=False)
 
 

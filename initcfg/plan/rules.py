@@ -111,6 +111,14 @@ class Rules:
             self.won.add(at)
         return at
 
+    def buffer_winner(self, name: str, ndim: int) -> int | None:
+        """As `winner`, for a buffer: only a pattern whose last segment has no wildcard reaches one."""
+        for at in self.globs.every(name):
+            if self.globs.globs[at].ends_in_a_name and self.spec.rules[at].ndim in (None, ndim):
+                self.won.add(at)
+                return at
+        return None
+
     def resolve(self, at: int, asked: Asked) -> tuple[Form, Law]:
         """What a rule makes of a parameter.
 

@@ -51,7 +51,8 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], problems: Problems) -> Planned
         message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
         raise problems.error(Code.TIED, message, path, hint=hint)
     if isinstance(target, SkippedParameter):
-        message = f"{tie.name!r} is tied to {tie.target!r}, which the rule {target.rule!r} leaves out"
+        leaver = "no rule reaches" if target.rule is None else f"the rule {target.rule!r} leaves out"
+        message = f"{tie.name!r} is tied to {tie.target!r}, which {leaver}"
         hint = f"give {tie.target!r} an initializer, or put a rule that does before that one"
         raise problems.error(Code.TIED, message, path, hint=hint)
     if isinstance(target, Tie):

@@ -24,6 +24,8 @@ __all__ = ["unlisted_parameters"]
 def unlisted_parameters(ground: Ground, problems: Problems) -> Iterator[Entry]:
     """The parameters of the manifest, in its order, each as the first rule that matches it says.
 
+    Buffers that no rule reaches are skipped without one: they stay as the model has them.
+
     Args:
         ground: with a manifest.
         problems: takes what is wrong with single parameters.
@@ -39,7 +41,10 @@ def unlisted_parameters(ground: Ground, problems: Problems) -> Iterator[Entry]:
 
 
 def _planned(ground: Ground, name: str, entry: ManifestEntry, places: list[Location]) -> Entry:
-    at = ground.rules.winner(name, len(entry.shape))
+    winner = ground.rules.buffer_winner if entry.buffer else ground.rules.winner
+    at = winner(name, len(entry.shape))
+    if at is None and entry.buffer:
+        return SkippedParameter(name, None, entry.where)
     if at is None:
         if not ground.rules_complete:
             raise BrokenError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.plan.rules import Rules
 
@@ -20,13 +20,14 @@ _NO_PARAMETERS = "name a manifest, or write layers or params; if only others ext
 
 
 def unused_rules(
-    rules: Rules, parameters: Iterable[Meeting], *, is_empty: bool = False
+    rules: Rules, parameters: Iterable[Meeting], buffers: Sequence[str] = (), *, is_empty: bool = False
 ) -> Iterator[Diagnostic]:
     """A problem for each rule that wins nothing; only a note where the rule is inherited.
 
     Args:
         rules: after every parameter has been decided.
         parameters: of each the name, how many axes it has, and whether a rule was wanted for it.
+        buffers: what may be a buffer that no rule reaches.
         is_empty: whether there are none.
     """
     unused = [at for at in range(len(rules.spec.rules)) if at not in rules.won]
@@ -38,7 +39,7 @@ def unused_rules(
         usual = ("there are no parameters", _NO_PARAMETERS)
     for at in unused:
         rule = rules.spec.rules[at]
-        found, hint = reasons.get(at) or usual
+        found, hint = reasons.get(at) or _of_buffers(rules, at, buffers) or usual
         message = f"the rule {rule.match!r} wins nothing: {found}"
         where = rules.spec.locate(("rules", at, "match"))
         inherited = rules.spec.is_inherited(("rules", at))
@@ -64,6 +65,16 @@ def _reasons(rules: Rules, unused: set[int], parameters: Iterable[Meeting]) -> d
             if reason[0] == 0:
                 waiting.discard(at)
     return {at: (found, hint) for at, (_, found, hint) in best.items()}
+
+
+def _of_buffers(rules: Rules, at: int, buffers: Sequence[str]) -> tuple[str, str] | None:
+    """Why a rule that matches buffers alone does not win them."""
+    glob = rules.globs.globs[at]
+    name = None if glob.ends_in_a_name else next(filter(glob.matches, buffers), None)
+    if name is None:
+        return None
+    hint = f"write the last name out: a rule reaches a buffer as '**.{name.rpartition('.')[2]}' does"
+    return f"it matches buffers only, such as {name!r}, and its last segment has a wildcard", hint
 
 
 def _reason(rules: Rules, at: int, name: str, ndim: int, *, wanted: bool) -> tuple[int, str, str]:

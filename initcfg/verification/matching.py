@@ -138,14 +138,32 @@ def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) 
 def _unexpected(file: WeightsFile, plan: Plan, select: str | None) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
+    buffers: list[str] = []
     for name, tensor in file.header.tensors.items():
         if name in plan or not glob.matches(name):
             continue
         where = file.place_of(tensor)
-        if name in skipped:
+        if skipped.get(name, "") is None or _is_named_as_a_buffer(name, skipped):
+            buffers.append(name)
+        elif name in skipped:
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         else:
             hint = near.hint(name, (each.name for each in plan)) or "add the parameter to the spec"
             message = f"the file holds {name!r}, which is no parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)
+    if buffers:
+        those = "1 buffer was" if len(buffers) == 1 else f"{len(buffers):,} buffers were"
+        message = f"{those} not compared, such as {buffers[0]!r}: the plan does not make them"
+        hint = "a rule that ends in the name of a buffer makes it"
+        yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint=hint, severity="note")
+
+
+# What frameworks save beside parameters, where only a name tells it: statistics, counts and positions.
+_BUFFER_NAMES = frozenset(
+    {"running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance", "position_ids"}
+)
+
+
+def _is_named_as_a_buffer(name: str, skipped: Mapping[str, str | None]) -> bool:
+    return name not in skipped and name.rpartition(".")[2] in _BUFFER_NAMES

@@ -35,8 +35,11 @@ class Tied(torch.nn.Module):
         self.register_buffer("mask", torch.ones(3))
 
 
-def test_a_shared_parameter_appears_once_and_buffers_do_not() -> None:
-    assert dict(torch_manifest(Tied()).entries) == {"wte.weight": ManifestEntry((10, 4), "float32")}
+def test_a_shared_parameter_appears_once_and_buffers_are_marked() -> None:
+    assert dict(torch_manifest(Tied()).entries) == {
+        "mask": ManifestEntry((3,), "float32", buffer=True),
+        "wte.weight": ManifestEntry((10, 4), "float32"),
+    }
 
 
 def test_a_torch_module_on_the_meta_device_is_planned_by_rules() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -625,6 +626,111 @@ def test_ranks_of_fsdp2_gather_the_bits_of_materialize_and_train(world: int, tmp
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0] * world, "\n".join(told)
+
+
+def normals(*rules: dict[str, Any], module: torch.nn.Module) -> initcfg.Plan:
+    last = {"match": "**", "initializer": {"random_normal": {"stddev": 0.5}}}
+    spec = {"initcfg": 1, "layout": "out_in", "rules": [*rules, last]}
+    return initcfg.make_plan(spec, manifest=manifest(module))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_plan_of_the_whole_state_dict_makes_persistent_buffers(device: str) -> None:
+    with torch.device(device):
+        module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Flatten())
+        module[2].register_buffer("scratch", torch.ones(2), persistent=False)
+    names = manifest(module).entries
+    assert list(names) == list(module.state_dict())
+    assert [name for name, entry in names.items() if entry.buffer] == [
+        "1.running_mean",
+        "1.running_var",
+        "1.num_batches_tracked",
+    ]
+    plan = normals(
+        {"match": "**.{running_mean,num_batches_tracked}", "initializer": "zeros"},
+        {"match": "**.running_var", "initializer": "ones"},
+        module=module,
+    )
+    report = initialize_(module, plan, device="cpu")
+    assert report.made_buffers == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    assert report.buffers == ("2.scratch",)
+    assert module[1].running_var.tolist() == [1.0] * 4
+    assert not isinstance(module[1].running_var, torch.nn.Parameter)
+    assert module[1].num_batches_tracked.dtype == torch.int64
+    assert list(module.state_dict()) == list(names)
+
+
+def test_rules_of_today_leave_buffers_as_they_are() -> None:
+    module = torch.nn.BatchNorm1d(4)
+    plan = normals(module=module)
+    assert [parameter.name for parameter in plan] == ["weight", "bias"]
+    assert [note.severity for note in plan.notes] == ["note"]
+    assert initialize_(module, plan).buffers == ("running_mean", "running_var", "num_batches_tracked")
+    assert module.running_var.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("row", [0, 2, 3])
+def test_a_row_of_padding_that_a_plan_fills_is_warned_of(row: int) -> None:
+    module = torch.nn.Sequential(torch.nn.Embedding(4, 3, padding_idx=row), torch.nn.Linear(3, 2))
+    assert manifest(module).entries["0.weight"].zero_row == row
+    with pytest.warns(RuntimeWarning, match=rf"row {row} of '0\.weight' is padding_idx") as warned:
+        report = initialize_(module, normals(module=module))
+    assert report.warnings == tuple(str(each.message) for each in warned)
+    draw = {"random_normal": {"stddev": 0.02}}
+    kept = [(size, what) for size, what in ((row, draw), (1, "zeros"), (3 - row, draw)) if size]
+    parts = {"axis": 0, "sizes": [size for size, _ in kept], "initializers": [what for _, what in kept]}
+    plan = normals({"match": "0.weight", "initializer": {"concatenate": parts}}, module=module)
+    assert initialize_(module, plan).warnings == ()
+    assert module[0].weight[row].tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize(
+    "wrap", [torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.spectral_norm], ids=["new", "old"]
+)
+def test_vectors_of_spectral_norm_that_no_longer_fit_are_warned_of(wrap: Any) -> None:
+    module = torch.nn.Sequential(wrap(torch.nn.Linear(5, 5)))
+    with pytest.warns(RuntimeWarning, match="spectral norm of"):
+        report = initialize_(module, normals(module=module))
+    assert len(report.warnings) == 1
+
+
+def test_weight_norm_is_noted() -> None:
+    module = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(5, 5))
+    report = initialize_(module, normals(module=module))
+    assert report.warnings == ()
+    assert [note.partition(" of")[0] for note in report.notes] == ["weight norm takes the direction"]
+
+
+def test_statistics_of_batches_from_before_are_warned_of() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    module(torch.randn(8, 3))
+    with pytest.warns(RuntimeWarning, match=r"'1\.running_mean'.*reset_running_stats"):
+        initialize_(module, normals(module=module))
+
+
+def test_buffers_that_to_empty_left_unwritten_are_warned_of_and_others_are_not() -> None:
+    def fresh(device: str) -> torch.nn.Module:
+        with torch.device(device):
+            module = torch.nn.Linear(3, 3)
+            module.register_buffer("table", torch.arange(3) / 2, persistent=False)
+        return module
+
+    emptied = fresh("meta").to_empty(device="cpu")
+    plan = normals(module=emptied)
+    with pytest.warns(RuntimeWarning, match="'table' holds nothing yet"):
+        assert initialize_(emptied, plan).empty == ("table",)
+    for module in (fresh("cpu"), copy.deepcopy(fresh("cpu")), fresh("cpu").half().float()):
+        assert initialize_(module, plan).warnings == ()
+
+
+def test_init_weights_of_transformers_keeps_what_was_made_and_makes_the_rest() -> None:
+    config = GPT2Config(vocab_size=50, n_embd=12, n_layer=1, n_head=2)
+    with torch.device("meta"):
+        module = GPT2LMHeadModel(config)
+    plan = normals(module=module)
+    initialize_(module, plan, device="cpu")
+    module.init_weights()
+    assert_planned(module, plan)
 
 
 def test_a_gpt2_on_the_meta_device_runs_without_transformers_own_initialization() -> None:

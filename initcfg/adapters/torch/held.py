@@ -1,10 +1,12 @@
-"""The parameters that a module holds: each once, with all of its names."""
+"""The parameters and persistent buffers that a module holds: each once, with all of its names."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn.parameter import is_lazy
 
 from initcfg.adapters.torch.modules import modules_of, require_readable
@@ -16,43 +18,52 @@ from initcfg.manifest import Manifest, ManifestEntry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
-
-__all__ = ["Held", "buffers_of", "entry_of", "held_by", "manifest"]
+__all__ = ["Held", "buffers_of", "entry_of", "held_by", "manifest", "named_modules_of"]
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """One parameter of a module.
+    """One parameter of a module, or one persistent buffer.
 
     Args:
-        tensor: the `torch.nn.Parameter`.
+        tensor: the `torch.nn.Parameter`, or the buffer.
         names: all that it has in the module, in the module's order.
-        places: where it stands: a module, and the name of the parameter in it.
-        others: further parameters of the module that are the same memory.
+        places: where it stands: a module, and its name in that.
+        others: further parameters, or buffers, of the module that are the same memory.
+        buffer: whether it is a buffer.
     """
 
-    tensor: torch.nn.Parameter
+    tensor: torch.Tensor
     names: list[str] = field(default_factory=list)
     places: list[tuple[torch.nn.Module, str]] = field(default_factory=list)
-    others: list[torch.nn.Parameter] = field(default_factory=list)
+    others: list[torch.Tensor] = field(default_factory=list)
+    buffer: bool = False
+
+    @property
+    def zero_row(self) -> int | None:
+        """The row that an embedding keeps at zero, ``padding_idx``; None of any other parameter."""
+        kinds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+        embeddings = (at for at, key in self.places if isinstance(at, kinds) and key == "weight")
+        return next((at.padding_idx for at in embeddings if at.padding_idx is not None), None)
 
 
 def manifest(module: torch.nn.Module) -> Manifest:
-    """The names, shapes and dtypes of a module's parameters, in the order of ``module.named_parameters()``.
+    """The names, shapes and dtypes of what ``module.state_dict()`` holds, in its order.
 
-    A module on the meta device will do, and so will a sharded one, whose shapes are those of the whole.
-    Buffers are no parameters. A parameter that the module holds under several names appears once, under the
-    first, as in the files that the module is saved to. What ``torch.compile``, ``DistributedDataParallel``
-    and activation checkpointing put into names (``_orig_mod.``, ``module.``) is left out, wherever in the
-    module they stand.
+    These are parameters and persistent buffers; the latter are marked, and no rule need match one. The row
+    that ``padding_idx`` of an embedding names is marked too (`ManifestEntry.zero_row`).
+
+    A module on the meta device will do, and so will a sharded one, whose shapes are those of the whole. A
+    parameter that the module holds under several names appears once, under the first, as in the files that
+    the module is saved to. What ``torch.compile``, ``DistributedDataParallel`` and activation checkpointing
+    put into names (``_orig_mod.``, ``module.``) is left out, wherever in the module they stand.
 
     Args:
         module: any module; nothing of it is read but names, shapes and dtypes.
 
     Raises:
         SpecError: the module is lazy and has no shapes yet, FSDP1 has flattened it, or FSDP2 has gathered
-            it, in ``unshard`` or a forward pass (code ``manifest``); or two of its parameters have one name
+            it, in ``unshard`` or a forward pass (code ``manifest``); or two of its tensors have one name
             (code ``duplicate-parameter``).
 
     Example:
@@ -61,26 +72,29 @@ def manifest(module: torch.nn.Module) -> Manifest:
         >>> {name: entry.shape for name, entry in entries.items()}
         {'weight': (256, 784), 'bias': (256,)}
     """
-    return Manifest({held.names[0]: entry_of(held.tensor) for held in held_by(module)})
+    return Manifest({held.names[0]: entry_of(held) for held in held_by(module)})
 
 
-def entry_of(tensor: torch.Tensor) -> ManifestEntry:
+def entry_of(held: Held) -> ManifestEntry:
     """A parameter's form."""
-    return ManifestEntry(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    shape, dtype = tuple(held.tensor.shape), str(held.tensor.dtype).removeprefix("torch.")
+    return ManifestEntry(shape, dtype, buffer=held.buffer, zero_row=held.zero_row)
 
 
 def held_by(module: torch.nn.Module) -> list[Held]:
-    """The parameters of a module, each once.
+    """The parameters and persistent buffers of a module, each once.
 
     Raises:
         SpecError: as `manifest` says.
     """
     found: dict[object, Held] = {}
     owners: dict[str, Held] = {}
-    for name, tensor, place in _parameters(module):
-        held = found.setdefault(_memory(tensor), Held(tensor))
+    for name, tensor, place in _tensors(module):
+        buffer = not isinstance(tensor, torch.nn.Parameter)
+        # A buffer that shares the memory of a parameter is not that parameter.
+        held = found.setdefault((buffer, _memory(tensor)), Held(tensor, buffer=buffer))
         if owners.setdefault(name, held) is not held:
-            message = f"two parameters of the module are called {name!r}"
+            message = f"two tensors of the module are called {name!r}"
             raise _refused(Code.DUPLICATE_PARAMETER, message, "rename one of the submodules")
         if tensor is not held.tensor:
             held.others.append(tensor)
@@ -92,21 +106,28 @@ def held_by(module: torch.nn.Module) -> list[Held]:
 
 def buffers_of(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """The buffers of a module by name, those of a module that stands in several places once."""
+    for prefix, inner in named_modules_of(module):
+        for key, buffer in inner.named_buffers(recurse=False):
+            yield _name(prefix, key), buffer
+
+
+def named_modules_of(module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The modules within a module, each once, under its first name."""
     seen: set[torch.nn.Module] = set()
     for prefix, inner in modules_of(module):
         if inner not in seen:
             seen.add(inner)
-            for key, buffer in inner.named_buffers(recurse=False):
-                yield _name(prefix, key), buffer
+            yield prefix, inner
 
 
-def _parameters(
-    module: torch.nn.Module,
-) -> Iterator[tuple[str, torch.nn.Parameter, tuple[torch.nn.Module, str]]]:
-    """Each name of each parameter, with the place where it stands."""
+def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str]]]:
+    """Each name of each parameter and persistent buffer, with the place where it stands."""
     require_readable(module)
     for prefix, inner in modules_of(module):
-        for key, tensor in inner.named_parameters(recurse=False, remove_duplicate=False):
+        parameters = inner.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = inner.named_buffers(recurse=False, remove_duplicate=False)
+        saved = (each for each in buffers if each[0] not in inner._non_persistent_buffers_set)
+        for key, tensor in itertools.chain[tuple[str, torch.Tensor]](parameters, saved):
             name = _name(prefix, key)
             if is_lazy(tensor):
                 message = f"the parameter {name!r} is lazy, and has no shape yet"
@@ -118,7 +139,7 @@ def _name(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix else key
 
 
-def _memory(tensor: torch.nn.Parameter) -> object:
+def _memory(tensor: torch.Tensor) -> object:
     """What parameters that are one have in common: the object, or the memory."""
     # Of a DTensor one rank may hold nothing, and all ranks must see the same ties.
     if is_dtensor(tensor) or tensor.numel() == 0 or (stretch := stretch_of(tensor)) is None:

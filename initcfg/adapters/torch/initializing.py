@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from initcfg.adapters.matching import match_problems
 from initcfg.adapters.torch.allocating import allocated, install
+from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
 from initcfg.adapters.torch.held import buffers_of, entry_of, held_by
 from initcfg.adapters.torch.memory import fill_places
 from initcfg.adapters.torch.report import Initialized
@@ -39,12 +43,17 @@ def initialize_(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Initialized:
-    """Puts a plan's values into a module's own parameters: those of `initcfg.materialize`, bit for bit.
+    """Puts a plan's values into a module's own parameters and buffers, those of `initcfg.materialize`.
 
     Of a parameter that is a DTensor, as ``fully_shard`` and tensor parallelism make them, each process makes
     what it holds, and no process talks to another. Parameters on the meta device are allocated, and others
-    stand in the module then: make an optimizer, or hooks of parameters, afterwards. Ties stay ties. Buffers,
-    gradients, and what the plan skips are left alone.
+    stand in the module then: make an optimizer, or hooks of parameters, afterwards. Ties stay ties.
+    Buffers that the plan does not make, gradients, and what it skips are left alone.
+
+    State that no longer fits the values is named in the report and warned of: a filled row of
+    ``padding_idx``, the vectors of spectral norm, running statistics, buffers that ``Module.to_empty`` left
+    unwritten (of DTensors no one can tell). What is made in a model of transformers is marked, so that its
+    ``init_weights`` keeps it and makes the rest.
 
     Nothing is touched unless plan and module agree in names, shapes, dtypes and ties. Code of custom
     initializers runs before the first parameter is changed; if it fails, none has been. So what it makes is
@@ -62,7 +71,8 @@ def initialize_(
         progress: called with the bytes done and the bytes in all, of this process.
 
     Returns:
-        What was made and what was left alone; it says which buffers hold nothing yet.
+        What was made and what was left alone; it says which buffers hold nothing yet, and what no longer
+        fits what was made. Each of its warnings is a `RuntimeWarning` too.
 
     Raises:
         SpecError: module and plan differ; every difference is told (codes ``not-in-manifest``,
@@ -93,6 +103,7 @@ def initialize_(
     chosen = [(held, name) for held, name in wanted if name is not None]
     made = [held for held, _ in chosen]
     require_memory(made, device)
+    unwritten = unwritten_buffers(module, made)
     with _without_traces():
         tensors = [allocated(held.tensor, device) for held in made]
         boxes = [
@@ -102,8 +113,30 @@ def initialize_(
         ]
         fill_places(boxes, threads=threads, engine=engine, progress=progress)
         install(made, tensors)
-    skipped = [held for held, name in wanted if name is None]
-    return _reported(module, made, skipped, sum(place.nbytes for place in boxes))
+    every = held_by(module)
+    made = [held for held in every if _planned_name(plan, held) is not None]
+    _keep_from_transformers(module, made)
+    found = list(dependents(module, made, boxes, unwritten))
+    report = _reported(module, plan, every, sum(place.nbytes for place in boxes))
+    report = replace(
+        report,
+        empty=(*report.empty, *unwritten),
+        warnings=tuple(each.message for each in found if each.is_wrong),
+        notes=tuple(each.message for each in found if not each.is_wrong),
+    )
+    for message in report.warnings:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return report
+
+
+def _keep_from_transformers(module: torch.nn.Module, made: list[Held]) -> None:
+    """Marks what was made as transformers marks what it has loaded, which ``init_weights`` leaves alone."""
+    library = sys.modules.get("transformers.modeling_utils")
+    if library is None or not any(isinstance(each, library.PreTrainedModel) for each in module.modules()):
+        return
+    for held in made:
+        for tensor in (held.tensor, *held.others):
+            tensor._is_hf_initialized = True
 
 
 def _check_kinds(module: object, plan: object) -> None:
@@ -128,17 +161,26 @@ def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[Held]) -
     entries: dict[str, ManifestEntry] = {}
     for held in every:
         # The names that the plan knows; if it knows none, the one that it should know.
+        # A buffer need not be known at all.
         known = [name for name in held.names if name in plan or name in skipped]
-        entries.update(dict.fromkeys(known or held.names[:1], entry_of(held.tensor)))
+        first = [] if held.buffer else held.names[:1]
+        entries.update(dict.fromkeys(known or first, entry_of(held)))
     made = [held for held in every if _planned_name(plan, held) is not None]
-    rest = [held for held in every if _planned_name(plan, held) is None]
+    rest = [held for held in every if not held.buffer and _planned_name(plan, held) is None]
+    buffers = _left_buffers(module, made)
     problems = (
         *match_problems(plan, Manifest(entries), model),
         *_tie_problems(plan, every, skipped, model),
-        *sharing_problems(made, rest, buffers_of(module), model),
+        *sharing_problems(made, rest, buffers, model),
     )
     if problems:
         raise SpecError(*problems)
+
+
+def _left_buffers(module: torch.nn.Module, made: list[Held]) -> list[tuple[str, torch.Tensor]]:
+    """The buffers that the plan does not make."""
+    planned = {id(tensor) for held in made for tensor in (held.tensor, *held.others)}
+    return [(name, buffer) for name, buffer in buffers_of(module) if id(buffer) not in planned]
 
 
 def _planned_name(plan: Plan, held: Held) -> str | None:
@@ -178,14 +220,17 @@ def _two_in_module(plan: Plan, first: str, name: str, model: str) -> Diagnostic:
     return Diagnostic(Code.TIED, message, plan[name].where, hint)
 
 
-def _reported(module: torch.nn.Module, made: list[Held], skipped: list[Held], nbytes: int) -> Initialized:
-    buffers = dict(buffers_of(module))
+def _reported(module: torch.nn.Module, plan: Plan, every: list[Held], nbytes: int) -> Initialized:
+    made = [held for held in every if _planned_name(plan, held) is not None]
+    skipped = [held for held in every if not held.buffer and _planned_name(plan, held) is None]
+    buffers = dict(_left_buffers(module, made))
     left = {**{held.names[0]: held.tensor for held in skipped}, **buffers}
     return Initialized(
-        parameters=tuple(held.names[0] for held in made),
+        parameters=tuple(held.names[0] for held in made if not held.buffer),
         tied={name: held.names[0] for held in made for name in held.names[1:]},
         skipped=tuple(held.names[0] for held in skipped),
         buffers=tuple(buffers),
         empty=tuple(name for name, tensor in left.items() if tensor.is_meta),
         nbytes=nbytes,
+        made_buffers=tuple(held.names[0] for held in made if held.buffer),
     )

@@ -18,14 +18,19 @@ class Initialized:
             that has several names the first.
         tied: further names of these, each with that first one.
         skipped: the parameters that the plan skips.
-        buffers: the buffers, which a plan does not make.
-        empty: those of the skipped and the buffers that are on the meta device and hold nothing yet.
+        buffers: those that the plan does not make, whether the module saves them or not.
+        empty: those of the skipped and the buffers that hold nothing yet: on the meta device, or as
+            ``Module.to_empty`` has left them.
         nbytes: what this process has made; of a sharded module its own shards.
+        made_buffers: the names of the buffers that hold the plan's values.
+        warnings: state that no longer fits the values, or that nothing has written, each with the way out:
+            the next forward pass would be wrong.
+        notes: what else depends on what was overwritten.
 
     Example:
         >>> print(Initialized(("weight",), {}, (), ("mask",), ("mask",), 16))
         1 parameter made, 16 bytes; 0 skipped; 1 buffer left alone
-        on the meta device, and to be made before the module is used: mask
+        empty, and to be made before the module is used: mask
     """
 
     parameters: tuple[str, ...]
@@ -34,14 +39,20 @@ class Initialized:
     buffers: tuple[str, ...]
     empty: tuple[str, ...]
     nbytes: int
+    made_buffers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        made = f"{counted(len(self.parameters), 'parameter')} made, {self.nbytes:,} bytes"
+        both = f" and {counted(len(self.made_buffers), 'buffer')}" if self.made_buffers else ""
+        made = f"{counted(len(self.parameters), 'parameter')}{both} made, {self.nbytes:,} bytes"
         left = f"{len(self.skipped)} skipped; {counted(len(self.buffers), 'buffer')} left alone"
         lines = [f"{made}; {left}"]
         if self.empty:
             names = printable(", ".join(self.empty))
-            lines.append(f"on the meta device, and to be made before the module is used: {names}")
+            lines.append(f"empty, and to be made before the module is used: {names}")
+        lines += [f"warning: {printable(message)}" for message in self.warnings]
+        lines += [f"note: {printable(message)}" for message in self.notes]
         return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Whether parameters have memory that can be written to, or can be given some."""
+"""Whether parameters and buffers have memory that can be written to, or can be given some."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def require_memory(made: list[Held], device: torch.device | str | None) -> None:
         ValueError: with a line for each such parameter.
     """
     problems = [
-        f"the parameter {held.names[0]!r} {problem}"
+        f"the {'buffer' if held.buffer else 'parameter'} {held.names[0]!r} {problem}"
         for held in made
         for tensor in (held.tensor, *held.others)
         if (problem := _memory_problem(tensor)) is not None
@@ -39,7 +39,7 @@ def require_memory(made: list[Held], device: torch.device | str | None) -> None:
         raise ValueError("\n".join(dict.fromkeys(problems)))
 
 
-def _memory_problem(tensor: torch.nn.Parameter) -> str | None:
+def _memory_problem(tensor: torch.Tensor) -> str | None:
     """What keeps a parameter from being filled, or allocated; and the way out."""
     if is_dtensor(tensor) and any(placement.is_partial() for placement in tensor.placements):
         return "is a DTensor of partial sums: redistribute it to shards or replicas"
@@ -61,9 +61,9 @@ def _storage_problem(local: torch.Tensor) -> str | None:
     return None
 
 
-def _allocation_problem(tensor: torch.nn.Parameter) -> str | None:
+def _allocation_problem(tensor: torch.Tensor) -> str | None:
     """What the parameter that takes the place of one on the meta device would not have of it."""
-    if type(tensor) is not torch.nn.Parameter and not is_dtensor(tensor):
+    if type(tensor) not in (torch.nn.Parameter, torch.Tensor) and not is_dtensor(tensor):
         kind = type(tensor).__name__
         return f"is of the class {kind}, which the meta device does not keep: make the module on its device"
     if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:

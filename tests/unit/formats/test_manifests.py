@@ -279,3 +279,13 @@ def test_an_index_that_does_not_fit_its_shards_is_refused(sharded):
     assert found.code is Code.FORMAT
     assert found.message == "the shard '2.safetensors' does not hold 'v'; '1.safetensors' does"
     assert found.where.line == 7
+
+
+def test_a_document_marks_buffers_and_is_written_back(tmp_path):
+    path = tmp_path / "m.json"
+    manifest = Manifest({"w": (2,), "mean": ManifestEntry((2,), "float32", buffer=True)})
+    path.write_text(manifest_json(manifest), "utf-8")
+    assert read_manifest(path).entries == manifest.entries
+    path.write_text('{"params": {"w": {"shape": [2], "buffer": 1}}}', "utf-8")
+    with pytest.raises(SpecError, match="expected true or false"):
+        read_manifest(path)

@@ -230,3 +230,26 @@ def test_captures_are_the_leftmost_of_the_definition(pattern, name) -> None:
     assert glob.matches(".".join(name)) == (expected is not None)
     if expected is not None:
         assert list(glob.numbers(".".join(name)).values()) == [int(name[at]) for at in expected]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        ("a.b", True),
+        ("bias", True),
+        ("**.running_var", True),
+        ("h.*.b", True),
+        ("**.{a,b}", True),
+        ("{a.b,c}", True),
+        ("**", False),
+        ("a.**", False),
+        ("**.*", False),
+        ("**.b?", False),
+        ("**.[ab]", False),
+        ("**.{a,b*}", False),
+        ("h.{i}", False),
+        ("**.running_*", False),
+    ],
+)
+def test_a_last_segment_is_a_name_if_it_has_no_wildcard(pattern: str, named: bool) -> None:
+    assert Glob(pattern).ends_in_a_name is named

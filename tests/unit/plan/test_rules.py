@@ -9,6 +9,7 @@ from initcfg.errors import SpecError
 from initcfg.layout import Fans
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of, plan_reading
+from initcfg.plan.read import read_plan
 from initcfg.spec import load, read, reads
 from initcfg.spec.dump import dump_tree
 
@@ -329,3 +330,55 @@ rules:
             {"match": "x", "initializer": {"constant": {"value": "typo"}}},
         ]
         assert [str(each.code) for each in refused(rules, {"a": (1,)})] == ["unknown-name"]
+
+
+BUFFERS = Manifest(
+    {
+        "bn.weight": (4,),
+        "bn.running_mean": ManifestEntry((4,), "float32", buffer=True),
+        "bn.count": ManifestEntry((), "int64", buffer=True),
+    }
+)
+
+
+def with_buffers(*rules, **more):
+    document = {"initcfg": 1, "rules": [{"match": match, "initializer": "ones"} for match in rules], **more}
+    return plan_reading(read(document, manifest=BUFFERS))
+
+
+def test_a_rule_reaches_a_buffer_only_by_its_last_name():
+    found = with_buffers("**")
+    assert [each.name for each in found] == ["bn.weight"]
+    assert [(each.name, each.rule) for each in found.skipped] == [
+        ("bn.running_mean", None),
+        ("bn.count", None),
+    ]
+    assert [(each.severity, each.message) for each in found.notes] == [
+        ("note", "2 buffers are left as the model has them, such as 'bn.running_mean'")
+    ]
+    found = with_buffers("**.{running_mean,count}", "**")
+    assert [(each.name, each.dtype.name) for each in found] == [
+        ("bn.weight", "float32"),
+        ("bn.running_mean", "float32"),
+        ("bn.count", "int64"),
+    ]
+    assert found.notes == ()
+
+
+def test_a_rule_that_matches_buffers_alone_says_why_it_wins_nothing():
+    with pytest.raises(SpecError, match=r"it matches buffers only, such as 'bn.running_mean'"):
+        with_buffers("**.weight", "**.running_*")
+
+
+def test_a_buffer_need_not_be_described():
+    params = {"bn.weight": {"shape": [4], "initializer": "ones"}}
+    document = {"initcfg": 1, "params": params}
+    found = plan_reading(read(document, manifest=BUFFERS))
+    assert [each.name for each in found.skipped] == ["bn.running_mean", "bn.count"]
+
+
+def test_a_plan_document_keeps_the_buffers_that_are_left(tmp_path):
+    found = with_buffers("**")
+    path = tmp_path / "plan.json"
+    path.write_text(found.to_json(), "utf-8")
+    assert read_plan(path).skipped == found.skipped

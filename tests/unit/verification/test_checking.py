@@ -143,6 +143,17 @@ def test_missing_unexpected_and_misshapen_tensors_are_named(tmp_path: Path) -> N
     assert found.tensors == 2
 
 
+def test_buffers_that_no_one_planned_are_told_once(tmp_path: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        for at in range(3):
+            arrays[f"{at}.running_var"] = np.ones(2)
+
+    found = verify(rewritten(saved(tmp_path / "w.safetensors"), change), PLAN)
+    assert problems(found) == [("note", "unexpected-tensor")]
+    assert "3 buffers were not compared, such as '0.running_var'" in found.diagnostics[0].message
+    assert found.is_equal
+
+
 def test_a_file_of_another_program_is_compared_all_the_same(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path / "w.safetensors"), lambda _: None, metadata=False)
     found = verify(path, PLAN)
