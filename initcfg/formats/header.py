@@ -13,6 +13,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from initcfg.dtypes import DTYPES
@@ -42,7 +43,7 @@ _LENGTH_BYTES = 8
 _MAX_NDIM = 64  # as many as NumPy and manifests have
 _METADATA = "__metadata__"
 _KEYS = {"dtype", "shape", "data_offsets"}
-_NUMBER = re.compile("([0-9]+)")
+_NUMBER = re.compile("0*([0-9]+)")
 _BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
 
 
@@ -133,7 +134,7 @@ def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Head
     return _Reader(path, nbytes).header(io.BytesIO(content))
 
 
-def natural_key(name: str) -> tuple[object, ...]:
+def natural_key(name: str) -> tuple[str, str]:
     """What names are sorted by as a person would: by the numbers in them, not by the digits of these.
 
     A safetensors file and an index have their tensors in the order of the alphabet, which says nothing of the
@@ -143,10 +144,14 @@ def natural_key(name: str) -> tuple[object, ...]:
         >>> sorted(["h.10.w", "h.2.w", "h.1.w", "h"], key=natural_key)
         ['h', 'h.1.w', 'h.2.w', 'h.10.w']
     """
-    texts = _NUMBER.split(name)
-    # Compared as texts of equal length: of a number a foreign name may have more digits than int() takes.
-    texts[1::2] = (number.lstrip("0") for number in texts[1::2])
-    return tuple((len(text), text) if at % 2 else text for at, text in enumerate(texts)), name
+    return ".".join(map(_sortable, name.split("."))), name
+
+
+# The names of a model are made of few segments.
+@lru_cache(4096)
+def _sortable(segment: str) -> str:
+    """A segment, each number in it begun by how many digits it has, so that texts sort as the numbers do."""
+    return _NUMBER.sub(lambda found: f"{len(found[1]):09}{found[1]}", segment)
 
 
 def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], begin: int, end: int) -> bool:
