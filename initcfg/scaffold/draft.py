@@ -10,6 +10,7 @@ from initcfg.checks import check_plan
 from initcfg.checks.fans import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
 from initcfg.plan.names import name_problem
 from initcfg.scaffold.grouping import grouped
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from initcfg.checks.findings import Complaint
     from initcfg.checks.survey import Piece
-    from initcfg.manifest import Manifest
     from initcfg.scaffold.guesses import Guess
 
 __all__ = ["new_spec"]
@@ -42,7 +42,9 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     """A commented spec to begin with, as YAML; it validates without errors and without warnings.
 
     Args:
-        manifest: the parameters that the spec is to have, exactly; None for a small example. Numbered copies
+        manifest: the parameters that the spec is to have, exactly; None for a small example. What it marks as
+            buffers is left out, and so stays as the model has it; a row that it keeps at zero is drafted as
+            such. Numbered copies
             of a layer become one layer with a repeat. Initializers and the layout are guessed from names
             and shapes, and the comments say so.
         name: what the model is called.
@@ -68,6 +70,8 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     """
     if manifest is None:
         return EXAMPLE if name is None else EXAMPLE.replace("name: example\n", _named(name))
+    parameters = {key: entry for key, entry in manifest.entries.items() if not entry.buffer}
+    manifest = Manifest(parameters, manifest.file)
     _check_names(manifest)
     groups = grouped(manifest)
     # What is too large already is neither written nor planned first.

@@ -81,6 +81,18 @@ class Row:
     entry: ManifestEntry
     guess: Guess
 
+    @property
+    def rule(self) -> int | None:
+        """The rule that wins it; none wins what has a row at zero, which says all of it beside its shape."""
+        return self.guess.rule if self.entry.zero_row is None else None
+
+    @property
+    def initializer(self) -> str | None:
+        """What stands beside the shape, or around the row at zero there; None where the rule decides."""
+        if self.rule is None and self.guess.rule is not None:
+            return RULES[self.guess.rule].initializer
+        return self.guess.initializer
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -112,7 +124,7 @@ class Draft:
         """The document; what is empty is left out."""
         head = {"initcfg": 1, "name": self.name, "seed": 0, "dtype": self.dtype, "layout": self.layout}
         rules = [self.rule(at) for at in self.used]
-        named = [rule["initializer"] for rule in rules] + [row.guess.initializer for row in self.rows]
+        named = [rule["initializer"] for rule in rules] + [row.initializer for row in self.rows]
         sections: dict[str, Any] = {
             "vars": dict(self.vars),
             "initializers": {"base": _BASE} if "base" in named else {},
@@ -125,7 +137,7 @@ class Draft:
     @property
     def used(self) -> tuple[int, ...]:
         """The rules that win something."""
-        return tuple(at for at in range(len(RULES)) if any(row.guess.rule == at for row in self.rows))
+        return tuple(at for at in range(len(RULES)) if any(row.rule == at for row in self.rows))
 
     def rule(self, at: int) -> dict[str, Any]:
         """A rule as the document has it."""
@@ -149,13 +161,24 @@ class Draft:
     def _parameter(self, row: Row) -> dict[str, Any]:
         dtype = row.entry.dtype or "float32"
         said = {
-            "initializer": row.guess.initializer,
+            "initializer": _with_zero_row(row),
             "layout": row.guess.layout,
             "dtype": None if dtype == self.dtype else dtype,
         }
         return {"shape": list(row.entry.shape)} | {
-            key: text for key, text in said.items() if text is not None
+            key: value for key, value in said.items() if value is not None
         }
+
+
+def _with_zero_row(row: Row) -> str | dict[str, Any] | None:
+    """What stands beside the shape: the guess, around the row that the model keeps at zero."""
+    at, draw = row.entry.zero_row, row.initializer
+    if at is None or draw is None:
+        return draw
+    parts = [(at, draw), (1, "zeros"), (row.entry.shape[0] - at - 1, draw)]
+    kept = [part for part in parts if part[0]]
+    sizes, initializers = [size for size, _ in kept], [each for _, each in kept]
+    return {"concatenate": {"axis": 0, "sizes": sizes, "initializers": initializers}}
 
 
 def written(draft: Draft) -> str:
@@ -180,7 +203,7 @@ def _lines(draft: Draft, tree: dict[str, Any]) -> Iterator[str]:
 
 
 def _has_inline(draft: Draft) -> bool:
-    return any(row.guess.initializer or row.guess.layout for row in draft.rows)
+    return any(row.initializer or row.guess.layout for row in draft.rows)
 
 
 def _rules(draft: Draft) -> Iterator[str]:

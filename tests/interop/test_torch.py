@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
@@ -29,6 +30,7 @@ from initcfg.errors import Code, SpecError
 from initcfg.generate import targets
 from initcfg.generate.work import make_whole
 from initcfg.initializers import FunctionInitializer, Ones, Orthogonal
+from initcfg.scaffold import new_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -682,6 +684,8 @@ def test_a_row_of_padding_that_a_plan_fills_is_warned_of(row: int) -> None:
     plan = normals({"match": "0.weight", "initializer": {"concatenate": parts}}, module=module)
     assert initialize_(module, plan).warnings == ()
     assert module[0].weight[row].tolist() == [0.0] * 3
+    drafted = initcfg.make_plan(yaml.safe_load(new_spec(manifest(module))))
+    assert initialize_(module, drafted).warnings == ()
 
 
 @pytest.mark.parametrize(

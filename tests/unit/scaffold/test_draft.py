@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from initcfg.api import materialize
 from initcfg.checks import check_plan
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
@@ -189,3 +190,19 @@ def test_a_draft_that_could_not_be_read_is_refused() -> None:
     with pytest.raises(SpecError) as raised:
         new_spec(Manifest({f"{'x' * 200}_{at}": (at,) for at in range(1500)}))
     assert raised.value.diagnostics[0].code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize(("row", "sizes"), [(0, [1, 9]), (1, [1, 1, 8]), (9, [9, 1])])
+def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int, sizes: list[int]) -> None:
+    entries = {
+        "embed.weight": ManifestEntry((10, 4), "float32", zero_row=row),
+        "other.embed.weight": ManifestEntry((10, 4), "float32"),
+        "norm.running_var": ManifestEntry((4,), "float32", buffer=True),
+    }
+    spec, plan = drafted(Manifest(entries))
+    assert "base" in spec.initializers
+    assert [each.name for each in plan] == ["embed.weight", "other.embed.weight"]
+    assert plan["embed.weight"].initializer.get_config()["sizes"] == sizes
+    weights = materialize(plan)["embed.weight"]
+    assert abs(weights).max() < 0.1
+    assert [at for at in range(10) if not weights[at].any()] == [row]
