@@ -48,6 +48,66 @@ thread.join()
 print(os.waitstatus_to_exitcode(status))
 """
 
+# A thread loads the kernels for the first time in the process, and the main one forks at the place named.
+LOADING = """
+import ctypes, os, signal, sys, threading
+import numpy as np
+from initcfg.distributions import Normal
+from initcfg.engines import get_engine, native
+from initcfg.stream import Stream
+
+inside, done = threading.Event(), threading.Event()
+
+def stopped(function):
+    def wrapped(*arguments):
+        if threading.current_thread() is thread:
+            inside.set()
+            done.wait()
+        return function(*arguments)
+    return wrapped
+
+def drawn():
+    out = np.empty(8, np.float32)
+    get_engine()(out, Normal(0.0, 1.0), Stream.of_parameter(0, "w"), 0)
+    return out.tobytes()
+
+expected = np.empty(8, np.float32)
+get_engine("numpy")(expected, Normal(0.0, 1.0), Stream.of_parameter(0, "w"), 0)
+thread = threading.Thread(target=drawn)
+name = sys.argv[1]
+where = ctypes if name == "CDLL" else native
+setattr(where, name, stopped(getattr(where, name)))
+thread.start()
+assert inside.wait(60)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    os._exit(0 if drawn() == expected.tobytes() and get_engine() is native.fill else 3)
+status = os.waitpid(child, 0)[1]
+done.set()
+thread.join()
+print(os.waitstatus_to_exitcode(status), drawn() == expected.tobytes())
+"""
+
+# Nothing is held in Python: the loader of the system renews its own lock in a child.
+RACE = """
+import os, signal, sys, threading
+from initcfg.engines import native
+
+for turn in range(100):
+    native.library.cache_clear()
+    thread = threading.Thread(target=native.library)
+    thread.start()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        native.library.cache_clear()
+        native.library()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
+"""
+
 
 def code_of_a_child_that_takes(lock: ProcessLock | threading.Lock, seconds: int) -> int:
     """What a child forked while the lock is held exits with: 0 once it has it, or minus a signal."""
@@ -85,3 +145,14 @@ def test_a_child_forked_while_an_orthogonal_is_made_makes_its_own() -> None:
     command = [sys.executable, "-W", "ignore", "-c", ORTHOGONAL]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize("place", ["CDLL", "digest", "_choice"])
+def test_a_child_forked_while_the_kernels_load_for_the_first_time_loads_its_own(place: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", LOADING, place]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "0 True\n"
+
+
+def test_children_forked_at_any_moment_of_loading_do_not_hang() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", RACE], check=True, timeout=120)

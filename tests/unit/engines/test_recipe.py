@@ -29,6 +29,7 @@ KERNELS = [
     (truncated(0.5, mean=0.1), "float32", "cut", "float32"),
     (truncated(6.0), "bfloat16", "cut", "float32"),
     (truncated(6.0, mean=0.3), "float32", "cut", "float32"),
+    (truncated(6.0, mean=1.0), "float32", "cut", "float32"),
     (truncated(2.0**-20), "float32", "cut", "float32"),
     (truncated(2.0**-21), "float32", "inverse", "float64"),
     (truncated(6.25), "float32", "inverse", "float64"),

@@ -178,3 +178,23 @@ def test_the_callers_floating_point_settings_do_not_matter(dtype: DType) -> None
         quiet = bits(drawn(law, dtype, 5000))
         with np.errstate(all="raise"):
             assert bits(drawn(law, dtype, 5000)) == quiet
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16", "float8_e5m2"])
+def test_of_the_inverse_the_value_is_rounded_to_float32_and_then_to_the_dtype(name: str) -> None:
+    law = TruncatedNormal(0.3, 1.7, -0.2, 5.0)
+    wide, narrow = np.empty(2000, np.float64), np.empty(2000, DTYPES[name].numpy)
+    fill(wide, law, STREAM)
+    fill(narrow, law, STREAM)
+    clamped = np.clip(wide, float(narrow.min()), float(narrow.max()))
+    assert clamped.astype(np.float32).astype(narrow.dtype).tobytes() == narrow.tobytes()
+
+
+@pytest.mark.parametrize(("name", "has_both_zeros"), [("float8_e4m3fn", True), ("float8_e4m3fnuz", False)])
+def test_draws_that_round_to_zero_keep_their_sign_where_the_type_has_two_zeros(
+    name: str, has_both_zeros: bool
+) -> None:
+    out = np.empty(1000, DTYPES[name].numpy)
+    fill(out, Normal(0.0, 1e-4), STREAM)
+    assert not out.astype(np.float32).any()
+    assert np.signbit(out.astype(np.float32)).any() == has_both_zeros
