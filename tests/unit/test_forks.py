@@ -89,6 +89,33 @@ thread.join()
 print(os.waitstatus_to_exitcode(status), drawn() == expected.tobytes())
 """
 
+# A thread is importing an engine when the main one forks; `struct` is called as the module begins.
+IMPORTING = """
+import os, signal, struct, threading, time
+from initcfg.engines import get_engine
+
+inside, real = threading.Event(), struct.Struct
+
+def slow(form):
+    if threading.current_thread() is thread and not inside.is_set():
+        inside.set()
+        time.sleep(1)
+    return real(form)
+
+struct.Struct = slow
+thread = threading.Thread(target=get_engine, args=("native",))
+thread.start()
+assert inside.wait(60)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    get_engine("native")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+get_engine("native")
+"""
+
 # Nothing is held in Python: the loader of the system renews its own lock in a child.
 RACE = """
 import os, signal, sys, threading
@@ -156,3 +183,9 @@ def test_a_child_forked_while_the_kernels_load_for_the_first_time_loads_its_own(
 
 def test_children_forked_at_any_moment_of_loading_do_not_hang() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", RACE], check=True, timeout=120)
+
+
+def test_a_child_forked_while_an_engine_is_imported_for_the_first_time_imports_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "0\n"
