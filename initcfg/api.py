@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from initcfg.formats.renaming import RenamesLike
     from initcfg.generate import Progress, Written
     from initcfg.manifest import ManifestEntry
     from initcfg.sharding import Published, Saved
@@ -415,6 +416,7 @@ def verify(
     source: PlanLike,
     *,
     select: str | None = None,
+    rename: RenamesLike = (),
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
@@ -426,6 +428,8 @@ def verify(
             ``.safetensors.index.json``.
         source: a `Plan` or what `make_plan` takes.
         select: as in `materialize`; the rest of the weights is left alone.
+        rename: what takes the place of leading segments of names in the weights: ``{"model": ""}`` takes
+            them away, and ``{"h.{i}.q": "layer.{i}.query"}`` keeps a number.
         threads: as in `materialize`.
         engine: as in `materialize`.
         progress: as in `materialize`.
@@ -434,7 +438,8 @@ def verify(
         What was compared and what differs, as diagnostics; ``require_equal()`` raises them.
 
     Raises:
-        SpecError: the spec has problems, or the plan holds code that is not registered.
+        SpecError: the spec has problems, the plan holds code that is not registered, or a rename is malformed
+            or fits no name.
         FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
         UnknownParameterError: `select` matches nothing.
 
@@ -450,4 +455,6 @@ def verify(
     from initcfg import verification  # noqa: PLC0415
 
     plan = make_plan(source)
-    return verification.verify(path, plan, select=select, threads=threads, engine=engine, progress=progress)
+    return verification.verify(
+        path, plan, select=select, rename=rename, threads=threads, engine=engine, progress=progress
+    )

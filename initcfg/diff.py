@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from initcfg.errors import Code, SpecError
+from initcfg.formats.renaming import Renames
 from initcfg.plan.data import deciding_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
+    from initcfg.formats.renaming import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
 
 __all__ = ["Aspect", "Change", "PlanDiff", "diff_plans"]
@@ -70,7 +72,7 @@ class PlanDiff:
         return tuple(change for change in self.changes if change.kind == kind)
 
 
-def diff_plans(old: Plan, new: Plan) -> PlanDiff:
+def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
     """Compares two plans by what decides the values; nothing is made.
 
     How a spec writes a law down, the order of parameters and the names of vars do not count. A removed and an
@@ -80,6 +82,12 @@ def diff_plans(old: Plan, new: Plan) -> PlanDiff:
     Args:
         old: the plan that was.
         new: the plan that is to be.
+        rename: what takes the place of leading segments of the old plan's names: ``{"h.{i}.q":
+            "layer.{i}.query"}``, with ``{i}`` for a number. Two names that this joins are compared as one
+            parameter; it is ``renamed`` where its values stay.
+
+    Raises:
+        SpecError: a rename is malformed, fits no name, or two names become one (code ``pattern``).
 
     Example:
         >>> import initcfg
@@ -89,37 +97,43 @@ def diff_plans(old: Plan, new: Plan) -> PlanDiff:
         >>> [(change.name, change.aspects) for change in diff_plans(plan(0.02), plan(0.05)).changes]
         [('w', ('law',))]
     """
-    renamed = _renamed(old, new)
+    names = Renames.of(rename).of_all((parameter.name for parameter in old), "the old plan")
+    known = {names[parameter.name]: parameter for parameter in old}
+    renamed = _renamed(known, new)
     left = {parameter.name for parameter in renamed.values()}
     changes: list[Change] = []
     for parameter in new:
-        if parameter.name in old:
-            before = old[parameter.name]
-            aspects = _aspects(before, parameter)
+        before = known.get(parameter.name)
+        if before is not None:
+            aspects = _aspects(before, parameter, names)
             if aspects:
                 changes.append(Change("changed", before, parameter, aspects))
+            elif before.name != parameter.name:
+                changes.append(Change("renamed", before, parameter))
         elif parameter.name in renamed:
             changes.append(Change("renamed", renamed[parameter.name], parameter))
         else:
             changes.append(Change("added", None, parameter))
     kept = len(new) - len(changes)
     changes += (
-        Change("removed", each, None) for each in old if each.name not in new and each.name not in left
+        Change("removed", each, None)
+        for name, each in known.items()
+        if name not in new and each.name not in left
     )
     return PlanDiff(old, new, tuple(changes), kept)
 
 
-def _renamed(old: Plan, new: Plan) -> dict[str, PlannedParameter]:
+def _renamed(known: Mapping[str, PlannedParameter], new: Plan) -> dict[str, PlannedParameter]:
     """Those parameters of the old plan that are in the new one under another name, by that name."""
     gone: defaultdict[Hashable, list[PlannedParameter]] = defaultdict(list)
-    for parameter in old:
-        if parameter.name not in new:
+    for name, parameter in known.items():
+        if name not in new:
             gone[_identity(parameter)].append(parameter)
-    return {name: gone[key].pop(0) for name, key in _added(old, new) if gone.get(key)}
+    return {name: gone[key].pop(0) for name, key in _added(known, new) if gone.get(key)}
 
 
-def _added(old: Plan, new: Plan) -> Iterator[tuple[str, Hashable]]:
-    return ((each.name, _identity(each)) for each in new if each.name not in old)
+def _added(known: Mapping[str, PlannedParameter], new: Plan) -> Iterator[tuple[str, Hashable]]:
+    return ((each.name, _identity(each)) for each in new if each.name not in known)
 
 
 def _identity(parameter: PlannedParameter) -> Hashable:
@@ -127,11 +141,11 @@ def _identity(parameter: PlannedParameter) -> Hashable:
     return (parameter.shape, parameter.dtype, parameter.stream, parameter.tied_to, repr(_law(parameter)))
 
 
-def _aspects(old: PlannedParameter, new: PlannedParameter) -> tuple[Aspect, ...]:
+def _aspects(old: PlannedParameter, new: PlannedParameter, names: Mapping[str, str]) -> tuple[Aspect, ...]:
     """What differs between two parameters of one name."""
     law, law_before = _law(new), _law(old)
     # Another tie brings another law and stream along; to say so would tell one change three times.
-    tied = old.tied_to != new.tied_to
+    tied = names.get(old.tied_to or "") != new.tied_to
     differing: dict[Aspect, bool] = {
         "shape": old.shape != new.shape,
         "dtype": old.dtype != new.dtype,

@@ -1,16 +1,19 @@
-"""The files that a command line means: patterns that no shell has expanded, and each file once."""
+"""Arguments that several commands have: files, each once, whose patterns no shell has expanded; renames."""
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from initcfg.errors import InitcfgError
 
-__all__ = ["expanded", "not_standard_input", "not_standard_output"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["expanded", "not_standard_input", "not_standard_output", "with_renames"]
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
@@ -43,6 +46,34 @@ def not_standard_output(_: click.Context, parameter: click.Parameter, value: str
         message = f"{name} does not write to standard output; name a file, or ./- for one that is called so"
         raise click.BadParameter(message)
     return value
+
+
+def with_renames(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command ``--rename`` and ``--strip-prefix`` as one argument, ``renames``.
+
+    A rename that is malformed is a wrong command line.
+    """
+
+    @click.option(
+        "--rename",
+        metavar="WEIGHTS_NAME=PLAN_NAME",
+        multiple=True,
+        help="Put other leading segments into names of WEIGHTS; {i} keeps a number. May be repeated.",
+    )
+    @click.option("--strip-prefix", metavar="PREFIX", help="Take leading segments from the names of WEIGHTS.")
+    @functools.wraps(function)
+    def command(rename: tuple[str, ...], strip_prefix: str | None, **arguments: object) -> int:
+        from initcfg.formats.renaming import Renames
+
+        stripped = () if strip_prefix is None else (f"{strip_prefix.removesuffix('.')}=",)
+        try:
+            renames = Renames.of((*rename, *stripped))
+        except InitcfgError as error:
+            problem = error.diagnostics[0]
+            raise click.UsageError(f"{problem.message}; {problem.hint}") from error
+        return function(renames=renames, **arguments)
+
+    return command
 
 
 def _is_pattern(file: str) -> bool:

@@ -12,7 +12,7 @@ from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Report
 from initcfg.cli.source import with_spec_options
-from initcfg.errors import InitcfgError
+from initcfg.errors import InitcfgError, SpecError
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
@@ -32,9 +32,15 @@ __all__ = ["diff"]
 )
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
+@click.option(
+    "--rename",
+    metavar="A_NAME=B_NAME",
+    multiple=True,
+    help="Put other leading segments into names of A; {i} keeps a number. May be repeated.",
+)
 @with_spec_options
 @with_output
-def diff(*, old: str, new: str, options: SpecOptions, output: Output) -> int:
+def diff(*, old: str, new: str, rename: tuple[str, ...], options: SpecOptions, output: Output) -> int:
     """Show what two specs or plans do differently: what parameters there are and how each begins.
 
     A is the old one and B the new one; one of them may be "-", standard input. What is written differently
@@ -55,7 +61,11 @@ def diff(*, old: str, new: str, options: SpecOptions, output: Output) -> int:
             # What differs is unknown, which must not look like an answer.
             output.findings(Report((Checked.failed(file, error.diagnostics),)))
             return Exit.USAGE
-    found = diff_plans(*plans)
+    try:
+        found = diff_plans(plans[0], plans[1], rename)
+    except SpecError as error:
+        problem = error.diagnostics[0]
+        raise click.UsageError(f"--rename: {problem.message}; {problem.hint}") from error
     if output.format == "json":
         output.data(json.dumps(as_data(found, old, new), indent=2))
     else:

@@ -97,8 +97,9 @@ def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:
     if old is not None and new is not None:
         if change.kind == "renamed":
             return _Line(change.kind, f"{_numbered(old.name, numbers)} -> {name}", ("keeps its values",))
+        before = "" if old.name == new.name else f"{_numbered(old.name, numbers)} -> "
         details = (_detail(aspect, old, new, numbers, diff) for aspect in change.aspects)
-        return _Line(change.kind, name, tuple(details))
+        return _Line(change.kind, before + name, tuple(details))
     parameter = old or new
     assert parameter is not None  # noqa: S101 - one of the two is always there
     law = f"= {_numbered(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import with_renames
 from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
 from initcfg.cli.progress import progress_bar
@@ -14,6 +15,7 @@ from initcfg.errors import SpecError, UnknownParameterError, printable
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.formats.renaming import Renames
 
 __all__ = ["inspect"]
 
@@ -28,6 +30,7 @@ __all__ = ["inspect"]
 )
 @click.argument("file", metavar="WEIGHTS")
 @click.option("--select", metavar="GLOB", help="Show only the tensors whose names match.")
+@with_renames
 @click.option("--header", "header_only", is_flag=True, help="Read no element.")
 @click.option(
     "--threads",
@@ -35,7 +38,15 @@ __all__ = ["inspect"]
     help="How many threads to use.  [default: as many as there are cores]",
 )
 @with_output
-def inspect(*, file: str, select: str | None, header_only: bool, threads: int | None, output: Output) -> int:
+def inspect(
+    *,
+    file: str,
+    select: str | None,
+    renames: Renames,
+    header_only: bool,
+    threads: int | None,
+    output: Output,
+) -> int:
     """Show the tensors of weights: names, shapes, dtypes, and what their values come to.
 
     WEIGHTS is a .safetensors or .npz file of any program, the .safetensors.index.json of a sharded set, or
@@ -47,9 +58,17 @@ def inspect(*, file: str, select: str | None, header_only: bool, threads: int | 
 
     try:
         with progress_bar(output, printable(file)) as progress:
-            found = survey(file, select=select, values=not header_only, threads=threads, progress=progress)
+            found = survey(
+                file,
+                select=select,
+                rename=renames,
+                values=not header_only,
+                threads=threads,
+                progress=progress,
+            )
     except (SpecError, UnknownParameterError) as error:
         problem = error.diagnostics[0]
-        raise click.UsageError(f"--select: {problem.message}; {problem.hint}") from error
+        option = "" if "rename" in problem.message else "--select: "
+        raise click.UsageError(f"{option}{problem.message}; {problem.hint}") from error
     output.data(inspection_json(found) if output.format == "json" else inspection_text(found))
     return Exit.FINE

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from initcfg.cli.application import Command
+from initcfg.cli.arguments import with_renames
 from initcfg.cli.output import with_report
 from initcfg.cli.progress import progress_bar
 from initcfg.cli.report import Checked, Contents, Report
@@ -16,6 +18,7 @@ from initcfg.errors import InitcfgError, printable
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
+    from initcfg.formats.renaming import Renames
     from initcfg.plan import Plan
 
 __all__ = ["verify"]
@@ -33,6 +36,7 @@ __all__ = ["verify"]
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("file", required=False)
 @click.option("--select", metavar="GLOB", help="Compare only the parameters whose names match.")
+@with_renames
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -45,6 +49,7 @@ def verify(
     weights: str,
     file: str | None,
     select: str | None,
+    renames: Renames,
     threads: int | None,
     options: SpecOptions,
     output: Output,
@@ -60,6 +65,10 @@ def verify(
     from initcfg.cli.source import plan_from
     from initcfg.verification import verify as compare
 
+    if file is not None and _is_swapped(weights, file):
+        raise click.UsageError(
+            f"WEIGHTS comes first, then the spec: initcfg verify {shlex.join([file, weights])}"
+        )
     if file is None:
         raise click.UsageError(_what_it_says(weights))
     plan = plan_from(file, options)
@@ -67,12 +76,20 @@ def verify(
         _refuse_unless_it_selects(plan, select)
     try:
         with progress_bar(output, printable(weights)) as progress:
-            found = compare(weights, plan, select=select, threads=threads, progress=progress)
+            found = compare(weights, plan, select=select, rename=renames, threads=threads, progress=progress)
     except InitcfgError as error:
         return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
     verdict = f"equal to what {printable(file)} makes"
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
+
+
+def _is_swapped(weights: str, file: str) -> bool:
+    """Whether the names say that the spec stands in the place of the weights."""
+    from initcfg.formats.finding import is_index
+
+    is_document = weights.endswith((".yaml", ".yml", ".json")) and not is_index(weights)
+    return is_document and (is_index(file) or not file.endswith((".yaml", ".yml", ".json", "-")))
 
 
 def _refuse_unless_it_selects(plan: Plan, select: str) -> None:

@@ -36,9 +36,13 @@ def find_weights(path: str | PathLike[str]) -> Path:
     """The file to read: in a folder its index of shards, else its only safetensors file.
 
     Raises:
+        TypeError: it is no path.
         FormatError: the folder cannot be read or has nothing that can be read alone (code ``input``), or more
             than one thing (code ``format``).
     """
+    if not isinstance(path, str | os.PathLike):
+        way = "give the path of a file or a folder; a live module is held by initcfg.adapters.torch.verify"
+        raise TypeError(f"weights are read from a path, not from {type(path).__name__}: {way}")
     given = Path(path)
     if "://" in os.fspath(path):
         message = "weights are read from local files, and this is a URL"

@@ -15,6 +15,7 @@ from initcfg.formats.finding import find_weights, is_index
 from initcfg.formats.handles import Handles
 from initcfg.formats.header import header_in
 from initcfg.formats.npz_header import npz_header_in
+from initcfg.formats.renaming import Renames
 from initcfg.formats.sharded import read_set
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from initcfg.formats import Array
     from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.renaming import RenamesLike
 
 __all__ = ["WeightsFile", "open_weights", "read_weights_header"]
 
@@ -35,12 +37,13 @@ _HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
 }
 
 
-def open_weights(path: str | PathLike[str]) -> WeightsFile:
+def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> WeightsFile:
     """Weights that are open for reading: a single file or a sharded set.
 
     Args:
         path: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, or a
             folder with such an index or with one ``.safetensors`` file.
+        rename: what `Renames.of` takes, for the names that its tensors are to have.
 
     Returns:
         A context; leaving it closes all files.
@@ -48,6 +51,7 @@ def open_weights(path: str | PathLike[str]) -> WeightsFile:
     Raises:
         FormatError: it is none of these or cannot be read, a file is malformed, or index and shards do not
             say the same.
+        SpecError: a rename is malformed, fits no name, or two names become one.
 
     Example:
         >>> import initcfg, tempfile
@@ -58,7 +62,7 @@ def open_weights(path: str | PathLike[str]) -> WeightsFile:
         ...         weights.read(weights.header.tensors["w"], 4, 6).tolist()
         [1.0, 1.0]
     """
-    return WeightsFile(path)
+    return WeightsFile(path, rename)
 
 
 def read_weights_header(path: str | PathLike[str]) -> Header:
@@ -78,18 +82,20 @@ class WeightsFile:
 
     Args:
         path: as in `open_weights`.
+        rename: as in `open_weights`.
 
     Raises:
         FormatError: as in `open_weights`.
+        SpecError: as in `open_weights`.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], rename: RenamesLike = ()) -> None:
         self.path = find_weights(path)
         """The file, or the index of a set."""
         self._handles = Handles()
         self._lock = threading.Lock()
         try:
-            self.header = self._read_header()
+            self.header = Renames.of(rename).applied(self._read_header(), self.path)
         except BaseException:
             self._handles.close()
             raise

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from initcfg.formats.header import Header, StoredTensor
     from initcfg.formats.reading import WeightsFile
+    from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress
 
 __all__ = ["Inspection", "inspect"]
@@ -56,6 +57,7 @@ def inspect(
     *,
     select: str | None = None,
     values: bool = True,
+    rename: RenamesLike = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
@@ -66,12 +68,14 @@ def inspect(
             ``.safetensors.index.json``.
         select: a glob over names; None takes all.
         values: read the elements too.
+        rename: what takes the place of leading segments of names in the weights, as ``{"model": ""}`` or
+            ``{"h.{i}.q": "layer.{i}.query"}``; texts ``"OLD=NEW"`` will do.
         threads: how many; None means one a CPU. The last bits of means and spreads do not depend on it.
         progress: called with the bytes read and the bytes in all.
 
     Raises:
         FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
-        SpecError: `select` is malformed.
+        SpecError: `select` or `rename` is malformed, a rename fits no name, or two names become one.
         UnknownParameterError: `select` matches nothing.
 
     Example:
@@ -83,7 +87,7 @@ def inspect(
         >>> found.count, found.mean, found.std
         (6, 1.0, 0.0)
     """
-    with open_weights(path) as file, Workers(threads) as workers:
+    with open_weights(path, rename) as file, Workers(threads) as workers:
         tensors = _selected(file.header, select)
         described = _survey(file, tensors, workers, progress) if values else {}
         ordered = tuple(sorted(tensors, key=lambda tensor: natural_key(tensor.name)))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from initcfg.engines import FillFunction
     from initcfg.formats.header import StoredTensor
     from initcfg.formats.reading import WeightsFile
+    from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.generate.work import Piece
     from initcfg.plan import Plan, PlannedParameter
@@ -79,6 +80,7 @@ def verify(
     plan: Plan,
     *,
     select: str | None = None,
+    rename: RenamesLike = (),
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
@@ -94,6 +96,8 @@ def verify(
         plan: what it should hold.
         select: a glob over names; None compares all, and what is missing then is an error, whatever the
             weights say of themselves.
+        rename: what takes the place of leading segments of names in the weights, as ``{"model": ""}`` or
+            ``{"h.{i}.q": "layer.{i}.query"}``; texts ``"OLD=NEW"`` will do.
         threads: how many; None means one a CPU.
         engine: the name of an engine; None chooses one.
         progress: called with the bytes compared and the bytes in all.
@@ -103,7 +107,8 @@ def verify(
 
     Raises:
         FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
-        SpecError: the plan holds code that is not registered, or `select` is malformed.
+        SpecError: the plan holds code that is not registered, `select` or `rename` is malformed, a rename
+            fits no name, or two names become one.
         UnknownParameterError: `select` matches nothing.
         InitializerError: custom code returned something else than it was asked for.
 
@@ -118,7 +123,7 @@ def verify(
         >>> found.is_equal, found.elements
         (True, 512)
     """
-    with open_weights(path) as file, Workers(threads) as workers:
+    with open_weights(path, rename) as file, Workers(threads) as workers:
         matched = match(file, plan, select)
         fill = get_engine(engine)
         comparison = _Comparison(file, matched.pairs, fill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     alike = differ_alike(header.tensors, {parameter.name: None for parameter in plan})
     if alike is not None:
         message = f"the names in the file all {alike}"
-        hint = "rename the parameters in the spec, or write the file with the names of the plan"
+        hint = _way_out(alike)
         return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=hint)))
     problems += _capped(_missing(file, plan, expected))
     pairs = []
@@ -72,6 +73,17 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         else:
             problems.append(problem)
     return Match(tuple(pairs), (*problems, *_capped(_unexpected(file, plan, select))))
+
+
+def _way_out(alike: str) -> str:
+    """The option that makes the names those of the plan, where whole segments are the difference."""
+    begun = re.fullmatch(r"begin with '([^']+)\.'", alike)
+    if begun is not None:
+        return f"compare without it: --strip-prefix {begun[1]}. or, in Python, rename={{{begun[1]!r}: ''}}"
+    lacked = re.match(r"lack '([^']+)\.', which those of the plan begin with", alike)
+    if lacked is not None:
+        return f"compare with it: --rename ={lacked[1]} or, in Python, rename={{'': {lacked[1]!r}}}"
+    return "rename the parameters in the spec, or write the file with the names of the plan"
 
 
 def _capped(problems: Iterator[Diagnostic]) -> list[Diagnostic]:

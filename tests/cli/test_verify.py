@@ -169,3 +169,30 @@ def test_a_set_without_its_index_is_exit_2(sharded: str, run: Run, folder: Path)
 def test_a_set_has_the_manifest_of_the_whole(sharded: str, run: Run, folder: Path) -> None:
     assert run("manifest", sharded, "-o", "shapes.yaml").exit_code == 0
     assert read_manifest("shapes.yaml") == read_manifest("whole.safetensors")
+
+
+def test_names_with_a_prefix_are_stripped_or_renamed(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    save_file({f"model.{name}": each for name, each in load_file("w.safetensors").items()}, "m.safetensors")
+    assert run("verify", "m.safetensors", "good.yaml", "--strip-prefix", "model.").exit_code == 0
+    assert run("verify", "m.safetensors", "good.yaml", "--rename", "model=").exit_code == 0
+    assert "h.0.kernel" in run("inspect", "m.safetensors", "--strip-prefix", "model").stdout
+
+
+@pytest.mark.parametrize("command", [("verify", "w.safetensors", "good.yaml"), ("inspect", "w.safetensors"),
+                                     ("diff", "good.yaml", "good.yaml")])  # fmt: skip
+@pytest.mark.parametrize("rename", ["h", "h.*=x"])
+def test_a_rename_that_is_malformed_is_a_wrong_command_line(
+    command: tuple[str, ...], rename: str, run: Run, folder: Path
+) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    result = run(*command, "--rename", rename)
+    assert result.exit_code == 2
+    assert "rename" in result.stderr
+
+
+def test_swapped_arguments_are_told_with_the_right_order(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    result = run("verify", "good.yaml", "w.safetensors")
+    assert result.exit_code == 2
+    assert "initcfg verify w.safetensors good.yaml" in result.stderr

@@ -154,3 +154,14 @@ def test_what_is_not_told_has_the_same_values(one: dict[str, Any], two: dict[str
     for change in diff.of_kind("renamed"):
         assert change.old is not None
         assert before[change.old.name].tobytes() == after[change.name].tobytes()
+
+
+def test_a_rename_joins_names_whose_streams_differ_and_ties_follow_it() -> None:
+    new = plan({"m.a": BASE["a"] | {"stream": "a"}, "m.d": {"shape": [4, 6], "tied_to": "m.a"}})
+    old = plan({"a": BASE["a"], "d": BASE["d"]})
+    renamed = diff_plans(old, new, rename={"": "m"})
+    assert found(renamed) == [("renamed", "m.a", ()), ("renamed", "m.d", ())]
+    other = plan({"m.a": BASE["a"], "m.d": {"shape": [4, 6], "tied_to": "m.a"}})
+    assert found(diff_plans(old, other, rename={"": "m"}))[0] == ("changed", "m.a", ("stream",))
+    with pytest.raises(initcfg.SpecError, match="fits no name"):
+        diff_plans(old, new, rename={"b": "m"})
