@@ -14,7 +14,16 @@ from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
 from initcfg.plan.names import name_problem
 from initcfg.scaffold.grouping import grouped
-from initcfg.scaffold.guesses import LOOKED_UP, MATRICES, RULES, guess, guess_layout
+from initcfg.scaffold.guesses import (
+    LOOKED_UP,
+    MATRICES,
+    RULES,
+    expert_layout,
+    guess,
+    guess_layout,
+    guess_norms,
+    is_known,
+)
 from initcfg.scaffold.places import Places
 from initcfg.scaffold.writing import EXAMPLE, Draft, Row, written
 from initcfg.spec import load
@@ -34,6 +43,7 @@ _MAX_PROBLEMS = 100
 # A parameter takes a line, such as "  a: {shape: []}".
 _LEAST_BYTES = 17
 _SCALED = "lecun_normal"
+_EXPERTS = ("gate_up_proj", "down_proj")
 _WHY_EMBEDDINGS = "an embedding is looked up, not summed over"
 _WHY_OTHERS = "not looked at yet: this draft was guessed from names and shapes"
 
@@ -42,11 +52,11 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     """A commented spec to begin with, as YAML; it validates without errors and without warnings.
 
     Args:
-        manifest: the parameters that the spec is to have, exactly; None for a small example. What it marks as
-            buffers is left out, and so stays as the model has it; a row that it keeps at zero is drafted as
-            such. Numbered copies
-            of a layer become one layer with a repeat. Initializers and the layout are guessed from names
-            and shapes, and the comments say so.
+        manifest: the parameters that the spec is to have, exactly; None for a small example. Of what it marks
+            as buffers only those are drafted whose names say how they begin, such as ``running_var``; the
+            others stay as the model has them. A row that the model keeps at zero is drafted as such. Numbered
+            copies of a layer become one layer with a repeat. Initializers and the layout are guessed from
+            names and shapes, and the comments say so.
         name: what the model is called.
 
     Raises:
@@ -70,8 +80,12 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     """
     if manifest is None:
         return EXAMPLE if name is None else EXAMPLE.replace("name: example\n", _named(name))
-    parameters = {key: entry for key, entry in manifest.entries.items() if not entry.buffer}
-    manifest = Manifest(parameters, manifest.file)
+    entries = {
+        key: entry
+        for key, entry in manifest.entries.items()
+        if not entry.buffer or is_known(key, len(entry.shape))
+    }
+    manifest = Manifest(entries, manifest.file)
     _check_names(manifest)
     groups = grouped(manifest)
     # What is too large already is neither written nor planned first.
@@ -80,7 +94,9 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     rows = tuple(Row(places.of(group), group.entry, guess(group)) for group in groups)
     dtypes = Counter(entry.dtype or "float32" for entry in manifest.entries.values())
     dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
-    draft = Draft(name, dtype, *guess_layout(groups), places.vars, places.repeats, rows)
+    draft = Draft(
+        name, dtype, *guess_layout(groups), places.vars, places.repeats, rows, norms=guess_norms(groups)
+    )
     _check_size(len(written(draft)))
     text = written(_mended(draft))
     _check_size(len(text.encode()))
@@ -115,10 +131,29 @@ def _check_size(size: int) -> None:
 
 def _mended(draft: Draft) -> Draft:
     """The draft without what the checks complain of, and with reasons for what is left."""
-    draft = _with_reasons(_with_scaled_matrices(_with_letters(draft)))
+    draft = _with_reasons(_with_scaled_matrices(_with_letters(_with_experts(draft))))
     spec = load(draft.tree())
     left = dict.fromkeys(str(each.code) for each in check_plan(plan_of(spec), spec.allow, spec))
     return replace(draft, allow=(*draft.allow, *({"code": code, "reason": _WHY_OTHERS} for code in left)))
+
+
+def _with_experts(draft: Draft) -> Draft:
+    """Stacked experts read alike: which axis is which shows in both of their matrices together."""
+    shapes = {row.place.path: row.entry.shape for row in draft.rows}
+    layouts: dict[int, str] = {}
+    for at, row in enumerate(draft.rows):
+        *layer, key = row.place.path
+        module, _, leaf = key.rpartition(".")
+        if leaf in _EXPERTS:
+            pair = [shapes.get((*layer, f"{module}.{each}"), ()) for each in _EXPERTS]
+            found = expert_layout(*pair)
+            if found is not None:
+                layouts[at] = found
+    rows = (
+        replace(row, guess=replace(row.guess, layout=layouts[at])) if at in layouts else row
+        for at, row in enumerate(draft.rows)
+    )
+    return replace(draft, rows=tuple(rows))
 
 
 def _with_letters(draft: Draft) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.dtypes import DTYPES
 from initcfg.globs import GlobSet
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
     from initcfg.scaffold.grouping import Group
 
-__all__ = ["LOOKED_UP", "MATRICES", "RULES", "Guess", "Proposal", "guess", "guess_layout"]
+__all__ = [
+    "LOOKED_UP",
+    "MATRICES",
+    "NORMS",
+    "RULES",
+    "Guess",
+    "Proposal",
+    "expert_layout",
+    "guess",
+    "guess_layout",
+    "guess_norms",
+    "is_known",
+]
 
 
 class Proposal(NamedTuple):
@@ -24,13 +36,13 @@ class Proposal(NamedTuple):
     Args:
         match: its pattern.
         ndim: the number of axes that it asks for, or None.
-        initializer: a name; ``base`` is the document's own.
+        initializer: as a spec writes it; ``base`` is the document's own, and None leaves the parameters out.
         comment: what it is for.
     """
 
     match: str
     ndim: int | None
-    initializer: str
+    initializer: str | dict[str, Any] | None
     comment: str
 
 
@@ -40,17 +52,51 @@ class Guess:
 
     Args:
         rule: the place of the rule in `RULES` that decides, or None.
-        initializer: what stands beside the shape; None where the rule decides.
+        initializer: what stands beside the shape, as a spec writes it; None where the rule decides.
         layout: what stands beside the shape, or None.
     """
 
     rule: int | None = None
-    initializer: str | None = None
+    initializer: str | dict[str, Any] | None = None
     layout: str | None = None
 
 
+# What a name says whatever the shape and the dtype.
+_KNOWN = (
+    Proposal(
+        "**.{running_var,moving_variance}",
+        None,
+        "ones",
+        "Variances that batch norms keep: those of a model that has seen no data are 1.",
+    ),
+    Proposal(
+        "**.{running_mean,moving_mean,num_batches_tracked}",
+        None,
+        "zeros",
+        "Means that batch norms keep, and their count.",
+    ),
+    Proposal(
+        "**.{position_ids,token_type_ids,relative_position_index,inv_freq}",
+        None,
+        None,
+        "Tables that the model's own code makes: left out of the plan.",
+    ),
+    Proposal(
+        "**.{rel_pos_*,relative_position_bias_table}",
+        None,
+        "zeros",
+        "Relative positions: BEiT, SAM and Swin begin at 0 in transformers, Swin's authors with 0.02.",
+    ),
+    Proposal("**.D", 1, "ones", "What a state space passes on, as in Mamba."),
+    Proposal(
+        "**.logit_scale", 0, {"constant": {"value": 2.6592}}, "CLIP's, log(1 / 0.07). SigLIP begins with 0."
+    ),
+    Proposal("**.logit_scale", 3, {"constant": {"value": "log(10)"}}, "Swin 2's, one a head."),
+)
+
 # The first that matches wins.
 RULES = (
+    *_KNOWN,
     Proposal(
         "**.{bias,*_bias,bias_*,b,beta}",
         None,
@@ -77,9 +123,14 @@ RULES = (
         "All other matrices. Many models make smaller what a block adds to its residual stream.",
     ),
 )
-#: The rules for embeddings, and the one for matrices.
-LOOKED_UP = (2, 3)
-MATRICES = 4
+#: The rule for the scales of norms, those for embeddings, and the one for matrices.
+NORMS = len(_KNOWN) + 1
+LOOKED_UP = (len(_KNOWN) + 2, len(_KNOWN) + 3)
+MATRICES = len(_KNOWN) + 4
+# One of these has norms that multiply by 1 + weight.
+_ONE_PLUS = "pre_feedforward_layernorm.weight"
+# A_log is written down part by part.
+_MOST_STATES = 256
 
 
 @cache
@@ -90,14 +141,60 @@ def _globs() -> GlobSet:
 def guess(group: Group) -> Guess:
     """The rule for a group of parameters, or an initializer of its own where no rule suits it."""
     shape, dtype = group.entry.shape, group.entry.dtype
+    at = _globs().first(group.example, len(shape))
+    if at is not None and at < len(_KNOWN):
+        return Guess(at)
+    if group.segments[-1] == "A_log" and len(shape) in (1, 2) and 0 < shape[-1] <= _MOST_STATES:
+        return Guess(initializer=_state_matrix(shape))
     if dtype is not None and DTYPES[dtype].kind != "float":
         return Guess(initializer="zeros")
-    at = _globs().first(group.example, len(shape))
     is_random = at is None or RULES[at].initializer == "base"
     if not shape or (at is None and len(shape) == 1):
         # One number, or a vector of no known kind; random values are the least probable.
         return Guess(initializer="zeros") if is_random else Guess(at)
     return Guess(initializer="base") if at is None else Guess(at)
+
+
+def _state_matrix(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Mamba's A_log: the logarithms of 1, 2, 3 ... along the last axis."""
+    states = shape[-1]
+    if len(shape) == 1:
+        return {"constant": {"value": [f"log({state})" for state in range(1, states + 1)]}}
+    parts = [{"constant": {"value": f"log({state})"}} for state in range(1, states + 1)]
+    return {"concatenate": {"axis": 1, "sizes": [1] * states, "initializers": parts}}
+
+
+def is_known(name: str, ndim: int) -> bool:
+    """Whether a name says by itself how a parameter or a buffer begins.
+
+    Example:
+        >>> is_known("bn.running_var", 1), is_known("embeddings.position_ids", 2)
+        (True, False)
+    """
+    at = _globs().first(name, ndim)
+    return at is not None and at < len(_KNOWN) and RULES[at].initializer is not None
+
+
+def guess_norms(groups: Iterable[Group]) -> str:
+    """How the scales of norms begin: Gemma's multiply by 1 + weight, and are known by a norm of theirs."""
+    return "zeros" if any(group.example.endswith(_ONE_PLUS) for group in groups) else "ones"
+
+
+def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None:
+    """The layout of stacked experts, by the shapes of both of their matrices; None where they do not tell.
+
+    Example:
+        >>> expert_layout((8, 64, 192), (8, 96, 64)), expert_layout((8, 192, 64), (8, 64, 96))
+        ('BIO', 'BOI')
+    """
+    if len(gate_up) != 3 or len(down) != 3:
+        return None
+    (_, first, second), (_, third, fourth) = gate_up, down
+    if first == fourth and second != third and second in (third, 2 * third):
+        return "BIO"
+    if second == third and first in (fourth, 2 * fourth):
+        return "BOI"
+    return "BIO" if first == fourth and second == 2 * third else None
 
 
 def guess_layout(groups: Iterable[Group]) -> tuple[str, str]:

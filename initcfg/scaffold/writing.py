@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initcfg.scaffold.guesses import MATRICES, RULES
+from initcfg.scaffold.guesses import MATRICES, NORMS, RULES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Row:
         return self.guess.rule if self.entry.zero_row is None else None
 
     @property
-    def initializer(self) -> str | None:
+    def initializer(self) -> str | dict[str, Any] | None:
         """What stands beside the shape, or around the row at zero there; None where the rule decides."""
         if self.rule is None and self.guess.rule is not None:
             return RULES[self.guess.rule].initializer
@@ -107,6 +107,7 @@ class Draft:
         repeats: the repeat of each layer that has one.
         rows: the parameters.
         matrices: the initializer of the rule for matrices.
+        norms: the initializer of the rule for the scales of norms.
         allow: the document's.
     """
 
@@ -118,13 +119,14 @@ class Draft:
     repeats: Mapping[str, dict[str, Any]]
     rows: tuple[Row, ...]
     matrices: str = "base"
+    norms: str = "ones"
     allow: tuple[dict[str, str], ...] = ()
 
     def tree(self) -> dict[str, Any]:
         """The document; what is empty is left out."""
         head = {"initcfg": 1, "name": self.name, "seed": 0, "dtype": self.dtype, "layout": self.layout}
         rules = [self.rule(at) for at in self.used]
-        named = [rule["initializer"] for rule in rules] + [row.initializer for row in self.rows]
+        named = [rule.get("initializer") for rule in rules] + [row.initializer for row in self.rows]
         sections: dict[str, Any] = {
             "vars": dict(self.vars),
             "initializers": {"base": _BASE} if "base" in named else {},
@@ -143,8 +145,9 @@ class Draft:
         """A rule as the document has it."""
         made = RULES[at]
         ndim = {} if made.ndim is None else {"ndim": made.ndim}
-        initializer = self.matrices if at == MATRICES else made.initializer
-        return {"match": made.match} | ndim | {"initializer": initializer}
+        initializer = {MATRICES: self.matrices, NORMS: self.norms}.get(at, made.initializer)
+        begin = {"skip": True} if initializer is None else {"initializer": initializer}
+        return {"match": made.match} | ndim | begin
 
     def _parameters(self) -> dict[str, Any]:
         params: dict[str, Any] = {}

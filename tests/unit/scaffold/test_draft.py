@@ -148,10 +148,10 @@ def test_copies_from_some_number_on_are_a_range() -> None:
 
 def test_every_rule_wins_something_and_what_no_rule_knows_is_named() -> None:
     spec, plan = drafted(
-        Manifest({"fc.weight": (768, 768), "fc.bias": (768,), "logit_scale": (), "a_log": (8,)})
+        Manifest({"fc.weight": (768, 768), "fc.bias": (768,), "temperature": (), "a_log": (8,)})
     )
     assert [rule.match.split("{")[1].split(",")[0] for rule in spec.rules] == ["bias", "weight"]
-    assert {each.name for each in plan if each.rule is None} == {"logit_scale", "a_log"}
+    assert {each.name for each in plan if each.rule is None} == {"temperature", "a_log"}
 
 
 def test_the_commonest_dtype_is_the_documents() -> None:
@@ -197,7 +197,7 @@ def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int, size
     entries = {
         "embed.weight": ManifestEntry((10, 4), "float32", zero_row=row),
         "other.embed.weight": ManifestEntry((10, 4), "float32"),
-        "norm.running_var": ManifestEntry((4,), "float32", buffer=True),
+        "norm.seen": ManifestEntry((4,), "float32", buffer=True),
     }
     spec, plan = drafted(Manifest(entries))
     assert "base" in spec.initializers

@@ -1,0 +1,91 @@
+"""What a name says about how a parameter begins, and what it does not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from initcfg.distributions import Fill
+from initcfg.generate import materialize
+from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.plan import plan_of
+from initcfg.scaffold import new_spec
+from initcfg.spec import loads
+
+
+def drafted(**entries):
+    """The plan of a draft; names have ``__`` for a dot."""
+    manifest = Manifest({name.replace("__", "."): entry for name, entry in entries.items()})
+    return plan_of(loads(new_spec(manifest)))
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "value"),
+    [
+        ("bn.running_var", (8,), 1),
+        ("bn.running_mean", (8,), 0),
+        ("bn.num_batches_tracked", ManifestEntry((), "int64"), 0),
+        ("batch_normalization.moving_variance", (8,), 1),
+        ("batch_normalization.moving_mean", (8,), 0),
+        ("layers.0.mixer.D", (16,), 1),
+        ("logit_scale", (), 2.6592),
+        ("attn.logit_scale", (4, 1, 1), math.log(10)),
+        ("attn.rel_pos_h", (27, 64), 0),
+        ("attn.relative_position_bias_table", (169, 4), 0),
+        ("norm.weight", (8,), 1),
+        ("norm.bias", (8,), 0),
+    ],
+)
+def test_a_name_that_is_known(name, entry, value) -> None:
+    plan = plan_of(loads(new_spec(Manifest({name: entry, "fc.weight": (64, 64)}))))
+    assert plan[name].distribution == Fill(value)
+
+
+@pytest.mark.parametrize("name", ["position_ids", "relative_position_index", "inv_freq"])
+def test_tables_that_code_makes_are_left_out_on_purpose(name) -> None:
+    manifest = Manifest({f"m.{name}": ManifestEntry((1, 512), "int64"), "fc.weight": (64, 64)})
+    text = new_spec(manifest)
+    assert [each.name for each in plan_of(loads(text)).skipped] == [f"m.{name}"]
+    assert "left out of the plan" in text
+
+
+@pytest.mark.parametrize("shape", [(16, 4), (16,)])
+def test_the_state_matrix_of_mamba_is_the_logarithm_of_a_count(shape) -> None:
+    (parameter,) = drafted(mixer__A_log=shape)
+    wanted = np.broadcast_to(np.log(np.arange(1, shape[-1] + 1)), shape)
+    np.testing.assert_allclose(materialize(parameter), wanted, rtol=1e-6)
+
+
+def test_the_norms_of_gemma_are_zeros_and_those_of_others_ones() -> None:
+    gemma = {f"layers.0.{name}.weight": (8,) for name in ("input_layernorm", "pre_feedforward_layernorm")}
+    plan = plan_of(loads(new_spec(Manifest(gemma))))
+    assert {parameter.distribution for parameter in plan} == {Fill(0)}
+    plan = plan_of(loads(new_spec(Manifest({"layers.0.input_layernorm.weight": (8,)}))))
+    assert {parameter.distribution for parameter in plan} == {Fill(1)}
+
+
+@pytest.mark.parametrize(
+    ("gate_up", "down", "layout"),
+    [
+        ((8, 64, 192), (8, 96, 64), "BIO"),  # Llama 4, GPT-OSS: (experts, in, out)
+        ((8, 192, 64), (8, 64, 96), "BOI"),  # Mixtral in transformers 5: (experts, out, in)
+    ],
+)
+def test_both_matrices_of_stacked_experts_are_read_alike(gate_up, down, layout) -> None:
+    names = {"mlp.experts.gate_up_proj": gate_up, "mlp.experts.down_proj": down, "fc.weight": (64, 64)}
+    plan = plan_of(loads(new_spec(Manifest(names))))
+    assert plan["mlp.experts.gate_up_proj"].layout == plan["mlp.experts.down_proj"].layout
+    assert str(plan["mlp.experts.down_proj"].layout) == layout
+    assert plan["mlp.experts.gate_up_proj"].fans.fan_in == 64
+    assert plan["mlp.experts.down_proj"].fans.fan_in == 96
+
+
+def test_a_live_buffer_is_drafted_where_its_name_says_how_it_begins() -> None:
+    plan = drafted(
+        bn__running_var=ManifestEntry((4,), "float32", buffer=True),
+        attn__mask=ManifestEntry((4, 4), "float32", buffer=True),
+        fc__weight=(4, 4),
+    )
+    assert {parameter.name for parameter in plan} == {"bn.running_var", "fc.weight"}
