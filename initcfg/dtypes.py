@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["DTYPES", "DType", "FloatFormat", "as_dtype", "is_type"]
+__all__ = ["DEFAULT_DTYPE", "DTYPES", "DType", "FloatFormat", "as_dtype", "is_type"]
+
+#: What a parameter is of which nothing says anything else.
+DEFAULT_DTYPE = "float32"
 
 Kind = Literal["float", "int", "uint", "bool"]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.dtypes import DTYPES
+from initcfg.dtypes import DEFAULT_DTYPE, DTYPES
 from initcfg.spec import Param
 
 if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.spec import InitializerConfig, Rule, Spec
 
-__all__ = ["DEFAULT_DTYPE", "Terms"]
-
-DEFAULT_DTYPE = "float32"
+__all__ = ["Terms"]
 
 
 class Terms(NamedTuple):

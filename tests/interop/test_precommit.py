@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = (".pre-commit-hooks.yaml", "pyproject.toml", "README.md", "LICENSE", "initcfg")
+PACKAGE = (".pre-commit-hooks.yaml", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "initcfg")
 BUILT = shutil.ignore_patterns("__pycache__")
 GOOD = "initcfg: 1\nparams:\n  w: {shape: [4], initializer: zeros}\n"
 BAD = GOOD.replace("zeros", "zeors")

@@ -9,6 +9,7 @@ from initcfg.adapters.keras.owners import Owners
 from initcfg.adapters.keras.schemes import scheme_of
 from initcfg.adapters.keras.translating import Unknown
 from initcfg.adapters.keras.weights import manifest_of, weights_of
+from initcfg.dtypes import DEFAULT_DTYPE
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
 from initcfg.globs import GlobSet
 from initcfg.scaffold.grouping import Group
@@ -106,7 +107,7 @@ def _given(manifest: Manifest, initializers: Mapping[str, Any]) -> dict[str, Any
 
 def _written(model: str, manifest: Manifest, schemes: Mapping[str, Any], skips: Iterable[str]) -> Spec:
     dtypes = Counter(str(entry.dtype) for entry in manifest.entries.values())
-    dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
+    dtype = dtypes.most_common(1)[0][0] if dtypes else DEFAULT_DTYPE
     places = Places()
     params: dict[str, Param] = {}
     layers: dict[str, dict[str, Param]] = {}
@@ -120,7 +121,8 @@ def _written(model: str, manifest: Manifest, schemes: Mapping[str, Any], skips: 
         )
     made = {key: Layer(repeat=places.repeats.get(key), params=each) for key, each in layers.items()}
     rules = tuple(Rule(match=pattern, skip=True) for pattern in skips)
-    return Spec(name=model, dtype=dtype, layout="in_out", params=params, layers=made, rules=rules)
+    stated = None if dtype == DEFAULT_DTYPE else dtype
+    return Spec(name=model, dtype=stated, layout="in_out", params=params, layers=made, rules=rules)
 
 
 def _unknown(name: str, unknown: Unknown) -> Diagnostic:
