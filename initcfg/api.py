@@ -258,6 +258,7 @@ def save(
     progress: Progress | None = None,
     write_tied: bool = False,
     metadata: Mapping[str, str] | None = None,
+    carry_spec: bool = True,
 ) -> Written:
     """Write the weights of a plan to a file, whole or not at all, in bounded memory.
 
@@ -272,6 +273,8 @@ def save(
             out and lists them in its metadata.
         metadata: texts to store in the file beside the plan's fingerprint; keys that begin with ``initcfg.``
             are kept for this package.
+        carry_spec: put the spec into the file too, if it takes 64 KiB at most, so that ``verify`` needs no
+            other file.
 
     Returns:
         What was written: path, bytes, tensors, the plan's fingerprint.
@@ -295,6 +298,7 @@ def save(
         progress=progress,
         write_tied=write_tied,
         metadata=metadata,
+        carry_spec=carry_spec,
     )
 
 
@@ -312,6 +316,7 @@ def save_sharded(
     progress: Progress | None = None,
     write_tied: bool = False,
     metadata: Mapping[str, str] | None = None,
+    carry_spec: bool = True,
     force: bool = False,
 ) -> Saved:
     """Write the weights of a plan to a folder of safetensors files, in Hugging Face's layout.
@@ -335,6 +340,7 @@ def save_sharded(
         progress: as in `materialize`; with an executor it counts finished shards.
         write_tied: as in `save`.
         metadata: as in `save`, for every shard and the index.
+        carry_spec: as in `save`, for the index.
         force: remove the shards and the index of another set that stand in the folder, which is otherwise
             refused. Other files are never touched.
 
@@ -370,6 +376,7 @@ def save_sharded(
         select=select,
         write_tied=write_tied,
         metadata=metadata,
+        carry_spec=carry_spec,
     )
     return sharding.save_set(
         shards,
@@ -413,7 +420,7 @@ def finalize(folder: str | os.PathLike[str]) -> Published:
 
 def verify(
     path: str | os.PathLike[str],
-    source: PlanLike,
+    source: PlanLike | None = None,
     *,
     select: str | None = None,
     rename: RenamesLike = (),
@@ -426,7 +433,8 @@ def verify(
     Args:
         path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
             ``.safetensors.index.json``.
-        source: a `Plan` or what `make_plan` takes.
+        source: a `Plan` or what `make_plan` takes; None takes the spec that the weights carry, which proves
+            that they are whole, and not where they are from.
         select: as in `materialize`; the rest of the weights is left alone.
         rename: what takes the place of leading segments of names in the weights: ``{"model": ""}`` takes
             them away, and ``{"h.{i}.q": "layer.{i}.query"}`` keeps a number.
@@ -454,7 +462,7 @@ def verify(
     # Only who reads a file pays for the reading of files.
     from initcfg import verification  # noqa: PLC0415
 
-    plan = make_plan(source)
+    plan = None if source is None else make_plan(source)
     return verification.verify(
         path, plan, select=select, rename=rename, threads=threads, engine=engine, progress=progress
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg.cli.columns import aligned
 from initcfg.cli.words import count, counted, number, size
 from initcfg.errors import printable
-from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.metadata import PLAN_KEY, SPEC_KEY
 
 if TYPE_CHECKING:
     from initcfg.formats.header import StoredTensor
@@ -79,8 +79,13 @@ def _totals(found: Inspection) -> list[str]:
     if non_finite:
         told.append(f"{count(non_finite)} not finite")
     made = found.fingerprint or "none; another program wrote this, or the plan held code"
-    texts = [f"{key}: {_cut(text)}" for key, text in found.header.metadata.items() if key != PLAN_KEY]
-    return [printable(line) for line in (", ".join(told), f"fingerprint: {made}", *texts)]
+    texts = dict(found.header.metadata)
+    spec = texts.pop(SPEC_KEY, None)
+    carried = (
+        [] if spec is None else [f"spec: {counted(len(spec), 'character')}; initcfg verify needs no other"]
+    )
+    others = [f"{key}: {_cut(text)}" for key, text in texts.items() if key != PLAN_KEY]
+    return [printable(line) for line in (", ".join(told), f"fingerprint: {made}", *carried, *others)]
 
 
 def _cut(text: str) -> str:

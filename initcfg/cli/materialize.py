@@ -76,12 +76,22 @@ _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
     "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
 )
 @click.option(
+    "--no-spec", is_flag=True, help="Do not put the spec into the file, or into the index of a folder."
+)
+@click.option(
     "--force", is_flag=True, help="Replace a file that initcfg has not written, or the shards of another set."
 )
 @with_spec_options
 @with_output
 def materialize(
-    *, file: str, path: str, force: bool, options: SpecOptions, output: Output, **settings: Any
+    *,
+    file: str,
+    path: str,
+    force: bool,
+    no_spec: bool,
+    options: SpecOptions,
+    output: Output,
+    **settings: Any,
 ) -> int:
     """Make the weights that a spec describes and write them to a file, or to a folder of shards.
 
@@ -97,11 +107,15 @@ def materialize(
     says more; give it after FILE, or as --ray=ADDRESS.
     """
     from initcfg.cli.source import plan_from
+    from initcfg.generate.metadata import carried_spec
     from initcfg.stores import is_folder
 
     if not path:
         raise click.BadParameter("it is empty; name a file or a folder", param_hint="-o")
     planned = plan_from(file, options, tell=output.note)
+    if not no_spec and carried_spec(planned) is None and planned.spec_text is not None:
+        output.note("the spec takes more than 64 KiB and is left out of the weights: keep it to verify them")
+    settings["carry_spec"] = not no_spec
     if is_folder(path):
         return _to_folder(planned, path, output, force=force, **settings)
     return _to_file(planned, path, output, force=force, **settings)
@@ -115,6 +129,7 @@ def _to_file(
     force: bool,
     threads: int | None,
     write_tied: bool,
+    carry_spec: bool,
     **unused: Any,
 ) -> int:
     from initcfg.api import save
@@ -130,7 +145,9 @@ def _to_file(
     check_replaceable(path, force=force)
     started = time.perf_counter()
     with progress_bar(output, printable(path)) as progress:
-        written = save(plan, path, threads=threads, progress=progress, write_tied=write_tied)
+        written = save(
+            plan, path, threads=threads, progress=progress, write_tied=write_tied, carry_spec=carry_spec
+        )
     seconds = time.perf_counter() - started
 
     contents = Contents.of(plan)

@@ -59,8 +59,8 @@ def verify(
     WEIGHTS is a .safetensors or .npz file, or the folder or the index of a sharded set, FILE the spec or the
     plan that it was made from; "-" reads that from standard input. No more is held than a few chunks.
     Orthogonal matrices, whose last bits depend on the machine, may differ by 1e-5. The exit code is 0 when
-    all is equal, 1 when something differs, 2 when a file cannot be read. Without FILE only the fingerprint in
-    WEIGHTS is told.
+    all is equal, 1 when something differs, 2 when a file cannot be read. Without FILE the spec that WEIGHTS
+    carry is taken: that proves that they are whole, and not where they are from.
     """
     from initcfg.cli.source import plan_from
     from initcfg.verification import verify as compare
@@ -69,10 +69,8 @@ def verify(
         raise click.UsageError(
             f"WEIGHTS comes first, then the spec: initcfg verify {shlex.join([file, weights])}"
         )
-    if file is None:
-        raise click.UsageError(_what_it_says(weights))
-    plan = plan_from(file, options)
-    if select is not None:
+    plan = None if file is None else plan_from(file, options)
+    if plan is not None and select is not None:
         _refuse_unless_it_selects(plan, select)
     try:
         with progress_bar(output, printable(weights)) as progress:
@@ -80,7 +78,7 @@ def verify(
     except InitcfgError as error:
         return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
-    verdict = f"equal to what {printable(file)} makes"
+    verdict = f"equal to what {printable(file) if file else 'the spec in it'} makes"
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
 
 
@@ -101,17 +99,3 @@ def _refuse_unless_it_selects(plan: Plan, select: str) -> None:
     except InitcfgError as error:
         problem = error.diagnostics[0]
         raise click.UsageError(f"--select: {problem.message}; {problem.hint}") from error
-
-
-def _what_it_says(weights: str) -> str:
-    """Why weights alone cannot be compared, and which plan to look for."""
-    from initcfg.formats.metadata import PLAN_KEY
-    from initcfg.formats.reading import read_weights_header
-
-    try:
-        header = read_weights_header(weights)
-    except InitcfgError as error:
-        return f"the spec to compare with is missing, and WEIGHTS is no help: {error.diagnostics[0].message}"
-    fingerprint = header.metadata.get(PLAN_KEY)
-    made = f"was made from the plan with fingerprint {fingerprint}" if fingerprint else "names no plan"
-    return f"give the spec or the plan to compare with: {weights!r} {made}"

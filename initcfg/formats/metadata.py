@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["PLAN_KEY", "SELECT_KEY", "TIED_KEY", "common_texts", "tied_names"]
+__all__ = ["PLAN_KEY", "SELECT_KEY", "SPEC_KEY", "TIED_KEY", "common_texts", "tied_names"]
 
 PLAN_KEY = "initcfg.plan"
 """Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
 SELECT_KEY = "initcfg.select"
 """Metadata: the glob, where only a part of the plan was written."""
+SPEC_KEY = "initcfg.spec"
+"""Metadata: the spec that the plan was made from, as JSON; of a sharded set in the index only."""
 TIED_KEY = "initcfg.tied"
 """Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
 

@@ -10,7 +10,7 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, SpecError
 from initcfg.formats import TensorInfo, format_of
 from initcfg.generate.elements import PlannedElements
-from initcfg.generate.metadata import file_metadata
+from initcfg.generate.metadata import carried_spec, file_metadata
 from initcfg.generate.pool import Workers
 from initcfg.generate.selecting import owner, selected
 
@@ -53,6 +53,7 @@ def write(
     progress: Progress | None = None,
     write_tied: bool = False,
     metadata: Mapping[str, str] | None = None,
+    carry_spec: bool = True,
 ) -> Written:
     """Writes a plan's weights to a file, whole or not at all, without ever holding the model.
 
@@ -69,6 +70,8 @@ def write(
             name that it is tied to is written, and lists it in the metadata; npz always writes it.
         metadata: texts to store in the file beside the plan's fingerprint; keys that begin with ``initcfg.``
             are kept for this package.
+        carry_spec: put the spec into the file too, if it takes 64 KiB at most, so that ``verify`` needs no
+            other file.
 
     Returns:
         What was written.
@@ -94,7 +97,8 @@ def write(
     sources = {p.name: owner(plan, p) for p in chosen if p.name not in tied}
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     digest = _fingerprint(plan)
-    told = file_metadata(digest, select, tied, metadata or {})
+    spec = carried_spec(plan) if carry_spec else None
+    told = file_metadata(digest, select, tied, metadata or {}, spec)
     fill = get_engine(engine)
     with Workers(threads) as workers:
         elements = PlannedElements(sources, fill, workers, progress)

@@ -67,6 +67,7 @@ def plan_reading(reading: Reading) -> Plan:
         planner.spec.stream_version,
         tuple(entry for entry in planner.others if isinstance(entry, SkippedParameter)),
         planner.problems.notes,
+        planner.spec,
     )
 
 

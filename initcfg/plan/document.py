@@ -125,6 +125,11 @@ class PlanDocument(_Model):
     skipped: list[SkippedDocument] = Field(
         default=[], description="What rules leave out on purpose; missing where that is nothing."
     )
+    spec: dict[str, Any] | None = Field(
+        default=None,
+        description="The spec that the plan was made from, with what it extends and what was set; it decides "
+        "nothing here. Missing where it holds code.",
+    )
     parameters: list[ParameterDocument]
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.errors import Code, Diagnostic, SpecError, UnknownParameterError, did_you_mean
 from initcfg.plan.data import fingerprint_of, parameter_data, plan_text, skipped_data
+from initcfg.spec.dump import dump_tree
 from initcfg.stream import STREAM_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.plan.parameters import PlannedParameter, SkippedParameter
+    from initcfg.spec import Spec
 
 __all__ = ["Plan"]
 
@@ -32,6 +35,7 @@ class Plan:
         stream_version: the version of the contract of the bits.
         skipped: the parameters that rules leave out on purpose; they are no part of the plan's value.
         notes: what is worth knowing and is no fault, such as an inherited rule that wins nothing.
+        spec: what the plan was made from, with what it extends and what was set; no part of the plan's value.
     """
 
     name: str | None
@@ -40,6 +44,7 @@ class Plan:
     stream_version: int = STREAM_VERSION
     skipped: tuple[SkippedParameter, ...] = field(default=(), compare=False)
     notes: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    spec: Spec | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def _by_name(self) -> dict[str, PlannedParameter]:
@@ -81,6 +86,20 @@ class Plan:
         return fingerprint_of(self.parameters, self.stream_version)
 
     @cached_property
+    def spec_text(self) -> str | None:
+        """The spec as JSON on one line, equal for all ways to write one document down.
+
+        None where the plan knows no spec, or one that holds code.
+        """
+        if self.spec is None:
+            return None
+        try:
+            tree = dump_tree(self.spec)
+        except SpecError:
+            return None
+        return json.dumps(tree, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    @cached_property
     def numel(self) -> int:
         """Elements of all parameters; a tied one adds none."""
         return sum(parameter.numel for parameter in self if parameter.tied_to is None)
@@ -106,6 +125,7 @@ class Plan:
             "numel": self.numel,
             "nbytes": self.nbytes,
             **skipped_data(self.skipped),
+            **({} if self.spec_text is None else {"spec": json.loads(self.spec_text)}),
             "parameters": [parameter_data(parameter) for parameter in self],
         }
 

@@ -16,6 +16,7 @@ from initcfg.plan.data import EDITED_HINT
 from initcfg.plan.expand import MAX_PARAMETERS
 from initcfg.plan.plan import Plan
 from initcfg.plan.restore import restore, restore_skipped
+from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from initcfg.plan.document import PlanDocument
+    from initcfg.spec import Spec
 
 __all__ = ["MAX_PLAN_BYTES", "is_plan", "read_plan", "read_plan_bytes"]
 
@@ -129,12 +131,26 @@ def _restored(tree: Mapping[str, Any], file: str | None) -> Plan:
     except RecursionError:
         raise _refused(Code.TOO_DEEP, "nested too deep for an initializer", file) from None
     skipped = restore_skipped(document.skipped)
-    plan = Plan(document.name, document.seed, parameters, document.stream_version, skipped)
+    spec = None if document.spec is None else _spec(document.spec, file)
+    plan = Plan(document.name, document.seed, parameters, document.stream_version, skipped, spec=spec)
     told = (document.fingerprint, document.numel, document.nbytes)
     if told != (plan.fingerprint, plan.numel, plan.nbytes):
         message = f"the plan was edited: its parameters have the fingerprint {plan.fingerprint}"
         raise _refused(Code.EDITED_PLAN, message, file)
     return plan
+
+
+def _spec(tree: Mapping[str, Any], file: str | None) -> Spec:
+    """The spec that a plan file carries: whole in itself, so it extends nothing."""
+    try:
+        if "extends" not in tree:
+            return load(tree)
+        message = "it extends a file"
+    except SpecError as error:
+        message = error.diagnostics[0].message
+    raise _refused(
+        Code.EDITED_PLAN, f"the spec that the plan carries was edited: {message}", file, key="spec"
+    )
 
 
 def _check_versions(tree: Mapping[str, Any], file: str | None) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SetClaim"]
 
+_TYPES = {"plan": str, "set": str, "shards": int}
 _FORMAT = {"format": "initcfg.run", "version": 1}
 
 
@@ -24,16 +25,18 @@ class SetClaim:
         plan: the fingerprint.
         set: the digest over all files' names and headers.
         shards: how many files there are to be.
+        spec: what the index is to carry, or None.
     """
 
     plan: str
     set: str
     shards: int
+    spec: str | None = None
 
     @classmethod
     def of(cls, shards: ShardSet) -> SetClaim:
         """The claim of a set."""
-        return cls(shards.fingerprint, shards.digest, len(shards.shards))
+        return cls(shards.fingerprint, shards.digest, len(shards.shards), shards.spec)
 
     @classmethod
     def parse(cls, text: str) -> SetClaim | None:
@@ -47,11 +50,12 @@ class SetClaim:
         ):
             return None
         types = {name: type(value) for name, value in fields.items()}
-        if types != {"plan": str, "set": str, "shards": int}:
+        if types not in (_TYPES, _TYPES | {"spec": str}):
             return None
         return cls(**fields) if 1 <= fields["shards"] <= MAX_SHARDS else None
 
     @property
     def text(self) -> str:
         """One line of JSON."""
-        return json.dumps(_FORMAT | asdict(self)) + "\n"
+        told = {key: value for key, value in asdict(self).items() if value is not None}
+        return json.dumps(_FORMAT | told) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from initcfg.formats.index import Index
-from initcfg.generate.metadata import TIED_KEY
+from initcfg.formats.metadata import SPEC_KEY, TIED_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +32,13 @@ class Tensor(Protocol):
         """The bytes of the elements."""
 
 
-def index_of(shards: Iterable[tuple[str, Iterable[Tensor], Mapping[str, str]]]) -> Index:
-    """The index of files that are given by name, tensors and metadata, of which all have the same texts."""
+def index_of(
+    shards: Iterable[tuple[str, Iterable[Tensor], Mapping[str, str]]], spec: str | None = None
+) -> Index:
+    """The index of files that are given by name, tensors and metadata, of which all have the same texts.
+
+    The spec is in the index alone: a text for each of thousands of shards would say the same.
+    """
     weight_map: dict[str, str] = {}
     size = numel = 0
     texts: Mapping[str, str] = {}
@@ -44,4 +49,4 @@ def index_of(shards: Iterable[tuple[str, Iterable[Tensor], Mapping[str, str]]]) 
             size += tensor.nbytes
             numel += tensor.numel
     kept = {key: text for key, text in texts.items() if key not in _OF_A_SHARD}
-    return Index(weight_map, size, numel, kept)
+    return Index(weight_map, size, numel, kept if spec is None else {**kept, SPEC_KEY: spec})

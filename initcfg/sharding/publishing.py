@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, OutputError
 from initcfg.formats.header import parse_header
 from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, parse_index
-from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.metadata import PLAN_KEY, SPEC_KEY
 from initcfg.formats.safetensors import MAX_HEADER_BYTES
 from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.indexing import index_of
@@ -81,7 +81,9 @@ def publish(store: Store, claim: SetClaim) -> Published:
         FormatError: a file in the place of a shard is not of this set.
         OutputError: the index cannot be written.
     """
-    found = _look_at(store, [shard_name(number, claim.shards) for number in range(1, claim.shards + 1)])
+    found = _look_at(
+        store, [shard_name(number, claim.shards) for number in range(1, claim.shards + 1)], claim.spec
+    )
     if found.digest != claim.set:
         raise _mixed(store)
     store.write_text(INDEX_NAME, found.index)
@@ -95,7 +97,9 @@ def _published_before(store: Store) -> Published:
     text = store.read(INDEX_NAME, 0, min(size, MAX_INDEX_BYTES))
     index = parse_index(store.path(INDEX_NAME), text)
     # A set without tensors has one file all the same.
-    found = _look_at(store, sorted(set(index.weight_map.values())) or [shard_name(1, 1)])
+    found = _look_at(
+        store, sorted(set(index.weight_map.values())) or [shard_name(1, 1)], index.metadata.get(SPEC_KEY)
+    )
     if found.index.encode() != text or PLAN_KEY not in index.metadata:
         raise _not_ours(store)
     return found.published(store, index.metadata[PLAN_KEY])
@@ -114,14 +118,15 @@ class _Found:
         return Published(store.path(INDEX_NAME), len(self.names), self.nbytes, fingerprint)
 
 
-def _look_at(store: Store, names: Sequence[str]) -> _Found:
+def _look_at(store: Store, names: Sequence[str], spec: str | None) -> _Found:
     sizes = store.sizes()
     missing = [name for name in names if name not in sizes]
     if missing:
         raise _unfinished(store, missing, len(names))
     contents = {name: _header(store, name, sizes[name]) for name in names}
     headers = {name: parse_header(store.path(name), contents[name], sizes[name]) for name in names}
-    index = index_of((name, header.tensors.values(), header.metadata) for name, header in headers.items())
+    files = ((name, header.tensors.values(), header.metadata) for name, header in headers.items())
+    index = index_of(files, spec)
     nbytes = sum(header.nbytes for header in headers.values())
     return _Found(names, digest_of(contents.items()), index_text(index), nbytes)
 

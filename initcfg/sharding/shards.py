@@ -16,7 +16,7 @@ from initcfg.formats import TensorInfo
 from initcfg.formats.base import refuse
 from initcfg.formats.index import TOTALS, index_text
 from initcfg.formats.safetensors import layout
-from initcfg.generate.metadata import file_metadata
+from initcfg.generate.metadata import carried_spec, file_metadata
 from initcfg.generate.selecting import owner, selected
 from initcfg.sharding.indexing import index_of
 
@@ -62,11 +62,13 @@ class ShardSet:
         shards: in the order of their numbers.
         tied: the names that were left out because they share the tensor of another name, with that name.
         fingerprint: the plan's.
+        spec: the text of the plan's spec, where the index is to carry it.
     """
 
     shards: tuple[Shard, ...]
     tied: Mapping[str, str]
     fingerprint: str
+    spec: str | None = None
 
     @property
     def sizes(self) -> list[int]:
@@ -81,7 +83,8 @@ class ShardSet:
     @cached_property
     def index(self) -> str:
         """The text of the index."""
-        return index_text(index_of((each.name, each.layout.tensors, each.metadata) for each in self.shards))
+        files = ((each.name, each.layout.tensors, each.metadata) for each in self.shards)
+        return index_text(index_of(files, self.spec))
 
     @cached_property
     def digest(self) -> str:
@@ -96,6 +99,7 @@ def shard_set(
     select: str | None = None,
     write_tied: bool = False,
     metadata: Mapping[str, str] | None = None,
+    carry_spec: bool = True,
 ) -> ShardSet:
     """Cuts a plan into shards; nothing is made.
 
@@ -106,6 +110,8 @@ def shard_set(
         write_tied: write a tied name as a tensor of its own, which is otherwise left out where the name
             that it is tied to is written.
         metadata: texts for the header of every file.
+        carry_spec: put the spec into the index too, if it takes 64 KiB at most, so that ``verify`` needs no
+            other file.
 
     Raises:
         SpecError: the plan holds code, so nothing could tell two sets apart (code ``not-serializable``).
@@ -139,7 +145,7 @@ def shard_set(
         texts = file_metadata(plan.fingerprint, select, ties, metadata or {})
         own = {name: sources[name] for name in held}
         shards.append(Shard(shard_name(number, len(groups)), texts, layout(group, texts), own))
-    return ShardSet(tuple(shards), tied, plan.fingerprint)
+    return ShardSet(tuple(shards), tied, plan.fingerprint, carried_spec(plan) if carry_spec else None)
 
 
 def _require_free(metadata: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from initcfg.formats.metadata import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
+from initcfg.verification.carrying import alone, carried_plan
 from initcfg.verification.comparing import mismatch, tolerance_of
 from initcfg.verification.matching import match
 
@@ -77,7 +78,7 @@ class Verification:
 
 def verify(
     path: str | PathLike[str],
-    plan: Plan,
+    plan: Plan | None = None,
     *,
     select: str | None = None,
     rename: RenamesLike = (),
@@ -93,7 +94,7 @@ def verify(
     Args:
         path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
             ``.safetensors.index.json``.
-        plan: what it should hold.
+        plan: what it should hold; None takes the spec that the weights carry.
         select: a glob over names; None compares all, and what is missing then is an error, whatever the
             weights say of themselves.
         rename: what takes the place of leading segments of names in the weights, as ``{"model": ""}`` or
@@ -124,12 +125,15 @@ def verify(
         (True, 512)
     """
     with open_weights(path, rename) as file, Workers(threads) as workers:
+        own = plan is None
+        if plan is None:
+            plan = carried_plan(file)
         matched = match(file, plan, select)
         fill = get_engine(engine)
         comparison = _Comparison(file, matched.pairs, fill)
         comparison.run(workers, progress)
         where = Location(os.fspath(file.path))
-        problems = (*matched.problems, *comparison.problems())
+        problems = (*alone(matched.problems, own=own), *comparison.problems())
         return Verification(
             Path(path),
             len(matched.pairs),

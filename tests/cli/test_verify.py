@@ -78,14 +78,24 @@ def test_reports_are_those_of_every_checking_command(style: str, edited: str, ru
         assert [found["code"] for found in document["diagnostics"]] == ["fingerprint", "values"]
 
 
-def test_without_a_spec_the_fingerprint_is_told_with_the_usage(weights: str, run: Run, folder: Path) -> None:
-    fingerprint = json.loads(run("plan", "good.yaml", "--format", "json").stdout)["fingerprint"]
+def test_weights_alone_are_held_against_the_spec_that_they_carry(
+    weights: str, run: Run, folder: Path
+) -> None:
     result = run("verify", weights)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert f"was made from the plan with fingerprint {fingerprint}" in " ".join(result.stderr.split())
+    assert result.exit_code == 0
+    assert "not their origin" in result.stdout
+    assert "equal to what the spec in it makes" in result.stderr
+
+
+def test_without_any_spec_the_fingerprint_is_told(weights: str, run: Run, folder: Path) -> None:
+    fingerprint = json.loads(run("plan", "good.yaml", "--format", "json").stdout)["fingerprint"]
+    run("materialize", "good.yaml", "-o", weights, "--no-spec")
+    result = run("verify", weights)
+    assert result.exit_code == 2
+    assert f"were made from the plan with fingerprint {fingerprint}" in result.stdout
     result = run("verify", "nothing.safetensors")
     assert result.exit_code == 2
-    assert "cannot read the file" in result.stderr
+    assert "cannot read the file" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -152,10 +162,10 @@ def test_of_a_set_the_shard_that_differs_is_named(sharded: str, run: Run, folder
     assert [found["file"] for found in document["diagnostics"]] == [shard]
 
 
-def test_of_a_set_without_a_spec_the_fingerprint_is_told(sharded: str, run: Run) -> None:
+def test_a_set_alone_is_held_against_the_spec_in_its_index(sharded: str, run: Run) -> None:
     result = run("verify", sharded)
-    assert result.exit_code == 2
-    assert "was made from the plan with fingerprint" in " ".join(result.stderr.split())
+    assert result.exit_code == 0
+    assert "not their origin" in result.stdout
 
 
 def test_a_set_without_its_index_is_exit_2(sharded: str, run: Run, folder: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_claim_is_one_line_that_is_read_back() -> None:
 
 def test_a_set_and_its_claim_agree(shards) -> None:
     made = shards()
-    assert SetClaim.of(made) == SetClaim(made.fingerprint, made.digest, 8)
+    assert SetClaim.of(made) == SetClaim(made.fingerprint, made.digest, 8, made.spec)
 
 
 @pytest.mark.parametrize(
