@@ -28,6 +28,18 @@ class Command(click.Command):
         super().__init__(name, context_settings=CONTEXT_SETTINGS, **settings)
         self.example = tuple(example)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; a setting without its "=" has taken its value for a file."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            for at, word in enumerate(given[:-2]):
+                if word == "--set" and "=" not in given[at + 1]:
+                    hint = f"a setting is written --set {given[at + 1]}={given[at + 2]}"
+                    raise click.UsageError(f"{error.message}; {hint}", ctx) from None
+            raise
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the example."""
         with formatter.section("Example"):

@@ -35,13 +35,24 @@ PACKAGE = "initcfg"
 _TABLE: dict[str, type[Initializer]] = {}
 _REGISTERED: dict[type[Initializer], str] = {}
 
-# PyTorch's names for schemes that Keras calls otherwise. They differ in detail, so they are no aliases.
+# PyTorch's names for schemes that Keras calls otherwise, and what they are here: they differ in detail, so
+# they are no aliases.
 _ELSEWHERE = {
-    "xavier_normal": "glorot_normal",
-    "xavier_uniform": "glorot_uniform",
-    "kaiming_normal": "he_normal",
-    "kaiming_uniform": "he_uniform",
+    "xavier_normal": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: untruncated_normal}}",
+    "xavier_uniform": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: uniform}}",
+    "kaiming_normal": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: untruncated_normal}}",
+    "kaiming_uniform": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: uniform}}",
 }
+_TRUNCATED = "{truncated_normal: {stddev: 0.02, low: -2 / 0.02, high: 2 / 0.02}}"
+_NOTES = {
+    "kaiming_normal": ", with a number for a: 0 for relu",
+    "kaiming_uniform": ", with a number for a: 0 for relu; a: sqrt(5) gives scale: 1 / 3",
+    "xavier_normal": ", with a number for gain",
+    "xavier_uniform": ", with a number for gain",
+}
+# A call, as in Python: random_normal(stddev=0.02).
+_CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
 
 
 def install(classes: Iterable[type[Initializer]], aliases: Mapping[str, type[Initializer]]) -> None:
@@ -165,9 +176,17 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
         name: what was written.
         others: names that hold beside those known here, such as the ones that a spec gives.
     """
-    elsewhere = _ELSEWHERE.get(snake_case(name).rstrip("_"))
-    if elsewhere:
-        hint = f"the name is kept for PyTorch's scheme; the one of Keras is {elsewhere!r}"
+    torch_name = snake_case(name).rstrip("_")
+    call = _CALL.fullmatch(name.strip())
+    if torch_name in _ELSEWHERE:
+        hint = f"PyTorch's scheme is written {_ELSEWHERE[torch_name]}{_NOTES[torch_name]}"
+    elif torch_name == "trunc_normal":
+        hint = f"PyTorch's bounds are absolute, those here count standard deviations: {_TRUNCATED}"
+    elif call:
+        pairs = [_KEYWORD.fullmatch(each) for each in call[2].split(",")]
+        arguments = ", ".join(f"{each[1]}: {each[2]}" for each in pairs if each)
+        written = arguments if all(pairs) else "stddev: 0.02"
+        hint = f"arguments are written {{{snake_case(call[1])}: {{{written}}}}}"
     else:
         near = did_you_mean(name, [*_TABLE, *others])
         hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"

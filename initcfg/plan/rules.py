@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, SpecError, nearest
-from initcfg.globs import GlobSet
+from initcfg.globs import Glob, GlobSet
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolver import Resolver
@@ -27,6 +28,9 @@ __all__ = ["Asked", "Rules"]
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
+
+
+_BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 class Asked(NamedTuple):
@@ -171,6 +175,11 @@ class Rules:
         for at in self.globs.every(name):
             rule = self.spec.rules[at]
             return f"{rule.match!r} matches its name, but asks for ndim: {rule.ndim}, and it has {ndim}"
+        for rule in self.spec.rules[:_COMPARED]:
+            plain = _BRACED.sub(r"\1", rule.match)
+            if plain != rule.match and Glob(plain).matches(name):
+                braced = ", ".join(_BRACED.findall(rule.match))
+                return f"in {rule.match!r} braces stand for a whole number: write {braced} without them"
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
         near = nearest(name, (rule.match for rule in self.spec.rules[:_COMPARED]), cutoff=0.5)

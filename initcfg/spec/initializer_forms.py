@@ -86,13 +86,24 @@ def _short_form(value: Mapping[Any, object], path: Path, faults: Faults) -> Init
         return None
     where = (*path, name)
     if not isinstance(config, Mapping):
-        mend = f"write the name alone, {name}, where there are no arguments" if config is None else None
+        mend = f"write the name alone, {name}, where there are no arguments"
+        if config is not None:
+            mend = _with_a_name(name, config)
         faults.append(
             (where, fault(Code.WRONG_TYPE, f"expected a mapping of arguments, got {shown(config)}", mend))
         )
         return None
     read = _arguments(name, config, where, faults, missing_at=where)
     return InitializerConfig(name, read, form="short")
+
+
+def _with_a_name(name: str, value: object) -> str:
+    """How to write a value where its argument was not named: the one that such a value is most often for."""
+    known = list(fields_of_name(name) or ())
+    usual = next((each for each in ("stddev", "value", "gain", "scale") if each in known), None)
+    if usual is None or isinstance(value, list | tuple):
+        return f"name its arguments: {', '.join(known) or 'it has none'}"
+    return f"name the argument: {{{name}: {{{usual}: {value}}}}}"
 
 
 def _keras_form(value: Mapping[Any, object], path: Path, faults: Faults) -> InitializerConfig | None:

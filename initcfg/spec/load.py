@@ -170,6 +170,7 @@ class _Reader(NamedTuple):
         if not isinstance(document.tree, Mapping):
             return Reading(None, self.in_order([*document.problems, *found]))
         document = extended(document, self.file, self.root)
+        document = document._replace(tree=without_notes(document.tree))
         document = with_settings(document, self.settings)
         problems = [*document.problems, *found]
         spec, faults = _validated(document)
@@ -225,6 +226,16 @@ def _manifest(path: str, where: Location) -> Manifest:
                 for each in error.diagnostics
             )
         ) from None
+
+
+def without_notes(tree: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A document without the keys that begin with ``x-``, which are a place for anchors and notes.
+
+    Example:
+        >>> without_notes({"initcfg": 1, "x-anchors": {"a": [1]}})
+        {'initcfg': 1}
+    """
+    return {key: value for key, value in tree.items() if not (isinstance(key, str) and key.startswith("x-"))}
 
 
 def _may_be_inherited(fault: Diagnostic) -> bool:

@@ -95,6 +95,11 @@ def unknown_key_hint(path: tuple[PathStep, ...], value: object) -> str | None:
             return f"put {name!r} under params:, the key that holds a layer's parameters"
         case (*_, "init"):
             return "did you mean 'initializer'?"
+        case ("class_name" | "config" | "module" | "registered_name",):
+            return (
+                "this is the config of a Keras model; initcfg.adapters.keras.spec(model) reads a spec out of "
+                "the model itself"
+            )
     return None
 
 

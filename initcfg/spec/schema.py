@@ -107,6 +107,7 @@ def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
     definitions["Rule"] |= _RULE
     root = _rewritten(body) | _unless_inherited(definitions)
     root["description"] = root["description"].partition("\n")[0]
+    root["patternProperties"] = {"^x-": {"description": "A place for anchors and notes; ignored."}}
     head = {"$schema": _DIALECT, "$id": _ID, "title": "initcfg spec, version 1"}
     return head | root | {"required": ["initcfg"], "$defs": dict(sorted(definitions.items()))}
 

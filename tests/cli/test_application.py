@@ -199,3 +199,9 @@ def test_a_stream_that_cannot_show_a_character_gets_an_escape(spawn: Spawn, fold
 def test_the_program_can_be_called_without_exiting(folder: Path) -> None:
     assert main(["validate", "good.yaml"], standalone_mode=False) == 0
     assert main(["validate", "bad.yaml"], standalone_mode=False) == 1
+
+
+def test_a_setting_without_its_sign_is_told_how_it_is_written(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml", "--set", "seed", "3")
+    assert result.exit_code == 2
+    assert "a setting is written --set seed=3" in result.stderr

@@ -92,3 +92,13 @@ def test_a_mistake_in_an_override_is_found(conf: Path) -> None:
     with pytest.raises(SpecError) as caught:
         initcfg.make_plan(composed(conf, "config", "+init.sede=1").init)
     assert [each.code for each in caught.value.diagnostics] == [Code.UNKNOWN_KEY]
+
+
+@pytest.mark.parametrize("value", ["???", "${nope}"])
+def test_a_value_that_omegaconf_does_not_give_is_told_with_its_place(value: str) -> None:
+    config = OmegaConf.create({"initcfg": 1, "params": {"w": {"shape": [4, value], "initializer": "zeros"}}})
+    with pytest.raises(SpecError) as caught:
+        initcfg.make_plan(config)
+    (problem,) = caught.value.diagnostics
+    assert problem.where is not None
+    assert problem.where.path == ("params", "w", "shape", 1)

@@ -84,10 +84,6 @@ def test_the_names_kept_for_pytorch_are_free() -> None:
         ("glorot_unifrom", "did you mean 'glorot_uniform'?"),
         ("GlorotUnifrom", "did you mean 'GlorotUniform'?"),
         ("zeross", "did you mean 'zeros'?"),
-        ("xavier_uniform", "the name is kept for PyTorch's scheme; the one of Keras is 'glorot_uniform'"),
-        ("xavier_normal_", "the name is kept for PyTorch's scheme; the one of Keras is 'glorot_normal'"),
-        ("KaimingNormal", "the name is kept for PyTorch's scheme; the one of Keras is 'he_normal'"),
-        ("kaiming_uniform_", "the name is kept for PyTorch's scheme; the one of Keras is 'he_uniform'"),
         ("resdual", "did you mean 'residual'?"),
     ],
 )

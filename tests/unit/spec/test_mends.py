@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from initcfg.errors import SpecError
-from initcfg.spec import Param, loads
+from initcfg.plan import plan_reading
+from initcfg.spec import Param, loads, reads
 from initcfg.spec.mends import layout_hint, shape_hint
 
 HINTS = [
@@ -105,3 +106,23 @@ def test_names_that_are_no_data_layouts_get_no_such_hint(name):
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="only libyaml wants the space")
 def test_a_colon_without_its_space_is_told():
     assert problem("params: {w: {shape:[2], initializer: zeros}}").hint == "put a space after the colon"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("random_normal(stddev=0.02)", "arguments are written {random_normal: {stddev: 0.02}}"),
+        ("'RandomUniform(minval=-1, maxval=1)'", "{random_uniform: {minval: -1, maxval: 1}}"),
+        ("{random_normal: 0.02}", "name the argument: {random_normal: {stddev: 0.02}}"),
+        ("{constant: 3}", "name the argument: {constant: {value: 3}}"),
+        ("{orthogonal: 2}", "name the argument: {orthogonal: {gain: 2}}"),
+        ("{random_uniform: 2}", "name its arguments: minval, maxval, seed"),
+        ("{kaiming_uniform: {a: sqrt(5)}}", "scale: 2 / (1 + a**2), distribution: uniform"),
+        ("kaiming_normal_", "distribution: untruncated_normal"),
+        ("{trunc_normal: {std: 0.02}}", "low: -2 / 0.02, high: 2 / 0.02"),
+    ],
+)
+def test_an_initializer_as_it_is_written_elsewhere_gets_its_mend(written: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_reading(reads(f"initcfg: 1\nparams:\n  w: {{shape: [4, 4], initializer: {written}}}\n"))
+    assert any(told in (problem.hint or "") for problem in caught.value.diagnostics)
