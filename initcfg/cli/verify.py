@@ -56,14 +56,15 @@ def verify(
 ) -> int:
     """Make the weights of a spec again and compare those in files with them, bit for bit.
 
-    WEIGHTS is a .safetensors or .npz file, or the folder or the index of a sharded set, FILE the spec or the
-    plan that it was made from; "-" reads that from standard input. No more is held than a few chunks.
-    Orthogonal matrices, whose last bits depend on the machine, may differ by 1e-5. The exit code is 0 when
-    all is equal, 1 when something differs, 2 when a file cannot be read. Without FILE the spec that WEIGHTS
-    carry is taken: that proves that they are whole, and not where they are from.
+    WEIGHTS is a .safetensors or .npz file, the folder or the index of a sharded set or, where torch is,
+    a .pt, .pth, .bin or .ckpt file. FILE is the spec or the plan that it was made from; "-" reads that from
+    standard input. No more is held than a few chunks. Orthogonal matrices, whose last bits depend on the
+    machine, may differ by 1e-5. The exit code is 0 when all is equal, 1 when something differs, 2 when a file
+    cannot be read. Without FILE the spec that WEIGHTS carry is taken: that proves that they are whole, and
+    not where they are from.
     """
+    from initcfg.api import verify as compare
     from initcfg.cli.source import plan_from
-    from initcfg.verification import verify as compare
 
     if file is not None and _is_swapped(weights, file):
         raise click.UsageError(

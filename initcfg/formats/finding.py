@@ -13,7 +13,7 @@ from initcfg.formats.index import INDEX_ENDING, INDEX_NAME
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["CLAIM_NAME", "find_weights", "is_index"]
+__all__ = ["CLAIM_NAME", "find_weights", "is_index", "is_torch_file"]
 
 _ENDING = ".safetensors"
 _WHOLE = "model.safetensors"
@@ -30,6 +30,18 @@ def is_index(path: str | PathLike[str]) -> bool:
         (True, False)
     """
     return os.fspath(path).lower().endswith(INDEX_ENDING)
+
+
+def is_torch_file(path: object) -> bool:
+    """Whether the name is that of a file that ``torch.save`` writes, which only torch reads.
+
+    Example:
+        >>> is_torch_file("step0.pt"), is_torch_file("model.safetensors")
+        (True, False)
+    """
+    return isinstance(path, str | os.PathLike) and os.fspath(path).lower().endswith(
+        (".pt", ".pth", ".bin", ".ckpt")
+    )
 
 
 def find_weights(path: str | PathLike[str]) -> Path:

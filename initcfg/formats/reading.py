@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import format_of
-from initcfg.formats.finding import find_weights, is_index
+from initcfg.formats.finding import find_weights, is_index, is_torch_file
 from initcfg.formats.handles import Handles
-from initcfg.formats.header import header_in
+from initcfg.formats.header import Header, StoredTensor, header_in
+from initcfg.formats.metadata import TIED_KEY
 from initcfg.formats.npz_header import npz_header_in
 from initcfg.formats.renaming import Renames
 from initcfg.formats.sharded import read_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from initcfg.dtypes import DType
     from initcfg.formats import Array
-    from initcfg.formats.header import Header, StoredTensor
     from initcfg.formats.renaming import RenamesLike
 
-__all__ = ["WeightsFile", "open_weights", "read_weights_header"]
+__all__ = ["LoadedTensor", "LoadedWeights", "WeightsFile", "open_weights", "read_weights_header"]
 
 _HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
     "safetensors": header_in,
@@ -142,6 +146,10 @@ class WeightsFile:
     def _read_header(self) -> Header:
         if is_index(self.path):
             return read_set(self.path, self._handles)[0]
+        if is_torch_file(self.path):
+            message = "this is a file of torch, which initcfg verify reads and nothing else here"
+            hint = "convert it to safetensors: safetensors.torch.save_file(torch.load(FILE), OUT)"
+            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(self.path)), hint))
         with self._handles.using(self.path) as file:
             return _HEADERS[format_of(self.path).name](file, self.path)
 
@@ -151,3 +159,59 @@ class WeightsFile:
         with self._lock:
             file.seek(at)
             return file.readinto(buffer) or 0  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTensor:
+    """A tensor that another library holds.
+
+    Args:
+        dtype: of its elements.
+        shape: dimensions, each at least 0.
+        read: gives the elements [start, stop) in C order, as a flat array of that dtype, to any thread.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    read: Callable[[int, int], Array]
+
+
+class LoadedWeights(WeightsFile):
+    """Weights that another library holds, used as `WeightsFile` is.
+
+    Args:
+        path: what they are called in diagnostics.
+        tensors: by name.
+        tied: further names, each with the one whose tensor it shares.
+        rename: as in `open_weights`.
+
+    Raises:
+        SpecError: as in `open_weights`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tensors: Mapping[str, LoadedTensor],
+        tied: Mapping[str, str],
+        rename: RenamesLike = (),
+    ) -> None:
+        self.path = path
+        self._handles = Handles()
+        self._tensors = list(tensors.values())
+        # The place of a tensor is its number, which a rename leaves as it is.
+        stored = {
+            name: StoredTensor(name, each.dtype, each.shape, at)
+            for at, (name, each) in enumerate(tensors.items())
+        }
+        metadata = {TIED_KEY: json.dumps(dict(tied))} if tied else {}
+        nbytes = sum(math.prod(each.shape) * each.dtype.itemsize for each in self._tensors)
+        self.header = Renames.of(rename).applied(Header(stored, metadata, nbytes), path)
+
+    def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
+        """The elements [start, stop) of a tensor, in C order; several threads may read at once."""
+        return self._tensors[tensor.begin].read(start, stop)
+
+    def file_of(self, tensor: StoredTensor) -> Path:  # noqa: ARG002 - all are in one
+        """What holds a tensor."""
+        return self.path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initcfg.verification.checking import Verification, verify
+from initcfg.verification.checking import Verification, verify, verify_weights
 from initcfg.verification.comparing import TOLERANCE
 
-__all__ = ["TOLERANCE", "Verification", "verify"]
+__all__ = ["TOLERANCE", "Verification", "verify", "verify_weights"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.verification.comparing import Mismatch
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "verify", "verify_weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,22 @@ def verify(
         >>> found.is_equal, found.elements
         (True, 512)
     """
-    with open_weights(path, rename) as file, Workers(threads) as workers:
+    with open_weights(path, rename) as file:
+        found = verify_weights(file, plan, select=select, threads=threads, engine=engine, progress=progress)
+        return dataclasses.replace(found, path=Path(path))
+
+
+def verify_weights(
+    file: WeightsFile,
+    plan: Plan | None,
+    *,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """As `verify`, for weights that are open for reading."""
+    with Workers(threads) as workers:
         own = plan is None
         if plan is None:
             plan = carried_plan(file)
@@ -135,7 +150,7 @@ def verify(
         where = Location(os.fspath(file.path))
         problems = (*alone(matched.problems, own=own), *comparison.problems())
         return Verification(
-            Path(path),
+            file.path,
             len(matched.pairs),
             sum(tensor.numel for tensor, _ in matched.pairs),
             sum(tensor.nbytes for tensor, _ in matched.pairs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def test_without_any_spec_the_fingerprint_is_told(weights: str, run: Run, folder
         ("short.safetensors", b"123"),
         ("long.safetensors", b"\xff" * 64),
         ("zip.npz", b"PK\x03\x04"),
-        ("w.bin", b""),
+        ("w.h5", b""),
     ],
 )
 def test_a_file_that_is_malformed_is_exit_2(name: str, content: bytes, run: Run, folder: Path) -> None:
@@ -206,3 +207,14 @@ def test_swapped_arguments_are_told_with_the_right_order(run: Run, folder: Path)
     result = run("verify", "good.yaml", "w.safetensors")
     assert result.exit_code == 2
     assert "initcfg verify w.safetensors good.yaml" in result.stderr
+
+
+def test_a_file_of_torch_names_the_extra_where_torch_is_missing(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "step0.pt").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "initcfg.adapters.torch.verifying", None)
+    result = run("verify", "step0.pt", "good.yaml")
+    assert result.exit_code == 2
+    assert "initcfg[torch]" in result.stdout
+    assert "safetensors" in run("inspect", "step0.pt").stderr

@@ -2,6 +2,7 @@
 
 manifest        names, shapes and dtypes of a module's parameters
 initialize_     a plan's values put into a module: plain, on the meta device, or sharded (FSDP2, DTensor)
+verify          a module's values held against a plan, bit for bit
 Initialized     what it made, and what it left alone
 
 PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
@@ -19,5 +20,6 @@ except ModuleNotFoundError as error:
 from initcfg.adapters.torch.held import manifest
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.report import Initialized
+from initcfg.adapters.torch.verifying import verify
 
-__all__ = ["Initialized", "initialize_", "manifest"]
+__all__ = ["Initialized", "initialize_", "manifest", "verify"]

@@ -128,9 +128,9 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(single: Path) -> None:
 
 
 def test_a_file_of_no_known_format_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "w.bin").write_bytes(b"")
+    (tmp_path / "w.h5").write_bytes(b"")
     with pytest.raises(FormatError, match="names no weights format"):
-        read_weights_header(tmp_path / "w.bin")
+        read_weights_header(tmp_path / "w.h5")
 
 
 def member(path: Path, content: bytes, name: str = "w.npy", **settings: Any) -> Path:
