@@ -62,17 +62,32 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         hint = _way_out(alike)
         return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=hint)))
     problems += _capped(_missing(file, plan, expected))
-    pairs = []
-    for parameter in expected:
-        tensor = header.tensors.get(parameter.name)
-        if tensor is None:
-            continue
+    held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
+    recast = _recast(held)
+    if recast is not None:
+        return Match((), (*problems, recast, *_capped(_unexpected(file, plan, select))))
+    pairs, unlike = [], []
+    for tensor, parameter in held:
         problem = _form(file, tensor, parameter)
         if problem is None:
             pairs.append((tensor, owner(plan, parameter)))
         else:
-            problems.append(problem)
+            unlike.append(problem)
+    problems += _capped(iter(unlike))
     return Match(tuple(pairs), (*problems, *_capped(_unexpected(file, plan, select))))
+
+
+def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | None:
+    """One problem for tensors of which all have another dtype than the plan, and the same."""
+    dtypes = {(tensor.dtype, parameter.dtype) for tensor, parameter in pairs}
+    if len(pairs) < 2 or len(dtypes) > 1 or any(t.shape != p.shape for t, p in pairs):
+        return None
+    theirs, ours = dtypes.pop()
+    if theirs == ours:
+        return None
+    message = f"all {len(pairs):,} tensors are {theirs} in the file and {ours} in the plan"
+    hint = f"plan what the file holds, --set dtype={theirs}, or convert the file"
+    return Diagnostic(Code.TENSOR_FORM, message, hint=hint)
 
 
 def _way_out(alike: str) -> str:

@@ -104,3 +104,14 @@ def test_torn_files_are_refused(content: bytes, tmp_path: Path) -> None:
         initcfg.verify(tmp_path / "w.pt", made()[1])
     with pytest.raises(initcfg.FormatError, match="cannot read the file"):
         initcfg.verify(tmp_path / "none.pt", made()[1])
+
+
+def test_a_module_under_other_names_is_initialised_as_its_plan_says() -> None:
+    module, plan = made()
+    outer = torch.nn.ModuleDict({"model": torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Linear(4, 2))})
+    report = initialize_(outer, plan, rename={"model": ""})
+    assert report.parameters == ("0.weight", "0.bias", "1.weight", "1.bias")
+    assert bool((outer["model"][0].weight == module[0].weight).all())
+    assert verify(outer, plan, rename=["model="]).is_equal
+    with pytest.raises(initcfg.SpecError, match="fits no name"):
+        initialize_(outer, plan, rename={"modle": ""})

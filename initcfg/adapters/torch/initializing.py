@@ -20,6 +20,7 @@ from initcfg.adapters.torch.shards import places
 from initcfg.adapters.torch.sharing import sharing_problems
 from initcfg.adapters.torch.writable import require_memory
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.formats.renaming import Renames
 from initcfg.generate.selecting import owner
 from initcfg.manifest import Manifest
 from initcfg.plan import Plan
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.adapters.torch.held import Held
+    from initcfg.formats.renaming import RenamesLike
     from initcfg.generate import Progress
     from initcfg.manifest import ManifestEntry
 
@@ -39,6 +41,7 @@ def initialize_(
     plan: Plan,
     *,
     device: torch.device | str | None = None,
+    rename: RenamesLike = (),
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
@@ -66,6 +69,8 @@ def initialize_(
         plan: of all parameters, as ``initcfg.make_plan(spec, manifest=manifest(module))`` makes it.
         device: where parameters that are on the meta device are allocated. Others stay where they are; to
             memory of another device than the CPU values are copied in parts.
+        rename: what takes the place of leading segments of the module's names, as ``{"model": ""}`` or
+            ``{"h.{i}.q": "layer.{i}.query"}``; the report then has the plan's names.
         threads: how many; None means one a CPU. They do not change a bit.
         engine: ``native`` or ``numpy``; None chooses one.
         progress: called with the bytes done and the bytes in all, of this process.
@@ -97,7 +102,7 @@ def initialize_(
         True
     """
     _check_kinds(module, plan)
-    every = held_by(module)
+    every = _held(module, rename)
     _require_agreement(module, plan, every)
     wanted = [(held, _planned_name(plan, held)) for held in every]
     chosen = [(held, name) for held, name in wanted if name is not None]
@@ -113,7 +118,7 @@ def initialize_(
         ]
         fill_places(boxes, threads=threads, engine=engine, progress=progress)
         install(made, tensors)
-    every = held_by(module)
+    every = _held(module, rename)
     made = [held for held in every if _planned_name(plan, held) is not None]
     _keep_from_transformers(module, made)
     found = list(dependents(module, made, boxes, unwritten))
@@ -127,6 +132,16 @@ def initialize_(
     for message in report.warnings:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return report
+
+
+def _held(module: torch.nn.Module, rename: RenamesLike) -> list[Held]:
+    """What the module holds, by the names that the plan has."""
+    every, renames = held_by(module), Renames.of(rename)
+    if renames:
+        names = renames.of_all((name for held in every for name in held.names), "the module")
+        for held in every:
+            held.names = [names[name] for name in held.names]
+    return every
 
 
 def _keep_from_transformers(module: torch.nn.Module, made: list[Held]) -> None:

@@ -112,3 +112,11 @@ def test_what_holds_code_carries_no_spec() -> None:
     params = {"w": initcfg.Param(shape=[2], initializer=lambda shape, dtype=None: np.ones(shape, dtype))}
     plan = initcfg.make_plan(initcfg.Spec(params=params))
     assert plan.spec_text is None
+
+
+def test_another_dtype_of_all_is_one_problem(tmp_path: Path) -> None:
+    path = initcfg.save(SPEC, tmp_path / "w.safetensors").path
+    found = initcfg.verify(path, SPEC | {"dtype": "float16"}).diagnostics
+    (error,) = [each for each in found if each.severity == "error"]
+    assert error.message == "all 3 tensors are float32 in the file and float16 in the plan"
+    assert "--set dtype=float32" in str(error.hint)
