@@ -235,23 +235,53 @@ class _Composer:
             pairs.append(Item((key, key_node), *self.value(inner, depth + 1), plain=plain))
         if event.flow_style:
             pairs = rejoin_calls(pairs, self.reader)
-        tree: dict[str, Tree] = {}
-        values: dict[str, Node] = {}
-        keys: dict[str, Node] = {}
+        tree, values, keys = self.merged(pairs)
+        own: set[str] = set()
         for pair in pairs:
+            if _is_merge(pair):
+                continue
             name, where = self.checked_key(pair)
             if name is None:
                 continue
-            if name in tree and self.reader.is_full:
+            if name in own and self.reader.is_full:
                 continue
-            if name in tree:
+            if name in own:
                 first = self.reader.source.place(keys[name].start).line
                 hint = f"{name!r} stands in line {first} already; keep one of them"
                 message = f"the key {name!r} stands twice"
                 self.reader.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
                 continue
+            own.add(name)
             tree[name], values[name], keys[name] = pair.value, pair.node, where
         return tree, Node(event.start_mark.index, _span(inner)[1], values=values, keys=keys)
+
+    def merged(self, pairs: list[Item]) -> tuple[dict[str, Tree], dict[str, Node], dict[str, Node]]:
+        """What the merge key ``<<`` brings into a mapping, each part with its own place.
+
+        A mapping's own keys win over it, and of several mappings the first that has a key.
+        """
+        tree: dict[str, Tree] = {}
+        values: dict[str, Node] = {}
+        keys: dict[str, Node] = {}
+        merges = [pair for pair in pairs if _is_merge(pair)]
+        for pair in merges[1:]:
+            assert pair.key is not None  # noqa: S101 - a mapping's items all have keys
+            hint = "write one, with a list: <<: [*a, *b]"
+            self.reader.problem(Code.DUPLICATE_KEY, "the merge key '<<' stands twice", pair.key[1], hint)
+        for pair in merges[:1]:
+            in_list = isinstance(pair.value, list)
+            nodes = pair.node.items if in_list else (pair.node,)
+            for value, node in zip(pair.value if in_list else [pair.value], nodes, strict=True):
+                if not isinstance(value, dict):
+                    message = "the merge key '<<' takes a mapping, or a list of mappings"
+                    hint = "name an anchor of a mapping, as <<: *name"
+                    self.reader.problem(Code.WRONG_TYPE, message, node, hint)
+                    continue
+                for name in value:
+                    if name not in tree:
+                        tree[name], values[name] = value[name], (node.values or {})[name]
+                        keys[name] = (node.keys or {})[name]
+        return tree, values, keys
 
     def key(self, event: Any, depth: int) -> tuple[Tree, Node]:
         """The key as it was written; a plain one is wrapped, because it may be a piece of a cut call."""
@@ -268,10 +298,6 @@ class _Composer:
         assert pair.key is not None  # noqa: S101 - a mapping's items all have keys
         written, where = pair.key
         if isinstance(written, _Plain):
-            if written.text == "<<":
-                hint = "YAML 1.2 has no merge keys; write the keys out"
-                self.reader.problem(Code.UNKNOWN_KEY, "the merge key '<<' is not read", where, hint)
-                return None, where
             try:
                 written = _resolve(written.text)
             except LiteralError:
@@ -289,6 +315,11 @@ class _Plain(NamedTuple):
     """A key without quotes, before it is known what it means."""
 
     text: str
+
+
+def _is_merge(pair: Item) -> bool:
+    """Whether a pair is a merge key, which YAML 1.2 dropped and whoever uses anchors still writes."""
+    return pair.key is not None and pair.key[0] == _Plain("<<")
 
 
 def _span(event: Any) -> tuple[int, int]:

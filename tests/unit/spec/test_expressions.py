@@ -99,6 +99,7 @@ def test_what_is_no_expression_is_refused_at_its_character(text, offset):
         ("2 * e", Code.UNKNOWN_NAME, 4), ("open(1)", Code.UNKNOWN_NAME, 0), ("fan_in", Code.UNKNOWN_NAME, 0),
         ("1 if 1 else exit(1)", Code.UNKNOWN_NAME, 12), ("pi(1)", Code.EXPRESSION_VALUE, 0),
         ("1 / 0", Code.EXPRESSION_VALUE, 2), ("1 // 0", Code.EXPRESSION_VALUE, 2),
+        ("10 ** -400", Code.EXPRESSION_VALUE, 3),
         ("1 % 0.0", Code.EXPRESSION_VALUE, 2), ("0 ** -1", Code.EXPRESSION_VALUE, 2),
         ("sqrt(-1)", Code.EXPRESSION_VALUE, 0), ("log(0)", Code.EXPRESSION_VALUE, 0),
         ("(-8) ** 0.5", Code.EXPRESSION_VALUE, 5), ("exp(1e3)", Code.EXPRESSION_VALUE, 0),

@@ -243,3 +243,9 @@ def test_no_default_is_made_by_a_builtin(model) -> None:
     # Pydantic reads the signature of a factory; a builtin's is a text, and each start would pay to parse it.
     factories = [info.default_factory for info in model.model_fields.values() if info.default_factory]
     assert all(factory.__module__ != "builtins" for factory in factories)
+
+
+def test_keys_that_begin_with_x_hold_anchors_at_the_top_and_nowhere_else() -> None:
+    assert load({"x-common": {"seed": "any"}, "initcfg": 1}) == load({"initcfg": 1})
+    document = {"initcfg": 1, "params": {"w": {"shape": [1], "initializer": "zeros", "x-note": 1}}}
+    assert problems(lambda: load(document)) == [(Code.UNKNOWN_KEY, ("params", "w", "x-note"))]

@@ -91,7 +91,7 @@ def test_json_is_read_as_json(value):
         ("true: 1\n", Code.KEY_TYPE, (1, 1)),
         ("? [a]\n: 1\n", Code.KEY_TYPE, (1, 3)),
         ("{i}: 1\n", Code.KEY_TYPE, (1, 1)),
-        ("<<: {a: 1}\n", Code.UNKNOWN_KEY, (1, 1)),
+        ("<<: 1\n", Code.WRONG_TYPE, (1, 5)),
         ("a: !!int 3\n", Code.TAG, (1, 4)),
         ("a: ! 3\n", Code.TAG, (1, 4)),
         ("a: !!python/name:os.system x\n", Code.TAG, (1, 4)),
@@ -143,7 +143,7 @@ def test_what_is_no_single_document_is_refused(text, code):
         ("shape: [*d]\n", "d(0)"),
         ("layers:\n  {i}.w: 3\n", 'quote a key that begins with a brace: "{i}.w":'),
         ("0: x\n", 'quote it: "0"'),
-        ("<<: x\n", "write the keys out"),
+        ("<<: x\n", "name an anchor of a mapping"),
         ("a:\n\tb: 1\n", "indent with spaces"),
         ("a: @b\n", "quote a value that begins with @"),
         ("a: b: c\n", "quote a value that holds ': '"),
@@ -223,3 +223,23 @@ def test_inside_brackets_the_hint_follows_from_where_reading_stops(text, hint):
 def test_no_directive_is_read_but_the_version_of_yaml(text):
     assert problems_of(text)[0].code == Code.TAG
     assert read_yaml("# c\n%YAML 1.2 # c\n---\na: 1").tree == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("<<: {a: 1}\nb: 2\n", {"a": 1, "b": 2}),
+        ("a: 3\n<<: {a: 1, b: 2}\n", {"a": 3, "b": 2}),
+        ("<<: [{a: 1}, {a: 2, b: 2}]\n", {"a": 1, "b": 2}),
+        ('"<<": {a: 1}\n', {"<<": {"a": 1}}),
+    ],
+)
+def test_a_merge_key_brings_in_what_a_mapping_does_not_say_itself(text: str, tree: object) -> None:
+    read = read_yaml(text)
+    assert (read.tree, read.problems) == (tree, ())
+
+
+def test_what_a_merge_key_brings_in_keeps_its_place() -> None:
+    read = read_yaml("a: &a {x: 1}\nb: {<<: *a, y: 2}\n")
+    assert read.locate(("b", "x")).line == 1
+    assert read.locate(("b", "y")).line == 2
