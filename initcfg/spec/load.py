@@ -257,6 +257,4 @@ def _validated(document: Document) -> tuple[Spec | None, tuple[Diagnostic, ...]]
 
 def _without_anchors(tree: Mapping[Any, Any]) -> dict[Any, Any]:
     """The document without its ``x-`` keys, a place for anchors that means nothing by itself."""
-    return {
-        key: value for key, value in tree.items() if not (isinstance(key, str) and key.startswith("x-"))
-    }
+    return {key: value for key, value in tree.items() if not (isinstance(key, str) and key.startswith("x-"))}
