@@ -145,7 +145,7 @@ class Node:
 
 
 class Lazy:
-    """The deterministic automaton, as far as names have called for it.
+    """The deterministic automaton, as far as names have called for it; `work` counts states stepped from.
 
     A name costs two look-ups a segment once its segments have been met, one a character before, and a step of
     the nondeterministic automaton for a character that is new in its place. Nothing is tried twice: at worst
@@ -156,6 +156,7 @@ class Lazy:
         self._automaton = automaton
         self._nodes: dict[frozenset[int], Node] = {}
         self._room = _ROOM
+        self.work = 0
         self._start = self._node(automaton.closure({0}))
 
     def node(self, name: str) -> Node:
@@ -176,6 +177,7 @@ class Lazy:
         for char in text:
             following = node.moves.get(char)
             if following is None:
+                self.work += len(node.states)
                 following = self._node(self._automaton.step(node.states, char))
                 self._keep(node, char, following)
             node = following

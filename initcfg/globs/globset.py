@@ -56,6 +56,11 @@ class GlobSet:
         """The positions of all patterns that match `name`, whatever they ask for."""
         return self._matching(self._lazy.node(name))
 
+    @property
+    def work(self) -> int:
+        """How much matching has taken so far, in operations that are the same on every machine."""
+        return self._lazy.work
+
     def _matching(self, node: Node) -> tuple[int, ...]:
         if _ALL not in node.found:
             ends = self._ends.keys() & node.states

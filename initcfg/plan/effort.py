@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.spec import Expression, ExpressionError
 from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary
 
@@ -15,16 +16,21 @@ if TYPE_CHECKING:
     from initcfg.spec import Value
     from initcfg.spec.grammar import Ast
 
-__all__ = ["DIMENSION", "MAX_STEPS", "PART", "Effort", "SpentError", "cost_of"]
+__all__ = ["DIMENSION", "MAX_STEPS", "PARAMETER", "PART", "TRUNCATION", "Effort", "SpentError", "cost_of"]
 
-#: A step takes about half a microsecond; a million parameters, each with a law of its own, need fewer.
-MAX_STEPS = 2**26
+#: A step takes about half a microsecond. The most parameters that a plan holds need half of these.
+MAX_STEPS = 2**25
+#: Who plans more than that on purpose says so to the process; no document can.
+_RAISED_BY = "INITCFG_MAX_STEPS"
 #: What it takes to build an initializer, to check a dimension, and to begin with an expression.
-PART, DIMENSION, _BEGIN = 50, 5, 10
+PART, DIMENSION, _BEGIN = 400, 5, 10
+#: What a parameter takes that shares all else with others, and a mass below a normal curve to 40 digits.
+PARAMETER, TRUNCATION = 16, 4000
 #: ``exp log log2 **`` are computed to 66 digits before they are rounded.
 _SLOW = 100
 _SLOW_FUNCTIONS = ("exp", "log", "log2")
 _MAX_KNOWN = 2**16
+_MAX_DIGITS, _SHOWN = 18, 40
 
 
 class SpentError(ExpressionError):
@@ -36,12 +42,17 @@ class Effort:
     """Evaluates expressions, and keeps count.
 
     Args:
-        left: how many steps may still be taken.
+        most: how many steps may be taken; `MAX_STEPS`, or what the environment raises it to, where negative.
     """
 
-    left: int = MAX_STEPS
+    most: int = -1
     _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
     _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            self.most = _most_steps()
+        self.left = self.most
 
     def expression(self, text: str) -> Expression:
         """The expression that a text writes.
@@ -77,8 +88,11 @@ class Effort:
         """
         self.left -= steps
         if self.left < 0:
-            message = f"planning this takes more than {MAX_STEPS:,} steps of evaluation"
-            hint = "let expensive expressions and initializers depend on fewer indices"
+            message = f"planning this takes more than {self.most:,} steps of evaluation"
+            hint = (
+                "let expensive expressions and initializers depend on fewer indices; "
+                f"if you trust the document, raise the bound: {_RAISED_BY}={8 * self.most}"
+            )
             raise SpentError(message, 0, Code.TOO_LARGE, hint)
 
     def _read(self, text: str) -> tuple[Expression, int]:
@@ -86,6 +100,21 @@ class Effort:
             expression = Expression.parse(text)
             self._parsed[text] = (expression, _BEGIN + cost_of(expression.tree))
         return self._parsed[text]
+
+
+def _most_steps() -> int:
+    """The bound, as the environment raises it.
+
+    Raises:
+        SpecError: the environment says something else than a higher bound (code ``too-large``).
+    """
+    written = os.environ.get(_RAISED_BY, "").strip()
+    if not written:
+        return MAX_STEPS
+    if not (written.isascii() and written.isdigit() and len(written) <= _MAX_DIGITS):
+        message = f"{_RAISED_BY} is {written[:_SHOWN]!r}, which is no number of steps"
+        raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=f"write digits, as {8 * MAX_STEPS}"))
+    return max(MAX_STEPS, int(written))
 
 
 def _known_by(value: Value | None) -> object:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
+from initcfg.plan.effort import PARAMETER
 from initcfg.spec import Range
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def scopes_of(layer: Layer, path: Path, scope: Scope, budget: Budget) -> Iterato
     values = dict(scope.values)
     copy = replace(scope, values=values)
     for _ in _nested(repeats, path, copy, values, budget):
-        budget.spend(max(1, len(layer.params)), path, scope)
+        count = max(1, len(layer.params))
+        budget.spend(count, path, scope)
+        scope.pay(PARAMETER * count, path)
         yield copy
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg import engines, initializers
+from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError, SpecError
+from initcfg.initializers import Concatenate
 from initcfg.layout import IN_OUT, Fans, Layout
-from initcfg.plan.effort import DIMENSION
+from initcfg.plan.effort import DIMENSION, TRUNCATION
 from initcfg.plan.instantiate import instantiate
 from initcfg.spec.leaves import MAX_DIM
 from initcfg.stream import Stream
@@ -96,12 +98,23 @@ def law_of(terms: Terms, dtype: DType, site: Site) -> Law:
     initializer = instantiate(terms.initializer, place, site)
     with site.scope.problems.placing(place):
         distribution = initializers.resolve(initializer, site.shape, site.layout)
+    site.scope.pay(TRUNCATION * _truncations(initializer, distribution), place)
+    with site.scope.problems.placing(place):
         if distribution is not None:
             engines.check(distribution, dtype)
         else:
             initializers.check(initializer, site.shape, dtype, site.layout)
     own = initializers.stream_of(initializer, site.shape, _ANY_STREAM)
     return Law(initializer, distribution, None if own is _ANY_STREAM else own)
+
+
+def _truncations(initializer: Initializer, distribution: Distribution | None) -> int:
+    """How many truncated normals a check has to measure, at most: each part of a concatenation may be one."""
+    if distribution is not None:
+        return int(isinstance(distribution, TruncatedNormal))
+    if isinstance(initializer, Concatenate):
+        return sum(max(1, _truncations(part, None)) for part in initializer.initializers)
+    return 0
 
 
 def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:

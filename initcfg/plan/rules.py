@@ -28,6 +28,8 @@ __all__ = ["Asked", "Rules"]
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
+#: The steps that it takes to step from one state of the automaton.
+_STATE = 8
 
 
 _BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -66,6 +68,7 @@ class Rules:
     won: set[int] = field(default_factory=set)
     _resolvers: dict[tuple[object, ...], Resolver] = field(default_factory=dict)
     _streams: dict[int, tuple[NameText, bool]] = field(default_factory=dict)
+    _paid: int = 0
     _unusable: set[int] = field(default_factory=set)
 
     def check(self) -> None:
@@ -111,17 +114,31 @@ class Rules:
     def winner(self, name: str, ndim: int) -> int | None:
         """The first rule that matches a parameter; from now on it is one that has won."""
         at = self.globs.first(name, ndim)
+        self._pay()
         if at is not None:
             self.won.add(at)
         return at
 
     def buffer_winner(self, name: str, ndim: int) -> int | None:
         """As `winner`, for a buffer: only a pattern whose last segment has no wildcard reaches one."""
-        for at in self.globs.every(name):
+        every = self.globs.every(name)
+        self._pay()
+        for at in every:
             if self.globs.globs[at].ends_in_a_name and self.spec.rules[at].ndim in (None, ndim):
                 self.won.add(at)
                 return at
         return None
+
+    def _pay(self) -> None:
+        """Pays for what matching has taken since it was last paid for.
+
+        Raises:
+            SpecError: planning has taken too many steps (code ``too-large``).
+        """
+        done = self.globs.work
+        if done > self._paid:
+            self.scope.pay(_STATE * (done - self._paid), ("rules",))
+            self._paid = done
 
     def resolve(self, at: int, asked: Asked) -> tuple[Form, Law]:
         """What a rule makes of a parameter.

@@ -269,9 +269,10 @@ class _Composer:
             hint = "write one, with a list: <<: [*a, *b]"
             self.reader.problem(Code.DUPLICATE_KEY, "the merge key '<<' stands twice", pair.key[1], hint)
         for pair in merges[:1]:
-            in_list = isinstance(pair.value, list)
-            nodes = pair.node.items if in_list else (pair.node,)
-            for value, node in zip(pair.value if in_list else [pair.value], nodes, strict=True):
+            given = [(pair.value, pair.node)]
+            if isinstance(pair.value, list):
+                given = list(zip(pair.value, pair.node.items, strict=True))
+            for value, node in given:
                 if not isinstance(value, dict):
                     message = "the merge key '<<' takes a mapping, or a list of mappings"
                     hint = "name an anchor of a mapping, as <<: *name"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from initcfg.plan import effort
+from initcfg.errors import SpecError
+from initcfg.plan import effort, expand, rules
 from initcfg.plan.effort import Effort, cost_of
 from initcfg.spec import Expression
 
@@ -72,11 +73,14 @@ def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param
     text = f"layers:\n  h.{{i}}:\n    repeat: {{i: 1000}}\n    params:\n      w: {param}\n"
     [found] = problems(text)
     assert found.code == "too-large"
-    assert found.hint == "let expensive expressions and initializers depend on fewer indices"
+    assert found.hint == (
+        "let expensive expressions and initializers depend on fewer indices; "
+        "if you trust the document, raise the bound: INITCFG_MAX_STEPS=16000"
+    )
 
 
-def test_many_copies_that_differ_in_nothing_cost_nothing(plan, monkeypatch) -> None:
-    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (200,))
+def test_many_copies_that_differ_in_nothing_cost_only_what_one_more_parameter_does(plan, monkeypatch) -> None:
+    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (17_000,))
     text = """
         layers:
           h.{i}:
@@ -92,3 +96,45 @@ def test_what_is_remembered_is_bounded(monkeypatch) -> None:
     work = Effort()
     assert [work.value("i * 2", {"i": i}) for i in range(100)] == [2 * i for i in range(100)]
     assert len(work._values) <= 10
+
+
+def spent(make, text) -> int:
+    """The steps that planning a spec takes."""
+    made: list[Effort] = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = Effort.__post_init__
+        patch.setattr(Effort, "__post_init__", lambda self: (original(self), made.append(self))[0])
+        make(text)
+    return sum(each.most - each.left for each in made)
+
+
+def test_a_truncated_law_costs_what_its_exact_mass_takes(plan) -> None:
+    text = (
+        "layers: {{'h.{{i}}': {{repeat: {{i: 50}}, params: {{w: {{shape: [i + 1, 2], initializer: {}}}}}}}}}"
+    )
+    text = "layout: in_out\n" + text
+    concatenated = "{concatenate: {axis: 1, sizes: [1, 1], initializers: [he_normal, he_normal]}}"
+    uniform, normal, two = (
+        spent(plan, text.format(each)) for each in ("he_uniform", "he_normal", concatenated)
+    )
+    assert normal - uniform == 50 * effort.TRUNCATION
+    assert two - uniform > 2 * 50 * effort.TRUNCATION
+
+
+def test_patterns_are_paid_for(problems, monkeypatch) -> None:
+    text = "rules: [{match: '**.???*a*b*', initializer: zeros}]\nparams: {x.xxxab: {shape: [1]}}\n"
+    monkeypatch.setattr(rules, "_STATE", 2**20)
+    assert [(found.code, found.where.line) for found in problems(text)] == [("too-large", 2)]
+
+
+def test_the_most_parameters_that_a_plan_holds_are_within_the_bound() -> None:
+    assert effort.PARAMETER * expand.MAX_PARAMETERS <= effort.MAX_STEPS // 2
+
+
+def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> None:
+    for written, most in (("", effort.MAX_STEPS), ("5", effort.MAX_STEPS), (str(2**40), 2**40)):
+        monkeypatch.setenv("INITCFG_MAX_STEPS", written)
+        assert Effort().most == most
+    monkeypatch.setenv("INITCFG_MAX_STEPS", "many")
+    with pytest.raises(SpecError, match="no number of steps"):
+        Effort()
