@@ -248,13 +248,8 @@ def _may_be_inherited(fault: Diagnostic) -> bool:
 
 def _validated(document: Document) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
     try:
-        spec = Spec.model_validate(_without_anchors(document.tree))
+        spec = Spec.model_validate(document.tree)
     except ValidationError as error:
         return None, diagnostics_of(error, Spec, document.places)
     spec._places = document.places
     return spec, ()
-
-
-def _without_anchors(tree: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The document without its ``x-`` keys, a place for anchors that means nothing by itself."""
-    return {key: value for key, value in tree.items() if not (isinstance(key, str) and key.startswith("x-"))}

@@ -109,8 +109,6 @@ def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
     root["description"] = root["description"].partition("\n")[0]
     root["patternProperties"] = {"^x-": {"description": "A place for anchors and notes; ignored."}}
     head = {"$schema": _DIALECT, "$id": _ID, "title": "initcfg spec, version 1"}
-    # Places for anchors, which mean nothing by themselves.
-    root["patternProperties"] = {"^x-": {}}
     return head | root | {"required": ["initcfg"], "$defs": dict(sorted(definitions.items()))}
 
 
