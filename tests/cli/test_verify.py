@@ -218,3 +218,18 @@ def test_a_file_of_torch_names_the_extra_where_torch_is_missing(
     assert result.exit_code == 2
     assert "initcfg[torch]" in result.stdout
     assert "safetensors" in run("inspect", "step0.pt").stderr
+
+
+def test_what_is_said_of_copies_of_a_layer_is_one_line_of_text_and_each_by_itself_in_json(
+    run: Run, folder: Path
+) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    arrays = load_file("w.safetensors")
+    save_file({name: each for name, each in arrays.items() if not name.endswith("kernel")}, "w.safetensors")
+    lines = [
+        line for line in run("verify", "w.safetensors", "good.yaml").stdout.splitlines() if "kernel" in line
+    ]
+    assert len([line for line in lines if "error" in line]) == 1
+    assert "; and so for 1 more of its copies" in lines[0]
+    document = json.loads(run("verify", "w.safetensors", "good.yaml", "--format", "json").stdout)
+    assert len([each for each in document["diagnostics"] if each["code"] == "missing-tensor"]) == 2
