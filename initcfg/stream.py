@@ -5,6 +5,7 @@ Stream version 1. The derivation is a contract: docs/explanation/streams.md writ
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 import struct
@@ -16,11 +17,20 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["SEED_LIMIT", "STREAM_VERSION", "Stream", "fresh_seed", "parameter_streams"]
+__all__ = [
+    "SEED_LIMIT",
+    "STREAM_VERSION",
+    "Stream",
+    "draw_fresh_seeds_from",
+    "fresh_seed",
+    "parameter_streams",
+]
 
 STREAM_VERSION = 1
 SEED_LIMIT = 2**64
 _PERSON = b"initcfg.stream.1"
+# Where seeds that nobody gave come from.
+_fresh: list[Callable[[], int]] = [functools.partial(secrets.randbits, 64)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,17 @@ def parameter_streams(seed: int) -> Callable[[str], Stream]:
 
 
 def fresh_seed() -> int:
-    """A seed from the operating system's entropy, for an initializer called without one."""
-    return secrets.randbits(64)
+    """A seed for an initializer called without one: the operating system's entropy, or a framework's."""
+    return _fresh[-1]()
+
+
+def draw_fresh_seeds_from(source: Callable[[], int]) -> None:
+    """Let `fresh_seed` follow the global seed of a framework from now on, in this process.
+
+    Args:
+        source: gives an integer in [0, 2**64), another one at each call.
+    """
+    _fresh[:] = [source]
 
 
 def _hasher(begun: bytes) -> hashlib.blake2b:

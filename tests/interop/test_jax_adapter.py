@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import json
 import os
 import pickle
@@ -496,3 +497,25 @@ def test_without_jax_the_extra_is_named() -> None:
 
 def test_every_public_name_is_documented() -> None:
     assert all(getattr(adapter, name).__doc__ for name in adapter.__all__)
+
+
+def test_an_initializer_has_the_signature_of_the_protocol_of_jax() -> None:
+    theirs = inspect.signature(jax.nn.initializers.Initializer.__call__).parameters
+    ours = inspect.signature(type(as_jax_initializer("ones")).__call__).parameters
+    assert list(ours) == list(theirs)
+
+
+def test_an_initializer_takes_a_sharding_as_those_of_jax_do() -> None:
+    mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Explicit,))
+    init, key = as_jax_initializer("random_normal"), jax.random.key(3)
+    spec = jax.sharding.PartitionSpec("x", None)
+    expected = init(key, (4, 4))
+    with jax.set_mesh(mesh):
+        theirs = jax.nn.initializers.normal()(key, (4, 4), jnp.float32, out_sharding=spec)
+        for given in (spec, jax.sharding.NamedSharding(mesh, spec)):
+            for call in (init, jax.jit(init, static_argnums=(1, 2), static_argnames="out_sharding")):
+                made = call(key, (4, 4), jnp.float32, out_sharding=given)
+                assert made.sharding.is_equivalent_to(theirs.sharding, 2)
+                assert np.array_equal(made, expected)
+    with pytest.raises(SpecError, match="none is"):
+        init(key, (4, 4), out_sharding=spec)

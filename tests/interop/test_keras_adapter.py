@@ -832,3 +832,22 @@ def test_all_of_this_holds_on_the_torch_backend() -> None:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
     assert re.search(r"[0-9]+ passed, 1 skipped", done.stdout)
+
+
+def test_an_unseeded_initializer_follows_the_global_seed_of_keras() -> None:
+    def kernels(seed: int) -> list[bytes]:
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential([keras.Input((4,))])
+        for _ in range(2):
+            model.add(layers.Dense(4, kernel_initializer=initializers.HeNormal()))
+        return [np.asarray(keras.ops.convert_to_numpy(layer.kernel)).tobytes() for layer in model.layers]
+
+    assert kernels(1) == kernels(1)
+    assert len({*kernels(1), *kernels(2)}) == 4
+
+
+def test_an_initializer_is_called_as_keras_calls_one() -> None:
+    theirs = inspect.signature(keras.initializers.Initializer.__call__).parameters
+    for cls in BUILTINS:
+        ours = inspect.signature(cls.__call__).parameters
+        assert list(ours)[: len(theirs)] == list(theirs), cls

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from initcfg.adapters.jax.meshes import over_set_mesh
 from initcfg.adapters.jax.placing import Wanted, dtype_problem, place
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -30,7 +31,8 @@ __all__ = ["JaxInitializer", "as_jax_initializer", "seed_of"]
 _PERSON = b"initcfg.jax.key1"
 
 
-@dataclass(frozen=True, slots=True)
+# jax.jit keeps weak references to what it compiles.
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class JaxInitializer:
     """An initializer that takes its seed from a JAX key; `as_jax_initializer` makes it.
 
@@ -44,28 +46,35 @@ class JaxInitializer:
     initializer: Initializer
     layout: Layout = IN_OUT
 
-    def __call__(self, key: jax.Array, shape: Iterable[int], dtype: Any = jnp.float32) -> jax.Array:
-        """An array on the default device; inside ``jit`` one that is made when the compiled code runs.
+    def __call__(
+        self, key: jax.Array, shape: Iterable[int], dtype: Any = jnp.float32, out_sharding: Any = None
+    ) -> jax.Array:
+        """An array on the default device, or as `out_sharding` says.
+
+        Inside ``jit`` it is made when the compiled code runs.
 
         Args:
             key: one key, ``jax.random.key(0)`` or the older ``jax.random.PRNGKey(0)``.
             shape: a sequence of integers >= 0.
             dtype: any dtype of `initcfg.dtypes.DTYPES` that JAX holds; None means float32.
+            out_sharding: a ``NamedSharding``, a ``PartitionSpec`` over the mesh that is set, or None. Inside
+                ``jit`` the array is made whole and then spread.
 
         Raises:
             InitializerError: the scheme cannot make this shape or dtype, or JAX would change the dtype (code
                 ``unknown-dtype``).
-            TypeError: `key` is no single key.
+            SpecError: the sharding does not suit the shape, or no mesh is set for it (code ``shape``).
+            TypeError: `key` is no single key, or `out_sharding` no sharding.
         """
         words = _words(key)
         unseeded = self._parameter(as_shape(shape), jnp.float32 if dtype is None else dtype)
         if not isinstance(words, jax.core.Tracer):
-            return place({"": Wanted(_seeded(unseeded, words), None)})[""]
+            return place({"": Wanted(_seeded(unseeded, words), over_set_mesh(out_sharding))})[""]
         made = jax.ShapeDtypeStruct(unseeded.shape, unseeded.dtype.numpy)
         result: jax.Array = jax.pure_callback(
             lambda traced: materialize(_seeded(unseeded, traced)), made, words, vmap_method="sequential"
         )
-        return result
+        return result if out_sharding is None else jax.sharding.reshard(result, out_sharding)
 
     def _parameter(self, shape: tuple[int, ...], dtype: Any) -> PlannedParameter:
         """What is to be made, but for the seed; whatever is wrong with it shows here, when it is traced."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import jax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from initcfg.errors import Code, Diagnostic
+from initcfg.errors import Code, Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from jax.sharding import Sharding
 
     from initcfg.errors import Location
 
-__all__ = ["mesh_problem", "on_devices"]
+__all__ = ["mesh_problem", "on_devices", "over_set_mesh"]
 
 
 def on_devices(sharding: Sharding | None) -> Sharding | None:
@@ -26,6 +26,23 @@ def on_devices(sharding: Sharding | None) -> Sharding | None:
     if not _is_abstract(sharding):
         return sharding
     return NamedSharding(jax.sharding.get_mesh(), sharding.spec, memory_kind=sharding.memory_kind)
+
+
+def over_set_mesh(sharding: Any) -> Any:
+    """A ``PartitionSpec`` as a sharding over the mesh that is set; anything else as it is.
+
+    Raises:
+        SpecError: no mesh is set (code ``shape``).
+    """
+    if not isinstance(sharding, PartitionSpec):
+        return sharding
+    mesh = jax.sharding.get_mesh()
+    if not mesh.shape:
+        message = f"{sharding} says how to shard over the mesh that is set, and none is"
+        raise SpecError(
+            Diagnostic(Code.SHAPE, message, hint="set one, with jax.set_mesh(mesh), or give a NamedSharding")
+        )
+    return NamedSharding(mesh, sharding)
 
 
 def mesh_problem(name: str, sharding: Sharding | None, where: Location | None) -> Diagnostic | None:

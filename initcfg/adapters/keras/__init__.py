@@ -1,10 +1,13 @@
 """Keras models: what their weights are called, a spec read out of one, and its weights set from a plan.
 
 Importing this module registers the initializers of this package with Keras, so that a saved model that holds
-some loads again.
+some loads again. It also makes an initializer without a seed follow ``keras.utils.set_random_seed``.
 """
 
 from __future__ import annotations
+
+import functools
+import random
 
 try:
     import keras
@@ -18,7 +21,10 @@ from initcfg.adapters.keras.assigning import Initialized, initialize
 from initcfg.adapters.keras.reading import spec
 from initcfg.adapters.keras.registering import register_with_keras
 from initcfg.adapters.keras.weights import manifest
+from initcfg.stream import draw_fresh_seeds_from
 
 __all__ = ["Initialized", "initialize", "manifest", "spec"]
 
 register_with_keras(keras.saving.register_keras_serializable)
+# keras.utils.set_random_seed seeds Python's generator, from which Keras takes its own unstated seeds too.
+draw_fresh_seeds_from(functools.partial(random.getrandbits, 64))
