@@ -78,7 +78,7 @@ def is_excluded(file: str, patterns: list[str], folder: str) -> bool:
     A pattern with a slash is held against the path from `folder`, its ``*`` matching slashes too; one without
     against each name in that path.
     """
-    path = PurePath(os.path.relpath(file, folder))
+    path = PurePath(os.path.relpath(file or os.curdir, folder))
     wholes = [path.as_posix(), *(each.as_posix() for each in path.parents)]
     return any(
         fnmatchcase(name, pattern.removesuffix("/"))

@@ -390,3 +390,9 @@ def test_files_that_are_excluded_are_not_read_and_are_counted(run: Run, folder: 
     assert "1 file excluded" in result.stderr
     alone = run("validate", "--exclude", pattern, "old/bad.yaml")
     assert (alone.exit_code, alone.stderr) == (0, "0 files valid, 1 file excluded\n")
+
+
+def test_an_empty_name_is_a_file_that_cannot_be_read(run: Run, folder: Path) -> None:
+    result = run("validate", "")
+    assert result.exit_code == 2
+    assert "internal error" not in result.stderr
