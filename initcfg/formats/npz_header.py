@@ -64,7 +64,9 @@ def npz_header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
     except (
         Exception
     ) as error:  # what zipfile and Python's own parser answer to bytes that are none has no list
-        raise malformed(path, f"this is no whole npz file: {str(error).partition('.')[0]}") from None
+        is_archive = isinstance(error, zipfile.BadZipFile | EOFError | OSError)
+        reason = str(error).partition(".")[0] if is_archive else "the header of a member describes no array"
+        raise malformed(path, f"this is no whole npz file: {reason}") from None
     tensors_in_place(path, tensors, 0, size)
     named = {tensor.name: tensor for tensor in tensors}
     if len(named) < len(tensors):

@@ -19,7 +19,7 @@ from initcfg.spec.overlay import Document, lay_over
 
 if TYPE_CHECKING:
     from initcfg.errors import Location
-from initcfg.spec.folders import Root
+    from initcfg.spec.folders import Root
 
 __all__ = ["extended", "header_problems"]
 
