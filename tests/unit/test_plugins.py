@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import initcfg
+from initcfg import plugins
 from initcfg.cli import main
 from initcfg.errors import Code, PluginError
 from initcfg.plugins import GROUP, load_plugins, loaded_plugins
@@ -68,6 +69,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         lines = [f"[{GROUP}]", *(f"{key} = {value}" for key, value in offered.items())]
         (info / "entry_points.txt").write_text("\n".join(lines), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    # What is loaded here is not there for tests after these, and workers of theirs would look for it.
+    monkeypatch.setattr(plugins, "_LOADED", {})
     yield
     sys.modules.pop("lab_initializers", None)
 
