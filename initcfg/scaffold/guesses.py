@@ -107,7 +107,7 @@ RULES = (
         "**.{weight,gamma,scale,g}",
         1,
         "ones",
-        "Vectors of these names are the scales of norms. Where a norm multiplies by 1 + weight, write zeros.",
+        "Vectors of these names are the scales of norms: zeros where they multiply as 1 + weight, or ones.",
     ),
     Proposal(
         "**.{*[Ee]mbed*,*_emb,wte,wpe,shared}.weight",
@@ -129,6 +129,8 @@ LOOKED_UP = (len(_KNOWN) + 2, len(_KNOWN) + 3)
 MATRICES = len(_KNOWN) + 4
 # One of these has norms that multiply by 1 + weight.
 _ONE_PLUS = "pre_feedforward_layernorm.weight"
+# Gemma 3n has such norms as well, and multiplies by the weight itself: these are names of its own.
+_PLAIN = ("altup", "laurel")
 # A_log is written down part by part.
 _MOST_STATES = 256
 
@@ -176,8 +178,11 @@ def is_known(name: str, ndim: int) -> bool:
 
 
 def guess_norms(groups: Iterable[Group]) -> str:
-    """How the scales of norms begin: Gemma's multiply by 1 + weight, and are known by a norm of theirs."""
-    return "zeros" if any(group.example.endswith(_ONE_PLUS) for group in groups) else "ones"
+    """How the scales of norms begin: those of Gemma 2 and 3 multiply by 1 + weight, and are known by one."""
+    names = [group.example for group in groups]
+    if any(each in name for name in names for each in _PLAIN):
+        return "ones"
+    return "zeros" if any(name.endswith(_ONE_PLUS) for name in names) else "ones"
 
 
 def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None:

@@ -62,6 +62,9 @@ def test_the_norms_of_gemma_are_zeros_and_those_of_others_ones() -> None:
     gemma = {f"layers.0.{name}.weight": (8,) for name in ("input_layernorm", "pre_feedforward_layernorm")}
     plan = plan_of(loads(new_spec(Manifest(gemma))))
     assert {parameter.distribution for parameter in plan} == {Fill(0)}
+    gemma_3n = gemma | {"layers.0.laurel.post_laurel_norm.weight": (8,)}
+    plan = plan_of(loads(new_spec(Manifest(gemma_3n))))
+    assert {parameter.distribution for parameter in plan} == {Fill(1)}
     plan = plan_of(loads(new_spec(Manifest({"layers.0.input_layernorm.weight": (8,)}))))
     assert {parameter.distribution for parameter in plan} == {Fill(1)}
 
