@@ -301,7 +301,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The nearest of `known`, quoted, or None when nothing is near.
 
     Names may look alike and be unequal, as two ways to write an accent are. So where what differs is not all
-    ASCII, the code points of both are told.
+    ASCII, the hint gives the code points of both.
 
     Args:
         name: what was written.

@@ -65,7 +65,7 @@ def find_project() -> Project:
     """The table in the nearest pyproject.toml, from the current folder upwards; an empty one without it.
 
     Raises:
-        click.UsageError: the file cannot be read, or the table is malformed; every problem is told.
+        click.UsageError: the file cannot be read, or the table is malformed; the message has every problem.
     """
     current = Path.cwd()
     path = next((each / _FILE for each in (current, *current.parents) if (each / _FILE).is_file()), None)

@@ -85,7 +85,7 @@ def verify(
         return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
     verdict = f"equal to what {printable(file) if file else 'the spec in it'} makes"
-    # Programs are told each tensor by itself.
+    # Formats for programs list each tensor by itself.
     told = _folded(found.diagnostics) if output.format == "text" else found.diagnostics
     return output.conclude(Report((Checked(weights, told, contents, verdict),)))
 

@@ -267,7 +267,9 @@ class _Composer:
         for pair in merges[1:]:
             assert pair.key is not None  # noqa: S101 - a mapping's items all have keys
             hint = "write one, with a list: <<: [*a, *b]"
-            self.reader.problem(Code.DUPLICATE_KEY, "the merge key '<<' stands twice", pair.key[1], hint)
+            self.reader.problem(
+                Code.DUPLICATE_KEY, "the merge key '<<' is written twice in one mapping", pair.key[1], hint
+            )
         for pair in merges[:1]:
             given = [(pair.value, pair.node)]
             if isinstance(pair.value, list):

@@ -40,7 +40,10 @@ SETS = ("plain", "sse2", "avx2", "avx512", "neon")
 KERNELS = ("uniform", "normal", "two_sigma", "cut", "inverse")
 # `struct job` of fill.h: what differs from fill to fill, and what follows from distribution and dtype.
 _PLACE, _LAW = struct.Struct("=QQQ4I"), struct.Struct("=6i8d")
-_REBUILD = "install initcfg again where there is a C compiler: pip install --force-reinstall --no-cache-dir"
+_REBUILD = (
+    "install initcfg again where there is a C compiler: pip install --force-reinstall --no-cache-dir initcfg, "
+    "or pip install -e . in a checkout"
+)
 
 
 class Library(NamedTuple):
@@ -48,10 +51,12 @@ class Library(NamedTuple):
 
     Args:
         fill: ``initcfg_fill``.
+        found: a bit for each of `SETS` that the library has and this processor runs.
         chosen: the number of the instruction set in use.
     """
 
     fill: Any
+    found: int
     chosen: int
 
 
@@ -76,14 +81,13 @@ def library() -> Library:
     loaded.initcfg_fill.argtypes = (ctypes.c_char_p, ctypes.c_uint64, ctypes.c_int32)
     loaded.initcfg_fill.restype = None
     loaded.initcfg_sets.restype = ctypes.c_uint32
-    return Library(loaded.initcfg_fill, _choice(loaded.initcfg_sets()))
+    found = loaded.initcfg_sets()
+    return Library(loaded.initcfg_fill, found, _choice(found))
 
 
 def instruction_sets() -> tuple[str, ...]:
     """The names of the instruction sets that the library has and this processor runs, the widest last."""
-    library()
-    found = ctypes.CDLL(str(_FOLDER / LIBRARY)).initcfg_sets()
-    return tuple(name for number, name in enumerate(SETS) if found >> number & 1)
+    return _names(library().found)
 
 
 def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: int = 0) -> None:
@@ -126,8 +130,8 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
             address = out.__array_interface__["data"][0]
             jobs.append(_PLACE.pack(address, out.size, begin, *stream.words) + law)
     if jobs:
-        run, chosen = library()
-        run(b"".join(jobs), len(jobs), chosen)
+        kernels = library()
+        kernels.fill(b"".join(jobs), len(jobs), kernels.chosen)
 
 
 def _law(distribution: Distribution, dtype: np.dtype[Any]) -> Constant | bytes:
@@ -153,11 +157,15 @@ def _law(distribution: Distribution, dtype: np.dtype[Any]) -> Constant | bytes:
 _cached_law = lru_cache(maxsize=4096)(_law)
 
 
+def _names(found: int) -> tuple[str, ...]:
+    return tuple(name for number, name in enumerate(SETS) if found >> number & 1)
+
+
 def _choice(found: int) -> int:
     wanted = os.environ.get("INITCFG_SIMD", "")
     if not wanted:
         return found.bit_length() - 1
-    names = [name for number, name in enumerate(SETS) if found >> number & 1]
+    names = _names(found)
     if wanted not in names:
         message = f"INITCFG_SIMD names {wanted!r}, which is no instruction set of the kernels that runs here"
         raise _refusal(message, f"those are {', '.join(names)}")
