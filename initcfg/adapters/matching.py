@@ -131,7 +131,7 @@ def _form(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iter
     if entry.dtype is not None and parameter.dtype.name != entry.dtype:
         message = f"{name!r} is {parameter.dtype} in the plan and {entry.dtype} in {model}"
         hint = (
-            f"convert the model first (in torch: module.to(torch.{parameter.dtype})), or drop 'dtype:' from the "
-            f"spec: what states none is as the model has it"
+            f"convert the model first (in torch: module.to(torch.{parameter.dtype})), or drop 'dtype:' from "
+            f"the spec: what states none is as the model has it"
         )
         yield Diagnostic(Code.DTYPE_MISMATCH, message, where, hint)

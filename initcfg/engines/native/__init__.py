@@ -41,8 +41,8 @@ KERNELS = ("uniform", "normal", "two_sigma", "cut", "inverse")
 # `struct job` of fill.h: what differs from fill to fill, and what follows from distribution and dtype.
 _PLACE, _LAW = struct.Struct("=QQQ4I"), struct.Struct("=6i8d")
 _REBUILD = (
-    "install initcfg again where there is a C compiler: pip install --force-reinstall --no-cache-dir initcfg, "
-    "or pip install -e . in a checkout"
+    "install initcfg again where there is a C compiler: pip install --force-reinstall --no-cache-dir "
+    "initcfg; in a checkout: pip install -e ."
 )
 
 
