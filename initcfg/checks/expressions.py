@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.checks.findings import Complaint, Finding
-from initcfg.initializers.fields import fields_of
+from initcfg.initializers.arguments import arguments_of
 from initcfg.spec import Expression, ExpressionError, InitializerConfig
 from initcfg.spec.arithmetic import Evaluator
 from initcfg.spec.grammar import Ast, Binary, Call, Choice, Unary
@@ -111,9 +111,9 @@ def _numbers(spec: Spec, member: PlannedParameter, piece: Piece) -> Iterator[tup
         inner = config.config["initializers"][part]
         config, path = _followed(spec, inner, (*config.arguments_path(path), "initializers", part))
     cls = initializers.lookup(config.lookup_name) if config.instance is None else None
-    fields = fields_of(cls) if cls is not None else {}
+    arguments = arguments_of(cls) if cls is not None else {}
     for name, written in config.config.items():
-        if isinstance(written, str) and name in fields and fields[name].kind == "number":
+        if isinstance(written, str) and name in arguments and arguments[name].is_number:
             yield name, written, (*config.arguments_path(path), name)
 
 

@@ -6,24 +6,29 @@
         └── Structured     builds the whole array
             └── Cuttable   draws any stretch of it
 
-To add one: a frozen dataclass under `Elementwise`, `Structured` or `Cuttable`, and its name in `BUILTINS`, in
+To add one: a class under `Elementwise`, `Structured` or `Cuttable`, decorated with `initializer`, whose
+fields have the types of `initcfg.initializers.arguments`; and its name in `BUILTINS`, in
 `initcfg.initializers.registry`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
+import sys
+from abc import ABC, ABCMeta, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard, TypeVar, dataclass_transform
+
+from pydantic import ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs, ValidationError
 
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.arguments import CONFIG, adapter_of, problems_of, with_argument_types
 from initcfg.initializers.calls import call_custom
-from initcfg.initializers.fields import config_problems, fields_of
 from initcfg.initializers.shapes import as_shape
-from initcfg.initializers.values import as_config, same
+from initcfg.initializers.values import fault, same
 from initcfg.layout import IN_OUT
 from initcfg.stream import Stream, fresh_seed
 
@@ -96,9 +101,40 @@ class Initializer(ABC):
         return self.from_config(self.get_config())
 
 
-@dataclass(frozen=True, repr=False)
-class BuiltIn(Initializer):
-    """An initializer of this package: a frozen dataclass whose fields are the config.
+C = TypeVar("C", bound=type[Any])
+
+
+@dataclass_transform(frozen_default=True)
+def initializer(cls: C) -> C:
+    """A class decorator: a frozen pydantic dataclass, whose fields are the arguments of an initializer."""
+    made: C = dataclass(frozen=True, repr=False, config=CONFIG)(cls)  # type: ignore[assignment]
+    return made
+
+
+class _Checked(ABCMeta):
+    """Makes instances by pydantic, of subclasses that are plain dataclasses as well."""
+
+    if not TYPE_CHECKING:  # the signature is that of the fields
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            return checked(cls, ArgsKwargs(args, kwargs))
+
+
+def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any]) -> Any:
+    """An instance of a built-in class.
+
+    Raises:
+        InitializerError: arguments are wrong; all of them are told.
+    """
+    try:
+        return adapter_of(cls).validator.validate_python(given)
+    except ValidationError as error:
+        raise InitializerError(*(each.found for each in problems_of(error, cls, cls.__name__))) from None
+
+
+@initializer
+class BuiltIn(Initializer, metaclass=_Checked):
+    """An initializer of this package: a frozen pydantic dataclass whose fields are the config.
 
     A subclass may add fields and change their defaults, as a frozen dataclass. With a ``__call__`` of its own
     it is called, in a plan too, as a custom initializer is: what it draws comes from `seed`, from the ``rng``
@@ -110,6 +146,7 @@ class BuiltIn(Initializer):
 
     Example:
         >>> from initcfg.initializers import VarianceScaling
+        >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True, repr=False)
         ... class Wide(VarianceScaling):
         ...     scale: float = 2.0
@@ -130,23 +167,20 @@ class BuiltIn(Initializer):
                     hint="derive the class from Initializer, or make it a frozen dataclass without __init__",
                 )
             )
+        names = vars(sys.modules.get(cls.__module__, sys))
+        cls.__annotations__ = with_argument_types(vars(cls).get("__annotations__", {}), names)
 
     @property
     def module(self) -> str:
         """The module that `initcfg.initializers.serialize` names: Keras's where Keras has the same class."""
         return self.MODULE
 
-    def __post_init__(self) -> None:
-        fields = fields_of(type(self))
-        values = {name: getattr(self, name) for name in fields}
-        problems = [problem for name in fields if (problem := fields[name].problem(values[name]))]
-        if problems:
-            raise InitializerError(*problems)
-        for name, field in fields.items():
-            object.__setattr__(self, name, field.stored(values[name]))
-        conflict = self._conflict()
+    @model_validator(mode="after")
+    def _check_together(self, info: ValidationInfo) -> Self:
+        conflict = self._conflict() if info.context is None else None
         if conflict is not None:
-            raise InitializerError(conflict)
+            raise fault(conflict.code, conflict.message, conflict.hint)
+        return self
 
     def _conflict(self) -> Diagnostic | None:
         """What is wrong with the arguments together, each being right on its own."""
@@ -177,7 +211,8 @@ class BuiltIn(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name, fit for JSON: the config of the Keras initializer of this name."""
-        return {field.name: as_config(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        config: dict[str, Any] = adapter_of(type(self)).serializer.to_python(self, mode="json")
+        return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -186,10 +221,8 @@ class BuiltIn(Initializer):
         Raises:
             InitializerError: unknown or missing keys, and values out of range; all of them are told.
         """
-        problems = config_problems(cls, config)
-        if problems:
-            raise InitializerError(*problems)
-        return cls(**config)
+        made: Self = checked(cls, dict(config))
+        return made
 
     def __repr__(self) -> str:
         shown = (

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.base import Cuttable, Initializer, check, draw, is_cut, stream_of
-from initcfg.initializers.fields import config_field
-from initcfg.initializers.serialization import get, serialize
+from initcfg.initializers.arguments import Items, Sizes, Whole
+from initcfg.initializers.base import Cuttable, check, draw, initializer, is_cut, stream_of
+from initcfg.initializers.configs import Part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Concatenate", "part_shapes"]
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Concatenate(Cuttable):
     """Parts beside each other along one axis, each from an initializer of its own.
 
@@ -47,14 +46,9 @@ class Concatenate(Cuttable):
 
     MODULE = "initcfg.initializers"
 
-    axis: int = config_field()
-    sizes: tuple[int, ...] = config_field(kind="integers", minimum=0)
-    initializers: tuple[Initializer, ...] = config_field(kind="initializers")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts = tuple(_part(identifier) for identifier in self.initializers)
-        object.__setattr__(self, "initializers", parts)
+    axis: Whole
+    sizes: Sizes
+    initializers: Annotated[tuple[Part, ...], Items()]
 
     def _conflict(self) -> Diagnostic | None:
         if len(self.sizes) == len(self.initializers) > 0:
@@ -100,11 +94,6 @@ class Concatenate(Cuttable):
 
         interleave(out, start, [math.prod(its_shape[first:]) for its_shape in shapes], draw_part)
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments, each part's initializer as Keras's dict."""
-        parts = [serialize(part) for part in self.initializers]
-        return {"axis": self.axis, "sizes": list(self.sizes), "initializers": parts}
-
 
 def part_shapes(
     shape: tuple[int, ...], axis: int, sizes: tuple[int, ...] | list[int]
@@ -136,14 +125,3 @@ def part_shapes(
         )
     at = axis % len(shape)
     return tuple((*shape[:at], size, *shape[at + 1 :]) for size in sizes)
-
-
-def _part(identifier: Any) -> Initializer:
-    part: Initializer | None = get(identifier)
-    if part is None:
-        raise InitializerError(
-            Diagnostic(
-                Code.WRONG_TYPE, "a part of Concatenate has no initializer", hint="name one, such as zeros"
-            )
-        )
-    return part

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
 from initcfg.distributions import Distribution, Fill
-from initcfg.initializers.base import Cuttable, Elementwise
-from initcfg.initializers.fields import config_field
+from initcfg.initializers.arguments import Value
+from initcfg.initializers.base import Cuttable, Elementwise, initializer
 from initcfg.initializers.values import ArrayValue
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Constant", "Ones", "Zeros"]
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Zeros(Elementwise):
     """Every element is 0.
 
@@ -41,7 +40,7 @@ class Zeros(Elementwise):
         return Fill(0)
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Ones(Elementwise):
     """Every element is 1.
 
@@ -59,7 +58,7 @@ class Ones(Elementwise):
         return Fill(1)
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Constant(Cuttable):
     """Every element is one value, or the array is a given one.
 
@@ -82,7 +81,7 @@ class Constant(Cuttable):
                [0, 1]], dtype=int32)
     """
 
-    value: Any = config_field(0.0, kind="value")  # noqa: RUF009
+    value: Value = 0.0
 
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:  # noqa: ARG002
         """``Fill(value)`` for a single value, None for an array."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg import distributions
 from initcfg.distributions import Distribution, Fill
 from initcfg.errors import Code, Diagnostic
-from initcfg.initializers.base import Elementwise
-from initcfg.initializers.fields import config_field
-from initcfg.stream import SEED_LIMIT
+from initcfg.initializers.arguments import NonNegative, Number, Seed
+from initcfg.initializers.base import Elementwise, initializer
 
 if TYPE_CHECKING:
     from initcfg.layout import Layout
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["RandomNormal", "RandomUniform", "TruncatedNormal"]
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class RandomNormal(Elementwise):
     """Independent draws from a normal distribution.
 
@@ -36,16 +34,16 @@ class RandomNormal(Elementwise):
         array([-0.00700327,  0.00103357,  0.00311236], dtype=float32)
     """
 
-    mean: float = config_field(0.0)
-    stddev: float = config_field(0.05, minimum=0.0)
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    mean: Number = 0.0
+    stddev: NonNegative = 0.05
+    seed: Seed | None = None
 
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
         """``Normal(mean, stddev)``."""
         return distributions.Normal(float(self.mean), float(self.stddev)) if self.stddev else Fill(self.mean)
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class RandomUniform(Elementwise):
     """Independent draws from a uniform distribution.
 
@@ -63,9 +61,9 @@ class RandomUniform(Elementwise):
         array([0.668414  , 0.01620272, 0.15820625], dtype=float32)
     """
 
-    minval: float = config_field(-0.05)
-    maxval: float = config_field(0.05)
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    minval: Number = -0.05
+    maxval: Number = 0.05
+    seed: Seed | None = None
 
     def _conflict(self) -> Diagnostic | None:
         return None if self.minval <= self.maxval else _crossed("minval", self.minval, "maxval", self.maxval)
@@ -77,7 +75,7 @@ class RandomUniform(Elementwise):
         return distributions.Uniform(float(self.minval), float(self.maxval))
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class TruncatedNormal(Elementwise):
     """Independent draws from a normal distribution that is cut off on both sides.
 
@@ -101,11 +99,11 @@ class TruncatedNormal(Elementwise):
         array([-0.00991753,  0.00977205, -0.00382546], dtype=float32)
     """
 
-    mean: float = config_field(0.0)
-    stddev: float = config_field(0.05, minimum=0.0)
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
-    low: float = config_field(-2.0)
-    high: float = config_field(2.0)
+    mean: Number = 0.0
+    stddev: NonNegative = 0.05
+    seed: Seed | None = None
+    low: Number = -2.0
+    high: Number = 2.0
 
     def _conflict(self) -> Diagnostic | None:
         return None if self.low < self.high else _crossed("low", self.low, "high", self.high)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initcfg.initializers.combined import Concatenate
+from initcfg.initializers.configs import deserialize, get, serialize
 from initcfg.initializers.constants import Constant, Ones, Zeros
 from initcfg.initializers.names import (
     aliases_of,
@@ -28,7 +29,6 @@ from initcfg.initializers.scaling import (
     LecunUniform,
     VarianceScaling,
 )
-from initcfg.initializers.serialization import deserialize, from_name, get, serialize
 from initcfg.initializers.structured import Identity, Orthogonal
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ __all__ = [
     "aliases_of",
     "canonical_name",
     "deserialize",
-    "from_name",
     "get",
     "known_names",
     "lookup",

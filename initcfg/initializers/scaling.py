@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.errors import Code, Diagnostic
-from initcfg.initializers.base import Elementwise
-from initcfg.initializers.fields import config_field
+from initcfg.initializers.arguments import Axes, Positive, Seed
+from initcfg.initializers.base import Elementwise, initializer
 from initcfg.initializers.shapes import resolved_fans
 from initcfg.layout import Fans, Layout, fans_of_axes
-from initcfg.stream import SEED_LIMIT
 
 __all__ = [
     "GlorotNormal",
@@ -44,7 +42,7 @@ def scaled(scale: float, mode: Mode, law: Law, fans: Fans) -> Distribution:
     return TruncatedNormal(0.0, std, -2 * std, 2 * std)
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class VarianceScaling(Elementwise):
     """Draws of mean 0 whose variance is inversely proportional to a fan of the shape.
 
@@ -74,12 +72,12 @@ class VarianceScaling(Elementwise):
         Uniform(low=-0.2449489742783178, high=0.2449489742783178)
     """
 
-    scale: float = config_field(1.0, above=0.0)
+    scale: Positive = 1.0
     mode: Mode = "fan_in"
     distribution: Law = "truncated_normal"
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
-    input_axes: tuple[int, ...] | None = config_field(None, kind="integers")
-    output_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+    seed: Seed | None = None
+    input_axes: Axes | None = None
+    output_axes: Axes | None = None
 
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)
@@ -90,7 +88,7 @@ class VarianceScaling(Elementwise):
         return scaled(self.scale, self.mode, self.distribution, fans)
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class _Preset(Elementwise):
     """Variance scaling with scale, mode and law fixed by a name."""
 
@@ -98,9 +96,9 @@ class _Preset(Elementwise):
     MODE: ClassVar[Mode]
     LAW: ClassVar[Law]
 
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
-    input_axes: tuple[int, ...] | None = config_field(None, kind="integers")
-    output_axes: tuple[int, ...] | None = config_field(None, kind="integers")
+    seed: Seed | None = None
+    input_axes: Axes | None = None
+    output_axes: Axes | None = None
 
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)

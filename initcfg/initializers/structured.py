@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.base import Cuttable, Structured
-from initcfg.initializers.fields import config_field
+from initcfg.initializers.arguments import Number, Seed
+from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.initializers.shapes import needed_layout
-from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Identity", "Orthogonal"]
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Identity(Cuttable):
     """A matrix with one value on its main diagonal and 0 elsewhere.
 
@@ -46,7 +44,7 @@ class Identity(Cuttable):
                [0., 2., 0.]], dtype=float32)
     """
 
-    gain: float = config_field(1.0)
+    gain: Number = 1.0
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
         """``Fill(gain)``, of those on the diagonal; a 0 is one in any dtype."""
@@ -81,7 +79,7 @@ class Identity(Cuttable):
         draw_diagonal(out, start, (rows, columns), drawn((), dtype, Fill(self.gain), stream, fill))
 
 
-@dataclass(frozen=True, repr=False)
+@initializer
 class Orthogonal(Structured):
     """A matrix with orthonormal columns, or rows where it is wide, drawn uniformly from all such matrices.
 
@@ -110,8 +108,8 @@ class Orthogonal(Structured):
                [0., 1.]], dtype=float32)
     """
 
-    gain: float = config_field(1.0)
-    seed: int | None = config_field(None, minimum=0, below=SEED_LIMIT)
+    gain: Number = 1.0
+    seed: Seed | None = None
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
         """The law of one coordinate of a random point on a sphere: a normal, in many dimensions.

@@ -4,32 +4,66 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from initcfg.errors import Code, Diagnostic
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from initcfg.errors import Code
+from initcfg.frozen import FrozenDict
+from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
 __all__ = [
+    "CONSTANT",
     "ArrayValue",
-    "as_array_value",
     "as_config",
+    "fault",
+    "frozen",
     "is_finite",
     "listed",
     "plain",
+    "read_value",
     "same",
     "shown",
-    "value_problem",
 ]
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 _MAX_DEPTH = 32
 _MAX_SHOWN = 60
-_EXPECTED = "a number, a bool or nested lists of them"
-_LEAVES = frozenset({int, float, bool})
+_MAX_ERRORS = 100
+#: What a constant may be, in words.
+CONSTANT = "a number, a bool or nested lists of them"
+_NUMBERS = frozenset({int, float, bool})
+
+
+def fault(
+    code: Code,
+    message: str,
+    hint: str | None = None,
+    offset: int | None = None,
+    *,
+    key: bool = False,
+    is_predicate: bool = False,
+) -> PydanticCustomError:
+    """An error with one of our codes, for pydantic to carry to its place.
+
+    Args:
+        code: the kind of problem.
+        message: one sentence about it, which begins with the name of the argument if `is_predicate`.
+        hint: the way out.
+        offset: the character of the value where it is.
+        key: it is the key of the value that is wrong.
+        is_predicate: the name of the argument, which is known elsewhere, goes before the message.
+    """
+    context = {"message": message, "hint": hint, "offset": offset, "key": key, "is_predicate": is_predicate}
+    return PydanticCustomError(str(code), "{message}", context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +103,6 @@ def nested(numbers: tuple[Number, ...], shape: tuple[int, ...]) -> list[Any]:
     return [nested(numbers[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])]
 
 
-def as_array_value(value: object) -> ArrayValue:
-    """An array value from nested lists, an array or Keras's mapping; one without `value_problem`."""
-    if isinstance(value, ArrayValue):
-        return value
-    if isinstance(value, Mapping):
-        config = value["config"]
-        shape, numbers = _flat(config["value"])
-        return ArrayValue(tuple(numbers), shape, str(config["dtype"]), value["class_name"])
-    if isinstance(value, list | tuple):
-        shape, numbers = _flat(value)
-        return ArrayValue(tuple(numbers), shape)
-    array = _as_array(value)
-    return ArrayValue(tuple(_flat(array.ravel().tolist())[1]), array.shape, array.dtype.name, "__numpy__")
-
-
 def as_config(value: object) -> object:
     """The value of a field as a config has it."""
     if isinstance(value, tuple):
@@ -91,90 +110,154 @@ def as_config(value: object) -> object:
     return value.to_config() if isinstance(value, ArrayValue) else value
 
 
-def value_problem(name: str, value: object) -> Diagnostic | None:
-    """What is wrong with the value of a constant, or None: a finite number, a bool, or an array of them."""
+def read_value(value: object, expression: Callable[[str], str] | None = None) -> Any:
+    """The value of a constant as it is kept: a number, a bool, or an `ArrayValue`.
+
+    Args:
+        value: a finite number or a bool; or an array of them, as nested lists, a numpy array, or the mapping
+            that Keras writes for an array.
+        expression: checks a text that may stand for a number. Lists that hold one are given back as tuples.
+
+    Raises:
+        PydanticCustomError: it is none of these.
+        ValidationError: some elements of a list are not; one error for each, at its indices.
+    """
     value = plain(value)
     if isinstance(value, ArrayValue):
-        return None
-    if isinstance(value, Mapping):
-        return _mapping_problem(name, value)
+        return value
     if isinstance(value, list | tuple):
-        return _nested_problem(name, value)
+        return _read_rows(value, expression)
+    if isinstance(value, Mapping):
+        return _read_array_form(value)
     if hasattr(value, "__array__") and not isinstance(value, type):
-        return _array_problem(name, value)
-    return _leaf_problem(name, value)
+        return _read_array(value)
+    return _read_number(value, expression)
 
 
-def _mapping_problem(name: str, value: Mapping[str, Any]) -> Diagnostic | None:
+def _read_number(value: object, expression: Callable[[str], str] | None) -> Any:
+    if isinstance(value, str) and expression is not None:
+        return expression(value)
+    if not isinstance(value, int | float):
+        raise _wrong_type(value)
+    if not is_finite(value):
+        hint = "write numbers that a 64-bit float can hold"
+        raise fault(Code.NOT_FINITE, f"must be finite, got {shown(value)}", hint, is_predicate=True)
+    return value
+
+
+def _read_rows(rows: list[Any] | tuple[Any, ...], expression: Callable[[str], str] | None) -> Any:
+    """Nested lists as an array, or as tuples where they hold expressions."""
+    with suppress(ValueError):
+        shape, leaves = _flat(rows)
+        if _all_finite(leaves):
+            return ArrayValue(tuple(leaves), shape)
+    errors: list[InitErrorDetails] = []
+    read = _read_items(rows, (), expression, errors)
+    if errors:
+        raise ValidationError.from_exception_data("constant", errors)
+    _check_rows(read)
+    return read
+
+
+def _read_items(
+    value: Any, path: tuple[int, ...], expression: Callable[[str], str] | None, errors: list[InitErrorDetails]
+) -> Any:
+    """Each element, with the errors of all of them noted."""
+    if isinstance(value, list | tuple) and len(path) < _MAX_DEPTH:
+        return tuple(_read_items(item, (*path, at), expression, errors) for at, item in enumerate(value))
+    try:
+        return _read_number(plain(value), expression)
+    except PydanticCustomError as error:
+        if len(errors) <= _MAX_ERRORS:
+            errors.append(InitErrorDetails(type=error, loc=path, input=None))
+        return None
+
+
+def _check_rows(rows: Any) -> None:
+    """Refuse lists that are no array; their elements have been checked."""
+    try:
+        _flat(rows)
+    except ValueError as error:
+        message = f"must be {CONSTANT}, got {error}"
+        hint = "write rows of equal length"
+        raise fault(Code.INITIALIZER_CONFIG, message, hint, is_predicate=True) from None
+
+
+def _read_array_form(value: Mapping[str, Any]) -> ArrayValue:
+    """Keras's mapping around the nested lists of an array."""
     config = value.get("config")
     if value.get("class_name") not in ("__numpy__", "__tensor__") or not isinstance(config, Mapping):
-        return _wrong_type(name, value)
-    if set(config) != {"value", "dtype"} or not isinstance(config["value"], list | tuple):
-        return _wrong_type(name, value)
-    return _nested_problem(name, config["value"])
-
-
-def _array_problem(name: str, value: Any) -> Diagnostic | None:
+        raise _wrong_type(value)
+    rows = config.get("value")
+    if set(config) != {"value", "dtype"} or not isinstance(rows, list | tuple):
+        raise _wrong_type(value)
     try:
-        array = _as_array(value)
-    except Exception as error:
-        return Diagnostic(
-            Code.WRONG_TYPE,
-            f"{name!r} must be {_EXPECTED}, and {shown(value)} does not become an array: {error}",
-            hint="give a numpy array; for a tensor, tensor.detach().float().cpu().numpy()",
-        )
-    if 0 in array.shape[:-1]:
-        return Diagnostic(
-            Code.INITIALIZER_CONFIG,
-            f"{name!r} is an array of shape {array.shape}, which nested lists cannot tell",
-            hint="use zeros where there are no elements",
-        )
-    return _leaves_problem(name, array.ravel().tolist())
+        read: ArrayValue = _read_rows(rows, None)
+    except ValidationError as error:
+        facts = error.errors(include_url=False)[0]
+        raise fault(Code(facts["type"]), **facts["ctx"]) from None
+    return replace(read, dtype=str(config["dtype"]), form=value["class_name"])
 
 
-def _as_array(value: Any) -> np.ndarray[Any, Any]:
+def _read_array(value: Any) -> ArrayValue:
+    """A numpy array, or what becomes one."""
     import numpy as np  # noqa: PLC0415  only for values that are arrays already
 
-    return np.asarray(value)
-
-
-def _nested_problem(name: str, value: list[Any] | tuple[Any, ...]) -> Diagnostic | None:
     try:
-        _, leaves = _flat(value)
-    except ValueError as error:
-        return Diagnostic(
-            Code.WRONG_TYPE, f"{name!r} must be {_EXPECTED}, got {error}", hint="write rows of equal length"
-        )
-    return _leaves_problem(name, leaves)
+        array = np.asarray(value)
+    except Exception as error:
+        message = f"must be {CONSTANT}, and {shown(value)} does not become an array: {error}"
+        hint = "give a numpy array; for a tensor, tensor.detach().float().cpu().numpy()"
+        raise fault(Code.WRONG_TYPE, message, hint, is_predicate=True) from error
+    if 0 in array.shape[:-1]:
+        message = f"is an array of shape {array.shape}, which nested lists cannot tell"
+        hint = "use zeros where there are no elements"
+        raise fault(Code.INITIALIZER_CONFIG, message, hint, is_predicate=True)
+    leaves = [plain(leaf) for leaf in array.ravel().tolist()]
+    if not _all_finite(leaves):
+        leaves = [_read_number(leaf, None) for leaf in leaves]
+    return ArrayValue(tuple(leaves), array.shape, array.dtype.name, "__numpy__")
 
 
-def _leaves_problem(name: str, leaves: list[Any]) -> Diagnostic | None:
-    if set(map(type, leaves)) <= {float} and all(map(math.isfinite, leaves)):
-        return None
-    problems = (_leaf_problem(name, plain(leaf)) for leaf in leaves)
-    return next((problem for problem in problems if problem), None)
+def _all_finite(leaves: list[Any]) -> bool:
+    types = set(map(type, leaves))
+    return types <= _NUMBERS and (types <= {bool} or all(map(is_finite, leaves)))
 
 
-def _leaf_problem(name: str, value: object) -> Diagnostic | None:
-    if not isinstance(value, int | float):
-        return _wrong_type(name, value)
-    if not is_finite(value):
-        return Diagnostic(
-            Code.NOT_FINITE,
-            f"{name!r} must be finite, got {shown(value)}",
-            hint="write numbers that a 64-bit float can hold",
-        )
-    return None
+def _wrong_type(value: object) -> PydanticCustomError:
+    return fault(Code.WRONG_TYPE, f"must be {CONSTANT}, got {shown(value)}", is_predicate=True)
 
 
-def _wrong_type(name: str, value: object) -> Diagnostic:
-    return Diagnostic(Code.WRONG_TYPE, f"{name!r} must be {_EXPECTED}, got {shown(value)}")
+def frozen(value: Any, path: tuple[str | int, ...] = ()) -> Any:
+    """Plain data of a document, made immutable.
+
+    Raises:
+        ValidationError: it holds something else, or is nested too deep.
+    """
+    value = listed(plain(value))
+    if len(path) > MAX_DEPTH:
+        raise _at(path, fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels"))
+    if isinstance(value, Mapping):
+        return FrozenDict({str(key): frozen(item, (*path, key)) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item, (*path, at)) for at, item in enumerate(value))
+    if isinstance(value, int | float) and not is_finite(value):
+        message = f"expected a number that float64 holds, got {shown(value)}"
+        raise _at(path, fault(Code.NOT_FINITE, message))
+    if not isinstance(value, None | bool | int | float | str):
+        raise _at(path, fault(Code.WRONG_TYPE, f"expected plain data, got {shown(value)}"))
+    return value
+
+
+def _at(path: tuple[str | int, ...], error: PydanticCustomError) -> ValidationError:
+    details = [InitErrorDetails(type=error, loc=path, input=None)]
+    return ValidationError.from_exception_data("data", details)
 
 
 def _flat(value: list[Any] | tuple[Any, ...], depth: int = 1) -> tuple[tuple[int, ...], list[Any]]:
     """The shape of nested lists and their leaves in C order; a ValueError says why they have no shape."""
     if not any(isinstance(item, list | tuple) for item in value):
-        return (len(value),), list(value if set(map(type, value)) <= _LEAVES else map(plain, value))
+        return (len(value),), list(value if set(map(type, value)) <= _NUMBERS else map(plain, value))
     if depth == _MAX_DEPTH:
         raise ValueError(f"lists nested more than {_MAX_DEPTH} deep")
     if not all(isinstance(item, list | tuple) for item in value):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.globs import Glob
-from initcfg.initializers.fields import fields_of
+from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.names import is_free
 from initcfg.plan.references import check_extent, check_references, nested_in
 from initcfg.spec import Expression
@@ -98,10 +98,10 @@ class NameCheck:
 def expressions_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Expression, Path]]:
     """The expressions among a config's own arguments, with their places."""
     cls = initializers.lookup(config.lookup_name)
-    fields = fields_of(cls) if cls is not None else {}
+    arguments = arguments_of(cls) if cls is not None else {}
     place = config.arguments_path(path)
     for name, written in config.config.items():
-        if name in fields and fields[name].takes_expressions:
+        if name in arguments and arguments[name].holds_expressions:
             for text, inner in _texts(written, (*place, name)):
                 yield Expression.parse(text), inner
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pydantic_core import ValidationError
 
 from initcfg import initializers
-from initcfg.errors import Code, InitializerError
-from initcfg.initializers import Concatenate, Initializer
+from initcfg.errors import Code, InitializerError, SpecError
+from initcfg.initializers import BuiltIn, Concatenate, Initializer
+from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
 from initcfg.initializers.combined import part_shapes
-from initcfg.initializers.fields import fields_of
+from initcfg.initializers.configs import known_arguments
 from initcfg.initializers.shapes import resolved_fans
 from initcfg.plan.definitions import expressions_in
 from initcfg.plan.problems import BrokenError
@@ -18,7 +23,8 @@ from initcfg.spec import Expression, InitializerConfig
 from initcfg.spec.arithmetic import FANS
 
 if TYPE_CHECKING:
-    from initcfg.initializers.fields import Field
+    from initcfg.errors import Diagnostic
+    from initcfg.initializers.arguments import Problem, Reading
     from initcfg.layout import Layout
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
@@ -66,9 +72,7 @@ def instantiate(config: InitializerConfig, path: Path, site: Site) -> Initialize
     if config.lookup_name in site.spec.initializers:
         return _named(config, path, site)
     cls = site.scope.problems.known_class(config, path)
-    arguments = _arguments(cls, config, path, site)
-    with site.scope.problems.placing(path):
-        return cls.from_config(arguments)
+    return _instance(cls, config, _arguments(cls, config, path, site), path, site)
 
 
 def _named(config: InitializerConfig, path: Path, site: Site) -> Initializer:
@@ -85,32 +89,72 @@ def _arguments(cls: type[Initializer], config: InitializerConfig, path: Path, si
     """The arguments by name; those that hold initializers come last, because the others split the shape."""
     place = config.arguments_path(path)
     problems = site.scope.problems
-    fields = fields_of(cls)
+    arguments = arguments_of(cls)
     before = problems.count
     values: dict[str, Any] = {}
-    nested = {name for name, field in fields.items() if field.kind in ("initializer", "initializers")}
+    nested: dict[str, Any] = {}
     for name, written in config.config.items():
-        if name in nested:
-            continue
         with problems.collecting():
-            values[name] = _argument(fields.get(name), written, (*place, name), site)
+            if _is_nested(written):
+                values[name] = nested[name] = written
+            elif name in arguments and arguments[name].holds_expressions:
+                values[name] = _evaluated(written, (*place, name), site)
+            else:
+                values[name] = _thawed(written)
     problems.break_if_more_than(before)
-    for name in nested & config.config.keys():
-        values[name] = _parts(cls, config.config[name], (*place, name), values, site)
+    if nested:
+        # An initializer that is not made yet is checked as far as it is written.
+        _validated(cls, config, values, path, site, LITERALS)
+        for name, written in nested.items():
+            values[name] = _parts(cls, written, (*place, name), values, site)
     problems.break_if_more_than(before)
     return values
 
 
-def _argument(field: Field | None, written: Any, path: Path, site: Site) -> Any:
-    """An argument with its expressions evaluated, checked where it stands."""
-    if field is None or not field.takes_expressions:
-        return _thawed(written)
-    value = _evaluated(written, path, site)
-    problem = field.problem(value)
-    if problem is not None:
-        message = f"{problem.message}, from {written!r}" if isinstance(written, str) else problem.message
-        raise site.scope.problems.error(problem.code, message, path, hint=problem.hint)
-    return value
+def _is_nested(written: Any) -> bool:
+    """Whether an argument is an initializer, or a list of them."""
+    first = written[0] if isinstance(written, tuple) and written else written
+    return isinstance(first, InitializerConfig)
+
+
+def _instance(
+    cls: type[Initializer], config: InitializerConfig, values: dict[str, Any], path: Path, site: Site
+) -> Initializer:
+    """The initializer of these arguments, each of which is checked where it stands."""
+    if known_arguments(cls) is not None:
+        made = _validated(cls, config, values, path, site, None)
+        if isinstance(made, BuiltIn) and cls.from_config.__func__ is BuiltIn.from_config.__func__:  # type: ignore[attr-defined]
+            return made
+    with site.scope.problems.placing(path):
+        return cls.from_config(values)
+
+
+def _validated(  # noqa: PLR0917
+    cls: type[Initializer],
+    config: InitializerConfig,
+    values: dict[str, Any],
+    path: Path,
+    site: Site,
+    reading: Reading | None,
+) -> Any:
+    try:
+        return adapter_of(cls).validator.validate_python(values, context=reading)
+    except ValidationError as error:
+        found = [
+            _placed(problem, config, path, site) for problem in problems_of(error, cls, config.lookup_name)
+        ]
+    raise SpecError(*found)
+
+
+def _placed(problem: Problem, config: InitializerConfig, path: Path, site: Site) -> Diagnostic:
+    """A problem with the place of its argument, and the expression that led to it."""
+    if not problem.path:
+        return problem.found.at(site.spec.locate(path))
+    written: Any = config.config
+    for step in problem.path:
+        written = cast("Any", written)[step] if isinstance(written, Mapping | tuple) else None
+    found = problem.found.at(site.spec.locate((*config.arguments_path(path), *problem.path)))
+    return replace(found, message=f"{found.message}, from {written!r}") if isinstance(written, str) else found
 
 
 def _evaluated(written: Any, path: Path, site: Site) -> Any:

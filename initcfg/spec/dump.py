@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.initializers.configs import InitializerConfig
 from initcfg.spec.document import MAX_BYTES
-from initcfg.spec.initializer_config import InitializerConfig
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:

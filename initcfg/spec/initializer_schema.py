@@ -6,15 +6,19 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
+from pydantic.json_schema import CoreRef, GenerateJsonSchema
+
 from initcfg.initializers import BUILTINS, canonical_name
+from initcfg.initializers.arguments import adapter_of, read_constant
+from initcfg.initializers.configs import known_arguments, read_part
 from initcfg.initializers.names import aliases_of, registered_name
-from initcfg.spec.arguments import fields_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic_core import core_schema
+
     from initcfg.initializers import Initializer
-    from initcfg.initializers.fields import Field, FieldKind
 
 __all__ = ["initializer_definitions", "or_null"]
 
@@ -81,12 +85,7 @@ def _reference(cls: type[Initializer]) -> Schema:
 
 
 def _needs_arguments(cls: type[Initializer]) -> bool:
-    return any(field.required for field in _fields(cls).values())
-
-
-def _fields(cls: type[Initializer]) -> dict[str, Field]:
-    """The arguments; none of a class whose own ``from_config`` takes what it likes."""
-    return fields_of_name(registered_name(cls)) or {}
+    return any(each.is_required for each in (known_arguments(cls) or {}).values())
 
 
 def _name_alone(classes: Classes) -> Schema:
@@ -146,24 +145,42 @@ def _keras_arguments(cls: type[Initializer]) -> Schema:
     return {"if": {"anyOf": [by_class, by_registration]}, "then": then}
 
 
+class _Generator(GenerateJsonSchema):
+    """pydantic's generator, which knows what our own functions read; without titles."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Schema:
+        names: dict[object, str] = {read_constant: "constant_value", read_part: "initializer"}
+        name = names.get(schema["function"]["function"])
+        if name is None:
+            return {}
+        definition, reference = self.get_cache_defs_ref_schema(CoreRef(name))
+        self.definitions[definition] = {}
+        return {"allOf": [reference]}
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
+        return or_null(self.generate_inner(schema["schema"]))
+
+
 def _arguments(cls: type[Initializer]) -> Schema:
     summary = (inspect.getdoc(cls) or "").partition("\n")[0]
-    schema: Schema = ({"description": summary} if summary else {}) | {"type": "object"}
-    if fields_of_name(registered_name(cls)) is None:
-        return schema
-    fields = _fields(cls)
+    head: Schema = {"description": summary} if summary else {}
+    if known_arguments(cls) is None:
+        return head | {"type": "object"}
+    schema = adapter_of(cls).json_schema(schema_generator=_Generator)
     texts = _argument_texts(cls)
-    properties = {name: _documented(_field(field), field, texts.get(name)) for name, field in fields.items()}
-    required = [name for name, field in fields.items() if field.required]
-    schema["properties"] = properties
-    return schema | ({"required": required} if required else {}) | {"additionalProperties": False}
+    properties = {
+        name: ({"description": texts[name]} if name in texts else {}) | _without_null_default(rules)
+        for name, rules in schema.get("properties", {}).items()
+    }
+    kept = {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
+    return head | {"type": "object", "properties": properties} | kept
 
 
-def _documented(rules: Schema, field: Field, text: str | None) -> Schema:
-    notes: Schema = {"description": text} if text else {}
-    if not field.required and field.default is not None and isinstance(field.default, int | float | str):
-        notes["default"] = field.default
-    return notes | rules
+def _without_null_default(rules: Schema) -> Schema:
+    return {key: value for key, value in rules.items() if key != "default" or value is not None}
 
 
 def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
@@ -173,43 +190,15 @@ def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _field(field: Field) -> Schema:
-    """The rules of one argument; a string in the place of a number is an expression."""
-    reference: Schema = {"$ref": _REF.format("initializer")}
-    numeric: Schema = {"type": ["number" if field.kind == "number" else "integer", "string"]} | _bounds(field)
-    rules: dict[FieldKind, Schema] = {
-        "number": numeric,
-        "integer": numeric,
-        "integers": {"type": ["array"], "items": numeric},
-        "choice": {"enum": list(field.choices)},
-        "value": {"allOf": [{"$ref": _REF.format("constant_value")}]},
-        "initializer": {"allOf": [reference]},
-        "initializers": {"type": ["array"], "items": reference},
-        "other": {},
-    }
-    return or_null(rules[field.kind]) if field.nullable else rules[field.kind]
-
-
 def or_null(rules: Schema) -> Schema:
     """The same rules, and null beside them; written so that a validator still names the cause."""
-    if "enum" in rules:
-        return {**rules, "enum": [*rules["enum"], None]}
-    if "type" in rules:
-        types = rules["type"]
-        return {**rules, "type": [*([types] if isinstance(types, str) else types), "null"]}
     if "anyOf" in rules:
         return {"anyOf": [*rules["anyOf"], {"type": "null"}]}
-    return {"if": {"type": "null"}, "else": rules["allOf"][0]} if "allOf" in rules else rules
-
-
-def _bounds(field: Field) -> Schema:
-    keys = {
-        "minimum": field.minimum,
-        "exclusiveMinimum": field.above,
-        "maximum": field.maximum,
-        "exclusiveMaximum": field.below,
-    }
-    return {key: limit for key, limit in keys.items() if limit is not None}
+    if "allOf" in rules:
+        return {"if": {"type": "null"}, "else": rules["allOf"][0]}
+    null = {"enum": [*rules["enum"], None]} if "enum" in rules else {}
+    types = [rules["type"]] if isinstance(rules.get("type"), str) else rules.get("type")
+    return rules | null | ({"type": [*types, "null"]} if types else {})
 
 
 def _value(types: list[str]) -> Schema:

@@ -16,7 +16,7 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError, did_you_mean
 from initcfg.globs import Glob, PatternError
-from initcfg.initializers.values import plain, shown
+from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import Layout
 from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
@@ -62,7 +62,7 @@ __all__ = [
     "WarningCode",
     "Whole",
     "each",
-    "fault",
+    "expression",
     "fault_of",
     "format_version",
     "key_fault",
@@ -86,14 +86,6 @@ MAX_DIM = 2**63 - 1
 
 Numeric = int | float | str
 T = TypeVar("T")
-
-
-def fault(
-    code: Code, message: str, hint: str | None = None, offset: int | None = None, *, key: bool = False
-) -> PydanticCustomError:
-    """An error for pydantic to carry to its place: the value, its character `offset`, or its key."""
-    context = {"message": message, "hint": hint, "offset": offset, "key": key}
-    return PydanticCustomError(str(code), "{message}", context)
 
 
 def key_fault(key: str, code: Code, message: str, hint: str, *, at_parent: bool = False) -> ValidationError:
@@ -130,15 +122,20 @@ def each(values: Iterable[object], check: Callable[[object], T]) -> tuple[T, ...
     return tuple(items)
 
 
+def expression(value: str) -> str:
+    """The text of an expression whose syntax is right."""
+    try:
+        Expression.parse(value)
+    except ExpressionError as error:
+        raise expression_fault(error) from None
+    return value
+
+
 def number(value: object, expected: str = "a number") -> Numeric:
     """A finite int or float, or the text of an expression whose syntax is right."""
     value = plain(value)
     if isinstance(value, str):
-        try:
-            Expression.parse(value)
-        except ExpressionError as error:
-            raise expression_fault(error) from None
-        return value
+        return expression(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = "write 1 or 0" if isinstance(value, bool) else None
         raise fault(Code.WRONG_TYPE, f"expected {expected} or an expression, got {shown(value)}", hint)

@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code, SpecError
+from initcfg.frozen import FrozenDict
+from initcfg.initializers.arguments import Reading
+from initcfg.initializers.configs import InitializerConfig, read_config
+from initcfg.initializers.values import fault
 from initcfg.spec.diagnose import diagnostics_of
-from initcfg.spec.frozen import FrozenDict
-from initcfg.spec.initializer_config import InitializerConfig
-from initcfg.spec.initializer_forms import read_initializer
 from initcfg.spec.leaves import (
     DTypeName,
     FormatVersion,
@@ -35,7 +36,7 @@ from initcfg.spec.leaves import (
     WarningCode,
     Whole,
     each,
-    fault,
+    expression,
     key_fault,
     text,
     whole,
@@ -105,7 +106,14 @@ def _repeat(value: object) -> int | str | Range | tuple[str, ...]:
 
 
 Repeat = Annotated[int | str | Range | tuple[str, ...], Kind(_repeat, "repeat")]
-Initializer = Annotated[InitializerConfig, Kind(read_initializer, "initializer")]
+_READING = Reading(expression=expression)
+
+
+def _initializer(value: object) -> InitializerConfig:
+    return read_config(value, _READING)
+
+
+Initializer = Annotated[InitializerConfig, Kind(_initializer, "initializer")]
 
 
 class Param(_Model):

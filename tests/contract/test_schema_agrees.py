@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from initcfg.errors import SpecError
 from initcfg.initializers import BUILTINS, canonical_name
-from initcfg.initializers.fields import fields_of
+from initcfg.initializers.arguments import arguments_of
+from initcfg.initializers.values import CONSTANT
 from initcfg.spec import json_schema
 from initcfg.spec.document import read_file
 
@@ -121,29 +122,29 @@ class Maker:
         """One of the right values, now and then any other."""
         return self.leaf() if self.random.random() < often else self.random.choice(right)
 
-    def argument(self, field):
+    def argument(self, argument):
         """A value for an argument; right more often than not."""
         number = self.spoilt(0.5, 1, 2.0, 1e-3, "d / 2", "fan_in", 0, -1, often=0.1)
         array = {"class_name": "__numpy__", "config": {"value": [number, [1]], "dtype": "float32"}}
         few = range(self.random.randrange(3))
+        if argument.choices:
+            return self.spoilt(*argument.choices)
         makers = {
-            "choice": lambda: self.spoilt(*field.choices),
-            "integer": lambda: self.spoilt(0, 1, 2.0, "d", -1),
-            "integers": lambda: [self.spoilt(0, 1, 2.0, "d") for _ in few],
-            "value": lambda: self.random.choice([number, [number, 1], [[number], [True]], array, [1, [1]]]),
-            "initializer": self.initializer,
-            "initializers": lambda: [self.initializer() for _ in few],
+            "an integer": lambda: self.spoilt(0, 1, 2.0, "d", -1),
+            "a list of integers": lambda: [self.spoilt(0, 1, 2.0, "d") for _ in few],
+            CONSTANT: lambda: self.random.choice([number, [number, 1], [[number], [True]], array, [1, [1]]]),
+            "a list of initializers": lambda: [self.initializer() for _ in few],
         }
-        return makers.get(field.kind, lambda: number)()
+        kinds = (kind for kind in makers if argument.expected.startswith(kind))
+        return makers.get(next(kinds, ""), lambda: number)()
 
     def initializer(self):
         """An initializer in one of the written forms."""
         cls = self.random.choice(BUILTINS)
-        fields = fields_of(cls)
         config = {
-            name: self.argument(field)
-            for name, field in fields.items()
-            if (field.required and self.random.random() < 0.95) or self.random.random() < 0.5
+            name: self.argument(argument)
+            for name, argument in arguments_of(cls).items()
+            if (argument.is_required and self.random.random() < 0.95) or self.random.random() < 0.5
         }
         if self.random.random() < 0.04:
             config[self.random.choice(KEYS)] = self.leaf()

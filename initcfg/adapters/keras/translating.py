@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from initcfg.errors import InitializerError
-from initcfg.initializers import Initializer, from_name
+from initcfg.initializers import Initializer, deserialize
 
 __all__ = ["Unknown", "translated"]
 
@@ -37,7 +37,7 @@ def translated(value: object) -> Initializer | Unknown:
     if getattr(keras.initializers, cls.__name__, None) is not cls:
         return Unknown(f"{_named(value)} is code, not one of Keras's initializers")
     try:
-        return from_name(cls.__name__, _config(value))
+        return deserialize({"class_name": cls.__name__, "config": _config(value)})
     except InitializerError as error:
         return Unknown("; ".join(problem.message for problem in error.diagnostics))
 

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from initcfg.dtypes import as_dtype
 from initcfg.initializers.arrays import repeated
-from initcfg.initializers.values import as_array_value, plain, shown
+from initcfg.initializers.values import plain, read_value, shown
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_values_are_shown_briefly(value: object, text: str) -> None:
 
 @given(hnp.arrays(st.sampled_from(["int8", "uint64", "float64", "float32", "bool"]), hnp.array_shapes()))
 def test_an_array_is_held_and_written_exactly(array: np.ndarray) -> None:
-    value = as_array_value(np.where(np.isfinite(array), array, 0).astype(array.dtype))
+    value = read_value(np.where(np.isfinite(array), array, 0).astype(array.dtype))
     assert value.shape == array.shape
-    assert as_array_value(value.to_config()) == value
-    assert hash(as_array_value(value.to_config())) == hash(value)
+    assert read_value(value.to_config()) == value
+    assert hash(read_value(value.to_config())) == hash(value)
     held = repeated(value, value.shape, as_dtype(array.dtype))
     assert held.tolist() == np.nan_to_num(array, posinf=0, neginf=0).tolist()
 
 
 def test_lists_and_arrays_of_one_content_differ_in_how_they_are_written() -> None:
-    held, listed = as_array_value(np.array([1, 2])), as_array_value([1, 2])
+    held, listed = read_value(np.array([1, 2])), read_value([1, 2])
     assert held.numbers == listed.numbers
     assert held != listed

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from initcfg.spec.frozen import FrozenDict
+from initcfg.frozen import FrozenDict
 
 
 def test_equals_any_mapping_with_equal_items_in_any_order():

@@ -1,0 +1,455 @@
+"""The arguments of an initializer, as types that pydantic checks, and what it finds, as diagnostics.
+
+Each type is read in two ways. Without a validation context a value must be a literal, as Python code gives
+it. With a `Reading` it is what a document holds: a number may be an expression, which is kept as its text,
+and a number keeps the form in which it was written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import ErrorDetails, PydanticKnownError, ValidationError, core_schema
+
+from initcfg.errors import Code, Diagnostic, PathStep, did_you_mean
+from initcfg.initializers.values import CONSTANT, as_config, frozen, listed, plain, read_value, shown
+from initcfg.stream import SEED_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+__all__ = [
+    "CONFIG",
+    "LITERALS",
+    "Anything",
+    "Axes",
+    "Items",
+    "NonNegative",
+    "Number",
+    "Positive",
+    "Problem",
+    "Reading",
+    "Seed",
+    "Sizes",
+    "Value",
+    "Whole",
+    "adapter_of",
+    "arguments_of",
+    "problems_of",
+]
+
+CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+_CODES = frozenset(Code)
+Path = tuple[PathStep, ...]
+
+
+class Reading(NamedTuple):
+    """The validation context in which a config is read without an instance being made.
+
+    Args:
+        expression: checks the text of an expression and returns it, or raises a fault; None where a document
+            holds literals only.
+        depth: how many initializers are around this one.
+    """
+
+    expression: Callable[[str], str] | None = None
+    depth: int = 0
+
+
+#: Of a document that holds no expressions.
+LITERALS = Reading()
+
+
+class Problem(NamedTuple):
+    """What is wrong with a config, and where in it: `key` says whether it is the key that is wrong."""
+
+    path: Path
+    found: Diagnostic
+    key: bool = False
+    offset: int | None = None
+
+
+class Limits(NamedTuple):
+    """Marks a number as an argument, with its bounds; strict about types, so that a bool is no number."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        bounds: Any = {name: limit for name, limit in self._asdict().items() if limit is not None}
+        if source is int:
+            inner: CoreSchema = core_schema.int_schema(strict=True, **bounds)
+            return core_schema.with_info_wrap_validator_function(_read_whole, inner)
+        inner = core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
+        return core_schema.with_info_wrap_validator_function(_read_number, inner)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.WrapValidatorFunctionSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        rules = handler(schema["schema"])
+        return {**rules, "type": [rules["type"], "string"]}
+
+    def words(self, source: Any, *, plural: bool) -> str:
+        """What it accepts: ``a number >= 0``."""
+        nouns = {float: ("a number", "numbers"), int: ("an integer", "integers")}
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        limits = ((signs[name], limit) for name, limit in self._asdict().items() if limit is not None)
+        bounds = " and ".join(
+            f"{sign} {'2**64' if limit == 2**64 else f'{limit:g}'}" for sign, limit in limits
+        )
+        return f"{nouns[source][plural]} {bounds}".strip()
+
+
+def _read_number(value: object, handler: Callable[[object], float], info: Any) -> object:
+    value = plain(value)
+    if isinstance(value, str) and info.context is not None and info.context.expression:
+        return info.context.expression(value)
+    if not isinstance(value, int | float):  # pydantic takes decimals and fractions as well
+        raise PydanticKnownError("float_type")
+    checked = handler(value)
+    return checked if info.context is None else value
+
+
+def _read_whole(value: object, handler: Callable[[object], int], info: Any) -> object:
+    value = plain(value)
+    if isinstance(value, str) and info.context is not None and info.context.expression:
+        return info.context.expression(value)
+    return handler(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+class ConstantMark:
+    """Marks the value of a constant: a number, a bool, or an array of them."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(as_config)
+        return core_schema.with_info_plain_validator_function(read_constant, serialization=written)
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return CONSTANT
+
+
+def read_constant(value: object, info: Any) -> object:
+    """The value of a constant, with an error for each wrong element."""
+    return read_value(value, info.context and info.context.expression)
+
+
+class Items:
+    """Marks a list: also a numpy array of one axis, but nothing whose order or length is unknown."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_items, handler(source))
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return _words(source)
+
+
+def _as_items(value: object) -> object:
+    value = listed(plain(value))
+    if not isinstance(value, list | tuple):
+        raise PydanticKnownError("tuple_type")
+    return value
+
+
+class AnythingMark:
+    """Marks an argument of which nothing is known; what a document holds there is made immutable."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(read_anything)
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return "any value"
+
+
+def read_anything(value: object, info: Any) -> object:
+    """The value as it is, or of a document as plain data that cannot change."""
+    return frozen(value) if info.context and info.context.expression else value
+
+
+Number = Annotated[float, Limits()]
+NonNegative = Annotated[float, Limits(ge=0)]
+Positive = Annotated[float, Limits(gt=0)]
+Whole = Annotated[int, Limits()]
+Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
+Axes = Annotated[tuple[Whole, ...], Items()]
+Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
+Value = Annotated[Any, ConstantMark()]
+Anything = Annotated[Any, AnythingMark()]
+
+
+# --- The arguments of a class -----------------------------------------------------------------------------
+
+
+T = TypeVar("T")
+
+
+def _remembered(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """A function that works once for each of the classes that were asked for lately."""
+    return lru_cache(maxsize=1024)(function)  # type: ignore[return-value]
+
+
+class Argument(NamedTuple):
+    """One argument of an initializer class: its name, its type, and its default if it has one.
+
+    Example:
+        >>> from initcfg.initializers import RandomNormal
+        >>> print(arguments_of(RandomNormal)["stddev"].expected)
+        a number >= 0
+    """
+
+    name: str
+    annotation: Any
+    default: Any = dataclasses.MISSING
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is dataclasses.MISSING
+
+    @property
+    def expected(self) -> str:
+        """What it accepts, in words: ``a number > 0 or None``."""
+        return _words(self.annotation)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts that it accepts, where it accepts no others."""
+        inner, _ = _without_none(self.annotation)
+        return get_args(inner) if get_origin(inner) is Literal else ()
+
+    @property
+    def holds_expressions(self) -> bool:
+        """Whether a document may write an expression here, or for the items of a list."""
+        inner, _ = _without_none(self.annotation)
+        marks = getattr(inner, "__metadata__", ())
+        return any(isinstance(mark, Limits | ConstantMark) for mark in marks) or inner in (Axes, Sizes)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a single real number."""
+        inner, _ = _without_none(self.annotation)
+        return get_origin(inner) is Annotated and inner.__origin__ is float
+
+
+@_remembered
+def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
+    """The arguments of an initializer class, by name, in the order of its signature.
+
+    ``float`` and ``int`` (or an optional one of these) among the annotations of an ``__init__`` are numbers,
+    so that a document may write them as expressions, and ``Literal`` with strings are choices. Of the rest
+    nothing is known.
+
+    Example:
+        >>> from initcfg.initializers import RandomNormal
+        >>> [(each.name, each.default) for each in arguments_of(RandomNormal).values()]
+        [('mean', 0.0), ('stddev', 0.05), ('seed', None)]
+    """
+    if hasattr(cls, "__pydantic_validator__"):
+        hints = get_type_hints(cls, include_extras=True)
+        found = [Argument(each.name, hints[each.name], each.default) for each in dataclasses.fields(cls)]
+    else:
+        found = list(_parameters(cls))
+    return types.MappingProxyType({each.name: each for each in found})
+
+
+@_remembered
+def adapter_of(cls: type[Any]) -> TypeAdapter[Any]:
+    """What checks the arguments of an initializer class: its own, or one made from its ``__init__``."""
+    if hasattr(cls, "__pydantic_validator__"):
+        return TypeAdapter(cls)
+    members = [(each.name, each.annotation, _default(each)) for each in arguments_of(cls).values()]
+    made = dataclasses.make_dataclass(cls.__name__, members, kw_only=True)
+    config: ConfigDict = CONFIG | {"extra": "allow"} if _takes_any_key(cls) else CONFIG
+    return TypeAdapter(pydantic_dataclass(made, config=config))
+
+
+def _default(argument: Argument) -> Any:
+    if argument.is_required:
+        return dataclasses.field()
+    if argument.default is None or isinstance(argument.default, bool | int | float | str):
+        return argument.default
+    return dataclasses.field(default_factory=lambda: argument.default)
+
+
+def _parameters(cls: type[Any]) -> Iterator[Argument]:
+    """Each named parameter of ``__init__``."""
+    if cls.__init__ is object.__init__:
+        return
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+        if parameter.kind not in variadic:
+            hint = _hint(parameter.annotation, getattr(cls.__init__, "__globals__", {}))
+            has_default = parameter.default is not inspect.Parameter.empty
+            default = parameter.default if has_default else dataclasses.MISSING
+            yield Argument(parameter.name, _argument_type(hint) or Anything, default)
+
+
+def _takes_any_key(cls: type[Any]) -> bool:
+    if cls.__init__ is object.__init__:
+        return False
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def with_argument_types(annotations: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of a class body, ``float`` and ``int`` as the types of arguments.
+
+    Args:
+        annotations: as they were written, or their texts.
+        names: what the texts may name; what none names is not checked.
+    """
+    return {
+        name: (_argument_type(_hint(written, names, Anything)) or written)
+        for name, written in annotations.items()
+    }
+
+
+def _hint(annotation: Any, names: Mapping[str, Any], unknown: Any = None) -> Any:
+    """An annotation evaluated alone: one that only a type checker can read must not hide the others."""
+    if not isinstance(annotation, str):
+        return annotation
+    holder = type("", (), {"__annotations__": {"": annotation}})  # a class may have class variables
+    try:
+        return get_type_hints(holder, globalns=dict(names), include_extras=True)[""]
+    except (NameError, TypeError, SyntaxError, AttributeError):
+        return unknown
+
+
+def _argument_type(annotation: Any) -> Any:
+    """The type of argument that an annotation stands for, or None where it stands for none."""
+    inner, nullable = _without_none(annotation)
+    kept = get_origin(inner) is Annotated
+    if get_origin(inner) is Literal and all(isinstance(choice, str) for choice in get_args(inner)):
+        kept = True
+    found = inner if kept else {float: Number, int: Whole}.get(inner)
+    return found | None if found is not None and nullable else found
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """An annotation without its ``| None``, and whether it had one; ``int | float`` is ``float``."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation, False
+    members = get_args(annotation)
+    others = tuple(member for member in members if member is not type(None))
+    if set(others) == {int, float}:
+        return float, len(others) < len(members)
+    return (others[0] if len(others) == 1 else annotation), len(others) < len(members)
+
+
+def _words(annotation: Any, *, plural: bool = False) -> str:
+    """What a type accepts, in words."""
+    words: str
+    inner, nullable = _without_none(annotation)
+    if get_origin(inner) is Literal:
+        words = f"one of {', '.join(map(repr, get_args(inner)))}"
+    elif get_origin(inner) is tuple:
+        words = f"a list of {_words(get_args(inner)[0], plural=True)}"
+    elif get_origin(inner) is Annotated:
+        words = inner.__metadata__[0].words(inner.__origin__, plural=plural)
+    else:
+        words = "any value"
+    return words + (" or None" if nullable else "")
+
+
+# --- What pydantic finds ----------------------------------------------------------------------------------
+
+
+def problems_of(error: ValidationError, cls: type[Any], name: str) -> list[Problem]:
+    """What pydantic found in the arguments of a class: wrong keys first, then wrong values.
+
+    Args:
+        error: from `adapter_of` the class.
+        cls: the class.
+        name: what it is called where the arguments were written.
+    """
+    arguments = arguments_of(cls)
+    found = [_problem(detail, arguments, name) for detail in error.errors(include_url=False)]
+    return sorted(found, key=lambda each: not each.key)
+
+
+def _problem(detail: ErrorDetails, arguments: Mapping[str, Argument], name: str) -> Problem:
+    kind, path, context = detail["type"], detail["loc"], detail.get("ctx", {})
+    about = path[0] if path else ""
+    if isinstance(about, int) and about < len(arguments):  # the position of an argument in a call
+        about = list(arguments)[about]
+    argument = arguments.get(str(about))
+    if kind in _CODES:
+        message = f"{about!r} {context['message']}" if context.get("is_predicate") else context["message"]
+        found = Diagnostic(Code(kind), message, hint=context["hint"])
+        return Problem(path, found, context["key"], context["offset"])
+    if kind == "unexpected_positional_argument":
+        message = f"{name} takes at most {len(arguments)} arguments by position"
+        return Problem((), Diagnostic(Code.WRONG_TYPE, message, hint=f"they are {', '.join(arguments)}"))
+    if kind == "multiple_argument_values":
+        message = f"{name} is given the argument {about!r} twice, by its position and by its name"
+        return Problem((), Diagnostic(Code.WRONG_TYPE, message, hint="give it once"))
+    if kind == "missing" and argument is not None:
+        message = f"{name} needs the argument {about!r}"
+        return Problem(
+            path[:-1], Diagnostic(Code.MISSING_KEY, message, hint=f"it is {argument.expected}"), key=True
+        )
+    if argument is None:
+        known = f"its arguments are {', '.join(arguments)}" if arguments else f"{name} takes no arguments"
+        hint = did_you_mean(str(about), arguments) or known
+        return Problem(
+            path, Diagnostic(Code.UNKNOWN_KEY, f"{name} has no argument {shown(about)}", hint=hint), key=True
+        )
+    return Problem(path, _value_problem(kind, plain(detail["input"]), argument, is_item=len(path) > 1))
+
+
+def _value_problem(kind: str, value: object, argument: Argument, *, is_item: bool) -> Diagnostic:
+    """What is wrong with the value of an argument, or with an item of a list."""
+    expected, subject = argument.expected, f"{argument.name!r}"
+    if is_item:
+        inner, _ = _without_none(argument.annotation)
+        items = inner.__origin__ if get_origin(inner) is Annotated else inner
+        expected, subject = _words(get_args(items)[0]), f"each of {argument.name!r}"
+    message = f"{subject} must be {expected}, got {shown(value)}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "finite_number" or (kind == "float_type" and is_number):
+        hint = "write a number that a 64-bit float can hold"
+        return Diagnostic(
+            Code.NOT_FINITE, f"{subject} must be a finite number, got {shown(value)}", hint=hint
+        )
+    if kind.startswith(("greater_than", "less_than")):
+        return Diagnostic(Code.OUT_OF_RANGE, message)
+    if kind == "literal_error" and isinstance(value, str):
+        near = did_you_mean(value.lower(), argument.choices)
+        return Diagnostic(Code.UNKNOWN_CHOICE, message, hint=near)
+    return Diagnostic(Code.WRONG_TYPE, message, hint=_seed_generator_hint(value))
+
+
+def _seed_generator_hint(value: object) -> str | None:
+    if not isinstance(value, Mapping) or value.get("class_name") != "SeedGenerator":
+        return None
+    config = value.get("config")
+    seed = config.get("seed") if isinstance(config, Mapping) else None
+    way = (
+        f"write the integer itself, seed: {seed}" if isinstance(seed, int) else "write an integer, or no seed"
+    )
+    return f"a SeedGenerator holds a state that changes at each call; {way}"
