@@ -19,6 +19,7 @@ FLOORS = {
     "collector": 0,
     "errors": 0,
     "forks": 0,
+    "frozen": 0,
     "dtypes": 1,
     "exact": 1,
     "explanations": 1,
