@@ -18,8 +18,10 @@ from initcfg import spec
 from initcfg.cli import COMMANDS, main
 from initcfg.cli.renderers.document import json_schema as report_schema
 from initcfg.explanations import load_explanations
-from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
+from initcfg.initializers import BUILTINS
+from initcfg.initializers.registry import aliases_of, canonical_name
 from initcfg.plan.document import json_schema as plan_schema
+from initcfg.spec import schema as spec_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -211,7 +213,7 @@ def spec_page() -> str:
     expressions = EXPRESSIONS
     for word, names in words.items():
         expressions = expressions.replace(word, " ".join(f"`{name}`" for name in names))
-    schema = spec.json_schema()
+    schema = spec_schema.json_schema()
     parts = [
         "# Spec\n\nWhat a spec may hold. `initcfg schema` prints the same as a JSON Schema, for editors.",
         definition("The document", schema),
@@ -355,7 +357,7 @@ def schemas() -> dict[str, str]:
     made = {
         "plan.v1.schema.json": plan_schema(),
         "report.v1.schema.json": report_schema(),
-        "spec.v1.schema.json": spec.json_schema(),
+        "spec.v1.schema.json": spec_schema.json_schema(),
     }
     return {name: f"{json.dumps(schema, indent=2)}\n" for name, schema in made.items()}
 

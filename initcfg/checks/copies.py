@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from initcfg.checks.findings import Complaint, Finding
 from initcfg.checks.truncations import without_idle_bounds
 from initcfg.engines.recipe import Draw, prepare
-from initcfg.initializers import Orthogonal, stream_of
+from initcfg.initializers import stream_of
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def _step(piece: Piece, law: object) -> object:
     """
     if isinstance(law, Draw):
         return "rising" if law.kernel in _RISING else law.kernel, law.arithmetic
+    from initcfg.initializers import Orthogonal  # noqa: PLC0415  no class is loaded that no spec names
+
     if isinstance(piece.initializer, Orthogonal):
         law = Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))
     return law, piece.shape, piece.dtype.drawn

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initcfg import initializers
 from initcfg.distributions import point
 from initcfg.errors import InitializerError
-from initcfg.initializers import BuiltIn, Concatenate, Structured
-from initcfg.initializers.combined import part_shapes
+from initcfg.initializers import BuiltIn, Combined, Structured
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
@@ -150,11 +149,10 @@ def _whole(parameter: PlannedParameter) -> Piece:
 def _pieces(piece: Piece) -> Iterator[Piece]:
     """The piece, or the parts that it is concatenated from, without empty ones."""
     made = piece.initializer
-    if not isinstance(made, Concatenate):
+    if not isinstance(made, Combined):
         yield piece
         return
-    shapes = part_shapes(piece.shape, made.axis, made.sizes)
-    for at, (part, shape) in enumerate(zip(made.initializers, shapes, strict=True)):
+    for at, (part, shape) in enumerate(made.parts(piece.shape)):
         if math.prod(shape):
             yield from _pieces(
                 piece._replace(

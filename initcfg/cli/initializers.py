@@ -39,12 +39,12 @@ def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) 
     NAME is a class name, a snake_case name or an alias: GlorotUniform, glorot_uniform and Keras's other names
     show the same page.
     """
-    from initcfg.initializers.registry import BUILTINS, lookup, unknown_initializer
+    from initcfg.initializers.registry import built_ins, lookup, unknown_initializer
     from initcfg.plugins import load_plugins
 
     added = load_plugins(plugins)
     if name is None:
-        rows = [_row(cls) for cls in (*BUILTINS, *added)]
+        rows = [_row(cls) for cls in (*built_ins(), *added)]
         output.data(json.dumps(rows, indent=2) if output.format == "json" else _list(rows))
         return Exit.FINE
     cls = lookup(name)

@@ -75,6 +75,6 @@ def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
 
         return report_schema()
     from initcfg.plugins import load_plugins
-    from initcfg.spec import json_schema
+    from initcfg.spec.schema import json_schema
 
     return json_schema(load_plugins(plugins))

@@ -10,8 +10,7 @@ from initcfg.cli.report import Contents
 from initcfg.cli.words import count, counted, number, size
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.errors import printable
-from initcfg.initializers import Concatenate, canonical_name, resolve
-from initcfg.initializers.combined import part_shapes
+from initcfg.initializers import Combined, canonical_name, resolve
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution
@@ -56,10 +55,9 @@ def law_of(parameter: PlannedParameter) -> str:
 
 def _law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
     """The distribution; of a concatenation those of its parts, equal neighbours counted."""
-    if not isinstance(initializer, Concatenate):
+    if not isinstance(initializer, Combined):
         return describe(resolve(initializer, shape, layout))
-    shapes = part_shapes(shape, initializer.axis, initializer.sizes)
-    parts = [_law(part, each, layout) for part, each in zip(initializer.initializers, shapes, strict=True)]
+    parts = [_law(part, each, layout) for part, each in initializer.parts(shape)]
     runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
     return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
-from initcfg.initializers import BUILTINS, BuiltIn, Initializer, draw, is_cut, make
+from initcfg.initializers import BuiltIn, Initializer, draw, is_built_in, is_cut, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,6 +147,6 @@ def is_foreign(value: object) -> bool:
     """An initializer whose class is not in the list of built-ins, or a built-in with such a part."""
     if isinstance(value, tuple):
         return any(map(is_foreign, value))
-    if isinstance(value, BuiltIn) and type(value) in BUILTINS:
+    if isinstance(value, BuiltIn) and is_built_in(type(value)):
         return any(is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
     return isinstance(value, Initializer)

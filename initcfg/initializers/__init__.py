@@ -1,9 +1,16 @@
-"""Initializers: named schemes for a parameter's first values, with Keras's names, configs and contract."""
+"""Initializers: named schemes for a parameter's first values, with Keras's names, configs and contract.
+
+The built-in classes stand here by their own names and by their snake_case names, which Keras calls shortcut
+functions; each is imported when it is first asked for.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from initcfg.initializers.base import (
     BuiltIn,
+    Combined,
     Cuttable,
     Elementwise,
     Initializer,
@@ -15,102 +22,66 @@ from initcfg.initializers.base import (
     resolve,
     stream_of,
 )
-from initcfg.initializers.combined import Concatenate
-from initcfg.initializers.constants import Constant, Ones, Zeros
+from initcfg.initializers.configs import InitializerConfig, deserialize, get, serialize
 from initcfg.initializers.custom import FunctionInitializer
-from initcfg.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from initcfg.initializers.registry import (
-    BUILTINS,
+    built_ins,
     canonical_name,
-    deserialize,
-    get,
+    class_names,
+    is_built_in,
     known_names,
     lookup,
     register,
-    serialize,
+    snake_case,
     unknown_initializer,
 )
-from initcfg.initializers.scaling import (
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    LecunNormal,
-    LecunUniform,
-    VarianceScaling,
-)
-from initcfg.initializers.structured import Identity, Orthogonal
 
-# The classes by their snake_case names, which Keras calls shortcut functions.
-concatenate = Concatenate
-constant = Constant
-glorot_normal = GlorotNormal
-glorot_uniform = GlorotUniform
-he_normal = HeNormal
-he_uniform = HeUniform
-identity = Identity
-lecun_normal = LecunNormal
-lecun_uniform = LecunUniform
-ones = Ones
-orthogonal = Orthogonal
-random_normal = RandomNormal
-random_uniform = RandomUniform
-truncated_normal = TruncatedNormal
-variance_scaling = VarianceScaling
-zeros = Zeros
+if TYPE_CHECKING:
+    from initcfg.initializers.combined import *  # noqa: F403  for type checkers, which cannot call __getattr__
+    from initcfg.initializers.constants import *  # noqa: F403
+    from initcfg.initializers.random import *  # noqa: F403
+    from initcfg.initializers.scaling import *  # noqa: F403
+    from initcfg.initializers.structured import *  # noqa: F403
 
-__all__ = [
+    BUILTINS: tuple[type[BuiltIn], ...]
+
+__all__ = [  # noqa: PLE0604  strings, of which some are computed
     "BUILTINS",
     "BuiltIn",
-    "Concatenate",
-    "Constant",
+    "Combined",
     "Cuttable",
     "Elementwise",
     "FunctionInitializer",
-    "GlorotNormal",
-    "GlorotUniform",
-    "HeNormal",
-    "HeUniform",
-    "Identity",
     "Initializer",
-    "LecunNormal",
-    "LecunUniform",
-    "Ones",
-    "Orthogonal",
-    "RandomNormal",
-    "RandomUniform",
+    "InitializerConfig",
     "Structured",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "Zeros",
     "canonical_name",
     "check",
-    "concatenate",
-    "constant",
     "deserialize",
     "draw",
     "get",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "identity",
+    "is_built_in",
     "is_cut",
     "known_names",
-    "lecun_normal",
-    "lecun_uniform",
     "lookup",
     "make",
-    "ones",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
     "register",
     "resolve",
     "serialize",
     "stream_of",
-    "truncated_normal",
     "unknown_initializer",
-    "variance_scaling",
-    "zeros",
+    *class_names(),
+    *map(snake_case, class_names()),
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BUILTINS":
+        return built_ins()
+    if name in __all__ and (cls := lookup(name)) is not None:
+        return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,10 +5,10 @@
         ├── Elementwise    says which distribution it resolves to for a shape and a layout
         └── Structured     builds the whole array
             └── Cuttable   draws any stretch of it
+                └── Combined  is made of parts with initializers of their own
 
 To add one: a class under `Elementwise`, `Structured` or `Cuttable`, decorated with `initializer`, whose
-fields have the types of `initcfg.initializers.arguments`; and its name in `BUILTINS`, in
-`initcfg.initializers.registry`.
+fields have the types of `initcfg.initializers.arguments`; and its name in `initcfg.initializers.registry`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuiltIn",
+    "Combined",
     "Cuttable",
     "Elementwise",
     "Initializer",
@@ -303,6 +304,40 @@ class Cuttable(Structured):
         whole = np.empty(shape, dtype.numpy)
         self.draw(whole.reshape(-1), 0, shape, dtype, layout, stream, fill)
         return whole
+
+
+class Combined(Cuttable):
+    """A built-in of parts that lie beside each other, each made by an initializer of its own."""
+
+    if TYPE_CHECKING:  # a field of every subclass
+        initializers: tuple[Initializer, ...]
+
+    @staticmethod
+    @abstractmethod
+    def shapes(shape: tuple[int, ...], arguments: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+        """The shape of each part.
+
+        Args:
+            shape: of the whole.
+            arguments: by name; those that are initializers may be missing.
+
+        Raises:
+            InitializerError: the shape does not divide so (code ``initializer-shape``).
+        """
+
+    def parts(self, shape: tuple[int, ...]) -> tuple[tuple[Initializer, tuple[int, ...]], ...]:
+        """The initializer and the shape of each part; raises as `shapes`."""
+        return tuple(zip(self.initializers, self.shapes(shape, vars(self)), strict=True))
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes that do not divide into the parts, and what the parts refuse."""
+        for part, its_shape in self.parts(shape):
+            check(part, its_shape, dtype, layout)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether every part is."""
+        return all(map(is_cut, self.initializers))
 
 
 def resolve(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, Diagnostic
 from initcfg.initializers.arguments import Items, Sizes, Whole
-from initcfg.initializers.base import Cuttable, check, draw, initializer, is_cut, stream_of
+from initcfg.initializers.base import Combined, draw, initializer, stream_of
 from initcfg.initializers.configs import Part
+from initcfg.initializers.shapes import part_shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from initcfg.dtypes import DType
@@ -18,11 +21,11 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.stream import Stream
 
-__all__ = ["Concatenate", "part_shapes"]
+__all__ = ["Concatenate"]
 
 
 @initializer
-class Concatenate(Cuttable):
+class Concatenate(Combined):
     """Parts beside each other along one axis, each from an initializer of its own.
 
     Formula:
@@ -59,17 +62,10 @@ class Concatenate(Cuttable):
             hint="give 'sizes' and 'initializers' of equal length, one entry a part",
         )
 
-    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse shapes that the sizes do not add up to, and what the parts refuse."""
-        for part, part_shape in zip(
-            self.initializers, part_shapes(shape, self.axis, self.sizes), strict=True
-        ):
-            check(part, part_shape, dtype, layout)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether every part is."""
-        return all(map(is_cut, self.initializers))
+    @staticmethod
+    def shapes(shape: tuple[int, ...], arguments: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the parts, which are `shape` but for the axis."""
+        return part_shapes(shape, arguments["axis"], arguments["sizes"])
 
     def draw(  # noqa: PLR0917
         self,
@@ -84,44 +80,12 @@ class Concatenate(Cuttable):
         """The stretches of the parts that lie in this one; parts outside it are not made."""
         from initcfg.initializers.arrays import interleave  # noqa: PLC0415  numpy is not for planning
 
-        shapes = part_shapes(shape, self.axis, self.sizes)
+        parts = self.parts(shape)
         first = self.axis % len(shape)
 
         def draw_part(index: int, stretch: np.ndarray[Any, Any], begin: int) -> None:
-            part, its_shape = self.initializers[index], shapes[index]
+            part, its_shape = parts[index]
             its_stream = stream_of(part, its_shape, stream.child(str(index)))
             draw(part, stretch, begin, its_shape, dtype, layout, its_stream, fill)
 
-        interleave(out, start, [math.prod(its_shape[first:]) for its_shape in shapes], draw_part)
-
-
-def part_shapes(
-    shape: tuple[int, ...], axis: int, sizes: tuple[int, ...] | list[int]
-) -> tuple[tuple[int, ...], ...]:
-    """The shapes of the parts of `shape` along `axis`.
-
-    Raises:
-        InitializerError: there is no such axis, or the sizes do not add up (code ``initializer-shape``).
-
-    Example:
-        >>> part_shapes((768, 2304), 1, (768, 768, 768))
-        ((768, 768), (768, 768), (768, 768))
-    """
-    if not -len(shape) <= axis < len(shape):
-        raise InitializerError(
-            Diagnostic(
-                Code.INITIALIZER_SHAPE,
-                f"shape {shape} has no axis {axis} to lay parts along",
-                hint=f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
-            )
-        )
-    if sum(sizes) != shape[axis]:
-        raise InitializerError(
-            Diagnostic(
-                Code.INITIALIZER_SHAPE,
-                f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
-                hint=f"their sum is {sum(sizes)}",
-            )
-        )
-    at = axis % len(shape)
-    return tuple((*shape[:at], size, *shape[at + 1 :]) for size in sizes)
+        interleave(out, start, [math.prod(its_shape[first:]) for _, its_shape in parts], draw_part)

@@ -24,7 +24,7 @@ from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import LITERALS, Reading, adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn, Initializer
 from initcfg.initializers.custom import FunctionInitializer
-from initcfg.initializers.names import canonical_name, lookup, registered_name, unknown_initializer
+from initcfg.initializers.registry import canonical_name, lookup, registered_name, unknown_initializer
 from initcfg.initializers.values import ArrayValue, fault, frozen, is_finite, listed, plain, same, shown
 from initcfg.text.source import MAX_DEPTH, SURROGATE
 

@@ -1,80 +1,308 @@
-"""The one list of built-in initializers, and all that goes by their names.
+"""The names that initializers answer to: built-in ones, Keras's aliases, and registered ones.
 
-To add one: write the class (see `initcfg.initializers.base`), and name it in `BUILTINS`.
+To add a built-in: write the class (see `initcfg.initializers.base`), and name it in `_MODULES`. Its module is
+imported when somebody asks for one of its classes, so that a start costs what a document uses.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from initcfg.initializers.combined import Concatenate
-from initcfg.initializers.configs import deserialize, get, serialize
-from initcfg.initializers.constants import Constant, Ones, Zeros
-from initcfg.initializers.names import (
-    aliases_of,
-    canonical_name,
-    install,
-    known_names,
-    lookup,
-    register,
-    unknown_initializer,
-)
-from initcfg.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
-from initcfg.initializers.scaling import (
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    LecunNormal,
-    LecunUniform,
-    VarianceScaling,
-)
-from initcfg.initializers.structured import Identity, Orthogonal
+from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.initializers.base import Initializer
+from initcfg.initializers.values import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from initcfg.initializers.base import BuiltIn
 
 __all__ = [
-    "ALIASES",
-    "BUILTINS",
+    "PACKAGE",
     "aliases_of",
+    "built_ins",
     "canonical_name",
-    "deserialize",
-    "get",
+    "class_names",
+    "is_built_in",
+    "is_free",
     "known_names",
     "lookup",
     "register",
-    "serialize",
+    "registered_name",
+    "snake_case",
     "unknown_initializer",
 ]
 
-BUILTINS: tuple[type[BuiltIn], ...] = (
-    Zeros,
-    Ones,
-    Constant,
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    LecunNormal,
-    LecunUniform,
-    Identity,
-    Orthogonal,
-    Concatenate,
-)
+C = TypeVar("C", bound=type[Initializer])
 
+#: Under which the built-ins are registered with Keras.
+PACKAGE = "initcfg"
+
+# The built-ins, by the module that holds them.
+_MODULES = {
+    "constants": ("Zeros", "Ones", "Constant"),
+    "random": ("RandomNormal", "RandomUniform", "TruncatedNormal"),
+    "scaling": (
+        *("VarianceScaling", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform"),
+        *("LecunNormal", "LecunUniform"),
+    ),
+    "structured": ("Identity", "Orthogonal"),
+    "combined": ("Concatenate",),
+}
 # What Keras's `initializers.get` takes beside class names and snake_case names.
-ALIASES: dict[str, type[BuiltIn]] = {
-    "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-    "normal": RandomNormal,
-    "one": Ones,
-    "uniform": RandomUniform,
-    "zero": Zeros,
+_ALIASES = {
+    "IdentityInitializer": "Identity",
+    "OrthogonalInitializer": "Orthogonal",
+    "normal": "RandomNormal",
+    "one": "Ones",
+    "uniform": "RandomUniform",
+    "zero": "Zeros",
 }
 
-install(BUILTINS, ALIASES)
+# PyTorch's names for schemes that Keras calls otherwise, and what they are here: they differ in detail, so
+# they are no aliases.
+_ELSEWHERE = {
+    "xavier_normal": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: untruncated_normal}}",
+    "xavier_uniform": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: uniform}}",
+    "kaiming_normal": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: untruncated_normal}}",
+    "kaiming_uniform": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: uniform}}",
+}
+_TRUNCATED = "{truncated_normal: {stddev: 0.02, low: -2 / 0.02, high: 2 / 0.02}}"
+_NOTES = {
+    "kaiming_normal": ", with a number for a: 0 for relu",
+    "kaiming_uniform": ", with a number for a: 0 for relu; a: sqrt(5) gives scale: 1 / 3",
+    "xavier_normal": ", with a number for gain",
+    "xavier_uniform": ", with a number for gain",
+}
+# A call, as in Python: random_normal(stddev=0.02).
+_CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
+
+
+def snake_case(name: str) -> str:
+    """``GlorotUniform`` as ``glorot_uniform``, by Keras's rule."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+# Class name to module name, and every name that a class answers to, a built-in by its class name.
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_TABLE: dict[str, type[Initializer] | str] = {
+    **{each: name for name in _HOMES for each in (name, snake_case(name))},
+    **_ALIASES,
+}
+_REGISTERED: dict[type[Initializer], str] = {}
+
+
+def class_names() -> tuple[str, ...]:
+    """The names of the built-in classes, in the order of the documentation."""
+    return tuple(_HOMES)
+
+
+def built_ins() -> tuple[type[BuiltIn], ...]:
+    """The built-in classes, in the order of the documentation."""
+    return tuple(map(_built_in, _HOMES))
+
+
+def is_built_in(cls: type[object]) -> bool:
+    """Whether a class is one of the list, and no subclass of one."""
+    return cls.__name__ in _HOMES and _built_in(cls.__name__) is cls
+
+
+def _built_in(name: str) -> type[BuiltIn]:
+    module = importlib.import_module(f"initcfg.initializers.{_HOMES[name]}")
+    cls: type[BuiltIn] = getattr(module, name)
+    return cls
+
+
+def lookup(name: str) -> type[Initializer] | None:
+    """The class of that name, or None; upper and lower case matter.
+
+    Args:
+        name: a class name, a snake_case name, an alias of Keras's, or a registered ``package>Name``; a
+            built-in is registered with Keras as ``initcfg>Name``.
+
+    Example:
+        >>> lookup("glorot_uniform") is lookup("GlorotUniform")
+        True
+    """
+    found = _TABLE.get(name.removeprefix(f"{PACKAGE}>"))
+    return _built_in(found) if isinstance(found, str) else found
+
+
+def is_free(name: str) -> bool:
+    """Whether a spec may give the name to an initializer of its own.
+
+    Taken are the names that are known here, and PyTorch's, which are kept for schemes to come.
+
+    Example:
+        >>> is_free("base"), is_free("he_normal"), is_free("kaiming_normal")
+        (True, False, False)
+    """
+    return name not in _TABLE and snake_case(name).rstrip("_") not in _ELSEWHERE
+
+
+def canonical_name(cls: type[Initializer]) -> str:
+    """The name by which a spec writes the class: its snake_case name.
+
+    Raises:
+        InitializerError: the class is neither built in nor registered (code ``not-serializable``).
+
+    Example:
+        >>> from initcfg.initializers import HeNormal
+        >>> canonical_name(HeNormal)
+        'he_normal'
+    """
+    name = snake_case(registered_name(cls).rpartition(">")[2])
+    if lookup(name) is cls:
+        return name
+    raise _not_registered(cls)
+
+
+def registered_name(cls: type[Initializer]) -> str:
+    """``package>Name`` of a registered class, the class name of any other."""
+    return _REGISTERED.get(cls, cls.__name__)
+
+
+def aliases_of(cls: type[Initializer]) -> list[str]:
+    """The names that the class answers to beside its snake_case name, sorted."""
+    entry = cls.__name__ if is_built_in(cls) else cls
+    return sorted(name for name, known in _TABLE.items() if known == entry and name != canonical_name(cls))
+
+
+def known_names() -> list[str]:
+    """The snake_case names of all built-in and registered initializers, sorted."""
+    registered = (name.rpartition(">")[2] for name in _REGISTERED.values())
+    return sorted(map(snake_case, (*_HOMES, *registered)))
+
+
+@overload
+def register(cls: C, *, package: str = ..., name: str | None = ...) -> C: ...
+@overload
+def register(cls: None = ..., *, package: str = ..., name: str | None = ...) -> Callable[[C], C]: ...
+def register(cls: Any = None, *, package: str = "Custom", name: str | None = None) -> Any:
+    """Make a custom class known by name, so that specs and files may hold it; a decorator or a call.
+
+    The class answers to ``package>Name`` (as in Keras), ``Name`` and the snake_case of ``Name``. A class
+    that is defined again, as when a notebook cell runs twice, takes the place of the old one.
+
+    Args:
+        cls: a subclass of `Initializer`.
+        package: says whose class it is.
+        name: another name than the class's own.
+
+    Raises:
+        InitializerError: a name is taken (code ``hidden-name``) or none (code ``bad-name``), or `cls` is no
+            such class, or built in.
+
+    Example:
+        >>> @register(package="lab")
+        ... class EveryOther(Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return np.arange(np.prod(shape)).reshape(shape).astype(dtype) % 2
+        >>> import numpy as np
+        >>> canonical_name(EveryOther), registered_name(EveryOther)
+        ('every_other', 'lab>EveryOther')
+    """
+    if cls is None:
+        return lambda decorated: register(decorated, package=package, name=name)
+    if not (inspect.isclass(cls) and issubclass(cls, Initializer)):
+        raise InitializerError(
+            Diagnostic(
+                Code.WRONG_TYPE,
+                f"only subclasses of Initializer can be registered, got {cls!r}",
+                hint="derive the class from initcfg.initializers.Initializer",
+            )
+        )
+    _refuse_built_in(cls)
+    short = _checked_name(cls.__name__ if name is None else name)
+    names = (f"{package}>{short}", short, snake_case(short))
+    for each in names:
+        _refuse_collision(each, cls)
+    _forget(_TABLE.get(short))
+    _TABLE.update(dict.fromkeys(names, cls))
+    _REGISTERED[cls] = names[0]
+    return cls
+
+
+def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
+    """The problem that no initializer has this name, with the nearest one as the way out.
+
+    Args:
+        name: what was written.
+        others: names that hold beside those known here, such as the ones that a spec gives.
+    """
+    torch_name = snake_case(name).rstrip("_")
+    call = _CALL.fullmatch(name.strip())
+    if torch_name in _ELSEWHERE:
+        hint = f"PyTorch's scheme is written {_ELSEWHERE[torch_name]}{_NOTES[torch_name]}"
+    elif torch_name == "trunc_normal":
+        hint = f"PyTorch's bounds are absolute, those here count standard deviations: {_TRUNCATED}"
+    elif call:
+        pairs = [_KEYWORD.fullmatch(each) for each in call[2].split(",")]
+        arguments = ", ".join(f"{each[1]}: {each[2]}" for each in pairs if each)
+        written = arguments if all(pairs) else "stddev: 0.02"
+        hint = f"arguments are written {{{snake_case(call[1])}: {{{written}}}}}"
+    else:
+        near = did_you_mean(name, [*_TABLE, *others])
+        hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"
+    return Diagnostic(Code.UNKNOWN_INITIALIZER, f"no initializer is named {name!r}", hint=hint)
+
+
+def _checked_name(name: object) -> str:
+    """A name from which snake_case makes an identifier; ``>`` would end the package."""
+    if isinstance(name, str) and ">" not in name and snake_case(name).isidentifier():
+        return name
+    raise InitializerError(
+        Diagnostic(
+            Code.BAD_NAME,
+            f"{shown(name)} is not a name for an initializer",
+            hint="choose letters, digits and underscores, with a letter first, such as 'EveryOther'",
+        )
+    )
+
+
+def _refuse_built_in(cls: type[Initializer]) -> None:
+    if is_built_in(cls):
+        raise InitializerError(
+            Diagnostic(
+                Code.HIDDEN_NAME,
+                f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
+                hint="use it by that name, or register a subclass of it",
+            )
+        )
+
+
+def _refuse_collision(name: str, cls: type[Initializer]) -> None:
+    known = lookup(name)
+    if known is None or (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
+        return
+    raise InitializerError(
+        Diagnostic(
+            Code.HIDDEN_NAME,
+            f"the initializer name {name!r} is taken by {known.__module__}.{known.__qualname__}",
+            hint="register the class with another name=",
+        )
+    )
+
+
+def _forget(cls: type[Initializer] | str | None) -> None:
+    """Take out all names of a class that is being defined again."""
+    if not isinstance(cls, type):
+        return
+    for name in [name for name, known in _TABLE.items() if known is cls]:
+        del _TABLE[name]
+    _REGISTERED.pop(cls, None)
+
+
+def _not_registered(cls: type[Initializer]) -> InitializerError:
+    return InitializerError(
+        Diagnostic(
+            Code.NOT_SERIALIZABLE,
+            f"{cls.__name__} is not registered, so it cannot be written down by name",
+            hint="put @initcfg.initializers.register above the class",
+        )
+    )

@@ -13,7 +13,7 @@ from initcfg.layout import IN_OUT, Fans, Layout
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["as_shape", "needed_layout", "resolved_fans"]
+__all__ = ["as_shape", "needed_layout", "part_shapes", "resolved_fans"]
 
 # numpy's limits, for elements of eight bytes.
 _MAX_DIMS = 64
@@ -80,3 +80,35 @@ def needed_layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:
 def resolved_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans:
     """The fans of a shape under a layout that may be missing where it makes no difference."""
     return needed_layout(shape, layout).fans(shape)
+
+
+def part_shapes(
+    shape: tuple[int, ...], axis: int, sizes: tuple[int, ...] | list[int]
+) -> tuple[tuple[int, ...], ...]:
+    """The shapes of the parts of `shape` along `axis`.
+
+    Raises:
+        InitializerError: there is no such axis, or the sizes do not add up (code ``initializer-shape``).
+
+    Example:
+        >>> part_shapes((768, 2304), 1, (768, 768, 768))
+        ((768, 768), (768, 768), (768, 768))
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise InitializerError(
+            Diagnostic(
+                Code.INITIALIZER_SHAPE,
+                f"shape {shape} has no axis {axis} to lay parts along",
+                hint=f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
+            )
+        )
+    if sum(sizes) != shape[axis]:
+        raise InitializerError(
+            Diagnostic(
+                Code.INITIALIZER_SHAPE,
+                f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
+                hint=f"their sum is {sum(sizes)}",
+            )
+        )
+    at = axis % len(shape)
+    return tuple((*shape[:at], size, *shape[at + 1 :]) for size in sizes)

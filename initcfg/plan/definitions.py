@@ -8,7 +8,7 @@ from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
-from initcfg.initializers.names import is_free
+from initcfg.initializers.registry import is_free
 from initcfg.plan.references import check_extent, check_references, nested_in
 from initcfg.spec import Expression
 from initcfg.spec.arithmetic import FANS

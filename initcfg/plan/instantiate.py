@@ -11,9 +11,8 @@ from pydantic_core import ValidationError
 
 from initcfg import initializers
 from initcfg.errors import Code, InitializerError, SpecError
-from initcfg.initializers import BuiltIn, Concatenate, Initializer
+from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
-from initcfg.initializers.combined import part_shapes
 from initcfg.initializers.configs import known_arguments
 from initcfg.initializers.shapes import resolved_fans
 from initcfg.plan.definitions import expressions_in
@@ -187,9 +186,10 @@ def _parts(cls: type[Initializer], written: Any, path: Path, values: dict[str, A
     if isinstance(written, InitializerConfig):
         return instantiate(written, path, site)
     shapes = [site.shape] * len(written)
-    if issubclass(cls, Concatenate) and len(values["sizes"]) == len(written):
+    if issubclass(cls, Combined):
         with site.scope.problems.placing(path[:-1]):
-            shapes = list(part_shapes(site.shape, int(values["axis"]), values["sizes"]))
+            divided = list(cls.shapes(site.shape, values))
+        shapes = divided if len(divided) == len(written) else shapes
     made = []
     for at, (config, shape) in enumerate(zip(written, shapes, strict=True)):
         with site.scope.problems.collecting():

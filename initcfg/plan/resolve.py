@@ -10,7 +10,7 @@ from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError, SpecError
-from initcfg.initializers import Concatenate
+from initcfg.initializers import Combined
 from initcfg.layout import IN_OUT, Fans, Layout
 from initcfg.plan.effort import DIMENSION, TRUNCATION
 from initcfg.plan.instantiate import instantiate
@@ -112,7 +112,7 @@ def _truncations(initializer: Initializer, distribution: Distribution | None) ->
     """How many truncated normals a check has to measure, at most: each part of a concatenation may be one."""
     if distribution is not None:
         return int(isinstance(distribution, TruncatedNormal))
-    if isinstance(initializer, Concatenate):
+    if isinstance(initializer, Combined):
         return sum(max(1, _truncations(part, None)) for part in initializer.initializers)
     return 0
 

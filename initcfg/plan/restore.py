@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
-from initcfg.initializers import BUILTINS, Concatenate, stream_of
+from initcfg.initializers import Combined, is_built_in, stream_of
 from initcfg.layout import Fans, Layout
 from initcfg.plan.data import EDITED_HINT, law_data
 from initcfg.plan.names import name_problem
@@ -170,9 +170,9 @@ def _law(document: ParameterDocument, form: Form) -> Law:
 
 def _is_shareable(initializer: Initializer) -> bool:
     """Whether two parameters may hold one instance: somebody's own class may count its calls."""
-    if isinstance(initializer, Concatenate):
+    if isinstance(initializer, Combined):
         return all(map(_is_shareable, initializer.initializers))
-    return type(initializer) in BUILTINS
+    return is_built_in(type(initializer))
 
 
 def _tied(document: ParameterDocument, made: dict[str, PlannedParameter]) -> PlannedParameter:

@@ -11,7 +11,6 @@ from initcfg.spec.load import load, loads, read, reads
 from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
 from initcfg.spec.ordering import by_place
 from initcfg.spec.salvage import Reading
-from initcfg.spec.schema import json_schema
 from initcfg.spec.templates import Template
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "dump_json",
     "dump_tree",
     "dump_yaml",
-    "json_schema",
     "load",
     "loads",
     "read",

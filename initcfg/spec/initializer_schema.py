@@ -11,7 +11,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.arguments import adapter_of, read_constant
 from initcfg.initializers.configs import known_arguments, read_part
-from initcfg.initializers.names import aliases_of, registered_name
+from initcfg.initializers.registry import aliases_of, registered_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

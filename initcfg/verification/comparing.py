@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.initializers import Concatenate, Orthogonal
-from initcfg.initializers.combined import part_shapes
 
 if TYPE_CHECKING:
     from initcfg.formats import Array
@@ -75,11 +74,8 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
         return TOLERANCE * abs(initializer.gain)
     if not isinstance(initializer, Concatenate):
         return 0.0
-    shapes = part_shapes(shape, initializer.axis, initializer.sizes)
-    parts = [
-        tolerance_of(part, its_shape)
-        for part, its_shape in zip(initializer.initializers, shapes, strict=True)
-    ]
+    shapes = [its_shape for _, its_shape in initializer.parts(shape)]
+    parts = [tolerance_of(part, its_shape) for part, its_shape in initializer.parts(shape)]
     if not any(np.any(part) for part in parts):
         return 0.0
     wide = [np.broadcast_to(part, its_shape) for part, its_shape in zip(parts, shapes, strict=True)]

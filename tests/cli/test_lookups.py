@@ -11,7 +11,8 @@ import pytest
 from click.testing import Result
 
 from initcfg.errors import Code
-from initcfg.initializers.registry import BUILTINS, aliases_of, canonical_name
+from initcfg.initializers import BUILTINS
+from initcfg.initializers.registry import aliases_of, canonical_name
 
 if TYPE_CHECKING:
     from pathlib import Path

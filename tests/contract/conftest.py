@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.spec import json_schema, load
+from initcfg.spec import load
+from initcfg.spec.schema import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,8 @@ from initcfg.errors import SpecError
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.values import CONSTANT
-from initcfg.spec import json_schema
 from initcfg.spec.document import read_file
+from initcfg.spec.schema import json_schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()

@@ -15,7 +15,7 @@ from initcfg import plugins
 from initcfg.cli import main
 from initcfg.errors import Code, PluginError
 from initcfg.plugins import GROUP, load_plugins, loaded_plugins
-from initcfg.spec import json_schema
+from initcfg.spec.schema import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

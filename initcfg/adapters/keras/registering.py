@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initcfg.initializers import BUILTINS
-from initcfg.initializers.names import PACKAGE
+from initcfg.initializers.registry import PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,6 +20,7 @@ from initcfg.dtypes import DTYPES, as_dtype
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import (
     BuiltIn,
+    Combined,
     Concatenate,
     Constant,
     Cuttable,
@@ -37,6 +38,7 @@ from initcfg.initializers import (
     resolve,
     stream_of,
 )
+from initcfg.initializers.registry import class_names
 from initcfg.initializers.shapes import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
@@ -75,7 +77,9 @@ def test_different_examples_are_unequal(examples: tuple[BuiltIn, ...]) -> None:
 
 
 def test_the_repr_makes_an_equal_initializer(example: BuiltIn) -> None:
-    assert eval(repr(example), vars(initcfg.initializers)) == example
+    assert (
+        eval(repr(example), {name: getattr(initcfg.initializers, name) for name in class_names()}) == example
+    )
 
 
 def test_the_repr_of_a_default_is_short() -> None:
@@ -239,7 +243,7 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     documented = text.partition("Args:")[2]
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
-    bases = (Elementwise, Structured, Cuttable)
+    bases = (Elementwise, Structured, Cuttable, Combined)
     assert built_in.__mro__[1] in bases or built_in.__mro__[1].__name__ == "_Preset"
 
 

@@ -21,16 +21,16 @@ from initcfg.initializers import (
     Zeros,
     deserialize,
     get,
-    names,
     register,
+    registry,
     serialize,
 )
 
 
 @pytest.fixture(autouse=True)
 def registrations_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
-    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
 
 
 class Ramp(Initializer):

@@ -18,8 +18,8 @@ from initcfg.initializers import (
     RandomNormal,
     Zeros,
     canonical_name,
-    names,
     register,
+    registry,
     serialize,
 )
 from initcfg.spec import InitializerConfig, Param, Spec, dump_tree, load
@@ -145,8 +145,8 @@ def test_a_callable_inside_another_initializer_is_not_written():
 @pytest.fixture
 def registered(monkeypatch):
     """A custom class, registered for one test."""
-    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
-    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
 
     @register(package="lab")
     class Ramp(Initializer):
@@ -177,8 +177,8 @@ def test_a_registered_instance_is_written_by_name_without_its_defaults(registere
 @pytest.fixture
 def holder(monkeypatch):
     """A registered class with one argument and no config, and one with a config of anything."""
-    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
-    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
 
     @register
     class Silent(Initializer):

@@ -21,18 +21,17 @@ from initcfg.initializers import (
     canonical_name,
     known_names,
     lookup,
-    names,
     register,
+    registry,
     unknown_initializer,
 )
-from initcfg.initializers.names import PACKAGE
-from initcfg.initializers.registry import aliases_of
+from initcfg.initializers.registry import PACKAGE, aliases_of
 
 
 @pytest.fixture(autouse=True)
 def registrations_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "_TABLE", dict(names._TABLE))
-    monkeypatch.setattr(names, "_REGISTERED", dict(names._REGISTERED))
+    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
 
 
 class Ramp(Initializer):
