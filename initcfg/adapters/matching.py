@@ -1,19 +1,19 @@
-"""A plan held against a live model, before anything of the model is touched."""
+"""A plan held against a live model before anything of it is touched, and the work on it in bounded pieces."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from initcfg.errors import Code, Diagnostic, NearestNames, SpecError, differ_alike
 from initcfg.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import PlannedParameter
 
-__all__ = ["match_problems", "require_match", "require_plan"]
+__all__ = ["in_groups", "match_problems", "require_match", "require_plan"]
 
 
 def require_plan(plan: object, taker: str, way: str) -> None:
@@ -135,3 +135,30 @@ def _form(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iter
             f"the spec: what states none is as the model has it"
         )
         yield Diagnostic(Code.DTYPE_MISMATCH, message, where, hint)
+
+
+Item = TypeVar("Item")
+
+
+def in_groups(items: Iterable[Item], nbytes: Callable[[Item], int], limit: int) -> Iterator[list[Item]]:
+    """Items in their order, as many at a time as have so many bytes together; a larger one alone.
+
+    Args:
+        items: any.
+        nbytes: the size of one.
+        limit: of a group.
+
+    Example:
+        >>> list(in_groups([3, 1, 9, 2], lambda size: size, 4))
+        [[3, 1], [9], [2]]
+    """
+    group: list[Item] = []
+    size = 0
+    for item in items:
+        if group and size + nbytes(item) > limit:
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += nbytes(item)
+    if group:
+        yield group

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from initcfg.checks.findings import Complaint, Finding
-from initcfg.checks.truncations import without_idle_bounds
+from initcfg.checks.laws import without_idle_bounds
+from initcfg.checks.survey import Complaint, Finding
 from initcfg.engines.recipe import Draw, prepare
 from initcfg.initializers import stream_of
 from initcfg.layout import IN_OUT

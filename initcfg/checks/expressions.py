@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
-from initcfg.checks.findings import Complaint, Finding
+from initcfg.checks.survey import Complaint, Finding
 from initcfg.initializers.arguments import arguments_of
 from initcfg.spec import Expression, ExpressionError, InitializerConfig
 from initcfg.spec.arithmetic import Evaluator

@@ -1,28 +1,152 @@
-"""The table of checks, and the one function that goes through it."""
+"""From findings to warnings: the table of checks, what is allowed left out, what is alike told once."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.checks.biases import random_biases
 from initcfg.checks.copies import identical_values
 from initcfg.checks.expressions import integer_expressions
-from initcfg.checks.fans import large_receptive_field, unusual_variance, vector_scaling
-from initcfg.checks.findings import Check, for_each_piece
-from initcfg.checks.precision import dtype_resolution, dtype_underflow
-from initcfg.checks.report import Permissions, Told
-from initcfg.checks.survey import survey
-from initcfg.checks.truncations import idle_truncation
-from initcfg.errors import Code
+from initcfg.checks.laws import (
+    dtype_resolution,
+    dtype_underflow,
+    idle_truncation,
+    large_receptive_field,
+    random_biases,
+    unusual_variance,
+    vector_scaling,
+)
+from initcfg.checks.survey import Check, for_each_piece, survey
+from initcfg.errors import Code, Diagnostic, Location
+from initcfg.globs import GlobSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from initcfg.errors import Diagnostic
-    from initcfg.plan import Plan
+    from initcfg.checks.survey import Finding
+    from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Allow, Spec
 
-__all__ = ["CHECKS", "check_plan"]
+__all__ = ["CHECKS", "Permissions", "Told", "check_plan"]
+
+_NUMBER = re.compile("[0-9]+")
+
+
+class Permissions:
+    """The entries of ``allow``, and which of them silenced something.
+
+    Args:
+        entries: in the spec's order.
+    """
+
+    def __init__(self, entries: Sequence[Allow]) -> None:
+        self._entries = entries
+        self._of: dict[str, list[int]] = {}
+        for at, entry in enumerate(entries):
+            self._of.setdefault(entry.code, []).append(at)
+        self._globs = {
+            code: GlobSet((entries[at].match, None) for at in mine) for code, mine in self._of.items()
+        }
+        self._used: set[int] = set()
+
+    def unallowed(self, code: Code, members: tuple[PlannedParameter, ...]) -> Iterable[PlannedParameter]:
+        """The parameters that no entry allows a warning for; each entry that allows one counts as used."""
+        mine = self._of.get(code)
+        if mine is None:
+            return members
+        left = []
+        for member in members:
+            allowing = self._globs[code].every(member.name)
+            self._used.update(mine[at] for at in allowing)
+            if not allowing:
+                left.append(member)
+        return left
+
+    def unused(self, spec: Spec | None) -> list[Diagnostic]:
+        """A warning for each entry that silenced nothing; a note, where another file wrote it for its own.
+
+        Without the spec its expressions were not looked at, so that nothing is known of what is about them.
+        """
+        return [
+            self._unused(at, spec)
+            for at, entry in enumerate(self._entries)
+            if at not in self._used and (spec is not None or entry.code != Code.INTEGER_EXPRESSION)
+        ]
+
+    def _unused(self, at: int, spec: Spec | None) -> Diagnostic:
+        entry, path = self._entries[at], ("allow", at)
+        return Diagnostic(
+            Code.UNUSED_ALLOW,
+            f"this silences nothing: no parameter that {entry.match!r} matches has the warning {entry.code}",
+            Location(path=path) if spec is None else spec.locate(path),
+            hint="remove it, or mend 'match'",
+            severity="note" if spec is not None and spec.is_inherited(path) else "warning",
+        )
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One warning to be: the first of what it is about, and how many there are."""
+
+    code: Code
+    finding: Finding
+    first: PlannedParameter
+    count: int
+
+
+class Told:
+    """The warnings, each once a place, however many copies of a layer have it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[object, ...], _Entry] = {}
+        self._places: dict[int, object] = {}
+
+    def add(self, code: Code, finding: Finding, members: Iterable[PlannedParameter]) -> None:
+        """Notes that `members` have what was found."""
+        for member in members:
+            key = (code, self._place(finding.where, member))
+            entry = self._entries.get(key)
+            if entry is None:
+                self._entries[key] = _Entry(code, finding, member, 1)
+            else:
+                entry.count += 1
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """The warnings, in the order of their places."""
+        return sorted(map(_diagnostic, self._entries.values()), key=_position)
+
+    def _place(self, where: Location | None, member: PlannedParameter) -> object:
+        """What warnings that are told together have in common.
+
+        That is the entry of the spec. A rule has many entries' parameters, and a plan that was read back may
+        have no places: there it is the name, whatever numbers it holds.
+        """
+        where = where or member.where
+        if where is None or member.rule is not None:
+            return _NUMBER.sub("0", member.name)
+        # Copies of a layer have one location, and to hash it takes as long as everything else here.
+        if id(where) not in self._places:
+            self._places[id(where)] = (where.file, where.line, where.column, where.path)
+        return self._places[id(where)]
+
+
+def _diagnostic(entry: _Entry) -> Diagnostic:
+    others = f" and {entry.count - 1:,} more like it" if entry.count > 1 else ""
+    complaint = entry.finding.complaint
+    return Diagnostic(
+        entry.code,
+        f"{entry.finding.piece.name_in(entry.first)}{others}: {complaint.text}",
+        entry.finding.where or entry.first.where,
+        hint=complaint.hint,
+        severity="warning",
+    )
+
+
+def _position(diagnostic: Diagnostic) -> tuple[int, int]:
+    where = diagnostic.where
+    return ((where.line or 0), (where.column or 0)) if where else (0, 0)
+
 
 # To add a check: a function, a row here, and a code with its page (`initcfg.errors`, `initcfg.explanations`).
 CHECKS: dict[Code, Check] = {

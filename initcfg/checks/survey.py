@@ -1,14 +1,15 @@
-"""What the checks look at: the parameters of a plan, those that are alike taken together.
+"""What a check looks at, and what it finds.
 
-A plan of a hundred thousand parameters has few different ones. What a check finds out about the shape and the
-initializer of one is true of all that share them, so it is found out once.
+A survey takes the parameters of a plan that are alike together. A plan of a hundred thousand parameters has
+few different ones: what a check finds out about one is true of all that share its shape and initializer.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg import initializers
 from initcfg.distributions import point
@@ -17,16 +18,17 @@ from initcfg.initializers import BuiltIn, Combined, Structured
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
+    from initcfg.errors import Location
     from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Spec
 
-__all__ = ["Alike", "Piece", "Survey", "survey"]
+__all__ = ["Alike", "Check", "Complaint", "Finding", "Piece", "Survey", "for_each_piece", "survey"]
 
 
 class Piece(NamedTuple):
@@ -173,3 +175,47 @@ def _fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
         return layout.fans(shape)
     except InitializerError:
         return None
+
+
+class Complaint(NamedTuple):
+    """What is to be said of a piece, after its name and a colon.
+
+    Args:
+        text: what is unusual, with its numbers.
+        hint: the way out.
+    """
+
+    text: str
+    hint: str
+
+
+class Finding(NamedTuple):
+    """A complaint, and the parameters that it is about.
+
+    Args:
+        piece: of each of the parameters.
+        members: at least one, in the plan's order.
+        complaint: true of all of them; its numbers are those of the first.
+        where: the place, if it is not where the parameters are defined.
+    """
+
+    piece: Piece
+    members: tuple[PlannedParameter, ...]
+    complaint: Complaint
+    where: Location | None = None
+
+
+Check: TypeAlias = Callable[[Survey], Iterator[Finding]]
+
+
+def for_each_piece(judge: Callable[[Piece], Complaint | None]) -> Check:
+    """The check that asks `judge` about one piece of each kind; most need to know no more."""
+
+    def check(looked_at: Survey) -> Iterator[Finding]:
+        for group in looked_at.groups:
+            for piece in group.pieces:
+                complaint = judge(piece)
+                if complaint is not None:
+                    yield Finding(piece, group.members, complaint)
+
+    return check

@@ -10,8 +10,8 @@ import click
 
 from initcfg.cli.exits import Exit
 from initcfg.cli.renderers.escapes import defused
-from initcfg.collector import collect_seldom
 from initcfg.errors import printable
+from initcfg.process import collect_seldom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from pathlib import Path
 from initcfg.errors import Code, Diagnostic, FormatError, OutputError
 from initcfg.formats.atomic import replacing
 from initcfg.formats.header import read_header
-from initcfg.generate.metadata import PLAN_KEY
+from initcfg.generate.files import PLAN_KEY
 
 __all__ = ["check_replaceable", "is_ours", "write_text"]
 

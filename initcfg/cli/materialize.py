@@ -107,7 +107,7 @@ def materialize(
     says more; give it after FILE, or as --ray=ADDRESS.
     """
     from initcfg.cli.source import plan_from
-    from initcfg.generate.metadata import carried_spec
+    from initcfg.generate.files import carried_spec
     from initcfg.stores import is_folder
 
     if not path:

@@ -120,7 +120,7 @@ def _is_swapped(weights: str, file: str) -> bool:
 
 def _refuse_unless_it_selects(plan: Plan, select: str) -> None:
     """A pattern that is malformed or matches nothing is no difference, but a wrong command line."""
-    from initcfg.generate.selecting import selected
+    from initcfg.generate.memory import selected
 
     try:
         selected(plan, select)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.engines.recipe import prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
-from initcfg.forks import LoadingLock
+from initcfg.process import LoadingLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

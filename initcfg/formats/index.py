@@ -14,9 +14,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, Diagnostic, FormatError, SpecError
 from initcfg.formats.texts import read_text
+from initcfg.process import gc_paused
 from initcfg.text.decoding import decoded
 from initcfg.text.json_entries import read_entries
 
@@ -178,7 +178,7 @@ def _recoded(problem: Diagnostic) -> Diagnostic:
 
 
 def _index(path: str | PathLike[str], text: str) -> Index:
-    with collector_at_rest():
+    with gc_paused():
         source = read_entries(text, os.fspath(path), frozenset({_METADATA, _MAP}))
     tree = source.tree
     problems = list(source.problems)

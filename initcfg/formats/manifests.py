@@ -15,7 +15,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.formats.documents import from_json, from_yaml
 from initcfg.formats.finding import find_weights, is_index
@@ -24,6 +23,7 @@ from initcfg.formats.header import natural_key, read_header
 from initcfg.formats.index import INDEX_ENDING
 from initcfg.formats.sharded import read_set
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.process import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         hint = f"a manifest ends in {', '.join(_READERS)} or {INDEX_ENDING}"
         message = f"the name ends in {Path(file).suffix!r}, and so does no manifest"
         raise SpecError(Diagnostic(Code.INPUT, message, Location(file), hint))
-    with collector_at_rest():
+    with gc_paused():
         return reader(file)
 
 

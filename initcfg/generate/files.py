@@ -2,26 +2,199 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from initcfg.engines import get_engine
-from initcfg.errors import Code, SpecError
+from initcfg.errors import Code, Diagnostic, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
-from initcfg.generate.elements import PlannedElements
-from initcfg.generate.metadata import carried_spec, file_metadata
-from initcfg.generate.pool import Workers
-from initcfg.generate.selecting import owner, selected
+from initcfg.formats.base import little_endian, make_little_endian
+from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY
+from initcfg.generate.memory import owner, selected
+from initcfg.generate.pool import Task, Workers
+from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
+    from initcfg.engines import FillFunction
+    from initcfg.formats import Array, WriteAt
     from initcfg.generate.pool import Progress
+    from initcfg.generate.work import Piece
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["Written", "write"]
+__all__ = [
+    "MAX_SPEC_BYTES",
+    "PLAN_KEY",
+    "SELECT_KEY",
+    "TIED_KEY",
+    "PlannedElements",
+    "Written",
+    "carried_spec",
+    "file_metadata",
+    "write",
+]
+
+MAX_SPEC_BYTES = 1 << 16
+"""The longest spec that weights carry: some readers take a header of a few MB only."""
+
+_OURS = "initcfg."
+
+
+def carried_spec(plan: Plan) -> str | None:
+    """The spec that weights of a plan carry; None where there is none, or it is longer than they carry."""
+    text = plan.spec_text
+    return text if text is not None and len(text.encode()) <= MAX_SPEC_BYTES else None
+
+
+def file_metadata(
+    digest: str | None,
+    select: str | None,
+    tied: Mapping[str, str],
+    given: Mapping[str, str],
+    spec: str | None = None,
+) -> dict[str, str]:
+    """All texts that go into a file.
+
+    Args:
+        digest: the plan's fingerprint, or None.
+        select: the glob, or None.
+        tied: names that are left out, with those whose tensors they share.
+        given: the caller's own.
+        spec: the text of the plan's spec, where the file is to carry it.
+
+    Raises:
+        FormatError: one of the caller's keys is kept for this package (code ``format``).
+    """
+    taken = [key for key in given if key.startswith(_OURS)]
+    if taken:
+        raise FormatError(
+            Diagnostic(
+                Code.FORMAT,
+                f"the metadata key {taken[0]!r} is kept for this package",
+                hint=f"choose a key that does not begin with {_OURS!r}",
+            )
+        )
+    ours = {
+        PLAN_KEY: digest,
+        SELECT_KEY: select,
+        SPEC_KEY: spec,
+        TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False) if tied else None,
+    }
+    return {**given, **{key: text for key, text in ours.items() if text is not None}}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedElements:
+    """The elements of tensors that are parameters of a plan; an `initcfg.formats.Elements`.
+
+    Args:
+        parameters: by the tensor's name.
+        fill: an engine.
+        workers: the threads.
+        progress: told the bytes done and the bytes in all.
+    """
+
+    parameters: Mapping[str, PlannedParameter]
+    fill: FillFunction
+    workers: Workers
+    progress: Progress | None
+
+    def in_order(self, tensors: Sequence[TensorInfo]) -> Iterator[Array]:
+        """Arrays in order; reports what the writer has taken and come back from."""
+        parameters, total = self._ordered(tensors)
+        tasks = (
+            Task(partial(_made, batch, self.fill), sum(piece.nbytes for piece in batch), is_for_caller(batch))
+            for batch in batches(parameters)
+        )
+        done = 0
+        for arrays in self.workers.in_order(tasks):
+            for array in arrays:
+                yield array
+                done += array.nbytes
+            if self.progress is not None:
+                self.progress(done, total)
+
+    def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
+        """Every batch is made by one thread in memory that it uses again, and written from there."""
+        parameters, total = self._ordered(tensors)
+        memory = _Memory()
+        tasks = (
+            Task(partial(_write, batch, at, self.fill, memory, write), here=is_for_caller(batch))
+            for batch, at in _placed(parameters, offset)
+        )
+        self.workers.run(tasks, total, self.progress)
+
+    def _ordered(self, tensors: Sequence[TensorInfo]) -> tuple[list[PlannedParameter], int]:
+        parameters = [self.parameters[tensor.name] for tensor in tensors]
+        return parameters, sum(parameter.nbytes for parameter in parameters)
+
+
+class _Memory:
+    """Buffers that threads borrow: to touch fresh memory for each chunk would cost as much as to fill it."""
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+
+    def borrow(self, nbytes: int) -> Array:
+        """At least so many bytes, with anything in them."""
+        # One step, because threads borrow at the same time.
+        with contextlib.suppress(IndexError):
+            buffer = self._free.pop()
+            if buffer.nbytes >= nbytes:
+                return buffer
+        return np.empty(nbytes, np.uint8)
+
+    def give_back(self, buffer: Array) -> None:
+        """Lets another batch have them."""
+        self._free.append(buffer)
+
+
+def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
+    if is_made_whole(batch[0].parameter):
+        return [make_whole(piece.parameter, fill).reshape(-1) for piece in batch]
+    arrays = [np.empty(piece.stop - piece.start, piece.parameter.dtype.numpy) for piece in batch]
+    _fill_batch(batch, arrays, fill)
+    return arrays
+
+
+def _fill_batch(batch: tuple[Piece, ...], arrays: Sequence[Array], fill: FillFunction) -> None:
+    pairs = zip(batch, arrays, strict=True)
+    fill_elements(((piece.parameter, piece.start, array) for piece, array in pairs), fill)
+
+
+def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tuple[tuple[Piece, ...], int]]:
+    """Batches, each with the place of its first byte; parameters follow each other without a gap."""
+    for batch in batches(parameters):
+        yield batch, offset
+        offset += sum(piece.nbytes for piece in batch)
+
+
+def _write(batch: tuple[Piece, ...], offset: int, fill: FillFunction, memory: _Memory, write: WriteAt) -> int:
+    """Makes a batch and writes it at once; gives its bytes."""
+    first = batch[0].parameter
+    if is_made_whole(first):
+        data = little_endian(make_whole(first, fill).reshape(-1))
+        write(data, offset)
+        return len(data)
+    buffer = memory.borrow(sum(piece.nbytes for piece in batch))
+    arrays, end = [], 0
+    for piece in batch:
+        begin, end = end, end + piece.nbytes
+        arrays.append(buffer[begin:end].view(piece.parameter.dtype.numpy))
+    _fill_batch(batch, arrays, fill)
+    for elements in arrays:
+        make_little_endian(elements)
+    write(buffer[:end].data, offset)
+    memory.give_back(buffer)
+    return end
 
 
 @dataclass(frozen=True, slots=True)

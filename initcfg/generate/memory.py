@@ -1,23 +1,231 @@
-"""Weights in memory: a dict of arrays for a plan, one array for a parameter or a slice of it."""
+"""Weights in memory: arrays for a plan, a parameter or a slice, or put into memory that is there already."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from initcfg.generate.selecting import owner, selected
-from initcfg.generate.targets import Target, fill_targets
-from initcfg.plan import Plan
+from initcfg.engines import get_engine
+from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.generate.pool import Task, Workers
+from initcfg.generate.slices import draw, runs, whole_runs
+from initcfg.generate.work import CHUNK, fill_elements, is_crumbs, is_foreign, is_made_whole, make_whole
+from initcfg.globs import Glob
+from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.generate.pool import Progress
-    from initcfg.plan import PlannedParameter
+    from initcfg.generate.slices import Run
     from initcfg.plan.parameters import ParameterSlice
 
-__all__ = ["materialize"]
+__all__ = ["Target", "fill_targets", "materialize", "owner", "selected"]
+
+
+def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
+    """The parameters whose names match a glob, in the plan's order; all of them for None.
+
+    Raises:
+        SpecError: the glob is malformed (code ``pattern``).
+        UnknownParameterError: it matches nothing (code ``unknown-parameter``).
+        TypeError: it is no text.
+    """
+    if select is None:
+        return list(plan)
+    if not isinstance(select, str):
+        raise TypeError(f"select is a glob, such as 'h.*.weight', not {select!r}")
+    glob = Glob(select)
+    found = [parameter for parameter in plan if glob.matches(parameter.name)]
+    if found:
+        return found
+    names = [parameter.name for parameter in plan]
+    hint = did_you_mean(select, names) or _names(names)
+    raise UnknownParameterError(
+        Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no parameter", hint=hint)
+    )
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:3]))
+    return (
+        f"the plan has {len(names):,} parameters, such as {shown}" if names else "the plan has no parameters"
+    )
+
+
+def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
+    """The parameter whose array this one is: itself, or the one that it is tied to."""
+    return parameter if parameter.tied_to is None else plan[parameter.tied_to]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is to be made, and the memory that takes it.
+
+    Args:
+        source: a parameter, or a slice of one.
+        out: a C-contiguous array of its shape and dtype that may be written to; anything may be in it.
+
+    Raises:
+        ValueError: `out` is not such an array.
+
+    Example:
+        >>> import initcfg
+        >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"b": {"shape": [4], "initializer": "ones"}}})
+        >>> Target(plan["b"][1:3], np.empty(2, "float32")).parameter.name
+        'b'
+    """
+
+    source: PlannedParameter | ParameterSlice
+    out: Array
+
+    def __post_init__(self) -> None:
+        """Holds the memory against what it is to take."""
+        wanted = f"{self.source.shape} {self.source.dtype}"
+        if (self.out.shape, self.out.dtype) != (self.source.shape, self.source.dtype.numpy):
+            found = f"{self.out.shape} {self.out.dtype.name}"
+            raise ValueError(f"the target of {self.parameter.name!r} is {found}, and should be {wanted}")
+        if not (self.out.flags.c_contiguous and self.out.flags.writeable):
+            raise ValueError(f"the target of {self.parameter.name!r} is not C-contiguous and writeable")
+
+    @property
+    def parameter(self) -> PlannedParameter:
+        """The parameter, or the one that the slice is of."""
+        return self.source if isinstance(self.source, PlannedParameter) else self.source.parameter
+
+
+def fill_targets(
+    targets: Sequence[Target],
+    *,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Makes values where they are wanted, one pool of threads over all of them.
+
+    What needs code that is not this package's is made first, in the calling thread and in memory of its own:
+    if that code fails, no target has been touched. All of that is in memory at once, beside the targets. A
+    parameter that cannot be cut is made whole, once, for all targets that are slices of it; each thread has
+    one.
+
+    Args:
+        targets: whose memory does not overlap.
+        threads: how many; None means one a CPU. They do not change a bit.
+        engine: the name of an engine; None chooses one.
+        progress: called with the bytes done and the bytes in all.
+
+    Raises:
+        InitializerError: custom code returned something else than it was asked for.
+        ValueError: `threads` is no positive integer.
+
+    Example:
+        >>> import initcfg
+        >>> plan = initcfg.make_plan(
+        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "random_normal"}}}
+        ... )
+        >>> shards = [np.empty((256, 256), "float32") for _ in range(2)]
+        >>> fill_targets([Target(plan["w"][256 * at : 256 * (at + 1)], out) for at, out in enumerate(shards)])
+        >>> (np.concatenate(shards) == initcfg.materialize(plan["w"])).all()
+        np.True_
+    """
+    wanted = [target for target in targets if target.out.size]
+    fill = get_engine(engine)
+    drawn = [target for target in wanted if not is_made_whole(target.parameter)]
+    built = _by_parameter(target for target in wanted if is_made_whole(target.parameter))
+    foreign = [group for group in built if is_foreign(group[0].parameter.initializer)]
+    own = [group for group in built if not is_foreign(group[0].parameter.initializer)]
+    held: list[list[Array]] = []
+    tasks: Iterator[Task[int]] = chain(
+        (Task(partial(_hold, group, held, fill), here=True) for group in foreign),
+        (Task(partial(_release, group, held), here=True) for group in foreign),
+        (Task(partial(_build, group, fill)) for group in own),
+        (_task(group, fill) for group in _groups(drawn)),
+    )
+    with Workers(threads) as workers:
+        workers.run(tasks, sum(target.out.nbytes for target in wanted), progress)
+
+
+def _by_parameter(targets: Iterable[Target]) -> list[list[Target]]:
+    """Targets of one parameter together, in the order of the first of each."""
+    groups: dict[int, list[Target]] = {}
+    for target in targets:
+        # Parameters compare by initializers, which need not be hashable.
+        groups.setdefault(id(target.parameter), []).append(target)
+    return list(groups.values())
+
+
+def _hold(group: list[Target], held: list[list[Array]], fill: FillFunction) -> int:
+    """Makes what a group wants, and touches no target."""
+    whole = make_whole(group[0].parameter, fill)
+    held.append([_part(target, whole) for target in group])
+    return sum(target.out.nbytes for target in group)
+
+
+def _release(group: list[Target], held: list[list[Array]]) -> int:
+    """Puts what was made first of all that is held where it is wanted, and lets it go."""
+    for target, part in zip(group, held.pop(0), strict=True):
+        np.copyto(target.out, part)
+    return 0
+
+
+def _build(group: list[Target], fill: FillFunction) -> int:
+    whole = make_whole(group[0].parameter, fill)
+    for target in group:
+        np.copyto(target.out, _part(target, whole))
+    return sum(target.out.nbytes for target in group)
+
+
+def _part(target: Target, whole: Array) -> Array:
+    """What a target wants of its parameter; a slice does not keep the rest in memory."""
+    if isinstance(target.source, PlannedParameter):
+        return whole
+    selection = target.source.selection
+    return whole[selection.slices].reshape(selection.shape).copy()
+
+
+def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
+    """One thread's work; the calling thread's, where a second one would only wait for it."""
+    return Task(partial(_draw, group, fill), here=is_crumbs(sum(run.length for _, run in group), len(group)))
+
+
+def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
+    solid = [pair for pair in group if pair[1].is_solid]
+    fill_elements((_stretch(target, run) for target, run in solid), fill)
+    for target, run in group:
+        if not run.is_solid:
+            draw(target.parameter, run, target.out.reshape(-1), fill)
+    return sum(run.size * target.out.itemsize for target, run in group)
+
+
+def _stretch(target: Target, run: Run) -> tuple[PlannedParameter, int, Array]:
+    return target.parameter, run.start, target.out.reshape(-1)[run.at : run.at + run.size]
+
+
+def _groups(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Run]]]:
+    """Runs in the order of the targets, put together until a thread has something to do."""
+    group: list[tuple[Target, Run]] = []
+    cost = 0
+    for target in targets:
+        for run in _runs(target.source):
+            group.append((target, run))
+            cost += run.cost
+            if cost >= CHUNK:
+                yield group
+                group, cost = [], 0
+    if group:
+        yield group
+
+
+def _runs(source: PlannedParameter | ParameterSlice) -> Iterator[Run]:
+    if isinstance(source, PlannedParameter):
+        return whole_runs(source.numel)
+    return runs(source.parameter.shape, source.selection)
 
 
 @overload

@@ -1,16 +1,217 @@
-"""Many patterns in order: the first that matches a name, found in one pass over the name."""
+"""Many patterns at once: the first that matches a name, found in one pass over the name.
+
+The patterns are one nondeterministic automaton, run as a deterministic one that is made on the way. Patterns
+that begin alike share the states of what they begin with, so that a thousand that begin with ``**.`` are
+tried by one loop and not by a thousand.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from initcfg.globs.automaton import Automaton, Lazy, Node
 from initcfg.globs.glob import Glob
+from initcfg.globs.pattern import DOT, Chars, Choice, Item, Number, Segments, Star
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["GlobSet"]
+__all__ = ["Automaton", "GlobSet", "Lazy", "Node"]
+
+_INSIDE = Chars(negated=True)
+_ANYTHING = Chars(negated=True, dot=True)
+_ZERO, _FIRST, _DIGIT = Chars((("0", "0"),)), Chars((("1", "9"),)), Chars((("0", "9"),))
+
+#: How much the nodes of one automaton may hold, in states and in moves; some tens of megabytes at most.
+_ROOM = 500_000
+
+
+@dataclass(slots=True)
+class Automaton:
+    """States are integers; a state has free moves and moves that a character pays for.
+
+    Args:
+        free: for each state, where it leads for nothing.
+        literal: for each state and character, where that character leads.
+        paid: for each state, the other moves.
+        numbers: the states in which a captured number begins.
+    """
+
+    free: list[list[int]] = field(default_factory=lambda: [[]])
+    literal: list[dict[str, int]] = field(default_factory=lambda: [{}])
+    paid: list[list[tuple[Chars, int]]] = field(default_factory=lambda: [[]])
+    numbers: set[int] = field(default_factory=set)
+    _made: dict[tuple[int, Item], int] = field(default_factory=dict)
+
+    def add(self, items: tuple[Item, ...], state: int = 0) -> int:
+        """The state in which a name has been taken that begins in `state` and matches `items`."""
+        for item in items:
+            key = (state, item)
+            if key not in self._made:
+                self._made[key] = self._add(item, state)
+            state = self._made[key]
+        return state
+
+    def _add(self, item: Item, state: int) -> int:
+        match item:
+            case Chars():
+                return self._move(state, item)
+            case Star():
+                return self._loop(state, _INSIDE)
+            case Segments():
+                return self._segments(item, state)
+            case Number():
+                return self._number(state)
+            case Choice(options):
+                end = self._state()
+                for option in options:
+                    self.free[self.add(option, self._free(state))].append(end)
+                return end
+
+    def _segments(self, item: Segments, state: int) -> int:
+        if not (item.before or item.after):
+            return self._loop(state, _ANYTHING)
+        if item.before:
+            end = self._loop(self._move(state, DOT), _ANYTHING)
+        else:
+            end = self._move(self._loop(state, _ANYTHING), DOT)
+        # First of all ways: a capture that follows takes the leftmost segment that it can.
+        self.free[state].insert(0, end)
+        return end
+
+    def _number(self, state: int) -> int:
+        start = self._free(state)
+        self.numbers.add(start)
+        end = self._move(start, _ZERO)
+        more = self._move(start, _FIRST)
+        self.paid[more].append((_DIGIT, more))
+        self.free[more].append(end)
+        return end
+
+    def _state(self) -> int:
+        self.free.append([])
+        self.literal.append({})
+        self.paid.append([])
+        return len(self.free) - 1
+
+    def _free(self, state: int) -> int:
+        target = self._state()
+        self.free[state].append(target)
+        return target
+
+    def _move(self, state: int, test: Chars) -> int:
+        target = self._state()
+        low, high = test.ranges[0] if len(test.ranges) == 1 and not test.negated else ("", ".")
+        if low == high and low not in self.literal[state]:
+            self.literal[state][low] = target
+        else:
+            self.paid[state].append((test, target))
+        return target
+
+    def _loop(self, state: int, test: Chars) -> int:
+        # A state of its own: what follows must not lead back into the loop of another pattern.
+        loop = self._free(state)
+        self.paid[loop].append((test, loop))
+        return self._free(loop)
+
+    def after(self, state: int, char: str) -> list[int]:
+        """Where a character leads from a state."""
+        found = [target for test, target in self.paid[state] if test.accepts(char)]
+        literal = self.literal[state].get(char)
+        return found if literal is None else [*found, literal]
+
+    def closure(self, states: set[int]) -> frozenset[int]:
+        """`states` and all that free moves reach from them."""
+        reached, waiting = set(states), list(states)
+        while waiting:
+            for target in self.free[waiting.pop()]:
+                if target not in reached:
+                    reached.add(target)
+                    waiting.append(target)
+        return frozenset(reached)
+
+    def step(self, states: frozenset[int], char: str) -> frozenset[int]:
+        """Where a character leads from any of `states`."""
+        return self.closure({target for state in states for target in self.after(state, char)})
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A set of states that some name has led to.
+
+    Args:
+        states: the set.
+        moves: the nodes that texts lead to from here: single characters, and whole segments.
+        found: what a caller keeps about the names that end here.
+    """
+
+    states: frozenset[int]
+    moves: dict[str, Node] = field(default_factory=dict)
+    found: dict[object, object] = field(default_factory=dict)
+
+
+class Lazy:
+    """The deterministic automaton, as far as names have called for it; `work` counts states stepped from.
+
+    A name costs two look-ups a segment once its segments have been met, one a character before, and a step of
+    the nondeterministic automaton for a character that is new in its place. Nothing is tried twice: at worst
+    a character costs as many steps as the patterns have states.
+    """
+
+    def __init__(self, automaton: Automaton) -> None:
+        self._automaton = automaton
+        self._nodes: dict[frozenset[int], Node] = {}
+        self._room = _ROOM
+        self.work = 0
+        self._start = self._node(automaton.closure({0}))
+
+    def node(self, name: str) -> Node:
+        """The node that a name leads to."""
+        if self._room < 0:
+            self._forget()
+        first, *others = name.split(".")
+        node = self._start
+        node = node.moves.get(first) or self._through(node, first)
+        for segment in others:
+            node = node.moves.get(".") or self._through(node, ".")
+            node = node.moves.get(segment) or self._through(node, segment)
+        return node
+
+    def _through(self, start: Node, text: str) -> Node:
+        """The node that a text leads to, kept under the text."""
+        node = start
+        for char in text:
+            following = node.moves.get(char)
+            if following is None:
+                self.work += len(node.states)
+                following = self._node(self._automaton.step(node.states, char))
+                self._keep(node, char, following)
+            node = following
+            if not node.states:
+                break
+        self._keep(start, text, node)
+        return node
+
+    def _keep(self, node: Node, text: str, target: Node) -> None:
+        self._room -= 1
+        node.moves[text] = target
+
+    def _node(self, states: frozenset[int]) -> Node:
+        node = self._nodes.get(states)
+        if node is None:
+            if self._room < 0:
+                self._forget()
+            self._room -= len(states) + 1
+            node = self._nodes[states] = Node(states)
+        return node
+
+    def _forget(self) -> None:
+        # Emptied, not evicted: what was forgotten is found again in one step.
+        self._nodes.clear()
+        self._room = _ROOM
+        self._start.moves.clear()
+        self._nodes[self._start.states] = self._start
+
 
 _ALL = "all"
 

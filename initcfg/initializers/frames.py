@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.forks import ProcessLock
 from initcfg.initializers.householder import draw_frames
+from initcfg.process import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ __all__ = ["orthogonal"]
 # Elements of small matrices that are drawn side by side: a call for many costs about what one for one does.
 _GROUP = 1 << 16
 # BLAS takes every core for one product; two threads that call it at once are slower than one after the other.
-_BLAS = ProcessLock()
+_BLAS = ForkSafeLock()
 
 
 def orthogonal(  # noqa: PLR0917

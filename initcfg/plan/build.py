@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.plan.coverage import check_coverage
 from initcfg.plan.definitions import NameCheck, check_definitions
@@ -21,6 +20,7 @@ from initcfg.plan.texts import NameText
 from initcfg.plan.ties import untied
 from initcfg.plan.unlisted import unlisted_parameters
 from initcfg.plan.unused import unused_rules
+from initcfg.process import gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
 
@@ -90,7 +90,7 @@ def _planned(reading: Reading) -> _Planner:
     if reading.spec is None:
         raise SpecError(*reading.problems)
     planner = _Planner(reading, reading.spec, Problems(reading.spec, reading.problems))
-    with collector_at_rest(), suppress(EnoughProblemsError):
+    with gc_paused(), suppress(EnoughProblemsError):
         planner.plan()
     return planner
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initcfg.collector import collector_at_rest
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.inputs import open_input
@@ -16,6 +15,7 @@ from initcfg.plan.data import EDITED_HINT
 from initcfg.plan.expand import MAX_PARAMETERS
 from initcfg.plan.plan import Plan
 from initcfg.plan.restore import restore, restore_skipped
+from initcfg.process import gc_paused
 from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION
 
@@ -90,7 +90,7 @@ def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
     Raises:
         SpecError: as `read_plan`.
     """
-    with collector_at_rest():
+    with gc_paused():
         return _restored(_parsed(content, file), file)
 
 

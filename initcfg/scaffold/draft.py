@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.checks import check_plan
-from initcfg.checks.fans import large_receptive_field, unusual_variance
+from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
@@ -33,8 +33,7 @@ from initcfg.text.yaml_writer import write_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from initcfg.checks.findings import Complaint
-    from initcfg.checks.survey import Piece
+    from initcfg.checks.survey import Complaint, Piece
     from initcfg.scaffold.guesses import Guess
 
 __all__ = ["new_spec"]

@@ -16,8 +16,8 @@ from initcfg.formats import TensorInfo
 from initcfg.formats.base import refuse
 from initcfg.formats.index import TOTALS, index_text
 from initcfg.formats.safetensors import layout
-from initcfg.generate.metadata import carried_spec, file_metadata
-from initcfg.generate.selecting import owner, selected
+from initcfg.generate.files import carried_spec, file_metadata
+from initcfg.generate.memory import owner, selected
 from initcfg.sharding.indexing import index_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.generate.elements import PlannedElements
+from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Workers
 from initcfg.plugins import load_plugins
 from initcfg.sharding.inventory import is_finished

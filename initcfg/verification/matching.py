@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, NearestNames, differ_alike
 from initcfg.formats.header import malformed
 from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, TIED_KEY, tied_names
-from initcfg.generate.selecting import owner, selected
+from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def _our_initializer(task: Array, threads: int, engine: str | None = None) -> Ca
 
 def _into_touched(task: Array, threads: int) -> Callable[[], object]:
     """As weights of a live model are overwritten."""
-    from initcfg.generate.targets import Target, fill_targets
+    from initcfg.generate.memory import Target, fill_targets
 
     return partial(fill_targets, [Target(_plan(task)["w"], _touched(task))], threads=threads)
 

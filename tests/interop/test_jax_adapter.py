@@ -28,7 +28,7 @@ from jax.sharding import PartitionSpec, SingleDeviceSharding
 import initcfg
 from initcfg.adapters import jax as adapter
 from initcfg.adapters.jax import as_jax_initializer, initialize, manifest, nest, seed_of, to_jax
-from initcfg.adapters.jax.regions import regions_to_make
+from initcfg.adapters.jax.shardings import regions_to_make
 from initcfg.errors import Code, InitcfgError, InitializerError, SpecError, UnknownParameterError
 from initcfg.initializers import Concatenate, GlorotUniform, HeNormal, Initializer, Orthogonal, RandomNormal
 from initcfg.layout import Layout

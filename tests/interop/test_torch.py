@@ -27,7 +27,7 @@ import initcfg
 from initcfg.adapters.torch import initialize_, manifest, memory
 from initcfg.adapters.torch.shards import Place, places
 from initcfg.errors import Code, SpecError
-from initcfg.generate import targets
+from initcfg.generate import memory as weights
 from initcfg.generate.work import make_whole
 from initcfg.initializers import FunctionInitializer, Ones, Orthogonal
 from initcfg.scaffold import new_spec
@@ -522,7 +522,7 @@ def test_a_structured_parameter_is_made_once_whatever_memory_its_parts_have(
         made.append(parameter.name)
         return make_whole(parameter, fill)
 
-    monkeypatch.setattr(targets, "make_whole", counted)
+    monkeypatch.setattr(weights, "make_whole", counted)
     parameter = planned("w", (8, 6), Orthogonal())
     whole = torch.zeros(8, 6 * step)[:, ::step]
     # The last part is contiguous.

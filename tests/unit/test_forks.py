@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from initcfg.forks import ProcessLock
+from initcfg.process import ForkSafeLock
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -136,7 +136,7 @@ for turn in range(100):
 """
 
 
-def code_of_a_child_that_takes(lock: ProcessLock | threading.Lock, seconds: int) -> int:
+def code_of_a_child_that_takes(lock: ForkSafeLock | threading.Lock, seconds: int) -> int:
     """What a child forked while the lock is held exits with: 0 once it has it, or minus a signal."""
     with lock:
         child = os.fork()
@@ -148,7 +148,7 @@ def code_of_a_child_that_takes(lock: ProcessLock | threading.Lock, seconds: int)
 
 
 def test_a_child_finds_the_lock_free() -> None:
-    lock = ProcessLock()
+    lock = ForkSafeLock()
     assert code_of_a_child_that_takes(lock, 30) == 0
     # A second time, and in the parent it is free again.
     assert code_of_a_child_that_takes(lock, 30) == 0
@@ -159,7 +159,7 @@ def test_of_an_ordinary_lock_a_child_is_shut_out() -> None:
 
 
 def test_in_one_process_the_lock_shuts_others_out() -> None:
-    lock, order = ProcessLock(), []
+    lock, order = ForkSafeLock(), []
     with lock:
         other = threading.Thread(target=lambda: (lock.__enter__(), order.append("other"), lock.__exit__()))
         other.start()

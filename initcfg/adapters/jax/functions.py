@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initcfg.adapters.jax.meshes import over_set_mesh
 from initcfg.adapters.jax.placing import Wanted, dtype_problem, place
+from initcfg.adapters.jax.shardings import over_set_mesh
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.generate import materialize

@@ -1,4 +1,4 @@
-"""Arrays on devices: what the devices of this process hold is made, and goes to them."""
+"""A plan as JAX arrays by name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,91 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jax.sharding import Sharding
 
-from initcfg.adapters.grouping import in_groups
-from initcfg.adapters.jax.meshes import mesh_problem, on_devices
-from initcfg.adapters.jax.regions import aligned, cut, regions_to_make, shape_of, slices_of, to_region, whole
+from initcfg.adapters.jax.shardings import (
+    aligned,
+    cut,
+    mesh_problem,
+    on_devices,
+    regions_to_make,
+    shape_of,
+    sharding_of,
+    slices_of,
+    to_region,
+    whole,
+)
+from initcfg.adapters.matching import in_groups, require_plan
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
+from initcfg.generate.memory import Target, fill_targets, owner, selected
 from initcfg.generate.pool import onward
-from initcfg.generate.targets import Target, fill_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initcfg.adapters.jax.regions import Region
+    from initcfg.adapters.jax.shardings import Region, Shardings
     from initcfg.dtypes import DType
     from initcfg.formats import Array
     from initcfg.generate import Progress
-    from initcfg.plan import ParameterSlice, PlannedParameter
+    from initcfg.plan import ParameterSlice, Plan, PlannedParameter
 
-__all__ = ["Wanted", "dtype_problem", "place"]
+__all__ = ["Wanted", "dtype_problem", "place", "to_jax"]
+
+
+def to_jax(
+    plan: Plan,
+    shardings: Shardings = None,
+    *,
+    select: str | None = None,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, jax.Array]:
+    """The values of a plan as JAX arrays, with the bits of `initcfg.materialize` however they are sharded.
+
+    Of each array this process makes the slices that its own devices hold, each of them once; or, where
+    that is faster, as for columns, the block around them, which it cuts. What cannot be cut, such as an
+    orthogonal matrix, it builds whole, once. On many hosts every process calls this alike.
+
+    Args:
+        plan: the plan.
+        shardings: a ``jax.sharding.Sharding`` for all; or a mapping from globs over names to shardings, of
+            which the first that matches wins, and which may be nested as parameters are
+            (``{"mlp": {"*.kernel": sharding}}``); or a function from a planned parameter to its sharding.
+            None, there too, is the default device, uncommitted, as ``jax.numpy.asarray`` has it.
+        select: a glob over names; None makes all.
+        threads: how many; None means one a CPU. They do not change a bit.
+        engine: the name of an engine; None chooses one.
+        progress: called with the bytes made and the bytes to be made by this process. What it raises, such as
+            a KeyboardInterrupt, ends the call, which then gives nothing.
+
+    Returns:
+        Arrays by name, in the plan's order. Tied names hold one and the same array, unless they are given
+        different shardings; JAX does not donate such an array twice. `nest` makes nested dicts of them.
+
+    Raises:
+        InitializerError: an element type is one that JAX would change, such as float64 while
+            ``jax_enable_x64`` is off (code ``unknown-dtype``); or custom code failed.
+        SpecError: a sharding does not divide a shape, or is over an abstract mesh where no mesh of its axes
+            is set (code ``shape``); a pattern wins nothing, or a parameter has none (codes ``unused-rule``,
+            ``missing-key``). All of them are told, and nothing is made.
+        UnknownParameterError: `select` matches nothing.
+        TypeError: `plan` or `shardings` are of another kind.
+
+    Example:
+        >>> import initcfg, jax
+        >>> from jax.sharding import NamedSharding, PartitionSpec
+        >>> plan = initcfg.make_plan(
+        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "random_normal"}}}
+        ... )
+        >>> mesh = jax.make_mesh((1,), ("model",))
+        >>> weights = to_jax(plan, {"**": NamedSharding(mesh, PartitionSpec(None, "model"))})
+        >>> (weights["w"] == initcfg.materialize(plan)["w"]).all()
+        Array(True, dtype=bool)
+    """
+    require_plan(plan, "to_jax", "initcfg.make_plan(spec)")
+    chosen = sharding_of(plan, shardings)
+    wanted = {each.name: Wanted(owner(plan, each), chosen(each)) for each in selected(plan, select)}
+    return place(wanted, threads=threads, engine=engine, progress=progress)
+
 
 # Host memory that is filled before it goes to the devices.
 _GROUP_BYTES = 1 << 30

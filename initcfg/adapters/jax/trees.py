@@ -12,7 +12,7 @@ from jax.tree_util import GetAttrKey, keystr
 from initcfg.adapters.jax.placing import Wanted, place
 from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.generate.selecting import owner
+from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest, ManifestEntry
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
 
 from initcfg.adapters.keras.assigning import Initialized, initialize
 from initcfg.adapters.keras.reading import spec
-from initcfg.adapters.keras.registering import register_with_keras
+from initcfg.adapters.keras.schemes import register_with_keras
 from initcfg.adapters.keras.weights import manifest
 from initcfg.stream import draw_fresh_seeds_from
 

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from initcfg.adapters.grouping import in_groups
-from initcfg.adapters.keras.owners import layers_of
-from initcfg.adapters.keras.weights import manifest_of, other_variables, weights_of
-from initcfg.adapters.matching import require_match, require_plan
+from initcfg.adapters.keras.weights import layers_of, manifest_of, other_variables, weights_of
+from initcfg.adapters.matching import in_groups, require_match, require_plan
+from initcfg.generate.memory import Target, fill_targets, owner
 from initcfg.generate.pool import onward
-from initcfg.generate.selecting import owner
-from initcfg.generate.targets import Target, fill_targets
 from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from initcfg.adapters.keras.owners import Owners
-from initcfg.adapters.keras.schemes import scheme_of
-from initcfg.adapters.keras.translating import Unknown
-from initcfg.adapters.keras.weights import manifest_of, weights_of
+from initcfg.adapters.keras.schemes import Unknown, scheme_of
+from initcfg.adapters.keras.weights import Owners, manifest_of, weights_of
 from initcfg.dtypes import DEFAULT_DTYPE
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
 from initcfg.globs import GlobSet

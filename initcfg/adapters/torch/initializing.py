@@ -21,7 +21,7 @@ from initcfg.adapters.torch.sharing import sharing_problems
 from initcfg.adapters.torch.writable import require_memory
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.renaming import Renames
-from initcfg.generate.selecting import owner
+from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
 from initcfg.plan import Plan
 

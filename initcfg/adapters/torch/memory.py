@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from initcfg.adapters.torch.stretches import seen
+from initcfg.generate.memory import Target, fill_targets
 from initcfg.generate.pool import onward
-from initcfg.generate.targets import Target, fill_targets
 from initcfg.generate.work import is_foreign, is_made_whole
 
 if TYPE_CHECKING:

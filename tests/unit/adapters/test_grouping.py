@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initcfg.adapters.grouping import in_groups
+from initcfg.adapters.matching import in_groups
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(1, 30))

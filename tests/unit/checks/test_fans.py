@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initcfg.checks import check_plan
-from initcfg.checks.spread import moments_of
+from initcfg.checks.laws import moments_of
 from initcfg.distributions import Normal, TruncatedNormal, Uniform, moments
 from initcfg.errors import Code
 from initcfg.plan import plan_of

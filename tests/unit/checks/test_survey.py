@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from initcfg.checks.findings import for_each_piece
-from initcfg.checks.survey import Piece, survey
+from initcfg.checks.survey import Piece, for_each_piece, survey
 from initcfg.plan import Plan, plan_of
 from initcfg.spec import loads
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from initcfg.formats import TensorInfo
-from initcfg.generate.elements import PlannedElements
+from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Workers
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import Ones, Orthogonal, Zeros

@@ -1,21 +1,58 @@
-"""Locks for a whole process: one that a forked child finds free, and one that a fork waits for."""
+"""What a process shares between its threads and its forked children: the garbage collector, and locks."""
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["LoadingLock", "ProcessLock"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ForkSafeLock", "LoadingLock", "collect_seldom", "gc_paused"]
+
+_SELDOM = 100_000
 
 
-class ProcessLock:
+def collect_seldom() -> None:
+    """Have Python look for cycles a hundred times less often, in a process that is ours.
+
+    A start makes thousands of functions and classes, all of which stay.
+    """
+    gc.set_threshold(_SELDOM, *gc.get_threshold()[1:])
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """A block in which Python looks for no cycles.
+
+    For blocks whose values stay and hold no cycle. The collector would walk all of them again each time that
+    there are a quarter more: a fifth of the time of a large plan, half of that of a large manifest.
+
+    Example:
+        >>> with gc_paused():
+        ...     gc.isenabled()
+        False
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class ForkSafeLock:
     """A lock that lives as long as the process does; a context manager.
 
     Of the threads of a process a fork copies only the one that called it. A lock that another one held would
     stay shut in the child for ever.
 
     Example:
-        >>> lock = ProcessLock()
+        >>> lock = ForkSafeLock()
         >>> with lock:
         ...     pass
     """

@@ -1,0 +1,321 @@
+"""What is unusual about the law of a parameter, at its shape and dtype: one function a warning."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from initcfg.checks.survey import Complaint, Finding
+from initcfg.distributions import Distribution, Moments, Normal, TruncatedNormal, Uniform, cdf, moments, point
+from initcfg.engines.constants import NORMAL_REACH
+from initcfg.engines.recipe import Draw, prepare
+from initcfg.engines.rounding import round_once, strictly_above, strictly_below
+from initcfg.globs import Glob
+from initcfg.initializers import BuiltIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.checks.survey import Piece, Survey
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.plan import PlannedParameter
+
+__all__ = [
+    "dtype_resolution",
+    "dtype_underflow",
+    "idle_truncation",
+    "large_receptive_field",
+    "moments_of",
+    "random_biases",
+    "unusual_variance",
+    "vector_scaling",
+    "without_idle_bounds",
+]
+
+# Farther bounds change no digit that a warning shows.
+_FAR = 50.0
+
+
+def moments_of(law: Distribution) -> Moments:
+    """As `initcfg.distributions.moments`, to nine digits; of a law that can be drawn.
+
+    The slow part, in decimal arithmetic, is shared by truncated normals that are cut in the same way.
+    """
+    if not isinstance(law, TruncatedNormal) or law.std == 0 or law.low == law.high:
+        return moments(law)
+    low, high = (float(f"{(bound - law.mean) / law.std:.12g}") for bound in (law.low, law.high))
+    left = _standard(max(low, -_FAR), min(high, _FAR))
+    return Moments(law.mean + law.std * left.mean, law.std * left.std)
+
+
+@lru_cache(maxsize=4096)
+def _standard(low: float, high: float) -> Moments:
+    return moments(TruncatedNormal(0.0, 1.0, low, high))
+
+
+_NAMED = ("in_out", "out_in")
+_MOST_POSITIONS = 1024
+_MOST_RATIO = 10
+
+
+def vector_scaling(piece: Piece) -> Complaint | None:
+    """Fans are asked of a shape that has no inputs and outputs to tell apart."""
+    if not _scales_by_fans(piece) or piece.fans is None or len(piece.shape) > 1:
+        return None
+    if getattr(piece.initializer, "input_axes", None) is not None or not _has_named_layout(piece):
+        return None
+    axes = "one axis" if piece.shape else "no axis"
+    text = (
+        f"{type(piece.initializer).__name__} scales by fans, and a shape with {axes} has them by convention "
+        f"only: fan_in = fan_out = {piece.fans.fan_in:,}"
+    )
+    hint = "use an initializer with a stddev of its own, or zeros or ones"
+    return Complaint(text, f"{hint}; layout: I or layout: O says what the axis is" if piece.shape else hint)
+
+
+def unusual_variance(piece: Piece) -> Complaint | None:
+    """A layer of such weights makes a signal more than ten times larger or smaller, in variance.
+
+    LeCun's variance of 1 / fan_in keeps the size of a signal. An initializer that scales by fans itself is
+    judged by its scale: which fan it follows is its scheme.
+    """
+    law, fans = piece.distribution, piece.fans
+    if law is None or fans is None or not piece.is_random or piece.is_vector or _reads_copies(piece):
+        return None
+    std = moments_of(law).std
+    hint = "use lecun_normal or he_normal; or allow unusual-variance and say why, as for an embedding"
+    if _scales_by_fans(piece):
+        scale = getattr(piece.initializer, "scale", 1.0)
+        text = f"a scale of {scale:.3g} gives {_spread(law, std)}, where 1 gives {std * scale**-0.5:.3g}"
+        return None if _is_usual(scale) else Complaint(text, hint)
+    ratio = fans.fan_in * std * std
+    text = (
+        f"{_spread(law, std)}, where LeCun's for a fan_in of {fans.fan_in:,} is {fans.fan_in**-0.5:.3g}: "
+        f"outputs have {ratio:.3g} times the variance of inputs"
+    )
+    return None if _is_usual(ratio) else Complaint(text, hint)
+
+
+def large_receptive_field(piece: Piece) -> Complaint | None:
+    """More axes than two under a named layout, which takes them for those of a convolution."""
+    if not piece.is_random or piece.fans is None or not _reads_copies(piece):
+        return None
+    layout = str(piece.layout)
+    positions = _positions(piece)
+    letters = "B" * (len(piece.shape) - 2) + ("IO" if layout == "in_out" else "OI")
+    text = (
+        f"layout {layout} reads the shape {piece.shape} as a convolution over {positions:,} positions, so "
+        f"that fan_in is {piece.fans.fan_in:,}"
+    )
+    return Complaint(text, f"letters say what each axis is: stacked matrices have layout: {letters}")
+
+
+def _is_usual(ratio: float) -> bool:
+    """Whether a variance is within a factor of ten of what it should be."""
+    return 1 <= ratio * _MOST_RATIO <= _MOST_RATIO**2
+
+
+def _scales_by_fans(piece: Piece) -> bool:
+    return isinstance(piece.initializer, BuiltIn) and hasattr(piece.initializer, "input_axes")
+
+
+def _has_named_layout(piece: Piece) -> bool:
+    """Whether the layout leaves the roles of some axes to a convention."""
+    return piece.layout is None or piece.layout.name in _NAMED
+
+
+def _reads_copies(piece: Piece) -> bool:
+    """Whether the receptive field is so large that it is hardly one, and the fans hardly fans."""
+    if piece.layout is None or len(piece.shape) < 3:
+        return False
+    return _has_named_layout(piece) and _positions(piece) > _MOST_POSITIONS
+
+
+def _positions(piece: Piece) -> int:
+    assert piece.layout is not None  # noqa: S101
+    return math.prod(piece.shape[axis] for axis in piece.layout.axes(len(piece.shape)).receptive)
+
+
+def _spread(law: Distribution, std: float) -> str:
+    """The numbers that a person wrote, and the standard deviation where that was none of them."""
+    if not isinstance(law, Uniform):
+        return f"a std of {std:.3g}"
+    bounds = f"±{law.high:.3g}" if law.low == -law.high else f"{law.low:.3g} and {law.high:.3g}"
+    return f"bounds of {bounds}, a std of {std:.3g}"
+
+
+def idle_truncation(piece: Piece) -> Complaint | None:
+    """Both bounds lie beyond the farthest number that a normal draw can be."""
+    law = piece.distribution
+    if not isinstance(law, TruncatedNormal) or not piece.is_random or not _is_idle(law, piece.dtype):
+        return None
+    reach = NORMAL_REACH[piece.dtype.drawn or "float32"]
+    text = (
+        f"the bounds {law.low:.4g} and {law.high:.4g} cut nothing: with std {law.std:.4g} the farthest draw "
+        f"is {reach * law.std:.4g} from the mean {law.mean:.4g}, {reach:.4g} standard deviations"
+    )
+    return Complaint(
+        text, "'low' and 'high' count in units of stddev, such as -2 and 2; or use random_normal"
+    )
+
+
+def without_idle_bounds(law: Distribution, dtype: DType) -> Distribution:
+    """A law that gives the same draws: a normal, where a truncated one cuts nothing."""
+    if isinstance(law, TruncatedNormal) and _is_idle(law, dtype):
+        return Normal(law.mean, law.std)
+    return law
+
+
+def _is_idle(law: TruncatedNormal, dtype: DType) -> bool:
+    """As the engines decide whether to draw from a plain normal."""
+    reach = NORMAL_REACH[dtype.drawn or "float32"] * law.std
+    return min(law.mean - law.low, law.high - law.mean) >= reach
+
+
+_WIDER = "use a dtype with a wider range, such as bfloat16 or float32, or larger numbers"
+_FINER = "use a dtype with more digits, such as float32, or a larger spread"
+_MOST = 0.5
+
+
+def dtype_underflow(piece: Piece) -> Complaint | None:
+    """A constant that is not 0, or most of the draws, round to 0 or to a number with fewer digits."""
+    if piece.dtype.format is None:
+        return None
+    least = _least_normal(piece.dtype)
+    for law in piece.laws:
+        value = point(law)
+        if value is None:
+            lost = _lost_draws(law, piece.dtype)
+        else:
+            lost = _lost_constant(value, piece.dtype) if 0 < abs(value) < least else None
+        if lost is not None:
+            return lost
+    return None
+
+
+def dtype_resolution(piece: Piece) -> Complaint | None:
+    """Half of the draws or more round to one number, away from 0."""
+    if piece.dtype.format is None:
+        return None
+    drawn = (law for law in piece.laws if point(law) is None)
+    return next(filter(None, (_coarse_draws(law, piece.dtype) for law in drawn)), None)
+
+
+def _coarse_draws(law: Distribution, dtype: DType) -> Complaint | None:
+    drawn = moments_of(law)
+    # The density of these laws is nowhere above 1 / std: a cell much narrower than that holds less than half.
+    if drawn.std > 4 * _gap(drawn.mean, dtype):
+        return None
+    least, greatest = _ends(law, dtype)
+    commonest = max(least, min(round_once(drawn.mean, dtype), greatest))
+    share = _share(law, dtype, commonest)
+    if share < _MOST or abs(commonest) < _least_normal(dtype):
+        return None
+    gap = _gap(commonest, dtype)
+    text = (
+        f"{_percent(share)} of its draws are {commonest!r}: numbers of {dtype} are {gap:.3g} apart there, "
+        f"and the std is {drawn.std:.3g}"
+    )
+    return Complaint(text, _FINER)
+
+
+def _lost_constant(value: float, dtype: DType) -> Complaint | None:
+    held, least = round_once(value, dtype), _least_normal(dtype)
+    if abs(held) >= least:
+        return None
+    kind = f"the subnormal number {held:.3g}" if held else "0"
+    text = f"{value!r} becomes {kind} in {dtype}, whose smallest normal number is {least:.3g}"
+    return Complaint(text, _WIDER)
+
+
+def _lost_draws(law: Distribution, dtype: DType) -> Complaint | None:
+    least = _least_normal(dtype)
+    # As above: so narrow a cell holds less than half.
+    if moments_of(law).std > 4 * least:
+        return None
+    below = strictly_below(least, dtype) or 0.0
+    edge = 0.5 * least + 0.5 * below
+    lost = cdf(law, edge) - cdf(law, -edge)
+    if lost < _MOST:
+        return None
+    text = (
+        f"{_percent(lost)} of its draws are subnormal or 0 in {dtype}, whose smallest normal number is "
+        f"{least:.3g}, and {_percent(_share(law, dtype, 0.0))} are 0"
+    )
+    return Complaint(text, _WIDER)
+
+
+def _least_normal(dtype: DType) -> float:
+    assert dtype.format is not None  # noqa: S101
+    return math.ldexp(1.0, dtype.format.least_exponent)
+
+
+def _gap(number: float, dtype: DType) -> float:
+    """The distance between numbers of the dtype from `number` outwards."""
+    assert dtype.format is not None  # noqa: S101
+    exponent = math.frexp(max(abs(number), _least_normal(dtype)))[1] - 1
+    return math.ldexp(1.0, exponent - dtype.format.digits)
+
+
+def _ends(law: Distribution, dtype: DType) -> tuple[float, float]:
+    """The least and the greatest number that a draw can be."""
+    recipe = prepare(law, dtype)
+    assert isinstance(recipe, Draw)  # noqa: S101
+    return recipe.clamp or (-math.inf, math.inf)
+
+
+def _share(law: Distribution, dtype: DType, number: float) -> float:
+    """The probability that a draw rounds to a number of the dtype, or is moved to it by the bounds."""
+    least, greatest = _ends(law, dtype)
+    if not least <= number <= greatest:
+        return 0.0
+    below, above = strictly_below(number, dtype), strictly_above(number, dtype)
+    low = -math.inf if below is None or number == least else 0.5 * below + 0.5 * number
+    high = math.inf if above is None or number == greatest else 0.5 * above + 0.5 * number
+    return cdf(law, high) - cdf(law, low)
+
+
+def _percent(share: float) -> str:
+    """A share with the digits that tell it from none and from all."""
+    return f"{100 * share:.3g}%"
+
+
+# Names in small letters, as the libraries and the published models give them.
+_SHIFTS = ("**.{bias,*_bias,bias_*,b,beta}",)
+_SCALES = (
+    "**.{gamma,scale}",
+    "**.{*norm*,ln,ln_*,*_ln,ln[0-9]*,bn,bn_*,bn[0-9]*,gn,gn[0-9]*}.{weight,g}",
+)
+
+
+def random_biases(looked_at: Survey) -> Iterator[Finding]:
+    """Vectors whose names say that they shift or scale, and that usually begin at 0 or 1."""
+    for group in looked_at.groups:
+        random = next((piece for piece in group.pieces if piece.is_random), None)
+        if random is None or len(group.members[0].shape) != 1:
+            continue
+        found: dict[tuple[str, str], list[PlannedParameter]] = {}
+        for member in group.members:
+            kind = _kind(member.name.lower())
+            if kind is not None:
+                found.setdefault(kind, []).append(member)
+        law = type(random.initializer).__name__
+        for (noun, usual), members in found.items():
+            text = f"a {noun} that begins with random values, from {law}"
+            hint = f"use {usual}; or allow random-bias and say why, where the model asks for it"
+            yield Finding(random._replace(path=()), tuple(members), Complaint(text, hint))
+
+
+def _kind(name: str) -> tuple[str, str] | None:
+    """What a parameter is by its name, and how one begins."""
+    shifts, scales = _globs()
+    if any(glob.matches(name) for glob in shifts):
+        return "bias", "zeros"
+    return ("scale", "ones") if any(glob.matches(name) for glob in scales) else None
+
+
+@cache
+def _globs() -> tuple[tuple[Glob, ...], tuple[Glob, ...]]:
+    return tuple(map(Glob, _SHIFTS)), tuple(map(Glob, _SCALES))
