@@ -10,8 +10,7 @@ name, as in ``**.{i}.**``, it takes the first.
 
 from __future__ import annotations
 
-from initcfg.globs.glob import Glob
-from initcfg.globs.globset import GlobSet
+from initcfg.globs.matcher import Glob, GlobSet
 from initcfg.globs.pattern import MAX_PATTERN, PatternError
 
 __all__ = ["MAX_PATTERN", "Glob", "GlobSet", "PatternError"]
