@@ -1,0 +1,44 @@
+# Tasks of a developer. `pip install rust-just`, then `just` lists them.
+
+python := ".venv/bin/python"
+
+_default:
+    @just --list
+
+# An environment with everything that tests, lint and docs need
+setup:
+    python3 -m venv .venv
+    .venv/bin/pip install -q --upgrade "pip>=25.1"
+    .venv/bin/pip install -q -e . --group dev
+
+# The tests that .ci/run begins with; `just test tests/unit/plan -k rules` for some
+test *args:
+    {{ python }} -m pytest {{ args }}
+
+# What a change breaks most often, in under a minute: corpus, golden bits, public names, floors
+quick:
+    {{ python }} -m pytest -q tests/contract/test_cases.py tests/golden tests/meta/test_architecture.py \
+        tests/meta/test_public_names.py tests/meta/test_startup.py tests/unit/initializers tests/unit/spec
+
+# Lint, format and types
+lint:
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy
+
+# Rewrite what lint can rewrite, and everything that is generated
+fix: docs
+    .venv/bin/ruff check --fix .
+    .venv/bin/ruff format .
+
+# Write schemas/ and docs/reference/
+docs:
+    {{ python }} docs/generate.py
+
+# Speed beside the peers that are installed: `just bench peers`, `libraries`, `scale`, `tasks`, `executors`
+bench suite="peers":
+    {{ python }} tests/bench/{{ suite }}.py
+
+# The tests against real frameworks, each file in a process of its own
+interop *files="tests/interop/test_*.py":
+    for file in {{ files }}; do .venv-interop/bin/python -m pytest $file -q --no-skips -o addopts=--import-mode=importlib || exit 1; done

@@ -1,0 +1,56 @@
+"""What a start costs, counted: seconds depend on the machine, modules and classes do not.
+
+The budgets are what `initcfg validate` of a small model needs now, and a little more. A change that breaks one
+either loads what it does not need, or raises the budget and says why.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULES = 115
+CLASSES = 200
+# What validating a spec has no use for.
+IDLE = [
+    *("numpy", "ml_dtypes", "rich", "asyncio", "multiprocessing", "concurrent.futures"),
+    *("initcfg.spec.schema", "initcfg.generate", "initcfg.sharding", "initcfg.adapters", "initcfg.plugins"),
+    *("initcfg.initializers.structured", "initcfg.initializers.scaling"),
+]
+COUNT = """
+import gc, json, sys
+from initcfg.cli import main
+try:
+    main(["validate", sys.argv[1]])
+except SystemExit as exit:
+    assert not exit.code, exit.code
+classes = {each for each in gc.get_objects() if isinstance(each, type)}
+classes = {each for each in classes if str(each.__module__).startswith("initcfg")}
+print()
+print(json.dumps([sorted(sys.modules), sorted(f"{each.__module__}.{each.__qualname__}" for each in classes)]))
+"""
+
+
+def started(file: str) -> tuple[list[str], list[str]]:
+    """The modules that a validation has loaded, and the classes of ours that exist then."""
+    command = [sys.executable, "-c", COUNT, str(ROOT / "configs" / file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules, classes = json.loads(done.stdout.splitlines()[-1])
+    return modules, classes
+
+
+def test_a_validation_stays_within_its_budget() -> None:
+    modules, classes = started("gpt2.yaml")
+    ours = [name for name in modules if name.split(".")[0] == "initcfg"]
+    assert len(ours) <= MODULES, ours
+    assert len(classes) <= CLASSES, classes
+    assert [name for name in IDLE if name in modules] == []
+
+
+def test_a_family_of_initializers_is_loaded_where_a_spec_names_one_of_them() -> None:
+    modules, _ = started("mlp.yaml")
+    assert "initcfg.initializers.scaling" in modules
+    assert "initcfg.initializers.combined" not in modules
