@@ -1,4 +1,4 @@
-"""Texts that users depend on, written down: public names with their signatures, and every message of the cases.
+"""Texts that users depend on, written down: public names with their signatures, every message of the cases.
 
 ``python tests/golden/test_snapshots.py`` writes the files; what changed is then seen in the difference.
 """

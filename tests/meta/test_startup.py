@@ -1,7 +1,7 @@
 """What a start costs, counted: seconds depend on the machine, modules and classes do not.
 
-The budgets are what `initcfg validate` of a small model needs now, and a little more. A change that breaks one
-either loads what it does not need, or raises the budget and says why.
+The budgets are what `initcfg validate` of a small model needs now, and a little more. A change that breaks
+one either loads what it does not need, or raises the budget and says why.
 """
 
 from __future__ import annotations
