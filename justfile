@@ -20,6 +20,10 @@ quick:
     {{ python }} -m pytest -q tests/contract/test_cases.py tests/golden tests/meta/test_architecture.py \
         tests/meta/test_public_names.py tests/meta/test_startup.py tests/unit/initializers tests/unit/spec
 
+# The tests under every Python that is found, and with the oldest requirements; `just matrix --only oldest`
+matrix *args:
+    python3 .ci/matrix.py {{ args }}
+
 # Lint, format and types
 lint:
     .venv/bin/ruff check .

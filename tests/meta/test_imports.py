@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Each of them takes longer to load than a spec takes to plan.
-HEAVY = {"jax", "jsonschema", "ml_dtypes", "numpy", "rich", "safetensors", "torch"}
+HEAVY = {"jax", "ml_dtypes", "numpy", "rich", "torch"}
 # Of what is ours, a spec that is valid needs none of these; and only messages and reports need the others.
 BESIDE = {
     "initcfg.adapters",
