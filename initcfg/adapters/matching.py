@@ -8,7 +8,7 @@ from initcfg.errors import Code, Diagnostic, NearestNames, SpecError, differ_ali
 from initcfg.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import PlannedParameter
@@ -77,8 +77,14 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         raise SpecError(*problems)
 
 
-def match_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagnostic]:
-    """What differs, one by one, but for ties: for a caller that tells problems of its own beside."""
+def match_problems(
+    plan: Plan, manifest: Manifest, model: str, ways: Mapping[str, str] | None = None
+) -> Iterator[Diagnostic]:
+    """What differs, one by one, but for ties: for a caller that tells problems of its own beside.
+
+    `ways` has the way out for names that the model lacks for a reason that the caller knows.
+    """
+    ways = ways or {}
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
     near = NearestNames()
     for parameter in plan:
@@ -86,8 +92,9 @@ def match_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagn
         if entry is not None:
             yield from _form(parameter, entry, model)
         elif _array(parameter) not in held:
-            hint = near.hint(parameter.name, manifest.entries) or "remove it from the spec, or skip it"
+            hint = ways.get(parameter.name) or near.hint(parameter.name, manifest.entries)
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
+            hint = hint or "remove it from the spec, or skip it"
             yield Diagnostic(Code.NOT_IN_MANIFEST, message, parameter.where, hint)
     skipped = {each.name for each in plan.skipped}
     for name, entry in manifest.entries.items():

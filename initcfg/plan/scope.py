@@ -77,7 +77,7 @@ class Scope:
             self._require(self.effort.expression(written).names)
             return self.effort.value(written, self.values)
         except ExpressionError as error:
-            raise self._placed(error, path) from None
+            raise self._placed(error, path, here=self._here(written, error)) from None
 
     def integer(self, written: float | str, path: Path, what: str) -> int:
         """As `number`, for a place that takes a whole number; ``768.0`` is one.
@@ -117,8 +117,19 @@ class Scope:
         except ExpressionError as error:
             raise self._placed(error, path) from None
 
-    def _placed(self, error: ExpressionError, path: Path, *, key: bool = False) -> SpecError:
-        hint = error.hint
+    def _here(self, written: str, error: ExpressionError) -> str | None:
+        """What the names in an expression stand for at a place where it has no value."""
+        if error.code is not Code.EXPRESSION_VALUE:
+            return None
+        names = sorted(self.effort.expression(written).names & self.values.keys())
+        values = ((name, self.values[name]) for name in names)
+        shown = [f"{name} is {value!r}" for name, value in values if isinstance(value, int | float)]
+        return f"here {', '.join(shown)}" if shown else None
+
+    def _placed(
+        self, error: ExpressionError, path: Path, *, key: bool = False, here: str | None = None
+    ) -> SpecError:
+        hint = error.hint or here
         if isinstance(error, UnknownNameError) and error.name in self.later:
             hint = f"{error.name!r} is defined further down: move its line up, above the vars that use it"
         placed = self.problems.error(error.code, error.message, path, key=key, hint=hint, offset=error.offset)

@@ -59,7 +59,7 @@ def test_the_commands_are_listed_in_the_order_of_the_work(run: Run) -> None:
     ("args", "message"),
     [
         ((), "Usage: initcfg"),
-        (("validat", "x.yaml"), "'validate'"),
+        (("validat", "x.yaml"), "No such command 'validat'"),
         (("validate",), "Missing argument 'FILE...'"),
         (("validate", "x.yaml", "--fromat", "json"), "--format"),
         (("validate", "x.yaml", "--format", "xml"), "'xml' is not one of"),

@@ -705,6 +705,18 @@ def test_weight_norm_is_noted() -> None:
     assert [note.partition(" of")[0] for note in report.notes] == ["weight norm takes the direction"]
 
 
+def test_a_name_that_torch_computes_is_told_where_its_parts_are() -> None:
+    plain = torch.nn.ModuleDict({"fc": torch.nn.Linear(5, 5)})
+    plan = normals(module=plain)
+    torch.nn.utils.parametrizations.weight_norm(plain["fc"])
+    with pytest.raises(SpecError) as caught:
+        initialize_(plain, plan)
+    assert codes(caught.value) == [Code.NOT_IN_MANIFEST, Code.NOT_IN_SPEC, Code.NOT_IN_SPEC]
+    hint = caught.value.diagnostics[0].hint
+    kept = "fc.parametrizations.weight.original"
+    assert hint.startswith(f"torch computes it from {kept}0 and {kept}1: initialise the module before")
+
+
 def test_statistics_of_batches_from_before_are_warned_of() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     module(torch.randn(8, 3))

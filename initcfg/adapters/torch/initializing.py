@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from initcfg.adapters.matching import match_problems
 from initcfg.adapters.torch.allocating import allocated, install
 from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
 from initcfg.adapters.torch.held import buffers_of, entry_of, held_by
 from initcfg.adapters.torch.memory import fill_places
+from initcfg.adapters.torch.modules import modules_of
 from initcfg.adapters.torch.report import Initialized
 from initcfg.adapters.torch.shards import places
 from initcfg.adapters.torch.sharing import sharing_problems
@@ -184,12 +186,25 @@ def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[Held]) -
     rest = [held for held in every if not held.buffer and _planned_name(plan, held) is None]
     buffers = _left_buffers(module, made)
     problems = (
-        *match_problems(plan, Manifest(entries), model),
+        *match_problems(plan, Manifest(entries), model, dict(_ways_past_parametrizations(module))),
         *_tie_problems(plan, every, skipped, model),
         *sharing_problems(made, rest, buffers, model),
     )
     if problems:
         raise SpecError(*problems)
+
+
+def _ways_past_parametrizations(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
+    """Names that are no parameters because torch computes their values from others, and what to do."""
+    for prefix, inner in modules_of(module):
+        if is_parametrized(inner):
+            for key, kept in inner.parametrizations.items():
+                place = f"{prefix}." if prefix else ""
+                names = " and ".join(
+                    f"{place}parametrizations.{key}.{name}" for name, _ in kept.named_parameters()
+                )
+                way = "initialise the module before it is parametrized, or write a spec for these"
+                yield place + key, f"torch computes it from {names}: {way}"
 
 
 def _left_buffers(module: torch.nn.Module, made: list[Held]) -> list[tuple[str, torch.Tensor]]:

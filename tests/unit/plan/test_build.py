@@ -327,6 +327,24 @@ class TestProblems:
         """
         assert len(problems(text)) == 1
 
+    def test_an_expression_without_a_value_says_what_its_names_stand_for(self, problems) -> None:
+        text = """
+            vars: {d: 4, one: 1 / 0}
+            layers:
+              h.{i}:
+                repeat: {i: 3}
+                params:
+                  a: {shape: [d], initializer: {constant: {value: d / (i - 1)}}}
+                  b: {shape: [d], layout: I, initializer: {constant: {value: 1 / (fan_in - d)}}}
+                  c: {shape: [d + 1 / 2], initializer: zeros}
+        """
+        assert [found.hint for found in problems(text)] == [
+            None,
+            "here d is 4, i is 1",
+            "here d is 4, fan_in is 4",
+            "// divides without a remainder",
+        ]
+
     def test_what_follows_from_a_reported_problem_is_not_reported(self, problems) -> None:
         text = """
             vars: {a: missing}
