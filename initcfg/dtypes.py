@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["DEFAULT_DTYPE", "DTYPES", "DType", "FloatFormat", "as_dtype", "is_type"]
+__all__ = ["DEFAULT_DTYPE", "DTYPES", "DType", "FloatFormat", "as_dtype", "is_bool", "is_type"]
 
 #: What a parameter is of which nothing says anything else.
 DEFAULT_DTYPE = "float32"
@@ -150,6 +150,18 @@ def as_dtype(dtype: Any) -> DType:
     near = _ELSEWHERE.get(name.lower().removeprefix("torch."))
     hint = near or did_you_mean(name, DTYPES) or f"the dtypes are {known}"
     raise InitializerError(Diagnostic(Code.UNKNOWN_DTYPE, f"no dtype is named {name!r}", hint=hint))
+
+
+def is_bool(value: object) -> bool:
+    """Whether a value is a bool, which is no number here; Python takes its own for one, and numpy < 2.3 too.
+
+    Example:
+        >>> import numpy as np
+        >>> is_bool(True), is_bool(np.True_), is_bool(1)
+        (True, True, False)
+    """
+    # Both types have this name, and numpy may not have been loaded.
+    return type(value).__name__ == "bool"
 
 
 def is_type(value: object) -> bool:

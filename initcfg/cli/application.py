@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Application", "Command"]
 
-CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 
 class Command(click.Command):

@@ -22,7 +22,9 @@ __all__ = ["schema"]
     short_help="Print the JSON Schema of a spec, a plan or a report.",
     example=("initcfg schema -o spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
-@click.argument("document", type=click.Choice(["spec", "plan", "report"]), default="spec")
+@click.argument(
+    "document", type=click.Choice(["spec", "plan", "report"]), default="spec", metavar="[spec|plan|report]"
+)
 @click.option(
     "-o",
     "--output",

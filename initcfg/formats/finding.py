@@ -59,9 +59,10 @@ def find_weights(path: str | PathLike[str]) -> Path:
     if "://" in os.fspath(path):
         message = "weights are read from local files, and this is a URL"
         raise _refused(Code.INPUT, message, path, "fetch the file or the folder first")
+    # Path.is_dir raises or not, by the version of Python; what cannot be looked at cannot be opened either.
+    if not os.path.isdir(given):  # noqa: PTH112
+        return given
     try:
-        if not given.is_dir():
-            return given
         names = sorted(entry.name for entry in given.iterdir() if entry.name.lower().endswith(_ENDING))
     except OSError as error:
         message = f"cannot read the folder: {(error.strerror or str(error)).lower()}"

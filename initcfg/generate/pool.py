@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
+from initcfg.dtypes import is_bool
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from types import TracebackType
@@ -154,6 +156,6 @@ def thread_count(threads: object) -> int:
     """
     if threads is None:
         return available_cpus()
-    if isinstance(threads, SupportsIndex) and not isinstance(threads, bool) and operator.index(threads) >= 1:
+    if isinstance(threads, SupportsIndex) and not is_bool(threads) and operator.index(threads) >= 1:
         return operator.index(threads)
     raise ValueError(f"threads must be a whole number of 1 or more, or None for one a CPU, not {threads!r}")

@@ -6,6 +6,7 @@ import math
 import operator
 from typing import TYPE_CHECKING
 
+from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.values import shown
 from initcfg.layout import IN_OUT, Fans, Layout
@@ -40,7 +41,7 @@ def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
 
 
 def _dim(dim: object) -> int:
-    if isinstance(dim, bool):  # numpy's own is refused by the next line
+    if is_bool(dim):
         raise TypeError("a bool is no size")
     return operator.index(dim)  # type: ignore[arg-type]
 

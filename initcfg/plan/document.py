@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 __all__ = ["FORMAT", "VERSION", "ParameterDocument", "PlanDocument", "SkippedDocument", "json_schema"]
 
@@ -58,11 +58,15 @@ LawDocument = Annotated[
 ]
 
 
+# Said by pydantic from 2.11 on; the schema is the same with any.
+_ANY_KEYS = WithJsonSchema({"additionalProperties": True, "type": "object"})
+
+
 class InitializerDocument(_Model):
     """An initializer in Keras's vocabulary, every argument with the value it has for this parameter."""
 
     class_name: str
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], _ANY_KEYS]
     registered_name: str | None = Field(None, description="Set for a class that is not built in.")
 
 
@@ -125,7 +129,7 @@ class PlanDocument(_Model):
     skipped: list[SkippedDocument] = Field(
         default=[], description="What rules leave out on purpose; missing where that is nothing."
     )
-    spec: dict[str, Any] | None = Field(
+    spec: Annotated[dict[str, Any], _ANY_KEYS] | None = Field(
         default=None,
         description="The spec that the plan was made from, with what it extends and what was set; it decides "
         "nothing here. Missing where it holds code.",

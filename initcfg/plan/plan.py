@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, SpecError, UnknownParameterError, did_you_mean
 from initcfg.plan.data import fingerprint_of, parameter_data, plan_text, skipped_data
 from initcfg.spec.dump import dump_tree
@@ -63,7 +64,7 @@ class Plan:
             TypeError: neither a name nor a position.
         """
         if not isinstance(name, str):
-            if isinstance(name, bool) or not isinstance(name, SupportsIndex):
+            if is_bool(name) or not isinstance(name, SupportsIndex):
                 raise TypeError(f"a plan is indexed by a name or a position, not by {name!r}")
             return self.parameters[operator.index(name)]
         if name in self._by_name:

@@ -7,6 +7,8 @@ import operator
 from types import EllipsisType
 from typing import NamedTuple, SupportsIndex
 
+from initcfg.dtypes import is_bool
+
 __all__ = ["BasicIndex", "Selection"]
 
 BasicIndex = SupportsIndex | slice | EllipsisType | None
@@ -86,7 +88,7 @@ def _one_an_axis(shape: tuple[int, ...], index: tuple[BasicIndex, ...]) -> list[
 def _position(part: SupportsIndex, axis: int, shape: tuple[int, ...]) -> range:
     try:
         # A bool is an integer to Python and a mask to NumPy; neither reading is what its writer can rely on.
-        position = operator.index(part) if not isinstance(part, bool) else None
+        position = operator.index(part) if not is_bool(part) else None
     except TypeError:
         position = None
     if position is None:

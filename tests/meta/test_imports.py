@@ -29,7 +29,6 @@ BESIDE = {
     "asyncio",
     "concurrent.futures",
     "difflib",
-    "glob",
     "multiprocessing",
     "traceback",
     "xml.etree.ElementTree",
