@@ -61,6 +61,9 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         message = f"the names in the file all {alike}"
         hint = _way_out(alike)
         return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=hint)))
+    wrapped = _wrapped(list(header.tensors), {parameter.name for parameter in plan})
+    if wrapped is not None:
+        return Match((), (*problems, wrapped))
     problems += _capped(_missing(file, plan, expected))
     held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
     recast = _recast(held)
@@ -88,6 +91,24 @@ def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | 
     message = f"all {len(pairs):,} tensors are {theirs} in the file and {ours} in the plan"
     hint = f"plan what the file holds, --set dtype={theirs}, or convert the file"
     return Diagnostic(Code.TENSOR_FORM, message, hint=hint)
+
+
+def _wrapped(theirs: list[str], ours: set[str]) -> Diagnostic | None:
+    """One problem for names that are the plan's but for a segment within, as ``torch.compile`` adds one."""
+    parts = next((name.split(".") for name in theirs if name not in ours), [])
+    for at, segment in enumerate(parts):
+        if ".".join((*parts[:at], *parts[at + 1 :])) not in ours:
+            continue
+        split = [name.split(".") for name in theirs]
+        if len(theirs) != len(ours) or {".".join(p for p in s if p != segment) for s in split} != ours:
+            continue
+        letters = iter("ijklmnopqrstuvwxyz")
+        place = [f"{{{next(letters, 'n')}}}" if part.isdecimal() else part for part in parts[:at]]
+        rename = f"{'.'.join((*place, segment))}={'.'.join(place)}"
+        message = f"the names in the file are the plan's, but that some have {segment!r} within"
+        hint = f"compare without it: --rename '{rename}', and so for each place that has it"
+        return Diagnostic(Code.MISSING_TENSOR, message, hint=hint)
+    return None
 
 
 def _way_out(alike: str) -> str:

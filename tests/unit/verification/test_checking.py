@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -223,6 +224,22 @@ def test_names_that_all_differ_alike_are_one_problem(tmp_path: Path) -> None:
         found = verify(tmp_path / "w.safetensors", PLAN)
         (problem,) = [each for each in found.diagnostics if each.severity == "error"]
         assert told in problem.message
+
+
+def test_a_segment_that_a_wrapper_puts_within_names_is_one_problem(tmp_path: Path) -> None:
+    weight = {"shape": [2], "initializer": "ones"}
+    layer = {"h.{i}": {"repeat": {"i": 2}, "params": {"w": weight, "b": weight}}}
+    plan = initcfg.make_plan({"initcfg": 1, "layers": layer, "params": {"head": weight}})
+    arrays = initcfg.materialize(plan)
+    path = tmp_path / "w.safetensors"
+    save_file({re.sub(r"^(h.\d)", r"\1._orig_mod", name): array for name, array in arrays.items()}, path)
+    (problem,) = [each for each in verify(path, plan).diagnostics if each.severity == "error"]
+    assert problem.message == "the names in the file are the plan's, but that some have '_orig_mod' within"
+    assert "--rename 'h.{i}._orig_mod=h.{i}'" in (problem.hint or "")
+    assert verify(path, plan, rename={"h.{i}._orig_mod": "h.{i}"}).is_equal
+    arrays["other"] = arrays.pop("head")
+    save_file({name.replace("h.", "h._orig_mod."): array for name, array in arrays.items()}, path)
+    assert len([each for each in verify(path, plan).diagnostics if each.severity == "error"]) > 1
 
 
 def test_very_many_names_that_differ_are_told_in_part(tmp_path: Path) -> None:
