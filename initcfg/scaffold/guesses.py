@@ -81,6 +81,44 @@ _KNOWN = (
         None,
         "Tables that the model's own code makes: left out of the plan.",
     ),
+    Proposal("**.lambda1", 1, "ones", "A guess: LayerScale of DINOv2 and 3; layerscale_value of the config."),
+    Proposal(
+        "**.lambda_[12]",
+        1,
+        {"constant": {"value": 0.1}},
+        "A guess: LayerScale of BEiT and InternVL; layer_scale_init_value of the config.",
+    ),
+    Proposal(
+        "**.layer_scale_parameter",
+        1,
+        {"constant": {"value": 1e-6}},
+        "A guess: LayerScale of ConvNeXt; layer_scale_init_value of the config.",
+    ),
+    Proposal(
+        "**.layer_scale_[12]",
+        None,
+        {"constant": {"value": 1e-5}},
+        "A guess: LayerScale of PoolFormer and SwiftFormer; layer_scale_init_value of the config.",
+    ),
+    Proposal(
+        "**.dt_bias",
+        1,
+        "ones",
+        "A guess: 1 in transformers; the authors of Mamba 2 draw time steps from 0.001 to 0.1.",
+    ),
+    Proposal(
+        "**.dt_proj.bias",
+        1,
+        {"constant": {"value": "log(exp(0.01) - 1)"}},
+        "A guess: Mamba draws time steps from 0.001 to 0.1, evenly in the logarithm; all begin at 0.01 here.",
+    ),
+    Proposal(
+        "**.mask_token",
+        None,
+        "zeros",
+        "A guess: what stands for a masked patch is 0 in ViT, Swin and DINOv2, random in MAE.",
+    ),
+    Proposal("**.linear_attn.norm.weight", 1, "ones", "Norms of gated linear attention: no 1 + weight."),
     Proposal(
         "**.{rel_pos_*,relative_position_bias_table}",
         None,
@@ -107,7 +145,8 @@ RULES = (
         "**.{weight,gamma,scale,g}",
         1,
         "ones",
-        "Vectors of these names are the scales of norms: zeros where they multiply as 1 + weight, or ones.",
+        "Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
+        "those of Gemma 1 do, which has the names of Llama.",
     ),
     Proposal(
         "**.{*[Ee]mbed*,*_emb,wte,wpe,shared}.weight",
@@ -127,8 +166,8 @@ RULES = (
 NORMS = len(_KNOWN) + 1
 LOOKED_UP = (len(_KNOWN) + 2, len(_KNOWN) + 3)
 MATRICES = len(_KNOWN) + 4
-# One of these has norms that multiply by 1 + weight.
-_ONE_PLUS = "pre_feedforward_layernorm.weight"
+# One of these has norms that multiply by 1 + weight: Gemma 2 and 3, Qwen3-Next.
+_ONE_PLUS = ("pre_feedforward_layernorm.weight", "linear_attn.in_proj_qkvz.weight")
 # Gemma 3n has such norms as well, and multiplies by the weight itself: these are names of its own.
 _PLAIN = ("altup", "laurel")
 # A_log is written down part by part.
@@ -178,7 +217,7 @@ def is_known(name: str, ndim: int) -> bool:
 
 
 def guess_norms(groups: Iterable[Group]) -> str:
-    """How the scales of norms begin: those of Gemma 2 and 3 multiply by 1 + weight, and are known by one."""
+    """How the scales of norms begin: zeros in models whose names tell that they multiply by 1 + weight."""
     names = [group.example for group in groups]
     if any(each in name for name in names for each in _PLAIN):
         return "ones"

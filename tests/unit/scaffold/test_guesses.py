@@ -34,6 +34,13 @@ def drafted(**entries):
         ("attn.logit_scale", (4, 1, 1), math.log(10)),
         ("attn.rel_pos_h", (27, 64), 0),
         ("attn.relative_position_bias_table", (169, 4), 0),
+        ("layer.0.layer_scale1.lambda1", (8,), 1),
+        ("layer.0.lambda_2", (8,), 0.1),
+        ("layers.0.layer_scale_parameter", (8,), 1e-6),
+        ("block.0.layer_scale_1", (8,), 1e-5),
+        ("mixer.dt_bias", (8,), 1),
+        ("mixer.dt_proj.bias", (8,), math.log(math.exp(0.01) - 1)),
+        ("embeddings.mask_token", (1, 1, 64), 0),
         ("norm.weight", (8,), 1),
         ("norm.bias", (8,), 0),
     ],
@@ -67,6 +74,21 @@ def test_the_norms_of_gemma_are_zeros_and_those_of_others_ones() -> None:
     assert {parameter.distribution for parameter in plan} == {Fill(1)}
     plan = plan_of(loads(new_spec(Manifest({"layers.0.input_layernorm.weight": (8,)}))))
     assert {parameter.distribution for parameter in plan} == {Fill(1)}
+
+
+def test_of_qwen3_next_only_the_gated_norm_multiplies_by_the_weight_itself() -> None:
+    plan = drafted(
+        layers__0__linear_attn__in_proj_qkvz__weight=(64, 64),
+        layers__0__linear_attn__norm__weight=(8,),
+        layers__0__input_layernorm__weight=(8,),
+    )
+    assert plan["layers.0.linear_attn.norm.weight"].distribution == Fill(1)
+    assert plan["layers.0.input_layernorm.weight"].distribution == Fill(0)
+
+
+@pytest.mark.parametrize("name", ["a.lambda1", "a.lambda_1", "a.dt_bias", "a.dt_proj.bias", "a.mask_token"])
+def test_what_a_name_cannot_tell_is_marked_as_a_guess(name) -> None:
+    assert "# A guess: " in new_spec(Manifest({name: (8,), "fc.weight": (64, 64)}))
 
 
 @pytest.mark.parametrize(
