@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from initcfg.dtypes import DTYPES, as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
 from initcfg.formats.index import INDEX_ENDING
-from initcfg.formats.texts import read_text, too_large
+from initcfg.formats.texts import read_content, too_large
 from initcfg.manifest import Manifest, ManifestEntry, shape_problem
+from initcfg.text.decoding import decoded
 from initcfg.text.json_entries import read_entries
 from initcfg.text.yaml_source import read_yaml
 from initcfg.text.yaml_writer import write_yaml
@@ -49,7 +50,7 @@ def from_json(file: str) -> Manifest:
     Raises:
         SpecError: it cannot be read, or is no manifest; every problem has its place.
     """
-    source = read_entries(read_text(file, MAX_JSON, "a manifest in JSON"), file, frozenset({"params"}))
+    source = read_entries(read_content(file, MAX_JSON, "a manifest in JSON"), file, frozenset({"params"}))
     problems = _top_problems(source.tree, source)
     params = source.tree["params"] if not problems else {}
     places = source.entries("params") if params else ()
@@ -62,7 +63,7 @@ def from_yaml(file: str) -> Manifest:
     Raises:
         SpecError: it cannot be read, or is no manifest; every problem has its place.
     """
-    source = read_yaml(read_text(file, MAX_YAML, "a manifest in YAML", _AS_JSON), file)
+    source = read_yaml(decoded(read_content(file, MAX_YAML, "a manifest in YAML", _AS_JSON), file), file)
     problems = _top_problems(source.tree, source)
     params: Mapping[str, Any] = source.tree["params"] if not problems else {}  # type: ignore[index]
     places = ((name, source.locate(("params", name), key=True)) for name in params)

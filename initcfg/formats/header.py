@@ -8,7 +8,6 @@ file without a gap or an overlap.
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats.safetensors import MAX_HEADER_BYTES
 from initcfg.inputs import open_input
+from initcfg.text.json_values import check_cost, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,10 +211,10 @@ class _Reader:
         if len(text) < length or not text.startswith(b"{"):
             self.fail("its header is not a JSON object")
         try:
-            entries: dict[str, Any] = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
-        except (ValueError, RecursionError) as error:
-            # A ValueError may be about UTF-8, JSON, a number of thousands of digits, or a key given twice.
-            self.fail(f"its header is not JSON: {_brief(error)}")
+            check_cost(text)
+            entries: dict[str, Any] = parse_json(text.decode())
+        except ValueError as error:  # of UTF-8, or a JsonError
+            self.fail(f"its header is not JSON: {error}")
         return entries
 
     def metadata(self, texts: Any) -> dict[str, str]:
@@ -249,20 +249,3 @@ def is_shape(sizes: object) -> bool:
         and len(sizes) <= _MAX_NDIM
         and all(type(size) is int and 0 <= size < 2**63 for size in sizes)
     )
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for name, entry in pairs:
-        if name in entries:
-            raise ValueError(f"the key {name!r} stands twice")
-        entries[name] = entry
-    return entries
-
-
-def _refused(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _brief(error: Exception) -> str:
-    return "nested too deep" if isinstance(error, RecursionError) else str(error).partition("\n")[0]

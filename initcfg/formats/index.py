@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, FormatError, SpecError
-from initcfg.formats.texts import read_text
+from initcfg.formats.texts import read_content
 from initcfg.process import gc_paused
-from initcfg.text.decoding import decoded
 from initcfg.text.json_entries import read_entries
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def read_index(path: str | PathLike[str]) -> Index:
         True
     """
     with _malformed():
-        return _index(path, read_text(path, MAX_INDEX_BYTES, "an index of shards"))
+        return _index(path, read_content(path, MAX_INDEX_BYTES, "an index of shards"))
 
 
 def parse_index(path: str | PathLike[str], content: bytes) -> Index:
@@ -143,7 +142,7 @@ def parse_index(path: str | PathLike[str], content: bytes) -> Index:
         FormatError: as in `read_index`.
     """
     with _malformed():
-        return _index(path, decoded(content, os.fspath(path)))
+        return _index(path, content)
 
 
 def is_shard_name(name: object) -> bool:
@@ -177,9 +176,9 @@ def _recoded(problem: Diagnostic) -> Diagnostic:
     return dataclasses.replace(problem, code=Code.FORMAT, hint=problem.hint or _AGAIN)
 
 
-def _index(path: str | PathLike[str], text: str) -> Index:
+def _index(path: str | PathLike[str], content: bytes) -> Index:
     with gc_paused():
-        source = read_entries(text, os.fspath(path), frozenset({_METADATA, _MAP}))
+        source = read_entries(content, os.fspath(path), frozenset({_METADATA, _MAP}))
     tree = source.tree
     problems = list(source.problems)
     if not isinstance(tree, dict) or not isinstance(tree.get(_MAP), dict):

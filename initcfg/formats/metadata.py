@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +32,8 @@ def tied_names(metadata: Mapping[str, str]) -> dict[str, str]:
         {'head': 'wte'}
     """
     try:
-        tied = json.loads(metadata.get(TIED_KEY, "{}"))
-    except (ValueError, RecursionError):
+        tied = parse_json(metadata.get(TIED_KEY, "{}"))
+    except ValueError:
         tied = None
     if not isinstance(tied, dict) or not all(isinstance(name, str) for name in tied.values()):
         raise ValueError("is not a JSON object of names")

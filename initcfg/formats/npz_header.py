@@ -6,7 +6,6 @@ endian, so that any element can be read alone.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import zipfile
@@ -18,6 +17,7 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import FormatError, InitializerError
 from initcfg.formats.header import Header, StoredTensor, is_shape, malformed, tensors_in_place
 from initcfg.inputs import open_input
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -77,8 +77,8 @@ def npz_header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
 def _metadata(comment: bytes) -> dict[str, str]:
     """The texts in an archive's comment; none in one that another program wrote."""
     try:
-        texts = json.loads(comment)
-    except (ValueError, RecursionError):
+        texts = parse_json(comment.decode())
+    except ValueError:
         return {}
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         return {}

@@ -1,4 +1,4 @@
-"""Files of text, read whole where they are small enough."""
+"""Documents in files, read whole where they are small enough."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.inputs import open_input
-from initcfg.text.decoding import decoded
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["read_text", "too_large"]
+__all__ = ["read_content", "too_large"]
 
 _MIB = 2**20
 
 
-def read_text(path: str | PathLike[str], limit: int, kind: str, hint: str | None = None) -> str:
-    """The text of a regular file, of UTF-8.
+def read_content(path: str | PathLike[str], limit: int, kind: str, hint: str | None = None) -> bytes:
+    """The bytes of a regular file.
 
     Args:
         path: the file.
@@ -27,8 +26,7 @@ def read_text(path: str | PathLike[str], limit: int, kind: str, hint: str | None
         hint: the way out for one that is too large.
 
     Raises:
-        SpecError: it cannot be read (code ``input``), is too large (``too-large``), or is no UTF-8
-            (``encoding``).
+        SpecError: it cannot be read (code ``input``) or is too large (``too-large``).
     """
     file = os.fspath(path)
     with open_input(file, SpecError) as stream:
@@ -37,7 +35,7 @@ def read_text(path: str | PathLike[str], limit: int, kind: str, hint: str | None
         content = b"".join(iter(lambda: stream.read(min(size, limit) + 1), b"")) if size <= limit else b""
     if max(size, len(content)) > limit:
         raise SpecError(too_large("the file", limit, kind, file, hint))
-    return decoded(content, file)
+    return content
 
 
 def too_large(

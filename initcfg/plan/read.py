@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
@@ -18,6 +17,7 @@ from initcfg.plan.restore import restore, restore_skipped
 from initcfg.process import gc_paused
 from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION
+from initcfg.text.json_values import JsonError, check_cost, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,26 +98,22 @@ def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
     if len(content) > MAX_PLAN_BYTES:
         raise _too_large(file)
     try:
-        tree = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
+        check_cost(content)
+        text = content.decode("utf-8-sig")
+        tree = parse_json(text)
     except UnicodeDecodeError as error:
         message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
         raise _refused(Code.ENCODING, message, file, "save the file as UTF-8") from None
-    except json.JSONDecodeError as error:
-        where = Location(file, error.lineno, error.colno)
+    except JsonError as error:
+        if error.code is not Code.SYNTAX:
+            raise _refused(error.code, error.message, file) from None
+        at = error.at or 0
+        where = Location(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
         hint = "the file may have been cut short; write the plan again: initcfg plan SPEC -o PLAN"
-        message = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        raise SpecError(Diagnostic(Code.SYNTAX, message, where, hint)) from None
-    except RecursionError:
-        raise _refused(Code.TOO_DEEP, "nested too deep for a plan", file) from None
-    except ValueError as error:  # NaN, or an integer of thousands of digits
-        raise _refused(Code.NOT_FINITE, str(error).partition(";")[0], file) from None
+        raise SpecError(Diagnostic(Code.SYNTAX, f"not JSON: {error.message}", where, hint)) from None
     if not isinstance(tree, dict):
         raise _refused(Code.WRONG_TYPE, f"expected a plan, a JSON object, got {shown(tree)}", file)
     return tree
-
-
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a finite number")
 
 
 def _restored(tree: Mapping[str, Any], file: str | None) -> Plan:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.sharding.shards import MAX_SHARDS
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from initcfg.sharding.shards import ShardSet
@@ -42,8 +43,8 @@ class SetClaim:
     def parse(cls, text: str) -> SetClaim | None:
         """The claim that a text is; None for one of another version, or no claim at all."""
         try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError):
+            fields = parse_json(text)
+        except ValueError:
             return None
         if not isinstance(fields, dict) or any(
             fields.pop(key, None) != value for key, value in _FORMAT.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.failures import reporting
-from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock, unlock
+from initcfg.formats.locks import LocksUnsupportedError, is_linked, lock_holders, try_lock, unlock
 from initcfg.stores.base import Claim, other_claim
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 # A run that prepares a folder reads the headers of what is there, and removes what it may.
 _PATIENCE_SECONDS = 600.0
 _PAUSE_SECONDS = 0.02
+# A longer wait is told: a logger's warning reaches stderr where a program has set up nothing else.
+_SILENT_SECONDS = 1.0
+_log = logging.getLogger("initcfg")
 # Another run may hold the claim just while it finds out that it has to wait or to go.
 _ATTEMPTS_TO_REMOVE = 10
 
@@ -91,19 +95,37 @@ class ClaimFile:
 
     def _entered(self, text: str, enter: Callable[[], int | None]) -> int:
         """A descriptor of the file, whose lock is shared with runs of the same set."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+        start = time.monotonic()
+        told = False
+        while (waited := time.monotonic() - start) < _PATIENCE_SECONDS:
             with reporting(self._path, len(text)):
                 descriptor = enter()
             if descriptor is not None:
                 return descriptor
+            if waited >= _SILENT_SECONDS and not told:
+                told = True
+                _log.warning(
+                    "waiting for %s, which is preparing %r, for %.0f seconds at most",
+                    self._holder(),
+                    str(self._path.parent),
+                    _PATIENCE_SECONDS,
+                )
             time.sleep(_PAUSE_SECONDS)
         message = (
-            f"another run has been preparing {str(self._path.parent)!r} for {_PATIENCE_SECONDS:.0f} seconds"
+            f"{self._holder()} has been preparing {str(self._path.parent)!r} "
+            f"for {_PATIENCE_SECONDS:.0f} seconds"
         )
         raise OutputError(
             Diagnostic(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
         )
+
+    def _holder(self) -> str:
+        """Who holds the lock, as far as the system tells it; of another machine nobody can."""
+        known = lock_holders(self._path)
+        if not known:
+            return "another run (the system does not say which; perhaps on another machine)"
+        named = " and ".join(str(process) for process in known)
+        return f"another run on this machine (process {named})"
 
     def _claimed(self, text: str, admit: Admit, claim: Claim) -> int | None:
         """One attempt; None where another process is just changing the file."""

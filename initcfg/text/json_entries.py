@@ -12,21 +12,25 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initcfg.errors import Code, Location
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.text.decoding import decoded
 from initcfg.text.json_source import read_json
-from initcfg.text.source import MAX_DEPTH, SURROGATE, Node, Reader
+from initcfg.text.json_values import JsonError, check_cost, scan_value, skip_space
+from initcfg.text.source import SURROGATE, Node, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initcfg.errors import Diagnostic, PathStep
+    from initcfg.errors import PathStep
 
 __all__ = ["JsonEntries", "read_entries"]
 
-_SPACE = re.compile(r"[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _SEPARATOR = re.compile(r"[ \t\n\r]*([,}])[ \t\n\r]*")
 _read_string: Any = json.decoder.scanstring  # type: ignore[attr-defined]
+
+#: The most members that are noted one by one: a kilobyte of memory for each.
+MAX_ENTRIES = 2**20
 
 #: The start of an entry's key, and the start and the end of its value.
 Span = tuple[int, int, int]
@@ -83,22 +87,29 @@ class JsonEntries:
             yield name, Location(file, line, at - line_start + 1, path=(group, name))
 
 
-def read_entries(text: str, file: str | None, groups: frozenset[str]) -> JsonEntries:
+def read_entries(content: str | bytes, file: str | None, groups: frozenset[str]) -> JsonEntries:
     """Reads one JSON document.
 
     Args:
-        text: the document, without a byte order mark.
+        content: the document: a text without a byte order mark, or UTF-8.
         file: its name, for diagnostics.
         groups: the members at the top whose entries are many, and are noted one by one.
 
     Raises:
-        SpecError: the text is not JSON. What can be read past is in `problems`.
+        SpecError: the text is not JSON, or would take too much memory. What can be read past is in
+            `problems`.
 
     Example:
         >>> found = read_entries('{"params": {"w": {"shape": [2, 3]}}}', "shapes.json", frozenset({"params"}))
         >>> str(found.locate(("params", "w", "shape")))
         'shapes.json:1:28'
     """
+    try:
+        check_cost(content)
+    except JsonError as error:
+        hint = "leave out the lists and objects that say nothing"
+        raise SpecError(Diagnostic(error.code, error.message, Location(file), hint)) from None
+    text = content if isinstance(content, str) else decoded(content, file)
     scanner = _Scanner(Reader(file, text), groups)
     return JsonEntries(scanner.document(), scanner.reader, scanner.spans)
 
@@ -113,13 +124,11 @@ class _Scanner:
 
     def __post_init__(self) -> None:
         self.text = self.reader.text
-        decoder: Any = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refused)
-        self.scan = decoder.scan_once
 
     def document(self) -> Any:
-        at = self.skip(0)
+        at = skip_space(self.text, 0)
         tree, at = (self.members if self.text.startswith("{", at) else self.value)((), at)
-        at = self.skip(at)
+        at = skip_space(self.text, at)
         if at < len(self.text):
             self.fail(at, "something follows the document's end")
         return tree
@@ -127,19 +136,18 @@ class _Scanner:
     def fail(self, at: int, message: str, code: Code = Code.SYNTAX) -> NoReturn:
         raise self.reader.fatal(code, f"not JSON: {message}" if code is Code.SYNTAX else message, at)
 
-    def skip(self, at: int) -> int:
-        return _SPACE.match(self.text, at).end()  # type: ignore[union-attr]
-
     def members(self, path: Names, at: int) -> tuple[dict[str, Any], int]:
         """An object whose entries are noted; those of its groups as well."""
         text, tree, spans = self.text, dict[str, Any](), self.spans
-        at = self.skip(at + 1)
+        at = skip_space(self.text, at + 1)
         more = not text.startswith("}", at)
         end = at + 1
         while more:
             name, start = self.key(at)
             is_group = not path and name in self.groups and text.startswith("{", start)
             where = (*path, name)
+            if len(tree) == MAX_ENTRIES:
+                self.fail(at, f"more than {MAX_ENTRIES:,} entries", Code.TOO_LARGE)
             value, end = (self.members if is_group else self.value)(where, start)
             if name in tree:
                 message = f"the key {name!r} stands twice"
@@ -150,7 +158,7 @@ class _Scanner:
                 tree[name], spans[where] = value, (at, start, end)
             separator = _SEPARATOR.match(text, end)
             if separator is None:
-                self.fail(self.skip(end), "expected ',' or '}'")
+                self.fail(skip_space(self.text, end), "expected ',' or '}'")
             more, at, end = separator[1] == ",", separator.end(), separator.end(1)
         return tree, end
 
@@ -167,47 +175,17 @@ class _Scanner:
             self.fail(error.pos, _lower(error.msg))
         if SURROGATE.search(name):
             self.fail(at, "a lone surrogate is not a character", Code.ENCODING)
-        end = self.skip(end)
+        end = skip_space(self.text, end)
         if not self.text.startswith(":", end):
             self.fail(end, "expected ':' after a key")
-        return name, self.skip(end + 1)
+        return name, skip_space(self.text, end + 1)
 
     def value(self, path: Names, at: int) -> tuple[Any, int]:  # noqa: ARG002
         """Any value, as `json` reads it."""
         try:
-            value, end = self.scan(self.text, at)
-        except StopIteration as error:
-            self.fail(error.value, "expected a value")
-        except json.JSONDecodeError as error:
-            self.fail(error.pos, _lower(error.msg))
-        except RecursionError:
-            self.fail(at, f"nested deeper than {MAX_DEPTH} levels", Code.TOO_DEEP)
-        except _RefusedError as error:
-            self.fail(at, error.message, error.code)
-        except ValueError:  # Python reads no integer of thousands of digits
-            self.fail(at, "a number of thousands of digits", Code.OUT_OF_RANGE)
-        return value, end
-
-
-class _RefusedError(Exception):
-    """What `json` would read, and JSON does not have."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        last = {name: at for at, (name, _) in enumerate(pairs)}
-        twice = next(name for at, (name, _) in enumerate(pairs) if last[name] != at)
-        raise _RefusedError(Code.DUPLICATE_KEY, f"the key {twice!r} stands twice")
-    return found
-
-
-def _refused(constant: str) -> NoReturn:
-    raise _RefusedError(Code.NOT_FINITE, f"{constant} is not a finite number")
+            return scan_value(self.text, at)
+        except JsonError as error:
+            self.fail(at if error.at is None else error.at, error.message, error.code)
 
 
 def _lower(message: str) -> str:

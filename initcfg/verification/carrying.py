@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from initcfg.formats.metadata import PLAN_KEY, SPEC_KEY
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_reading
 from initcfg.spec import read
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,8 +72,8 @@ def _tree(file: WeightsFile) -> dict[str, Any]:
         )
         raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(file.path)), hint))
     try:
-        tree = json.loads(text)
-    except (ValueError, RecursionError):
+        tree = parse_json(text)
+    except ValueError:
         tree = None
     if not isinstance(tree, dict):
         raise _refused(file, "is not a JSON object")

@@ -45,3 +45,80 @@ def test_the_limit_is_one() -> None:
     result = made("whole", LIMIT // 3, "1.2")
     assert result.returncode != 0
     assert "MemoryError" in result.stderr
+
+
+READ = """
+import re, struct, sys
+from pathlib import Path
+from initcfg.api import load_manifest
+from initcfg.errors import InitcfgError
+from initcfg.formats.header import read_header
+from initcfg.formats.index import read_index
+from initcfg.plan import read_plan
+
+def used():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+before = used()
+try:
+    readers = {"header": read_header, "index": read_index, "manifest": load_manifest, "plan": read_plan}
+    readers[sys.argv[1]](sys.argv[2])
+except InitcfgError as error:
+    print(error, file=sys.stderr)
+print(used() - before)
+"""
+BEFORE = {"header": "", "index": '{"weight_map":', "manifest": '{"params":', "plan": ""}
+NAMES = {
+    "header": "w.safetensors",
+    "index": "model.safetensors.index.json",
+    "manifest": "m.json",
+    "plan": "p",
+}
+
+
+def memory_of_reading(kind: str, path: Path, text: str, elements: int = 0) -> tuple[int, str]:
+    """The most memory that a reader takes for a document, over that of the modules, and what it says."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process is read from /proc")
+    data = text.encode()
+    path.write_bytes(len(data).to_bytes(8, "little") + data + bytes(elements) if kind == "header" else data)
+    result = subprocess.run(
+        [sys.executable, "-c", READ, kind, str(path)], capture_output=True, text=True, check=True
+    )
+    return int(result.stdout), result.stderr
+
+
+@pytest.mark.parametrize("unit", ["[],", '{"a":1},', '[["😀"],[]],'])
+@pytest.mark.parametrize("kind", NAMES)
+def test_json_that_is_made_to_cost_takes_three_times_its_size(kind: str, unit: str, tmp_path: Path) -> None:
+    size = 2**24
+    text = f"""{BEFORE[kind] or '{"w":'}[{unit * (size // len(unit))}0]}}"""
+    peak, told = memory_of_reading(kind, tmp_path / NAMES[kind], text)
+    assert "MB of memory" in told
+    assert peak <= 3 * len(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("header", 200_000), ("index", 200_000), ("manifest", 1_000_000)]
+)
+def test_honest_documents_are_read(kind: str, count: int, tmp_path: Path) -> None:
+    entry = {
+        "header": lambda at: f'{{"dtype":"U8","shape":[1],"data_offsets":[{at},{at + 1}]}}',
+        "index": lambda _: '"m-00001-of-00001.safetensors"',
+        "manifest": lambda _: '{"shape":[2]}',
+    }[kind]
+    members = ",".join(f'"w{at}":{entry(at)}' for at in range(count))
+    path = tmp_path / NAMES[kind]
+    whole = f"{{{members}}}" if kind == "header" else f"{BEFORE[kind]}{{{members}}}}}"
+    peak, told = memory_of_reading(kind, path, whole, count)
+    assert not told
+    assert peak < 2**11 * count
+
+
+def test_more_entries_than_a_model_has_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    entries = ",".join(f'"{at:x}":0' for at in range(2 * 2**20))
+    for kind in ("header", "index", "manifest"):
+        path = tmp_path / NAMES[kind]
+        peak, told = memory_of_reading(kind, path, f"{BEFORE[kind]}{{{entries}}}}}")
+        assert "more than 1,048,576 entries" in told or "MB of memory" in told
+        assert peak <= 2**27

@@ -57,9 +57,9 @@ SAFETENSORS: dict[str, tuple[bytes, str]] = {
     "unclosed": (file(b'{"a": '), "not JSON"),
     "invalid UTF-8": (file(b'{"a": "\xff"}'), "not JSON"),
     "UTF-16": (file('{"a": 1}'.encode("utf-16")), "not a JSON object"),
-    "deep": (file(b'{"a":' * 100_000), "nested too deep"),
-    "NaN": (file(b'{"a": NaN}'), "NaN is no JSON"),
-    "infinite": (file(b'{"a": -Infinity}'), "-Infinity is no JSON"),
+    "deep": (file(b'{"a":' * 100_000), "nested deeper"),
+    "NaN": (file(b'{"a": NaN}'), "NaN is not a finite number"),
+    "infinite": (file(b'{"a": -Infinity}'), "-Infinity is not a finite number"),
     "huge digits": (file(b'{"a": ' + DIGITS + b"}"), "not JSON"),
     "huge digits in a shape": (
         file(b'{"a": {"dtype": "F32", "data_offsets": [0, 8], "shape": [' + DIGITS + b"]}}", EIGHT),

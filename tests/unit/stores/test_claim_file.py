@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -211,6 +213,37 @@ def test_who_waits_too_long_for_another_to_prepare_is_told(claim, monkeypatch) -
 
     with pytest.raises(OutputError, match="has been preparing"), claim.claiming(OURS, admit):
         pass
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_wait_of_a_second_is_told_once_with_who_holds_the_lock(
+    is_named, claim, path, monkeypatch, caplog
+) -> None:
+    """A foreign program holds the lock alone, as one that prepares the folder does."""
+    monkeypatch.setattr(claim_file, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(claim_file, "_PATIENCE_SECONDS", 0.3)
+    if not is_named:
+        monkeypatch.setattr(claim_file, "lock_holders", lambda _: [])
+    path.write_text(OTHERS)
+    script = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.flock(f, 2); print(flush=True); input()"
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as foreign:
+        foreign.stdout.readline()
+        is_named &= bool(claim_file.lock_holders(path))  # a system may not tell
+        who = f"(process {foreign.pid})" if is_named else "(the system does not say which"
+        with pytest.raises(OutputError, match="has been preparing") as caught, claim.joining(OURS):
+            pass
+        foreign.stdin.write(b"\n")
+    (told,) = caplog.messages
+    assert who in told
+    assert who in str(caught.value)
+    assert "for 0 seconds at most" in told
+
+
+def test_a_short_wait_is_silent(claim, caplog) -> None:
+    with claim.claiming(OURS, anything), claim.claiming(OURS, anything):
+        pass
+    assert not caplog.messages
 
 
 def test_a_claim_that_another_took_over_meanwhile_is_not_removed(claim, path) -> None:
