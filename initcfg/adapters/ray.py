@@ -28,7 +28,7 @@ from initcfg import __version__
 from initcfg.generate.pool import available_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["RayExecutor"]
 
@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 # The least that Ray takes: receipts have a few hundred bytes.
 _OBJECT_STORE_BYTES = 80 * 2**20
 _REACH_SECONDS = 10.0
+# How long nothing may end before somebody looks whether Ray is still there.
+_LOOK_SECONDS = 1.0
 _PACKAGE = "initcfg"
 
 
@@ -83,6 +85,7 @@ class RayExecutor(Executor):
         started = time.perf_counter()
         self._is_open = True
         self._is_ours = _connect(address, runtime_env)
+        self._job = ray.get_runtime_context().get_job_id()
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": retries, "retry_exceptions": False}
         if memory is not None:
             options["memory"] = memory
@@ -100,7 +103,9 @@ class RayExecutor(Executor):
 
     def _check_workers(self) -> None:
         try:
-            found = self.submit(_version).result()
+            first = self.submit(_version)
+            self._wait([first])
+            found = first.result()
         except BrokenExecutor:
             raise
         except Exception as error:
@@ -122,9 +127,13 @@ class RayExecutor(Executor):
 
         Raises:
             RuntimeError: the executor has been shut down.
+            BrokenExecutor: somebody has stopped the Ray that it was made for; its futures fail so, too.
         """
         if not self._is_open:
             raise RuntimeError("cannot schedule new futures after shutdown")
+        if not self._is_connected():
+            self._lose_all()
+            raise BrokenExecutor("Ray was stopped")
         with _translated():
             task = self._remote.remote(fn, *args, **kwargs)
         future: _RayFuture[Result] = _RayFuture(task)
@@ -145,16 +154,31 @@ class RayExecutor(Executor):
         running = list(self._running)
         for future in running if cancel_futures else ():
             future.cancel()
-        if wait and ray.is_initialized():
+        if wait:
             # One that is cancelled counts as done when its task has ended.
-            futures.wait(running)
+            self._wait(running)
         if self._is_ours:
             self._is_ours = False
-            ray.shutdown()
-        if not ray.is_initialized():
-            # Ray tells nobody that their tasks have gone with it.
-            for future in list(self._running):
-                future.lose()
+            # One that was started since is somebody else's.
+            if self._is_connected():
+                ray.shutdown()
+        if not self._is_connected():
+            self._lose_all()
+
+    def _is_connected(self) -> bool:
+        """Whether the Ray is still there that this executor was made for."""
+        return bool(ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job)
+
+    def _wait(self, running: Sequence[Future[Any]]) -> None:
+        while self._is_connected():
+            if not futures.wait(running, _LOOK_SECONDS).not_done:
+                return
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        """Ray tells nobody that their tasks have gone with it."""
+        for future in list(self._running):
+            future.lose()
 
 
 class _RayFuture(Future[Result]):
@@ -175,8 +199,10 @@ class _RayFuture(Future[Result]):
         """Cancels it; the task is asked to stop, and is not waited for."""
         if not super().cancel():
             return False
-        with contextlib.suppress(RayError):
-            ray.cancel(self._task)
+        # After its end Ray would start another one to cancel what it never heard of.
+        if ray.is_initialized():
+            with contextlib.suppress(RayError):
+                ray.cancel(self._task)
         return True
 
     def lose(self) -> None:

@@ -29,6 +29,11 @@ def report_saved(output: Output, saved: Saved, ranked: Ranked | None, seconds: f
     kept = sum(receipt.process is None for receipt in saved.receipts)
     made = f"{counted(len(saved.receipts), 'shard')}, {size(saved.nbytes)} in {seconds:.2f} s"
     output.note(f"{place}: {made}" + (f"; {kept:,} of them were there already" if kept else ""))
+    if saved.removed_first:
+        output.note(
+            "the other set was removed before this one was whole; a lone run with room for both, on a"
+        )
+        output.note("local disk, removes it afterwards")
     if saved.index is None:
         if ranked is not None and ranked.rank.number == 0:
             _tell_unevenness(output, saved.loads)

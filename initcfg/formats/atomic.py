@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["placing", "replacing"]
+__all__ = ["move", "placing", "replacing"]
 
 _BUFFER_BYTES = 1 << 20
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
@@ -71,6 +71,20 @@ def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Place
         yield file
         if file.written != nbytes:
             raise AssertionError(f"{file.written:,} of {nbytes:,} bytes were written")
+
+
+def move(source: Path, path: Path) -> None:
+    """Has a complete file of the same file system take the place of `path`.
+
+    Raises:
+        OutputError: as in `replacing`.
+    """
+    with contextlib.ExitStack() as opened:
+        with reporting(path, 0, "move"):
+            _check_target(path)
+            folder = _open_folder(path.parent, opened)
+            source.replace(path)
+        _sync_folder(folder, path)
 
 
 @contextlib.contextmanager

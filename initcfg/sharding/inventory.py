@@ -11,12 +11,21 @@ from initcfg.formats.index import INDEX_NAME
 from initcfg.sharding.claims import SetClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
-__all__ = ["Inventory", "has_any", "is_finished", "is_published", "make_room", "require_space", "take_stock"]
+__all__ = [
+    "Inventory",
+    "finished_in",
+    "has_any",
+    "is_finished",
+    "is_published",
+    "make_room",
+    "require_space",
+    "take_stock",
+]
 
 # What programs that load a sharded model look for.
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
@@ -50,13 +59,29 @@ def take_stock(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> I
             and is not whole, was begun by a run of this set, which may be at work.
     """
     sizes = store.sizes()
-    finished = {shard.name for shard in shards.shards if is_finished(store, shard, sizes.get(shard.name))}
+    finished = finished_in(store, shards.shards, sizes)
     has_index = _is_index(store, shards, sizes.get(INDEX_NAME))
     ours = finished | ({INDEX_NAME} if has_index else set())
     if is_claimed:
         ours |= {shard.name for shard in shards.shards}
     foreign = sorted(name for name in sizes if _SET_FILE.fullmatch(name) and name not in ours)
-    return Inventory(frozenset(finished), tuple(foreign), has_index, sizes)
+    return Inventory(finished, tuple(foreign), has_index, sizes)
+
+
+def finished_in(
+    store: Store | None, shards: Iterable[Shard], sizes: Mapping[str, int] | None = None
+) -> frozenset[str]:
+    """The names of those shards that are in a folder, whole; none where there is no folder.
+
+    Args:
+        store: the folder.
+        shards: what to look for.
+        sizes: what `Store.sizes` tells, where somebody has asked already.
+    """
+    if store is None:
+        return frozenset()
+    sizes = store.sizes() if sizes is None else sizes
+    return frozenset(each.name for each in shards if is_finished(store, each, sizes.get(each.name)))
 
 
 def is_finished(store: Store, shard: Shard, size: int | None) -> bool:
@@ -88,11 +113,18 @@ def has_any(store: Store, shards: ShardSet) -> bool:
 
 
 def make_room(
-    store: Store, shards: ShardSet, share: Sequence[Shard], found: str | None, *, force: bool
+    store: Store,
+    shards: ShardSet,
+    share: Sequence[Shard],
+    found: str | None,
+    *,
+    force: bool,
+    rehearse: Callable[[], None] = lambda: None,
 ) -> None:
     """Prepares a folder for a set, while nobody else is in it; all that can be refused is refused first.
 
-    An index goes before anything that it may name, so that it never names what is not there.
+    An index goes before anything that it may name, so that it never names what is not there. Shards that are
+    staged come to their places.
 
     Args:
         store: the folder.
@@ -100,6 +132,7 @@ def make_room(
         share: those of its shards that this run writes.
         found: the claim that an unfinished run has left, or None.
         force: remove what is in the way; otherwise it is left, and refused.
+        rehearse: called before files of another set go for shards that are still to be written; it may raise.
 
     Raises:
         OutputError: the folder holds files of another set (code ``other-plan``), or there is no space;
@@ -110,13 +143,19 @@ def make_room(
     if (found not in (None, claim) or stock.foreign) and not force:
         raise _occupied(store, stock.foreign)
     missing = [shard for shard in share if shard.name not in stock.finished]
+    staged = finished_in(store.staged, missing)
+    missing = [shard for shard in missing if shard.name not in staged]
     freed = sum(max(0, stock.sizes[name]) for name in stock.foreign)
     require_space(store, missing, freed)
+    if stock.foreign and missing:
+        rehearse()
     is_partial = len(stock.finished) < len(shards.shards)
     doomed = [*stock.foreign, *([INDEX_NAME] if stock.has_index and is_partial else [])]
     # A folder cannot be removed, and then nothing has been.
     for name in sorted(doomed, key=lambda name: (stock.sizes[name] >= 0, name != INDEX_NAME)):
         store.remove(name)
+    for name in sorted(staged):
+        store.adopt(name)
 
 
 def require_space(store: Store, shards: Sequence[Shard], freed: int = 0) -> None:

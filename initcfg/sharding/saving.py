@@ -10,14 +10,21 @@ from initcfg.engines import get_engine
 from initcfg.errors import OutputError
 from initcfg.generate.pool import Workers, onward, thread_count
 from initcfg.sharding.claims import SetClaim
-from initcfg.sharding.inventory import has_any, is_finished, is_published, make_room, require_space
+from initcfg.sharding.inventory import (
+    finished_in,
+    has_any,
+    is_published,
+    make_room,
+    require_space,
+    take_stock,
+)
 from initcfg.sharding.publishing import publish
 from initcfg.sharding.schedule import assigned, loads
-from initcfg.sharding.sending import require_alive, send
-from initcfg.sharding.writing import Receipt, write_shard
+from initcfg.sharding.sending import rehearse, send
+from initcfg.sharding.writing import Receipt, custom_parts, try_shard, write_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from initcfg.generate.pool import Progress
@@ -39,6 +46,8 @@ class Saved:
         tied: the names that were left out because they share the tensor of another name, with that name.
         fingerprint: the plan's.
         loads: the bytes of the files of each rank; of all files where there are no ranks.
+        removed_first: whether files of another set were removed before this one was whole: ranks do so, and
+            a folder behind a URL or without room for both.
     """
 
     place: str
@@ -47,6 +56,7 @@ class Saved:
     tied: Mapping[str, str]
     fingerprint: str
     loads: tuple[int, ...]
+    removed_first: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -67,6 +77,10 @@ def save_set(
 ) -> Saved:
     """Writes the shards that are not there yet, and publishes the set unless other ranks have a share in it.
 
+    A set that is to replace another one is first written to a folder inside, where a lone run finds a local
+    disk with room for both; the other one goes when this one is whole. Elsewhere it goes when all that can
+    fail without writing has been tried.
+
     Args:
         shards: the set.
         store: where it goes.
@@ -81,61 +95,109 @@ def save_set(
         OutputError: the folder holds another set, a file cannot be written, or there is no space.
         InitializerError: no such engine, or custom code returned something else than it was asked for.
         ValueError: `threads` is no positive integer.
+        TypeError: `executor` is none.
     """
     # Before anything of another set is removed.
     thread_count(threads)
     get_engine(engine)
-    if executor is not None and force:
-        require_alive(executor, store.place)
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(f"an executor has a method submit, which {executor!r} has not")
     claim = SetClaim.of(shards)
     share = _share(shards, rank)
     is_lone = rank is None or rank.world_size == 1
-    with _held(store, shards, share, claim, force=force, is_lone=is_lone):
-        store.sweep()
-        sizes = store.sizes()
-        done = {shard.name for shard in share if is_finished(store, shard, sizes.get(shard.name))}
+    removed_first = False
+
+    def rehearsing() -> None:
+        nonlocal removed_first
+        _rehearse(store, share, executor, engine)
+        removed_first = True
+
+    def write(to: Store) -> dict[str, Receipt]:
+        to.sweep()
+        done = finished_in(to, share) | (finished_in(store, share) if to is not store else frozenset())
         todo = [shard for shard in share if shard.name not in done]
-        require_space(store, todo)
+        require_space(to, todo)
         if executor is None:
-            made = _write_here(store, todo, threads, engine, progress)
+            made = _write_here(to, todo, threads, engine, progress)
         else:
             made = send(
-                executor,
-                store.place,
-                claim.text,
-                todo,
-                threads=threads or 1,
-                engine=engine,
-                progress=progress,
+                executor, to.place, claim.text, todo, threads=threads or 1, engine=engine, progress=progress
             )
         receipts = {receipt.name: receipt for receipt in made}
         # A worker may have died, and another one done its task.
-        store.sweep()
+        to.sweep()
+        return receipts
+
+    receipts = {}
+    staged = _to_stage(store, shards, claim) if force and is_lone else None
+    if staged is not None:
+        # What stands there is what a killed run of another set has left.
+        with _held(
+            staged, shards, claim, is_lone, lambda found: make_room(staged, shards, share, found, force=True)
+        ):
+            receipts = write(staged)
+
+    def admit(found: str | None) -> None:
+        make_room(store, shards, share, found, force=force, rehearse=rehearsing)
+
+    with _held(store, shards, claim, is_lone, admit):
+        receipts |= write(store)
         index = publish(store, claim).path if is_lone else None
-    ordered = (receipts.get(shard.name, Receipt(shard.name, shard.nbytes)) for shard in share)
+        if is_lone:
+            store.unstage(claim.text)
+    ordered = tuple(receipts.get(shard.name, Receipt(shard.name, shard.nbytes)) for shard in share)
     shares = tuple(loads(shards.sizes, 1 if rank is None else rank.world_size))
-    return Saved(store.place, tuple(ordered), index, shards.tied, shards.fingerprint, shares)
+    return Saved(store.place, ordered, index, shards.tied, shards.fingerprint, shares, removed_first)
+
+
+class _LookedError(Exception):
+    """Lets go of a folder that was held for a look."""
+
+
+def _to_stage(store: Store, shards: ShardSet, claim: SetClaim) -> Store | None:
+    """Where the set is to be written first, if it is to replace another one and there is room for both.
+
+    Raises:
+        OutputError: a run of another set is at work in the folder.
+    """
+    staged, is_other = store.staged, False
+    if staged is None:
+        return None
+
+    def look(found: str | None) -> None:
+        nonlocal is_other
+        stock = take_stock(store, shards)
+        # A set that is begun here has nothing left to save.
+        is_other = bool(stock.foreign) and not stock.finished and found != claim.text
+        raise _LookedError
+
+    with contextlib.suppress(_LookedError), store.claiming(claim.text, look):
+        pass
+    if not is_other:
+        return None
+    ready, free = finished_in(staged, shards.shards), store.free()
+    needed = sum(shard.nbytes for shard in shards.shards if shard.name not in ready)
+    return staged if free is None or needed <= free else None
+
+
+def _rehearse(store: Store, share: Sequence[Shard], executor: Executor | None, engine: str | None) -> None:
+    """Tries all that may fail when shards are written, but for the writing."""
+    parts, seen = custom_parts(share), min(store.sizes())
+    if executor is None:
+        try_shard(store.place, seen, share[0], parts, engine=engine)
+    else:
+        rehearse(executor, store.place, seen, share[0], parts, engine=engine)
 
 
 @contextlib.contextmanager
 def _held(
-    store: Store,
-    shards: ShardSet,
-    share: Sequence[Shard],
-    claim: SetClaim,
-    *,
-    force: bool,
-    is_lone: bool,
+    store: Store, shards: ShardSet, claim: SetClaim, is_lone: bool, admit: Callable[[str | None], None]
 ) -> Iterator[None]:
     """Holds the folder for a set; the claim stays until the set is published.
 
     A lone run that has failed before its first shard takes back the claim that it has made. A rank does not,
     for the others.
     """
-
-    def admit(found: str | None) -> None:
-        make_room(store, shards, share, found, force=force)
-
     with store.claiming(claim.text, admit) as hold:
         try:
             yield

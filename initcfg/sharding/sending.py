@@ -11,38 +11,53 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 from initcfg.plugins import loaded_plugins
-from initcfg.sharding.writing import Receipt, write_claimed_shard
+from initcfg.sharding.writing import Receipt, try_shard, write_claimed_shard
 from initcfg.stores import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.generate.pool import Progress
+    from initcfg.plan import PlannedParameter
     from initcfg.sharding.shards import Shard
 
-__all__ = ["require_alive", "send"]
+__all__ = ["rehearse", "send"]
 
 # Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
 _AHEAD = 256
+# How long nothing may end before somebody looks whether the executor lives.
+_LOOK_SECONDS = 5.0
 _PYTHON = {"builtins", "concurrent"}
 # What pickling raises besides its own error.
 _UNPICKLED = (TypeError, AttributeError)
 
 
-def require_alive(executor: Executor, place: str) -> None:
-    """Has an executor do next to nothing, to know that it does anything.
+def rehearse(
+    executor: Executor,
+    place: str,
+    seen: str,
+    shard: Shard,
+    parts: Sequence[PlannedParameter],
+    *,
+    engine: str | None,
+) -> None:
+    """Has a worker do all of a task that may fail, but for the writing.
+
+    Args:
+        executor: as in `send`.
+        place: as in `send`.
+        seen: a file of the folder, which the worker must find.
+        shard: is sent.
+        parts: are made.
+        engine: as in `send`.
 
     Raises:
-        TypeError: it is none.
-        InitcfgError: it has ended, or has no worker (code ``unfinished``).
+        InitcfgError: as in `send`.
     """
-    if not hasattr(executor, "submit"):
-        raise TypeError(f"an executor has a method submit, which {executor!r} has not")
+    given = (_absolute(place), seen, shard, parts)
     with _explaining(executor, place):
-        try:
-            future = executor.submit(abs, 0)
-        except RuntimeError as error:
-            raise _lost(place, error) from error
+        future = _submitted(executor, place, try_shard, *given, engine=engine, plugins=loaded_plugins())
+        _ended(executor, place, {future})
         future.result()
 
 
@@ -75,8 +90,7 @@ def send(
             sent to them (code ``not-serializable``).
     """
     total, done = sum(shard.nbytes for shard in shards), 0
-    # The workers may have another current folder.
-    place = place if is_remote(place) else os.path.abspath(place)  # noqa: PTH100  resolves no link
+    place = _absolute(place)
     settings: dict[str, Any] = {"threads": threads, "engine": engine, "plugins": loaded_plugins()}
     rest = iter(shards)
     running: set[Future[Receipt]] = set()
@@ -84,10 +98,12 @@ def send(
         while True:
             for shard in islice(rest, _AHEAD - len(running)):
                 with _explaining(executor, place):
-                    running.add(_submitted(executor, place, claim, shard, settings))
+                    task = (write_claimed_shard, place, claim, shard)
+                    running.add(_submitted(executor, place, *task, **settings))
             if not running:
                 return
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            finished = _ended(executor, place, running)
+            running -= finished
             for future in finished:
                 with _explaining(executor, place):
                     receipt = future.result()
@@ -96,18 +112,58 @@ def send(
                     progress(done, total)
                 yield receipt
     finally:
-        # Some executors never call a future done that was cancelled.
-        wait([future for future in running if not future.cancel()])
+        left = {future for future in running if not future.cancel()}
+        # The error that is on its way says it already.
+        with contextlib.suppress(InitcfgError):
+            while left:
+                left -= _ended(executor, place, left)
+
+
+def _absolute(place: str) -> str:
+    """The workers may have another current folder."""
+    return place if is_remote(place) else os.path.abspath(place)  # noqa: PTH100  resolves no link
 
 
 def _submitted(
-    executor: Executor, place: str, claim: str, shard: Shard, settings: dict[str, Any]
-) -> Future[Receipt]:
+    executor: Executor, place: str, task: Callable[..., Any], *given: object, **settings: Any
+) -> Future[Any]:
     try:
-        return executor.submit(write_claimed_shard, place, claim, shard, **settings)
+        return executor.submit(task, *given, **settings)
     except RuntimeError as error:
         # What Python's executors say after their end is no BrokenExecutor.
         raise _lost(place, error) from error
+
+
+def _ended(executor: Executor, place: str, running: set[Future[Any]]) -> set[Future[Any]]:
+    """Those futures that have ended, at least one.
+
+    Raises:
+        InitcfgError: none ever will, because the executor takes nothing more and runs nothing.
+    """
+    is_suspect = False
+    while True:
+        finished = wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done
+        # Some executors never notify of a future that was cancelled.
+        finished |= {future for future in running if future.done()}
+        if finished:
+            return finished
+        refusal = _refusal(executor)
+        if refusal is None or any(future.running() for future in running):
+            is_suspect = False
+        elif is_suspect:
+            raise _lost(place, refusal) from refusal
+        else:
+            # What waited may just have begun to run, or have ended.
+            is_suspect = True
+
+
+def _refusal(executor: Executor) -> Exception | None:
+    """Why the executor takes no task; whether it would do one a busy executor does not tell soon."""
+    try:
+        executor.submit(abs, 0).cancel()
+    except Exception as error:
+        return error
+    return None
 
 
 @contextlib.contextmanager

@@ -12,18 +12,21 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Workers
+from initcfg.generate.work import is_foreign, make_whole
+from initcfg.initializers import BUILTINS
 from initcfg.plugins import load_plugins
 from initcfg.sharding.inventory import is_finished
 from initcfg.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from initcfg.generate.pool import Progress
+    from initcfg.plan import PlannedParameter
     from initcfg.sharding.shards import Shard
     from initcfg.stores import Store
 
-__all__ = ["Receipt", "write_claimed_shard", "write_shard"]
+__all__ = ["Receipt", "custom_parts", "try_shard", "write_claimed_shard", "write_shard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,50 @@ def write_claimed_shard(
             return Receipt(shard.name, shard.nbytes)
         with Workers(threads) as workers:
             return write_shard(store, shard, workers, engine)
+
+
+def custom_parts(shards: Iterable[Shard]) -> list[PlannedParameter]:
+    """The smallest parameter of each class of custom initializers: the shortest way to see one fail."""
+    smallest: dict[object, PlannedParameter] = {}
+    for shard in shards:
+        for parameter in shard.sources.values():
+            made = parameter.initializer
+            if is_foreign(made):
+                # One class may have a config for each of thousands of parameters.
+                kind = id(made) if type(made) in BUILTINS else type(made)
+                smallest[kind] = min(smallest.get(kind, parameter), parameter, key=lambda each: each.numel)
+    return list(smallest.values())
+
+
+def try_shard(
+    place: str,
+    seen: str,
+    shard: Shard,  # noqa: ARG001  that it has come here is what it is for
+    parts: Sequence[PlannedParameter],
+    *,
+    engine: str | None = None,
+    plugins: Sequence[str] = (),
+) -> None:
+    """What may fail when a shard is written, without writing; all arguments can be pickled.
+
+    Args:
+        place: the folder.
+        seen: a file that it holds.
+        shard: what is sent, and not made.
+        parts: made, and forgotten.
+        engine: the name of an engine; None chooses one.
+        plugins: what the process that sends the shard has loaded.
+
+    Raises:
+        OutputError: the folder is another one here.
+        InitcfgError: as in `write_claimed_shard`. What custom code raises comes through.
+    """
+    load_plugins(plugins)
+    if open_store(place).size(seen) is None:
+        raise _not_shared(place)
+    fill = get_engine(engine)
+    for part in parts:
+        make_whole(part, fill)
 
 
 def _not_shared(place: str) -> OutputError:

@@ -105,6 +105,24 @@ class Store(Protocol):
     def free(self) -> int | None:
         """Free bytes; None where nobody can tell."""
 
+    @property
+    def staged(self) -> Store | None:
+        """A folder for a set that is to take this one's place; None where files cannot move at once."""
+
+    def adopt(self, name: str) -> None:
+        """Moves a file from the staged folder to its place here.
+
+        Raises:
+            OutputError: it cannot be moved; it is there still.
+        """
+
+    def unstage(self, text: str) -> None:
+        """Removes the staged folder with all files in it, unless a run is at work there.
+
+        Args:
+            text: the claim of the set that this folder holds now.
+        """
+
     def claimed(self) -> str | None:
         """The claim of the unfinished set that the folder is for, or None."""
 

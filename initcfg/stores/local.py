@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from initcfg.errors import OutputError
-from initcfg.formats.atomic import replacing
+from initcfg.formats.atomic import move, replacing
 from initcfg.formats.failures import free_bytes, reporting
 from initcfg.formats.litter import sweep
 from initcfg.formats.safetensors import write_file
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from initcfg.stores.base import Admit, Claim
 
 __all__ = ["LocalStore"]
+
+_STAGED_NAME = ".initcfg-staged"
 
 
 class LocalStore:
@@ -93,6 +95,38 @@ class LocalStore:
         with reporting(self._folder, 0):
             there = next(path for path in (self._folder, *self._folder.absolute().parents) if path.exists())
             return free_bytes(there / "file")
+
+    @property
+    def staged(self) -> LocalStore | None:
+        """A folder in this one; none where a link, or another file system, stands in its place."""
+        folder = self._folder / _STAGED_NAME
+        if self._folder.name == _STAGED_NAME:
+            return None
+        with reporting(folder, 0, "read"):
+            if os.path.lexists(folder):
+                status = folder.lstat()
+                if not stat.S_ISDIR(status.st_mode) or status.st_dev != self._folder.stat().st_dev:
+                    return None
+        return LocalStore(folder)
+
+    def adopt(self, name: str) -> None:
+        """See `Store`."""
+        move(self._folder / _STAGED_NAME / name, self._folder / name)
+
+    def unstage(self, text: str) -> None:
+        """See `Store`; what cannot be removed stays for the next run."""
+        staged = self.staged
+        if staged is None or not staged._folder.exists():
+            return
+
+        def clear(_: str | None) -> None:
+            for name in staged.sizes().keys() - {CLAIM_NAME}:
+                staged.remove(name)
+
+        with contextlib.suppress(OutputError, OSError):
+            with staged.claiming(text, clear) as claim:
+                claim.fulfil()
+            staged._folder.rmdir()
 
     def claimed(self) -> str | None:
         """See `Store`."""

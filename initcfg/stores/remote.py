@@ -117,6 +117,18 @@ class RemoteStore:
         """None: no driver tells."""
         return None
 
+    @property
+    def staged(self) -> None:
+        """None: stores of objects copy what they are to move."""
+        return None
+
+    def adopt(self, name: str) -> None:
+        """Never called: nothing is staged."""
+        raise NotImplementedError
+
+    def unstage(self, text: str) -> None:
+        """Nothing: nothing is staged."""
+
     def claimed(self) -> str | None:
         """See `Store`."""
         with reporting_driver(self.path(CLAIM_NAME), "read"):

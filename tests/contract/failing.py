@@ -61,7 +61,8 @@ class Bench:
         if self._held == self.old:
             return
         for name in self._held or ():
-            (self.folder / name).unlink()
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         shutil.copytree(self._kept, self.folder, dirs_exist_ok=True)
 
     def run(self, **told: object) -> dict[str, object]:

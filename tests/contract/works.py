@@ -133,8 +133,10 @@ WORKS: dict[str, Callable[[Path, int], object]] = {
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """The names in a folder, each with a digest of its file."""
+    """The paths in a folder, each with a digest of its file."""
     return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-        for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "no file"
+        for path in sorted(folder.rglob("*"))
     }

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import initcfg
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.index import INDEX_NAME
+from initcfg.initializers import Initializer, register
 from initcfg.sharding import Rank, finalize, save_set, shard_set
 from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.writing import write_claimed_shard
 from initcfg.stores.base import CLAIM_NAME
+
+if TYPE_CHECKING:
+    from initcfg.sharding import ShardSet
 
 
 def test_a_run_leaves_the_shards_and_the_index_and_nothing_else(store, shards, contents) -> None:
@@ -325,3 +330,117 @@ def test_a_claim_that_a_killed_run_had_not_yet_written_is_in_nobodys_way(store, 
     Path(store.path(CLAIM_NAME)).write_text('{"format": "init')
     save_set(shards(), store)
     assert CLAIM_NAME not in contents()
+
+
+@register(package="tests")
+class Raising(Initializer):
+    """Has no values to give."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        raise RuntimeError("planted")
+
+
+def raising() -> ShardSet:
+    params = {name: {"shape": [16, 16], "initializer": "raising"} for name in "ab"}
+    return shard_set(initcfg.make_plan({"initcfg": 1, "params": params}), 1024)
+
+
+@pytest.mark.parametrize("how", ["here", "sent", "full", "full and sent", "rank", "rank and sent"])
+def test_force_keeps_the_old_set_where_an_initializer_raises(
+    how, store, shards, contents, monkeypatch
+) -> None:
+    save_set(shards(1), store)
+    before = contents()
+    if "full" in how:
+        monkeypatch.setattr(type(store), "free", lambda _: 1024)
+    rank = Rank(0, 2) if "rank" in how else None
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="planted"):
+        save_set(raising(), store, force=True, rank=rank, executor=pool if "sent" in how else None)
+    assert contents() == before
+    assert [path for path in Path(store.place).iterdir() if path.is_dir()] == []
+
+
+def test_force_keeps_the_old_set_where_no_task_can_be_sent(store, shards, contents, monkeypatch) -> None:
+    @register(package="tests")
+    class Inner(Raising):
+        pass
+
+    save_set(shards(1), store)
+    before = contents()
+    plan = initcfg.make_plan({"initcfg": 1, "params": {"a": {"shape": [2], "initializer": "inner"}}})
+    made = shard_set(plan, 1024)
+    for rank in (None, Rank(0, 2)):
+        with ProcessPoolExecutor(1) as pool, pytest.raises(InitcfgError) as caught:
+            save_set(made, store, force=True, rank=rank, executor=pool)
+        assert caught.value.diagnostics[0].code is Code.NOT_SERIALIZABLE
+        assert contents() == before
+
+
+def test_force_keeps_the_old_set_where_workers_do_not_find_the_folder(store, shards, contents) -> None:
+    class Far(ThreadPoolExecutor):
+        def submit(self, fn, place, *args, **kwargs):
+            return super().submit(fn, f"{place}-elsewhere", *args, **kwargs)
+
+    save_set(shards(1), store)
+    before = contents()
+    for rank in (None, Rank(0, 2)):
+        with Far(1) as pool, pytest.raises(OutputError, match="must reach the same one"):
+            save_set(shards(2), store, force=True, rank=rank, executor=pool)
+        assert contents() == before
+
+
+def test_it_is_told_when_the_old_set_went_first(store, shards, monkeypatch) -> None:
+    save_set(shards(1), store)
+    assert not save_set(shards(2), store, force=True).removed_first
+    room = shards(1).nbytes * 3 // 2
+    monkeypatch.setattr(type(store), "free", lambda store: room - sum(store.sizes().values()))
+    assert save_set(shards(1), store, force=True).removed_first
+    monkeypatch.undo()
+    assert save_set(shards(2), store, force=True, rank=Rank(0, 2)).removed_first
+
+
+def test_a_set_that_was_staged_in_part_is_finished_or_swept(store, shards, contents, monkeypatch) -> None:
+    save_set(shards(1), store)
+    before, made, real = contents(), shards(2), type(store).write
+
+    def failing(self, name, *rest):
+        if name == made.shards[3].name:
+            raise _problem()
+        real(self, name, *rest)
+
+    def fail() -> None:
+        monkeypatch.setattr(type(store), "write", failing)
+        with pytest.raises(OutputError, match="planted"):
+            save_set(made, store, force=True)
+        monkeypatch.undo()
+        assert contents() == before
+        assert len(store.staged.sizes()) == 3 + 1
+
+    fail()
+    save_set(shards(1), store)
+    assert not Path(store.staged.place).exists()
+    assert contents() == before
+    fail()
+    saved = save_set(made, store, force=True)
+    assert [receipt.process is None for receipt in saved.receipts] == [True] * 3 + [False] * 5
+    assert set(contents()) == {INDEX_NAME, *(shard.name for shard in made.shards)}
+    assert not Path(store.staged.place).exists()
+
+
+def test_a_link_in_the_place_of_the_staged_folder_is_not_followed(store, shards, contents, tmp_path) -> None:
+    save_set(shards(1), store)
+    (tmp_path / "elsewhere").mkdir()
+    Path(store.staged.place).symlink_to(tmp_path / "elsewhere")
+    assert save_set(shards(2), store, force=True).removed_first
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_another_set_at_work_is_told_before_anything_is_staged(store, shards, contents) -> None:
+    save_set(shards(1), store)
+    before = contents()
+    claim = SetClaim.of(shards(3)).text
+    with store.claiming(claim, lambda _: None) as hold:
+        with pytest.raises(OutputError, match="another run is writing"):
+            save_set(shards(2), store, force=True)
+        hold.fulfil()
+    assert contents() == before
