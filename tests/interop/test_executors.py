@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def dask() -> Iterator[Executor]:
     # Otherwise a task that kills its worker kills three more.
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
         yield client.get_executor()
@@ -313,3 +314,46 @@ def test_an_interrupt_ends_a_run_on_processes_without_litter(tmp_path: Path) -> 
     assert INDEX_NAME not in contents(out)
     assert len(contents(out)) < 400
     assert litter(out) == []
+
+
+@register(package="tests")
+class Sleeping(Initializer):
+    """Takes a minute, and says when it has begun."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def get_config(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        Path(self.file).touch()
+        time.sleep(60)
+        return np.ones(shape, dtype or "float32")
+
+
+@pytest.mark.parametrize("what", ["client", "cluster", "workers"])
+def test_a_dask_that_somebody_stops_in_mid_run_is_one_error(what: str, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+
+        def stop() -> None:
+            while not begun.exists():
+                time.sleep(0.01)
+            if what == "workers":
+                for worker in list(cluster.workers.values()):
+                    os.kill(worker.pid, signal.SIGKILL)
+            else:
+                (client if what == "client" else cluster).close()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with pytest.raises(InitcfgError) as caught:
+            save(tmp_path / "out", client.get_executor(), with_one({"sleeping": {"file": str(begun)}}))
+        stopping.join()
+    assert caught.value.diagnostics[0].code is Code.UNFINISHED
+    assert INDEX_NAME not in contents(tmp_path / "out")

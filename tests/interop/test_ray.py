@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -344,3 +345,43 @@ def test_an_executor_that_cannot_start_its_workers_stops_ray_again(monkeypatch: 
     with pytest.raises(ImportError, match="and this process has of another release"):
         RayExecutor()
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("by", ["shutdown", "another"])
+def test_a_ray_that_somebody_stops_in_mid_run_is_one_error(by: str, tmp_path: Path) -> None:
+    ray.shutdown()
+    trap = tmp_path / "trap"
+
+    def stop() -> None:
+        while not trap.exists():
+            time.sleep(0.01)
+        ray.shutdown()
+        if by == "another":
+            ray.init("local", num_cpus=1, object_store_memory=80 * 2**20, include_dashboard=False)
+
+    stopping = threading.Thread(target=stop)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    with RayExecutor() as executor:
+        stopping.start()
+        with pytest.raises(InitcfgError, match="Ray was stopped") as caught:
+            save(tmp_path / "out", executor, with_one({"sleeping": {"file": str(trap)}}))
+        stopping.join()
+    assert caught.value.diagnostics[0].code is Code.UNFINISHED
+    assert ray.is_initialized() == (by == "another")
+    ray.shutdown()
+
+
+@register(package="tests")
+class Sleeping(Initializer):
+    """Takes ten minutes, and says when it has begun."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def get_config(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        Path(self.file).touch()
+        doze()
+        return np.ones(shape, dtype or "float32")
