@@ -77,3 +77,32 @@ def test_what_a_name_tells_is_what_the_library_does(name: str, config: dict[str,
     assert weights
     for key, value in weights.items():
         torch.testing.assert_close(torch.from_numpy(materialize(plan[key])), value, msg=key)
+
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "wrong"),
+    [
+        ("Dinov2Model", SMALL, 0),
+        # cls_token: 0 here, 0.02 in ViT, and the draft says 0.02 of both.
+        ("BeitModel", SMALL | {"intermediate_size": 64}, 1),
+        ("ConvNextModel", {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}, 0),
+        ("MambaForCausalLM", {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 64}, 0),
+        # Its names are those of Llama: two norms a layer and the last. The draft's comment says so.
+        ("GemmaModel", SMALL | {"vocab_size": 64, "head_dim": 8, "intermediate_size": 64}, 5),
+    ],
+)
+def test_so_many_constants_of_the_library_are_drafted_otherwise(
+    name: str, config: dict[str, object], wrong: int
+) -> None:
+    cls: type[PreTrainedModel] = getattr(transformers, name)
+    model = cls(cls.config_class(**config))
+    plan = plan_of(loads(new_spec(manifest(model))))
+    constants = {
+        key: each for key, each in model.named_parameters() if bool((each == each.flatten()[0]).all())
+    }
+    assert len(constants) > 4
+    drafted = {key: torch.from_numpy(materialize(plan[key])) for key in constants}
+    assert sum(not torch.allclose(drafted[key], each) for key, each in constants.items()) == wrong
