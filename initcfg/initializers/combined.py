@@ -12,12 +12,13 @@ from initcfg.initializers.configs import Part
 from initcfg.initializers.shapes import part_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
+    from initcfg.initializers.configs import Identifier
     from initcfg.layout import Layout
     from initcfg.stream import Stream
 
@@ -52,6 +53,10 @@ class Concatenate(Combined):
     axis: Whole
     sizes: Sizes
     initializers: Annotated[tuple[Part, ...], Items()]
+
+    if TYPE_CHECKING:  # what the arguments may be, which is more than the attributes then are
+
+        def __init__(self, axis: int, sizes: Sequence[int], initializers: Sequence[Identifier]) -> None: ...
 
     def _conflict(self) -> Diagnostic | None:
         if len(self.sizes) == len(self.initializers) > 0:

@@ -44,7 +44,21 @@ from initcfg.spec.leaves import (
 from initcfg.spec.overlay import Places, Unwritten
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike
+
     from initcfg.errors import Location, PathStep
+    from initcfg.initializers.configs import Identifier as _Identifier
+    from initcfg.layout import Layout
+
+    # What the constructors take, which is more than the fields then hold: type checkers read the signatures
+    # written under TYPE_CHECKING, and pydantic makes its own of the fields. A test compares the two.
+    _Number = float | str
+    _Nested = Mapping[str, Any]
+    _Initializer = InitializerConfig | _Identifier | ArrayLike
+    _Layout = str | Layout
+    _Repeat = int | str | Sequence[str] | Mapping[str, int | str]
 
 __all__ = ["SKIPPED", "Allow", "Layer", "Param", "Range", "Repeat", "Rule", "Spec"]
 
@@ -142,6 +156,19 @@ class Param(_Model):
         examples=["transformer.wte.weight"],
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            shape: Sequence[int | str],
+            initializer: _Initializer | None = None,
+            dtype: DTypeLike | None = None,
+            layout: _Layout | None = None,
+            stream: str | None = None,
+            tied_to: str | None = None,
+        ) -> None: ...
+
 
 #: What a rule that skips its parameters does not have.
 SKIPPED = ("initializer", "layout", "dtype", "stream")
@@ -163,6 +190,15 @@ class Layer(_Model):
         description="The layer's parameters; a full name is the layer's name, a dot, and the name here. "
         "Needed, unless they are inherited.",
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            repeat: Mapping[str, _Repeat | Range] | None = None,
+            params: Mapping[str, Param | _Nested],
+        ) -> None: ...
 
 
 class Rule(_Model):
@@ -200,6 +236,20 @@ class Rule(_Model):
         "pattern captures fills the braces.",
         examples=["encoder.layer.{i}.query.weight"],
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            match: str,
+            initializer: _Initializer | None = None,
+            skip: bool = False,
+            ndim: int | None = None,
+            layout: _Layout | None = None,
+            dtype: DTypeLike | None = None,
+            stream: str | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
@@ -320,6 +370,28 @@ class Spec(_Model):
     )
 
     _places: Places = PrivateAttr(default_factory=Unwritten)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            initcfg: int = 1,
+            name: str | None = None,
+            seed: int = 0,
+            dtype: DTypeLike | None = None,
+            layout: _Layout | None = None,
+            stream_version: int = 1,
+            vars: Mapping[str, _Number | Sequence[_Number]] = ...,  # noqa: A002
+            initializers: Mapping[str, _Initializer] = ...,
+            layers: Mapping[str, Layer | _Nested] = ...,
+            params: Mapping[str, Param | _Nested] = ...,
+            rules: Sequence[Rule | _Nested] = (),
+            manifest: str | None = None,
+            extends: str | None = None,
+            base: bool = False,
+            allow: Sequence[Allow | _Nested] = (),
+        ) -> None: ...
 
     def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
         """Where a part of the spec was written; only the path for a spec that was built in Python.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+from pathlib import Path
 from types import MappingProxyType
 
 import ml_dtypes
@@ -14,7 +16,19 @@ from pydantic import ValidationError
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import GlorotUniform, RandomNormal
 from initcfg.layout import Layout
-from initcfg.spec import Allow, InitializerConfig, Layer, Param, Range, Rule, Spec, dump_yaml, load, loads
+from initcfg.spec import (
+    Allow,
+    InitializerConfig,
+    Layer,
+    Param,
+    Range,
+    Rule,
+    Spec,
+    dump_yaml,
+    load,
+    loads,
+    models,
+)
 
 
 def transformer():
@@ -249,3 +263,21 @@ def test_keys_that_begin_with_x_hold_anchors_at_the_top_and_nowhere_else() -> No
     assert load({"x-common": {"seed": "any"}, "initcfg": 1}) == load({"initcfg": 1})
     document = {"initcfg": 1, "params": {"w": {"shape": [1], "initializer": "zeros", "x-note": 1}}}
     assert problems(lambda: load(document)) == [(Code.UNKNOWN_KEY, ("params", "w", "x-note"))]
+
+
+def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_the_models() -> None:
+    tree = ast.parse(Path(models.__file__).read_text(encoding="utf-8"))
+    compared = 0
+    for cls in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != "_Model"):
+        found = [
+            node for node in ast.walk(cls) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        ]
+        if not found:
+            continue
+        arguments = found[0].args
+        fields = getattr(models, cls.name).model_fields
+        required = {name: info.is_required() for name, info in fields.items() if info.alias is None}
+        written = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        assert {each.arg: default is None for each, default in written} == required
+        compared += 1
+    assert compared == 4
