@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg import spec
-from initcfg.cli import COMMANDS, main
+from initcfg.cli import main
 from initcfg.cli.renderers.document import json_schema as report_schema
 from initcfg.explanations import load_explanations
 from initcfg.initializers import BUILTINS
@@ -62,7 +62,13 @@ def cli_page() -> str:
         "`FORCE_COLOR` are honoured. [Reports](../howto/reports.md) shows the formats of what is found.",
         codes.strip(),
     )
-    return "\n\n".join([*intro, *(_command(command) for command in COMMANDS)])
+    return "\n\n".join([*intro, *(_command(command) for command in commands())])
+
+
+def commands() -> list[Command]:
+    """The commands, in the order of the work."""
+    context = click.Context(main)
+    return [main.get_command(context, name) for name in main.list_commands(context)]
 
 
 def _command(command: Command) -> str:

@@ -1,8 +1,8 @@
 """The command line: one function a command, and one table of them.
 
-To add a command, write one module here with a click command of class `Command`, whose help ends with an
-example, and give it a row in `COMMANDS`. Whatever is heavy is imported inside the command's function, so that
-``--help`` stays instant.
+To add a command, write one module here with a click command of class `Command`, both of its name, whose help
+ends with an example, and name it in `COMMANDS`. A command is loaded when it is called; whatever is heavy is
+imported inside its function, so that ``--help`` stays instant.
 """
 
 from __future__ import annotations
@@ -11,34 +11,12 @@ import click
 
 import initcfg
 from initcfg.cli.application import Application
-from initcfg.cli.diff import diff
-from initcfg.cli.explain import explain
-from initcfg.cli.finalize import finalize
-from initcfg.cli.initializers import initializers
-from initcfg.cli.inspect import inspect
-from initcfg.cli.manifest import manifest
-from initcfg.cli.materialize import materialize
-from initcfg.cli.new import new
-from initcfg.cli.plan import plan
-from initcfg.cli.schema import schema
-from initcfg.cli.validate import validate
-from initcfg.cli.verify import verify
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
-    new,
-    validate,
-    plan,
-    materialize,
-    finalize,
-    verify,
-    diff,
-    inspect,
-    manifest,
-    schema,
-    initializers,
-    explain,
+    *("new", "validate", "plan", "materialize", "finalize", "verify", "diff", "inspect", "manifest"),
+    *("schema", "initializers", "explain"),
 )
 
 
@@ -50,7 +28,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 main = Application(
     name="initcfg",
-    commands={str(command.name): command for command in COMMANDS},
+    names=COMMANDS,
     params=[
         click.Option(
             ["--version"],

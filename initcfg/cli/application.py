@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,11 +49,29 @@ class Command(click.Command):
 
 
 class Application(Command, click.Group):
-    """The whole program: runs a command and turns how it ends into an exit code."""
+    """The whole program: runs a command and turns how it ends into an exit code.
+
+    Args:
+        names: of the commands, in the order of the work; each is a module of this package.
+        settings: as click's group takes them.
+    """
+
+    def __init__(self, *, names: Sequence[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.names = tuple(names)
+        # click looks for names like a wrong one among these.
+        self.commands = dict.fromkeys(names, self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The commands in the order of the table, which is that of the work."""
-        return list(self.commands)
+        """The commands in the order of the table."""
+        return list(self.names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """A command, loaded now; None where none has the name."""
+        if cmd_name not in self.names:
+            return None
+        command: click.Command = getattr(import_module(f"initcfg.cli.{cmd_name}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """The command's exit code; a reader that has gone away is no fault."""

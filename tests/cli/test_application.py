@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     Run = Callable[..., Result]
     Spawn = Callable[..., subprocess.CompletedProcess[str]]
 
-EVERY = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+EVERY = pytest.mark.parametrize(
+    "command", [main.get_command(click.Context(main), name) for name in COMMANDS], ids=lambda each: each.name
+)
 
 
 @EVERY
@@ -52,7 +54,7 @@ def test_the_commands_are_listed_in_the_order_of_the_work(run: Run) -> None:
     listed = [
         line.split()[0] for line in run("--help").stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
     ]
-    assert listed == [command.name for command in COMMANDS]
+    assert listed == list(COMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_every_command_initializer_and_code_has_its_section(generate: ModuleType
     wanted = {
         *Code,
         *(cls.__name__ for cls in BUILTINS),
-        *(f"initcfg {command.name}" for command in COMMANDS),
+        *(f"initcfg {name}" for name in COMMANDS),
     }
     assert wanted - headings == set()
 
