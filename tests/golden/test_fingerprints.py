@@ -1,0 +1,48 @@
+"""A plan has the same fingerprint in every release of its format version."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from initcfg.initializers import BUILTINS
+from initcfg.plan import data
+
+if TYPE_CHECKING:
+    import pytest
+
+HERE = Path(__file__).parent
+GOLDEN = json.loads((HERE / "fingerprints_v1.json").read_text("utf-8"))["plans"]
+
+_spec = importlib.util.spec_from_file_location("make_fingerprints", HERE / "make_fingerprints.py")
+assert _spec is not None
+assert _spec.loader is not None
+make = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make)
+
+
+def test_every_fingerprint_is_that_of_the_file() -> None:
+    assert make.fingerprints() == GOLDEN, "mend the code; new plans are added by make_fingerprints.py --write"
+
+
+def test_a_changed_fact_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted change: one more fact of each parameter is written into the text that is hashed."""
+    facts = data.deciding_facts
+    monkeypatch.setattr(data, "deciding_facts", lambda parameter: facts(parameter) | {"new": 1})
+    found = make.fingerprints()
+    same = {known for name, known in GOLDEN.items() if found[name] == known}
+    assert len(same) <= 1, "all but that of plans without parameters"
+
+
+def test_every_initializer_has_a_plan_in_the_file() -> None:
+    laws = " ".join(name for name in GOLDEN if name.startswith("law "))
+    names = [re.sub(r"(?<!^)(?=[A-Z])", "_", each.__name__).lower() for each in BUILTINS]
+    assert [name for name in names if f'"{name}"' not in laws] == []
+
+
+def test_plans_that_differ_have_different_fingerprints() -> None:
+    laws = [each for name, each in GOLDEN.items() if name.startswith("dtype ")]
+    assert len(set(laws)) == len(laws)
