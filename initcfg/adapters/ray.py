@@ -85,7 +85,7 @@ class RayExecutor(Executor):
         started = time.perf_counter()
         self._is_open = True
         self._is_ours = _connect(address, runtime_env)
-        self._job = ray.get_runtime_context().get_job_id()
+        self._connection = _connection()
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": retries, "retry_exceptions": False}
         if memory is not None:
             options["memory"] = memory
@@ -167,7 +167,7 @@ class RayExecutor(Executor):
 
     def _is_connected(self) -> bool:
         """Whether the Ray is still there that this executor was made for."""
-        return bool(ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job)
+        return _connection() == self._connection
 
     def _wait(self, running: Sequence[Future[Any]]) -> None:
         while self._is_connected():
@@ -274,6 +274,17 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> bool
     except (ValueError, RuntimeError, OSError) as error:
         raise ConnectionError(f"cannot connect to Ray at {address!r}: {_brief(error)}") from error
     return True
+
+
+def _connection() -> tuple[str, str] | None:
+    """What tells this process's connection to Ray from later ones; None where there is none.
+
+    Each cluster counts its jobs from one, and each of its drivers may run on the same node.
+    """
+    if not ray.is_initialized():
+        return None
+    context = ray.get_runtime_context()
+    return context.get_node_id(), context.get_job_id()
 
 
 def _check_reachable(address: str) -> None:
