@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from initcfg import generate, spec
-from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
 from initcfg.spec import Spec
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.formats.reading import WeightsFile
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate import Progress, Written
     from initcfg.manifest import ManifestEntry
@@ -463,31 +462,8 @@ def verify(
     """
     # Only who reads a file pays for the reading of files.
     from initcfg import verification  # noqa: PLC0415
-    from initcfg.formats.finding import is_torch_file  # noqa: PLC0415  as above
 
     plan = None if source is None else make_plan(source)
-    if is_torch_file(path):
-        with _open_torch_file(path, rename) as weights:
-            return verification.verify_weights(
-                weights, plan, select=select, threads=threads, engine=engine, progress=progress
-            )
     return verification.verify(
         path, plan, select=select, rename=rename, threads=threads, engine=engine, progress=progress
     )
-
-
-def _open_torch_file(path: str | os.PathLike[str], rename: RenamesLike) -> WeightsFile:
-    try:
-        from initcfg.adapters.torch.verifying import open_torch_file  # noqa: PLC0415  torch, only for its files
-    except ImportError as error:
-        hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
-        where = Location(os.fspath(path))
-        raise FormatError(
-            Diagnostic(
-                Code.INPUT,
-                f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})",
-                where,
-                hint,
-            )
-        ) from None
-    return open_torch_file(path, rename)

@@ -50,7 +50,8 @@ def inspect(
     """Show the tensors of weights: names, shapes, dtypes, and what their values come to.
 
     WEIGHTS is a .safetensors or .npz file of any program, the .safetensors.index.json of a sharded set, or
-    the folder of either. Mean, standard deviation and bounds are of the finite elements. No more is held than
+    the folder of either. With torch installed also a .pt, .pth, .bin or .ckpt file, whose code is not run, or
+    a .bin.index.json. Mean, standard deviation and bounds are of the finite elements. No more is held than
     a few chunks.
     """
     from initcfg.cli.inspected import inspection_json, inspection_text

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Array",
     "Elements",
+    "LoadedTensor",
     "TensorInfo",
     "WriteAt",
     "WriteFunction",
@@ -91,6 +92,21 @@ class Elements(Protocol):
 
 WriteFunction = Callable[[Path, Sequence[TensorInfo], Elements, Mapping[str, str]], int]
 """``write(path, tensors, elements, metadata)``; gives the size of the file in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTensor:
+    """A tensor that another library holds.
+
+    Args:
+        dtype: of its elements.
+        shape: dimensions, each at least 0.
+        read: gives the elements [start, stop) in C order, as a flat array of that dtype, to any thread.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    read: Callable[[int, int], Array]
 
 
 def little_endian(elements: Array) -> memoryview:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
-from initcfg.formats.index import INDEX_ENDING, INDEX_NAME
+from initcfg.formats.index import INDEX_ENDINGS, INDEX_NAME
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["CLAIM_NAME", "find_weights", "is_index", "is_torch_file"]
+#: How the names of files end that ``torch.save`` writes.
+TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
+__all__ = ["CLAIM_NAME", "TORCH_ENDINGS", "find_weights", "is_index", "is_torch_file"]
 
 _ENDING = ".safetensors"
 _WHOLE = "model.safetensors"
@@ -29,19 +31,19 @@ def is_index(path: str | PathLike[str]) -> bool:
         >>> is_index("runs/model.safetensors.index.json"), is_index("model.safetensors")
         (True, False)
     """
-    return os.fspath(path).lower().endswith(INDEX_ENDING)
+    return os.fspath(path).lower().endswith(INDEX_ENDINGS)
 
 
-def is_torch_file(path: object) -> bool:
-    """Whether the name is that of a file that ``torch.save`` writes, which only torch reads.
+def is_torch_file(path: str | PathLike[str]) -> bool:
+    """Whether the name is that of a file that ``torch.save`` writes, or of an index of such files.
 
     Example:
-        >>> is_torch_file("step0.pt"), is_torch_file("model.safetensors")
-        (True, False)
+        >>> is_torch_file("step0.pt"), is_torch_file("pytorch_model.bin.index.json")
+        (True, True)
+        >>> is_torch_file("model.safetensors")
+        False
     """
-    return isinstance(path, str | os.PathLike) and os.fspath(path).lower().endswith(
-        (".pt", ".pth", ".bin", ".ckpt")
-    )
+    return os.fspath(path).lower().removesuffix(".index.json").endswith(TORCH_ENDINGS)
 
 
 def find_weights(path: str | PathLike[str]) -> Path:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INDEX_ENDING",
+    "INDEX_ENDINGS",
     "INDEX_NAME",
     "MAX_INDEX_BYTES",
     "TOTALS",
@@ -41,7 +42,9 @@ __all__ = [
 INDEX_NAME = "model.safetensors.index.json"
 """The name of an index, which loaders look for in a folder."""
 INDEX_ENDING = ".safetensors.index.json"
-"""How the name of any index ends."""
+"""How the name of an index ends that is written here."""
+INDEX_ENDINGS = (INDEX_ENDING, ".bin.index.json")
+"""How the name of any index ends: those of safetensors files, and of files of torch."""
 MAX_INDEX_BYTES = 2**28
 """The largest index that is read; a million tensors take about half of it."""
 
@@ -145,8 +148,8 @@ def parse_index(path: str | PathLike[str], content: bytes) -> Index:
         return _index(path, content)
 
 
-def is_shard_name(name: object) -> bool:
-    """Whether this is the plain name of a safetensors file, on any system: it stands beside its index.
+def is_shard_name(name: object, ending: str = ".safetensors") -> bool:
+    """Whether this is the plain name of a file with that ending, on any system: it stands beside its index.
 
     Example:
         >>> is_shard_name("model-00001-of-00002.safetensors"), is_shard_name("../a.safetensors")
@@ -154,7 +157,7 @@ def is_shard_name(name: object) -> bool:
     """
     return (
         isinstance(name, str)
-        and name.lower().endswith(".safetensors")
+        and name.lower().endswith(ending)
         and name.isprintable()
         and not set("/\\:") & set(name)
     )
@@ -185,7 +188,8 @@ def _index(path: str | PathLike[str], content: bytes) -> Index:
         where = source.locate((_MAP,) if isinstance(tree, dict) and _MAP in tree else ())
         problems.append(_problem(f"an index has an object {_MAP!r} of names", where, _WAY_OUT))
         raise FormatError(*map(_recoded, problems))
-    problems += [*_unknown(source), *_metadata_problems(source), *_shard_problems(source)]
+    ending = ".bin" if os.fspath(path).lower().endswith(".bin.index.json") else ".safetensors"
+    problems += [*_unknown(source), *_metadata_problems(source), *_shard_problems(source, ending)]
     if problems:
         raise FormatError(*map(_recoded, problems[:_MAX_PROBLEMS]))
     metadata: dict[str, Any] = tree.get(_METADATA, {})
@@ -213,17 +217,17 @@ def _metadata_problems(source: JsonEntries) -> _Problems:
             yield _problem(f"{key!r} is no whole number from 0 on", where, _AGAIN)
 
 
-def _shard_problems(source: JsonEntries) -> _Problems:
+def _shard_problems(source: JsonEntries, ending: str) -> _Problems:
     """One for each wrong name of a shard, where it is first given, and of a tensor."""
     told = set()
     for name, shard in source.tree[_MAP].items():
         if not name:
             where = source.locate((_MAP, name), key=True)
             yield _problem("the name of a tensor is empty", where, _AGAIN)
-        if is_shard_name(shard) or repr(shard) in told:
+        if is_shard_name(shard, ending) or repr(shard) in told:
             continue
         told.add(repr(shard))
-        message = f"{shard!r} is not the name of a .safetensors file beside the index"
+        message = f"{shard!r} is not the name of a {ending} file beside the index"
         hint = "a shard stands in the folder of its index"
         yield _problem(message, source.locate((_MAP, name)), hint)
         if len(told) >= _MAX_PROBLEMS:

@@ -3,6 +3,7 @@
     .json .yaml .yml           {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}
     .safetensors .npz          the header of the file
     .safetensors.index.json    the headers of the shards beside it
+    .pt .pth .bin .ckpt        what torch reads of it; a .bin.index.json names several
     a folder                   its index, else its only .safetensors file
 
 The order is that of who wrote it. Where it is only that of the alphabet, as in a .safetensors file and most
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.formats.documents import from_json, from_yaml
-from initcfg.formats.finding import find_weights, is_index
+from initcfg.formats.finding import TORCH_ENDINGS, find_weights, is_index, is_torch_file
 from initcfg.formats.handles import Handles
 from initcfg.formats.header import natural_key, read_header
 from initcfg.formats.index import INDEX_ENDING
@@ -38,7 +39,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
     Args:
         path: ends in ``.json``, ``.yaml``, ``.yml``, ``.safetensors``, ``.npz`` or
-            ``.safetensors.index.json``; or is a folder with weights.
+            ``.safetensors.index.json``; or is a folder with weights. With torch installed it may end in
+            ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or ``.bin.index.json`` as well.
 
     Raises:
         SpecError: the document cannot be read, or is no manifest; every problem has its place.
@@ -54,9 +56,15 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         (256, 784)
     """
     file = os.fspath(find_weights(path))
-    reader = _from_index if is_index(file) else _READERS.get(Path(file).suffix.lower())
+    reader = (
+        _from_torch
+        if is_torch_file(file)
+        else _from_index
+        if is_index(file)
+        else _READERS.get(Path(file).suffix.lower())
+    )
     if reader is None:
-        hint = f"a manifest ends in {', '.join(_READERS)} or {INDEX_ENDING}"
+        hint = f"a manifest ends in {', '.join((*_READERS, *TORCH_ENDINGS))} or {INDEX_ENDING}"
         message = f"the name ends in {Path(file).suffix!r}, and so does no manifest"
         raise SpecError(Diagnostic(Code.INPUT, message, Location(file), hint))
     with gc_paused():
@@ -72,6 +80,19 @@ def _from_npz(file: str) -> Manifest:
     from initcfg.formats.npz_header import read_npz_header  # noqa: PLC0415
 
     return _from_header(file, read_npz_header(file).tensors.values())
+
+
+def _from_torch(file: str) -> Manifest:
+    from initcfg.formats.torch_files import torch_tensors  # noqa: PLC0415  as above
+
+    tensors = torch_tensors(Path(file)).items()
+    return Manifest(
+        {
+            name: ManifestEntry(each.shape, each.dtype.name, Location(file, path=(name,)))
+            for name, each in tensors
+        },
+        file,
+    )
 
 
 def _from_header(file: str, tensors: Iterable[StoredTensor]) -> Manifest:

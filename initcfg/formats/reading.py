@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -21,6 +20,7 @@ from initcfg.formats.metadata import TIED_KEY
 from initcfg.formats.npz_header import npz_header_in
 from initcfg.formats.renaming import Renames
 from initcfg.formats.sharded import read_set
+from initcfg.formats.torch_files import torch_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from initcfg.dtypes import DType
     from initcfg.formats import Array
+    from initcfg.formats.base import LoadedTensor
     from initcfg.formats.renaming import RenamesLike
 
-__all__ = ["LoadedTensor", "LoadedWeights", "WeightsFile", "open_weights", "read_weights_header"]
+__all__ = ["LoadedWeights", "WeightsFile", "open_weights", "read_weights_header"]
 
 _HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
     "safetensors": header_in,
@@ -46,7 +46,8 @@ def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> Weights
 
     Args:
         path: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, or a
-            folder with such an index or with one ``.safetensors`` file.
+            folder with such an index or with one ``.safetensors`` file. With torch installed also a file that
+            ``torch.save`` has written (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), or a ``.bin.index.json``.
         rename: what `Renames.of` takes, for the names that its tensors are to have.
 
     Returns:
@@ -66,7 +67,10 @@ def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> Weights
         ...         weights.read(weights.header.tensors["w"], 4, 6).tolist()
         [1.0, 1.0]
     """
-    return WeightsFile(path, rename)
+    found = find_weights(path)
+    if is_torch_file(found):
+        return LoadedWeights(found, torch_tensors(found), {}, rename)
+    return WeightsFile(found, rename)
 
 
 def read_weights_header(path: str | PathLike[str]) -> Header:
@@ -146,10 +150,6 @@ class WeightsFile:
     def _read_header(self) -> Header:
         if is_index(self.path):
             return read_set(self.path, self._handles)[0]
-        if is_torch_file(self.path):
-            message = "this is a file of torch, which initcfg verify reads and nothing else here"
-            hint = "convert it to safetensors: safetensors.torch.save_file(torch.load(FILE), OUT)"
-            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(self.path)), hint))
         with self._handles.using(self.path) as file:
             return _HEADERS[format_of(self.path).name](file, self.path)
 
@@ -159,21 +159,6 @@ class WeightsFile:
         with self._lock:
             file.seek(at)
             return file.readinto(buffer) or 0  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedTensor:
-    """A tensor that another library holds.
-
-    Args:
-        dtype: of its elements.
-        shape: dimensions, each at least 0.
-        read: gives the elements [start, stop) in C order, as a flat array of that dtype, to any thread.
-    """
-
-    dtype: DType
-    shape: tuple[int, ...]
-    read: Callable[[int, int], Array]
 
 
 class LoadedWeights(WeightsFile):

@@ -340,8 +340,9 @@ class Spec(_Model):
     manifest: Text | None = Field(
         default=None,
         description="A file with the names and shapes of the model's parameters: a manifest in JSON or YAML, "
-        "a .safetensors file, or the index of a sharded one. Relative to this file's folder. Where layers or "
-        "params are written as well, each must cover the other exactly.",
+        "a .safetensors file, the index of a sharded one, or, where torch is installed, a file that "
+        "torch.save has written. Relative to this file's folder. Where layers or params are written as "
+        "well, each must cover the other exactly.",
         examples=["shapes.yaml", "model.safetensors", "model.safetensors.index.json"],
     )
     extends: Text | None = Field(

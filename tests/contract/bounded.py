@@ -86,6 +86,11 @@ class Forgetful:
     def remove(self, name: str) -> None:
         raise AssertionError(f"{name} is in nobody's way")
 
+    staged = None
+
+    def unstage(self, text: str) -> None:
+        pass
+
     def free(self) -> int | None:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,8 @@ from click.testing import CliRunner
 import initcfg
 from initcfg.adapters.torch import initialize_, manifest, verify
 from initcfg.cli import main
-from initcfg.errors import Code
+from initcfg.errors import Code, FormatError, SpecError
+from initcfg.inspection import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,53 @@ def test_a_module_under_other_names_is_initialised_as_its_plan_says() -> None:
     assert verify(outer, plan, rename=["model="]).is_equal
     with pytest.raises(initcfg.SpecError, match="fits no name"):
         initialize_(outer, plan, rename={"modle": ""})
+
+
+def sharded(folder: Path, state: dict[str, torch.Tensor]) -> Path:
+    """A set of two files and their index, as transformers wrote it before safetensors."""
+    names = list(state)
+    shards = {"pytorch_model-00001-of-00002.bin": names[:1], "pytorch_model-00002-of-00002.bin": names[1:]}
+    for shard, held in shards.items():
+        torch.save({name: state[name] for name in held}, folder / shard)
+    index = folder / "pytorch_model.bin.index.json"
+    weight_map = {name: shard for shard, held in shards.items() for name in held}
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map}))
+    return index
+
+
+def test_a_sharded_set_of_torch_is_read_as_one_file_is(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.BatchNorm1d(4))
+    torch.save(module.state_dict(), tmp_path / "whole.pt")
+    paths = [tmp_path / "whole.pt", sharded(tmp_path, module.state_dict())]
+    one, two = (inspect(path) for path in paths)
+    assert one.tensors == two.tensors
+    assert one.values == two.values
+    assert one.values["1.running_var"].mean == 1
+    one, two = (initcfg.load_manifest(path) for path in paths)
+    assert list(one.entries) == list(two.entries) == list(module.state_dict())
+    assert {name: (each.shape, each.dtype) for name, each in one.entries.items()} == {
+        name: (tuple(each.shape), str(each.dtype).removeprefix("torch."))
+        for name, each in module.state_dict().items()
+    }
+
+
+def test_a_shard_that_lacks_what_the_index_says_is_told_at_its_place(tmp_path: Path) -> None:
+    index = sharded(tmp_path, {"a": torch.ones(2), "b": torch.ones(3)})
+    index.write_text(index.read_text().replace('"a"', '"c"'))
+    with pytest.raises(FormatError, match=r"has no tensor 'c'") as caught:
+        inspect(index)
+    assert caught.value.diagnostics[0].where.line == 1
+
+
+def test_a_file_of_torch_that_a_document_names_stays_in_the_root(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "outside.pt")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "inside.pt").symlink_to(tmp_path / "outside.pt")
+    document = root / "spec.yaml"
+    document.write_text("initcfg: 1\nmanifest: inside.pt\nrules: [{match: '**', initializer: zeros}]\n")
+    with pytest.raises(SpecError, match="leads out of the root folder"):
+        initcfg.make_plan(document)
+    (root / "inside.pt").unlink()
+    torch.save({"a": torch.ones(2)}, root / "inside.pt")
+    assert initcfg.make_plan(document)["a"].shape == (2,)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from initcfg.adapters.torch.stretches import seen
+from initcfg.formats.torch_files import array_of
 from initcfg.generate.memory import Target, fill_targets
 from initcfg.generate.pool import onward
 from initcfg.generate.work import is_foreign, is_made_whole
@@ -102,7 +102,7 @@ def _host(place: Place) -> torch.Tensor:
 
 def _target(place: Place, memory: torch.Tensor) -> Target:
     """What a place holds, to be made in a tensor's own memory as numpy sees it."""
-    return Target(place.source, seen(memory).view(place.parameter.dtype.numpy))
+    return Target(place.source, array_of(memory).view(place.parameter.dtype.numpy))
 
 
 def _bits(memory: torch.Tensor) -> torch.Tensor:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
 from initcfg.adapters.torch.shards import local_of
+from initcfg.formats.torch_files import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initcfg.formats import Array
 
-__all__ = ["Stretch", "has_own_elements", "overlapping", "seen", "stretch_of"]
+__all__ = ["Stretch", "has_own_elements", "overlapping", "stretch_of"]
 
 # Steps of numpy's solver, after which memory counts as shared. Strides that a model has take a few.
 _MOST_WORK = 1 << 20
@@ -38,34 +38,6 @@ class Stretch:
     begin: int
     end: int
     memory: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Memory as numpy takes it from others. It keeps the tensor for as long as an array needs it."""
-
-    memory: torch.Tensor
-    address: int
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        size = self.memory.element_size()
-        return {
-            "version": 3,
-            "shape": tuple(self.memory.shape),
-            "strides": tuple(stride * size for stride in self.memory.stride()),
-            "typestr": f"|V{size}",
-            "data": (self.address, False),
-        }
-
-
-def seen(memory: torch.Tensor) -> Array:
-    """A tensor's own memory as an array of elements of no type, for ``view`` to give it one.
-
-    ``Tensor.numpy`` would mark the storage for ever as one that cannot be resized, as FSDP and others do it;
-    what ``np.from_dlpack`` gives can be written to with recent releases of both only.
-    """
-    return np.asarray(_Seen(memory, memory.data_ptr()))
 
 
 def stretch_of(tensor: torch.Tensor) -> Stretch | None:
@@ -125,7 +97,7 @@ def _overlapping_in_one(stretches: list[Stretch]) -> Iterator[tuple[Stretch, Str
 def _share(one: Stretch, other: Stretch) -> bool:
     """Whether two that reach into each other share an element: columns of one array do not."""
     # Nothing is read at these addresses. 0 would be none to numpy.
-    first, second = (np.asarray(_Seen(each.memory, each.begin + 1)) for each in (one, other))
+    first, second = (array_of(each.memory, each.begin + 1) for each in (one, other))
     try:
         # numpy's own types know two of the numbers that it takes.
         return bool(np.shares_memory(first, second, max_work=_MOST_WORK))  # type: ignore[arg-type]

@@ -1,0 +1,179 @@
+"""Files that ``torch.save`` has written: state dicts that torch maps into memory; no code in them is run.
+
+A sharded one is an index of such files, as transformers wrote it before safetensors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location
+from initcfg.formats.base import LoadedTensor
+from initcfg.formats.finding import is_index
+from initcfg.formats.index import read_index
+from initcfg.inputs import open_input
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from initcfg.formats import Array
+
+__all__ = ["array_of", "loaded_tensor", "torch_tensors"]
+
+_MAX_PROBLEMS = 100
+
+
+def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
+    """The tensors of a file, or of all files that an index names, by name.
+
+    Args:
+        path: of a state dict, or of a checkpoint that holds one among other things; or of an index of those.
+
+    Raises:
+        FormatError: there is no torch here; a file cannot be read, or holds objects other than tensors and
+            plain data, or no state dict; or a shard lacks what the index says of it.
+    """
+    if not is_index(path):
+        return {name: loaded_tensor(name, each, path) for name, each in _state(_read(path), path).items()}
+    index = read_index(path)
+    shards = {shard: torch_tensors(path.parent / shard) for shard in dict.fromkeys(index.weight_map.values())}
+    missing = [
+        Diagnostic(Code.FORMAT, f"the shard {shard!r} has no tensor {name!r}", index.where[name])
+        for name, shard in index.weight_map.items()
+        if name not in shards[shard]
+    ]
+    if missing:
+        raise FormatError(*missing[:_MAX_PROBLEMS])
+    return {name: shards[shard][name] for name, shard in index.weight_map.items()}
+
+
+def _torch(path: Path) -> Any:
+    try:
+        import torch  # noqa: PLC0415  only for its own files
+    except ImportError as error:
+        message = f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})"
+        hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
+        raise FormatError(Diagnostic(Code.INPUT, message, Location(os.fspath(path)), hint)) from None
+    return torch
+
+
+def _read(path: Path) -> object:
+    torch = _torch(path)
+    with open_input(path, FormatError) as file:
+        # The handle that was checked; torch maps a file by its name only.
+        handle = f"/proc/self/fd/{file.fileno()}"
+        name = handle if os.path.exists(handle) else os.fspath(path)  # noqa: PTH110
+        try:
+            try:
+                return torch.load(name, map_location="cpu", weights_only=True, mmap=True)
+            except Exception as error:
+                if "mmap" not in str(error):
+                    raise
+                # The format of before torch 1.6.
+                return torch.load(name, map_location="cpu", weights_only=True)
+        except OSError as error:
+            code, message = Code.INPUT, f"cannot read the file: {error.strerror or error}"
+        except Exception as error:  # whatever a foreign file makes of it
+            reason = str(error).partition("\n")[0].replace(name, "it")
+            code, message = Code.FORMAT, f"torch.load(weights_only=True) refuses the file: {reason}"
+    hint = "save module.state_dict() alone, or convert it to safetensors where you trust it"
+    raise FormatError(Diagnostic(code, message, Location(os.fspath(path)), hint))
+
+
+def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dict that a file is, or the only one in it."""
+    if _is_state(content):
+        return content  # type: ignore[return-value]
+    entries: dict[Any, Any] = dict(content) if isinstance(content, Mapping) else {}
+    found = {key: value for key, value in entries.items() if _is_state(value)}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    message = (
+        "the file holds no state dict"
+        if not found
+        else f"the file holds several: {', '.join(map(repr, found))}"
+    )
+    hint = "save module.state_dict() alone: names with tensors"
+    raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
+
+
+def _is_state(content: object) -> bool:
+    import torch  # noqa: PLC0415  it has read the file
+
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(key, str) and isinstance(each, torch.Tensor) for key, each in content.items())
+    )
+
+
+def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
+    """A tensor as a source of elements.
+
+    Raises:
+        FormatError: it has no elements here, or of a dtype that initcfg does not make; `place` is named.
+    """
+    import torch  # noqa: PLC0415  the tensor is one of its own
+
+    what = None
+    if tensor.is_meta:
+        what, hint = "is on the meta device and has no values", "initialise the module first"
+    elif hasattr(tensor, "full_tensor"):
+        what, hint = "is spread over processes", "verify a checkpoint of all, or module.full_tensor() of each"
+    elif tensor.layout is not torch.strided:
+        what, hint = f"is {tensor.layout}", "make it dense (to_dense)"
+    if what is not None:
+        raise FormatError(Diagnostic(Code.FORMAT, f"{name!r} {what}", Location(os.fspath(place)), hint))
+    try:
+        dtype = as_dtype(str(tensor.dtype).removeprefix("torch."))
+    except InitcfgError:
+        message = f"{name!r} is of {tensor.dtype}, which initcfg does not make"
+        raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(place)))) from None
+    flat = tensor.detach().reshape(-1)
+
+    def read(start: int, stop: int) -> Array:
+        if start == stop:
+            return np.empty(0, dtype.numpy)
+        return array_of(flat[start:stop].cpu()).view(dtype.numpy)
+
+    return LoadedTensor(dtype, tuple(tensor.shape), read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Memory as numpy takes it from others. It keeps the tensor for as long as an array needs it."""
+
+    memory: torch.Tensor
+    address: int
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        size = self.memory.element_size()
+        return {
+            "version": 3,
+            "shape": tuple(self.memory.shape),
+            "strides": tuple(stride * size for stride in self.memory.stride()),
+            "typestr": f"|V{size}",
+            "data": (self.address, False),
+        }
+
+
+def array_of(memory: torch.Tensor, address: int | None = None) -> Array:
+    """A tensor's own memory as an array of elements of no type, for ``view`` to give it one.
+
+    Args:
+        memory: a strided tensor of this machine's memory.
+        address: where its first element is to be taken to stand; None means where it is.
+
+    ``Tensor.numpy`` would mark the storage for ever as one that cannot be resized, as FSDP and others do it;
+    what ``np.from_dlpack`` gives can be written to with recent releases of both only.
+    """
+    return np.asarray(_Seen(memory, memory.data_ptr() if address is None else address))
