@@ -26,6 +26,8 @@ from initcfg.spec import schema as spec_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pydantic import BaseModel
+
     from initcfg.cli.application import Command
     from initcfg.explanations import Explanation
     from initcfg.initializers import Initializer
@@ -222,8 +224,11 @@ def spec_page() -> str:
     schema = spec_schema.json_schema()
     parts = [
         "# Spec\n\nWhat a spec may hold. `initcfg schema` prints the same as a JSON Schema, for editors.",
-        definition("The document", schema),
-        *(definition(name, schema["$defs"][name]) for name in ("Layer", "Range", "Param", "Rule", "Allow")),
+        definition("The document", schema, spec.Spec),
+        *(
+            definition(name, schema["$defs"][name], getattr(spec, name))
+            for name in ("Layer", "Range", "Param", "Rule", "Allow")
+        ),
         *(
             f"## {title}\n\n{text.strip()}"
             for title, text in (("Names", NAMES), ("Expressions", expressions))
@@ -259,22 +264,24 @@ def report_page() -> str:
     return "\n\n".join(parts)
 
 
-def definition(name: str, node: dict[str, Any]) -> str:
-    """A section with a list of the keys of one mapping."""
+def definition(name: str, node: dict[str, Any], model: type[BaseModel] | None = None) -> str:
+    """A section with a list of the keys of one mapping; with all examples of a model, editors get the plain ones."""
     required = set(node.get("required", ()))
+    fields = {} if model is None else {info.alias or key: info for key, info in model.model_fields.items()}
     rows = [
-        f"- `{key}` ({kind(value)}{', required' if key in required else ''})" + _details(value)
+        f"- `{key}` ({kind(value)}{', required' if key in required else ''})"
+        + _details(value, fields[key].examples if key in fields else value.get("examples"))
         for key, value in node["properties"].items()
     ]
     return "\n\n".join([f"## {name}", markdown(node.get("description", "")), "\n".join(rows)])
 
 
-def _details(node: dict[str, Any]) -> str:
+def _details(node: dict[str, Any], examples: list[Any] | None) -> str:
     text = f": {markdown(' '.join(node['description'].split()))}" if "description" in node else ""
     if node.get("default") is not None:
         text += f" Default: `{node['default']}`."
-    if "examples" in node and "const" not in node:
-        text += f" For example {', '.join(f'`{json.dumps(example)}`' for example in node['examples'])}."
+    if examples and "const" not in node:
+        text += f" For example {', '.join(f'`{json.dumps(example)}`' for example in examples)}."
     return text
 
 

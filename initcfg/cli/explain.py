@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
+def _codes(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell offers."""
+    return [code for code in map(str, Code) if code.startswith(incomplete)]
+
+
 @click.command(
     cls=Command,
     short_help="Explain a diagnostic code.",
     example=("initcfg explain unknown-initializer", "initcfg explain"),
 )
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=_codes)
 @with_output
 def explain(*, code: str | None, output: Output) -> int:
     """Explain a diagnostic code: its cause, the way out, a wrong and a right example.

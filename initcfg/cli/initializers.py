@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["initializers"]
 
 
+def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell offers."""
+    from initcfg.initializers import known_names
+
+    return [name for name in known_names() if name.startswith(incomplete)]
+
+
 @click.command(
     cls=Command,
     short_help="List the initializers, or show one in full.",
     example=("initcfg initializers", "initcfg initializers glorot_uniform"),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 @click.option(
     "--plugin",
     "plugins",

@@ -59,6 +59,9 @@ def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[s
                 "else": {"$ref": _REF.format("initializer_short_form")},
             },
             "else": {"$ref": _REF.format("initializer_name")},
+            "anyOf": offered(
+                *({"$ref": _REF.format(f"initializer_{form}")} for form in ("name", "short_form"))
+            ),
         },
         "initializer_name": _name_alone(classes),
         "initializer_short_form": _short_form(classes),
@@ -105,7 +108,8 @@ def _short_form(classes: Classes) -> Schema:
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
-        "propertyNames": {"minLength": 1},
+        # As a rule for names editors would offer it as a name.
+        "patternProperties": {"^$": False},
         "properties": {name: _reference(cls) for cls in classes for name in _names(cls)},
         "additionalProperties": {"type": "object"},
     }
@@ -190,12 +194,17 @@ def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
+def offered(*schemas: Schema) -> list[Schema]:
+    """An ``anyOf`` that refuses nothing: editors complete from one, and not from if, then and else."""
+    return [*schemas, {}]
+
+
 def or_null(rules: Schema) -> Schema:
     """The same rules, and null beside them; written so that a validator still names the cause."""
     if "anyOf" in rules:
         return {"anyOf": [*rules["anyOf"], {"type": "null"}]}
     if "allOf" in rules:
-        return {"if": {"type": "null"}, "else": rules["allOf"][0]}
+        return {"if": {"type": "null"}, "else": rules["allOf"][0], "anyOf": offered(rules["allOf"][0])}
     null = {"enum": [*rules["enum"], None]} if "enum" in rules else {}
     types = [rules["type"]] if isinstance(rules.get("type"), str) else rules.get("type")
     return rules | null | ({"type": [*types, "null"]} if types else {})

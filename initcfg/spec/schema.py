@@ -137,9 +137,10 @@ def _rewritten(model: Schema) -> Schema:
 
 def _property(name: str, written: Schema) -> Schema:
     """One field: what may stand there, then its description, examples and default."""
-    notes = {
-        key: written[key] for key in ("description", "examples", "default") if written.get(key) is not None
-    }
+    notes = {key: written[key] for key in _NOTES if written.get(key) is not None}
+    if "examples" in notes:
+        notes["examples"] = [example for example in notes["examples"] if _is_offered(example)]
+    notes = {key: value for key, value in notes.items() if value != []}
     options = written.get("anyOf", [written])
     nullable = {"type": "null"} in options
     rules = {key: value for key, value in options[0].items() if key not in (*_NOTES, "title")}
@@ -147,6 +148,12 @@ def _property(name: str, written: Schema) -> Schema:
         rules["propertyNames"] = _KINDS[_KEYS[name]]
     rules = _kinds_for_marks(rules)
     return notes | (or_null(rules) if nullable else rules)
+
+
+def _is_offered(example: object) -> bool:
+    """Whether an editor can offer it: of an object it would offer JavaScript's name for one."""
+    values = example if isinstance(example, list) else [example]
+    return not any(isinstance(value, Mapping) for value in values)
 
 
 def _kinds_for_marks(node: Any) -> Any:
