@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Literal
 
 from initcfg.cli.columns import aligned
 from initcfg.cli.report import Contents
@@ -13,6 +14,8 @@ from initcfg.errors import printable
 from initcfg.initializers import Combined, canonical_name, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initcfg.distributions import Distribution
     from initcfg.initializers import Initializer
     from initcfg.layout import Layout
@@ -24,6 +27,15 @@ HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "rule", "fa
 _RIGHT = frozenset({"size"})
 _SHOWN_SKIPS = 5
 _STYLES = {"name": "bold", "dtype": "dim", "initializer": "cyan", "distribution": "green", "rule": "dim"}
+
+
+# What may take several lines, at the ends of its words; the others stay whole.
+_FOLDED = {"name": re.compile(r"[^.]*\.+|[^.]+"), "distribution": re.compile(r"\S+")}
+# Columns that a narrow terminal does without, the first ones first.
+_DROPPED = ("fan_in, fan_out", "rule", "dtype", "size", "initializer")
+_GAP = 2
+# As wide as a column that takes several lines should be, where there is room.
+_EASY = 24
 
 
 def describe(distribution: Distribution | None) -> str:
@@ -106,19 +118,57 @@ def plain_table(plan: Plan) -> str:
 
 
 def terminal_table(plan: Plan, *, color: bool) -> None:
-    """Print the table on a terminal, fitted to its width."""
+    """Print the table fitted to a terminal; no word is broken, and columns that are left out are told."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    headings, *rows = _rows(plan)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in _RIGHT else "left", overflow="fold")
-    styles = [_STYLES.get(heading, "") for heading in headings]
-    for row in rows:
-        table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
     console = Console(no_color=not color, highlight=False)
+    headings, *rows = _rows(plan)
+    shown, name_width = _fitted([headings, *rows], console.width)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in shown:
+        justify: Literal["left", "right"] = "right" if heading in _RIGHT else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading not in _FOLDED, overflow="fold")
+    for row in rows:
+        cells = dict(zip(headings, row, strict=True))
+        cells["name"] = _folded(cells["name"], name_width)
+        table.add_row(*(Text(cells[heading], _STYLES.get(heading, "")) for heading in shown))
     console.print(table)
     console.print(Text(_totals(plan)))
+    if left_out := [heading for heading in headings if heading not in shown]:
+        told = f"not shown at {console.width} columns: {'; '.join(left_out)}"
+        console.print(Text(told, "dim"))
+
+
+def _fitted(rows: Sequence[tuple[str, ...]], width: int) -> tuple[list[str], int]:
+    """The headings of the columns that fit a width without a broken word, and how wide names may be."""
+    from rich.cells import cell_len
+
+    headings = rows[0]
+    natural = {heading: max(map(cell_len, cells)) for heading, *cells in zip(*rows, strict=True)}
+    natural = {heading: max(cell_len(heading), length) for heading, length in natural.items()}
+    least, longest = dict(natural), dict(natural)
+    for heading, word in _FOLDED.items():
+        cells = (row[headings.index(heading)] for row in rows)
+        longest[heading] = max(cell_len(part) for cell in cells for part in word.findall(cell))
+        least[heading] = max(longest[heading], min(natural[heading], _EASY))
+    shown = list(headings)
+    for heading in _DROPPED:
+        if sum(least[each] + _GAP for each in shown) <= width:
+            break
+        if heading in shown:
+            shown.remove(heading)
+    rest = width - sum(natural[each] + _GAP for each in shown if each != "name") - _GAP
+    return shown, max(longest["name"], min(natural["name"], rest))
+
+
+def _folded(name: str, width: int) -> str:
+    """A name in lines that end after a dot."""
+    lines = [""]
+    for part in _FOLDED["name"].findall(name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)

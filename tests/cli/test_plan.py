@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import jsonschema
 import pytest
 from click.testing import Result
 
-from initcfg.cli.table import describe
+import initcfg
+from initcfg.cli.table import HEADINGS, describe, terminal_table
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]
 
 # glorot_uniform on (8, 16): limit sqrt(6 / 24) = 0.5.
@@ -176,3 +175,24 @@ def test_a_dash_is_no_name_to_write_to(run: Run, folder: Path, command: list[str
     assert result.exit_code == 2
     assert "-o does not write to standard output" in result.stderr
     assert not (folder / "-").exists()
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 120, 200])
+@pytest.mark.parametrize("config", ["gpt2.yaml", "llama3-8b.yaml", "mlp.yaml"])
+def test_a_terminal_breaks_no_word_and_tells_what_it_leaves_out(
+    config: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    plan = initcfg.make_plan(ROOT / "configs" / config)
+    terminal_table(plan, color=False)
+    out = capsys.readouterr().out
+    table, _, rest = out.partition(f"{len(plan):,} parameters")
+    assert rest
+    assert max(map(len, table.splitlines())) <= width
+    pieces = {piece for word in table.split() for piece in word.split(".")}
+    for parameter in plan:
+        assert set(parameter.name.split(".")) <= pieces
+        assert set(str(parameter.shape).split()) <= set(table.split())
+    left_out = [heading for heading in HEADINGS if heading != "rule" and heading not in table]
+    assert (f"not shown at {width} columns" in rest) == bool(left_out)
+    assert width < 200 or not left_out
