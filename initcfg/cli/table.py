@@ -130,7 +130,7 @@ def terminal_table(plan: Plan, *, color: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for heading in shown:
         justify: Literal["left", "right"] = "right" if heading in _RIGHT else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading not in _FOLDED, overflow="fold")
+        table.add_column(heading, justify=justify, no_wrap=heading != "distribution", overflow="fold")
     for row in rows:
         cells = dict(zip(headings, row, strict=True))
         cells["name"] = _folded(cells["name"], name_width)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -131,7 +132,10 @@ class _Reader:
         if length > self.size - self.file.tell():
             self.fail(member, f"should have a header of {length:,} bytes, which are not there")
         self.file.seek(at)
-        shape, fortran, dtype = read(self.file, max_header_size=_MAX_HEAD)
+        with warnings.catch_warnings():
+            # Of aliases of dtypes, and of text that Python will refuse one day.
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = read(self.file, max_header_size=_MAX_HEAD)
         if dtype.hasobject or not dtype.isnative or (fortran and len(shape) > 1):
             self.fail(
                 member,
