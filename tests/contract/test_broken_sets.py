@@ -86,13 +86,23 @@ def faults(whole: dict, found: list[dict]) -> list[dict]:
     return [
         one
         for one in found
-        if not (one["raised"] is None and state(whole, one["after"]) == "new")
+        if not (one["raised"] is None and one.get("call") == "open" and is_left_staged(whole, one["after"]))
         if one["raised"] != "OutputError"
         or len(one["problems"]) != 1
         or any(map(is_litter, one["after"]))
         or state(whole, one["after"]) == "torn"
         or (CLAIM_NAME in one["after"] and INDEX_NAME in one["after"])
     ]
+
+
+def is_left_staged(whole: dict, after: dict[str, str]) -> bool:
+    """Whether all is new but that the empty folder could not be removed in which it was made."""
+    left = [name for name in after if name.startswith(STAGED)]
+    return (
+        bool(left)
+        and not any(name.endswith(".safetensors") for name in left)
+        and state(whole, after) == "new"
+    )
 
 
 @pytest.mark.parametrize("work", ["shards", "resumed"])
