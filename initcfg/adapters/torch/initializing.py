@@ -12,15 +12,12 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 from initcfg.adapters.matching import match_problems
-from initcfg.adapters.torch.allocating import allocated, install
 from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
-from initcfg.adapters.torch.held import buffers_of, entry_of, held_by
-from initcfg.adapters.torch.memory import fill_places
-from initcfg.adapters.torch.modules import modules_of
+from initcfg.adapters.torch.held import buffers_of, entry_of, held_by, modules_of
+from initcfg.adapters.torch.memory import allocated, fill_places, install
 from initcfg.adapters.torch.report import Initialized
 from initcfg.adapters.torch.shards import places
-from initcfg.adapters.torch.sharing import sharing_problems
-from initcfg.adapters.torch.writable import require_memory
+from initcfg.adapters.torch.writable import require_memory, sharing_problems
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.renaming import Renames
 from initcfg.generate.memory import owner
