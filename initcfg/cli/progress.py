@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,34 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.generate import Progress
 
-__all__ = ["progress_bar"]
+__all__ = ["planning_told", "progress_bar"]
+
+_SILENT_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def planning_told() -> Iterator[None]:
+    """A line on a terminal, while planning takes longer than a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from initcfg.plan.effort import watching
+
+    started, is_shown = time.monotonic(), False
+
+    def tell(steps: int) -> None:
+        nonlocal is_shown
+        if time.monotonic() - started > _SILENT_SECONDS:
+            is_shown = True
+            sys.stderr.write(f"\rplanning: {steps:,} steps")
+            sys.stderr.flush()
+
+    try:
+        with watching(tell):
+            yield
+    finally:
+        if is_shown:
+            sys.stderr.write("\r\x1b[K")
 
 
 @contextlib.contextmanager

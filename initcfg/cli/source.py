@@ -87,10 +87,12 @@ def plan_from(
         SpecError: it cannot be read, with every problem that could be found.
         click.UsageError: values are to be put over a plan, which is made already.
     """
+    from initcfg.cli.progress import planning_told
     from initcfg.plan import Plan, plan_reading
 
     source = source_from(file, options)
-    plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
+    with planning_told():
+        plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
     if tell is not None:
         from initcfg.checks import check_plan
 

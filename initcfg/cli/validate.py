@@ -94,6 +94,7 @@ def validate(
 
 def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.checks import check_plan
+    from initcfg.cli.progress import planning_told
     from initcfg.cli.source import source_from
     from initcfg.plan import Plan, check_base, plan_reading
 
@@ -105,7 +106,8 @@ def _check(file: str, options: SpecOptions) -> Checked:
         if not isinstance(source, Plan) and source.spec is not None and source.spec.base:
             check_base(source)
             return Checked(file, verdict="a valid base, which other documents extend")
-        plan = source if isinstance(source, Plan) else plan_reading(source)
+        with planning_told():
+            plan = source if isinstance(source, Plan) else plan_reading(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)
     spec = None if isinstance(source, Plan) else source.spec

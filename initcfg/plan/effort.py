@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,22 @@ from initcfg.spec import Expression, ExpressionError
 from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.spec import Value
     from initcfg.spec.grammar import Ast
 
-__all__ = ["DIMENSION", "MAX_STEPS", "PARAMETER", "PART", "TRUNCATION", "Effort", "SpentError", "cost_of"]
+__all__ = [
+    "DIMENSION",
+    "MAX_STEPS",
+    "PARAMETER",
+    "PART",
+    "TRUNCATION",
+    "Effort",
+    "SpentError",
+    "cost_of",
+    "watching",
+]
 
 #: A step takes about half a microsecond. The most parameters that a plan holds need half of these.
 MAX_STEPS = 2**25
@@ -31,6 +43,25 @@ _SLOW = 100
 _SLOW_FUNCTIONS = ("exp", "log", "log2")
 _MAX_KNOWN = 2**16
 _MAX_DIGITS, _SHOWN = 18, 40
+
+
+#: How many steps are taken between two calls of what watches.
+_TOLD_EVERY = 2**18
+_watcher: ContextVar[Callable[[int], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watching(tell: Callable[[int], None]) -> Iterator[None]:
+    """A block in which planning tells now and then how many steps it has taken.
+
+    Args:
+        tell: called with the number.
+    """
+    token = _watcher.set(tell)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 class SpentError(ExpressionError):
@@ -53,6 +84,8 @@ class Effort:
         if self.most < 0:
             self.most = _most_steps()
         self.left = self.most
+        self._tell = _watcher.get()
+        self._told_at = self.most - _TOLD_EVERY
 
     def expression(self, text: str) -> Expression:
         """The expression that a text writes.
@@ -87,6 +120,9 @@ class Effort:
             SpentError: there are not so many left (code ``too-large``).
         """
         self.left -= steps
+        if self._tell is not None and self.left < self._told_at:
+            self._told_at = self.left - _TOLD_EVERY
+            self._tell(self.most - self.left)
         if self.left < 0:
             message = f"planning this takes more than {self.most:,} steps of evaluation"
             hint = (

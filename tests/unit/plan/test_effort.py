@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import initcfg
 from initcfg.errors import SpecError
 from initcfg.plan import effort, expand, rules
-from initcfg.plan.effort import Effort, cost_of
+from initcfg.plan.effort import Effort, cost_of, watching
 from initcfg.spec import Expression
 
 
@@ -138,3 +139,18 @@ def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> 
     monkeypatch.setenv("INITCFG_MAX_STEPS", "many")
     with pytest.raises(SpecError, match="no number of steps"):
         Effort()
+
+
+def test_a_watcher_hears_of_long_planning_and_of_no_short_one() -> None:
+    heard: list[int] = []
+    spec = {"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}}
+    with watching(heard.append):
+        initcfg.make_plan(spec)
+        assert heard == []
+        layer = {"repeat": {"i": 4000}, "params": {"w": {"shape": ["i + 1", 2], "initializer": "he_normal"}}}
+        initcfg.make_plan({"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}})
+    assert heard == sorted(heard)
+    assert heard[0] >= 2**18
+    heard.clear()
+    initcfg.make_plan({"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}})
+    assert heard == []
