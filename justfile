@@ -13,7 +13,7 @@ setup:
 
 # The tests that .ci/run begins with; `just test tests/unit/plan -k rules` for some
 test *args:
-    {{ python }} -m pytest {{ args }}
+    {{ python }} -m pytest -n auto {{ args }}
 
 # What a change breaks most often, in under a minute: corpus, golden bits, public names, floors
 quick:
