@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.errors import Code, Diagnostic
@@ -11,6 +11,9 @@ from initcfg.initializers.arguments import Axes, Positive, Seed
 from initcfg.initializers.base import Elementwise, initializer
 from initcfg.initializers.shapes import resolved_fans
 from initcfg.layout import Fans, Layout, fans_of_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "GlorotNormal",
@@ -79,6 +82,18 @@ class VarianceScaling(Elementwise):
     input_axes: Axes | None = None
     output_axes: Axes | None = None
 
+    if TYPE_CHECKING:  # axes may be any sequence; the attributes then are tuples
+
+        def __init__(  # noqa: PLR0917  the order of the fields
+            self,
+            scale: float = 1.0,
+            mode: Mode = "fan_in",
+            distribution: Law = "truncated_normal",
+            seed: int | None = None,
+            input_axes: Sequence[int] | None = None,
+            output_axes: Sequence[int] | None = None,
+        ) -> None: ...
+
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)
 
@@ -99,6 +114,15 @@ class _Preset(Elementwise):
     seed: Seed | None = None
     input_axes: Axes | None = None
     output_axes: Axes | None = None
+
+    if TYPE_CHECKING:  # as that of VarianceScaling
+
+        def __init__(
+            self,
+            seed: int | None = None,
+            input_axes: Sequence[int] | None = None,
+            output_axes: Sequence[int] | None = None,
+        ) -> None: ...
 
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import copy
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from initcfg.errors import Code, SpecError
-from initcfg.initializers import GlorotUniform, RandomNormal
+from initcfg.initializers import GlorotUniform, RandomNormal, combined, scaling
+from initcfg.initializers.arguments import arguments_of
 from initcfg.layout import Layout
 from initcfg.spec import (
     Allow,
@@ -29,6 +32,13 @@ from initcfg.spec import (
     loads,
     models,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+#: In the place of the default of an argument that has none.
+REQUIRED = object()
 
 
 def transformer():
@@ -265,19 +275,49 @@ def test_keys_that_begin_with_x_hold_anchors_at_the_top_and_nowhere_else() -> No
     assert problems(lambda: load(document)) == [(Code.UNKNOWN_KEY, ("params", "w", "x-note"))]
 
 
-def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_the_models() -> None:
-    tree = ast.parse(Path(models.__file__).read_text(encoding="utf-8"))
-    compared = 0
-    for cls in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != "_Model"):
-        found = [
-            node for node in ast.walk(cls) if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-        ]
-        if not found:
+def signatures_for_type_checkers(module: ModuleType) -> Iterator[tuple[type, ast.arguments]]:
+    """The classes of a module with an ``__init__`` under ``if TYPE_CHECKING``, each with its arguments."""
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    for cls in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for branch in (node for node in cls.body if isinstance(node, ast.If)):
+            for node in branch.body:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    yield getattr(module, cls.name), node.args
+
+
+def written_arguments(arguments: ast.arguments) -> list[tuple[str, bool, object]]:
+    """The name of each argument but ``self``, whether only its keyword gives it, and its default."""
+    by_place = arguments.args[1:]
+    missing = [None] * (len(by_place) - len(arguments.defaults))
+    places = zip(by_place, [*missing, *arguments.defaults], strict=True)
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return [
+        (each.arg, only, REQUIRED if default is None else ast.literal_eval(default))
+        for only, pairs in ((False, places), (True, keywords))
+        for each, default in pairs
+    ]
+
+
+def taken_arguments(cls: type) -> list[tuple[str, bool, object]]:
+    """The same, of what the class takes when it runs; ``...`` stands for an empty mapping."""
+    if not issubclass(cls, BaseModel):
+        taken = arguments_of(cls).values()
+        return [(each.name, False, REQUIRED if each.is_required else each.default) for each in taken]
+    found = []
+    for name, info in cls.model_fields.items():
+        if info.alias is not None:  # no name of Python
             continue
-        arguments = found[0].args
-        fields = getattr(models, cls.name).model_fields
-        required = {name: info.is_required() for name, info in fields.items() if info.alias is None}
-        written = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        assert {each.arg: default is None for each, default in written} == required
-        compared += 1
-    assert compared == 4
+        default = REQUIRED if info.is_required() else info.get_default(call_default_factory=True)
+        found.append((name, True, ... if isinstance(default, Mapping) and not default else default))
+    return found
+
+
+def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_classes() -> None:
+    compared = set()
+    for module in (models, combined, scaling):
+        for cls, arguments in signatures_for_type_checkers(module):
+            written, taken = written_arguments(arguments), taken_arguments(cls)
+            assert written == taken, cls
+            assert [type(each[2]) for each in written] == [type(each[2]) for each in taken], cls
+            compared.add(cls.__name__)
+    assert compared == {"Param", "Layer", "Rule", "Spec", "Concatenate", "VarianceScaling", "_Preset"}
