@@ -39,7 +39,8 @@ def unused_rules(
         usual = ("there are no parameters", _NO_PARAMETERS)
     for at in unused:
         rule = rules.spec.rules[at]
-        found, hint = reasons.get(at) or _of_buffers(rules, at, buffers) or usual
+        why = reasons.get(at) or _of_buffers(rules, at, buffers)
+        found, hint = why or (usual if is_empty else _of_captures(rules, at) or usual)
         message = f"the rule {rule.match!r} wins nothing: {found}"
         where = rules.spec.locate(("rules", at, "match"))
         inherited = rules.spec.is_inherited(("rules", at))
@@ -75,6 +76,15 @@ def _of_buffers(rules: Rules, at: int, buffers: Sequence[str]) -> tuple[str, str
         return None
     hint = f"write the last name out: a rule reaches a buffer as '**.{name.rpartition('.')[2]}' does"
     return f"it matches buffers only, such as {name!r}, and its last segment has a wildcard", hint
+
+
+def _of_captures(rules: Rules, at: int) -> tuple[str, str] | None:
+    """Why a rule matches nothing whose braces hold a word, as those around alternatives do in a shell."""
+    word = next((name for name in rules.globs.globs[at].captures if len(name) > 1), None)
+    if word is None:
+        return None
+    hint = f"write {word} without braces for a segment of that name; one of several is {{{word},NAME}}"
+    return f"no parameter has a name that it matches; {{{word}}} stands for a whole number", hint
 
 
 def _reason(rules: Rules, at: int, name: str, ndim: int, *, wanted: bool) -> tuple[int, str, str]:

@@ -382,3 +382,15 @@ def test_a_plan_document_keeps_the_buffers_that_are_left(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text(found.to_json(), "utf-8")
     assert read_plan(path).skipped == found.skipped
+
+
+@pytest.mark.parametrize(("written", "said"), [("**.{out_proj}.weight", True), ("h.{i}.weight", False)])
+def test_a_word_alone_in_braces_is_said_to_be_a_number_where_it_matches_nothing(written, said):
+    names = {"a.out_proj.weight": {"shape": [2]}}
+    rules = [{"match": written, "initializer": "zeros"}, {"match": "**", "initializer": "ones"}]
+    with pytest.raises(SpecError) as caught:
+        plan_of(load({"initcfg": 1, "params": names, "rules": rules}))
+    (found,) = caught.value.diagnostics
+    assert found.code == "unused-rule"
+    assert ("{out_proj} stands for a whole number" in found.message) == said
+    assert ("write out_proj without braces" in found.hint) == said
