@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["array_of", "loaded_tensor", "torch_tensors"]
 
-_MAX_PROBLEMS = 100
+_MAX_PROBLEMS, _SHOWN, _SHOWN_CHARACTERS = 100, 3, 40
+# Bytes that a tensor may have beyond those of the file: a view that repeats a number costs nothing to store.
+_MAX_REPEATED = 2**30
 
 
 def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
@@ -99,10 +102,14 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
     message = (
         "the file holds no state dict"
         if not found
-        else f"the file holds several: {', '.join(map(repr, found))}"
+        else f"the file holds {len(found):,} of them: {', '.join(_named(found))}"
     )
     hint = "save module.state_dict() alone: names with tensors"
     raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
+
+
+def _named(keys: Mapping[Any, object]) -> list[str]:
+    return [repr(key)[:_SHOWN_CHARACTERS] for key in islice(keys, _SHOWN)]
 
 
 def _is_state(content: object) -> bool:
@@ -124,12 +131,16 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     import torch  # noqa: PLC0415  the tensor is one of its own
 
     what = None
-    if tensor.is_meta:
+    if tensor.is_nested:
+        what, hint = "is a nested tensor", "save the tensors in it one by one"
+    elif tensor.is_meta:
         what, hint = "is on the meta device and has no values", "initialise the module first"
     elif hasattr(tensor, "full_tensor"):
         what, hint = "is spread over processes", "verify a checkpoint of all, or module.full_tensor() of each"
     elif tensor.layout is not torch.strided:
         what, hint = f"is {tensor.layout}", "make it dense (to_dense)"
+    elif _is_inflated(tensor):
+        what, hint = f"repeats what is stored: it claims {tensor.numel():,} elements", "save tensor.clone()"
     if what is not None:
         raise FormatError(Diagnostic(Code.FORMAT, f"{name!r} {what}", Location(os.fspath(place)), hint))
     try:
@@ -137,14 +148,38 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     except InitcfgError:
         message = f"{name!r} is of {tensor.dtype}, which initcfg does not make"
         raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(place)))) from None
-    flat = tensor.detach().reshape(-1)
+    plain = tensor.detach()
 
     def read(start: int, stop: int) -> Array:
         if start == stop:
             return np.empty(0, dtype.numpy)
-        return array_of(flat[start:stop].cpu()).view(dtype.numpy)
+        return array_of(_elements(plain, start, stop).resolve_neg().cpu()).view(dtype.numpy)
 
     return LoadedTensor(dtype, tuple(tensor.shape), read)
+
+
+def _is_inflated(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has far more elements than its memory holds, so that reading it might never end."""
+    nbytes = tensor.numel() * tensor.element_size()
+    return nbytes > _MAX_REPEATED and nbytes > tensor.untyped_storage().nbytes()
+
+
+def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+    """Some elements in their order, at least one; where strides are out of order, no others are copied."""
+    import torch  # noqa: PLC0415  the tensor is one of its own
+
+    if tensor.dim() < 2 or tensor.is_contiguous():
+        return tensor.reshape(-1)[start:stop]
+    row = tensor.numel() // tensor.shape[0]
+    (first, skipped), (last, rest) = divmod(start, row), divmod(stop, row)
+    if first == last:
+        return _elements(tensor[first], skipped, rest)
+    parts = [tensor[first + bool(skipped) : last].reshape(-1)]
+    if skipped:
+        parts.insert(0, _elements(tensor[first], skipped, row))
+    if rest:
+        parts.append(_elements(tensor[last], 0, rest))
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True, slots=True)

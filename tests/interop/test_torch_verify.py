@@ -13,6 +13,7 @@ import initcfg
 from initcfg.adapters.torch import initialize_, manifest, verify
 from initcfg.cli import main
 from initcfg.errors import Code, FormatError, SpecError
+from initcfg.formats.torch_files import loaded_tensor
 from initcfg.inspection import inspect
 
 if TYPE_CHECKING:
@@ -167,3 +168,44 @@ def test_a_file_of_torch_that_a_document_names_stays_in_the_root(tmp_path: Path)
     (root / "inside.pt").unlink()
     torch.save({"a": torch.ones(2)}, root / "inside.pt")
     assert initcfg.make_plan(document)["a"].shape == (2,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_that_are_more_or_other_than_the_file_holds_are_refused(tmp_path: Path) -> None:
+    cases = {
+        "is a nested tensor": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+        "repeats what is stored": torch.zeros(2, 1).expand(2, 2**39),
+    }
+    for why, tensor in cases.items():
+        torch.save({"a": tensor}, tmp_path / "w.pt")
+        with pytest.raises(FormatError, match=why):
+            initcfg.load_manifest(tmp_path / "w.pt")
+
+
+def test_elements_out_of_order_are_read_piece_by_piece(tmp_path: Path) -> None:
+    whole = torch.arange(3 * 4 * 5, dtype=torch.float32).reshape(5, 3, 4)
+    views = {
+        "turned": whole.permute(2, 1, 0),
+        "expanded": whole[:, :1].expand(5, 3, 4),
+        "negative": torch._neg_view(whole),
+    }
+    for name, view in views.items():
+        tensor, flat = loaded_tensor(name, view, tmp_path), view.clone().resolve_neg().reshape(-1).numpy()
+        for start in range(61):
+            for stop in range(start, 61):
+                assert (tensor.read(start, stop) == flat[start:stop]).all(), (name, start, stop)
+
+
+def test_a_tensor_out_of_order_is_not_copied_when_only_its_shape_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"a": torch.zeros(3, 4).t()}, tmp_path / "w.pt")
+    monkeypatch.setattr(torch.Tensor, "reshape", lambda *_: pytest.fail("copied"))
+    assert initcfg.load_manifest(tmp_path / "w.pt").entries["a"].shape == (4, 3)
+
+
+def test_of_several_state_dicts_a_few_are_named(tmp_path: Path) -> None:
+    torch.save({f"{number:03}": {"a": torch.zeros(1)} for number in range(300)}, tmp_path / "w.pt")
+    with pytest.raises(FormatError, match="holds 300 of them: '000', '001', '002'") as caught:
+        initcfg.load_manifest(tmp_path / "w.pt")
+    assert "003" not in str(caught.value)
