@@ -160,8 +160,8 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
 
 def _is_inflated(tensor: torch.Tensor) -> bool:
     """Whether a tensor has far more elements than its memory holds, so that reading it might never end."""
-    nbytes = tensor.numel() * tensor.element_size()
-    return nbytes > _MAX_REPEATED and nbytes > tensor.untyped_storage().nbytes()
+    nbytes: int = tensor.numel() * tensor.element_size()
+    return nbytes > max(_MAX_REPEATED, int(tensor.untyped_storage().nbytes()))
 
 
 def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:

@@ -32,6 +32,9 @@ _read_string: Any = json.decoder.scanstring  # type: ignore[attr-defined]
 #: The most members that are noted one by one: a kilobyte of memory for each.
 MAX_ENTRIES = 2**20
 
+# The longest entry in which a place is looked for: marks take up to 150 times the text.
+_MAX_MARKED = 2**20
+
 #: The start of an entry's key, and the start and the end of its value.
 Span = tuple[int, int, int]
 Names = tuple[str, ...]
@@ -66,7 +69,7 @@ class JsonEntries:
         if key and size == len(path):
             return self.reader.source.place(at_key, _read_string(self.reader.text, at_key + 1)[1], path)
         # The entry's own text is read once more, with marks.
-        rest = path[size:]
+        rest = path[size:] if end - start <= _MAX_MARKED else ()
         node = read_json(self.reader.text[start:end]).root if rest else Node(0, end - start)
         for depth, step in enumerate(rest, start=1):
             found = node.key(step) if key and depth == len(rest) else None

@@ -85,3 +85,9 @@ def test_a_name_that_stands_twice_is_told_and_the_first_kept():
 def test_what_is_no_object_is_read_as_it_is():
     assert read_entries("[1, 2]", None, GROUPS).tree == [1, 2]
     assert str(read_entries(" 3", None, GROUPS).locate(())) == "1:1"
+
+
+def test_no_place_is_looked_for_in_an_entry_of_megabytes() -> None:
+    text = '{"params": {"w": {"shape": ["' + "a" * 2**21 + '"]}}}'
+    found = read_entries(text, "m.json", frozenset({"params"}))
+    assert str(found.locate(("params", "w", "shape"))) == "m.json:1:18"
