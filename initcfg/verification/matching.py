@@ -56,7 +56,11 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     header = file.header
     expected = selected(plan, select)
     problems = list(_fingerprint(header, plan))
-    alike = differ_alike(header.tensors, {parameter.name: None for parameter in plan})
+    # Buffers that the plan does not make say nothing of how its names are written in the file.
+    made = {parameter.name.rpartition(".")[2] for parameter in plan}
+    apart = _BUFFER_NAMES - made
+    theirs = {name: None for name in header.tensors if name.rpartition(".")[2] not in apart}
+    alike = differ_alike(theirs, {parameter.name: None for parameter in plan})
     if alike is not None:
         message = f"the names in the file all {alike}"
         hint = _way_out(alike)

@@ -226,6 +226,14 @@ def test_names_that_all_differ_alike_are_one_problem(tmp_path: Path) -> None:
         assert told in problem.message
 
 
+def test_a_common_prefix_is_one_problem_beside_buffers_that_no_one_planned(tmp_path: Path) -> None:
+    arrays = initcfg.materialize(PLAN) | {"bn.running_mean": np.zeros(3, "float32")}
+    save_file({f"model.{name}": array for name, array in arrays.items()}, tmp_path / "w.safetensors")
+    found = verify(tmp_path / "w.safetensors", PLAN)
+    (problem,) = [each for each in found.diagnostics if each.severity == "error"]
+    assert "begin with 'model.'" in problem.message
+
+
 def test_a_segment_that_a_wrapper_puts_within_names_is_one_problem(tmp_path: Path) -> None:
     weight = {"shape": [2], "initializer": "ones"}
     layer = {"h.{i}": {"repeat": {"i": 2}, "params": {"w": weight, "b": weight}}}
