@@ -158,7 +158,7 @@ class Orthogonal(Structured):
         fill: FillFunction,
     ) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
-        from initcfg.initializers.orthogonal import orthogonal  # noqa: PLC0415  as above
+        from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
 
         axes = needed_layout(shape, layout).axes(len(shape))
         return orthogonal(shape, dtype, axes, self.gain, stream, fill)

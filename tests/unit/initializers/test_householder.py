@@ -11,7 +11,7 @@ from scipy import stats
 
 from initcfg import engines
 from initcfg.distributions import Normal, Uniform
-from initcfg.initializers.orthogonal import block_size, draw_frames
+from initcfg.initializers.frames import block_size, draw_frames
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from initcfg import initializers
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import (
     BUILTINS,
@@ -175,3 +177,9 @@ def test_what_is_no_name_is_refused(name: Any) -> None:
     assert caught.value.diagnostics[0].code == Code.BAD_NAME
     with pytest.raises(InitializerError, match="not registered"):
         canonical_name(Ramp)
+
+
+def test_no_module_takes_the_name_of_a_shortcut() -> None:
+    """A submodule that is imported becomes an attribute of the package, in the place of the class."""
+    modules = {path.stem for path in Path(initializers.__file__).parent.glob("*.py")}
+    assert modules & set(initializers.__all__) == set()
