@@ -38,9 +38,8 @@ _RAISED_BY = "INITCFG_MAX_STEPS"
 PART, DIMENSION, _BEGIN = 400, 5, 10
 #: What a parameter takes that shares all else with others, and a mass below a normal curve to 40 digits.
 PARAMETER, TRUNCATION = 16, 4000
-#: ``exp log log2 **`` are computed to 66 digits before they are rounded.
-_SLOW = 100
-_SLOW_FUNCTIONS = ("exp", "log", "log2")
+#: These are computed to 66 digits before they are rounded.
+_SLOW = {"exp": 110, "log": 240, "log2": 240, "**": 320}
 _MAX_KNOWN = 2**16
 _MAX_DIGITS, _SHOWN = 18, 40
 
@@ -166,8 +165,8 @@ def cost_of(tree: Ast) -> int:
         case Unary(_, operand):
             return 1 + cost_of(operand)
         case Binary(sign, left, right):
-            return (_SLOW if sign == "**" else 1) + cost_of(left) + cost_of(right)
+            return _SLOW.get(sign, 1) + cost_of(left) + cost_of(right)
         case Choice(then, condition, otherwise):
             return 1 + cost_of(then) + cost_of(condition) + cost_of(otherwise)
         case Call(name, arguments):
-            return (_SLOW if name in _SLOW_FUNCTIONS else 1) + sum(map(cost_of, arguments))
+            return _SLOW.get(name, 1) + sum(map(cost_of, arguments))
