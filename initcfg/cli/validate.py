@@ -16,6 +16,8 @@ from initcfg.cli.source import with_spec_options
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
 
@@ -70,7 +72,7 @@ def validate(
 
     Every FILE, a spec or a plan, is checked and every problem that can be found in one reading is shown, on
     stdout; a summary goes to stderr. "-" reads standard input; a quoted pattern such as "configs/**/*.yaml"
-    is expanded. The exit code is 0 when all are valid, 1 when one has problems, 2 when one cannot be read.
+    is expanded. Of several files a --set applies to those that have what it sets. The exit code is 0 when all are valid, 1 when one has problems, 2 when one cannot be read.
 
     The table [tool.initcfg] of the nearest pyproject.toml, from the current folder upwards, may have lists
     "exclude" and "ignore", which --exclude and --ignore add to, and a folder "root", which every command
@@ -87,9 +89,38 @@ def validate(
             is_excluded(file, list(exclude), os.curdir) or is_excluded(file, project.exclude, project.folder)
         )
     ]
-    checked = Report(tuple(_check(file, options) for file in kept), excluded=len(named) - len(kept))
+    checked = Report(_check_all(kept, options), excluded=len(named) - len(kept))
     report = checked.ignoring({*ignore, *project.ignore})
     return output.conclude(report.strict() if strict else report)
+
+
+def _check_all(files: Sequence[str], options: SpecOptions) -> tuple[Checked, ...]:
+    """Every file checked; a setting applies to those that have what it sets, and the others say so."""
+    checked = [_check(file, options) for file in files]
+    without = [_inapplicable(each, options.settings) for each in checked]
+    everywhere = set(options.settings).intersection(*without)
+    for at, settings in enumerate(without):
+        left_out = [setting for setting in settings if setting not in everywhere]
+        if left_out:
+            rest = tuple(setting for setting in options.settings if setting not in left_out)
+            again = _check(files[at], options._replace(settings=rest))
+            notes = (_not_applied(setting, files[at]) for setting in left_out)
+            checked[at] = again._replace(diagnostics=(*notes, *again.diagnostics))
+    return tuple(checked)
+
+
+def _inapplicable(checked: Checked, settings: Sequence[str]) -> list[str]:
+    """The settings whose target the document does not have."""
+    lacking = (each for each in checked.diagnostics if each.message.startswith("the document has no "))
+    missing = {each.where.file for each in lacking if each.code is Code.SETTING and each.where is not None}
+    targets = {setting: setting.partition("=")[0].strip() for setting in settings}
+    return [each for each in settings if "." in targets[each] and f"--set {targets[each]}" in missing]
+
+
+def _not_applied(setting: str, file: str) -> Diagnostic:
+    target = setting.partition("=")[0].strip()
+    message = f"--set {setting} was not applied: the document has no {target}"
+    return Diagnostic(Code.SETTING, message, Location(file), severity="note")
 
 
 def _check(file: str, options: SpecOptions) -> Checked:

@@ -396,3 +396,22 @@ def test_an_empty_name_is_a_file_that_cannot_be_read(run: Run, folder: Path) -> 
     result = run("validate", "")
     assert result.exit_code == 2
     assert "internal error" not in result.stderr
+
+
+def test_over_several_files_a_setting_applies_where_it_can_and_the_others_are_named(
+    run: Run, folder: Path
+) -> None:
+    params = "params:\n  w: {shape: [2], initializer: zeros}\n"
+    (folder / "with.yaml").write_text(f"initcfg: 1\nvars: {{d: 2}}\n{params.replace('[2]', '[d]')}")
+    (folder / "without.yaml").write_text(f"initcfg: 1\n{params}")
+    result = run("validate", "with.yaml", "without.yaml", "--set", "vars.d=7")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "without.yaml: note[setting]: --set vars.d=7 was not applied: the document has no vars.d\n"
+    )
+    for files in (["without.yaml"], ["without.yaml", "without.yaml"]):
+        result = run("validate", *files, "--set", "vars.d=7")
+        assert result.exit_code == 1
+        assert "error[setting]: the document has no vars.d" in result.stdout
+    result = run("validate", "with.yaml", "without.yaml", "--set", "vars.d=x(")
+    assert result.exit_code == 1
