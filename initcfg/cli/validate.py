@@ -72,7 +72,8 @@ def validate(
 
     Every FILE, a spec or a plan, is checked and every problem that can be found in one reading is shown, on
     stdout; a summary goes to stderr. "-" reads standard input; a quoted pattern such as "configs/**/*.yaml"
-    is expanded. Of several files a --set applies to those that have what it sets. The exit code is 0 when all are valid, 1 when one has problems, 2 when one cannot be read.
+    is expanded. Of several files a --set applies to those that have what it sets. The exit code is 0 when all
+    are valid, 1 when one has problems, 2 when one cannot be read.
 
     The table [tool.initcfg] of the nearest pyproject.toml, from the current folder upwards, may have lists
     "exclude" and "ignore", which --exclude and --ignore add to, and a folder "root", which every command

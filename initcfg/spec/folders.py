@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +65,9 @@ class Root:
             raise SpecError(Diagnostic(Code.INPUT, f"{written!r} is no path", where, hint))
         path = os.path.join(folder, written)  # noqa: PTH118
         real = os.path.realpath(path)
+        if self.file is None and self.given is None and not folder and not os.path.isabs(written):  # noqa: PTH117
+            message = f"{written!r}, in a spec that has no file, is looked for in the current folder: {real}"
+            warnings.warn(f"{message}; root= names the folder that is meant", UserWarning, stacklevel=2)
         if not is_within(real, self.folder):
             message = f"{written!r} leads out of the root folder {self.folder!r}"
             hint = (

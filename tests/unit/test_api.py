@@ -35,9 +35,10 @@ def test_a_spec_of_python_reads_its_manifest_and_what_it_extends(tmp_path, monke
     (tmp_path / "shapes.yaml").write_text("params: {w: {shape: [2]}}\n")
     (tmp_path / "base.yaml").write_text("initcfg: 1\nmanifest: shapes.yaml\n")
     monkeypatch.chdir(tmp_path)
-    plan = initcfg.make_plan(Spec(extends="base.yaml", rules=[{"match": "w", "initializer": "ones"}]))
+    spec = Spec(extends="base.yaml", rules=[{"match": "w", "initializer": "ones"}])
+    plan = initcfg.make_plan(spec, root=tmp_path)
     assert [parameter.name for parameter in plan] == ["w"]
-    assert initcfg.load_spec(Spec(extends="base.yaml")).manifest == "shapes.yaml"
+    assert initcfg.load_spec(Spec(extends="base.yaml"), root=tmp_path).manifest == "shapes.yaml"
 
 
 def test_settings_reach_the_plan():

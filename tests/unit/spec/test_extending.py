@@ -163,8 +163,11 @@ def test_a_circle_through_a_link_is_found(tmp_path):
 def test_a_mapping_and_a_spec_of_python_extend_a_file_of_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "base.yaml").write_text(BASE)
     monkeypatch.chdir(tmp_path)
-    spec = load({"initcfg": 1, "extends": "base.yaml", "seed": 5})
-    assert spec == load(Spec(extends="base.yaml", seed=5))
+    with pytest.warns(
+        UserWarning, match=r"'base.yaml', in a spec that has no file, .*; root= names the folder"
+    ):
+        spec = load({"initcfg": 1, "extends": "base.yaml", "seed": 5})
+    assert spec == load(Spec(extends="base.yaml", seed=5), root=tmp_path)
     assert (spec.seed, spec.name) == (5, "base")
     assert (spec.locate(("seed",)).line, spec.locate(("name",)).line) == (None, 3)
 
