@@ -65,8 +65,9 @@ class Root:
             raise SpecError(Diagnostic(Code.INPUT, f"{written!r} is no path", where, hint))
         path = os.path.join(folder, written)  # noqa: PTH118
         real = os.path.realpath(path)
-        if self.file is None and self.given is None and not folder and not os.path.isabs(written):  # noqa: PTH117
-            message = f"{written!r}, in a spec that has no file, is looked for in the current folder: {real}"
+        has_no_folder = self.file is None and self.given is None and not folder
+        if has_no_folder and not os.path.isabs(written) and os.path.exists(real):  # noqa: PTH110, PTH117
+            message = f"{written!r}, in a spec that has no file, is taken from the current folder: {real}"
             warnings.warn(f"{message}; root= names the folder that is meant", UserWarning, stacklevel=2)
         if not is_within(real, self.folder):
             message = f"{written!r} leads out of the root folder {self.folder!r}"

@@ -73,7 +73,7 @@ def test_what_is_no_path_is_refused(house, path):
 
 def test_paths_of_a_mapping_are_relative_to_the_root_or_the_current_folder(house):
     document = {"initcfg": 1, "extends": "base.yaml"}
-    with pytest.warns(UserWarning, match="is looked for in the current folder"):
+    with pytest.warns(UserWarning, match="is taken from the current folder"):
         assert load(document).name == "two"
     assert load(document, root=house / "one").name == "one"
 
