@@ -55,7 +55,7 @@ class Server:
     def close(self) -> None:
         self._ask("shutdown", None)
         self._send({"method": "exit"})
-        self._process.wait()
+        self._process.communicate()
         self._timer.cancel()
 
     def opened(self, text: str, name: str = "spec.yaml") -> tuple[str, list[str]]:
