@@ -118,7 +118,7 @@ def plain_table(plan: Plan) -> str:
 
 
 def terminal_table(plan: Plan, *, color: bool) -> None:
-    """Print the table fitted to a terminal; no word is broken, and columns that are left out are told."""
+    """Print the table fitted to a terminal: words stay whole, and the columns left out are named."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -125,7 +125,7 @@ def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any]) -> Any:
     """An instance of a built-in class.
 
     Raises:
-        InitializerError: arguments are wrong; all of them are told.
+        InitializerError: arguments are wrong; one diagnostic for each.
     """
     try:
         return adapter_of(cls).validator.validate_python(given)

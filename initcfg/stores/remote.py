@@ -123,8 +123,8 @@ class RemoteStore:
         return None
 
     def adopt(self, name: str) -> None:
-        """Never called: nothing is staged."""
-        raise NotImplementedError
+        """Refuse: there is nothing staged to move."""
+        raise AssertionError(f"{name!r} cannot be moved here, because nothing is staged")
 
     def unstage(self, text: str) -> None:
         """Nothing: nothing is staged."""
