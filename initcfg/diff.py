@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from initcfg.formats.renaming import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["Aspect", "Change", "PlanDiff", "diff_plans"]
-
 Aspect = Literal["shape", "dtype", "tied_to", "law", "stream"]
 """What may differ between two parameters of one name. ``law`` is the distribution, or the initializer and
 layout of a structured one; ``stream`` is where random numbers come from: it follows from seed and name."""

@@ -14,19 +14,6 @@ from initcfg.exact import normal_cdf, truncation
 if TYPE_CHECKING:
     from initcfg.exact import Truncation
 
-__all__ = [
-    "Distribution",
-    "Fill",
-    "Moments",
-    "Normal",
-    "TruncatedNormal",
-    "Uniform",
-    "cdf",
-    "moments",
-    "point",
-    "support",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Fill:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["DEFAULT_DTYPE", "DTYPES", "DType", "FloatFormat", "as_dtype", "is_bool", "is_type"]
-
 #: What a parameter is of which nothing says anything else.
 DEFAULT_DTYPE = "float32"
 

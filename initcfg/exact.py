@@ -12,22 +12,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-__all__ = [
-    "CONTEXT",
-    "Number",
-    "Truncation",
-    "erf",
-    "erfc",
-    "exp",
-    "log",
-    "log2",
-    "normal_cdf",
-    "power",
-    "to_decimal",
-    "to_float",
-    "truncation",
-]
-
 Number = int | float
 
 # 50 digits, and guard digits: no step in this package loses more than ten.

@@ -14,8 +14,6 @@ from typing import Literal
 
 from initcfg.errors import Code
 
-__all__ = ["Explanation", "load_explanations"]
-
 Language = Literal["yaml", "json", "python", "console"]
 
 

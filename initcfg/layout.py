@@ -11,8 +11,6 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["IN_OUT", "Axes", "Fans", "Layout", "fans_of_axes"]
-
 _RECEPTIVE = frozenset("DHWTLK")
 _LETTERS = frozenset("IOB") | _RECEPTIVE
 _WAYS = (

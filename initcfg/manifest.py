@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Location
 
-__all__ = ["Manifest", "ManifestEntry", "shape_problem"]
-
 _MAX_NDIM = 64
 _MAX_DIM = 2**63 - 1
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "load_plugins", "loaded_plugins"]
-
 GROUP = "initcfg.initializers"
 
 _LOADED: dict[str, None] = {}

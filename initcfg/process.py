@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ForkSafeLock", "LoadingLock", "collect_seldom", "gc_paused"]
-
 _SELDOM = 100_000
 
 

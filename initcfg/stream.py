@@ -17,15 +17,6 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = [
-    "SEED_LIMIT",
-    "STREAM_VERSION",
-    "Stream",
-    "draw_fresh_seeds_from",
-    "fresh_seed",
-    "parameter_streams",
-]
-
 STREAM_VERSION = 1
 SEED_LIMIT = 2**64
 _PERSON = b"initcfg.stream.1"

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import PlannedParameter
 
-__all__ = ["in_groups", "match_problems", "require_match", "require_plan"]
-
 
 def require_plan(plan: object, taker: str, way: str) -> None:
     """Nothing, if it is a plan.

@@ -9,8 +9,6 @@ from initcfg.errors import Code, Diagnostic, SpecError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["nest"]
-
 Value = TypeVar("Value")
 
 

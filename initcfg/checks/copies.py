@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.checks.survey import Piece, Survey
     from initcfg.plan import PlannedParameter
 
-__all__ = ["identical_values"]
-
 _Copy = tuple["Piece", "PlannedParameter"]
 
 # Kernels whose values rise with the words that they are made from.

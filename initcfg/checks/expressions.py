@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Spec
     from initcfg.spec.arithmetic import Value
 
-__all__ = ["integer_expressions"]
-
 _Path = tuple["PathStep", ...]
 
 

@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.plan import PlannedParameter
 
-__all__ = [
-    "dtype_resolution",
-    "dtype_underflow",
-    "idle_truncation",
-    "large_receptive_field",
-    "moments_of",
-    "random_biases",
-    "unusual_variance",
-    "vector_scaling",
-    "without_idle_bounds",
-]
-
 # Farther bounds change no digit that a warning shows.
 _FAR = 50.0
 

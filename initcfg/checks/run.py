@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Allow, Spec
 
-__all__ = ["CHECKS", "Permissions", "Told", "check_plan"]
-
 _NUMBER = re.compile("[0-9]+")
 
 

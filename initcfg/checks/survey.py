@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Spec
 
-__all__ = ["Alike", "Check", "Complaint", "Finding", "Piece", "Survey", "for_each_piece", "survey"]
-
 
 class Piece(NamedTuple):
     """What one initializer makes: a whole parameter, or a part of a concatenation.

@@ -17,8 +17,6 @@ from initcfg.process import collect_seldom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Application", "Command"]
-
 CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 

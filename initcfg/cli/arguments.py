@@ -13,8 +13,6 @@ from initcfg.errors import InitcfgError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["expanded", "not_standard_input", "not_standard_output", "with_renames"]
-
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
     """The files in the order given, without repetition, and in the place of a pattern what matches, sorted.

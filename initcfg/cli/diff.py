@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
 
-__all__ = ["diff"]
-
 
 @click.command(
     cls=Command,

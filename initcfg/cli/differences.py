@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.diff import Aspect, Change, PlanDiff
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["as_data", "as_text"]
-
 DIFF_VERSION = 1
 
 _SIGNS = {

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from initcfg.cli.output import Output
 
-__all__ = ["ray_executor"]
-
 
 @contextlib.contextmanager
 def ray_executor(output: Output, address: str | None) -> Iterator[Executor | None]:

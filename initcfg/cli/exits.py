@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Diagnostic
 
-__all__ = ["IO_CODES", "Exit", "exit_for"]
-
 
 class Exit(enum.IntEnum):
     """The exit codes of every command."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.explanations import Explanation
 
-__all__ = ["explain"]
-
 
 def _codes(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """What a shell offers."""

@@ -12,8 +12,6 @@ from initcfg.formats.atomic import replacing
 from initcfg.formats.header import read_header
 from initcfg.generate.files import PLAN_KEY
 
-__all__ = ["check_replaceable", "is_ours", "write_text"]
-
 _BEGINNING_BYTES = 512
 _BEGINNINGS = re.compile(
     rb"""

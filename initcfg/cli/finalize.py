@@ -13,8 +13,6 @@ from initcfg.cli.output import with_output
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
 
-__all__ = ["finalize"]
-
 
 @click.command(
     cls=Command,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.initializers import Initializer
 
-__all__ = ["initializers"]
-
 
 def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """What a shell offers."""

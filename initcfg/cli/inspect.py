@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.formats.renaming import Renames
 
-__all__ = ["inspect"]
-
 
 @click.command(
     cls=Command,

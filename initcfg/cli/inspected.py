@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.formats.header import StoredTensor
     from initcfg.inspection import Inspection, Moments
 
-__all__ = ["inspection_json", "inspection_text"]
-
 _FORM = ("name", "shape", "dtype", "size")
 _VALUES = ("mean", "std", "min", "max", "zeros", "non-finite")
 _RIGHT = frozenset({"size", *_VALUES})

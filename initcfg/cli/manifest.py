@@ -16,8 +16,6 @@ from initcfg.errors import printable
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
 
-__all__ = ["manifest"]
-
 
 @click.command(
     cls=Command,

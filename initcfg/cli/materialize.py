@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from initcfg.cli.source import SpecOptions
     from initcfg.plan import Plan
 
-__all__ = ["materialize"]
-
 _SHOWN_TIES = 5
 # What a single file has no use for.
 _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")

@@ -15,8 +15,6 @@ from initcfg.errors import printable
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
 
-__all__ = ["new"]
-
 
 @click.command(
     cls=Command,

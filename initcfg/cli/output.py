@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from initcfg.cli.exits import Exit
 
-__all__ = ["Output", "with_output", "with_report"]
-
 # The most severe first.
 _SEVERITIES = ("error", "warning", "note")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
 
-__all__ = ["plan"]
-
 
 @click.command(
     cls=Command,

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.generate import Progress
 
-__all__ = ["planning_told", "progress_bar"]
-
 _SILENT_SECONDS = 1.0
 
 

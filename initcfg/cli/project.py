@@ -12,8 +12,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from initcfg.errors import Code, did_you_mean, printable
 
-__all__ = ["Project", "as_code", "find_project", "is_excluded"]
-
 _FILE = "pyproject.toml"
 _MAX_BYTES = 2**20
 

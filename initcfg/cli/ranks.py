@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from initcfg.sharding import Rank
 
-__all__ = ["Ranked", "find_rank", "lone_process"]
-
 # The inner one first: torchrun inside of srun. Kubernetes' indexed jobs do not say how many they are.
 _SLURM = "SLURM_PROCID"
 _LAUNCHERS = (

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.errors import Severity
     from initcfg.plan import Plan
 
-__all__ = ["Checked", "Contents", "Report"]
-
 # As many problems are told of a spec that cannot be planned.
 _MOST = 100
 

@@ -14,8 +14,6 @@ from initcfg.cli.output import Output
 from initcfg.cli.report import Checked, Report
 from initcfg.errors import InitcfgError
 
-__all__ = ["schema"]
-
 
 @click.command(
     cls=Command,

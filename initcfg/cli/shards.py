@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.cli.ranks import Ranked
     from initcfg.sharding import Published, Saved
 
-__all__ = ["report_published", "report_saved"]
-
 _UNEVEN = 0.1
 
 

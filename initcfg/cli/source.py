@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan
     from initcfg.spec import Reading
 
-__all__ = ["SpecOptions", "plan_from", "source_from", "with_spec_options"]
-
 
 class SpecOptions(NamedTuple):
     """What a command line says beside a spec.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["describe", "law_of", "plain_table", "terminal_table"]
-
 HEADINGS = ("name", "shape", "dtype", "initializer", "distribution", "rule", "fan_in, fan_out", "size")
 _RIGHT = frozenset({"size"})
 _SHOWN_SKIPS = 5

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.cli.output import Output
     from initcfg.cli.source import SpecOptions
 
-__all__ = ["validate"]
-
 
 def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     from initcfg.cli.project import as_code

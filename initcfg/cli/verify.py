@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.formats.renaming import Renames
     from initcfg.plan import Plan
 
-__all__ = ["verify"]
-
 
 @click.command(
     cls=Command,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "counted", "number", "size"]
-
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 

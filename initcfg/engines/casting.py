@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["round_all"]
-
 
 def round_all(values: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
     """Each number as `initcfg.engines.rounding.round_once` gives it; beyond the type, none that is finite.

@@ -18,8 +18,6 @@ from initcfg.engines.quadrants import turn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Singles", "Words", "cut", "normal", "two_sigma", "uniform"]
-
 Words: TypeAlias = NDArray[np.uint32]
 Singles: TypeAlias = NDArray[np.float32]
 

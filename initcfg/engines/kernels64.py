@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from initcfg.engines.recipe import Tails
 
-__all__ = ["Doubles", "Words", "inverse", "normal", "uniform"]
-
 Words: TypeAlias = NDArray[np.uint64]
 Doubles: TypeAlias = NDArray[np.float64]
 

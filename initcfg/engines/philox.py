@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from initcfg.engines.constants import PHILOX_KEY_STEPS, PHILOX_MULTIPLIERS, PHILOX_ROUNDS
 
-__all__ = ["LANES", "MAX_BLOCKS", "Lane", "philox"]
-
 Lane: TypeAlias = NDArray[np.uint64]
 
 LANES = 6

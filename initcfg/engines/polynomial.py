@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["polynomial"]
-
 
 def polynomial(coefficients: Sequence[float], x: NDArray[np.floating], out: NDArray[np.floating]) -> None:
     """Horner's rule from the highest degree, each operation rounded to the type of the arrays.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.exact import Truncation
 
-__all__ = ["Constant", "Cut", "Draw", "Recipe", "Tails", "prepare"]
-
 
 class Constant(NamedTuple):
     """One value, which the target type holds exactly."""

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.engines.recipe import Cut, Draw, Tails
     from initcfg.stream import Stream
 
-__all__ = ["fill"]
-
 Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Words: TypeAlias = tuple[int, int, int, int]
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["at_least", "at_most", "round_once", "strictly_above", "strictly_below"]
-
 # Numerator and denominator, the latter above 0.
 Ratio: TypeAlias = tuple[int, int]
 

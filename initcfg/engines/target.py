@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = ["checked_start", "row_of"]
-
 _MAX_ELEMENTS = 2**63
 
 

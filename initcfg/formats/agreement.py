@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from initcfg.formats.header import Header
     from initcfg.formats.index import Index
 
-__all__ = ["STALE", "disagreements"]
-
 STALE = "take the index and the shards from one place, or write them again"
 """The way out of most disagreements."""
 _MIXED = "the shards of a set are made from one plan: write those of the other plan again"

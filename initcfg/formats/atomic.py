@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["move", "placing", "replacing"]
-
 _BUFFER_BYTES = 1 << 20
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = [
-    "Array",
-    "Elements",
-    "LoadedTensor",
-    "TensorInfo",
-    "WriteAt",
-    "WriteFunction",
-    "check_unique",
-    "finish",
-    "little_endian",
-    "make_little_endian",
-    "refuse",
-    "write_elements",
-]
-
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 

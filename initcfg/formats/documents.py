@@ -24,8 +24,6 @@ from initcfg.text.yaml_writer import write_yaml
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
 
-__all__ = ["MAX_JSON", "MAX_YAML", "from_json", "from_yaml", "manifest_json", "manifest_yaml"]
-
 #: The most bytes of a manifest. YAML takes about a second for ten thousand parameters, JSON a tenth of that.
 MAX_JSON = 2**28
 MAX_YAML = 2**21

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["free_bytes", "reporting"]
-
 _HINTS = {
     errno.ENOSPC: "free some space, or write to another file system",
     errno.EDQUOT: "free some space under your quota, or write to another file system",

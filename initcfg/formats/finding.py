@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: How the names of files end that ``torch.save`` writes.
 TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
-__all__ = ["CLAIM_NAME", "TORCH_ENDINGS", "find_weights", "is_index", "is_torch_file"]
-
 _ENDING = ".safetensors"
 _WHOLE = "model.safetensors"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$", re.IGNORECASE)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Handles"]
-
 # Threads read neighbours, which are in one shard or in two.
 _KEPT = 8
 

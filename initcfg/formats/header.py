@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 
     from initcfg.dtypes import DType
 
-__all__ = [
-    "Header",
-    "StoredTensor",
-    "header_in",
-    "is_shape",
-    "malformed",
-    "natural_key",
-    "parse_header",
-    "read_header",
-    "tensors_in_place",
-]
-
 _LENGTH_BYTES = 8
 _MAX_NDIM = 64  # as many as NumPy and manifests have
 _METADATA = "__metadata__"

@@ -26,19 +26,6 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.text.json_entries import JsonEntries
 
-__all__ = [
-    "INDEX_ENDING",
-    "INDEX_ENDINGS",
-    "INDEX_NAME",
-    "MAX_INDEX_BYTES",
-    "TOTALS",
-    "Index",
-    "index_text",
-    "is_shard_name",
-    "parse_index",
-    "read_index",
-]
-
 INDEX_NAME = "model.safetensors.index.json"
 """The name of an index, which loaders look for in a folder."""
 INDEX_ENDING = ".safetensors.index.json"

@@ -22,8 +22,6 @@ from initcfg.formats.locks import LocksUnsupportedError, is_linked, try_lock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TEMPORARY_PREFIX", "create", "sweep"]
-
 TEMPORARY_PREFIX = ".initcfg-"
 _NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"([0-9a-f]{12})-[0-9]+-[0-9a-f]{16}\.tmp")
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -16,9 +16,6 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LocksUnsupportedError", "is_linked", "lock_holders", "try_lock", "unlock"]
-
-
 _TABLE = Path("/proc/locks")
 
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats.header import StoredTensor
 
-__all__ = ["read_manifest"]
-
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     r"""The manifest that a file holds; the end of its name says what the file is.

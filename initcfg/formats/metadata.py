@@ -9,8 +9,6 @@ from initcfg.text.json_values import parse_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["PLAN_KEY", "SELECT_KEY", "SPEC_KEY", "TIED_KEY", "common_texts", "tied_names"]
-
 PLAN_KEY = "initcfg.plan"
 """Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
 SELECT_KEY = "initcfg.select"

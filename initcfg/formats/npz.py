@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats.base import Elements, TensorInfo
 
-__all__ = ["write"]
-
 _MAX_COMMENT_BYTES = 65_535
 _MAX_NAME_BYTES = 4_096
 # Local header, central directory entry, their ZIP64 fields and the end records, rounded up.

@@ -23,8 +23,6 @@ from initcfg.text.json_values import parse_json
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["npz_header_in", "read_npz_header"]
-
 _SUFFIX = ".npy"
 _LOCAL = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from initcfg.formats.base import LoadedTensor
     from initcfg.formats.renaming import RenamesLike
 
-__all__ = ["LoadedWeights", "WeightsFile", "open_weights", "read_weights_header"]
-
 _HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
     "safetensors": header_in,
     "npz": npz_header_in,

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats.header import Header
 
-__all__ = ["Renames", "RenamesLike"]
-
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WILD = re.compile(r"[*?\[\]{}]")
 

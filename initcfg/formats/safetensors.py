@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats.base import Elements, TensorInfo
 
-__all__ = ["MAX_HEADER_BYTES", "FileLayout", "layout", "write", "write_file"]
-
 MAX_HEADER_BYTES = 100_000_000
 _ALIGNMENT = 64
 _METADATA = "__metadata__"

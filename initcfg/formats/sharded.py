@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.formats.handles import Handles
     from initcfg.formats.index import Index
 
-__all__ = ["read_set"]
-
 _MAX_PROBLEMS = 100
 
 

@@ -11,8 +11,6 @@ from initcfg.inputs import open_input
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["read_content", "too_large"]
-
 _MIB = 2**20
 
 

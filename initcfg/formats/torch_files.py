@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats import Array
 
-__all__ = ["array_of", "loaded_tensor", "torch_tensors"]
-
 _MAX_PROBLEMS, _SHOWN, _SHOWN_CHARACTERS = 100, 3, 40
 # Bytes that a tensor may have beyond those of the file: a view that repeats a number costs nothing to store.
 _MAX_REPEATED = 2**30

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.generate.slices import Run
     from initcfg.plan.parameters import ParameterSlice
 
-__all__ = ["Target", "fill_targets", "materialize", "owner", "selected"]
-
 
 def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     """The parameters whose names match a glob, in the plan's order; all of them for None.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Progress", "Task", "Workers", "available_cpus", "onward", "thread_count"]
-
 Progress = Callable[[int, int], None]
 """Told, in the calling thread, how many bytes are done and how many there will be."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.selection import Selection
 
-__all__ = ["Run", "draw", "runs", "slice_effort", "whole_runs"]
-
 # A run takes about as long as this many elements besides what it draws.
 CALL_COST = 1 << 11
 

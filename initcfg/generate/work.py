@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.plan.parameters import PlannedParameter
 
-__all__ = [
-    "CHUNK",
-    "Piece",
-    "batches",
-    "fill_elements",
-    "is_crumbs",
-    "is_for_caller",
-    "is_foreign",
-    "is_made_whole",
-    "make_whole",
-]
-
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
 

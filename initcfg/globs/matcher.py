@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from initcfg.globs.pattern import Item
 
-__all__ = ["Automaton", "Glob", "GlobSet", "Lazy", "Node", "numbers_in", "places_of"]
-
 _INSIDE = Chars(negated=True)
 _ANYTHING = Chars(negated=True, dot=True)
 _ZERO, _FIRST, _DIGIT = Chars((("0", "0"),)), Chars((("1", "9"),)), Chars((("0", "9"),))

@@ -8,21 +8,6 @@ from typing import NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
 
-__all__ = [
-    "DOT",
-    "MAX_PATTERN",
-    "Chars",
-    "Choice",
-    "Item",
-    "Number",
-    "PatternError",
-    "Segments",
-    "Star",
-    "captures_in",
-    "ends_in_a_name",
-    "parse",
-]
-
 MAX_PATTERN = 512
 _MAX_DEPTH = 8
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

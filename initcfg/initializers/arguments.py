@@ -39,26 +39,6 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = [
-    "CONFIG",
-    "LITERALS",
-    "Anything",
-    "Axes",
-    "Items",
-    "NonNegative",
-    "Number",
-    "Positive",
-    "Problem",
-    "Reading",
-    "Seed",
-    "Sizes",
-    "Value",
-    "Whole",
-    "adapter_of",
-    "arguments_of",
-    "problems_of",
-]
-
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 _CODES = frozenset(Code)
 Path = tuple[PathStep, ...]

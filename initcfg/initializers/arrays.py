@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.initializers.values import ArrayValue
     from initcfg.stream import Stream
 
-__all__ = ["copy_stretch", "draw_diagonal", "drawn", "interleave", "repeated"]
-
 # Up to here every integer is a float64.
 _EXACT = 2**53
 

@@ -42,21 +42,6 @@ if TYPE_CHECKING:
     from initcfg.engines import FillFunction
     from initcfg.layout import Layout
 
-__all__ = [
-    "BuiltIn",
-    "Combined",
-    "Cuttable",
-    "Elementwise",
-    "Initializer",
-    "Structured",
-    "check",
-    "draw",
-    "is_cut",
-    "make",
-    "resolve",
-    "stream_of",
-]
-
 
 class Initializer(ABC):
     """A named scheme that makes the first value of a parameter.

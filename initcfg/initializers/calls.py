@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.stream import Stream
 
-__all__ = ["call_custom", "generator_of", "invoke", "name_of", "takes_rng"]
-
 
 def takes_rng(function: Callable[..., Any]) -> bool:
     """Whether a parameter ``rng`` is free; a function without a readable signature has none."""

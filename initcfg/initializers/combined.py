@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.stream import Stream
 
-__all__ = ["Concatenate"]
-
 
 @initializer
 class Concatenate(Combined):

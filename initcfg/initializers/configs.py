@@ -34,19 +34,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
 
-__all__ = [
-    "Form",
-    "Identifier",
-    "InitializerConfig",
-    "Part",
-    "build",
-    "deserialize",
-    "get",
-    "known_arguments",
-    "read_config",
-    "serialize",
-]
-
 Identifier = str | Mapping[str, Any] | type[Initializer] | Callable[..., Any]
 #: The ways to write an initializer: a name, one key, or ``class_name`` and ``config``.
 Form = Literal["name", "short", "keras"]

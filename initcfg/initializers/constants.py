@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.stream import Stream
 
-__all__ = ["Constant", "Ones", "Zeros"]
-
 
 @initializer
 class Zeros(Elementwise):

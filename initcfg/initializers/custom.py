@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["FunctionInitializer"]
-
 
 @dataclass(frozen=True)
 class FunctionInitializer(Initializer):

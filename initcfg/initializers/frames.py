@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Axes
     from initcfg.stream import Stream
 
-__all__ = ["block_size", "draw_frames", "orthogonal"]
-
 # A stack: one matrix for each index of the first axis.
 Matrices: TypeAlias = NDArray[Any]
 

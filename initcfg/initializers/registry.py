@@ -20,22 +20,6 @@ if TYPE_CHECKING:
 
     from initcfg.initializers.base import BuiltIn
 
-__all__ = [
-    "PACKAGE",
-    "aliases_of",
-    "built_ins",
-    "canonical_name",
-    "class_names",
-    "is_built_in",
-    "is_free",
-    "known_names",
-    "lookup",
-    "register",
-    "registered_name",
-    "snake_case",
-    "unknown_initializer",
-]
-
 C = TypeVar("C", bound=type[Initializer])
 
 #: Under which the built-ins are registered with Keras.

@@ -15,16 +15,6 @@ from initcfg.layout import Fans, Layout, fans_of_axes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "GlorotNormal",
-    "GlorotUniform",
-    "HeNormal",
-    "HeUniform",
-    "LecunNormal",
-    "LecunUniform",
-    "VarianceScaling",
-]
-
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Law = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
 

@@ -14,8 +14,6 @@ from initcfg.layout import IN_OUT, Fans, Layout
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["as_shape", "needed_layout", "part_shapes", "resolved_fans"]
-
 # numpy's limits, for elements of eight bytes.
 _MAX_DIMS = 64
 _MAX_BYTES = 2**63

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.stream import Stream
 
-__all__ = ["Identity", "Orthogonal"]
-
 
 @initializer
 class Identity(Cuttable):

@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = [
-    "CONSTANT",
-    "ArrayValue",
-    "as_config",
-    "fault",
-    "frozen",
-    "is_finite",
-    "listed",
-    "plain",
-    "read_value",
-    "same",
-    "shown",
-]
-
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 _MAX_DEPTH = 32

@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     from initcfg.formats import Array
 
-__all__ = ["Moments", "merged", "moments_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Moments:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress
 
-__all__ = ["Inspection", "inspect"]
-
 # Few enough that a stretch in float64 stays in a core's cache.
 _CHUNK = 1 << 17
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from initcfg.plan.templates import Entry
     from initcfg.spec import Param, Reading, Spec
 
-__all__ = ["check_base", "plan_of", "plan_reading"]
-
 
 def plan_of(spec: Spec) -> Plan:
     """Plan every parameter of a spec: top-level ``params`` first, then layer by layer, copy by copy.

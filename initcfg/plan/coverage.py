@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Problems
     from initcfg.spec import Spec
 
-__all__ = ["check_coverage"]
-
 #: For each name where it is written, its shape (None for one that a rule skips), and what it is tied to.
 Described = tuple[Location | None, tuple[int, ...] | None, str | None]
 

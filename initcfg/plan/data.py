@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 
-__all__ = [
-    "EDITED_HINT",
-    "deciding_facts",
-    "fingerprint_of",
-    "law_data",
-    "parameter_data",
-    "plan_text",
-    "skipped_data",
-]
-
-
 #: The way out wherever a plan file says what no plan would.
 EDITED_HINT = "change the spec and write the plan again: initcfg plan SPEC -o PLAN"
 

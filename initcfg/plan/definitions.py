@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.plan.scope import Scope
     from initcfg.spec import InitializerConfig, Spec
 
-__all__ = ["Definitions", "NameCheck", "check_definitions", "expressions_in"]
-
 
 class Definitions(NamedTuple):
     """What is known of the named initializers of a spec.

@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-__all__ = ["FORMAT", "VERSION", "ParameterDocument", "PlanDocument", "SkippedDocument", "json_schema"]
-
 FORMAT = "initcfg.plan"
 VERSION = 1
 SCHEMA_ID = "urn:initcfg:schema:plan:v1"

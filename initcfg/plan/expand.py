@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Layer, Value
     from initcfg.spec.models import Repeat
 
-__all__ = ["MAX_PARAMETERS", "Budget", "scopes_of"]
-
 #: A plan holds no more parameters; a million is large (a mixture of experts with each expert on its own).
 MAX_PARAMETERS = 2**20
 _MAX_INDICES = 16

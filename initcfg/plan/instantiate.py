@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Spec
     from initcfg.spec.arithmetic import Value
 
-__all__ = ["Site", "instantiate", "names_in"]
-
 
 class Site(NamedTuple):
     """Where an initializer is wanted: for which shape, and what its expressions may use.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from initcfg.errors import Code, printable
 
-__all__ = ["name_problem"]
-
 _MAX_BYTES = 4096
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from initcfg.plan.selection import BasicIndex
     from initcfg.stream import Stream
 
-__all__ = ["ParameterSlice", "PlannedParameter", "SkippedParameter", "planned_parameter"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedParameter:

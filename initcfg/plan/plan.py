@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import PlannedParameter, SkippedParameter
     from initcfg.spec import Spec
 
-__all__ = ["Plan"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.spec import InitializerConfig, Spec
 
-__all__ = ["BrokenError", "EnoughProblemsError", "Path", "Problems"]
-
 Path = tuple[PathStep, ...]
 
 _MOST = 100

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from initcfg.plan.document import PlanDocument
     from initcfg.spec import Spec
 
-__all__ = ["MAX_PLAN_BYTES", "is_plan", "read_plan", "read_plan_bytes"]
-
 #: The largest plan file that is read: a million parameters take about half of it.
 MAX_PLAN_BYTES = 2**30
 _MAX_PROBLEMS = 100

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path, Problems
     from initcfg.spec import Spec
 
-__all__ = ["Extent", "check_extent", "check_references", "extent_of", "nested_in"]
-
 _MAX_DEPTH = 64
 _MAX_PARTS = 10_000
 _SHOWN = 6

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.plan.scope import Scope
     from initcfg.plan.terms import Terms
 
-__all__ = ["Form", "Law", "form_of", "kind_of", "law_of", "shape_of"]
-
 _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from initcfg.plan.terms import Terms
     from initcfg.spec import Spec
 
-__all__ = ["Resolver"]
-
 
 class Resolver:
     """Terms, resolved once for each shape and each combination of the numbers that they depend on.

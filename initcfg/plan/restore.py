@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from initcfg.plan.document import ParameterDocument, PlaceDocument, SkippedDocument
     from initcfg.plan.parameters import PlannedParameter
 
-__all__ = ["restore", "restore_skipped"]
-
 _MAX_PROBLEMS = 100
 _NO_STREAM = Stream(bytes(16))
 

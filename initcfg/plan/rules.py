@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param, Rule, Spec
 
-__all__ = ["Asked", "Rules"]
-
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
 #: The steps that it takes to step from one state of the automaton.

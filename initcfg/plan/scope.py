@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Spec, Template
     from initcfg.spec.arithmetic import Value
 
-__all__ = ["Scope", "scope_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:

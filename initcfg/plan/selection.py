@@ -9,8 +9,6 @@ from typing import NamedTuple, SupportsIndex
 
 from initcfg.dtypes import is_bool
 
-__all__ = ["BasicIndex", "Selection"]
-
 BasicIndex = SupportsIndex | slice | EllipsisType | None
 
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from initcfg.spec import Param, Spec
     from initcfg.stream import Stream
 
-__all__ = ["Entry", "Ground", "ParameterTemplate", "Tie"]
-
 
 class Tie(NamedTuple):
     """A parameter that shares another one's array, before that one is looked up."""

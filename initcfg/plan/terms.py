@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.spec import InitializerConfig, Rule, Spec
 
-__all__ = ["Terms"]
-
 
 class Terms(NamedTuple):
     """An initializer, a dtype and a layout, and where each is written.

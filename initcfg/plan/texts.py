@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
 
-__all__ = ["NameText"]
-
 _MAX_KNOWN = 4096
 
 

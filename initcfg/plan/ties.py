@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Problems
     from initcfg.plan.templates import Entry
 
-__all__ = ["untied"]
-
 
 def untied(
     entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]

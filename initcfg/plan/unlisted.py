@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Problems
     from initcfg.plan.templates import Entry, Ground
 
-__all__ = ["unlisted_parameters"]
-
 
 def unlisted_parameters(ground: Ground, problems: Problems) -> Iterator[Entry]:
     """The parameters of the manifest, in its order, each as the first rule that matches it says.

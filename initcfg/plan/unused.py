@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from initcfg.plan.rules import Rules
 
-__all__ = ["unused_rules"]
-
 Meeting = tuple[str, int, bool]
 
 _WAY_OUT = "mend the pattern, or delete the rule; `initcfg plan` lists the names"

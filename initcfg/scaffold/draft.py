@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from initcfg.checks.survey import Complaint, Piece
     from initcfg.scaffold.guesses import Guess
 
-__all__ = ["new_spec"]
-
 _MAX_PROBLEMS = 100
 # A parameter takes a line, such as "  a: {shape: []}".
 _LEAST_BYTES = 17

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from initcfg.manifest import Manifest, ManifestEntry
 
-__all__ = ["Group", "Index", "grouped", "is_number"]
-
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 # So few copies are taken for those of a layer only where most of what they hold is alike.
 _FEW = 3

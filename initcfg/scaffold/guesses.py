@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 
     from initcfg.scaffold.grouping import Group
 
-__all__ = [
-    "LOOKED_UP",
-    "MATRICES",
-    "NORMS",
-    "RULES",
-    "Guess",
-    "Proposal",
-    "expert_layout",
-    "guess",
-    "guess_layout",
-    "guess_norms",
-    "is_known",
-]
-
 
 class Proposal(NamedTuple):
     """A rule that a draft may have.

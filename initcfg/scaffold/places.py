@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from initcfg.scaffold.grouping import Segment
 
-__all__ = ["Place", "Places"]
-
 _LETTERS = "ijklmnpqrs"
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from initcfg.scaffold.guesses import Guess
     from initcfg.scaffold.places import Place
 
-__all__ = ["EXAMPLE", "Draft", "Row", "written"]
-
 _SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
 _BASE = {"random_normal": {"stddev": 0.02}}
 _TOP = """\

@@ -12,8 +12,6 @@ from initcfg.text.json_values import parse_json
 if TYPE_CHECKING:
     from initcfg.sharding.shards import ShardSet
 
-__all__ = ["SetClaim"]
-
 _TYPES = {"plan": str, "set": str, "shards": int}
 _FORMAT = {"format": "initcfg.run", "version": 1}
 

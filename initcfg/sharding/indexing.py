@@ -10,8 +10,6 @@ from initcfg.formats.metadata import SPEC_KEY, TIED_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Tensor", "index_of"]
-
 # Each shard has its own; what loads weights looks for them there.
 _OF_A_SHARD = {TIED_KEY, "format"}
 

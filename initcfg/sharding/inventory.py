@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
-__all__ = [
-    "Inventory",
-    "finished_in",
-    "has_any",
-    "is_finished",
-    "is_published",
-    "make_room",
-    "require_space",
-    "take_stock",
-]
-
 # What programs that load a sharded model look for.
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
 _SHOWN = 3

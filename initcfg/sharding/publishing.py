@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from initcfg.stores import Store
 
-__all__ = ["Published", "finalize", "publish"]
-
 _LENGTH_BYTES = 8
 _SHOWN = 5
 

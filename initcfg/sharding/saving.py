@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
-__all__ = ["Saved", "save_set"]
-
 
 @dataclass(frozen=True, slots=True)
 class Saved:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["assigned", "even_shard_size", "imbalance", "loads"]
-
 _EVEN_PARTS = 10
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.plan import PlannedParameter
     from initcfg.sharding.shards import Shard
 
-__all__ = ["rehearse", "send"]
-
 # Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
 _AHEAD = 256
 # How long nothing may end before somebody looks whether the executor lives.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.formats.safetensors import FileLayout
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["MAX_SHARDS", "Shard", "ShardSet", "digest_of", "shard_name", "shard_set"]
-
 MAX_SHARDS = 99_999
 """As many as have names in Hugging Face's layout."""
 

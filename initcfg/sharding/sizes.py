@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-__all__ = ["DEFAULT_SHARD_SIZE", "shard_bytes", "size_text"]
-
 DEFAULT_SHARD_SIZE = "5GB"
 """What Hugging Face's libraries cut at."""
 

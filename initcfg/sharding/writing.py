@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.sharding.shards import Shard
     from initcfg.stores import Store
 
-__all__ = ["Receipt", "custom_parts", "try_shard", "write_claimed_shard", "write_shard"]
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from initcfg.spec.grammar import Ast
 
-__all__ = ["CONSTANTS", "FANS", "FUNCTIONS", "RESERVED_NAMES", "Evaluator", "Value"]
-
 Real = int | float
 #: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
 Value = int | float | str | tuple[int | float, ...]

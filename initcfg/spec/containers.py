@@ -7,8 +7,6 @@ from typing import Any
 
 from initcfg.errors import Code, Diagnostic, Location, PathStep, SpecError
 
-__all__ = ["as_tree"]
-
 Path = tuple[PathStep, ...]
 
 _LEAVES = (str, bytes, bytearray, memoryview)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.spec.overlay import Places
 
-__all__ = ["diagnostics_of"]
-
 _MAX_SHOWN = 100
 _CODES = frozenset(Code)
 

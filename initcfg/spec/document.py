@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from initcfg.text.source import Source
 
-__all__ = ["MAX_BYTES", "read_bytes", "read_file", "read_text"]
-
 #: The largest spec that is read. Whatever it holds is answered within about a second.
 MAX_BYTES = 2**18
 _FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.spec.models import Spec
 
-__all__ = ["dump_json", "dump_tree", "dump_yaml"]
-
 _MODELINE = "# yaml-language-server: $schema={}\n"
 
 

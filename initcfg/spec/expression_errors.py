@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from initcfg.errors import Code, Diagnostic, SpecError
 
-__all__ = ["ExpressionError", "UnknownNameError"]
-
 
 class ExpressionError(SpecError):
     """An expression or a template cannot be read, or has no value.

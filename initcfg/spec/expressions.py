@@ -22,8 +22,6 @@ from initcfg.spec.grammar import Ast, parse, references
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Expression"]
-
 
 class Expression(NamedTuple):
     """An arithmetic expression; `parse` makes it.

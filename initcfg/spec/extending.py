@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.spec.folders import Root
 
-__all__ = ["extended", "header_problems"]
-
 #: All the files together are answered in a few seconds, whatever they hold.
 _MAX_FILES = 16
 _MAX_TOTAL = 4 * MAX_BYTES

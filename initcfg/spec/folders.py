@@ -10,8 +10,6 @@ from functools import cached_property
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.inputs import is_within
 
-__all__ = ["Root", "moved"]
-
 
 @dataclass(frozen=True)
 class Root:

@@ -11,8 +11,6 @@ from initcfg.text.numbers import LiteralError, read_float, read_integer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["KEYWORDS", "Ast", "Binary", "Call", "Choice", "Name", "Number", "Unary", "parse", "references"]
-
 KEYWORDS = frozenset({"if", "else"})
 
 _MAX_LENGTH = 1000

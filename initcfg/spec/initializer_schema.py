@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from initcfg.initializers import Initializer
 
-__all__ = ["initializer_definitions", "or_null"]
-
 Schema = dict[str, Any]
 Classes = tuple[type["Initializer"], ...]
 

@@ -33,44 +33,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Diagnostic
 
-__all__ = [
-    "IDENTIFIER",
-    "INITIALIZER_NAME",
-    "MARKER",
-    "MAX_DIM",
-    "MAX_NDIM",
-    "MAX_SEED",
-    "REASON",
-    "DTypeName",
-    "FormatVersion",
-    "Identifier",
-    "InitializerName",
-    "Kind",
-    "LayoutName",
-    "NameTemplate",
-    "Ndim",
-    "Pattern",
-    "Reason",
-    "SchemaAddress",
-    "Seed",
-    "Shape",
-    "Step",
-    "TemplateKey",
-    "Text",
-    "Truth",
-    "Var",
-    "WarningCode",
-    "Whole",
-    "each",
-    "expression",
-    "fault_of",
-    "format_version",
-    "key_fault",
-    "number",
-    "text",
-    "whole",
-]
-
 #: The key under which a JSON Schema says which of our kinds a leaf is; `initcfg.spec.schema` replaces it.
 MARKER = "x-initcfg-kind"
 # Python's $ matches before a last line break, which JavaScript's does not; hence the (?!\n).

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from initcfg.manifest import Manifest
     from initcfg.spec.settings import Settings
 
-__all__ = ["load", "loads", "read", "reads"]
-
 _NO_MANIFEST = frozenset({("manifest",)})
 
 

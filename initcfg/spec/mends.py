@@ -12,16 +12,6 @@ from initcfg.spec.expressions import Expression
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
 
-__all__ = [
-    "document_words",
-    "layout_hint",
-    "list_hint",
-    "mapping_hint",
-    "missing_hint",
-    "shape_hint",
-    "unknown_key_hint",
-]
-
 _MAX_LENGTH = 64
 _SEPARATOR = re.compile(r"\s*,\s*|\s+[x\u00d7]\s+|(?<=[0-9])[x\u00d7](?=[0-9])")
 _GOT = re.compile(r"\bgot (None|True|False)\b")

@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     _Layout = str | Layout
     _Repeat = int | str | Sequence[str] | Mapping[str, int | str]
 
-__all__ = ["SKIPPED", "Allow", "Layer", "Param", "Range", "Repeat", "Rule", "Spec"]
-
 
 def _nothing() -> tuple[()]:
     """The default of a list. Of `tuple` itself pydantic would read the signature, which takes 6 ms."""

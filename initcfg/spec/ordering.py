@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Diagnostic
 
-__all__ = ["by_place"]
-
 
 def by_place(problems: Iterable[Diagnostic], file: str | None) -> list[Diagnostic]:
     """The problems of `file`, then those of the other files as they were found; in each by place."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Diagnostic, PathStep
 
-__all__ = ["Document", "Overlay", "Places", "Unwritten", "lay_over", "split_at"]
-
 Path = tuple["PathStep", ...]
 
 #: What a key of a parameter excludes.

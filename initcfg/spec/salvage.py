@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from initcfg.manifest import Manifest
     from initcfg.spec.models import Spec
 
-__all__ = ["Reading", "without_faulty_entries"]
-
 Entry = tuple[str, ...]
 
 # A value to go on with: other faults do not depend on which of the two it is.

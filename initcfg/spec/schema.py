@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from initcfg.initializers import Initializer
 
-__all__ = ["json_schema"]
-
 Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -19,8 +19,6 @@ from initcfg.text.yaml_source import read_yaml
 if TYPE_CHECKING:
     from initcfg.spec.overlay import Path, Places
 
-__all__ = ["Settings", "with_settings"]
-
 Settings = Sequence[str] | Mapping[str, Any]
 
 _MAX_LENGTH = 2**16

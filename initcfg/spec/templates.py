@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from initcfg.spec.arithmetic import Value
 
-__all__ = ["Template"]
-
 _MAX_LENGTH = 4096
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from initcfg.stores.base import Admit
 
-__all__ = ["ClaimFile"]
-
 _MAX_BYTES = 1 << 16
 # Whatever somebody has put there is neither followed nor waited for.
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))

@@ -11,8 +11,6 @@ from initcfg.stores.driver_errors import reporting_driver
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["connect"]
-
 _USERS = re.compile(r"://([^/@]*(?:@[^/@]*)*)@")
 _INSTALL = re.compile(r"[Ii]nstall '?([a-z0-9_-]+)'? (?:to|for) access")
 

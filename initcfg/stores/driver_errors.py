@@ -14,8 +14,6 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["reporting_driver"]
-
 _LONGEST = 200
 _NOT_FOUND = "the bucket or folder above must exist: create it first"
 _NOT_ALLOWED = (

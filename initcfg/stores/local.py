@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from initcfg.formats.safetensors import FileLayout
     from initcfg.stores.base import Admit, Claim
 
-__all__ = ["LocalStore"]
-
 _STAGED_NAME = ".initcfg-staged"
 
 

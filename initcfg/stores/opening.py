@@ -13,8 +13,6 @@ from initcfg.formats import FORMATS
 if TYPE_CHECKING:
     from initcfg.stores.base import Store
 
-__all__ = ["is_folder", "is_remote", "local_path", "open_store", "require_folder"]
-
 # A scheme of one letter would be a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::|://)")
 # The host of a URL of a file is this one.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from initcfg.formats.safetensors import FileLayout
     from initcfg.stores.base import Admit
 
-__all__ = ["RemoteStore"]
-
 _MAX_CLAIM_BYTES = 1 << 16
 # What stores answer that cannot write on a condition; S3's own refusal may come as EINVAL from old drivers.
 _NO_CONDITION = {errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
 
-__all__ = ["Upload", "uploading"]
-
 # Stores take 5 MiB and more at a time, multiples of 256 KiB, and 10,000 parts of a file at most.
 _BLOCK_BYTES = 1 << 24
 _BLOCK_UNIT = 1 << 18

@@ -7,8 +7,6 @@ import codecs
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.text.source import Source
 
-__all__ = ["decoded"]
-
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 

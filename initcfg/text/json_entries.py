@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
 
-__all__ = ["JsonEntries", "read_entries"]
-
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _SEPARATOR = re.compile(r"[ \t\n\r]*([,}])[ \t\n\r]*")
 _read_string: Any = json.decoder.scanstring  # type: ignore[attr-defined]

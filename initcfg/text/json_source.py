@@ -12,8 +12,6 @@ from initcfg.text.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
 if TYPE_CHECKING:
     from re import Match
 
-__all__ = ["read_json"]
-
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _STRING = re.compile(r'"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*)"')

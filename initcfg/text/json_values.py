@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 from initcfg.errors import Code
 from initcfg.text.source import MAX_DEPTH
 
-__all__ = ["JsonError", "check_cost", "parse_json", "scan_value", "skip_space"]
-
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LIST_BYTES = 64
 _OBJECT_BYTES = 200

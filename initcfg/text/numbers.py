@@ -7,8 +7,6 @@ import sys
 
 from initcfg.errors import Code
 
-__all__ = ["LARGEST", "LiteralError", "read_float", "read_integer"]
-
 #: The largest finite float64: every integer up to it has a finite float beside it.
 LARGEST = int(sys.float_info.max)
 _DIGITS = 309

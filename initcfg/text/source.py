@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
 
-__all__ = ["MAX_DEPTH", "SURROGATE", "Node", "Reader", "Source", "Tree"]
-
 #: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.
 Tree = object
 

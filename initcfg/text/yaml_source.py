@@ -20,8 +20,6 @@ from initcfg.text.yaml_traps import Item, flow_hint, key_hint, rejoin_calls, syn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["read_yaml"]
-
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASED = 100_000
 # libyaml has a limit of its own from 0.2.6 on, and looks far ahead for the end of a key. Ours is lower.

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.text.source import Reader, Tree
 
-__all__ = ["Item", "flow_hint", "key_hint", "rejoin_calls", "syntax_hint"]
-
 _BARE_BRACES = re.compile(r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:")
 _MAX_PIECES = 32
 _TAB = re.compile(r" *\t")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["write_yaml"]
-
 _WIDTH = 100
 _GROUPS = ("layers", "params", "initializers")
 _LISTS = ("rules", "allow")

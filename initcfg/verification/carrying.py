@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from initcfg.formats.reading import WeightsFile
     from initcfg.plan import Plan
 
-__all__ = ["alone", "carried_plan"]
-
 
 def carried_plan(file: WeightsFile) -> Plan:
     """The plan of the spec in the metadata of weights.

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.verification.comparing import Mismatch
 
-__all__ = ["Verification", "verify", "verify_weights"]
-
 
 @dataclass(frozen=True, slots=True)
 class Verification:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.initializers import Initializer
 
-__all__ = ["TOLERANCE", "Mismatch", "mismatch", "tolerance_of"]
-
 #: Of what is made with BLAS, whose bits differ between machines and numbers of threads, a part of the gain.
 TOLERANCE = 1e-5
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.formats.reading import WeightsFile
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["Match", "match"]
-
 # Of one kind.
 _MOST = 100
 

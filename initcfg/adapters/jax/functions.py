@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-__all__ = ["JaxInitializer", "as_jax_initializer", "seed_of"]
-
 _PERSON = b"initcfg.jax.key1"
 
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from initcfg.generate import Progress
     from initcfg.plan import ParameterSlice, Plan, PlannedParameter
 
-__all__ = ["Wanted", "dtype_problem", "place", "to_jax"]
-
 
 def to_jax(
     plan: Plan,

@@ -22,22 +22,6 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = [
-    "Region",
-    "Shardings",
-    "aligned",
-    "cut",
-    "mesh_problem",
-    "on_devices",
-    "over_set_mesh",
-    "regions_to_make",
-    "shape_of",
-    "sharding_of",
-    "slices_of",
-    "to_region",
-    "whole",
-]
-
 # JAX's CPU devices take over numpy's memory as it is where it begins at a multiple of this.
 _ALIGNMENT = 64
 

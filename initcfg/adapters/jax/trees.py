@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from initcfg.generate import Progress
     from initcfg.plan import Plan
 
-__all__ = ["initialize", "manifest"]
-
 Tree = TypeVar("Tree")
 
 

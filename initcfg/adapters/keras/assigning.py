@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.generate import Progress
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = ["Initialized", "initialize"]
-
 # So much is made at a time beside the model; a larger weight is made alone.
 _GROUP_BYTES = 1 << 28
 

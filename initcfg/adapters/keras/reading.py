@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.manifest import Manifest
 
-__all__ = ["spec"]
-
 
 def spec(model: keras.Model, *, initializers: Mapping[str, Any] | None = None) -> Spec:
     """The spec of a model as Keras itself begins it: a parameter for each weight, in the model's order.

@@ -24,8 +24,6 @@ from initcfg.initializers.registry import PACKAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Unknown", "register_with_keras", "scheme_of", "translated"]
-
 
 @dataclass(frozen=True, slots=True)
 class Unknown:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-__all__ = ["Owners", "Ways", "layers_of", "manifest", "manifest_of", "other_variables", "weights_of"]
-
-
 def layers_of(model: keras.Model) -> list[keras.Layer]:
     """The model itself and all layers in it, however deep, each once."""
     layers: list[keras.Layer] = model._flatten_layers()

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from initcfg.adapters.torch.held import Held
     from initcfg.adapters.torch.shards import Place
 
-__all__ = ["Dependent", "dependents", "unwritten_buffers"]
-
 
 class Dependent(NamedTuple):
     """A word about state that depends on what was made.

@@ -16,17 +16,6 @@ from initcfg.manifest import Manifest, ManifestEntry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "Held",
-    "buffers_of",
-    "entry_of",
-    "held_by",
-    "manifest",
-    "modules_of",
-    "named_modules_of",
-    "require_readable",
-]
-
 # Where wrappers keep the module that they wrap: no part of a parameter's name.
 _WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from initcfg.generate import Progress
     from initcfg.manifest import ManifestEntry
 
-__all__ = ["initialize_"]
-
 
 def initialize_(
     module: torch.nn.Module,

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from initcfg.adapters.torch.shards import Place
     from initcfg.generate import Progress
 
-__all__ = ["allocated", "fill_places", "install"]
-
 # So much is made at a time for memory that cannot be written to directly.
 _STAGED_BYTES = 1 << 26
 

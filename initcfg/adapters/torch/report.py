@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from initcfg.errors import printable
 
-__all__ = ["Initialized", "counted"]
-
 
 @dataclass(frozen=True, slots=True)
 class Initialized:

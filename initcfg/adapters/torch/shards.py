@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
     from initcfg.plan.parameters import ParameterSlice, PlannedParameter
 
-__all__ = [
-    "Place",
-    "Stretch",
-    "has_own_elements",
-    "is_dtensor",
-    "local_of",
-    "overlapping",
-    "places",
-    "stretch_of",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:

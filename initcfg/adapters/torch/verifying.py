@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan
     from initcfg.verification import Verification
 
-__all__ = ["verify"]
-
 
 def verify(
     module: torch.nn.Module,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from initcfg.adapters.torch.held import Held
     from initcfg.adapters.torch.shards import Stretch
 
-__all__ = ["require_memory", "sharing_problems"]
-
 
 def require_memory(made: list[Held], device: torch.device | str | None) -> None:
     """Refuses, before anything is allocated, what has no memory or none that can be written.

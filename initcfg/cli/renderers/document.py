@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ReportDocument", "json_schema"]
-
 SCHEMA_ID = "urn:initcfg:schema:report:v1"
 
 

@@ -10,16 +10,6 @@ import re
 
 from initcfg.errors import printable
 
-__all__ = [
-    "command_data",
-    "command_property",
-    "defused",
-    "defused_xml",
-    "json_text",
-    "markdown_text",
-    "xml_text",
-]
-
 # GitHub's runner takes "##[name]" for a command anywhere in a line, and "::name::" at its beginning; Azure
 # Pipelines and TeamCity have words of their own. A colour may stand before.
 _MARKERS = re.compile(r"##(?=\[|vso\[|teamcity\[)")

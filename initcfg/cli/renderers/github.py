@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from initcfg.cli.report import Report
     from initcfg.errors import Diagnostic
 
-__all__ = ["SHOWN", "render", "shows_all", "step_summary"]
-
 #: How many annotations of one level GitHub shows of a step.
 SHOWN = 10
 

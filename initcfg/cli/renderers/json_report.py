@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from initcfg.cli.report import Checked, Report
     from initcfg.errors import Diagnostic
 
-__all__ = ["REPORT_VERSION", "render"]
-
 REPORT_VERSION = 1
 
 

@@ -12,8 +12,6 @@ from initcfg.cli.words import counted
 if TYPE_CHECKING:
     from initcfg.cli.report import Checked, Report
 
-__all__ = ["render"]
-
 
 def render(report: Report) -> str:
     """A file with errors is a failed test, one that could not be read a test with an error."""

@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["file_uri", "source_path"]
-
 # os.fsdecode writes bytes that are not UTF-8 as these surrogates; others stand for nothing.
 _FOREIGN_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 

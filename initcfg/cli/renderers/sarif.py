@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from initcfg.cli.report import Report
     from initcfg.errors import Code, Diagnostic, Location
 
-__all__ = ["render"]
-
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"
 

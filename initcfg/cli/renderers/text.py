@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from initcfg.cli.report import Report
     from initcfg.errors import Diagnostic
 
-__all__ = ["painted", "render"]
-
 _SEVERITY_COLOR = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 

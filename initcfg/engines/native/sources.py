@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LIBRARY", "digest", "library_name"]
-
 
 def library_name(system: str) -> str:
     """Where the library is on a system, called as ``sys.platform`` calls it, seen from this folder.
