@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         verify,
     )
     from initcfg.diff import PlanDiff, diff_plans
+    from initcfg.draft import new_spec
     from initcfg.errors import (
         Diagnostic,
         FormatError,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import ParameterSlice, Plan, PlannedParameter, read_plan
-    from initcfg.scaffold import new_spec
     from initcfg.spec import Allow, Layer, Param, Rule, Spec
     from initcfg.stream import STREAM_VERSION
     from initcfg.verification import Verification
@@ -82,7 +82,7 @@ _HOMES = {
     "load_spec": "api",
     "make_plan": "api",
     "materialize": "api",
-    "new_spec": "scaffold",
+    "new_spec": "draft",
     "read_plan": "plan",
     "save": "api",
     "save_sharded": "api",

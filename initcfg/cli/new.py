@@ -50,8 +50,8 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
     parameters begin, and which axes are inputs, is guessed from names and shapes; comments say what was. It
     goes to stdout, with --format json without its comments; with -o it goes to a file instead.
     """
+    from initcfg.draft import new_spec
     from initcfg.formats.manifests import read_manifest
-    from initcfg.scaffold import new_spec
 
     if path is not None and not path.lower().endswith((".yaml", ".yml")):
         raise click.UsageError(f"the name of a draft ends in .yaml or .yml, not as {path!r}")

@@ -26,11 +26,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import initcfg
 from initcfg.adapters.torch import initialize_, manifest, memory
 from initcfg.adapters.torch.shards import Place, places
+from initcfg.draft import new_spec
 from initcfg.errors import Code, SpecError
 from initcfg.generate import memory as weights
 from initcfg.generate.work import make_whole
 from initcfg.initializers import FunctionInitializer, Ones, Orthogonal
-from initcfg.scaffold import new_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg.adapters.keras.schemes import Unknown, scheme_of
 from initcfg.adapters.keras.weights import Owners, manifest_of, weights_of
+from initcfg.draft.layers import Group, Places
 from initcfg.dtypes import DEFAULT_DTYPE
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
 from initcfg.globs import GlobSet
-from initcfg.scaffold.grouping import Group
-from initcfg.scaffold.places import Places
 from initcfg.spec import Layer, Param, Rule, Spec
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initcfg.scaffold.guesses import MATRICES, NORMS, RULES
+from initcfg.draft.guesses import MATRICES, NORMS, RULES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from initcfg.draft.guesses import Guess
+    from initcfg.draft.layers import Place
     from initcfg.manifest import ManifestEntry
-    from initcfg.scaffold.guesses import Guess
-    from initcfg.scaffold.places import Place
 
 _SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
 _BASE = {"random_normal": {"stddev": 0.02}}

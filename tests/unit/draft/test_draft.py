@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from initcfg.api import materialize
 from initcfg.checks import check_plan
+from initcfg.draft import new_spec
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import Plan, plan_of
 from initcfg.plan.names import name_problem
-from initcfg.scaffold import new_spec
 from initcfg.spec import Spec, loads
 
 WORDS = (

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from initcfg.distributions import Fill
+from initcfg.draft import new_spec
 from initcfg.generate import materialize
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of
-from initcfg.scaffold import new_spec
 from initcfg.spec import loads
 
 

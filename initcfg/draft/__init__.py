@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from initcfg.scaffold.draft import new_spec
+from initcfg.draft.document import new_spec
 
 __all__ = ["new_spec"]

@@ -13,7 +13,7 @@ from initcfg.globs import GlobSet
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from initcfg.scaffold.grouping import Group
+    from initcfg.draft.layers import Group
 
 
 class Proposal(NamedTuple):

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from initcfg import make_plan, materialize
 from initcfg.adapters.torch import initialize_, manifest
 from initcfg.checks import check_plan
+from initcfg.draft import new_spec
 from initcfg.plan import plan_of
-from initcfg.scaffold import new_spec
 from initcfg.spec import loads
 
 MODELS = (

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING
 from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
-from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.manifest import Manifest
-from initcfg.plan import plan_of
-from initcfg.plan.names import name_problem
-from initcfg.scaffold.grouping import grouped
-from initcfg.scaffold.guesses import (
+from initcfg.draft.guesses import (
     LOOKED_UP,
     MATRICES,
     RULES,
@@ -24,8 +19,12 @@ from initcfg.scaffold.guesses import (
     guess_norms,
     is_known,
 )
-from initcfg.scaffold.places import Places
-from initcfg.scaffold.writing import EXAMPLE, Draft, Row, written
+from initcfg.draft.layers import Places, grouped
+from initcfg.draft.writing import EXAMPLE, Draft, Row, written
+from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.manifest import Manifest
+from initcfg.plan import plan_of
+from initcfg.plan.names import name_problem
 from initcfg.spec import load
 from initcfg.spec.document import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from initcfg.checks.survey import Complaint, Piece
-    from initcfg.scaffold.guesses import Guess
+    from initcfg.draft.guesses import Guess
 
 _MAX_PROBLEMS = 100
 # A parameter takes a line, such as "  a: {shape: []}".
