@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from initcfg.errors import Code, SpecError
 from initcfg.formats.renaming import Renames
-from initcfg.plan.data import deciding_facts
+from initcfg.plan.plan import deciding_facts
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping

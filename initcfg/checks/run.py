@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.checks.copies import identical_values
 from initcfg.checks.expressions import integer_expressions
 from initcfg.checks.laws import (
     dtype_resolution,
     dtype_underflow,
+    identical_values,
     idle_truncation,
     large_receptive_field,
     random_biases,

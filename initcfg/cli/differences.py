@@ -13,7 +13,7 @@ import click
 from initcfg.cli.table import law_of
 from initcfg.cli.words import count
 from initcfg.errors import folded, printable, told_apart
-from initcfg.plan.data import parameter_data
+from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

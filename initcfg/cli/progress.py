@@ -22,7 +22,7 @@ def planning_told() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from initcfg.plan.effort import watching
+    from initcfg.plan.scope import watching
 
     started, is_shown = time.monotonic(), False
 

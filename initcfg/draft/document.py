@@ -24,7 +24,7 @@ from initcfg.draft.writing import EXAMPLE, Draft, Row, written
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
-from initcfg.plan.names import name_problem
+from initcfg.plan.parameters import name_problem
 from initcfg.spec import load
 from initcfg.spec.document import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml

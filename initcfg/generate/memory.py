@@ -12,8 +12,17 @@ import numpy as np
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
 from initcfg.generate.pool import Task, Workers
-from initcfg.generate.slices import draw, runs, whole_runs
-from initcfg.generate.work import CHUNK, fill_elements, is_crumbs, is_foreign, is_made_whole, make_whole
+from initcfg.generate.work import (
+    CHUNK,
+    draw_run,
+    fill_elements,
+    is_crumbs,
+    is_foreign,
+    is_made_whole,
+    make_whole,
+    runs,
+    whole_runs,
+)
 from initcfg.globs import Glob
 from initcfg.plan import Plan, PlannedParameter
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.generate.pool import Progress
-    from initcfg.generate.slices import Run
+    from initcfg.generate.work import Run
     from initcfg.plan.parameters import ParameterSlice
 
 
@@ -197,7 +206,7 @@ def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
     fill_elements((_stretch(target, run) for target, run in solid), fill)
     for target, run in group:
         if not run.is_solid:
-            draw(target.parameter, run, target.out.reshape(-1), fill)
+            draw_run(target.parameter, run, target.out.reshape(-1), fill)
     return sum(run.size * target.out.itemsize for target, run in group)
 
 

@@ -1,10 +1,20 @@
-"""Work: the pieces that parameters are cut into, and how a piece becomes values."""
+"""Work: the pieces that parameters are cut into, the runs of a slice, and how they become values.
+
+A slice is an arithmetic progression on each axis: ``base + i * spacing[0] + j * spacing[1] + ...``, in
+elements of the whole. Drawing what lies between wanted elements costs time for what is thrown away, drawing
+each stretch on its own costs a call for each; the cheaper is chosen, in pieces of bounded size either way.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
 
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import PlannedParameter, Selection
 
 # A multiple of every block size, so that no piece draws a block that its neighbour draws too.
 CHUNK = 1 << 20
@@ -138,3 +148,160 @@ def is_foreign(value: object) -> bool:
     if isinstance(value, BuiltIn) and is_built_in(type(value)):
         return any(is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
     return isinstance(value, Initializer)
+
+
+# A run takes about as long as this many elements besides what it draws.
+CALL_COST = 1 << 11
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Elements to draw, and which of them go where.
+
+    Args:
+        start: the first element to draw, counted in the whole parameter.
+        length: how many to draw.
+        offset: the first one wanted, counted from `start`.
+        counts: how many are wanted, along each axis.
+        spacings: the distance between them, along each axis.
+        at: where they go in the flat result, one after another.
+    """
+
+    start: int
+    length: int
+    offset: int
+    counts: tuple[int, ...]
+    spacings: tuple[int, ...]
+    at: int
+
+    @property
+    def size(self) -> int:
+        """How many elements are wanted."""
+        return math.prod(self.counts)
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether all that is drawn is wanted, in its order."""
+        return self.length == self.size and all(spacing > 0 for spacing in self.spacings)
+
+    @property
+    def cost(self) -> int:
+        """The time it takes, in elements."""
+        return CALL_COST + self.length
+
+
+def runs(shape: tuple[int, ...], selection: Selection) -> Iterator[Run]:
+    """The runs that make a slice, in the order of the result."""
+    if selection.numel == 0:
+        return
+    base, counts, spacings = _progressions(shape, selection)
+    spans = _spans(counts, spacings)
+    split = _cheapest_split(counts, spans)
+    outer = itertools.product(*(range(count) for count in counts[:split]))
+    at = 0
+    for position in outer:
+        first = base + sum(map(int.__mul__, position, spacings))
+        for run in _stretches(first, at, counts[split:], spacings[split:], spans[split:]):
+            yield run
+            at += run.size
+
+
+def whole_runs(numel: int) -> Iterator[Run]:
+    """The runs that make a whole parameter of so many elements."""
+    for start in range(0, numel, CHUNK):
+        length = min(CHUNK, numel - start)
+        yield Run(start, length, 0, (length,), (1,), start)
+
+
+def slice_effort(shape: tuple[int, ...], selection: Selection) -> int:
+    """How many elements take as long to draw as a slice does, what is drawn and thrown away included."""
+    if selection.numel == 0:
+        return 0
+    _, counts, spacings = _progressions(shape, selection)
+    spans = _spans(counts, spacings)
+    return _cost(counts, spans, _cheapest_split(counts, spans))
+
+
+def _progressions(
+    shape: tuple[int, ...], selection: Selection
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """The base, and counts and spacings of as few axes as describe the slice, outermost first."""
+    base = 0
+    stride = 1
+    axes: list[tuple[int, int]] = []
+    for length, taken in zip(reversed(shape), reversed(selection.ranges), strict=True):
+        base += taken[0] * stride
+        count, spacing = len(taken), taken.step * stride
+        if axes and spacing == axes[-1][0] * axes[-1][1]:
+            axes[-1] = (count * axes[-1][0], axes[-1][1])
+        elif count > 1:
+            axes.append((count, spacing))
+        stride *= length
+    axes.reverse()
+    return base, tuple(count for count, _ in axes), tuple(spacing for _, spacing in axes)
+
+
+def _spans(counts: tuple[int, ...], spacings: tuple[int, ...]) -> tuple[int, ...]:
+    """For each axis, the elements from the first to the last over it and all further ones; then 1."""
+    spans = [1]
+    for count, spacing in zip(reversed(counts), reversed(spacings), strict=True):
+        spans.append(spans[-1] + (count - 1) * abs(spacing))
+    return tuple(reversed(spans))
+
+
+def _cheapest_split(counts: tuple[int, ...], spans: tuple[int, ...]) -> int:
+    """The axis along which runs go: one run or more for each position on the axes before it.
+
+    An axis whose steps are longer than a chunk is never run along, so that a run stays within a chunk.
+    """
+    possible = [axis for axis in range(len(spans)) if axis >= len(counts) - 1 or spans[axis + 1] <= CHUNK]
+    return min(possible, key=partial(_cost, counts, spans))
+
+
+def _cost(counts: tuple[int, ...], spans: tuple[int, ...], axis: int) -> int:
+    """The time that runs along an axis take, in elements."""
+    calls = -(-spans[axis] // CHUNK)
+    return math.prod(counts[:axis]) * (calls * CALL_COST + spans[axis])
+
+
+def _stretches(
+    first: int, at: int, counts: tuple[int, ...], spacings: tuple[int, ...], spans: tuple[int, ...]
+) -> Iterator[Run]:
+    """Runs along the first of these axes, each within a chunk where one step of it is."""
+    if not counts:
+        yield Run(first, 1, 0, (), (), at)
+        return
+    inner = spans[1]
+    # Where the wanted elements begin inside a run: axes that go backwards begin at their far end.
+    backwards = sum(
+        (count - 1) * -spacing for count, spacing in zip(counts[1:], spacings[1:], strict=True) if spacing < 0
+    )
+    step = abs(spacings[0])
+    steps = max(1, (CHUNK - inner) // step + 1)
+    size = math.prod(counts[1:])
+    for done in range(0, counts[0], steps):
+        count = min(steps, counts[0] - done)
+        offset = backwards + ((count - 1) * step if spacings[0] < 0 else 0)
+        start = first + done * spacings[0] - offset
+        length = (count - 1) * step + inner
+        yield Run(start, length, offset, (count, *counts[1:]), spacings, at + done * size)
+
+
+def draw_run(parameter: PlannedParameter, run: Run, result: Array, fill: FillFunction) -> None:
+    """Draws one run and puts what is wanted of it into the flat result."""
+    target = result[run.at : run.at + run.size]
+    if run.is_solid:
+        fill_elements([(parameter, run.start, target)], fill)
+        return
+    drawn = np.empty(run.length, result.dtype)
+    fill_elements([(parameter, run.start, drawn)], fill)
+    itemsize = drawn.itemsize
+    # numpy checks that the view stays inside the buffer.
+    wanted: Array = np.ndarray(
+        run.counts,
+        drawn.dtype,
+        buffer=drawn.view(np.uint8).data,
+        offset=run.offset * itemsize,
+        strides=tuple(spacing * itemsize for spacing in run.spacings),
+    )
+    target.reshape(run.counts)[...] = wanted

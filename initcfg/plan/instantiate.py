@@ -15,9 +15,8 @@ from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
 from initcfg.initializers.configs import known_arguments
 from initcfg.initializers.shapes import resolved_fans
-from initcfg.plan.definitions import expressions_in
+from initcfg.plan.definitions import expressions_in, nested_in
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.references import nested_in
 from initcfg.spec import Expression, InitializerConfig
 from initcfg.spec.arithmetic import FANS
 

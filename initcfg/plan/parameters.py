@@ -1,12 +1,15 @@
-"""One planned parameter as a value, and a slice of it. No arrays."""
+"""What a plan consists of: planned parameters, slices of them, parameters that are skipped. No arrays."""
 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
-from initcfg.plan.selection import Selection
+from initcfg.dtypes import is_bool
+from initcfg.errors import Code, printable
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution
@@ -15,8 +18,133 @@ if TYPE_CHECKING:
     from initcfg.initializers.base import Initializer
     from initcfg.layout import Fans, Layout
     from initcfg.plan.resolve import Form, Law
-    from initcfg.plan.selection import BasicIndex
     from initcfg.stream import Stream
+
+BasicIndex = SupportsIndex | slice | EllipsisType | None
+
+
+class Selection(NamedTuple):
+    """What a basic index takes from a shape.
+
+    Args:
+        ranges: for each axis of the shape, the positions taken from it, in order.
+        shape: the shape of the result: integers have taken their axis away, each None has put one in.
+    """
+
+    ranges: tuple[range, ...]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], index: BasicIndex | tuple[BasicIndex, ...]) -> Selection:
+        """What ``array[index]`` takes from an array of this shape, by NumPy's rules for basic indexing.
+
+        Args:
+            shape: any shape.
+            index: integers, slices, one ellipsis and Nones; negative ones count from the end.
+
+        Raises:
+            IndexError: an integer is out of bounds, there are too many indices, a step is zero, or one of
+                them is no basic index (an array, a list, a bool).
+
+        Example:
+            >>> Selection.of((4, 6), (-1, slice(None, None, 2)))
+            Selection(ranges=(range(3, 4), range(0, 6, 2)), shape=(3,))
+        """
+        ranges: list[range] = []
+        result: list[int] = []
+        for part in _one_an_axis(shape, index if isinstance(index, tuple) else (index,)):
+            if part is None:
+                result.append(1)
+            elif isinstance(part, slice):
+                ranges.append(_slice(part, len(ranges), shape))
+                result.append(len(ranges[-1]))
+            else:
+                ranges.append(_position(part, len(ranges), shape))
+        return cls(tuple(ranges), tuple(result))
+
+    @property
+    def numel(self) -> int:
+        """The number of elements taken."""
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice | EllipsisType, ...]:
+        """The same elements as one slice an axis, which keeps the axes that integers take away."""
+        # With an ellipsis NumPy gives an array even where there are no axes, not a scalar.
+        return (*map(_as_slice, self.ranges), ...)
+
+
+def _one_an_axis(shape: tuple[int, ...], index: tuple[BasicIndex, ...]) -> list[SupportsIndex | slice | None]:
+    """The index with its ellipsis, written or implied, spelled out as full slices."""
+    missing = len(shape) - sum(part is not None and part is not Ellipsis for part in index)
+    if missing < 0:
+        raise IndexError(
+            f"too many indices: the shape {shape} has {len(shape)} axes, {len(shape) - missing} are indexed"
+        )
+    parts: list[SupportsIndex | slice | None] = []
+    seen = False
+    for part in index:
+        if isinstance(part, EllipsisType):
+            if seen:
+                raise IndexError("an index can hold one ellipsis ('...') only")
+            parts += [slice(None)] * missing
+            seen = True
+        else:
+            parts.append(part)
+    return parts if seen else parts + [slice(None)] * missing
+
+
+def _position(part: SupportsIndex, axis: int, shape: tuple[int, ...]) -> range:
+    try:
+        # A bool is an integer to Python and a mask to NumPy; neither reading is what its writer can rely on.
+        position = operator.index(part) if not is_bool(part) else None
+    except TypeError:
+        position = None
+    if position is None:
+        raise IndexError(f"{type(part).__name__} is no basic index: use integers, slices, '...' and None")
+    length = shape[axis]
+    if not -length <= position < length:
+        raise IndexError(f"index {position} is out of bounds for axis {axis} of shape {shape}")
+    position %= length
+    return range(position, position + 1)
+
+
+def _slice(part: slice, axis: int, shape: tuple[int, ...]) -> range:
+    try:
+        return range(*part.indices(shape[axis]))
+    except (TypeError, ValueError) as error:
+        raise IndexError(f"bad slice for axis {axis} of shape {shape}: {error}") from None
+
+
+def _as_slice(taken: range) -> slice:
+    if not taken:
+        return slice(0, 0)
+    # A stop below zero would count from the end; None is how a slice says "through the first element".
+    return slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step)
+
+
+_MAX_BYTES = 4096
+
+
+def name_problem(name: str) -> tuple[Code, str] | None:
+    """What keeps a full name from being used, or None.
+
+    Names are dotted, UTF-8 as written; they become keys of files and arguments of programs.
+    """
+    # What Python calls printable holds nothing that `printable` would escape; this answers for most names.
+    if name.isascii() and name.isprintable() and len(name) <= _MAX_BYTES and ".." not in f".{name}.":
+        return None
+    if not name or any(not segment for segment in name.split(".")):
+        return Code.BAD_NAME, f"the name {name!r} has an empty segment"
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return Code.BAD_NAME, f"the name {name!r} holds half of a surrogate pair, which UTF-8 cannot write"
+    if size > _MAX_BYTES:
+        return Code.BAD_NAME, f"a name has at most {_MAX_BYTES} bytes, this one {size}"
+    if printable(name) != name:
+        return Code.BAD_NAME, f"the name {name!r} holds control or text direction characters"
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,22 @@
-"""One parameter of a spec, resolved: dtype, layout, fans, initializer and distribution of a shape."""
+"""What is written about a parameter, resolved: dtype, layout, fans, initializer and distribution."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
-from initcfg.dtypes import as_dtype
+from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.initializers import Combined
 from initcfg.layout import IN_OUT, Fans, Layout
-from initcfg.plan.effort import DIMENSION, TRUNCATION
-from initcfg.plan.instantiate import instantiate
+from initcfg.plan.definitions import extent_of
+from initcfg.plan.instantiate import Site, instantiate, names_in
+from initcfg.plan.problems import BrokenError
+from initcfg.plan.scope import DIMENSION, PART, TRUNCATION
+from initcfg.spec import Param
 from initcfg.spec.leaves import MAX_DIM
 from initcfg.stream import Stream
 
@@ -21,10 +24,80 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.initializers import Initializer
-    from initcfg.plan.instantiate import Site
+    from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
-    from initcfg.plan.terms import Terms
+    from initcfg.spec import InitializerConfig, Rule, Spec
+
+
+class Terms(NamedTuple):
+    """An initializer, a dtype and a layout, and where each is written.
+
+    Args:
+        shape_path: where the shape is told.
+        initializer: how the values begin; None where nothing says so.
+        initializer_path: where that stands, or would.
+        dtype: the parameter's, else its rule's, the document's, the manifest's, float32.
+        dtype_path: where that stands.
+        layout: the parameter's, else its rule's, the document's.
+        layout_path: where that stands.
+        layout_must_fit: whether the layout is meant for this parameter, and not for whatever it suits.
+    """
+
+    shape_path: Path
+    initializer: InitializerConfig | None
+    initializer_path: Path
+    dtype: str
+    dtype_path: Path
+    layout: str | None
+    layout_path: Path
+    layout_must_fit: bool
+
+    @classmethod
+    def of(
+        cls, spec: Spec, shape_path: Path, *written: tuple[Param | Rule, Path], dtype: str | None = None
+    ) -> Terms:
+        """What a parameter, its rule or both, in this order, say together with document and manifest.
+
+        A dtype that the document states is for floating parameters, as that of ``module.to(dtype)`` is, and a
+        rule's floating dtype leaves integers and bool of the manifest alone.
+
+        Args:
+            spec: the document.
+            shape_path: where the shape is told.
+            written: the parameter and the rule, each with the place where it stands.
+            dtype: the manifest's.
+        """
+        first = written[0][1]
+        begins = [(each.initializer, path) for each, path in written if each.initializer is not None]
+        initializer, path = begins[0] if begins else (None, first)
+        dtypes = [
+            (each.dtype, (*path, "dtype"))
+            for each, path in written
+            if each.dtype is not None
+            and (isinstance(each, Param) or dtype is None or _is_float(dtype) or not _is_float(each.dtype))
+        ]
+        if spec.dtype is not None and (dtype is None or _is_float(dtype)):
+            dtypes.append((spec.dtype, ("dtype",)))
+        dtypes.append((dtype, ("manifest",)) if dtype is not None else (DEFAULT_DTYPE, ("dtype",)))
+        layouts = [(each.layout, (*path, "layout")) for each, path in written if each.layout is not None]
+        found, dtype_path = dtypes[0]
+        layout, layout_path = layouts[0] if layouts else (spec.layout, ("layout",))
+        return cls(
+            shape_path,
+            initializer,
+            (*path, "initializer"),
+            found,
+            dtype_path,
+            layout,
+            layout_path,
+            layout_must_fit=bool(layouts),
+        )
+
+
+def _is_float(dtype: str) -> bool:
+    return DTYPES[dtype].kind == "float"
+
 
 _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))
@@ -154,3 +227,63 @@ def _fans(shape: tuple[int, ...], layout: Layout | None, terms: Terms, scope: Sc
             return None
     with scope.problems.placing(terms.layout_path):
         return layout.fans(shape)
+
+
+class Resolver:
+    """Terms, resolved once for each shape and each combination of the numbers that they depend on.
+
+    Args:
+        terms: what is written.
+        spec: the document.
+        definitions: what is known of its named initializers.
+        constant: names whose values are the same for all parameters.
+    """
+
+    def __init__(self, terms: Terms, spec: Spec, definitions: Definitions, constant: frozenset[str]) -> None:
+        self.terms = terms
+        self._spec = spec
+        self._broken = definitions.broken
+        self._resolved: dict[tuple[object, ...], tuple[Form, Law] | None] = {}
+        self._varying: tuple[str, ...] = ()
+        self._parts = 1
+        self._kind: tuple[DType, Layout | None] | None = None
+        if terms.initializer is not None:
+            self._varying = tuple(names_in(terms.initializer, spec, definitions.broken) - constant)
+            self._parts = extent_of(terms.initializer, definitions.extents).parts
+
+    def uses(self, names: tuple[str, ...]) -> bool:
+        """Whether the initializer depends on one of `names`."""
+        return any(name in self._varying for name in names)
+
+    def resolve(self, shape: tuple[int, ...], scope: Scope) -> tuple[Form, Law]:
+        """Form and law of a parameter.
+
+        Raises:
+            SpecError: what is written is wrong for this shape.
+            BrokenError: that has been reported already.
+        """
+        key = (shape, *[scope.values.get(name) for name in self._varying])
+        try:
+            resolved = self._resolved[key]
+        except KeyError:
+            self._resolved[key] = None
+            resolved = self._resolved[key] = self._resolve(shape, scope)
+        if resolved is None:
+            raise BrokenError
+        return resolved
+
+    def form(self, shape: tuple[int, ...], scope: Scope) -> Form:
+        """What a parameter of that shape looks like.
+
+        Raises:
+            SpecError: there can be no such array, or the layout does not suit it.
+        """
+        if self._kind is None:
+            self._kind = kind_of(self.terms, scope)
+        return form_of(shape, self._kind, self.terms, scope)
+
+    def _resolve(self, shape: tuple[int, ...], scope: Scope) -> tuple[Form, Law]:
+        scope.pay(PART * self._parts, self.terms.initializer_path)
+        form = self.form(shape, scope)
+        site = Site(self._spec, scope, shape, form.layout, self._broken)
+        return form, law_of(self.terms, form.dtype, site)

@@ -1,4 +1,4 @@
-"""A parameter as a layer writes it, planned once for each copy of the layer, at little cost a copy.
+"""The layers of a spec: one becomes many, and each of its parameters is planned for each copy.
 
 Copies of a layer differ in their names, and rarely in more. So what shape and initializer depend on is found
 once, and what they come to is kept for each combination of just those indices.
@@ -6,23 +6,20 @@ once, and what they come to is kept for each combination of just those indices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import Code
-from initcfg.plan.names import name_problem
-from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
+from initcfg.errors import Code, SpecError
+from initcfg.plan.parameters import PlannedParameter, SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import shape_of
-from initcfg.plan.resolver import Resolver
+from initcfg.plan.resolve import Resolver, Terms, shape_of
 from initcfg.plan.rules import Asked
-from initcfg.plan.terms import Terms
-from initcfg.plan.texts import NameText
-from initcfg.spec import Expression
+from initcfg.plan.scope import PARAMETER, NameText
+from initcfg.spec import Expression, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.errors import Location
     from initcfg.manifest import Manifest
@@ -30,8 +27,153 @@ if TYPE_CHECKING:
     from initcfg.plan.resolve import Form
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param, Spec
+    from initcfg.spec import Layer, Param, Spec, Value
+    from initcfg.spec.models import Repeat
     from initcfg.stream import Stream
+
+#: A plan holds no more parameters; a million is large (a mixture of experts with each expert on its own).
+MAX_PARAMETERS = 2**20
+_MAX_INDICES = 16
+
+
+@dataclass
+class Budget:
+    """How many parameters a plan may still take; a step of a repeat that makes none costs as much as one."""
+
+    left: int = MAX_PARAMETERS
+
+    def spend(self, count: int, path: Path, scope: Scope) -> None:
+        """Takes `count` away.
+
+        Raises:
+            SpecError: there is not so much left (code ``repeat``).
+        """
+        self.left -= count
+        if self.left < 0:
+            raise _too_many(path, scope)
+
+
+def scopes_of(layer: Layer, path: Path, scope: Scope, budget: Budget) -> Iterator[Scope]:
+    """The scope of each copy of a layer, the last index running fastest.
+
+    Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
+    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to
+    a million, and a spec thousands of vars to copy for each.
+
+    Args:
+        layer: with or without ``repeat``.
+        path: where the layer stands.
+        scope: the document's.
+        budget: pays for the layer's parameters.
+
+    Raises:
+        SpecError: the budget is spent, or there are too many indices (code ``repeat``).
+    """
+    repeats = list(layer.repeat.items()) if layer.repeat else []
+    path = (*path, "repeat")
+    if len(repeats) > _MAX_INDICES:
+        message = f"a layer has at most {_MAX_INDICES} indices, this one {len(repeats)}"
+        raise scope.problems.error(Code.REPEAT, message, path, key=True)
+    for name, _ in repeats:
+        with scope.problems.collecting():
+            scope.check_name(name, (*path, name))
+    # Where the counts are plain, how much there is to do is known before it is begun.
+    if _plain_steps(repeats, path, scope) * max(1, len(layer.params)) > budget.left:
+        raise _too_many(path, scope)
+    values = dict(scope.values)
+    copy = replace(scope, values=values)
+    for _ in _nested(repeats, path, copy, values, budget):
+        count = max(1, len(layer.params))
+        budget.spend(count, path, scope)
+        scope.pay(PARAMETER * count, path)
+        yield copy
+
+
+def _plain_steps(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> int:
+    """The most copies that a run of repeats asks for; 0 where a count uses an index or has a problem."""
+    most = copies = 1
+    for name, repeat in repeats:
+        try:
+            copies *= len(_values(repeat, (*path, name), scope))
+        except SpecError:
+            return 0
+        most = max(most, copies)
+    return most
+
+
+def _nested(
+    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, indices: dict[str, Value], budget: Budget
+) -> Iterator[None]:
+    """Steps through the values of `indices`, which are those of the scope."""
+    if not repeats:
+        yield
+        return
+    (name, repeat), *inner = repeats
+    values: Sequence[int | str] = ()
+    with scope.problems.collecting():
+        values = _values(repeat, (*path, name), scope)
+    before = indices.get(name)
+    for value in values:
+        indices[name] = value
+        if inner:
+            budget.spend(1, path, scope)
+            yield from _nested(inner, path, scope, indices, budget)
+        else:
+            yield
+    # An earlier count must not see what a later index was last, nor lose a var that the index has hidden.
+    if before is not None:
+        indices[name] = before
+    else:
+        indices.pop(name, None)
+
+
+def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
+    """What an index runs over.
+
+    Raises:
+        SpecError: a count is negative or too large, a step is 0, a text comes twice (code ``repeat``).
+    """
+    if isinstance(repeat, tuple):
+        _refuse_doubles(repeat, path, scope)
+        return repeat
+    if not isinstance(repeat, Range):
+        count = scope.integer(repeat, path, "a repeat")
+        if count < 0:
+            raise scope.problems.error(Code.REPEAT, f"a repeat counts upwards from 0, got {count}", path)
+        return _limited(range(count), path, scope)
+    start = scope.integer(repeat.start, (*path, "from"), "'from'")
+    stop = scope.integer(repeat.to, (*path, "to"), "'to'")
+    step = scope.integer(repeat.step, (*path, "step"), "'step'")
+    if step < 1:
+        raise scope.problems.error(Code.REPEAT, f"'step' must be at least 1, got {step}", (*path, "step"))
+    if stop < start:
+        raise scope.problems.error(Code.REPEAT, f"'to' must not be below 'from', got {start} to {stop}", path)
+    return _limited(range(start, stop, step), path, scope)
+
+
+def _refuse_doubles(texts: Sequence[str], path: Path, scope: Scope) -> None:
+    seen: set[str] = set()
+    for at, text in enumerate(texts):
+        if text in seen:
+            hint = "each copy needs a name of its own"
+            raise scope.problems.error(
+                Code.REPEAT, f"{text!r} stands in the list twice", (*path, at), hint=hint
+            )
+        seen.add(text)
+
+
+def _limited(values: range, path: Path, scope: Scope) -> range:
+    try:
+        if len(values) <= MAX_PARAMETERS:
+            return values
+    except OverflowError:
+        pass
+    raise _too_many(path, scope)
+
+
+def _too_many(path: Path, scope: Scope) -> SpecError:
+    message = f"this repeats beyond {MAX_PARAMETERS:,} parameters, the most that a plan holds"
+    return scope.problems.error(Code.REPEAT, message, path)
 
 
 class Tie(NamedTuple):

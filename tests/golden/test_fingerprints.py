@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from initcfg.initializers import BUILTINS
-from initcfg.plan import data
+from initcfg.plan import plan as plans
 
 if TYPE_CHECKING:
     import pytest
@@ -30,8 +30,8 @@ def test_every_fingerprint_is_that_of_the_file() -> None:
 
 def test_a_changed_fact_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted change: one more fact of each parameter is written into the text that is hashed."""
-    facts = data.deciding_facts
-    monkeypatch.setattr(data, "deciding_facts", lambda parameter: facts(parameter) | {"new": 1})
+    facts = plans.deciding_facts
+    monkeypatch.setattr(plans, "deciding_facts", lambda parameter: facts(parameter) | {"new": 1})
     found = make.fingerprints()
     same = {known for name, known in GOLDEN.items() if found[name] == known}
     assert len(same) <= 1, "all but that of plans without parameters"

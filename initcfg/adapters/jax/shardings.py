@@ -11,8 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
-from initcfg.generate.slices import slice_effort
-from initcfg.generate.work import is_made_whole
+from initcfg.generate.work import is_made_whole, slice_effort
 from initcfg.globs import GlobSet
 
 if TYPE_CHECKING:

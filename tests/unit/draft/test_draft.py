@@ -13,7 +13,7 @@ from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import Plan, plan_of
-from initcfg.plan.names import name_problem
+from initcfg.plan.parameters import name_problem
 from initcfg.spec import Spec, loads
 
 WORDS = (

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
 
-from initcfg.generate import slices
-from initcfg.generate.slices import CALL_COST, runs, slice_effort
-from initcfg.generate.work import CHUNK
-from initcfg.plan.selection import Selection
+from initcfg.generate import work
+from initcfg.generate.work import CALL_COST, CHUNK, runs, slice_effort
+from initcfg.plan.parameters import Selection
 
 
-def cut(run: slices.Run) -> np.ndarray:
+def cut(run: work.Run) -> np.ndarray:
     """The positions in the whole that a run puts into the result, by its definition."""
     steps = itertools.product(*(range(0, n * s, s) for n, s in zip(run.counts, run.spacings, strict=True)))
     return np.array([run.start + run.offset + sum(step) for step in steps])
@@ -32,8 +31,8 @@ def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, c
     expected = np.arange(numel).reshape(shape)[selection.slices].reshape(-1)
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "CHUNK", chunk)
-        patch.setattr(slices, "CALL_COST", call)
+        patch.setattr(work, "CHUNK", chunk)
+        patch.setattr(work, "CALL_COST", call)
         assert sum(run.length for run in runs(shape, selection)) <= slice_effort(shape, selection)
         for run in runs(shape, selection):
             assert run.at == sum(map(len, made))
@@ -68,7 +67,7 @@ def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, c
     ],
 )
 def test_the_cheaper_way_is_taken(index, count, drawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "CALL_COST", 1 << 14)
+    monkeypatch.setattr(work, "CALL_COST", 1 << 14)
     made = list(runs((4096, 4096), Selection.of((4096, 4096), index)))
     assert len(made) == count
     assert sum(run.length for run in made) == pytest.approx(drawn, rel=0.01)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from initcfg.plan.selection import Selection
+from initcfg.plan.parameters import Selection
 
 
 @settings(max_examples=1000)

@@ -6,8 +6,8 @@ import pytest
 
 import initcfg
 from initcfg.errors import SpecError
-from initcfg.plan import effort, expand, rules
-from initcfg.plan.effort import Effort, cost_of, watching
+from initcfg.plan import rules, scope, templates
+from initcfg.plan.scope import Effort, cost_of, watching
 from initcfg.spec import Expression
 
 
@@ -70,7 +70,7 @@ def test_steps_are_counted(text, cost) -> None:
     ],
 )
 def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param) -> None:
-    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr(scope.Effort.__init__, "__defaults__", (2000,))
     text = f"layers:\n  h.{{i}}:\n    repeat: {{i: 1000}}\n    params:\n      w: {param}\n"
     [found] = problems(text)
     assert found.code == "too-large"
@@ -81,7 +81,7 @@ def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param
 
 
 def test_many_copies_that_differ_in_nothing_cost_only_what_one_more_parameter_does(plan, monkeypatch) -> None:
-    monkeypatch.setattr(effort.Effort.__init__, "__defaults__", (17_000,))
+    monkeypatch.setattr(scope.Effort.__init__, "__defaults__", (17_000,))
     text = """
         layers:
           h.{i}:
@@ -93,7 +93,7 @@ def test_many_copies_that_differ_in_nothing_cost_only_what_one_more_parameter_do
 
 
 def test_what_is_remembered_is_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(effort, "_MAX_KNOWN", 10)
+    monkeypatch.setattr(scope, "_MAX_KNOWN", 10)
     work = Effort()
     assert [work.value("i * 2", {"i": i}) for i in range(100)] == [2 * i for i in range(100)]
     assert len(work._values) <= 10
@@ -118,8 +118,8 @@ def test_a_truncated_law_costs_what_its_exact_mass_takes(plan) -> None:
     uniform, normal, two = (
         spent(plan, text.format(each)) for each in ("he_uniform", "he_normal", concatenated)
     )
-    assert normal - uniform == 50 * effort.TRUNCATION
-    assert two - uniform > 2 * 50 * effort.TRUNCATION
+    assert normal - uniform == 50 * scope.TRUNCATION
+    assert two - uniform > 2 * 50 * scope.TRUNCATION
 
 
 def test_patterns_are_paid_for(problems, monkeypatch) -> None:
@@ -129,11 +129,11 @@ def test_patterns_are_paid_for(problems, monkeypatch) -> None:
 
 
 def test_the_most_parameters_that_a_plan_holds_are_within_the_bound() -> None:
-    assert effort.PARAMETER * expand.MAX_PARAMETERS <= effort.MAX_STEPS // 2
+    assert scope.PARAMETER * templates.MAX_PARAMETERS <= scope.MAX_STEPS // 2
 
 
 def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> None:
-    for written, most in (("", effort.MAX_STEPS), ("5", effort.MAX_STEPS), (str(2**40), 2**40)):
+    for written, most in (("", scope.MAX_STEPS), ("5", scope.MAX_STEPS), (str(2**40), 2**40)):
         monkeypatch.setenv("INITCFG_MAX_STEPS", written)
         assert Effort().most == most
     monkeypatch.setenv("INITCFG_MAX_STEPS", "many")
