@@ -10,7 +10,7 @@ from initcfg import initializers
 from initcfg.checks.survey import Complaint, Finding
 from initcfg.initializers.arguments import arguments_of
 from initcfg.spec import Expression, ExpressionError, InitializerConfig
-from initcfg.spec.arithmetic import Evaluator
+from initcfg.spec.expressions import Evaluator
 from initcfg.spec.grammar import Ast, Binary, Call, Choice, Unary
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.plan import PlannedParameter
     from initcfg.spec import Spec
-    from initcfg.spec.arithmetic import Value
+    from initcfg.spec.expressions import Value
 
 _Path = tuple["PathStep", ...]
 

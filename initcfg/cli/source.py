@@ -112,7 +112,7 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
     """
     from initcfg.plan.read import is_plan, read_plan, read_plan_bytes
     from initcfg.spec import read, reads
-    from initcfg.spec.document import MAX_BYTES
+    from initcfg.spec.files import MAX_BYTES
 
     options = options or SpecOptions()
     if options.plugins:
@@ -132,7 +132,7 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
 def _project_root(file: str | None) -> str | None:
     """The root that the project's pyproject.toml gives to a spec; None for the usual one."""
     from initcfg.cli.project import find_project
-    from initcfg.spec.folders import Root
+    from initcfg.spec.files import Root
 
     return find_project().root_for(Root(file).folder)
 

@@ -26,7 +26,7 @@ from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
 from initcfg.plan.parameters import name_problem
 from initcfg.spec import load
-from initcfg.spec.document import MAX_BYTES
+from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import is_free
 from initcfg.spec import Expression, InitializerConfig
-from initcfg.spec.arithmetic import FANS
+from initcfg.spec.expressions import FANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from initcfg.initializers.shapes import resolved_fans
 from initcfg.plan.definitions import expressions_in, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.spec import Expression, InitializerConfig
-from initcfg.spec.arithmetic import FANS
+from initcfg.spec.expressions import FANS
 
 if TYPE_CHECKING:
     from initcfg.errors import Diagnostic
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
     from initcfg.spec import Spec
-    from initcfg.spec.arithmetic import Value
+    from initcfg.spec.expressions import Value
 
 
 class Site(NamedTuple):

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 from initcfg.spec import Expression, ExpressionError, Template
-from initcfg.spec.arithmetic import RESERVED_NAMES
-from initcfg.spec.expression_errors import UnknownNameError
-from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary
+from initcfg.spec.expressions import RESERVED_NAMES
+from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator, Mapping

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from initcfg.initializers.configs import InitializerConfig
-from initcfg.spec.arithmetic import CONSTANTS, FANS, FUNCTIONS, RESERVED_NAMES, Value
 from initcfg.spec.dump import dump_json, dump_tree, dump_yaml
-from initcfg.spec.expression_errors import ExpressionError
-from initcfg.spec.expressions import Expression
-from initcfg.spec.load import load, loads, read, reads
+from initcfg.spec.expressions import CONSTANTS, FANS, FUNCTIONS, RESERVED_NAMES, Expression, Template, Value
+from initcfg.spec.grammar import ExpressionError
+from initcfg.spec.load import Reading, by_place, load, loads, read, reads
 from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
-from initcfg.spec.ordering import by_place
-from initcfg.spec.salvage import Reading
-from initcfg.spec.templates import Template
 
 __all__ = [
     "CONSTANTS",

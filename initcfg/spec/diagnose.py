@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, did_you_mean
 from initcfg.initializers.values import shown
-from initcfg.spec.mends import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
+from initcfg.spec.hints import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
 from initcfg.spec.overlay import Unwritten
 
 if TYPE_CHECKING:

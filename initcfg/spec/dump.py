@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.initializers.configs import InitializerConfig
-from initcfg.spec.document import MAX_BYTES
+from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:

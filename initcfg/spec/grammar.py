@@ -1,15 +1,67 @@
-"""The grammar of expressions: a tokenizer, a precedence parser and the frozen tree that they make."""
+"""The syntax of expressions: text to a frozen tree with columns, or what is wrong at which character.
+
+Grammar, from the loosest to the tightest; a comparison is 1 or 0::
+
+    choice     := comparison ["if" choice "else" choice]
+    comparison := sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum]
+    sum        := product (("+" | "-") product)*
+    product    := unary (("*" | "/" | "//" | "%") unary)*
+    unary      := ("+" | "-") unary | power
+    power      := atom ["**" unary]
+    atom       := number | name | name "(" choice ("," choice)* ")" | "(" choice ")"
+"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from initcfg.spec.expression_errors import ExpressionError
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.text.numbers import LiteralError, read_float, read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class ExpressionError(SpecError):
+    """An expression or a template cannot be read, or has no value.
+
+    Args:
+        message: one sentence about the fault.
+        offset: the character of the text, from 0, where it is.
+        code: the kind of problem.
+        hint: the way out.
+    """
+
+    def __init__(
+        self, message: str, offset: int, code: Code = Code.EXPRESSION_SYNTAX, hint: str | None = None
+    ) -> None:
+        super().__init__(Diagnostic(code, message, hint=hint))
+        self.message = message
+        self.offset = offset
+        self.code = code
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type[ExpressionError], tuple[object, ...]]:
+        return type(self), (self.message, self.offset, self.code, self.hint)
+
+
+class UnknownNameError(ExpressionError):
+    """A name in an expression stands for nothing.
+
+    Args:
+        name: the name.
+        offset: the character of the text, from 0, where it is.
+        hint: the way out.
+    """
+
+    def __init__(self, name: str, offset: int, hint: str | None = None) -> None:
+        super().__init__(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
+        return type(self), (self.name, self.offset, self.hint)
+
 
 KEYWORDS = frozenset({"if", "else"})
 

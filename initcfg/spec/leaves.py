@@ -18,10 +18,9 @@ from initcfg.errors import WARNINGS, Code, InitializerError, did_you_mean
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import Layout
-from initcfg.spec.expression_errors import ExpressionError
-from initcfg.spec.expressions import Expression
-from initcfg.spec.mends import layout_hint, shape_hint
-from initcfg.spec.templates import Template
+from initcfg.spec.expressions import Expression, Template
+from initcfg.spec.grammar import ExpressionError
+from initcfg.spec.hints import layout_hint, shape_hint
 from initcfg.text.numbers import LARGEST
 from initcfg.text.source import SURROGATE
 

@@ -1,17 +1,20 @@
-"""The JSON Schema of a spec, generated from the models and the initializers; editors and validators use it.
-
-It refuses the structure that the models refuse: keys, kinds, literal bounds. It looks at no expression.
-Tagged unions are written as if/then, which gives an exact path and cause where ``oneOf`` gives none.
-"""
+"""The JSON Schema of a spec, which pydantic generates from the models; editors and validators use it."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic.json_schema import CoreRef, GenerateJsonSchema
+
 from initcfg.dtypes import DTYPES
 from initcfg.errors import WARNINGS
-from initcfg.spec.initializer_schema import initializer_definitions, or_null
+from initcfg.initializers import BUILTINS, canonical_name
+from initcfg.initializers.arguments import adapter_of, read_constant
+from initcfg.initializers.configs import known_arguments, read_part
+from initcfg.initializers.registry import aliases_of, registered_name
 from initcfg.spec.leaves import (
     IDENTIFIER,
     INITIALIZER_NAME,
@@ -25,6 +28,8 @@ from initcfg.spec.models import SKIPPED, Range, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic_core import core_schema
 
     from initcfg.initializers import Initializer
 
@@ -160,3 +165,196 @@ def _kinds_for_marks(node: Any) -> Any:
     if MARKER in node:
         return _KINDS[node[MARKER]]
     return {key: _kinds_for_marks(value) for key, value in node.items()}
+
+
+Classes = tuple[type["Initializer"], ...]
+
+_REF = "#/$defs/{}"
+_ARRAY_FORM: Schema = {
+    "properties": {
+        "class_name": {"enum": ["__numpy__", "__tensor__"]},
+        "config": {
+            "type": "object",
+            "required": ["value", "dtype"],
+            "properties": {"value": {"$ref": _REF.format("number_array")}, "dtype": {}},
+            "additionalProperties": False,
+        },
+    },
+    "required": ["class_name", "config"],
+}
+
+
+def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[str, Schema]:
+    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each class.
+
+    Args:
+        plugins: registered classes, to stand beside the built-ins.
+    """
+    classes = tuple(dict.fromkeys((*BUILTINS, *plugins)))
+    arguments = {f"{canonical_name(cls)}_arguments": _arguments(cls) for cls in classes}
+    return {
+        "initializer": {
+            "description": "How values begin: a name, one key with arguments, or Keras's form.",
+            "type": ["string", "object"],
+            "if": {"type": "object"},
+            "then": {
+                "if": {"required": ["class_name"]},
+                "then": {"$ref": _REF.format("initializer_keras_form")},
+                "else": {"$ref": _REF.format("initializer_short_form")},
+            },
+            "else": {"$ref": _REF.format("initializer_name")},
+            "anyOf": offered(
+                *({"$ref": _REF.format(f"initializer_{form}")} for form in ("name", "short_form"))
+            ),
+        },
+        "initializer_name": _name_alone(classes),
+        "initializer_short_form": _short_form(classes),
+        "initializer_keras_form": _keras_form(classes),
+        "constant_value": _value(["number", "boolean", "string", "array", "object"]),
+        "constant_item": _value(["number", "boolean", "string", "array"]),
+        "number_array": {
+            "type": "array",
+            "items": {
+                "type": ["number", "boolean", "array"],
+                "if": {"type": "array"},
+                "then": {"$ref": _REF.format("number_array")},
+            },
+        },
+    } | arguments
+
+
+def _names(cls: type[Initializer]) -> list[str]:
+    return [canonical_name(cls), *aliases_of(cls)]
+
+
+def _reference(cls: type[Initializer]) -> Schema:
+    return {"$ref": _REF.format(f"{canonical_name(cls)}_arguments")}
+
+
+def _needs_arguments(cls: type[Initializer]) -> bool:
+    return any(each.is_required for each in (known_arguments(cls) or {}).values())
+
+
+def _name_alone(classes: Classes) -> Schema:
+    """A name: completed from the known ones, and free, because a document and a plugin give more."""
+    known = [canonical_name(cls) for cls in classes if not _needs_arguments(cls)]
+    incomplete = [name for cls in classes if _needs_arguments(cls) for name in _names(cls)]
+    return {
+        "type": "string",
+        "minLength": 1,
+        "anyOf": [{"enum": known}, {"type": "string"}],
+        "not": {"enum": incomplete},
+    }
+
+
+def _short_form(classes: Classes) -> Schema:
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        # As a rule for names editors would offer it as a name.
+        "patternProperties": {"^$": False},
+        "properties": {name: _reference(cls) for cls in classes for name in _names(cls)},
+        "additionalProperties": {"type": "object"},
+    }
+
+
+def _keras_form(classes: Classes) -> Schema:
+    """Keras's keys; the arguments depend on ``registered_name``, or else on ``class_name``."""
+    class_names = [registered_name(cls).rpartition(">")[2] for cls in classes]
+    return {
+        "type": "object",
+        "required": ["class_name"],
+        "properties": {
+            "class_name": {
+                "type": "string",
+                "minLength": 1,
+                "anyOf": [{"enum": class_names}, {"type": "string"}],
+            },
+            "config": {"type": "object"},
+            "module": {"type": ["string", "null"], "minLength": 1},
+            "registered_name": {"type": ["string", "null"], "minLength": 1},
+        },
+        "additionalProperties": False,
+        "allOf": [_keras_arguments(cls) for cls in classes],
+    }
+
+
+def _keras_arguments(cls: type[Initializer]) -> Schema:
+    names: Schema = {"enum": _names(cls)}
+    by_class = {
+        "properties": {"class_name": names, "registered_name": {"type": "null"}},
+        "required": ["class_name"],
+    }
+    by_registration = {"properties": {"registered_name": names}, "required": ["registered_name"]}
+    then: Schema = {"properties": {"config": _reference(cls)}}
+    if _needs_arguments(cls):
+        then["required"] = ["config"]
+    return {"if": {"anyOf": [by_class, by_registration]}, "then": then}
+
+
+class _Generator(GenerateJsonSchema):
+    """pydantic's generator, which knows what our own functions read; without titles."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Schema:
+        names: dict[object, str] = {read_constant: "constant_value", read_part: "initializer"}
+        name = names.get(schema["function"]["function"])
+        if name is None:
+            return {}
+        definition, reference = self.get_cache_defs_ref_schema(CoreRef(name))
+        self.definitions[definition] = {}
+        return {"allOf": [reference]}
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
+        return or_null(self.generate_inner(schema["schema"]))
+
+
+def _arguments(cls: type[Initializer]) -> Schema:
+    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+    head: Schema = {"description": summary} if summary else {}
+    if known_arguments(cls) is None:
+        return head | {"type": "object"}
+    schema = adapter_of(cls).json_schema(schema_generator=_Generator)
+    texts = _argument_texts(cls)
+    properties = {
+        name: ({"description": texts[name]} if name in texts else {}) | _without_null_default(rules)
+        for name, rules in schema.get("properties", {}).items()
+    }
+    kept = {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
+    return head | {"type": "object", "properties": properties} | kept
+
+
+def _without_null_default(rules: Schema) -> Schema:
+    return {key: value for key, value in rules.items() if key != "default" or value is not None}
+
+
+def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
+    """The texts of the ``Args:`` section of a docstring, by argument."""
+    section = re.search(r"^Args:\n((?:    .*\n|\n)*)", (inspect.getdoc(cls) or "") + "\n", re.MULTILINE)
+    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def offered(*schemas: Schema) -> list[Schema]:
+    """An ``anyOf`` that refuses nothing: editors complete from one, and not from if, then and else."""
+    return [*schemas, {}]
+
+
+def or_null(rules: Schema) -> Schema:
+    """The same rules, and null beside them; written so that a validator still names the cause."""
+    if "anyOf" in rules:
+        return {"anyOf": [*rules["anyOf"], {"type": "null"}]}
+    if "allOf" in rules:
+        return {"if": {"type": "null"}, "else": rules["allOf"][0], "anyOf": offered(rules["allOf"][0])}
+    null = {"enum": [*rules["enum"], None]} if "enum" in rules else {}
+    types = [rules["type"]] if isinstance(rules.get("type"), str) else rules.get("type")
+    return rules | null | ({"type": [*types, "null"]} if types else {})
+
+
+def _value(types: list[str]) -> Schema:
+    """A constant: a number, a bool, an expression, nested lists, or Keras's mapping where one may stand."""
+    schema: Schema = {"type": types, "items": {"$ref": _REF.format("constant_item")}}
+    return schema | ({"if": {"type": "object"}, "then": _ARRAY_FORM} if "object" in types else {})

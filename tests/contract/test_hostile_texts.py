@@ -10,7 +10,7 @@ import pytest
 import initcfg
 from initcfg.errors import Code, SpecError
 from initcfg.spec import loads
-from initcfg.spec.document import MAX_BYTES
+from initcfg.spec.files import MAX_BYTES
 
 SIZE = MAX_BYTES - 200
 HEAD = "initcfg: 1\n"

@@ -19,7 +19,7 @@ from initcfg.checks import check_plan
 from initcfg.errors import SpecError
 from initcfg.plan import plan_reading
 from initcfg.spec import reads
-from initcfg.spec.document import read_file
+from initcfg.spec.files import read_file
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:

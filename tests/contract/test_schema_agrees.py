@@ -19,7 +19,7 @@ from initcfg.errors import SpecError
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.values import CONSTANT
-from initcfg.spec.document import read_file
+from initcfg.spec.files import read_file
 from initcfg.spec.schema import json_schema
 
 ROOT = Path(__file__).parents[2]

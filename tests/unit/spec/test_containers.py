@@ -6,7 +6,7 @@ from collections import UserDict, UserList
 from types import MappingProxyType
 
 from initcfg.spec import load
-from initcfg.spec.containers import as_tree
+from initcfg.spec.files import as_tree
 
 
 def test_a_document_of_foreign_containers_is_read_as_one_of_dicts_and_lists():

@@ -9,7 +9,7 @@ import pytest
 
 from initcfg.errors import Code, SpecError
 from initcfg.spec import Spec, load, loads, reads
-from initcfg.spec.document import MAX_BYTES, read_bytes
+from initcfg.spec.files import MAX_BYTES, read_bytes
 
 
 def problem(build):

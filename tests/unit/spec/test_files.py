@@ -7,7 +7,7 @@ import pytest
 from initcfg.errors import Code, SpecError
 from initcfg.formats.manifests import read_manifest
 from initcfg.spec import load, read
-from initcfg.spec.folders import Root
+from initcfg.spec.files import Root
 
 
 @pytest.fixture

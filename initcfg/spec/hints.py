@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from initcfg.spec.expression_errors import ExpressionError
 from initcfg.spec.expressions import Expression
+from initcfg.spec.grammar import ExpressionError
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep

@@ -1,0 +1,220 @@
+"""Reading a document: a regular file of limited size below the root folder, or a mapping of Python."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from initcfg.errors import Code, Diagnostic, Location, PathStep, SpecError
+from initcfg.inputs import is_within, open_input
+from initcfg.text.decoding import decoded
+from initcfg.text.json_source import read_json
+from initcfg.text.yaml_source import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initcfg.text.source import Source
+
+#: The largest spec that is read. Whatever it holds is answered within about a second.
+MAX_BYTES = 2**18
+_FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
+
+
+def read_file(path: str | os.PathLike[str]) -> Source:
+    """Reads a document; the end of its name, ``.yaml``, ``.yml`` or ``.json``, says what it is.
+
+    Raises:
+        SpecError: the path is no readable regular file (code ``input``), or holds no document.
+    """
+    file = os.fspath(path)
+    written = _format_of(file)
+    return read_bytes(_content(file), written, file)
+
+
+def read_text(text: str, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
+    """Reads a document that is at hand as text.
+
+    Args:
+        text: the document; a byte order mark is skipped.
+        format: ``yaml`` or ``json``.
+        file: a name for diagnostics.
+
+    Raises:
+        SpecError: the text is too large, or no document.
+    """
+    if format not in _READERS:
+        raise _refused(Code.INPUT, f"no format is named {format!r}", file, "the formats are yaml and json")
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _too_large(file)
+    return _READERS[format](text.removeprefix("\ufeff"), file)
+
+
+def read_bytes(content: bytes, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
+    """Reads a document from its bytes.
+
+    Raises:
+        SpecError: they are not UTF-8, too many, or no document.
+    """
+    is_cut = len(content) > MAX_BYTES
+    text = decoded(content, file, is_cut=is_cut)
+    if is_cut:
+        raise _too_large(file)
+    return read_text(text, format, file)
+
+
+def _format_of(file: str) -> str:
+    suffix = Path(file).suffix.lower()
+    if suffix not in _FORMATS:
+        message = f"the name ends in {suffix!r}, and so does no spec" if suffix else "the name has no ending"
+        raise _refused(Code.INPUT, message, file, "name the file .yaml, .yml or .json")
+    return _FORMATS[suffix]
+
+
+def _content(file: str) -> bytes:
+    """The bytes of a regular file, one more than allowed at most."""
+    with open_input(file, SpecError) as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
+def _too_large(file: str | None) -> SpecError:
+    hint = "describe what repeats by repeat: instead of one by one"
+    return _refused(Code.TOO_LARGE, f"a spec has at most {MAX_BYTES // 1024} KiB of text", file, hint)
+
+
+def _refused(code: Code, message: str, file: str | None, hint: str | None = None) -> SpecError:
+    return SpecError(Diagnostic(code, message, Location(file), hint))
+
+
+@dataclass(frozen=True)
+class Root:
+    """The folder that no path may leave.
+
+    It is the one given, else the current one if the document is under it, else the document's own.
+
+    Args:
+        file: the document's name, or None.
+        given: a folder, or None.
+
+    Raises:
+        SpecError: `given` is no folder (code ``input``).
+    """
+
+    file: str | None
+    given: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.given is not None and not os.path.isdir(self.given):  # noqa: PTH112
+            message = f"the root {os.fspath(self.given)!r} is no folder"
+            raise SpecError(Diagnostic(Code.INPUT, message, hint="name a folder that is there"))
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder, without symbolic links."""
+        if self.given is not None:
+            return os.path.realpath(self.given)
+        current, own = os.path.realpath(os.curdir), os.path.realpath(self.folder_of(self.file))
+        return current if is_within(own, current) else own
+
+    def folder_of(self, file: str | None) -> str:
+        """The folder that paths in a file start from; without a file the one given, else the current one."""
+        if file is None and self.given is not None:
+            return os.fspath(self.given)
+        return os.path.dirname(file or "")  # noqa: PTH120 - "" stays ""
+
+    def find(self, written: str, folder: str, where: Location) -> str:
+        """The path that a document in `folder` means.
+
+        Args:
+            written: as the document has it, relative to `folder`.
+            folder: that of the document, as the user named it.
+            where: the place of `written`.
+
+        Raises:
+            SpecError: it leads out of the root (code ``outside-root``), or is no path (code ``input``).
+        """
+        if not written.strip() or not written.isprintable() or "://" in written:
+            hint = "name a file beside this one, by its path; a spec reaches no network"
+            raise SpecError(Diagnostic(Code.INPUT, f"{written!r} is no path", where, hint))
+        path = os.path.join(folder, written)  # noqa: PTH118
+        real = os.path.realpath(path)
+        has_no_folder = self.file is None and self.given is None and not folder
+        if has_no_folder and not os.path.isabs(written) and os.path.exists(real):  # noqa: PTH110, PTH117
+            message = f"{written!r}, in a spec that has no file, is taken from the current folder: {real}"
+            warnings.warn(f"{message}; root= names the folder that is meant", UserWarning, stacklevel=2)
+        if not is_within(real, self.folder):
+            message = f"{written!r} leads out of the root folder {self.folder!r}"
+            hint = (
+                "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
+            )
+            raise SpecError(Diagnostic(Code.OUTSIDE_ROOT, message, where, hint))
+        # Shorter to read, where it means the same: behind a link to a folder, .. may lead elsewhere.
+        plain = os.path.normpath(path)
+        return plain if os.path.realpath(plain) == real else path
+
+
+def moved(written: str, old: str, new: str) -> str:
+    """A path relative to the folder `old`, written so that it means the same relative to `new`."""
+    old, new = os.path.realpath(old), os.path.realpath(new)
+    if old == new:
+        return written
+    return os.path.relpath(os.path.join(old, written), new).replace(os.sep, "/")  # noqa: PTH118
+
+
+Steps = tuple[PathStep, ...]
+
+_LEAVES = (str, bytes, bytearray, memoryview)
+
+
+def as_tree(document: object) -> object:
+    """The document with dicts for mappings and lists for sequences; everything else as it is.
+
+    Tuples stay tuples. A container that stands in two places, or inside itself, is converted once.
+
+    Raises:
+        SpecError: a container does not give one of its values (code ``wrong-type``), as those of OmegaConf do
+            where a mandatory value is missing, or an interpolation leads nowhere.
+
+    Example:
+        >>> from types import MappingProxyType
+        >>> as_tree(MappingProxyType({"shape": (2, 3), "repeat": range(2)}))
+        {'shape': (2, 3), 'repeat': [0, 1]}
+    """
+    return _converted(document, {}, ())
+
+
+def _converted(value: object, known: dict[int, object], path: Steps) -> object:
+    if isinstance(value, _LEAVES) or not isinstance(value, Mapping | Sequence):
+        return value
+    if id(value) in known:
+        return known[id(value)]
+    if isinstance(value, Mapping):
+        tree: dict[object, object] = {}
+        known[id(value)] = tree
+        for key in value:
+            step = key if isinstance(key, str | int) else str(key)
+            tree[key] = _converted(_item(value, key, (*path, step)), known, (*path, step))
+        return tree
+    items = [_item(value, at, (*path, at)) for at in range(len(value))]
+    if isinstance(value, tuple):
+        known[id(value)] = value
+        return tuple(_converted(item, known, (*path, at)) for at, item in enumerate(items))
+    made: list[object] = []
+    known[id(value)] = made
+    made.extend(_converted(item, known, (*path, at)) for at, item in enumerate(items))
+    return made
+
+
+def _item(container: Any, key: Any, path: Steps) -> object:
+    try:
+        return container[key]
+    except Exception as error:
+        message = f"{type(container).__name__} does not give this value: {str(error).partition(chr(10))[0]}"
+        hint = "give a value, or mend the interpolation, before the document is read"
+        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, Location(path=path), hint)) from error
