@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from initcfg.verification.checking import Verification, verify, verify_weights
-from initcfg.verification.comparing import TOLERANCE
 
-__all__ = ["TOLERANCE", "Verification", "verify", "verify_weights"]
+__all__ = ["Verification", "verify", "verify_weights"]

@@ -1,13 +1,14 @@
-"""The comparison: every tensor of a file or a set is made again, piece by piece, and held against it."""
+"""Weights held against a plan: every tensor is made again, piece by piece, and compared."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,21 +18,21 @@ from initcfg.formats.metadata import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.verification.carrying import alone, carried_plan
-from initcfg.verification.comparing import mismatch, tolerance_of
-from initcfg.verification.matching import match
+from initcfg.initializers import Concatenate, Orthogonal
+from initcfg.verification.matching import alone, carried_plan, match
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from initcfg.engines import FillFunction
+    from initcfg.formats import Array
     from initcfg.formats.header import StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.generate.work import Piece
+    from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.verification.comparing import Mismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,44 +85,7 @@ def verify(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Makes the values of a plan again and compares weights with them, bit for bit.
-
-    Nothing is held but a few chunks, and the largest parameter that cannot be cut if there is one. Orthogonal
-    matrices, whose last bits depend on the machine, may differ by 1e-5 of their gain.
-
-    Args:
-        path: a ``.safetensors`` or ``.npz`` file, of any program; or a sharded set, by its folder or its
-            ``.safetensors.index.json``.
-        plan: what it should hold; None takes the spec that the weights carry.
-        select: a glob over names; None compares all, and what is missing then is an error, whatever the
-            weights say of themselves.
-        rename: what takes the place of leading segments of names in the weights, as ``{"model": ""}`` or
-            ``{"h.{i}.q": "layer.{i}.query"}``; texts ``"OLD=NEW"`` will do.
-        threads: how many; None means one a CPU.
-        engine: the name of an engine; None chooses one.
-        progress: called with the bytes compared and the bytes in all.
-
-    Returns:
-        What differs, which may be nothing.
-
-    Raises:
-        FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
-        SpecError: the plan holds code that is not registered, `select` or `rename` is malformed, a rename
-            fits no name, or two names become one.
-        UnknownParameterError: `select` matches nothing.
-        InitializerError: custom code returned something else than it was asked for.
-
-    Example:
-        >>> import initcfg, tempfile
-        >>> plan = initcfg.make_plan(
-        ...     {"initcfg": 1, "params": {"w": {"shape": [64, 8], "initializer": "random_normal"}}}
-        ... )
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = initcfg.save(plan, f"{folder}/w.safetensors").path
-        ...     found = verify(file, plan)
-        >>> found.is_equal, found.elements
-        (True, 512)
-    """
+    """Holds a file or a sharded set against a plan, as `initcfg.verify` says."""
     with open_weights(path, rename) as file:
         found = verify_weights(file, plan, select=select, threads=threads, engine=engine, progress=progress)
         return dataclasses.replace(found, path=Path(path))
@@ -228,3 +192,98 @@ def _differs(parameter: PlannedParameter, found: Mismatch, shard: str | None, wh
     again = "make the weights again" if shard is None else f"delete {shard!r} and make the weights again"
     hint = f"{again}, or find out what has changed the file"
     return Diagnostic(Code.VALUES, message, where, hint)
+
+
+#: Of what is made with BLAS, whose bits differ between machines and numbers of threads, a part of the gain.
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What differs between the elements of a file and those of a plan.
+
+    Args:
+        at: the position of the first element that differs, in C order.
+        found: what the file holds there, in full precision.
+        expected: what the plan makes there.
+        count: how many elements differ.
+    """
+
+    at: int
+    found: str
+    expected: str
+    count: int
+
+
+def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> Mismatch | None:
+    """What differs between two flat arrays of one dtype, or None: bit for bit where the tolerance is 0.
+
+    Elsewhere values may differ by the tolerance and one step of the dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> mismatch(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.5, 3.0]))
+        Mismatch(at=1, found='1.0', expected='1.5', count=2)
+    """
+    bits = f"u{found.itemsize}"
+    differing = found.view(bits) != expected.view(bits)
+    if not differing.any():
+        return None
+    if np.any(tolerance):
+        differing &= ~_near(found, expected, tolerance)
+    first = int(np.argmax(differing))
+    if not differing[first]:
+        return None
+    count = int(np.count_nonzero(differing))
+    return Mismatch(first, *_shown(found[first : first + 1], expected[first : first + 1]), count)
+
+
+def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | float:
+    """How far each element may be from what is made here; 0 where the same bits are promised.
+
+    Args:
+        initializer: of a structured parameter.
+        shape: its shape.
+
+    Returns:
+        One number for all elements, or an array of `shape`.
+    """
+    if isinstance(initializer, Orthogonal):
+        return TOLERANCE * abs(initializer.gain)
+    if not isinstance(initializer, Concatenate):
+        return 0.0
+    shapes = [its_shape for _, its_shape in initializer.parts(shape)]
+    parts = [tolerance_of(part, its_shape) for part, its_shape in initializer.parts(shape)]
+    if not any(np.any(part) for part in parts):
+        return 0.0
+    wide = [np.broadcast_to(part, its_shape) for part, its_shape in zip(parts, shapes, strict=True)]
+    return np.concatenate(wide, axis=initializer.axis)
+
+
+def _near(found: Array, expected: Array, tolerance: Array | float) -> Any:
+    """Where two values are within the tolerance, or neighbours in a narrow dtype, and it is not 0."""
+    wide, other = found.astype(np.float64), expected.astype(np.float64)
+    # Of nan and inf nothing is near, and nothing is to be warned about.
+    with np.errstate(invalid="ignore"):
+        step = np.spacing(np.maximum(np.abs(found), np.abs(expected))).astype(np.float64)
+        return (np.abs(wide - other) <= tolerance + step) & (np.asarray(tolerance) > 0)
+
+
+def _shown(found: Array, expected: Array) -> tuple[str, str]:
+    """Two elements in digits that tell them apart, else in their bits."""
+    texts = tuple(_text(array) for array in (found, expected))
+    if texts[0] != texts[1]:
+        return texts[0], texts[1]
+    return _hexadecimal(found), _hexadecimal(expected)
+
+
+def _text(array: Array) -> str:
+    # The shortest digits that give the value back, of its own type where numpy has it.
+    value = array[0]
+    if array.dtype.kind in "fiub":
+        return str(value)
+    return repr(float(value)) if math.isfinite(float(value)) else str(float(value))
+
+
+def _hexadecimal(array: Array) -> str:
+    return f"{_text(array)} (bits 0x{int(array.view(f'u{array.itemsize}')[0]):0{2 * array.itemsize}x})"

@@ -17,9 +17,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("initcfg.adapters.torch needs torch: pip install 'initcfg[torch]'") from error
 
-from initcfg.adapters.torch.held import manifest
-from initcfg.adapters.torch.initializing import initialize_
-from initcfg.adapters.torch.report import Initialized
-from initcfg.adapters.torch.verifying import verify
+from initcfg.adapters.torch.initializing import Initialized, initialize_
+from initcfg.adapters.torch.parameters import manifest, verify
 
 __all__ = ["Initialized", "initialize_", "manifest", "verify"]

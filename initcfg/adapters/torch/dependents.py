@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from initcfg.adapters.torch.held import buffers_of, named_modules_of
+from initcfg.adapters.torch.parameters import buffers_of, named_modules_of
 from initcfg.adapters.torch.shards import is_dtensor
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from initcfg.adapters.torch.held import Held
+    from initcfg.adapters.torch.parameters import ParameterRef
     from initcfg.adapters.torch.shards import Place
 
 
@@ -34,16 +34,16 @@ class Dependent(NamedTuple):
     is_wrong: bool = True
 
 
-def unwritten_buffers(module: torch.nn.Module, made: list[Held]) -> list[str]:
+def unwritten_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[str]:
     """The buffers that nothing has written to since ``Module.to_empty`` gave them memory.
 
     To be asked before anything is made. What is left of PyTorch's own initialization tells: its layers
     write their parameters in place, which is counted, and ``to_empty`` begins to count anew.
     """
-    own = [held.tensor for held in made if not held.buffer and any(_is_of_torch(at) for at, _ in held.places)]
+    own = [ref.tensor for ref in made if not ref.buffer and any(_is_of_torch(at) for at, _ in ref.places)]
     if not own or any(map(_is_written, own)):
         return []
-    planned = {id(tensor) for held in made for tensor in (held.tensor, *held.others)}
+    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
     return [
         name
         for name, buffer in buffers_of(module)
@@ -64,7 +64,7 @@ def _is_written(tensor: torch.Tensor) -> bool:
 
 
 def dependents(
-    module: torch.nn.Module, made: list[Held], places: Iterable[Place], unwritten: list[str]
+    module: torch.nn.Module, made: list[ParameterRef], places: Iterable[Place], unwritten: list[str]
 ) -> Iterator[Dependent]:
     """What the module's author should know of its next forward pass, once the parameters are made.
 
@@ -74,21 +74,21 @@ def dependents(
         places: where, in this process.
         unwritten: what `unwritten_buffers` has found.
     """
-    named = {name: held for held in made for name in held.names}
+    named = {name: ref for ref in made for name in ref.names}
     rows: set[str] = set()
     for place in places:
-        held = named[place.parameter.name]
-        if held.zero_row is not None and held.names[0] not in rows and _fills(place, held.zero_row):
-            rows.add(held.names[0])
-            yield _padding(held, held.zero_row)
+        ref = named[place.parameter.name]
+        if ref.zero_row is not None and ref.names[0] not in rows and _fills(place, ref.zero_row):
+            rows.add(ref.names[0])
+            yield _padding(ref, ref.zero_row)
     if unwritten:
         verb = "holds" if len(unwritten) == 1 else "hold"
         message = f"{_few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
         hint = "give them their values, as the module's own init_weights may, before the module is used"
         yield _warning(message, hint)
-    for held in made:
-        for at, key in held.places:
-            yield from _of_parametrization(held, at, key)
+    for ref in made:
+        for at, key in ref.places:
+            yield from _of_parametrization(ref, at, key)
     stale = list(_stale_statistics(module, made, frozenset(unwritten)))
     if stale:
         message = f"{_few(stale)}: statistics of batches that the values from before have seen"
@@ -107,21 +107,21 @@ def _few(names: list[str]) -> str:
 
 def _fills(place: Place, row: int) -> bool:
     """Whether memory holds that row of the whole, and has something else there than zeros."""
-    held = place.box[0]
-    return held.start <= row < held.stop and bool(place.memory[row - held.start].count_nonzero())
+    ref = place.box[0]
+    return ref.start <= row < ref.stop and bool(place.memory[row - ref.start].count_nonzero())
 
 
-def _padding(held: Held, row: int) -> Dependent:
-    size = held.tensor.shape[0]
+def _padding(ref: ParameterRef, row: int) -> Dependent:
+    size = ref.tensor.shape[0]
     parts = [(row, "NAME"), (1, "zeros"), (size - row - 1, "NAME")]
     sizes = ", ".join(str(count) for count, _ in parts if count)
     names = ", ".join(name for count, name in parts if count)
-    message = f"row {row} of {held.names[0]!r} is padding_idx, kept at zero, and the plan fills it"
+    message = f"row {row} of {ref.names[0]!r} is padding_idx, kept at zero, and the plan fills it"
     hint = f"write {{concatenate: {{axis: 0, sizes: [{sizes}], initializers: [{names}]}}}}"
     return _warning(message, hint)
 
 
-def _of_parametrization(held: Held, at: torch.nn.Module, key: str) -> Iterator[Dependent]:
+def _of_parametrization(ref: ParameterRef, at: torch.nn.Module, key: str) -> Iterator[Dependent]:
     """What is computed of a parameter beside, with what that takes of it."""
     if isinstance(at, ParametrizationList):
         laws: list[Any] = list(at) if key.startswith("original") else []
@@ -132,7 +132,7 @@ def _of_parametrization(held: Held, at: torch.nn.Module, key: str) -> Iterator[D
     for law in laws:
         if isinstance(law, SpectralNorm) or (isinstance(law, _SpectralNorm) and "_u" in law._buffers):
             message = (
-                f"the spectral norm of {held.names[0]!r} is taken along vectors of the values from before"
+                f"the spectral norm of {ref.names[0]!r} is taken along vectors of the values from before"
             )
             hint = (
                 "apply spectral_norm after initialize_, since it begins with power iterations; "
@@ -140,14 +140,16 @@ def _of_parametrization(held: Held, at: torch.nn.Module, key: str) -> Iterator[D
             )
             yield _warning(message, hint)
         elif isinstance(law, WeightNorm) or (isinstance(law, _WeightNorm) and key == "original1"):
-            message = f"weight norm takes the direction of {held.names[0]!r} only, not its scale"
+            message = f"weight norm takes the direction of {ref.names[0]!r} only, not its scale"
             hint = "the parameter beside it is the scale; apply weight_norm after initialize_ to keep both"
             yield Dependent(f"{message}: {hint}", is_wrong=False)
 
 
-def _stale_statistics(module: torch.nn.Module, made: list[Held], unwritten: frozenset[str]) -> Iterator[str]:
+def _stale_statistics(
+    module: torch.nn.Module, made: list[ParameterRef], unwritten: frozenset[str]
+) -> Iterator[str]:
     """The running means that have seen batches and that no one made."""
-    planned = {id(tensor) for held in made for tensor in (held.tensor, *held.others)}
+    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
     for prefix, inner in named_modules_of(module):
         if not isinstance(inner, _NormBase):
             continue

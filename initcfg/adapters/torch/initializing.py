@@ -1,11 +1,11 @@
-"""A plan's values put into a module."""
+"""A plan's values put into a module, and what that has made."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,12 +13,10 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from initcfg.adapters.matching import match_problems
 from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
-from initcfg.adapters.torch.held import buffers_of, entry_of, held_by, modules_of
-from initcfg.adapters.torch.memory import allocated, fill_places, install
-from initcfg.adapters.torch.report import Initialized
+from initcfg.adapters.torch.memory import allocated, fill_places, install, require_memory, sharing_problems
+from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, refs_of
 from initcfg.adapters.torch.shards import places
-from initcfg.adapters.torch.writable import require_memory, sharing_problems
-from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.renaming import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
@@ -27,10 +25,62 @@ from initcfg.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initcfg.adapters.torch.held import Held
+    from initcfg.adapters.torch.parameters import ParameterRef
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate import Progress
     from initcfg.manifest import ManifestEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """What was made in a module, and what was left alone.
+
+    Args:
+        parameters: the names of the parameters that hold the plan's values, in the module's order; of one
+            that has several names the first.
+        tied: further names of these, each with that first one.
+        skipped: the parameters that the plan skips.
+        buffers: those that the plan does not make, whether the module saves them or not.
+        empty: those of the skipped and the buffers that hold nothing yet: on the meta device, or as
+            ``Module.to_empty`` has left them.
+        nbytes: what this process has made; of a sharded module its own shards.
+        made_buffers: the names of the buffers that hold the plan's values.
+        warnings: state that no longer fits the values, or that nothing has written, each with the way out:
+            the next forward pass would be wrong.
+        notes: what else depends on what was overwritten.
+
+    Example:
+        >>> print(Initialized(("weight",), {}, (), ("mask",), ("mask",), 16))
+        1 parameter made, 16 bytes; 0 skipped; 1 buffer left alone
+        empty, and to be made before the module is used: mask
+    """
+
+    parameters: tuple[str, ...]
+    tied: dict[str, str]
+    skipped: tuple[str, ...]
+    buffers: tuple[str, ...]
+    empty: tuple[str, ...]
+    nbytes: int
+    made_buffers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        both = f" and {_counted(len(self.made_buffers), 'buffer')}" if self.made_buffers else ""
+        made = f"{_counted(len(self.parameters), 'parameter')}{both} made, {self.nbytes:,} bytes"
+        left = f"{len(self.skipped)} skipped; {_counted(len(self.buffers), 'buffer')} left alone"
+        lines = [f"{made}; {left}"]
+        if self.empty:
+            names = printable(", ".join(self.empty))
+            lines.append(f"empty, and to be made before the module is used: {names}")
+        lines += [f"warning: {printable(message)}" for message in self.warnings]
+        lines += [f"note: {printable(message)}" for message in self.notes]
+        return "\n".join(lines)
+
+
+def _counted(count: int, word: str) -> str:
+    """A count with its word, which has an ``s`` unless it is one."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def initialize_(
@@ -99,15 +149,15 @@ def initialize_(
         True
     """
     _check_kinds(module, plan)
-    every = _held(module, rename)
+    every = _refs(module, rename)
     _require_agreement(module, plan, every)
-    wanted = [(held, _planned_name(plan, held)) for held in every]
-    chosen = [(held, name) for held, name in wanted if name is not None]
-    made = [held for held, _ in chosen]
+    wanted = [(ref, _planned_name(plan, ref)) for ref in every]
+    chosen = [(ref, name) for ref, name in wanted if name is not None]
+    made = [ref for ref, _ in chosen]
     require_memory(made, device)
     unwritten = unwritten_buffers(module, made)
     with _without_traces():
-        tensors = [allocated(held.tensor, device) for held in made]
+        tensors = [allocated(ref.tensor, device) for ref in made]
         boxes = [
             place
             for (_, name), tensor in zip(chosen, tensors, strict=True)
@@ -115,8 +165,8 @@ def initialize_(
         ]
         fill_places(boxes, threads=threads, engine=engine, progress=progress)
         install(made, tensors)
-    every = _held(module, rename)
-    made = [held for held in every if _planned_name(plan, held) is not None]
+    every = _refs(module, rename)
+    made = [ref for ref in every if _planned_name(plan, ref) is not None]
     _keep_from_transformers(module, made)
     found = list(dependents(module, made, boxes, unwritten))
     report = _reported(module, plan, every, sum(place.nbytes for place in boxes))
@@ -131,23 +181,23 @@ def initialize_(
     return report
 
 
-def _held(module: torch.nn.Module, rename: RenamesLike) -> list[Held]:
+def _refs(module: torch.nn.Module, rename: RenamesLike) -> list[ParameterRef]:
     """What the module holds, by the names that the plan has."""
-    every, renames = held_by(module), Renames.of(rename)
+    every, renames = refs_of(module), Renames.of(rename)
     if renames:
-        names = renames.of_all((name for held in every for name in held.names), "the module")
-        for held in every:
-            held.names = [names[name] for name in held.names]
+        names = renames.of_all((name for ref in every for name in ref.names), "the module")
+        for ref in every:
+            ref.names = [names[name] for name in ref.names]
     return every
 
 
-def _keep_from_transformers(module: torch.nn.Module, made: list[Held]) -> None:
+def _keep_from_transformers(module: torch.nn.Module, made: list[ParameterRef]) -> None:
     """Marks what was made as transformers marks what it has loaded, which ``init_weights`` leaves alone."""
     library = sys.modules.get("transformers.modeling_utils")
     if library is None or not any(isinstance(each, library.PreTrainedModel) for each in module.modules()):
         return
-    for held in made:
-        for tensor in (held.tensor, *held.others):
+    for ref in made:
+        for tensor in (ref.tensor, *ref.others):
             tensor._is_hf_initialized = True
 
 
@@ -166,19 +216,19 @@ def _without_traces() -> Iterator[None]:
         yield
 
 
-def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[Held]) -> None:
+def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[ParameterRef]) -> None:
     """Names, shapes and dtypes first, then what shares memory with what."""
     model = f"the module {type(module).__name__}"
     skipped = {each.name for each in plan.skipped}
     entries: dict[str, ManifestEntry] = {}
-    for held in every:
+    for ref in every:
         # The names that the plan knows; if it knows none, the one that it should know.
         # A buffer need not be known at all.
-        known = [name for name in held.names if name in plan or name in skipped]
-        first = [] if held.buffer else held.names[:1]
-        entries.update(dict.fromkeys(known or first, entry_of(held)))
-    made = [held for held in every if _planned_name(plan, held) is not None]
-    rest = [held for held in every if not held.buffer and _planned_name(plan, held) is None]
+        known = [name for name in ref.names if name in plan or name in skipped]
+        first = [] if ref.buffer else ref.names[:1]
+        entries.update(dict.fromkeys(known or first, entry_of(ref)))
+    made = [ref for ref in every if _planned_name(plan, ref) is not None]
+    rest = [ref for ref in every if not ref.buffer and _planned_name(plan, ref) is None]
     buffers = _left_buffers(module, made)
     problems = (
         *match_problems(plan, Manifest(entries), model, dict(_ways_past_parametrizations(module))),
@@ -202,27 +252,29 @@ def _ways_past_parametrizations(module: torch.nn.Module) -> Iterator[tuple[str, 
                 yield place + key, f"torch computes it from {names}: {way}"
 
 
-def _left_buffers(module: torch.nn.Module, made: list[Held]) -> list[tuple[str, torch.Tensor]]:
+def _left_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[tuple[str, torch.Tensor]]:
     """The buffers that the plan does not make."""
-    planned = {id(tensor) for held in made for tensor in (held.tensor, *held.others)}
+    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
     return [(name, buffer) for name, buffer in buffers_of(module) if id(buffer) not in planned]
 
 
-def _planned_name(plan: Plan, held: Held) -> str | None:
-    return next((name for name in held.names if name in plan), None)
+def _planned_name(plan: Plan, ref: ParameterRef) -> str | None:
+    return next((name for name in ref.names if name in plan), None)
 
 
-def _tie_problems(plan: Plan, every: list[Held], skipped: set[str], model: str) -> Iterator[Diagnostic]:
+def _tie_problems(
+    plan: Plan, every: list[ParameterRef], skipped: set[str], model: str
+) -> Iterator[Diagnostic]:
     """Names that are one parameter here and several there."""
-    first: dict[str, Held] = {}
-    for held in every:
-        planned = [name for name in held.names if name in plan]
+    first: dict[str, ParameterRef] = {}
+    for ref in every:
+        planned = [name for name in ref.names if name in plan]
         for name in planned:
             yield from _two_in_plan(plan, planned[0], name, model)
-            other = first.setdefault(owner(plan, plan[name]).name, held)
-            if other is not held:
+            other = first.setdefault(owner(plan, plan[name]).name, ref)
+            if other is not ref:
                 yield _two_in_module(plan, other.names[0], name, model)
-        left = [name for name in held.names if name in skipped]
+        left = [name for name in ref.names if name in skipped]
         if planned and left:
             message = f"{planned[0]!r} and {left[0]!r} are one parameter in {model}; the plan skips one"
             hint = f"describe {left[0]!r} as tied_to: {planned[0]}, or skip both"
@@ -245,17 +297,17 @@ def _two_in_module(plan: Plan, first: str, name: str, model: str) -> Diagnostic:
     return Diagnostic(Code.TIED, message, plan[name].where, hint)
 
 
-def _reported(module: torch.nn.Module, plan: Plan, every: list[Held], nbytes: int) -> Initialized:
-    made = [held for held in every if _planned_name(plan, held) is not None]
-    skipped = [held for held in every if not held.buffer and _planned_name(plan, held) is None]
+def _reported(module: torch.nn.Module, plan: Plan, every: list[ParameterRef], nbytes: int) -> Initialized:
+    made = [ref for ref in every if _planned_name(plan, ref) is not None]
+    skipped = [ref for ref in every if not ref.buffer and _planned_name(plan, ref) is None]
     buffers = dict(_left_buffers(module, made))
-    left = {**{held.names[0]: held.tensor for held in skipped}, **buffers}
+    left = {**{ref.names[0]: ref.tensor for ref in skipped}, **buffers}
     return Initialized(
-        parameters=tuple(held.names[0] for held in made if not held.buffer),
-        tied={name: held.names[0] for held in made for name in held.names[1:]},
-        skipped=tuple(held.names[0] for held in skipped),
+        parameters=tuple(ref.names[0] for ref in made if not ref.buffer),
+        tied={name: ref.names[0] for ref in made for name in ref.names[1:]},
+        skipped=tuple(ref.names[0] for ref in skipped),
         buffers=tuple(buffers),
         empty=tuple(name for name, tensor in left.items() if tensor.is_meta),
         nbytes=nbytes,
-        made_buffers=tuple(held.names[0] for held in made if held.buffer),
+        made_buffers=tuple(ref.names[0] for ref in made if ref.buffer),
     )

@@ -1,4 +1,7 @@
-"""Values put into the memory of tensors: straight where numpy can see it, else in parts that are copied."""
+"""Memory of tensors: whether it can be written or allocated, and values put into it.
+
+Values go straight to where numpy can see the memory, else in parts that are copied.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.shards import local_of
+from initcfg.adapters.torch.shards import has_own_elements, is_dtensor, local_of, memory_range, overlapping
+from initcfg.errors import Code, Diagnostic
 from initcfg.formats.torch_files import array_of
 from initcfg.generate.memory import Target, fill_targets
 from initcfg.generate.pool import onward
@@ -19,9 +23,118 @@ from initcfg.generate.work import is_foreign, is_made_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from initcfg.adapters.torch.held import Held
-    from initcfg.adapters.torch.shards import Place
+    from initcfg.adapters.torch.parameters import ParameterRef
+    from initcfg.adapters.torch.shards import MemoryRange, Place
     from initcfg.generate import Progress
+
+
+def require_memory(made: list[ParameterRef], device: torch.device | str | None) -> None:
+    """Refuses, before anything is allocated, what has no memory or none that can be written.
+
+    Raises:
+        ValueError: with a line for each such parameter.
+    """
+    problems = [
+        f"the {'buffer' if ref.buffer else 'parameter'} {ref.names[0]!r} {problem}"
+        for ref in made
+        for tensor in (ref.tensor, *ref.others)
+        if (problem := _memory_problem(tensor)) is not None
+    ]
+    meta = [ref.names[0] for ref in made if ref.tensor.is_meta]
+    if meta and (device is None or torch.device(device).type == "meta"):
+        they = "1 parameter is" if len(meta) == 1 else f"{len(meta):,} parameters are"
+        verb = "has" if len(meta) == 1 else "have"
+        problems.append(
+            f"{they} on the meta device and {verb} no memory, such as {meta[0]!r}: "
+            "say where to allocate, such as initialize_(module, plan, device='cpu')"
+        )
+    if problems:
+        raise ValueError("\n".join(dict.fromkeys(problems)))
+
+
+def _memory_problem(tensor: torch.Tensor) -> str | None:
+    """What keeps a parameter from being filled, or allocated; and the way out."""
+    if is_dtensor(tensor) and any(placement.is_partial() for placement in tensor.placements):
+        return "is a DTensor of partial sums: redistribute it to shards or replicas"
+    local = local_of(tensor)
+    if type(local) is not torch.Tensor:
+        return f"is a {type(local).__name__}: initialise the module before it is converted to that"
+    if local.layout is not torch.strided:
+        return f"is {str(local.layout).removeprefix('torch.')}: make it dense (to_dense), or skip it"
+    if not has_own_elements(local):
+        return (
+            "is expanded or strided, so that elements share memory: make it a copy (clone) that is contiguous"
+        )
+    return _allocation_problem(tensor) if tensor.is_meta else _storage_problem(local)
+
+
+def _storage_problem(local: torch.Tensor) -> str | None:
+    if local.numel() and local.untyped_storage().nbytes() == 0:
+        return "has a storage that was freed: allocate it again, such as by Module.to_empty"
+    return None
+
+
+def _allocation_problem(tensor: torch.Tensor) -> str | None:
+    """What the parameter that takes the place of one on the meta device would not have of it."""
+    if type(tensor) not in (torch.nn.Parameter, torch.Tensor) and not is_dtensor(tensor):
+        kind = type(tensor).__name__
+        return f"is of the class {kind}, which the meta device does not keep: make the module on its device"
+    if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
+        return "has hooks, which are lost with the meta device: register them after initialize_"
+    return None
+
+
+def sharing_problems(
+    made: Iterable[ParameterRef],
+    skipped: Iterable[ParameterRef],
+    buffers: Iterable[tuple[str, torch.Tensor]],
+    model: str,
+) -> Iterator[Diagnostic]:
+    """One for each pair of which one cannot be made without the other, told by names.
+
+    Args:
+        made: the parameters that are to be made.
+        skipped: those that are to stay as they are.
+        buffers: these are to stay too.
+        model: what messages call the module.
+    """
+    named: dict[MemoryRange, tuple[str, str]] = {}
+    for kind, tensors in (
+        ("made", ((ref.names[0], ref.tensor) for ref in made)),
+        ("skipped", ((ref.names[0], ref.tensor) for ref in skipped)),
+        ("buffer", buffers),
+    ):
+        for name, tensor in tensors:
+            span = memory_range(tensor)
+            if span is not None:
+                named[span] = (kind, name)
+    for pair in overlapping(named):
+        # Those that are made come first.
+        (kind, name), (other, second) = sorted(
+            (named[each] for each in pair), key=lambda each: each[0] != "made"
+        )
+        if kind == "made":
+            yield _PROBLEMS[other](name, second, model)
+
+
+def _two(name: str, other: str, model: str) -> Diagnostic:
+    message = f"{name!r} and {other!r} share memory in {model}, and are not one parameter"
+    hint = "give each memory of its own (clone it), or let both names hold one Parameter"
+    return Diagnostic(Code.TIED, message, hint=hint)
+
+
+def _skipped(name: str, other: str, model: str) -> Diagnostic:
+    message = f"{name!r} shares memory in {model} with {other!r}, which the plan skips"
+    return Diagnostic(Code.TIED, message, hint="give each memory of its own (clone it), or skip both")
+
+
+def _buffer(name: str, other: str, model: str) -> Diagnostic:
+    message = f"the parameter {name!r} shares memory in {model} with the buffer {other!r}, which is to stay"
+    return Diagnostic(Code.TIED, message, hint="register a clone as the buffer")
+
+
+_PROBLEMS = {"made": _two, "skipped": _skipped, "buffer": _buffer}
+
 
 # So much is made at a time for memory that cannot be written to directly.
 _STAGED_BYTES = 1 << 26
@@ -47,13 +160,13 @@ def fill_places(
     groups = _by_parameter(places)
     foreign = [group for group in groups if is_foreign(group[0].parameter.initializer)]
     own = [group for group in groups if not is_foreign(group[0].parameter.initializer)]
-    held: deque[tuple[Place, torch.Tensor]] = deque()
+    waiting: deque[tuple[Place, torch.Tensor]] = deque()
     for group in foreign:
         hosts = list(map(_host, group))
         fill(group, hosts)
-        held.extend(zip(group, hosts, strict=True))
-    while held:
-        _copy(*held.popleft())
+        waiting.extend(zip(group, hosts, strict=True))
+    while waiting:
+        _copy(*waiting.popleft())
     for together in _rounds(own):
         _fill_together(together, fill)
 
@@ -153,13 +266,13 @@ def _in_place_of(tensor: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
     return made
 
 
-def install(made: Sequence[Held], tensors: Sequence[torch.Tensor]) -> None:
+def install(made: Sequence[ParameterRef], tensors: Sequence[torch.Tensor]) -> None:
     """Lets the module hold what was allocated, all of it or nothing, and autograd know what has changed."""
     pairs = list(zip(made, tensors, strict=True))
-    for held, tensor in pairs:
-        if tensor is held.tensor:
-            torch.autograd.graph.increment_version([tensor, *held.others, local_of(tensor)])
-    news = [new for held, tensor in pairs if tensor is not held.tensor for new in _news(held, tensor)]
+    for ref, tensor in pairs:
+        if tensor is ref.tensor:
+            torch.autograd.graph.increment_version([tensor, *ref.others, local_of(tensor)])
+    news = [new for ref, tensor in pairs if tensor is not ref.tensor for new in _news(ref, tensor)]
     olds = [(module, key, old) for module, key, _ in news if (old := _own(module, key)[key]) is not None]
     try:
         for module, key, new in news:
@@ -179,9 +292,9 @@ def _own(module: torch.nn.Module, key: str) -> dict[str, Any]:
     return own
 
 
-def _news(held: Held, tensor: torch.Tensor) -> Iterator[tuple[torch.nn.Module, str, torch.Tensor]]:
+def _news(ref: ParameterRef, tensor: torch.Tensor) -> Iterator[tuple[torch.nn.Module, str, torch.Tensor]]:
     """What stands where from now on: as many tensors of one memory as there were."""
-    news = {id(other): _in_place_of(other, tensor.detach()) for other in held.others}
-    news[id(held.tensor)] = tensor
-    for module, key in held.places:
+    news = {id(other): _in_place_of(other, tensor.detach()) for other in ref.others}
+    news[id(ref.tensor)] = tensor
+    for module, key in ref.places:
         yield module, key, news[id(_own(module, key)[key])]

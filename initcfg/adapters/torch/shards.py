@@ -79,7 +79,7 @@ def places(parameter: PlannedParameter, tensor: torch.Tensor) -> Iterator[Place]
     if not is_dtensor(tensor):
         yield Place(parameter, tuple(slice(0, size) for size in local.shape), local)
         return
-    axes = _held(tensor)
+    axes = _held_runs(tensor)
     expected = tuple(sum(map(len, runs)) for runs in axes)
     if expected != tuple(local.shape):
         raise ValueError(
@@ -92,7 +92,7 @@ def places(parameter: PlannedParameter, tensor: torch.Tensor) -> Iterator[Place]
         yield Place(parameter, box, local[inner])
 
 
-def _held(tensor: Any) -> list[list[range]]:
+def _held_runs(tensor: Any) -> list[list[range]]:
     """Which indices of the whole this rank holds, along each axis: runs of neighbours, in order."""
     mesh = tensor.device_mesh
     axes = [[range(size)] for size in tensor.shape]
@@ -154,7 +154,7 @@ _MOST_WORK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class MemoryRange:
     """The bytes from a tensor's first element to its last.
 
     Args:
@@ -170,7 +170,7 @@ class Stretch:
     memory: torch.Tensor
 
 
-def stretch_of(tensor: torch.Tensor) -> Stretch | None:
+def memory_range(tensor: torch.Tensor) -> MemoryRange | None:
     """The memory of a tensor; None if it has none, or not in the way of a plain tensor."""
     if is_lazy(tensor):
         return None
@@ -187,7 +187,7 @@ def stretch_of(tensor: torch.Tensor) -> Stretch | None:
         if begin == 0:
             # The storage was freed, or the device tells no addresses.
             return None
-    return Stretch(space, begin, begin + _length(local), local)
+    return MemoryRange(space, begin, begin + _length(local), local)
 
 
 def _length(local: torch.Tensor) -> int:
@@ -208,24 +208,24 @@ def has_own_elements(memory: torch.Tensor) -> bool:
     return True
 
 
-def overlapping(stretches: Iterable[Stretch]) -> Iterator[tuple[Stretch, Stretch]]:
+def overlapping(ranges: Iterable[MemoryRange]) -> Iterator[tuple[MemoryRange, MemoryRange]]:
     """The pairs that have an element's memory in common."""
-    spaces: dict[object, list[Stretch]] = {}
-    for stretch in stretches:
-        spaces.setdefault(stretch.space, []).append(stretch)
+    spaces: dict[object, list[MemoryRange]] = {}
+    for span in ranges:
+        spaces.setdefault(span.space, []).append(span)
     return itertools.chain.from_iterable(map(_overlapping_in_one, spaces.values()))
 
 
-def _overlapping_in_one(stretches: list[Stretch]) -> Iterator[tuple[Stretch, Stretch]]:
-    behind: list[Stretch] = []
-    for stretch in sorted(stretches, key=lambda each: each.begin):
-        behind = [other for other in behind if other.end > stretch.begin]
-        yield from ((other, stretch) for other in behind if _share(other, stretch))
-        behind.append(stretch)
+def _overlapping_in_one(ranges: list[MemoryRange]) -> Iterator[tuple[MemoryRange, MemoryRange]]:
+    behind: list[MemoryRange] = []
+    for span in sorted(ranges, key=lambda each: each.begin):
+        behind = [other for other in behind if other.end > span.begin]
+        yield from ((other, span) for other in behind if _share(other, span))
+        behind.append(span)
 
 
-def _share(one: Stretch, other: Stretch) -> bool:
-    """Whether two that reach into each other share an element: columns of one array do not."""
+def _share(one: MemoryRange, other: MemoryRange) -> bool:
+    """Whether two ranges that overlap share an element: columns of one array do not."""
     # Nothing is read at these addresses. 0 would be none to numpy.
     first, second = (array_of(each.memory, each.begin + 1) for each in (one, other))
     try:

@@ -1,20 +1,31 @@
-"""The modules within a module: without those that only wrap another, and in a state that can be read."""
+"""The parameters and buffers of a module, by name, and their values held against a plan."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
-from initcfg.adapters.torch.shards import is_dtensor, stretch_of
+from initcfg.adapters.matching import require_plan
+from initcfg.adapters.torch.shards import is_dtensor, memory_range
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.formats.reading import LoadedWeights
+from initcfg.formats.torch_files import loaded_tensor
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.verification import verify_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from initcfg.formats.base import LoadedTensor
+    from initcfg.formats.renaming import RenamesLike
+    from initcfg.generate.pool import Progress
+    from initcfg.plan import Plan
+    from initcfg.verification import Verification
 
 # Where wrappers keep the module that they wrap: no part of a parameter's name.
 _WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")
@@ -82,7 +93,7 @@ def _is_sharded(module: torch.nn.Module) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class ParameterRef:
     """One parameter of a module, or one persistent buffer.
 
     Args:
@@ -132,35 +143,35 @@ def manifest(module: torch.nn.Module) -> Manifest:
         >>> {name: entry.shape for name, entry in entries.items()}
         {'weight': (256, 784), 'bias': (256,)}
     """
-    return Manifest({held.names[0]: entry_of(held) for held in held_by(module)})
+    return Manifest({ref.names[0]: entry_of(ref) for ref in refs_of(module)})
 
 
-def entry_of(held: Held) -> ManifestEntry:
+def entry_of(ref: ParameterRef) -> ManifestEntry:
     """A parameter's form."""
-    shape, dtype = tuple(held.tensor.shape), str(held.tensor.dtype).removeprefix("torch.")
-    return ManifestEntry(shape, dtype, buffer=held.buffer, zero_row=held.zero_row)
+    shape, dtype = tuple(ref.tensor.shape), str(ref.tensor.dtype).removeprefix("torch.")
+    return ManifestEntry(shape, dtype, buffer=ref.buffer, zero_row=ref.zero_row)
 
 
-def held_by(module: torch.nn.Module) -> list[Held]:
+def refs_of(module: torch.nn.Module) -> list[ParameterRef]:
     """The parameters and persistent buffers of a module, each once.
 
     Raises:
         SpecError: as `manifest` says.
     """
-    found: dict[object, Held] = {}
-    owners: dict[str, Held] = {}
+    found: dict[object, ParameterRef] = {}
+    owners: dict[str, ParameterRef] = {}
     for name, tensor, place in _tensors(module):
         buffer = not isinstance(tensor, torch.nn.Parameter)
         # A buffer that shares the memory of a parameter is not that parameter.
-        held = found.setdefault((buffer, _memory(tensor)), Held(tensor, buffer=buffer))
-        if owners.setdefault(name, held) is not held:
+        ref = found.setdefault((buffer, _memory(tensor)), ParameterRef(tensor, buffer=buffer))
+        if owners.setdefault(name, ref) is not ref:
             message = f"two tensors of the module are called {name!r}"
             raise _refused(Code.DUPLICATE_PARAMETER, message, "rename one of the submodules")
-        if tensor is not held.tensor:
-            held.others.append(tensor)
-        held.places.append(place)
-        if name not in held.names:
-            held.names.append(name)
+        if tensor is not ref.tensor:
+            ref.others.append(tensor)
+        ref.places.append(place)
+        if name not in ref.names:
+            ref.names.append(name)
     return list(found.values())
 
 
@@ -202,10 +213,68 @@ def _name(prefix: str, key: str) -> str:
 def _memory(tensor: torch.Tensor) -> object:
     """What parameters that are one have in common: the object, or the memory."""
     # Of a DTensor one rank may hold nothing, and all ranks must see the same ties.
-    if is_dtensor(tensor) or tensor.numel() == 0 or (stretch := stretch_of(tensor)) is None:
+    if is_dtensor(tensor) or tensor.numel() == 0 or (span := memory_range(tensor)) is None:
         return id(tensor)
-    return (stretch.space, stretch.begin, tensor.shape, tensor.stride(), tensor.dtype)
+    return (span.space, span.begin, tensor.shape, tensor.stride(), tensor.dtype)
 
 
 def _refused(code: Code, message: str, hint: str) -> SpecError:
     return SpecError(Diagnostic(code, message, hint=hint))
+
+
+def verify(
+    module: torch.nn.Module,
+    plan: Plan,
+    *,
+    select: str | None = None,
+    rename: RenamesLike = (),
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Makes the values of a plan again and compares those that a module holds with them, bit for bit.
+
+    Args:
+        module: on any device but meta; nothing of it is changed.
+        plan: what it should hold, as ``initcfg.make_plan(spec, manifest=manifest(module))`` makes it.
+        select: as in `initcfg.verify`, and so are the rest.
+        rename: of the module's names.
+        threads: how many.
+        engine: by name.
+        progress: called with the bytes compared and the bytes in all.
+
+    Returns:
+        What was compared and what differs; ``require_equal()`` raises it.
+
+    Raises:
+        TypeError: `module` or `plan` is something else.
+        SpecError: the module cannot be read, as `manifest` says, or a rename fits no name.
+        FormatError: a parameter has no values here: it is on the meta device, or spread over processes.
+        UnknownParameterError: `select` matches nothing.
+
+    Example:
+        >>> import initcfg, torch
+        >>> from initcfg.adapters.torch import initialize_, manifest
+        >>> module = torch.nn.Linear(8, 4)
+        >>> rules = [{"match": "**", "initializer": "he_normal"}]
+        >>> spec = {"initcfg": 1, "layout": "out_in", "rules": rules}
+        >>> plan = initcfg.make_plan(spec, manifest=manifest(module))
+        >>> verify(module, plan).is_equal
+        False
+        >>> _ = initialize_(module, plan)
+        >>> verify(module, plan).is_equal
+        True
+    """
+    if not isinstance(module, torch.nn.Module):
+        way = "initcfg.verify takes the path of a file"
+        raise TypeError(f"verify takes a torch.nn.Module, not {type(module).__name__}: {way}")
+    require_plan(plan, "verify", "initcfg.make_plan(spec, manifest=manifest(module))")
+    place = Path(type(module).__name__)
+    tensors: dict[str, LoadedTensor] = {}
+    tied: dict[str, str] = {}
+    for ref in refs_of(module):
+        first, *others = ref.names
+        tensors[first] = loaded_tensor(first, ref.tensor, place)
+        tied |= dict.fromkeys(others, first)
+    weights = LoadedWeights(place, tensors, tied, rename)
+    return verify_weights(weights, plan, select=select, threads=threads, engine=engine, progress=progress)
