@@ -139,6 +139,30 @@ class Layout:
 IN_OUT = Layout("in_out")
 
 
+def needed_layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:
+    """The layout, which only shapes of fewer than two axes may do without.
+
+    Raises:
+        InitializerError: it is missing (code ``layout-missing``).
+    """
+    if layout is not None:
+        return layout
+    if len(shape) < 2:
+        return IN_OUT
+    raise InitializerError(
+        Diagnostic(
+            Code.LAYOUT_MISSING,
+            f"shape {shape} has inputs and outputs, and no layout says which axes they are",
+            hint="write layout: in_out (Keras, JAX: ..., in, out) or layout: out_in (PyTorch: out, in, ...)",
+        )
+    )
+
+
+def resolved_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans:
+    """The fans of a shape under a layout that may be missing where it makes no difference."""
+    return needed_layout(shape, layout).fans(shape)
+
+
 def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes: Iterable[int]) -> Fans:
     """Fans as Keras 3.15 counts them when both axes are given: those dimensions and no receptive field.
 

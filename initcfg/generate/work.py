@@ -18,7 +18,7 @@ import numpy as np
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
-from initcfg.initializers import BuiltIn, Initializer, draw, is_built_in, is_cut, make
+from initcfg.initializers import BuiltIn, Initializer, Request, draw, is_built_in, is_cut, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,8 +83,7 @@ def fill_elements(pieces: Iterable[tuple[PlannedParameter, int, Array]], fill: F
         if parameter.distribution is not None:
             calls.append((out, parameter.distribution, parameter.stream, start))
         else:
-            form = (parameter.shape, parameter.dtype, parameter.layout)
-            draw(parameter.initializer, out, start, *form, parameter.stream, fill)
+            draw(parameter.initializer, out, start, _request(parameter, fill))
     fill_many(fill, calls)
 
 
@@ -101,14 +100,7 @@ def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
         InitializerError: custom code returned something else than it was asked for; the parameter is named.
     """
     try:
-        return make(
-            parameter.initializer,
-            parameter.shape,
-            parameter.dtype,
-            parameter.layout,
-            parameter.stream,
-            fill,
-        )
+        return make(parameter.initializer, _request(parameter, fill))
     except InitializerError as error:
         raise InitializerError(
             *(
@@ -123,6 +115,10 @@ def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
     except Exception as error:
         error.add_note(f"while parameter {parameter.name!r} was being made")
         raise
+
+
+def _request(parameter: PlannedParameter, fill: FillFunction) -> Request:
+    return Request(parameter.shape, parameter.dtype, parameter.layout, parameter.stream, fill)
 
 
 def is_for_caller(batch: tuple[Piece, ...]) -> bool:

@@ -13,7 +13,6 @@ from initcfg.initializers.base import (
     Combined,
     Cuttable,
     Elementwise,
-    Initializer,
     Structured,
     check,
     draw,
@@ -23,7 +22,7 @@ from initcfg.initializers.base import (
     stream_of,
 )
 from initcfg.initializers.configs import InitializerConfig, deserialize, get, serialize
-from initcfg.initializers.custom import FunctionInitializer
+from initcfg.initializers.custom import FunctionInitializer, Initializer, Request
 from initcfg.initializers.registry import (
     built_ins,
     canonical_name,
@@ -54,6 +53,7 @@ __all__ = [  # noqa: PLE0604  strings, of which some are computed
     "FunctionInitializer",
     "Initializer",
     "InitializerConfig",
+    "Request",
     "Structured",
     "canonical_name",
     "check",

@@ -16,21 +16,18 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.engines import FillFunction
+    from initcfg.initializers.custom import Request
     from initcfg.initializers.values import ArrayValue
-    from initcfg.stream import Stream
 
 # Up to here every integer is a float64.
 _EXACT = 2**53
 
 
-def drawn(
-    shape: tuple[int, ...], dtype: DType, distribution: Distribution, stream: Stream, fill: FillFunction
-) -> np.ndarray[Any, Any]:
+def drawn(request: Request, distribution: Distribution) -> np.ndarray[Any, Any]:
     """An array whose elements are draws from one distribution."""
-    out = np.empty(math.prod(shape), dtype.numpy)
-    fill(out, distribution, stream, 0)
-    return out.reshape(shape)
+    out = np.empty(math.prod(request.shape), request.dtype.numpy)
+    request.fill(out, distribution, request.stream, 0)
+    return out.reshape(request.shape)
 
 
 def draw_diagonal(
@@ -55,7 +52,8 @@ def interleave(
         out: takes them; one axis.
         start: the first one, counted over all rows.
         widths: the elements of each part in a row.
-        draw_part: told a part, an array and a position, writes the part's elements from there on into it.
+        draw_part: called with the index of a part, an array and a position; writes the part's elements from
+            there on into the array.
     """
     row = sum(widths)
     for begin, end in _stretches(start, start + out.size, row):

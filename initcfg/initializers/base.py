@@ -1,6 +1,6 @@
-"""What an initializer is, and the four things that a plan asks of one: resolve, check, stream, make.
+"""The built-in kinds of initializers, and what a plan asks of any: resolve, check, stream_of, make, draw.
 
-    Initializer            the contract, for anybody's subclass: __call__, get_config, from_config, clone
+    Initializer            the contract, for anybody's subclass (`initcfg.initializers.custom`)
     └── BuiltIn            frozen, checked when built, equal by value
         ├── Elementwise    says which distribution it resolves to for a shape and a layout
         └── Structured     builds the whole array
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard, TypeVar, dataclass_transform
 
 from pydantic import ValidationInfo, model_validator
@@ -26,9 +26,8 @@ from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.arguments import CONFIG, adapter_of, problems_of, with_argument_types
-from initcfg.initializers.calls import call_custom
-from initcfg.initializers.shapes import as_shape
-from initcfg.initializers.values import fault, same
+from initcfg.initializers.custom import Initializer, Request, call_custom
+from initcfg.initializers.values import as_shape, fault, same
 from initcfg.layout import IN_OUT
 from initcfg.stream import Stream, fresh_seed
 
@@ -39,52 +38,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.engines import FillFunction
     from initcfg.layout import Layout
-
-
-class Initializer(ABC):
-    """A named scheme that makes the first value of a parameter.
-
-    A subclass needs only ``__call__``; ``get_config`` is wanted where it is to be written to a file.
-
-    Example:
-        >>> import numpy as np
-        >>> class Ramp(Initializer):
-        ...     def __init__(self, step):
-        ...         self.step = step
-        ...
-        ...     def __call__(self, shape, dtype=None):
-        ...         return (self.step * np.arange(np.prod(shape))).reshape(shape).astype(dtype or "float32")
-        ...
-        ...     def get_config(self):
-        ...         return {"step": self.step}
-        >>> Ramp(0.5).clone()((2, 2))
-        array([[0. , 0.5],
-               [1. , 1.5]], dtype=float32)
-    """
-
-    @abstractmethod
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """An array of the given shape and dtype; a subclass may take ``rng`` too, a numpy ``Generator``.
-
-        Args:
-            shape: a sequence of integers >= 0.
-            dtype: a dtype or its name; None means float32.
-        """
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal initializer, fit for JSON."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """An initializer from what `get_config` gave."""
-        return cls(**config)
-
-    def clone(self) -> Self:
-        """An equal initializer, made through its config."""
-        return self.from_config(self.get_config())
 
 
 C = TypeVar("C", bound=type[Any])
@@ -192,8 +146,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
         """
         shape, row = as_shape(shape), as_dtype("float32" if dtype is None else dtype)
         stream = stream_of(self, shape, Stream.of_seed(fresh_seed(), type(self).__name__, shape))
-        fill = engines.get_engine()
-        return _make_built_in(self, shape, row, IN_OUT, stream, fill)
+        return _make_built_in(self, Request(shape, row, IN_OUT, stream, engines.get_engine()))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name, fit for JSON: the config of the Keras initializer of this name."""
@@ -243,15 +196,8 @@ class Structured(BuiltIn):
         """Raise the `InitializerError` that `build` would meet, without making anything."""
 
     @abstractmethod
-    def build(
-        self,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,
-        stream: Stream,
-        fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
-        """The array: C-contiguous, of this shape and dtype; `fill` draws what is random from `stream`."""
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """The array: C-contiguous, of the shape and dtype of `request`."""
 
 
 class Cuttable(Structured):
@@ -263,31 +209,15 @@ class Cuttable(Structured):
         return True
 
     @abstractmethod
-    def draw(  # noqa: PLR0917
-        self,
-        out: np.ndarray[Any, Any],
-        start: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,
-        stream: Stream,
-        fill: FillFunction,
-    ) -> None:
-        """Write the elements from `start` on, in C order, of the array of this shape into a flat `out`."""
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """Write the elements from `start` on, in C order, of the whole array into a flat `out`."""
 
-    def build(
-        self,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,
-        stream: Stream,
-        fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
         """All elements, as `draw` makes them."""
         import numpy as np  # noqa: PLC0415  planning makes no arrays
 
-        whole = np.empty(shape, dtype.numpy)
-        self.draw(whole.reshape(-1), 0, shape, dtype, layout, stream, fill)
+        whole = np.empty(request.shape, request.dtype.numpy)
+        self.draw(whole.reshape(-1), 0, request)
         return whole
 
 
@@ -364,30 +294,19 @@ def stream_of(initializer: Initializer, shape: tuple[int, ...], parameter_stream
     return parameter_stream if seed is None else Stream.of_seed(seed, type(initializer).__name__, shape)
 
 
-def make(  # noqa: PLR0917
-    initializer: Initializer,
-    shape: tuple[int, ...],
-    dtype: DType,
-    layout: Layout | None,
-    stream: Stream,
-    fill: FillFunction,
-) -> np.ndarray[Any, Any]:
-    """The whole array of any initializer: C-contiguous and of exactly this shape and dtype.
+def make(initializer: Initializer, request: Request) -> np.ndarray[Any, Any]:
+    """The whole array of any initializer: C-contiguous and of exactly the shape and dtype asked for.
 
     Args:
         initializer: a built-in, a custom one, or a wrapped function.
-        shape: of the array.
-        dtype: of its elements.
-        layout: as in `resolve`.
-        stream: as from `stream_of`.
-        fill: an engine.
+        request: the array, with the stream that `stream_of` gives.
 
     Raises:
         InitializerError: the scheme cannot make this, or custom code returned something else.
     """
     if _is_built_in(initializer):
-        return _make_built_in(initializer, shape, dtype, layout, stream, fill)
-    return call_custom(initializer, shape, dtype, stream)
+        return _make_built_in(initializer, request)
+    return call_custom(initializer, request)
 
 
 def is_cut(initializer: Initializer) -> bool:
@@ -408,41 +327,27 @@ def is_cut(initializer: Initializer) -> bool:
     return isinstance(initializer, Cuttable) and _draws(initializer) and initializer.is_cut
 
 
-def draw(  # noqa: PLR0917
-    initializer: Initializer,
-    out: np.ndarray[Any, Any],
-    start: int,
-    shape: tuple[int, ...],
-    dtype: DType,
-    layout: Layout | None,
-    stream: Stream,
-    fill: FillFunction,
-) -> None:
+def draw(initializer: Initializer, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
     """Write the elements from `start` on, in C order, of what `make` makes into a flat `out`.
 
     What cannot be cut is made whole for it: the initializer, or those of its parts that lie in the stretch.
 
     Args:
-        initializer: as in `make`, as is all that follows `start`.
-        out: one axis, C-contiguous, of this dtype.
+        initializer: as in `make`.
+        out: one axis, C-contiguous, of the dtype of `request`.
         start: the first element.
-        shape: of the whole.
-        dtype: of the elements.
-        layout: as in `resolve`.
-        stream: as from `stream_of`.
-        fill: an engine.
+        request: the whole array, as in `make`.
 
     Raises:
         InitializerError: as `make`.
     """
-    distribution = resolve(initializer, shape, layout)
+    distribution = resolve(initializer, request.shape, request.layout)
     if distribution is not None:
-        fill(out, distribution, stream, start)
+        request.fill(out, distribution, request.stream, start)
     elif _is_built_in(initializer) and isinstance(initializer, Cuttable) and _draws(initializer):
-        initializer.draw(out, start, shape, dtype, layout, stream, fill)
+        initializer.draw(out, start, request)
     else:
-        whole = make(initializer, shape, dtype, layout, stream, fill)
-        out[...] = whole.reshape(-1)[start : start + out.size]
+        out[...] = make(initializer, request).reshape(-1)[start : start + out.size]
 
 
 def _draws(initializer: Cuttable) -> bool:
@@ -455,20 +360,13 @@ def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:
     return isinstance(initializer, BuiltIn) and type(initializer).__call__ is BuiltIn.__call__
 
 
-def _make_built_in(  # noqa: PLR0917
-    initializer: BuiltIn,
-    shape: tuple[int, ...],
-    dtype: DType,
-    layout: Layout | None,
-    stream: Stream,
-    fill: FillFunction,
-) -> np.ndarray[Any, Any]:
-    distribution = initializer.resolve(shape, layout)
+def _make_built_in(initializer: BuiltIn, request: Request) -> np.ndarray[Any, Any]:
+    distribution = initializer.resolve(request.shape, request.layout)
     if distribution is not None:
         from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
 
-        return drawn(shape, dtype, distribution, stream, fill)
+        return drawn(request, distribution)
     if not isinstance(initializer, Structured):
         raise TypeError(f"{type(initializer).__name__} resolves to no distribution and is not Structured")
-    initializer.check(shape, dtype, layout)
-    return initializer.build(shape, dtype, layout, stream, fill)
+    initializer.check(request.shape, request.dtype, request.layout)
+    return initializer.build(request)

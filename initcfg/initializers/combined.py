@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from initcfg.errors import Code, Diagnostic
+from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.arguments import Items, Sizes, Whole
 from initcfg.initializers.base import Combined, draw, initializer, stream_of
 from initcfg.initializers.configs import Part
-from initcfg.initializers.shapes import part_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
 
-    from initcfg.dtypes import DType
-    from initcfg.engines import FillFunction
     from initcfg.initializers.configs import Identifier
-    from initcfg.layout import Layout
-    from initcfg.stream import Stream
+    from initcfg.initializers.custom import Request
 
 
 @initializer
@@ -67,28 +63,40 @@ class Concatenate(Combined):
 
     @staticmethod
     def shapes(shape: tuple[int, ...], arguments: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the parts, which are `shape` but for the axis."""
-        return part_shapes(shape, arguments["axis"], arguments["sizes"])
+        """The shapes of the parts, which are `shape` but for the axis.
 
-    def draw(  # noqa: PLR0917
-        self,
-        out: np.ndarray[Any, Any],
-        start: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,
-        stream: Stream,
-        fill: FillFunction,
-    ) -> None:
+        Example:
+            >>> Concatenate.shapes((768, 2304), {"axis": 1, "sizes": (768, 768, 768)})
+            ((768, 768), (768, 768), (768, 768))
+        """
+        axis, sizes = arguments["axis"], arguments["sizes"]
+        if not -len(shape) <= axis < len(shape):
+            raise _misfit(
+                f"shape {shape} has no axis {axis} to lay parts along",
+                f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
+            )
+        if sum(sizes) != shape[axis]:
+            raise _misfit(
+                f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
+                f"their sum is {sum(sizes)}",
+            )
+        at = axis % len(shape)
+        return tuple((*shape[:at], size, *shape[at + 1 :]) for size in sizes)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """The stretches of the parts that lie in this one; parts outside it are not made."""
         from initcfg.initializers.arrays import interleave  # noqa: PLC0415  numpy is not for planning
 
-        parts = self.parts(shape)
-        first = self.axis % len(shape)
+        parts = self.parts(request.shape)
+        first = self.axis % len(request.shape)
 
         def draw_part(index: int, stretch: np.ndarray[Any, Any], begin: int) -> None:
-            part, its_shape = parts[index]
-            its_stream = stream_of(part, its_shape, stream.child(str(index)))
-            draw(part, stretch, begin, its_shape, dtype, layout, its_stream, fill)
+            part, shape = parts[index]
+            stream = stream_of(part, shape, request.stream.child(str(index)))
+            draw(part, stretch, begin, request._replace(shape=shape, stream=stream))
 
-        interleave(out, start, [math.prod(its_shape[first:]) for _, its_shape in parts], draw_part)
+        interleave(out, start, [math.prod(shape[first:]) for _, shape in parts], draw_part)
+
+
+def _misfit(message: str, hint: str) -> InitializerError:
+    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, hint=hint))

@@ -22,8 +22,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import LITERALS, Reading, adapter_of, arguments_of, problems_of
-from initcfg.initializers.base import BuiltIn, Initializer
-from initcfg.initializers.custom import FunctionInitializer
+from initcfg.initializers.base import BuiltIn
+from initcfg.initializers.custom import FunctionInitializer, Initializer
 from initcfg.initializers.registry import canonical_name, lookup, registered_name, unknown_initializer
 from initcfg.initializers.values import ArrayValue, fault, frozen, is_finite, listed, plain, same, shown
 from initcfg.text.source import MAX_DEPTH, SURROGATE

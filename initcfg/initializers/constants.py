@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.dtypes import DType
-    from initcfg.engines import FillFunction
+    from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
-    from initcfg.stream import Stream
 
 
 @initializer
@@ -96,23 +95,14 @@ class Constant(Cuttable):
         else:
             engines.check(Fill(self.value), dtype)
 
-    def draw(  # noqa: PLR0917
-        self,
-        out: np.ndarray[Any, Any],
-        start: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,  # noqa: ARG002
-        stream: Stream,
-        fill: FillFunction,
-    ) -> None:
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the array, repeated to the shape."""
         if not isinstance(self.value, ArrayValue):
-            fill(out, Fill(self.value), stream, start)
+            request.fill(out, Fill(self.value), request.stream, start)
             return
         from initcfg.initializers.arrays import copy_stretch  # noqa: PLC0415  numpy is not for planning
 
-        copy_stretch(_repeated(self.value, shape, dtype), start, out)
+        copy_stretch(_repeated(self.value, request.shape, request.dtype), start, out)
 
 
 def _repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:

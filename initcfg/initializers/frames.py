@@ -29,8 +29,8 @@ from initcfg.process import ForkSafeLock
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
+    from initcfg.initializers.custom import Request
     from initcfg.layout import Axes
     from initcfg.stream import Stream
 
@@ -194,19 +194,15 @@ _GROUP = 1 << 16
 _BLAS = ForkSafeLock()
 
 
-def orthogonal(  # noqa: PLR0917
-    shape: tuple[int, ...], dtype: DType, axes: Axes, gain: float, stream: Stream, fill: FillFunction
-) -> np.ndarray[Any, Any]:
+def orthogonal(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
     """`gain` times a matrix with orthonormal columns, or rows where it is wide, or a stack of such matrices.
 
     Args:
-        shape: of the array.
-        dtype: a floating type.
+        request: the array, of a floating type; each matrix of a stack has the child stream of its index.
         axes: outputs are the columns, batch axes the stack; all others are the rows, in their order.
         gain: the factor.
-        stream: of the matrix; each of a stack has the child of its index.
-        fill: an engine.
     """
+    shape, dtype, stream = request.shape, request.dtype, request.stream
     rest = tuple(axis for axis in range(len(shape)) if axis not in axes.outputs and axis not in axes.batch)
     copies, rows, columns = (
         math.prod(shape[axis] for axis in group) for group in (axes.batch, rest, axes.outputs)
@@ -219,7 +215,7 @@ def orthogonal(  # noqa: PLR0917
     # Numbers may underflow on their way; that is rounding, whatever the caller's settings.
     with _BLAS, np.errstate(under="ignore"):
         for at in range(0, copies, step):
-            _fill(stacked[at : at + step], np.dtype(dtype.drawn), gain, streams[at : at + step], fill)
+            _fill(stacked[at : at + step], np.dtype(dtype.drawn), gain, streams[at : at + step], request.fill)
     if not np.may_share_memory(stacked, whole):
         ordered[...] = stacked.reshape(ordered.shape)
     return whole

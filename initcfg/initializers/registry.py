@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
-from initcfg.initializers.base import Initializer
+from initcfg.initializers.custom import Initializer
 from initcfg.initializers.values import shown
 
 if TYPE_CHECKING:

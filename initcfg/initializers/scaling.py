@@ -9,8 +9,7 @@ from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.errors import Code, Diagnostic
 from initcfg.initializers.arguments import Axes, Positive, Seed
 from initcfg.initializers.base import Elementwise, initializer
-from initcfg.initializers.shapes import resolved_fans
-from initcfg.layout import Fans, Layout, fans_of_axes
+from initcfg.layout import Fans, Layout, fans_of_axes, resolved_fans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

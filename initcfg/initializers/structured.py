@@ -10,7 +10,7 @@ from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.arguments import Number, Seed
 from initcfg.initializers.base import Cuttable, Structured, initializer
-from initcfg.initializers.shapes import needed_layout
+from initcfg.layout import needed_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.engines import FillFunction
+    from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
-    from initcfg.stream import Stream
 
 
 @initializer
@@ -60,21 +59,12 @@ class Identity(Cuttable):
             )
         engines.check(Fill(self.gain), dtype)
 
-    def draw(  # noqa: PLR0917
-        self,
-        out: np.ndarray[Any, Any],
-        start: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,  # noqa: ARG002
-        stream: Stream,
-        fill: FillFunction,
-    ) -> None:
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the matrix, row after row."""
         from initcfg.initializers.arrays import draw_diagonal, drawn  # noqa: PLC0415  numpy is not for planning
 
-        rows, columns = shape
-        draw_diagonal(out, start, (rows, columns), drawn((), dtype, Fill(self.gain), stream, fill))
+        rows, columns = request.shape
+        draw_diagonal(out, start, (rows, columns), drawn(request._replace(shape=()), Fill(self.gain)))
 
 
 @initializer
@@ -147,16 +137,9 @@ class Orthogonal(Structured):
         needed_layout(shape, layout).axes(len(shape))
         engines.check(Fill(float(self.gain)), dtype)
 
-    def build(
-        self,
-        shape: tuple[int, ...],
-        dtype: DType,
-        layout: Layout | None,
-        stream: Stream,
-        fill: FillFunction,
-    ) -> np.ndarray[Any, Any]:
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
         from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
 
-        axes = needed_layout(shape, layout).axes(len(shape))
-        return orthogonal(shape, dtype, axes, self.gain, stream, fill)
+        axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
+        return orthogonal(request, axes, self.gain)

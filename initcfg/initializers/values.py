@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from initcfg.errors import Code
+from initcfg.dtypes import is_bool
+from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import FrozenDict
 from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 _MAX_DEPTH = 32
+# numpy's limits, for elements of eight bytes.
+_MAX_DIMS = 64
+_MAX_BYTES = 2**63
 _MAX_SHOWN = 60
 _MAX_ERRORS = 100
 #: What a constant may be, in words.
@@ -252,6 +257,44 @@ def _flat(value: list[Any] | tuple[Any, ...], depth: int = 1) -> tuple[tuple[int
     if len({shape for shape, _ in rows}) > 1:
         raise ValueError("lists of unequal lengths")
     return (len(value), *rows[0][0]), [leaf for _, leaves in rows for leaf in leaves]
+
+
+def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
+    """A shape as a tuple of Python integers.
+
+    Raises:
+        InitializerError: it is no sequence of at most 64 integers >= 0, or is too large for an array (code
+            ``shape``).
+    """
+    try:
+        dims = tuple(map(_dim, shape))
+    except TypeError:
+        raise _no_shape(f"{_shown_shape(shape)} is not a shape") from None
+    if min(dims, default=0) < 0:
+        raise _no_shape(f"{_shown_shape(dims)} is not a shape")
+    # Sizes of 0 are left out, as in numpy, so that what is empty can still be transposed and cut.
+    if len(dims) > _MAX_DIMS or math.prod(filter(None, dims)) * 8 >= _MAX_BYTES:
+        raise _no_shape(f"{_shown_shape(dims)} is too large for an array")
+    return dims
+
+
+def _dim(dim: object) -> int:
+    if is_bool(dim):
+        raise TypeError("a bool is no size")
+    return operator.index(dim)  # type: ignore[arg-type]
+
+
+def _shown_shape(shape: object) -> str:
+    if isinstance(shape, list | tuple) and len(shape) <= _MAX_DIMS:
+        return f"({', '.join(map(shown, shape))}{',' if len(shape) == 1 else ''})"
+    return f"a shape of {len(shape)} axes" if isinstance(shape, list | tuple) else shown(shape)
+
+
+def _no_shape(message: str) -> InitializerError:
+    hint = (
+        f"give a tuple of at most {_MAX_DIMS} integers >= 0, such as (784, 256), whose product is below 2**60"
+    )
+    return InitializerError(Diagnostic(Code.SHAPE, message, hint=hint))
 
 
 def plain(value: object) -> Any:

@@ -14,7 +14,7 @@ from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
 from initcfg.initializers.configs import known_arguments
-from initcfg.initializers.shapes import resolved_fans
+from initcfg.layout import resolved_fans
 from initcfg.plan.definitions import expressions_in, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.spec import Expression, InitializerConfig

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Location
-    from initcfg.initializers.base import Initializer
+    from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
     from initcfg.plan.resolve import Form, Law
     from initcfg.stream import Stream

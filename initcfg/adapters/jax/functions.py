@@ -17,7 +17,7 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.generate import materialize
 from initcfg.initializers import BuiltIn, Initializer, check, get, resolve
-from initcfg.initializers.shapes import as_shape
+from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.plan import PlannedParameter
 from initcfg.stream import Stream

@@ -22,8 +22,8 @@ class Called(RandomNormal):
 
 
 class Built(Orthogonal):
-    def build(self, shape, dtype, layout, stream, fill):
-        return super().build(shape, dtype, layout, stream, fill)
+    def build(self, request):
+        return super().build(request)
 
 
 def sizes(parameters) -> list[list[tuple[str, int, int]]]:

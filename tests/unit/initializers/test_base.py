@@ -30,6 +30,7 @@ from initcfg.initializers import (
     Initializer,
     Orthogonal,
     RandomNormal,
+    Request,
     Structured,
     VarianceScaling,
     Zeros,
@@ -39,7 +40,7 @@ from initcfg.initializers import (
     stream_of,
 )
 from initcfg.initializers.registry import class_names
-from initcfg.initializers.shapes import as_shape
+from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
@@ -210,7 +211,7 @@ def test_check_raises_what_make_raises(example: BuiltIn, shape: tuple[int, ...],
         return "fine"
 
     planned = outcome(lambda: check(example, shape, row, IN_OUT))
-    made = outcome(lambda: make(example, shape, row, IN_OUT, STREAM, engines.get_engine()))
+    made = outcome(lambda: make(example, Request(shape, row, IN_OUT, STREAM, engines.get_engine())))
     assert planned == made
 
 
@@ -226,7 +227,7 @@ class Counter(Initializer):
 def test_a_custom_initializer_is_made_as_it_stands() -> None:
     assert resolve(Counter(), (2, 3), None) is None
     check(Counter(), (2, 3), as_dtype("int32"), None)
-    array = make(Counter(), (2, 3), as_dtype("int32"), None, STREAM, engines.get_engine())
+    array = make(Counter(), Request((2, 3), as_dtype("int32"), None, STREAM, engines.get_engine()))
     np.testing.assert_array_equal(array, [[0, 1, 2], [3, 4, 5]])
     assert stream_of(Counter(), (2, 3), STREAM) == STREAM
 
@@ -261,7 +262,7 @@ def test_a_built_in_with_a_call_of_its_own_is_called() -> None:
     initializer, float32 = Doubled(seed=1), as_dtype("float32")
     assert resolve(initializer, (3, 3), IN_OUT) is None
     check(initializer, (3, 3), float32, IN_OUT)
-    made = make(initializer, (3, 3), float32, IN_OUT, STREAM, engines.get_engine())
+    made = make(initializer, Request((3, 3), float32, IN_OUT, STREAM, engines.get_engine()))
     np.testing.assert_array_equal(made, initializer((3, 3)))
     assert not np.array_equal(made, HeNormal(seed=1)((3, 3)))
 
@@ -273,7 +274,7 @@ class CalledOrthogonal(Orthogonal):
 
 def test_a_structured_one_with_a_call_of_its_own_is_called() -> None:
     check(CalledOrthogonal(), (3,), as_dtype("int8"), IN_OUT)
-    made = make(CalledOrthogonal(), (3,), as_dtype("int8"), IN_OUT, STREAM, engines.get_engine())
+    made = make(CalledOrthogonal(), Request((3,), as_dtype("int8"), IN_OUT, STREAM, engines.get_engine()))
     np.testing.assert_array_equal(made, [1, 1, 1])
 
 

@@ -21,6 +21,7 @@ from initcfg.initializers import (
     Ones,
     Orthogonal,
     RandomNormal,
+    Request,
     Zeros,
     check,
     draw,
@@ -29,7 +30,6 @@ from initcfg.initializers import (
     resolve,
     serialize,
 )
-from initcfg.initializers.combined import part_shapes
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
@@ -37,10 +37,14 @@ FLOAT32 = as_dtype("float32")
 STREAM = Stream.of_parameter(0, "qkv")
 
 
+def wanted(shape: tuple[int, ...]) -> Request:
+    return Request(shape, FLOAT32, IN_OUT, STREAM, engines.get_engine())
+
+
 def made(
     initializer: Any, shape: tuple[int, ...], layout: Layout = IN_OUT, stream: Stream = STREAM
 ) -> np.ndarray:
-    return make(initializer, shape, FLOAT32, layout, stream, engines.get_engine())
+    return make(initializer, Request(shape, FLOAT32, layout, stream, engines.get_engine()))
 
 
 def test_each_part_has_its_own_fans_and_child_stream() -> None:
@@ -61,7 +65,11 @@ def test_parts_lie_side_by_side_along_any_axis(sizes: list[int], axis: int, othe
     parts = [Constant(index) for index in range(len(sizes))]
     found = made(Concatenate(axis, sizes, parts), tuple(shape))  # type: ignore[arg-type]
     expected = np.concatenate(
-        [np.full(part, index) for index, part in enumerate(part_shapes(tuple(shape), axis, sizes))], axis
+        [
+            np.full(part, index)
+            for index, part in enumerate(Concatenate.shapes(tuple(shape), {"axis": axis, "sizes": sizes}))
+        ],
+        axis,
     )
     np.testing.assert_array_equal(found, expected)
     assert found.flags.c_contiguous
@@ -77,7 +85,7 @@ def test_any_stretch_is_that_of_the_parts_put_together(
     sizes: list[int], axis: int, other: list[int], data: st.DataObject
 ) -> None:
     shape = (*other[:axis], sum(sizes), *other[axis:])
-    shapes = part_shapes(shape, axis, sizes)
+    shapes = Concatenate.shapes(shape, {"axis": axis, "sizes": sizes})
     inner = [Concatenate(0, [its_shape[0]], [RandomNormal()]) for its_shape in shapes]  # type: ignore[arg-type]
     streams = [STREAM.child(str(index)).child("0") for index in range(len(sizes))]
     parts = [
@@ -88,7 +96,7 @@ def test_any_stretch_is_that_of_the_parts_put_together(
     start = data.draw(st.integers(0, len(expected)))
     found = np.empty(data.draw(st.integers(0, len(expected) - start)), np.float32)
     whole = Concatenate(axis, sizes, inner)  # type: ignore[arg-type]
-    draw(whole, found, start, shape, FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    draw(whole, found, start, wanted(shape))
     np.testing.assert_array_equal(found, expected[start : start + len(found)])
 
 
@@ -98,19 +106,19 @@ def test_parts_outside_a_stretch_are_not_made() -> None:
 
     found = np.empty(4, np.float32)
     fused = Concatenate(0, [2, 3], [failing, "ones"])  # type: ignore[list-item, arg-type]
-    draw(fused, found, 8, (5, 4), FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    draw(fused, found, 8, wanted((5, 4)))
     np.testing.assert_array_equal(found, 1)
 
 
 def test_what_builds_in_a_way_of_its_own_is_not_cut() -> None:
     class Doubled(Identity):
-        def build(self, *arguments: Any) -> np.ndarray:
-            return 2 * super().build(*arguments)
+        def build(self, request: Request) -> np.ndarray:
+            return 2 * super().build(request)
 
     fused = Concatenate(0, [2, 2], [Doubled(), Identity()])  # type: ignore[arg-type]
     assert [is_cut(part) for part in (Identity(), Doubled(), fused)] == [True, False, False]
     found = np.empty(3, np.float32)
-    draw(fused, found, 3, (4, 2), FLOAT32, IN_OUT, STREAM, engines.get_engine())
+    draw(fused, found, 3, wanted((4, 2)))
     np.testing.assert_array_equal(found, [2, 1, 0])
 
 

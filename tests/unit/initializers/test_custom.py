@@ -12,14 +12,14 @@ import pytest
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
-from initcfg.initializers import FunctionInitializer, Initializer, get, make
+from initcfg.initializers import FunctionInitializer, Initializer, Request, get, make
 from initcfg.stream import Stream
 
 STREAM = Stream.of_parameter(0, "w")
 
 
 def made(initializer: Any, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
-    return make(get(initializer), shape, as_dtype(dtype), None, STREAM, engines.get_engine())
+    return make(get(initializer), Request(shape, as_dtype(dtype), None, STREAM, engines.get_engine()))
 
 
 def drawn(shape: Any, dtype: Any = None, rng: Any = None) -> Any:

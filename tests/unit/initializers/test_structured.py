@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
-from initcfg.initializers import Identity, Initializer, Orthogonal, check, make
+from initcfg.initializers import Identity, Initializer, Orthogonal, Request, check, make
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
@@ -23,7 +23,7 @@ STREAM = Stream.of_parameter(0, "w")
 def made(
     initializer: Initializer, shape: tuple[int, ...], layout: str = "in_out", dtype: str = "float32"
 ) -> np.ndarray:
-    return make(initializer, shape, as_dtype(dtype), Layout(layout), STREAM, engines.get_engine())
+    return make(initializer, Request(shape, as_dtype(dtype), Layout(layout), STREAM, engines.get_engine()))
 
 
 def matrix(array: np.ndarray, columns: tuple[int, ...]) -> np.ndarray:
@@ -112,7 +112,7 @@ def test_each_batch_copy_is_orthogonal_and_drawn_from_its_own_child(
     copies = np.moveaxis(array, batch, range(len(batch))).reshape(4, 6, 5)
     for index, copy in enumerate(copies):
         child = STREAM.child(str(index))
-        alone = make(Orthogonal(), (6, 5), as_dtype("float32"), IN_OUT, child, engines.get_engine())
+        alone = make(Orthogonal(), Request((6, 5), as_dtype("float32"), IN_OUT, child, engines.get_engine()))
         np.testing.assert_array_equal(copy, alone)
         assert gram_error(copy) < 1e-5
 
