@@ -21,8 +21,9 @@ from initcfg.initializers.base import (
     resolve,
     stream_of,
 )
-from initcfg.initializers.configs import InitializerConfig, deserialize, get, serialize
+from initcfg.initializers.configs import deserialize, get, serialize
 from initcfg.initializers.custom import FunctionInitializer, Initializer, Request
+from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.registry import (
     built_ins,
     canonical_name,

@@ -13,7 +13,7 @@ from initcfg import initializers
 from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
-from initcfg.initializers.configs import known_arguments
+from initcfg.initializers.forms import known_arguments
 from initcfg.layout import resolved_fans
 from initcfg.plan.definitions import expressions_in, nested_in
 from initcfg.plan.problems import BrokenError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initcfg.initializers.configs import InitializerConfig
+from initcfg.initializers.forms import InitializerConfig
 from initcfg.spec.dump import dump_json, dump_tree, dump_yaml
 from initcfg.spec.expressions import CONSTANTS, FANS, FUNCTIONS, RESERVED_NAMES, Expression, Template, Value
 from initcfg.spec.grammar import ExpressionError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.initializers.configs import InitializerConfig
+from initcfg.initializers.forms import InitializerConfig
 from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
 

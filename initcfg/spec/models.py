@@ -11,7 +11,8 @@ from pydantic_core import ValidationError
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import Reading
-from initcfg.initializers.configs import InitializerConfig, read_config
+from initcfg.initializers.configs import read_config
+from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.values import fault
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.leaves import (

@@ -13,7 +13,8 @@ from initcfg.dtypes import DTYPES
 from initcfg.errors import WARNINGS
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.arguments import adapter_of, read_constant
-from initcfg.initializers.configs import known_arguments, read_part
+from initcfg.initializers.configs import read_part
+from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.registry import aliases_of, registered_name
 from initcfg.spec.leaves import (
     IDENTIFIER,

@@ -1,0 +1,259 @@
+"""The forms in which an initializer is written, and the one that all of them are read into.
+
+a name                              glorot_uniform
+the short form, with one key        {random_normal: {stddev: 0.02}}
+Keras's form                        {class_name: RandomNormal, config: {stddev: 0.02}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import PydanticCustomError, ValidationError
+
+from initcfg.errors import Code, did_you_mean
+from initcfg.frozen import FrozenDict
+from initcfg.initializers.arguments import Reading, adapter_of, arguments_of, problems_of
+from initcfg.initializers.base import BuiltIn
+from initcfg.initializers.registry import lookup
+from initcfg.initializers.values import ArrayValue, fault, frozen, shown
+from initcfg.text.source import MAX_DEPTH, SURROGATE
+
+if TYPE_CHECKING:
+    from initcfg.errors import PathStep
+    from initcfg.initializers.custom import Initializer
+
+#: The ways to write an initializer: a name, one key, or ``class_name`` and ``config``.
+Form = Literal["name", "short", "keras"]
+Path = tuple["PathStep", ...]
+#: What is wrong, each with its place within what is read.
+Faults = list[tuple[Path, PydanticCustomError]]
+
+#: What may be written where an initializer is expected.
+FORMS = "write a name, {name: {argument: value}}, or {class_name: ..., config: {...}}"
+_KERAS_KEYS = ("class_name", "config", "module", "registered_name")
+# Which objects of a Keras model are one and the same; initializers have no identity here.
+_IGNORED_KEY = "shared_object_id"
+# A level of nesting takes three steps in a document: the name, 'initializers', the index.
+_MAX_NESTED = MAX_DEPTH // 3
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class InitializerConfig:
+    """The normal form of an initializer that was written down.
+
+    Args:
+        name: a built-in's name in any spelling, a registered name, or one of a spec's ``initializers``.
+        config: its arguments: numbers, texts of expressions, strings, tuples, nested `InitializerConfig`, and
+            a constant array as one `initcfg.initializers.values.ArrayValue`.
+        module: Keras 3's ``module``, kept as it was written.
+        registered_name: Keras 3's ``registered_name``, kept as it was written.
+        instance: a callable or an object that no name stands for; only in a spec built in Python.
+        form: which of the three forms it was written in; for finding places, not compared.
+
+    Example:
+        >>> InitializerConfig("random_normal", {"stddev": 0.02}).tree()
+        {'random_normal': {'stddev': 0.02}}
+    """
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=FrozenDict)
+    module: str | None = None
+    registered_name: str | None = None
+    instance: Any = None
+    form: Form = field(default="name", compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.config, FrozenDict):
+            object.__setattr__(self, "config", FrozenDict(self.config))
+
+    def __repr__(self) -> str:
+        """What differs from the defaults."""
+        shown = [repr(self.name), *([repr(self.config)] if self.config else [])]
+        named = {"module": self.module, "registered_name": self.registered_name, "instance": self.instance}
+        shown += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+        return f"InitializerConfig({', '.join(shown)})"
+
+    @property
+    def lookup_name(self) -> str:
+        """The name to look the initializer up by: Keras's registered name where there is one."""
+        return self.registered_name or self.name
+
+    def name_place(self, path: Path) -> tuple[Path, bool]:
+        """The place of the name, where the initializer stands at `path`, and whether it is a key there."""
+        if self.form == "keras":
+            return (*path, "registered_name" if self.registered_name else "class_name"), False
+        return ((*path, self.name), True) if self.form == "short" else (path, False)
+
+    def arguments_path(self, path: Path) -> Path:
+        """The place of the mapping of arguments, where the initializer stands at `path`."""
+        return (*path, "config" if self.form == "keras" else self.name)
+
+    def tree(self) -> str | dict[str, Any]:
+        """Plain data: the name alone, the short form, or the Keras form where a module is to be kept."""
+        config = {key: _plain_tree(value) for key, value in self.config.items()}
+        if self.module is not None or self.registered_name is not None:
+            written = {"class_name": self.name, "config": config}
+            extra = {"module": self.module, "registered_name": self.registered_name}
+            return written | {key: value for key, value in extra.items() if value is not None}
+        return {self.name: config} if config else self.name
+
+
+def _plain_tree(value: Any) -> Any:
+    """Tuples as lists, frozen mappings as dicts, nested initializers in their written form."""
+    if isinstance(value, InitializerConfig):
+        return value.tree()
+    if isinstance(value, ArrayValue):
+        return value.to_config()
+    if isinstance(value, Mapping):
+        return {key: _plain_tree(item) for key, item in value.items()}
+    return [_plain_tree(item) for item in value] if isinstance(value, tuple) else value
+
+
+def read_form(value: object, reading: Reading, faults: Faults) -> InitializerConfig | None:
+    """The normal form of what a document holds, or None after a fault.
+
+    Args:
+        value: as it is written.
+        reading: whether numbers may be expressions.
+        faults: what is wrong is added here, with its path within `value`.
+    """
+    if reading.depth > _MAX_NESTED:
+        faults.append(((), fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")))
+        return None
+    if isinstance(value, InitializerConfig):
+        return value
+    if isinstance(value, str):
+        return _named(value, reading, faults)
+    if isinstance(value, Mapping):
+        form = _keras_form if "class_name" in value else _short_form
+        return form(value, reading, faults)
+    faults.append(((), fault(Code.WRONG_TYPE, f"expected an initializer, got {shown(value)}", FORMS)))
+    return None
+
+
+def read_arguments(  # noqa: PLR0917
+    name: str, config: Mapping[Any, object], reading: Reading, faults: Faults, path: Path, missing_at: Path
+) -> FrozenDict[str, Any]:
+    """The arguments in their normal form; of a name that no registry knows they are only made immutable.
+
+    Args:
+        name: the initializer's.
+        config: its arguments as written.
+        reading: whether numbers may be expressions.
+        faults: what is wrong is added here.
+        path: where `config` stands.
+        missing_at: where a missing argument is reported.
+    """
+    cls = lookup(name)
+    try:
+        if cls is None or known_arguments(cls) is None:
+            return FrozenDict(config) if reading.expression is None else frozen(config)
+        read = vars(adapter_of(cls).validator.validate_python(dict(config), context=reading))
+        return FrozenDict({key: read[key] for key in config})
+    except ValidationError as error:
+        if cls is None or known_arguments(cls) is None:
+            details = error.errors(include_url=False)
+            faults.extend(
+                ((*path, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details
+            )
+            return FrozenDict()
+        for problem in problems_of(error, cls, name):
+            is_missing = problem.found.code is Code.MISSING_KEY and not problem.path
+            found = problem.found
+            wrong = fault(found.code, found.message, found.hint, problem.offset, key=problem.key)
+            faults.append((missing_at if is_missing else (*path, *problem.path), wrong))
+        return FrozenDict()
+
+
+def known_arguments(cls: type[Initializer]) -> Mapping[str, Any] | None:
+    """The arguments of a class; None where its own ``from_config`` takes what it likes."""
+    return None if "from_config" in vars(cls) and not issubclass(cls, BuiltIn) else arguments_of(cls)
+
+
+def _named(name: str, reading: Reading, faults: Faults) -> InitializerConfig | None:
+    if not name:
+        faults.append(((), fault(Code.BAD_NAME, "an initializer's name is empty", FORMS)))
+        return None
+    read_arguments(name, {}, reading, faults, (), ())
+    return InitializerConfig(name)
+
+
+def _short_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
+    if len(value) != 1:
+        keys = ", ".join(shown(key) for key in list(value)[:4])
+        hint = "the short form has one key, the name: {random_normal: {stddev: 0.02}}"
+        message = (
+            f"expected an initializer with one key, got {f'{len(value)} keys, {keys}' if value else 'none'}"
+        )
+        faults.append(((), fault(Code.WRONG_TYPE, message, hint)))
+        return None
+    ((name, config),) = value.items()
+    if not isinstance(name, str) or not name:
+        faults.append(((), fault(Code.BAD_NAME, f"{shown(name)} is not the name of an initializer", FORMS)))
+        return None
+    config = _given(config, reading)
+    if not isinstance(config, Mapping):
+        hint = f"write the name alone, {name}, where there are no arguments"
+        if config is not None:
+            hint = _with_a_name(name, config)
+        message = f"expected a mapping of arguments, got {shown(config)}"
+        faults.append(((name,), fault(Code.WRONG_TYPE, message, hint)))
+        return None
+    return InitializerConfig(
+        name, read_arguments(name, config, reading, faults, (name,), (name,)), form="short"
+    )
+
+
+def _given(config: object, reading: Reading) -> object:
+    """The arguments: in Python None stands for none, in a document they were forgotten."""
+    return {} if config is None and reading.expression is None else config
+
+
+def _with_a_name(name: str, value: object) -> str:
+    """How to write a value where its argument was not named: the one that such a value is most often for."""
+    cls = lookup(name)
+    known = list((cls and known_arguments(cls)) or ())
+    usual = next((each for each in ("stddev", "value", "gain", "scale") if each in known), None)
+    if usual is None or isinstance(value, list | tuple):
+        return f"name its arguments: {', '.join(known) or 'it has none'}"
+    return f"name the argument: {{{name}: {{{usual}: {value}}}}}"
+
+
+def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
+    before = len(faults)
+    for key in value:
+        if key not in (*_KERAS_KEYS, _IGNORED_KEY):
+            hint = did_you_mean(str(key), _KERAS_KEYS) or f"the keys here are {', '.join(_KERAS_KEYS)}"
+            faults.append(((key,), fault(Code.UNKNOWN_KEY, f"unknown key {shown(key)}", hint, key=True)))
+    texts = {key: _text_at(value, key, faults) for key in _KERAS_KEYS if key != "config"}
+    config = _given(value.get("config", {}), reading)
+    if not isinstance(config, Mapping):
+        message = f"expected a mapping of arguments, got {shown(config)}"
+        faults.append((("config",), fault(Code.WRONG_TYPE, message)))
+    if len(faults) > before or not isinstance(config, Mapping):
+        return None
+    name, module, registered = str(texts["class_name"]), texts["module"], texts["registered_name"]
+    missing_at: Path = ("config",) if "config" in value else ()
+    read = read_arguments(registered or name, config, reading, faults, ("config",), missing_at)
+    return InitializerConfig(name, read, module, registered, form="keras")
+
+
+def _text_at(value: Mapping[Any, object], key: str, faults: Faults) -> str | None:
+    """A text, which only ``class_name`` must have."""
+    written = value.get(key)
+    if written is None and key != "class_name":
+        return None
+    if not isinstance(written, str):
+        hint = f'quote it: "{written}"' if isinstance(written, int | float) else None
+        wrong = fault(Code.WRONG_TYPE, f"expected a string, got {shown(written)}", hint)
+    elif SURROGATE.search(written):
+        wrong = fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(written)}")
+    elif not written:
+        wrong = fault(Code.BAD_NAME, f"{key!r} is empty", "write at least one character")
+    else:
+        return written
+    faults.append(((key,), wrong))
+    return None
