@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
-from initcfg.formats.header import natural_key
-from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.base import PLAN_KEY, natural_key
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.globs import Glob
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initcfg.formats import Array
-    from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.base import Header, StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress

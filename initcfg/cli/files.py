@@ -9,7 +9,7 @@ from pathlib import Path
 
 from initcfg.errors import Code, Diagnostic, FormatError, OutputError
 from initcfg.formats.atomic import replacing
-from initcfg.formats.header import read_header
+from initcfg.formats.safetensors import read_header
 from initcfg.generate.files import PLAN_KEY
 
 _BEGINNING_BYTES = 512

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from initcfg.cli.columns import aligned
 from initcfg.cli.words import count, counted, number, size
 from initcfg.errors import printable
-from initcfg.formats.metadata import PLAN_KEY, SPEC_KEY
+from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 
 if TYPE_CHECKING:
-    from initcfg.formats.header import StoredTensor
+    from initcfg.formats.base import StoredTensor
     from initcfg.inspection import Inspection, Moments
 
 _FORM = ("name", "shape", "dtype", "size")

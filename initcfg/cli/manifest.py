@@ -44,8 +44,7 @@ def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int
     either, or a manifest already. No element is read. The manifest goes to stdout, as YAML or with --format
     json as JSON; with -o it goes to a file instead.
     """
-    from initcfg.formats.documents import manifest_json, manifest_yaml
-    from initcfg.formats.manifests import read_manifest
+    from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
 
     writers = {".json": manifest_json, ".yaml": manifest_yaml, ".yml": manifest_yaml}
     if path is None:

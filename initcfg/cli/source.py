@@ -140,7 +140,7 @@ def _project_root(file: str | None) -> str | None:
 def _beginning(file: str, size: int) -> bytes:
     """The first bytes of a regular file; none where reading it as a spec will tell that it cannot be read."""
     from initcfg.errors import SpecError
-    from initcfg.inputs import open_input
+    from initcfg.text.inputs import open_input
 
     try:
         with open_input(file, SpecError) as stream:

@@ -110,7 +110,7 @@ def _folded(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def _is_swapped(weights: str, file: str) -> bool:
     """Whether the names say that the spec stands in the place of the weights."""
-    from initcfg.formats.finding import is_index
+    from initcfg.formats.discovery import is_index
 
     is_document = weights.endswith((".yaml", ".yml", ".json")) and not is_index(weights)
     return is_document and (is_index(file) or not file.endswith((".yaml", ".yml", ".json", "-")))

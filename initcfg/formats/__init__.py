@@ -1,31 +1,44 @@
-"""Weights formats: names, dtypes, shapes and bytes out to a file, chosen by its suffix.
+"""Weights formats: names, dtypes, shapes and bytes out to a file and back, chosen by its suffix.
 
-They know no spec and no plan. A format is a module with a `write` and a row in `FORMATS`.
+They know no spec and no plan. A format is a module, as `FormatModule` says, and a row in `FORMATS`; it is
+loaded where a file of it is at hand.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from initcfg.errors import did_you_mean
-from initcfg.formats import npz, safetensors
-from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, WriteFunction, refuse
+from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
-__all__ = [
-    "FORMATS",
-    "Array",
-    "Elements",
-    "Format",
-    "TensorInfo",
-    "WriteAt",
-    "WriteFunction",
-    "format_of",
-]
+    from initcfg.formats.base import Header
+
+__all__ = ["FORMATS", "Array", "Elements", "Format", "TensorInfo", "WriteAt", "format_of"]
+
+
+class FormatModule(Protocol):
+    """What the module of a format has."""
+
+    @staticmethod
+    def write(
+        path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]
+    ) -> int:
+        """Writes a file, whole or not at all, and gives its size in bytes."""
+
+    @staticmethod
+    def read_header(path: str | PathLike[str]) -> Header:
+        """What a file holds; no element is read."""
+
+    @staticmethod
+    def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
+        """The same, of a file that is open at its beginning; `path` is for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +46,27 @@ class Format:
     """One format.
 
     Args:
-        name: what errors and listings call it.
+        name: of its module, and in errors and listings.
         suffix: the end of its files' names, with the dot.
-        write: streams a file, from its beginning to its end or by places, as the format allows.
         lists_aliases: whether readers expect a tied name to be left out and listed in the metadata; readers
             of other formats look each name up, so each is written.
     """
 
     name: str
     suffix: str
-    write: WriteFunction
     lists_aliases: bool
+
+    @property
+    def module(self) -> FormatModule:
+        """What writes and reads its files."""
+        return cast("FormatModule", importlib.import_module(f"initcfg.formats.{self.name}"))
 
 
 FORMATS: dict[str, Format] = {
     row.suffix: row
     for row in (
-        Format("safetensors", ".safetensors", safetensors.write, lists_aliases=True),
-        Format("npz", ".npz", npz.write, lists_aliases=False),
+        Format("safetensors", ".safetensors", lists_aliases=True),
+        Format("npz", ".npz", lists_aliases=False),
     )
 }
 

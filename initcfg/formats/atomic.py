@@ -2,7 +2,8 @@
 
 At every moment the target is what it was before or the complete new file. The file is synced before it is
 renamed and its folder afterwards, so that this holds through a power failure too. A symlink at the target is
-replaced, not followed. What a killed run has left in the folder is swept first.
+replaced, not followed. What a killed run has left in the folder is swept first. What the system refuses is
+one clear error.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import stat
+import sys
+import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.formats.failures import free_bytes, reporting
-from initcfg.formats.litter import create, sweep
-from initcfg.formats.places import PlacedFile, giving_back, reserve
+from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
+from initcfg.formats.temporary import create, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,21 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+# What file systems answer that cannot take space for a file in advance, and kernels that cannot ask them.
+_CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS}
+_HINTS = {
+    errno.ENOSPC: "free some space, or write to another file system",
+    errno.EDQUOT: "free some space under your quota, or write to another file system",
+    errno.EFBIG: "raise the file size limit (ulimit -f), or write to a file system that takes larger files",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that is not on a read-only file system",
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "one of the folders in the path is a file",
+    errno.EISDIR: "name a file, not a folder",
+    errno.EEXIST: "name a folder: something else stands there",
+    errno.ENAMETOOLONG: "choose a shorter file name",
+}
 
 
 @contextlib.contextmanager
@@ -185,3 +202,151 @@ def _sync_folder(folder: int | None, path: Path) -> None:
             message = f"{str(path)!r} is written, but its folder could not be synced: {error.strerror}"
             hint = "the file is whole; after a power failure what stood there before may be back"
             raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint)) from error
+
+
+class PlacedFile:
+    """Writes to an open file by position, from any number of threads at once.
+
+    Args:
+        descriptor: of the file; not closed here.
+        path: where the file will stand, for errors.
+        nbytes: how large it will be, for errors.
+    """
+
+    def __init__(self, descriptor: int, path: Path, nbytes: int) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._nbytes = nbytes
+        self._lock = threading.Lock()
+        self._write_some = os.pwrite if hasattr(os, "pwrite") else self._seek_and_write
+        self.written = 0
+        """Bytes written so far."""
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """All of `data`, from `offset` on.
+
+        Raises:
+            OutputError: the operating system refuses it (code ``output``).
+        """
+        done = 0
+        with reporting(self._path, self._nbytes), giving_back(self._descriptor):
+            while done < len(data):
+                done += self._write_some(self._descriptor, data[done:], offset + done)
+        with self._lock:
+            self.written += done
+
+    def _seek_and_write(self, descriptor: int, data: memoryview, offset: int) -> int:
+        """What pwrite does, for systems without it."""
+        with self._lock:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.write(descriptor, data)
+
+
+def reserve(descriptor: int, nbytes: int) -> None:
+    """Makes a new file that long, and takes the space for it where the file system can.
+
+    So a full disk, a quota and a limit of a file's size show before the work, not in its middle.
+
+    Raises:
+        OSError: there is no such space.
+    """
+    if nbytes == 0:
+        return
+    with giving_back(descriptor):
+        try:
+            _allocate(descriptor, nbytes)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+            os.ftruncate(descriptor, nbytes)
+
+
+@contextlib.contextmanager
+def giving_back(descriptor: int) -> Iterator[None]:
+    """Empties a file that is lost, so that the error tells the space that is free without it."""
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        raise
+
+
+def _allocate(descriptor: int, nbytes: int) -> None:
+    if sys.platform == "linux":
+        _fallocate(descriptor, nbytes)
+    elif hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, nbytes)
+    else:
+        raise _os_error(errno.EOPNOTSUPP)
+
+
+def _fallocate(descriptor: int, nbytes: int) -> None:
+    """Linux's own call: where it fails, glibc's posix_fallocate writes a byte to every block instead."""
+    import ctypes  # noqa: PLC0415  only weights need it
+
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        fallocate = getattr(libc, "fallocate64", None) or libc.fallocate
+    except (OSError, AttributeError):
+        raise _os_error(errno.ENOSYS) from None
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    while fallocate(descriptor, 0, 0, nbytes) != 0:
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            raise _os_error(code)
+
+
+def _os_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+@contextlib.contextmanager
+def reporting(path: Path, nbytes: int, act: str = "write") -> Iterator[None]:
+    """Turns what the operating system refuses in the block into an `OutputError`.
+
+    Args:
+        path: the file that was asked for.
+        nbytes: how large it was to be.
+        act: what was to be done with it.
+
+    Raises:
+        OutputError: in place of any OSError, and of the ValueError that Python answers to a path with a NUL
+            or a lone surrogate.
+    """
+    try:
+        yield
+    except InitcfgError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _output_error(path, nbytes, act, error) from error
+
+
+def free_bytes(path: Path) -> int | None:
+    """The free space of the file system that the folder of `path` is on; None where that does not say."""
+    usage = shutil.disk_usage(path.parent)
+    return usage.free if usage.total else None
+
+
+def _output_error(path: Path, nbytes: int, act: str, error: OSError | ValueError) -> OutputError:
+    code = error.errno if isinstance(error, OSError) else None
+    reason = (os.strerror(code) if code is not None else _words(error)).lower()
+    message = f"cannot {act} {str(path)!r}: {reason}"
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        message += f"; it takes {nbytes:,} bytes{_free_words(path, code)}"
+    hint = _HINTS.get(code or 0, "choose another place to write to")
+    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+
+
+def _words(error: OSError | ValueError) -> str:
+    return "its name is no text" if isinstance(error, UnicodeError) else str(error)
+
+
+def _free_words(path: Path, code: int) -> str:
+    try:
+        free = free_bytes(path)
+    except OSError:
+        return ""
+    # A quota or a limit leaves less than there is.
+    where = "" if code == errno.ENOSPC else " on the disk"
+    return "" if free is None else f", {free:,} are free{where}"

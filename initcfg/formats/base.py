@@ -1,22 +1,43 @@
-"""What every weights format is given: names, dtypes and shapes of tensors, and their elements."""
+"""What all weights formats share: tensors and their elements on the way out, the header on the way in.
+
+A file also carries texts about where it is from; the keys that initcfg writes are here.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from initcfg.errors import Code, Diagnostic, FormatError
+from initcfg.errors import Code, Diagnostic, FormatError, Location
+from initcfg.text.json_entries import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
     import numpy as np
 
     from initcfg.dtypes import DType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+WriteAt = Callable[[memoryview, int], None]
+"""``write(data, offset)``: puts bytes at their place in a file; threads may do it at the same time."""
+PLAN_KEY = "initcfg.plan"
+"""Metadata: the plan's fingerprint; missing for a plan that holds code and so has none."""
+SELECT_KEY = "initcfg.select"
+"""Metadata: the glob, where only a part of the plan was written."""
+SPEC_KEY = "initcfg.spec"
+"""Metadata: the spec that the plan was made from, as JSON; of a sharded set in the index only."""
+TIED_KEY = "initcfg.tied"
+"""Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
+_MAX_NDIM = 64  # as many as NumPy and manifests have
+_NUMBER = re.compile("0*([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +65,6 @@ class TensorInfo:
         return self.numel * self.dtype.itemsize
 
 
-WriteAt = Callable[[memoryview, int], None]
-"""``write(data, offset)``: puts bytes at their place in a file; threads may do it at the same time."""
-
-
 class Elements(Protocol):
     """The elements of tensors. A format takes them once, in the way that suits it."""
 
@@ -73,10 +90,6 @@ class Elements(Protocol):
             offset: where the first one begins.
             write: puts little-endian bytes at their place.
         """
-
-
-WriteFunction = Callable[[Path, Sequence[TensorInfo], Elements, Mapping[str, str]], int]
-"""``write(path, tensors, elements, metadata)``; gives the size of the file in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +155,138 @@ def check_unique(tensors: Sequence[TensorInfo]) -> None:
 def refuse(message: str, hint: str) -> FormatError:
     """The error for what a format cannot hold."""
     return FormatError(Diagnostic(Code.FORMAT, message, hint=hint))
+
+
+def tied_names(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The names that were left out of a file, each with the name whose tensor it shares.
+
+    Raises:
+        ValueError: the text is no JSON object of names; the message follows "the metadata 'initcfg.tied'".
+
+    Example:
+        >>> tied_names({TIED_KEY: '{"head": "wte"}'})
+        {'head': 'wte'}
+    """
+    try:
+        tied = parse_json(metadata.get(TIED_KEY, "{}"))
+    except ValueError:
+        tied = None
+    if not isinstance(tied, dict) or not all(isinstance(name, str) for name in tied.values()):
+        raise ValueError("is not a JSON object of names")
+    return tied
+
+
+def common_texts(metadata: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The texts of which nobody says another thing than the first who has the key.
+
+    Example:
+        >>> common_texts([{"format": "pt"}, {"format": "pt", "part": "1"}, {"part": "2"}])
+        {'format': 'pt'}
+    """
+    texts: dict[str, str] = {}
+    differing = set()
+    for each in metadata:
+        for key, text in each.items():
+            if texts.setdefault(key, text) != text:
+                differing.add(key)
+    return {key: text for key, text in texts.items() if key not in differing}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of a file.
+
+    Args:
+        name: as the file has it.
+        dtype: of its elements.
+        shape: dimensions, each at least 0.
+        begin: where its first byte stands, counted from the beginning of the file.
+        shard: the name of the file, where it is one of a sharded set.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    begin: int
+    shard: str | None = None
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+        return self.numel * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file or a sharded set holds, without its elements.
+
+    Args:
+        tensors: by name, in the order of the file's header, or of the set's index.
+        metadata: the texts that its writer stored.
+        nbytes: the size of the file, or of all shards.
+        shards: the names of the shards; none in a single file.
+    """
+
+    tensors: Mapping[str, StoredTensor]
+    metadata: Mapping[str, str]
+    nbytes: int
+    shards: tuple[str, ...] = ()
+
+
+def natural_key(name: str) -> tuple[str, str]:
+    """What names are sorted by as a person would: by the numbers in them, not by the digits of these.
+
+    A safetensors file and an index have their tensors in the order of the alphabet, which says nothing of the
+    model.
+
+    Example:
+        >>> sorted(["h.10.w", "h.2.w", "h.1.w", "h"], key=natural_key)
+        ['h', 'h.1.w', 'h.2.w', 'h.10.w']
+    """
+    return ".".join(map(_sortable, name.split("."))), name
+
+
+# The names of a model are made of few segments.
+@lru_cache(4096)
+def _sortable(segment: str) -> str:
+    """A segment, each number in it begun by how many digits it has, so that texts sort as the numbers do."""
+    return _NUMBER.sub(lambda found: f"{len(found[1]):09}{found[1]}", segment)
+
+
+def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], begin: int, end: int) -> bool:
+    """Whether tensors fill the bytes from `begin` to `end` without a gap.
+
+    Raises:
+        FormatError: two of them overlap, or one ends behind `end` (code ``format``).
+    """
+    solid, at = True, begin
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.nbytes)):
+        if tensor.begin < at:
+            raise malformed(path, f"the bytes of tensor {tensor.name!r} overlap with those before it")
+        solid &= tensor.begin == at
+        at = tensor.begin + tensor.nbytes
+        if at > end:
+            raise malformed(
+                path, f"tensor {tensor.name!r} ends {at - end:,} bytes behind the end of the data"
+            )
+    return solid and at == end
+
+
+def malformed(path: str | PathLike[str], message: str, hint: str | None = None) -> FormatError:
+    """The error for a file that is not what its name says."""
+    way_out = hint or "write the file again, or fetch it again if it was copied"
+    return FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), way_out))
+
+
+def is_shape(sizes: object) -> bool:
+    """Whether this is a list or a tuple of at most 64 integers that a file may have bytes for."""
+    return (
+        isinstance(sizes, list | tuple)
+        and len(sizes) <= _MAX_NDIM
+        and all(type(size) is int and 0 <= size < 2**63 for size in sizes)
+    )

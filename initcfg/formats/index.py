@@ -2,7 +2,9 @@
 
     {"metadata": {"total_size": 32}, "weight_map": {"h.0.w": "model-00001-of-00002.safetensors"}}
 
-Here it is a value, its text, and the strict reader of that; `sharded` holds it against its shards.
+Here it is a value, its text, the strict reader of that, and the check of an index against the headers of its
+shards. A tensor in another shard than the index says, one that it does not name, or shards of two plans are
+what remains of a run that was not finished, or of two that were mixed.
 """
 
 from __future__ import annotations
@@ -12,18 +14,22 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from initcfg.errors import Code, Diagnostic, FormatError, SpecError
-from initcfg.formats.texts import read_content
+from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
+from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_texts, tied_names
+from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
+from initcfg.text.inputs import read_content
 from initcfg.text.json_entries import read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
+    from pathlib import Path
 
-    from initcfg.errors import Location
+    from initcfg.text.inputs import Handles
     from initcfg.text.json_entries import JsonEntries
 
 INDEX_NAME = "model.safetensors.index.json"
@@ -46,6 +52,10 @@ _WAY_OUT = 'an index is {"weight_map": {"h.0.w": "model-00001-of-00002.safetenso
 _AGAIN = "write the index again, or fetch it again if it was copied"
 
 _Problems: TypeAlias = "Iterator[Diagnostic]"
+STALE = "take the index and the shards from one place, or write them again"
+"""The way out of most disagreements."""
+_MIXED = "the shards of a set are made from one plan: write those of the other plan again"
+_Origin = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +231,154 @@ def _shard_problems(source: JsonEntries, ending: str) -> _Problems:
             return
 
 
-def _problem(message: str, where: Location, hint: str) -> Diagnostic:
+def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
+    """What the shards of an index hold, as one header in the order of the index.
+
+    Of the metadata those texts are kept on which the index and all shards agree; ``initcfg.tied`` is that of
+    all of them.
+
+    Args:
+        path: of the index; the shards stand beside it.
+        handles: opens the shards.
+
+    Raises:
+        FormatError: a file cannot be read or is malformed, or index and shards do not say the same; with
+            every problem (the first hundred).
+    """
+    index = read_index(path)
+    headers = _headers(path, index, handles)
+    problems = list(islice(disagreements(path, index, headers), _MAX_PROBLEMS))
+    if problems:
+        raise FormatError(*problems)
+    tensors = {
+        name: dataclasses.replace(headers[shard].tensors[name], shard=shard)
+        for name, shard in index.weight_map.items()
+    }
+    metadata = _metadata([index.metadata, *(header.metadata for header in headers.values())])
+    nbytes = sum(header.nbytes for header in headers.values())
+    return Header(tensors, metadata, nbytes, tuple(headers)), index
+
+
+def _headers(path: Path, index: Index, handles: Handles) -> dict[str, Header]:
+    """The header of every shard, in the order in which the index first names them."""
+    headers: dict[str, Header] = {}
+    problems: list[Diagnostic] = []
+    named: dict[str, str] = {}
+    for name, shard in index.weight_map.items():
+        named.setdefault(shard, name)
+    for shard, name in named.items():
+        try:
+            with handles.using(path.parent / shard) as file:
+                headers[shard] = header_in(file, path.parent / shard)
+        except FormatError as error:
+            problems += [_at_index(each, shard, index.where[name]) for each in error.diagnostics]
+        if len(problems) >= _MAX_PROBLEMS:
+            break
+    if problems:
+        raise FormatError(*problems)
+    return headers
+
+
+def _at_index(problem: Diagnostic, shard: str, where: Location) -> Diagnostic:
+    """A shard that cannot be read is told where the index names it; one that is malformed names itself."""
+    if problem.code is not Code.INPUT:
+        return problem
+    return Diagnostic(Code.INPUT, f"the shard {shard!r}: {problem.message}", where, problem.hint or STALE)
+
+
+def _metadata(texts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The texts that all agree on, and the tied names of all."""
+    found = list(texts)
+    tied = {name: shared for each in found for name, shared in tied_names(each).items()}
+    common = common_texts(found)
+    common.pop(TIED_KEY, None)
+    return common | ({TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False)} if tied else {})
+
+
+def disagreements(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+    """What index and shards do not agree about: first the tensors; if these agree, the rest.
+
+    Args:
+        path: of the index.
+        index: what it says.
+        headers: what each shard holds.
+    """
+    stop = False
+    for problem in _misplaced(path, index, headers):
+        stop = True
+        yield problem
+    if not stop:
+        yield from _other_size(path, index, headers)
+        yield from _other_plans(path, index, headers)
+        yield from _ties(path, index, headers)
+
+
+def _misplaced(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+    """Tensors that are not where the index says, and those that a shard holds beyond it."""
+    for name, shard in index.weight_map.items():
+        if name not in headers[shard].tensors:
+            others = [other for other, header in headers.items() if name in header.tensors]
+            there = f"; {others[0]!r} does" if others else ""
+            yield _problem(f"the shard {shard!r} does not hold {name!r}{there}", index.where[name])
+    for shard, header in headers.items():
+        for name in header.tensors:
+            named = index.weight_map.get(name)
+            if named is None:
+                message = f"the shard {shard!r} holds {name!r}, which the index does not list"
+                yield _problem(message, _at(path, shard))
+            elif named != shard and name in headers[named].tensors:
+                message = f"{name!r} is in two shards: {named!r}, where the index has it, and {shard!r}"
+                yield _problem(message, index.where[name])
+
+
+def _other_size(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+    nbytes = sum(tensor.nbytes for header in headers.values() for tensor in header.tensors.values())
+    if index.total_size not in (None, nbytes):
+        message = f"'total_size' is {index.total_size:,}, the tensors have {nbytes:,} bytes"
+        yield _problem(message, Location(os.fspath(path), path=("metadata", "total_size")))
+
+
+def _other_plans(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+    """The shards that are not of the plan that the index names, or, if it names none, of the first's."""
+    origins = {shard: _origin(header.metadata) for shard, header in headers.items()}
+    told, ours = "the index", _origin(index.metadata)
+    if ours == (None, None) and origins:
+        told, ours = next((repr(shard), origin) for shard, origin in origins.items())
+    for shard, origin in origins.items():
+        if origin != ours:
+            message = f"the set is mixed: {shard!r} is of {_words(origin)}, {told} is of {_words(ours)}"
+            yield _problem(message, _at(path, shard), _MIXED)
+
+
+def _origin(metadata: Mapping[str, str]) -> _Origin:
+    """The fingerprint of a plan, and the part of it; None for what a file does not say."""
+    return metadata.get(PLAN_KEY), metadata.get(SELECT_KEY)
+
+
+def _words(origin: _Origin) -> str:
+    plan, part = origin
+    return (f"the plan {plan[:16]!r}" if plan else "no plan") + (f" (only {part!r})" if part else "")
+
+
+def _ties(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+    """Ties that are malformed, or that contradict each other."""
+    known: dict[str, str] = {}
+    texts = {path.name: index.metadata} | {shard: header.metadata for shard, header in headers.items()}
+    for file, metadata in texts.items():
+        try:
+            tied = tied_names(metadata)
+        except ValueError as error:
+            yield _problem(f"the metadata {TIED_KEY!r} of the file {error}", _at(path, file))
+            continue
+        for name, shared in tied.items():
+            if known.setdefault(name, shared) != shared:
+                message = f"{name!r} shares {shared!r} here, and {known[name]!r} elsewhere in the set"
+                yield _problem(message, _at(path, file), _MIXED)
+
+
+def _at(path: Path, shard: str) -> Location:
+    return Location(os.fspath(path.parent / shard))
+
+
+def _problem(message: str, where: Location, hint: str = STALE) -> Diagnostic:
     return Diagnostic(Code.FORMAT, message, where, hint)

@@ -13,17 +13,15 @@ import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import format_of
-from initcfg.formats.finding import find_weights, is_index, is_torch_file
-from initcfg.formats.handles import Handles
-from initcfg.formats.header import Header, StoredTensor, header_in
-from initcfg.formats.metadata import TIED_KEY
-from initcfg.formats.npz_header import npz_header_in
+from initcfg.formats.base import TIED_KEY, Header, StoredTensor
+from initcfg.formats.discovery import find_weights, is_index, is_torch_file
+from initcfg.formats.index import read_set
 from initcfg.formats.renaming import Renames
-from initcfg.formats.sharded import read_set
 from initcfg.formats.torch_files import torch_tensors
+from initcfg.text.inputs import Handles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
     from types import TracebackType
@@ -32,11 +30,6 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.formats.base import LoadedTensor
     from initcfg.formats.renaming import RenamesLike
-
-_HEADERS: dict[str, Callable[[BinaryIO, Path], Header]] = {
-    "safetensors": header_in,
-    "npz": npz_header_in,
-}
 
 
 def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> WeightsFile:
@@ -149,7 +142,7 @@ class WeightsFile:
         if is_index(self.path):
             return read_set(self.path, self._handles)[0]
         with self._handles.using(self.path) as file:
-            return _HEADERS[format_of(self.path).name](file, self.path)
+            return format_of(self.path).module.header_in(file, self.path)
 
     def _read_into(self, file: BinaryIO, buffer: memoryview, at: int) -> int:
         if hasattr(os, "preadv"):

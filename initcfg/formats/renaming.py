@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
-from initcfg.formats.metadata import TIED_KEY, tied_names
+from initcfg.formats.base import TIED_KEY, tied_names
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from initcfg.formats.header import Header
+    from initcfg.formats.base import Header
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WILD = re.compile(r"[*?\[\]{}]")

@@ -1,22 +1,39 @@
-"""Safetensors files, written as a stream: a JSON header of names, dtypes, shapes and offsets, then bytes.
+"""Safetensors files: a JSON header of names, dtypes, shapes and offsets, then bytes.
 
-Format: https://github.com/huggingface/safetensors#format. Tensors stand in the order of the reference writer,
-the data starts at a multiple of 64, and nothing depends on the time or the machine: equal tensors and
-metadata give equal files.
+Format: https://github.com/huggingface/safetensors#format. Tensors are written in the order of the reference
+writer, the data starts at a multiple of 64, and nothing depends on the time or the machine: equal tensors and
+metadata give equal files. In reading nothing is taken on trust: the length of the header is held against the
+size of the file before a byte of it is read, and the tensors must fill the rest of the file without a gap or
+an overlap.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
+from initcfg.dtypes import DTYPES
+from initcfg.errors import FormatError
 from initcfg.formats.atomic import placing
-from initcfg.formats.base import check_unique, refuse
+from initcfg.formats.base import (
+    Header,
+    StoredTensor,
+    check_unique,
+    is_shape,
+    malformed,
+    refuse,
+    tensors_in_place,
+)
+from initcfg.text.inputs import open_input
+from initcfg.text.json_entries import check_cost, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from initcfg.formats.base import Elements, TensorInfo
@@ -28,6 +45,9 @@ _METADATA = "__metadata__"
 _WIDE = ("U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16")
 _NARROW = ("F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL")
 _RANK = {tag: rank for rank, tag in enumerate((*_WIDE, *_NARROW))}
+_LENGTH_BYTES = 8
+_KEYS = {"dtype", "shape", "data_offsets"}
+_BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +159,107 @@ def _encoded(entries: Mapping[str, object]) -> bytes:
             "split the parameters over several files with select",
         )
     return len(body).to_bytes(8, "little") + body
+
+
+def read_header(path: str | PathLike[str]) -> Header:
+    """The header of a safetensors file; no element is read, and nothing larger than the file is allocated.
+
+    Raises:
+        FormatError: it cannot be read (code ``input``), or is no whole safetensors file (code ``format``).
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = initcfg.save(spec, f"{folder}/w.safetensors").path
+        ...     read_header(path).tensors["w"].shape
+        (2, 3)
+    """
+    with open_input(path, FormatError) as file:
+        return header_in(file, path)
+
+
+def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
+    """The header of a safetensors file that is open at its beginning; `path` is for messages.
+
+    Raises:
+        FormatError: as `read_header`.
+    """
+    return _Reader(path, os.fstat(file.fileno()).st_size).header(file)
+
+
+def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Header:
+    """The header of a safetensors file whose first bytes somebody else has read.
+
+    Args:
+        path: for messages.
+        content: from the beginning of the file to the end of its header at least.
+        nbytes: the size of the file.
+
+    Raises:
+        FormatError: it is no whole safetensors file (code ``format``).
+    """
+    return _Reader(path, nbytes).header(io.BytesIO(content))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one header; `path` is for messages, `size` is that of the file."""
+
+    path: str | PathLike[str]
+    size: int
+
+    def header(self, file: BinaryIO) -> Header:
+        entries = self.entries(file)
+        begin = file.tell()
+        metadata = self.metadata(entries.pop(_METADATA, {}))
+        tensors = [self.tensor(name, entry, begin) for name, entry in entries.items()]
+        if not tensors_in_place(self.path, tensors, begin, self.size):
+            self.fail("the tensors do not fill the file: there are bytes that belong to none")
+        return Header({tensor.name: tensor for tensor in tensors}, metadata, self.size)
+
+    def fail(self, message: str, hint: str | None = None) -> NoReturn:
+        raise malformed(self.path, f"this is no whole safetensors file: {message}", hint)
+
+    def entries(self, file: BinaryIO) -> dict[str, Any]:
+        """The JSON at the beginning; the file is then at its first tensor."""
+        if self.size < _LENGTH_BYTES:
+            self.fail(f"it has {self.size} bytes, and the length of its header alone takes 8")
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if length > self.size - _LENGTH_BYTES:
+            self.fail(f"its header should have {length:,} bytes, the file has {self.size:,}")
+        if length > MAX_HEADER_BYTES:
+            self.fail(f"its header has {length:,} bytes, and {MAX_HEADER_BYTES:,} are allowed")
+        text = file.read(length)
+        if len(text) < length or not text.startswith(b"{"):
+            self.fail("its header is not a JSON object")
+        try:
+            check_cost(text)
+            entries: dict[str, Any] = parse_json(text.decode())
+        except ValueError as error:  # of UTF-8, or a JsonError
+            self.fail(f"its header is not JSON: {error}")
+        return entries
+
+    def metadata(self, texts: Any) -> dict[str, str]:
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            self.fail(f"its {_METADATA!r} is not an object of texts")
+        return texts
+
+    def tensor(self, name: str, entry: Any, data: int) -> StoredTensor:
+        if not isinstance(entry, dict) or entry.keys() != _KEYS:
+            self.fail(f"the entry of tensor {name!r} does not have just the keys dtype, shape, data_offsets")
+        tag, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(tag, str) or tag not in _BY_TAG:
+            known = f"the known ones are {', '.join(sorted(_BY_TAG))}"
+            raise malformed(self.path, f"tensor {name!r} has the dtype {tag!r}, which is not known", known)
+        if not is_shape(shape):
+            self.fail(f"the shape of tensor {name!r} is not a list of up to 64 whole numbers from 0 on")
+        if not is_shape(offsets) or len(offsets) != 2:
+            self.fail(f"the data_offsets of tensor {name!r} are not two whole numbers from 0 on")
+        tensor = StoredTensor(name, _BY_TAG[tag], tuple(shape), data + offsets[0])
+        if tensor.nbytes != offsets[1] - offsets[0]:
+            self.fail(
+                f"tensor {name!r} takes {offsets[1] - offsets[0]:,} bytes, "
+                f"its shape and dtype say {tensor.nbytes:,}"
+            )
+        return tensor

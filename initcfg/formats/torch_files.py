@@ -16,9 +16,9 @@ import numpy as np
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location
 from initcfg.formats.base import LoadedTensor
-from initcfg.formats.finding import is_index
+from initcfg.formats.discovery import is_index
 from initcfg.formats.index import read_index
-from initcfg.inputs import open_input
+from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
     from pathlib import Path

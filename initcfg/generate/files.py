@@ -14,8 +14,7 @@ import numpy as np
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
-from initcfg.formats.base import little_endian, make_little_endian
-from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY
+from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, little_endian, make_little_endian
 from initcfg.generate.memory import owner, selected
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
@@ -275,7 +274,7 @@ def write(
     fill = get_engine(engine)
     with Workers(threads) as workers:
         elements = PlannedElements(sources, fill, workers, progress)
-        nbytes = fmt.write(Path(path), tensors, elements, told)
+        nbytes = fmt.module.write(Path(path), tensors, elements, told)
     return Written(Path(path), nbytes, len(tensors), tied, digest)
 
 

@@ -14,7 +14,6 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
 from initcfg.initializers import Combined, is_built_in, stream_of
 from initcfg.initializers.values import shown
-from initcfg.inputs import open_input
 from initcfg.layout import Fans, Layout
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
@@ -23,7 +22,8 @@ from initcfg.plan.templates import MAX_PARAMETERS
 from initcfg.process import gc_paused
 from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION, Stream
-from initcfg.text.json_values import JsonError, check_cost, parse_json
+from initcfg.text.inputs import open_input
+from initcfg.text.json_entries import JsonError, check_cost, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from initcfg.sharding.publishing import Published, finalize
-from initcfg.sharding.ranks import Rank
 from initcfg.sharding.saving import Saved, save_set
-from initcfg.sharding.schedule import assigned, even_shard_size, imbalance, loads
-from initcfg.sharding.shards import Shard, ShardSet, shard_set
-from initcfg.sharding.sizes import DEFAULT_SHARD_SIZE, shard_bytes, size_text
+from initcfg.sharding.shards import (
+    DEFAULT_SHARD_SIZE,
+    Rank,
+    Shard,
+    ShardSet,
+    assigned,
+    even_shard_size,
+    imbalance,
+    loads,
+    shard_bytes,
+    shard_set,
+    size_text,
+)
 from initcfg.sharding.writing import Receipt
 
 __all__ = [

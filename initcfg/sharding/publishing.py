@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, OutputError
-from initcfg.formats.header import parse_header
+from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, parse_index
-from initcfg.formats.metadata import PLAN_KEY, SPEC_KEY
-from initcfg.formats.safetensors import MAX_HEADER_BYTES
-from initcfg.sharding.claims import SetClaim
-from initcfg.sharding.indexing import index_of
-from initcfg.sharding.shards import digest_of, shard_name
+from initcfg.formats.safetensors import MAX_HEADER_BYTES, parse_header
+from initcfg.sharding.inventory import SetClaim
+from initcfg.sharding.shards import digest_of, index_of, shard_name
 from initcfg.stores.base import ClaimLostError
 
 if TYPE_CHECKING:

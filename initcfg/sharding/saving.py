@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from initcfg.engines import get_engine
 from initcfg.errors import OutputError
 from initcfg.generate.pool import Workers, onward, thread_count
-from initcfg.sharding.claims import SetClaim
 from initcfg.sharding.inventory import (
+    SetClaim,
     finished_in,
     has_any,
     is_published,
@@ -19,17 +19,15 @@ from initcfg.sharding.inventory import (
     take_stock,
 )
 from initcfg.sharding.publishing import publish
-from initcfg.sharding.schedule import assigned, loads
-from initcfg.sharding.sending import rehearse, send
-from initcfg.sharding.writing import Receipt, custom_parts, try_shard, write_shard
+from initcfg.sharding.shards import assigned, loads
+from initcfg.sharding.writing import Receipt, custom_parts, rehearse, send, try_shard, write_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from initcfg.generate.pool import Progress
-    from initcfg.sharding.ranks import Rank
-    from initcfg.sharding.shards import Shard, ShardSet
+    from initcfg.sharding.shards import Rank, Shard, ShardSet
     from initcfg.stores import Store
 
 

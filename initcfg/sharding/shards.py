@@ -1,24 +1,26 @@
-"""A plan cut into shards: which tensors each file holds, and every byte of its header.
+"""A plan cut into shards: which tensors each file holds, every byte of its header, and which rank writes it.
 
 The division is that of Hugging Face's libraries: tensors in the plan's order, a new file where the next
 tensor would make one too large, no tensor split, one that is too large alone. It follows from the plan and
-the size, so any process knows it.
+the size, and who writes what from the sizes and the number of ranks, so any process knows both.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from initcfg.formats import TensorInfo
-from initcfg.formats.base import refuse
-from initcfg.formats.index import TOTALS, index_text
+from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
+from initcfg.formats.index import TOTALS, Index, index_text
 from initcfg.formats.safetensors import layout
 from initcfg.generate.files import carried_spec, file_metadata
 from initcfg.generate.memory import owner, selected
-from initcfg.sharding.indexing import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 
 MAX_SHARDS = 99_999
 """As many as have names in Hugging Face's layout."""
+# Each shard has its own; what loads weights looks for them there.
+_OF_A_SHARD = {TIED_KEY, "format"}
+DEFAULT_SHARD_SIZE = "5GB"
+"""What Hugging Face's libraries cut at."""
+_SIZE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?(?P<unit>[KMGT]?(iB|B)?)", re.IGNORECASE)
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_EVEN_PARTS = 10
+_MOST = 2**20
 
 
 @dataclass(frozen=True)
@@ -185,3 +195,183 @@ def _divided(tensors: Sequence[TensorInfo], shard_size: int) -> Iterator[list[Te
         size += tensor.nbytes
     if group:
         yield group
+
+
+class Tensor(Protocol):
+    """What an index says of a tensor."""
+
+    @property
+    def name(self) -> str:
+        """The name of the parameter."""
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+
+
+def index_of(
+    shards: Iterable[tuple[str, Iterable[Tensor], Mapping[str, str]]], spec: str | None = None
+) -> Index:
+    """The index of files that are given by name, tensors and metadata, of which all have the same texts.
+
+    The spec is in the index alone: a text for each of thousands of shards would say the same.
+    """
+    weight_map: dict[str, str] = {}
+    size = numel = 0
+    texts: Mapping[str, str] = {}
+    for file, tensors, metadata in shards:
+        texts = metadata
+        for tensor in tensors:
+            weight_map[tensor.name] = file
+            size += tensor.nbytes
+            numel += tensor.numel
+    kept = {key: text for key, text in texts.items() if key not in _OF_A_SHARD}
+    return Index(weight_map, size, numel, kept if spec is None else {**kept, SPEC_KEY: spec})
+
+
+def shard_bytes(size: int | str) -> int:
+    """A number of bytes.
+
+    Args:
+        size: a number, or a text such as ``"5GB"`` (10**9 bytes each), ``"4.5 GiB"`` (2**30), ``"500M"``.
+
+    Raises:
+        ValueError: it is neither, or less than one byte.
+
+    Example:
+        >>> shard_bytes("5GB"), shard_bytes("1.5 GiB")
+        (5000000000, 1610612736)
+    """
+    given = size
+    found = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if found is not None:
+        unit = found["unit"].lower()
+        base = 1024 if unit.endswith("ib") else 1000
+        size = int(Fraction(found["number"]) * base ** _POWER[unit.rstrip("ib")])
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ValueError(
+            f'a shard size is a number of bytes, or a text such as "5GB" or "500MiB", not {given!r}'
+        )
+    return size
+
+
+def size_text(nbytes: int) -> str:
+    """A text that `shard_bytes` reads as this number.
+
+    Example:
+        >>> size_text(2_100_000_000), size_text(1536)
+        ('2100MB', '1536B')
+    """
+    power = next(power for power in (9, 6, 3, 0) if nbytes % 10**power == 0)
+    return f"{nbytes // 10**power}{ {9: 'G', 6: 'M', 3: 'k', 0: ''}[power] }B"
+
+
+def assigned(sizes: Sequence[int], world_size: int) -> list[list[int]]:
+    """The shards of each rank: the largest first, each to the rank that has least so far.
+
+    No rank has more than 4/3 of what the best division would give the fullest one (Graham 1969, "Bounds on
+    multiprocessing timing anomalies").
+
+    Args:
+        sizes: bytes of each shard.
+        world_size: how many ranks there are, at least 1.
+
+    Returns:
+        For each rank the positions of its shards, ascending. Ranks beyond the number of shards have none.
+
+    Example:
+        >>> assigned([5, 5, 5, 2], 2)
+        [[0, 2], [1, 3]]
+    """
+    loads = [(0, rank) for rank in range(world_size)]
+    shards: list[list[int]] = [[] for _ in range(world_size)]
+    for position in sorted(range(len(sizes)), key=lambda position: (-sizes[position], position)):
+        load, rank = heapq.heappop(loads)
+        shards[rank].append(position)
+        heapq.heappush(loads, (load + sizes[position], rank))
+    return [sorted(positions) for positions in shards]
+
+
+def loads(sizes: Sequence[int], world_size: int) -> list[int]:
+    """The bytes of each rank.
+
+    Example:
+        >>> loads([5, 5, 5, 2], 2)
+        [10, 7]
+    """
+    return [sum(sizes[position] for position in positions) for positions in assigned(sizes, world_size)]
+
+
+def imbalance(shares: Sequence[int]) -> float:
+    """How much more the fullest rank has than a rank has on average: 0.1 is ten percent.
+
+    Args:
+        shares: of each rank, as `loads` gives them.
+
+    Example:
+        >>> imbalance([10, 5, 5])
+        0.5
+    """
+    total = sum(shares)
+    return max(shares) * len(shares) / total - 1 if total else 0.0
+
+
+def even_shard_size(total: int, world_size: int) -> int:
+    """A shard size with which no rank has over 10 percent more than the average, unless a tensor is larger.
+
+    When the fullest rank was given its last shard, no rank had less, so it had the average at most; it ends
+    with no more than the average of all and one shard. Of ten shards a rank, one is a tenth.
+
+    Args:
+        total: the bytes of all.
+        world_size: how many ranks there are.
+
+    Returns:
+        A tenth of a rank's average, rounded down to two digits.
+
+    Example:
+        >>> even_shard_size(1_342_000_000_000, 64)
+        2000000000
+    """
+    size = max(1, total // (_EVEN_PARTS * world_size))
+    unit: int = 10 ** max(0, len(str(size)) - 2)
+    return size // unit * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A process among several.
+
+    Args:
+        number: from 0 to `world_size` - 1.
+        world_size: how many processes there are.
+
+    Raises:
+        ValueError: there is no such rank.
+    """
+
+    number: int
+    world_size: int
+
+    @classmethod
+    def of(cls, number: int | None, world_size: int | None) -> Rank:
+        """A rank, from two numbers of which neither makes sense without the other."""
+        if number is None or world_size is None:
+            raise ValueError("rank and world_size go together: give both, or neither")
+        return cls(number, world_size)
+
+    def __post_init__(self) -> None:
+        if self.world_size > _MOST:
+            raise ValueError(f"there may be {_MOST:,} ranks at most, not {self.world_size:,}")
+        if self.world_size < 1 or not 0 <= self.number < self.world_size:
+            raise ValueError(
+                f"of {self.world_size} ranks the first is 0 and the last {self.world_size - 1}; "
+                f"there is no rank {self.number}"
+            )
+
+    def __str__(self) -> str:
+        return f"rank {self.number} of {self.world_size}"

@@ -23,7 +23,7 @@ from initcfg.spec.grammar import (
     parse,
     references,
 )
-from initcfg.text.numbers import LARGEST
+from initcfg.text.source import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

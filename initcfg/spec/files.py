@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, Location, PathStep, SpecError
-from initcfg.inputs import is_within, open_input
-from initcfg.text.decoding import decoded
+from initcfg.text.inputs import decoded, is_within, open_input
 from initcfg.text.json_source import read_json
 from initcfg.text.yaml_source import read_yaml
 

@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.text.numbers import LiteralError, read_float, read_integer
+from initcfg.text.source import LiteralError, read_float, read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

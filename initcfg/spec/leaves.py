@@ -21,8 +21,7 @@ from initcfg.layout import Layout
 from initcfg.spec.expressions import Expression, Template
 from initcfg.spec.grammar import ExpressionError
 from initcfg.spec.hints import layout_hint, shape_hint
-from initcfg.text.numbers import LARGEST
-from initcfg.text.source import SURROGATE
+from initcfg.text.source import LARGEST, SURROGATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

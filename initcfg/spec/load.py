@@ -11,13 +11,13 @@ from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
-from initcfg.inputs import confined_to
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
 from initcfg.spec.files import Root, as_tree, read_bytes, read_file, read_text
 from initcfg.spec.models import Spec
 from initcfg.spec.overlay import Document, Unwritten, extended, header_problems
 from initcfg.spec.settings import with_settings
+from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
-from initcfg.inputs import confined_to
 from initcfg.spec.files import MAX_BYTES, moved, read_file
 from initcfg.spec.leaves import format_version
+from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,8 +16,8 @@ import time
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.formats.failures import reporting
-from initcfg.formats.locks import LocksUnsupportedError, is_linked, lock_holders, try_lock, unlock
+from initcfg.formats.atomic import reporting
+from initcfg.formats.temporary import LocksUnsupportedError, is_linked, lock_holders, try_lock, unlock
 from initcfg.stores.base import Claim, other_claim
 
 if TYPE_CHECKING:

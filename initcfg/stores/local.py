@@ -8,13 +8,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from initcfg.errors import OutputError
-from initcfg.formats.atomic import move, replacing
-from initcfg.formats.failures import free_bytes, reporting
-from initcfg.formats.litter import sweep
+from initcfg.formats.atomic import free_bytes, move, replacing, reporting
 from initcfg.formats.safetensors import write_file
-from initcfg.inputs import open_input
+from initcfg.formats.temporary import sweep
 from initcfg.stores.base import CLAIM_NAME
 from initcfg.stores.claim_file import ClaimFile
+from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

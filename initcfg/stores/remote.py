@@ -4,23 +4,29 @@ Nothing there has locks. The claim is a file that only one of two sets can make 
 write a file on the condition that there is none; it is read again before each file is begun and before it is
 completed. So two sets never mix, but whether another run is alive nobody can tell: a run that is told to
 force its way takes the folder over, and the other one learns it at its next file.
+
+Object stores keep what has been sent apart until the upload is completed. Drivers of plain file systems, such
+as sftp's, write in place: there a file is begun under another name, and renamed when it is whole. Drivers
+raise what their libraries do; of each error only the kind and the first line is told, and no credentials
+stand in either.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from typing import TYPE_CHECKING
+import os
+import re
+from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import OutputError
+from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
 from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
-from initcfg.stores.connecting import connect
-from initcfg.stores.driver_errors import reporting_driver
-from initcfg.stores.uploads import uploading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from fsspec import AbstractFileSystem
 
     from initcfg.formats import Elements
     from initcfg.formats.safetensors import FileLayout
@@ -29,6 +35,21 @@ if TYPE_CHECKING:
 _MAX_CLAIM_BYTES = 1 << 16
 # What stores answer that cannot write on a condition; S3's own refusal may come as EINVAL from old drivers.
 _NO_CONDITION = {errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+_USERS = re.compile(r"://([^/@]*(?:@[^/@]*)*)@")
+_INSTALL = re.compile(r"[Ii]nstall '?([a-z0-9_-]+)'? (?:to|for) access")
+# Stores take 5 MiB and more at a time, multiples of 256 KiB, and 10,000 parts of a file at most.
+_BLOCK_BYTES = 1 << 24
+_BLOCK_UNIT = 1 << 18
+_PARTS = 9_000
+_PART = ".part"
+_LONGEST = 200
+_NOT_FOUND = "the bucket or folder above must exist: create it first"
+_NOT_ALLOWED = (
+    "the driver takes credentials from the environment and from its own files; "
+    "they must allow to list, read, write and delete here"
+)
+_ELSE = "see what the driver needs, and try again; what is finished is kept"
+_OF_CREDENTIALS = ("credential", "permission", "forbidden", "accessdenied", "unauthorized", "authentication")
 
 
 class RemoteStore:
@@ -214,3 +235,178 @@ class RemoteStore:
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def connect(url: str) -> tuple[AbstractFileSystem, str]:
+    """A file system, and the path on it; credentials come from where the driver looks for them.
+
+    Raises:
+        OutputError: fsspec or the driver is missing, nobody speaks the protocol, or the URL holds a password.
+    """
+    _refuse_passwords(url)
+    try:
+        from fsspec.core import url_to_fs  # noqa: PLC0415  an extra
+    except ImportError:
+        raise _cannot(url, "fsspec is not installed", "pip install 'initcfg[remote]'") from None
+    with reporting_driver(url, "open"):
+        try:
+            fs, path = url_to_fs(url)
+        except ImportError as error:
+            raise _cannot(url, "its driver is not installed", _driver_hint(url, error)) from error
+        except ValueError as error:
+            known = "python -c 'import fsspec; print(fsspec.available_protocols())' lists the protocols"
+            raise _cannot(url, str(error), known) from error
+    return fs, path.rstrip("/")
+
+
+def _refuse_passwords(url: str) -> None:
+    """A URL is shown in messages and kept in receipts and logs; one that is chained has several hosts."""
+    if any(":" in user for user in _USERS.findall(url)):
+        shown = _USERS.sub("://...@", url)
+        hint = "leave it out: fsspec reads it from its configuration, such as FSSPEC_FTP_PASSWORD"
+        raise _cannot(shown, "a password in a URL ends up in logs", hint)
+
+
+def _driver_hint(url: str, error: ImportError) -> str:
+    """How to install what is missing: fsspec says "Install s3fs to access S3", in one way or another."""
+    found = _INSTALL.search(str(error))
+    if found is not None:
+        return f"{found[1]} is needed: pip install {found[1]}"
+    return f"{url.partition(':')[0]} needs a package of its own: {error}"
+
+
+def _cannot(url: str, reason: str, hint: str) -> OutputError:
+    return OutputError(Diagnostic(Code.OUTPUT, f"cannot open {url!r}: {reason}", hint=hint))
+
+
+class Upload:
+    """A file that is being sent, from its beginning to its end.
+
+    Args:
+        file: of the driver.
+        url: for errors.
+    """
+
+    def __init__(self, file: Any, url: str) -> None:
+        self._file = file
+        self._url = url
+
+    def write(self, data: bytes | memoryview) -> None:
+        """The next bytes; all of them.
+
+        Raises:
+            OutputError: the driver refuses it.
+        """
+        with reporting_driver(self._url):
+            self._file.write(data)
+
+
+@contextlib.contextmanager
+def uploading(
+    fs: AbstractFileSystem, path: str, url: str, nbytes: int, check: Callable[[], None]
+) -> Iterator[Upload]:
+    """A file of `nbytes` bytes that is completed when the block ends, and given up when it raises.
+
+    Args:
+        fs: the driver.
+        path: of the file, on it.
+        url: of the file, for errors.
+        nbytes: how large it will be.
+        check: called before the file is completed; what it raises gives the file up.
+
+    Raises:
+        OutputError: the driver refuses it, or the file is not of its size afterwards.
+    """
+    with reporting_driver(url):
+        begun, file = _opened(fs, path, nbytes)
+    try:
+        yield Upload(file, url)
+        check()
+        with reporting_driver(url):
+            # Never as a context: its exit would complete half a file after a failure.
+            file.close()
+        _check_size(fs, begun, url, nbytes)
+        if begun != path:
+            check()
+            with reporting_driver(url):
+                fs.mv(begun, path)
+    except BaseException:
+        _give_up(fs, begun, file)
+        raise
+
+
+def _opened(fs: AbstractFileSystem, path: str, nbytes: int) -> tuple[str, Any]:
+    """The name under which a file is begun, and the file; its own name where nobody sees it till its end.
+
+    Where a driver writes in place, a run of the same set may come by, and whoever fails may only remove what
+    is its own.
+    """
+    from fsspec.spec import AbstractBufferedFile  # noqa: PLC0415  an extra
+
+    begun = f"{path}.{os.urandom(8).hex()}{_PART}"
+    file = fs.open(begun, "wb", block_size=_block(nbytes))
+    if not isinstance(file, AbstractBufferedFile):
+        return begun, file
+    # Nothing has been sent yet, and nothing will be.
+    file.closed = True
+    return path, fs.open(path, "wb", block_size=_block(nbytes))
+
+
+def _block(nbytes: int) -> int:
+    return max(_BLOCK_BYTES, -(-nbytes // _PARTS // _BLOCK_UNIT) * _BLOCK_UNIT)
+
+
+def _give_up(fs: AbstractFileSystem, begun: str, file: Any) -> None:
+    # What is told is why it failed; what fails here comes of that.
+    with contextlib.suppress(Exception):
+        if hasattr(file, "discard") and not begun.endswith(_PART):
+            file.discard()
+        else:
+            file.close()
+            fs.rm_file(begun)
+    if not begun.endswith(_PART):
+        # Otherwise the end of the object would complete the upload.
+        file.closed = True
+
+
+def _check_size(fs: AbstractFileSystem, begun: str, url: str, nbytes: int) -> None:
+    with reporting_driver(url):
+        fs.invalidate_cache()
+        found = fs.info(begun)["size"]
+        if found == nbytes:
+            return
+        fs.rm_file(begun)
+    message = f"cannot write {url!r}: {found:,} of {nbytes:,} bytes have arrived; it is removed again"
+    raise OutputError(Diagnostic(Code.OUTPUT, message, hint="run again; what is finished is kept"))
+
+
+@contextlib.contextmanager
+def reporting_driver(place: str, action: str = "write") -> Iterator[None]:
+    """Turns whatever a driver raises in the block into an `OutputError`.
+
+    Args:
+        place: the URL of the file or the folder.
+        action: what was to be done with it.
+
+    Raises:
+        OutputError: in place of any Exception but this package's own.
+    """
+    try:
+        yield
+    except InitcfgError:
+        raise
+    except Exception as error:
+        message = f"cannot {action} {place!r}: {_words(error)}"
+        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=_hint(error))) from error
+
+
+def _words(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0][:_LONGEST]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return _NOT_FOUND
+    kind = type(error).__name__.lower()
+    return _NOT_ALLOWED if any(word in kind for word in _OF_CREDENTIALS) else _ELSE

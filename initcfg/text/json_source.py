@@ -6,8 +6,17 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from initcfg.errors import Code
-from initcfg.text.numbers import LiteralError, read_float, read_integer
-from initcfg.text.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
+from initcfg.text.source import (
+    MAX_DEPTH,
+    SURROGATE,
+    LiteralError,
+    Node,
+    Reader,
+    Source,
+    Tree,
+    read_float,
+    read_integer,
+)
 
 if TYPE_CHECKING:
     from re import Match

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from initcfg.errors import Code, SpecError
-from initcfg.text.numbers import LiteralError, read_float, read_integer
-from initcfg.text.source import MAX_DEPTH, SURROGATE, Node, Reader, Source, Tree
+from initcfg.text.source import (
+    MAX_DEPTH,
+    SURROGATE,
+    LiteralError,
+    Node,
+    Reader,
+    Source,
+    Tree,
+    read_float,
+    read_integer,
+)
 from initcfg.text.yaml_traps import Item, flow_hint, key_hint, rejoin_calls, syntax_hint
 
 if TYPE_CHECKING:

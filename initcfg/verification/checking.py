@@ -14,7 +14,7 @@ import numpy as np
 
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
-from initcfg.formats.metadata import PLAN_KEY
+from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
-    from initcfg.formats.header import StoredTensor
+    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate.pool import Progress

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location, NearestNames, SpecError, differ_alike
-from initcfg.formats.header import malformed
-from initcfg.formats.metadata import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, tied_names
+from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_reading
 from initcfg.spec import read
-from initcfg.text.json_values import parse_json
+from initcfg.text.json_entries import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from initcfg.formats.header import Header, StoredTensor
+    from initcfg.formats.base import Header, StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.plan import Plan, PlannedParameter
 

@@ -29,7 +29,7 @@ from system_calls import WRITING, Intercepted
 from works import NEW, OLD, WORKS, snapshot
 
 from initcfg.errors import InitcfgError
-from initcfg.formats import atomic, places
+from initcfg.formats import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def on_full_disk(bench: Bench, _: int) -> Iterator[dict[str, object]]:
     def unable(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    blindfolds = ((atomic, "_check_space", lambda *_: None), (places, "_fallocate", unable))
+    blindfolds = ((atomic, "_check_space", lambda *_: None), (atomic, "_fallocate", unable))
     for count in range(len(blindfolds) + 1):
         bench.reset()
         with contextlib.ExitStack() as stack:

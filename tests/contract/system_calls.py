@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from initcfg.formats import places
+from initcfg.formats import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class Intercepted:
 
     def __enter__(self) -> Intercepted:
         for name in self._names:
-            owner, attribute = (places, "_fallocate") if name == "fallocate" else (os, name)
+            owner, attribute = (atomic, "_fallocate") if name == "fallocate" else (os, name)
             real = getattr(owner, attribute)
             self._real.append((owner, attribute, real))
             setattr(owner, attribute, self._counted(name, real))

@@ -52,7 +52,7 @@ import re, struct, sys
 from pathlib import Path
 from initcfg.api import load_manifest
 from initcfg.errors import InitcfgError
-from initcfg.formats.header import read_header
+from initcfg.formats.safetensors import read_header
 from initcfg.formats.index import read_index
 from initcfg.plan import read_plan
 

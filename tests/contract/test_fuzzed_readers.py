@@ -20,9 +20,9 @@ import pytest
 
 from initcfg.api import load_manifest, make_plan
 from initcfg.errors import InitcfgError
-from initcfg.formats.header import read_header
 from initcfg.formats.index import read_index
-from initcfg.formats.npz_header import read_npz_header
+from initcfg.formats.npz import read_header as read_npz_header
+from initcfg.formats.safetensors import read_header
 from initcfg.globs import Glob, PatternError
 from initcfg.plan import read_plan
 from initcfg.spec import ExpressionError

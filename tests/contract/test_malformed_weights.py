@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from initcfg.cli import main
-from initcfg.formats import header
+from initcfg.formats import safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -397,8 +397,8 @@ def test_the_watch_on_memory_sees_what_is_planted(
     usual: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = make(tmp_path / "case", "safetensors", "length of 2**63")
-    read = header.open_input
-    monkeypatch.setattr(header, "open_input", lambda *given: (bytearray(4 * MIB), read(*given))[1])
+    read = safetensors.open_input
+    monkeypatch.setattr(safetensors, "open_input", lambda *given: (bytearray(4 * MIB), read(*given))[1])
     assert told(["manifest", path])[2] > usual["manifest"] + 8 * size(Path(path)) + MIB
 
 
@@ -406,7 +406,7 @@ LIMITED = """
 import json, os, resource, sys
 from click.testing import CliRunner
 from initcfg.cli import main
-from initcfg.formats import header
+from initcfg.formats import safetensors
 
 def run(line):
     result = CliRunner().invoke(main, line, prog_name="initcfg")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import initcfg
 from initcfg.cli import main
-from initcfg.formats.failures import reporting
+from initcfg.formats.atomic import reporting
 from initcfg.formats.index import INDEX_NAME
 from initcfg.generate.pool import Workers
 from initcfg.sharding import shard_set

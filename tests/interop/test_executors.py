@@ -24,7 +24,7 @@ import initcfg
 from initcfg import errors
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, OutputError
 from initcfg.formats.index import INDEX_NAME
-from initcfg.formats.litter import TEMPORARY_PREFIX
+from initcfg.formats.temporary import TEMPORARY_PREFIX
 from initcfg.initializers import Initializer, register
 from initcfg.sharding import Receipt
 

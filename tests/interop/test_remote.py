@@ -28,10 +28,10 @@ from initcfg.cli import main
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.initializers import Initializer, register
-from initcfg.sharding.claims import SetClaim
+from initcfg.sharding.inventory import SetClaim
 from initcfg.stores import open_store
 from initcfg.stores.base import CLAIM_NAME
-from initcfg.stores.uploads import uploading
+from initcfg.stores.remote import uploading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -23,7 +23,6 @@ FLOORS = {
     "exact": 1,
     "explanations": 1,
     "globs": 1,
-    "inputs": 1,
     "layout": 1,
     "manifest": 1,
     "stream": 1,

@@ -15,9 +15,8 @@ from safetensors.numpy import save_file
 import initcfg
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, FormatError, InitcfgError, SpecError
-from initcfg.formats import documents
-from initcfg.formats.documents import manifest_json, manifest_yaml
-from initcfg.formats.manifests import read_manifest
+from initcfg.formats import manifests
+from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
 from initcfg.manifest import Manifest, ManifestEntry
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -167,9 +166,9 @@ def test_problems_have_an_end(tmp_path):
 def test_size_is_bounded(tmp_path, monkeypatch, name, limit):
     path = tmp_path / name
     path.write_text('{"params": {}}')
-    monkeypatch.setattr(documents, limit, 14)
+    monkeypatch.setattr(manifests, limit, 14)
     assert read_manifest(path).entries == {}
-    monkeypatch.setattr(documents, limit, 13)
+    monkeypatch.setattr(manifests, limit, 13)
     (found,) = problems(path)
     assert found.code is Code.TOO_LARGE
 

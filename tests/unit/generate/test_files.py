@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from initcfg.errors import FormatError, InitializerError, OutputError, UnknownParameterError
-from initcfg.formats import base, places
+from initcfg.formats import atomic, base
 from initcfg.generate import materialize, work, write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import FunctionInitializer, Orthogonal, RandomNormal, RandomUniform, Zeros
@@ -267,7 +267,7 @@ def test_every_way_to_write_gives_the_same_file(plan, tmp_path, monkeypatch, thr
     elif way == "seek and write":
         monkeypatch.delattr(os, "pwrite")
     else:
-        monkeypatch.setattr(places, "_allocate", _unsupported)
+        monkeypatch.setattr(atomic, "_allocate", _unsupported)
     write(plan, tmp_path / "other.safetensors", threads=threads)
     assert (tmp_path / "usual.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 
 import numpy as np
@@ -15,7 +16,17 @@ import initcfg
 from initcfg.errors import Code, FormatError, SpecError
 from initcfg.initializers import FunctionInitializer
 from initcfg.plan import Plan
-from initcfg.sharding import shard_set
+from initcfg.sharding import (
+    DEFAULT_SHARD_SIZE,
+    Rank,
+    assigned,
+    even_shard_size,
+    imbalance,
+    loads,
+    shard_bytes,
+    shard_set,
+    size_text,
+)
 from initcfg.sharding.shards import MAX_SHARDS, shard_name
 
 
@@ -113,3 +124,119 @@ def test_a_plan_of_code_is_refused_because_two_sets_could_not_be_told_apart() ->
     with pytest.raises(SpecError) as caught:
         shard_set(plan, 100)
     assert [found.code for found in caught.value.diagnostics] == [Code.NOT_SERIALIZABLE]
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"),
+    [
+        (DEFAULT_SHARD_SIZE, 5 * 10**9),
+        ("5gb", 5 * 10**9),
+        ("500MB", 5 * 10**8),
+        ("500M", 5 * 10**8),
+        ("2GiB", 2**31),
+        ("1.5 GiB", 3 * 2**29),
+        ("0.1kB", 100),
+        ("1TiB", 2**40),
+        ("12B", 12),
+        ("12", 12),
+        (" 7 MB ", 7 * 10**6),
+        (12, 12),
+    ],
+)
+def test_a_size_is_read_as_people_write_it(text: int | str, nbytes: int) -> None:
+    assert shard_bytes(text) == nbytes
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["", "GB", "-1", "5 XB", "1e9", "5,5GB", "5GBit", "0", "0.1B", "\u0665GB", 0, -1, True, 5.0, None, "nan"],
+)
+def test_what_is_no_size_is_refused_with_an_example(size: object) -> None:
+    with pytest.raises(ValueError, match=r'such as "5GB"'):
+        shard_bytes(size)
+
+
+@given(st.integers(min_value=1, max_value=10**15))
+def test_the_text_of_a_size_is_read_back(nbytes: int) -> None:
+    assert shard_bytes(size_text(nbytes)) == nbytes
+
+
+SIZES = st.lists(st.integers(min_value=0, max_value=10**12), max_size=60)
+RANKS = st.integers(min_value=1, max_value=70)
+
+
+@given(SIZES, RANKS)
+def test_every_shard_has_one_rank(sizes: list[int], ranks: int) -> None:
+    shares = assigned(sizes, ranks)
+    assert len(shares) == ranks
+    assert sorted(position for share in shares for position in share) == list(range(len(sizes)))
+    assert all(share == sorted(share) for share in shares)
+
+
+@given(SIZES, RANKS)
+def test_every_process_works_out_the_same(sizes: list[int], ranks: int) -> None:
+    assert assigned(sizes, ranks) == assigned(tuple(sizes), ranks)
+
+
+@given(SIZES, RANKS)
+def test_no_rank_has_more_than_the_average_and_one_shard(sizes: list[int], ranks: int) -> None:
+    fullest = max(loads(sizes, ranks))
+    # What Graham's bound of a list schedule says, in integers.
+    assert fullest * ranks <= sum(sizes) + max(sizes, default=0) * (ranks - 1)
+
+
+@given(SIZES.filter(lambda sizes: len(sizes) > 1))
+def test_two_ranks_are_within_a_sixth_of_the_best_division(sizes: list[int]) -> None:
+    """Graham: 4/3 - 1/(3m) for the largest first; the best of two is found by trying all sums."""
+    sums = {0}
+    for size in sizes[:14]:
+        sums |= {each + size for each in sums}
+    total = sum(sizes[:14])
+    best = min(max(each, total - each) for each in sums)
+    assert 6 * max(loads(sizes[:14], 2)) <= 7 * best
+
+
+def test_ranks_beyond_the_number_of_shards_have_none() -> None:
+    assert assigned([3, 3], 4) == [[0], [1], [], []]
+
+
+def test_imbalance_is_what_the_fullest_has_over_the_average() -> None:
+    assert imbalance([2, 1, 1]) == 0.5
+    assert imbalance([0, 0]) == 0.0
+
+
+@given(st.integers(min_value=0, max_value=10**13), st.integers(min_value=1, max_value=300), st.randoms())
+def test_the_size_that_is_told_evens_the_ranks(total: int, ranks: int, chance) -> None:
+    """Whatever tensors there are, as long as none is larger: shards are filled to anything above nothing."""
+    size = even_shard_size(total, ranks)
+    assert size >= 1
+    if total < 100 * ranks:
+        return
+    filled = []
+    while sum(filled) < total and len(filled) < 40 * ranks:
+        filled.append(min(chance.randint(size // 3 + 1, size), total - sum(filled)))
+    if sum(filled) == total:
+        assert imbalance(loads(filled, ranks)) <= 0.1 + 1e-9
+
+
+def test_the_size_that_is_told_has_two_digits() -> None:
+    size = even_shard_size(123_456_789_012, 7)
+    assert size == 1_700_000_000
+    assert math.log10(size) % 1 > 0
+
+
+def test_a_rank_counts_from_zero() -> None:
+    assert Rank.of(0, 1) == Rank(0, 1)
+    assert str(Rank(2, 3)) == "rank 2 of 3"
+
+
+@pytest.mark.parametrize(("number", "world_size"), [(3, 3), (-1, 3), (0, 0), (0, -1)])
+def test_a_rank_that_is_not_there_is_refused(number: int, world_size: int) -> None:
+    with pytest.raises(ValueError, match=f"there is no rank {number}"):
+        Rank(number, world_size)
+
+
+@pytest.mark.parametrize(("number", "world_size"), [(0, None), (None, 2)])
+def test_half_a_rank_is_refused(number: int | None, world_size: int | None) -> None:
+    with pytest.raises(ValueError, match="go together"):
+        Rank.of(number, world_size)

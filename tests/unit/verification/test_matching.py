@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import initcfg
-from initcfg.formats.metadata import SPEC_KEY
+from initcfg.formats.base import SPEC_KEY
 from initcfg.formats.reading import read_weights_header
 
 if TYPE_CHECKING:

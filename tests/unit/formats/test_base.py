@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from initcfg.formats.metadata import TIED_KEY, common_texts, tied_names
+from initcfg.formats.base import TIED_KEY, common_texts, tied_names
 
 
 def test_names_that_are_tied_are_read() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from initcfg.errors import Code, InitcfgError
-from initcfg.sharding import save_set, sending
+from initcfg.sharding import save_set, writing
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(writing, "_LOOK_SECONDS", 0.05)
 
 
 class Stopped(Executor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from initcfg.formats import litter, locks
-from initcfg.formats.litter import create, sweep
-from initcfg.formats.locks import try_lock
+from initcfg.formats import temporary
+from initcfg.formats.temporary import LocksUnsupportedError, create, is_linked, sweep, try_lock
 
 pytest.importorskip("fcntl", reason="flock is POSIX")
 
@@ -22,7 +22,7 @@ OLD = 200_000
 
 def name(machine: str | None = None) -> str:
     """A name that no run will take."""
-    return f".initcfg-{machine or litter._machine()}-1-{'0' * 16}.tmp"
+    return f".initcfg-{machine or temporary._machine()}-1-{'0' * 16}.tmp"
 
 
 def age(path: Path, seconds: float) -> None:
@@ -40,7 +40,7 @@ def test_a_dead_file_is_swept(tmp_path) -> None:
 
 def test_a_living_file_is_not_swept_by_its_own_process_or_another(tmp_path) -> None:
     path, descriptor = create(tmp_path)
-    program = "import sys; from pathlib import Path; from initcfg.formats.litter import sweep\n"
+    program = "import sys; from pathlib import Path; from initcfg.formats.temporary import sweep\n"
     program += "sys.exit(sweep(Path(sys.argv[1])))"
     assert sweep(tmp_path) == 0
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
@@ -136,10 +136,10 @@ def test_a_file_of_another_machine_is_swept_only_when_it_is_old(tmp_path) -> Non
 
 
 def test_a_machine_that_tells_no_boot_is_known_by_its_name(tmp_path, monkeypatch) -> None:
-    booted = litter._machine.__wrapped__()
-    monkeypatch.setattr(litter, "_BOOT_ID", tmp_path / "missing")
-    named = litter._machine.__wrapped__()
-    assert named == litter._machine.__wrapped__() != booted
+    booted = temporary._machine.__wrapped__()
+    monkeypatch.setattr(temporary, "_BOOT_ID", tmp_path / "missing")
+    named = temporary._machine.__wrapped__()
+    assert named == temporary._machine.__wrapped__() != booted
     assert len(named) == 12
 
 
@@ -149,9 +149,9 @@ def test_without_locks_files_are_made_and_nothing_is_swept(tmp_path, monkeypatch
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     if where == "system":
-        monkeypatch.setattr(locks, "fcntl", None)
+        monkeypatch.setattr(temporary, "fcntl", None)
     else:
-        monkeypatch.setattr(locks.fcntl, "flock", refused)
+        monkeypatch.setattr(temporary.fcntl, "flock", refused)
     path, descriptor = create(tmp_path)
     os.close(descriptor)
     assert sweep(tmp_path) == 0
@@ -204,7 +204,7 @@ def test_a_sweep_between_the_making_and_the_locking_costs_a_name_and_no_more(
 
 
 def test_a_name_that_is_always_taken_is_an_error_and_no_endless_loop(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(litter, "try_lock", lambda *_: False)
+    monkeypatch.setattr(temporary, "try_lock", lambda *_: False)
     with pytest.raises(BlockingIOError):
         create(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -244,8 +244,96 @@ def test_writers_and_sweepers_side_by_side_lose_nothing(tmp_path) -> None:
 
 def test_a_sweep_that_asks_for_no_lock_would_lose_files(tmp_path, monkeypatch) -> None:
     """The planted fault: without locks as evidence, a living run's file is taken for litter."""
-    monkeypatch.setattr(litter, "_is_dead", lambda *_: True)
+    monkeypatch.setattr(temporary, "_is_dead", lambda *_: True)
     path, descriptor = create(tmp_path)
     assert sweep(tmp_path) == 1
     assert not path.exists()
     os.close(descriptor)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def opened(path):
+    """Opens the file again."""
+    descriptors = []
+
+    def again() -> int:
+        descriptors.append(os.open(path, os.O_RDWR))
+        return descriptors[-1]
+
+    yield again
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(False, False, False), (False, True, False), (True, False, False), (True, True, True)],
+)
+def test_only_shared_locks_are_held_together(opened, first, second, expected) -> None:
+    assert try_lock(opened(), shared=first)
+    assert try_lock(opened(), shared=second) == expected
+
+
+def test_a_lock_is_taken_again_and_exchanged(opened) -> None:
+    one, other = opened(), opened()
+    assert try_lock(one)
+    assert try_lock(one)
+    assert try_lock(one, shared=True)
+    assert try_lock(other, shared=True)
+    assert not try_lock(one)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_lock_ends_with_its_process_even_when_that_is_killed(path, opened) -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        held = try_lock(os.open(path, os.O_RDWR))
+        os.write(writer, b"held" if held else b"none")
+        signal.pause()
+    assert os.read(reader, 4) == b"held"
+    ours = opened()
+    assert not try_lock(ours)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert try_lock(ours)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF])
+def test_a_file_system_without_locks_says_so(opened, monkeypatch, code) -> None:
+    def refused(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(temporary.fcntl, "flock", refused)
+    with pytest.raises(LocksUnsupportedError, match=os.strerror(code)):
+        try_lock(opened())
+
+
+def test_a_system_without_locks_says_so(opened, monkeypatch) -> None:
+    monkeypatch.setattr(temporary, "fcntl", None)
+    with pytest.raises(LocksUnsupportedError, match="no flock"):
+        try_lock(opened())
+
+
+@pytest.mark.parametrize("change", ["removed", "renamed", "replaced", "linked"])
+def test_a_file_that_lost_its_name_is_not_linked(path, opened, change) -> None:
+    descriptor = opened()
+    assert is_linked(descriptor, path)
+    if change == "removed":
+        path.unlink()
+    else:
+        path.rename(path.with_name("moved"))
+    if change == "replaced":
+        path.touch()
+    elif change == "linked":
+        path.symlink_to(path.with_name("moved"))
+    assert not is_linked(descriptor, path)

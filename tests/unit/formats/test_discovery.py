@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.errors import Code, FormatError
-from initcfg.formats.finding import find_weights
-from initcfg.formats.header import read_header
+from initcfg.formats.discovery import find_weights
 from initcfg.formats.index import INDEX_NAME
+from initcfg.formats.safetensors import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,239 @@
+"""Files from outside: opened only where they are regular, so that no fifo or device is waited for, and read.
+
+What a document names is held in the root folder: inside `confined_to` an open file is asked where it is,
+behind all symbolic links, so that nothing can be exchanged between the look and the reading.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import stat
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, SpecError
+from initcfg.text.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+# The folder, without symbolic links, that files may not be outside of.
+_root: ContextVar[str | None] = ContextVar("root", default=None)
+_MIB = 2**20
+_BOMS = (b"\xff\xfe", b"\xfe\xff")
+# Threads read neighbours, which are in one shard or in two.
+_KEPT = 8
+
+
+@contextlib.contextmanager
+def confined_to(folder: str) -> Iterator[None]:
+    """A block in which `open_input` refuses what lies outside a folder, wherever links lead.
+
+    Args:
+        folder: without symbolic links, as ``os.path.realpath`` gives it.
+    """
+    token = _root.set(folder)
+    try:
+        yield
+    finally:
+        _root.reset(token)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder or of something in it; both without symbolic links.
+
+    Example:
+        >>> is_within("/a/b/c", "/a/b"), is_within("/a/bc", "/a/b")
+        (True, False)
+    """
+    try:
+        return os.path.commonpath([path, folder]) == folder
+    except ValueError:  # another drive
+        return False
+
+
+def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO:
+    """A regular file, open for reading, without a buffer.
+
+    Args:
+        path: the file.
+        error: what to raise.
+
+    Raises:
+        InitcfgError: it is not there, may not be read, or is no regular file (code ``input``); or it is
+            outside the folder of `confined_to` (code ``outside-root``).
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError) as refusal:
+        # ValueError is what Python answers to a path with a NUL.
+        system = refusal.strerror if isinstance(refusal, OSError) else None
+        raise _unreadable(path, (system or str(refusal)).lower(), error) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise _unreadable(path, "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file", error)
+    root = _root.get()
+    if root is not None and not is_within(_real_path(descriptor, path), root):
+        os.close(descriptor)
+        raise _outside(path, root, error)
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _real_path(descriptor: int, path: str | PathLike[str]) -> str:
+    """Where an open file is, without symbolic links; no path where that cannot be said."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+    except OSError:  # not on Linux
+        real = os.path.realpath(path)
+        try:
+            return real if os.path.samestat(os.stat(real), os.fstat(descriptor)) else ""  # noqa: PTH116
+        except OSError:
+            return ""
+
+
+def _outside(path: str | PathLike[str], root: str, error: type[InitcfgError]) -> InitcfgError:
+    message = f"{os.fspath(path)!r} leads out of the root folder {root!r}"
+    hint = "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
+    return error(Diagnostic(Code.OUTSIDE_ROOT, message, Location(os.fspath(path)), hint))
+
+
+def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError]) -> InitcfgError:
+    problem = Diagnostic(Code.INPUT, f"cannot read the file: {reason}", Location(os.fspath(path)))
+    return error(problem)
+
+
+def read_content(path: str | PathLike[str], limit: int, kind: str, hint: str | None = None) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may have.
+        kind: what it is, for the error: ``a manifest in JSON``.
+        hint: the way out for one that is too large.
+
+    Raises:
+        SpecError: it cannot be read (code ``input``) or is too large (``too-large``).
+    """
+    file = os.fspath(path)
+    with open_input(file, SpecError) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        # A file without a buffer gives at a time what the system likes to.
+        content = b"".join(iter(lambda: stream.read(min(size, limit) + 1), b"")) if size <= limit else b""
+    if max(size, len(content)) > limit:
+        raise SpecError(too_large("the file", limit, kind, file, hint))
+    return content
+
+
+def too_large(
+    what: str, limit: int, kind: str, file: str | None = None, hint: str | None = None
+) -> Diagnostic:
+    """The problem of a text that is larger than its kind may be."""
+    message = f"{what} is larger than the {limit // _MIB} MiB that {kind} may have"
+    return Diagnostic(Code.TOO_LARGE, message, Location(file) if file else None, hint)
+
+
+def decoded(content: bytes, file: str | None = None, *, is_cut: bool = False) -> str:
+    """The text that UTF-8 bytes write, without a byte order mark.
+
+    Args:
+        content: the bytes.
+        file: a name for diagnostics.
+        is_cut: more may follow, so that a character may be incomplete at the end.
+
+    Raises:
+        SpecError: they are not UTF-8 (code ``encoding``).
+    """
+    if content.startswith(_BOMS):
+        where = Location(file)
+        raise SpecError(Diagnostic(Code.ENCODING, "the text is UTF-16", where, "save the file as UTF-8"))
+    try:
+        return codecs.utf_8_decode(content, "strict", not is_cut)[0].removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8").removeprefix("\ufeff")
+        where = Source(file, before).place(len(before))
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        raise SpecError(Diagnostic(Code.ENCODING, message, where, "save the file as UTF-8")) from None
+
+
+@dataclass(slots=True)
+class _Handle:
+    file: BinaryIO
+    users: int = 0
+
+
+class Handles:
+    """A pool of open files, used as a context.
+
+    Args:
+        kept: how many stay open while nobody reads; more are open only while more threads read.
+    """
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._open: dict[Path, _Handle] = {}
+        self._seen: dict[Path, tuple[int, ...]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all files."""
+        with self._lock:
+            for handle in self._open.values():
+                handle.file.close()
+            self._open.clear()
+
+    @contextlib.contextmanager
+    def using(self, path: Path) -> Iterator[BinaryIO]:
+        """An open file, which stays open in the block.
+
+        Raises:
+            FormatError: it cannot be read (code ``input``), or is no longer the file that was opened first.
+        """
+        with self._lock:
+            handle = self._open.pop(path, None) or _Handle(self._opened(path))
+            self._open[path] = handle  # the last one now: the first is that which was not used for longest
+            handle.users += 1
+            self._close_idle()
+        try:
+            yield handle.file
+        finally:
+            with self._lock:
+                handle.users -= 1
+                self._close_idle()
+
+    def _opened(self, path: Path) -> BinaryIO:
+        file = open_input(path, FormatError)
+        status = os.fstat(file.fileno())
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._seen.setdefault(path, stamp) != stamp:
+            file.close()
+            message = "the file was changed or replaced while it was read"
+            hint = "wait until nobody writes to it, and read it again"
+            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
+        return file
+
+    def _close_idle(self) -> None:
+        too_many = len(self._open) - self._kept
+        if too_many > 0:
+            idle = [path for path, handle in self._open.items() if not handle.users]
+            for path in idle[:too_many]:
+                self._open.pop(path).file.close()
