@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from initcfg.text.inputs import Handles
+    from initcfg.formats.base import Handles
     from initcfg.text.json_entries import JsonEntries
 
 INDEX_NAME = "model.safetensors.index.json"

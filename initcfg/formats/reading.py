@@ -13,12 +13,11 @@ import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import format_of
-from initcfg.formats.base import TIED_KEY, Header, StoredTensor
+from initcfg.formats.base import TIED_KEY, Handles, Header, StoredTensor
 from initcfg.formats.discovery import find_weights, is_index, is_torch_file
 from initcfg.formats.index import read_set
 from initcfg.formats.renaming import Renames
 from initcfg.formats.torch_files import torch_tensors
-from initcfg.text.inputs import Handles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

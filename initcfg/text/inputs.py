@@ -10,20 +10,15 @@ import codecs
 import contextlib
 import os
 import stat
-import threading
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, SpecError
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.text.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -32,8 +27,6 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _root: ContextVar[str | None] = ContextVar("root", default=None)
 _MIB = 2**20
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
-# Threads read neighbours, which are in one shard or in two.
-_KEPT = 8
 
 
 @contextlib.contextmanager
@@ -165,75 +158,3 @@ def decoded(content: bytes, file: str | None = None, *, is_cut: bool = False) ->
         where = Source(file, before).place(len(before))
         message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
         raise SpecError(Diagnostic(Code.ENCODING, message, where, "save the file as UTF-8")) from None
-
-
-@dataclass(slots=True)
-class _Handle:
-    file: BinaryIO
-    users: int = 0
-
-
-class Handles:
-    """A pool of open files, used as a context.
-
-    Args:
-        kept: how many stay open while nobody reads; more are open only while more threads read.
-    """
-
-    def __init__(self, kept: int = _KEPT) -> None:
-        self._kept = kept
-        self._lock = threading.Lock()
-        self._open: dict[Path, _Handle] = {}
-        self._seen: dict[Path, tuple[int, ...]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes all files."""
-        with self._lock:
-            for handle in self._open.values():
-                handle.file.close()
-            self._open.clear()
-
-    @contextlib.contextmanager
-    def using(self, path: Path) -> Iterator[BinaryIO]:
-        """An open file, which stays open in the block.
-
-        Raises:
-            FormatError: it cannot be read (code ``input``), or is no longer the file that was opened first.
-        """
-        with self._lock:
-            handle = self._open.pop(path, None) or _Handle(self._opened(path))
-            self._open[path] = handle  # the last one now: the first is that which was not used for longest
-            handle.users += 1
-            self._close_idle()
-        try:
-            yield handle.file
-        finally:
-            with self._lock:
-                handle.users -= 1
-                self._close_idle()
-
-    def _opened(self, path: Path) -> BinaryIO:
-        file = open_input(path, FormatError)
-        status = os.fstat(file.fileno())
-        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._seen.setdefault(path, stamp) != stamp:
-            file.close()
-            message = "the file was changed or replaced while it was read"
-            hint = "wait until nobody writes to it, and read it again"
-            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
-        return file
-
-    def _close_idle(self) -> None:
-        too_many = len(self._open) - self._kept
-        if too_many > 0:
-            idle = [path for path, handle in self._open.items() if not handle.users]
-            for path in idle[:too_many]:
-                self._open.pop(path).file.close()

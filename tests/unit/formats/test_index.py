@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from initcfg.errors import Code, FormatError
 from initcfg.formats import index as module
+from initcfg.formats.base import Handles
 from initcfg.formats.index import INDEX_NAME, Index, index_text, read_index, read_set
-from initcfg.text.inputs import Handles
 
 if TYPE_CHECKING:
     from initcfg.errors import Diagnostic

@@ -20,10 +20,10 @@ from safetensors.numpy import save_file
 
 import initcfg
 from initcfg.errors import FormatError
+from initcfg.formats.base import Handles
 from initcfg.formats.index import INDEX_NAME, Index, index_text
 from initcfg.formats.npz import read_header as read_npz_header
 from initcfg.formats.reading import open_weights, read_weights_header
-from initcfg.text.inputs import Handles
 
 ARRAYS: dict[str, Any] = {
     "a.w": np.arange(12, dtype="float32").reshape(3, 4),
