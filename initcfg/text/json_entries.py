@@ -49,7 +49,7 @@ _COST_OF_A_BYTE = 12
 _FREE_BYTES = 2**25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JsonEntries:
     """One JSON document, and where its members and the entries of its groups stand.
 

@@ -7,7 +7,6 @@ would keep the last of two equal keys, and end in a crash on deep nesting.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -116,8 +115,7 @@ def _refuse_directives(reader: Reader) -> None:
     raise reader.fatal(Code.TAG, message, *found.span(1), hint="delete this line")
 
 
-@dataclass(slots=True)
-class _Anchor:
+class _Anchor(NamedTuple):
     """A value that has a name; `size` counts its nodes and `height` its levels."""
 
     value: Tree
