@@ -16,7 +16,7 @@ import click
 
 from initcfg import spec
 from initcfg.cli import main
-from initcfg.cli.renderers.document import json_schema as report_schema
+from initcfg.cli.renderers.documents import json_schema as report_schema
 from initcfg.explanations import load_explanations
 from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import aliases_of, canonical_name

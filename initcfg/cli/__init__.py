@@ -1,7 +1,7 @@
 """The command line: one function a command, and one table of them.
 
-To add a command, write one module here with a click command of class `Command`, both of its name, whose help
-ends with an example, and name it in `COMMANDS`. A command is loaded when it is called; whatever is heavy is
+To add a command, write a click command of class `Command` and of its name, whose help ends with an example,
+into a module here, and name both in `COMMANDS`. A command is loaded when it is called; whatever is heavy is
 imported inside its function, so that ``--help`` stays instant.
 """
 
@@ -14,10 +14,21 @@ from initcfg.cli.application import Application
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (
-    *("new", "validate", "plan", "materialize", "finalize", "verify", "diff", "inspect", "manifest"),
-    *("schema", "initializers", "explain"),
-)
+# The commands in the order of the work, each with the module here that has it.
+COMMANDS = {
+    "new": "new",
+    "validate": "validate",
+    "plan": "plan",
+    "materialize": "materialize",
+    "finalize": "materialize",
+    "verify": "verify",
+    "diff": "diff",
+    "inspect": "inspect",
+    "manifest": "new",
+    "schema": "lookups",
+    "initializers": "lookups",
+    "explain": "lookups",
+}
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -28,7 +39,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 main = Application(
     name="initcfg",
-    names=COMMANDS,
+    modules=COMMANDS,
     params=[
         click.Option(
             ["--version"],

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from initcfg.cli.exits import Exit
 from initcfg.cli.renderers.escapes import defused
+from initcfg.cli.report import Exit
 from initcfg.errors import printable
 from initcfg.process import collect_seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
@@ -50,25 +50,25 @@ class Application(Command, click.Group):
     """The whole program: runs a command and turns how it ends into an exit code.
 
     Args:
-        names: of the commands, in the order of the work; each is a module of this package.
+        modules: the names of the commands, in the order of the work, and of the modules that have them.
         settings: as click's group takes them.
     """
 
-    def __init__(self, *, names: Sequence[str], **settings: Any) -> None:
+    def __init__(self, *, modules: Mapping[str, str], **settings: Any) -> None:
         super().__init__(**settings)
-        self.names = tuple(names)
+        self.modules = modules
         # click looks for names like a wrong one among these.
-        self.commands = dict.fromkeys(names, self)
+        self.commands = dict.fromkeys(modules, self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The commands in the order of the table."""
-        return list(self.names)
+        return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """A command, loaded now; None where none has the name."""
-        if cmd_name not in self.names:
+        if cmd_name not in self.modules:
             return None
-        command: click.Command = getattr(import_module(f"initcfg.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"initcfg.cli.{self.modules[cmd_name]}"), cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

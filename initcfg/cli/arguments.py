@@ -1,17 +1,25 @@
-"""Arguments that several commands have: files, each once, whose patterns no shell has expanded; renames."""
+"""What commands are given: files, renames, options of specs, and the plan that they come to."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING
+import shlex
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from initcfg.errors import InitcfgError
+from initcfg.cli.words import counted
+from initcfg.errors import InitcfgError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from initcfg.plan import Plan
+    from initcfg.spec import Reading
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
@@ -90,3 +98,174 @@ def _matches(pattern: str) -> list[str]:
 
 def _identity(file: str) -> str:
     return file if file == "-" else os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps ".."
+
+
+class SpecOptions(NamedTuple):
+    """What a command line says beside a spec.
+
+    Args:
+        settings: values over those of the spec, as ``vars.d=1024``.
+        root: the folder that the spec's paths may not leave; None for the usual one.
+        plugins: the names of plugins whose initializers the spec may use.
+    """
+
+    settings: tuple[str, ...] = ()
+    root: str | None = None
+    plugins: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """The options as they are written on a command line."""
+        pairs = [("--set", each) for each in self.settings] + [("--plugin", each) for each in self.plugins]
+        pairs += [] if self.root is None else [("--root", self.root)]
+        return [word for pair in pairs for word in pair]
+
+
+def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command ``--set``, ``--root`` and ``--plugin`` as one argument, ``options``."""
+
+    @click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Put a value over the spec's: seed, dtype, vars.NAME or initializers.NAME. May be repeated.",
+    )
+    @click.option(
+        "--root",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="The folder that the paths in a spec may not leave.  [default: the current one or the spec's]",
+    )
+    @click.option(
+        "--plugin",
+        "plugins",
+        metavar="NAME",
+        multiple=True,
+        help="Let specs use the initializers of an installed plugin. May be repeated.",
+    )
+    @functools.wraps(function)
+    def command(
+        settings: tuple[str, ...], root: str | None, plugins: tuple[str, ...], **arguments: object
+    ) -> int:
+        return function(options=SpecOptions(settings, root, plugins), **arguments)
+
+    return command
+
+
+def plan_from(
+    file: str, options: SpecOptions | None = None, *, tell: Callable[[str], None] | None = None
+) -> Plan:
+    """The plan in `file`, or of the spec in it; ``-`` is standard input.
+
+    Args:
+        file: a name. A plan file is known by what it holds; a spec on standard input is read as YAML.
+        options: what goes with a spec.
+        tell: given a line about the plan's warnings, where it has any.
+
+    Raises:
+        SpecError: it cannot be read, with every problem that could be found.
+        click.UsageError: values are to be put over a plan, which is made already.
+    """
+    from initcfg.plan import Plan, plan_reading
+
+    source = source_from(file, options)
+    with planning_told():
+        plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
+    if tell is not None:
+        from initcfg.checks import check_plan
+
+        found = check_plan(plan, spec.allow if spec else (), spec)
+        warnings = sum(each.severity == "warning" for each in found)
+        if warnings:
+            again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
+            tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
+    return plan
+
+
+def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:
+    """The plan in `file`, or what reading the spec in it has given: its problems too.
+
+    Raises:
+        SpecError: nothing can be read.
+        PluginError: a plugin is missing or cannot be used.
+        click.UsageError: as `plan_from`.
+    """
+    from initcfg.plan.read import is_plan, read_plan, read_plan_bytes
+    from initcfg.spec import read, reads
+    from initcfg.spec.files import MAX_BYTES
+
+    options = options or SpecOptions()
+    if options.plugins:
+        from initcfg.plugins import load_plugins
+
+        load_plugins(options.plugins)
+    beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)
+    if is_plan(beginning):
+        _refuse_settings(file, options)
+        return read_plan(file) if file != "-" else read_plan_bytes(_rest(beginning), "<stdin>")
+    root = options.root if options.root is not None else _project_root(None if file == "-" else file)
+    if file != "-":
+        return read(file, root=root, settings=options.settings)
+    return reads(beginning, file="<stdin>", root=root, settings=options.settings)
+
+
+_SILENT_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def planning_told() -> Iterator[None]:
+    """A line on a terminal, while planning takes longer than a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from initcfg.plan.scope import watching
+
+    started, is_shown = time.monotonic(), False
+
+    def tell(steps: int) -> None:
+        nonlocal is_shown
+        if time.monotonic() - started > _SILENT_SECONDS:
+            is_shown = True
+            sys.stderr.write(f"\rplanning: {steps:,} steps")
+            sys.stderr.flush()
+
+    try:
+        with watching(tell):
+            yield
+    finally:
+        if is_shown:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _project_root(file: str | None) -> str | None:
+    """The root that the project's pyproject.toml gives to a spec; None for the usual one."""
+    from initcfg.cli.project import find_project
+    from initcfg.spec.files import Root
+
+    return find_project().root_for(Root(file).folder)
+
+
+def _beginning(file: str, size: int) -> bytes:
+    """The first bytes of a regular file; none where reading it as a spec will tell that it cannot be read."""
+    from initcfg.errors import SpecError
+    from initcfg.text.inputs import open_input
+
+    try:
+        with open_input(file, SpecError) as stream:
+            return stream.read(size)
+    except (SpecError, OSError):
+        return b""
+
+
+def _rest(beginning: bytes) -> bytes:
+    """The whole of standard input, up to one byte more than a plan may have."""
+    from initcfg.plan.read import MAX_PLAN_BYTES
+
+    return beginning + sys.stdin.buffer.read(MAX_PLAN_BYTES + 1 - len(beginning))
+
+
+def _refuse_settings(file: str, options: SpecOptions) -> None:
+    if options.settings:
+        raise click.UsageError(
+            f"{file!r} is a plan, and --set changes specs; give it with the spec and plan that again"
+        )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.exits import Exit
+from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
-from initcfg.cli.report import Checked, Report
-from initcfg.cli.source import with_spec_options
-from initcfg.errors import InitcfgError, SpecError
+from initcfg.cli.report import Checked, Exit, Report
+from initcfg.cli.words import count, law_of
+from initcfg.errors import InitcfgError, SpecError, folded, printable, told_apart
+from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.cli.source import SpecOptions
+    from initcfg.diff import Aspect, Change, PlanDiff
+    from initcfg.plan import Plan, PlannedParameter
 
 
 @click.command(
@@ -45,8 +54,7 @@ def diff(*, old: str, new: str, rename: tuple[str, ...], options: SpecOptions, o
     and makes the same values is no difference. Layers that change alike share a line. --set changes B
     only. The exit code is 0 when there is no difference, 1 when there is one, 2 when a file is not valid.
     """
-    from initcfg.cli.differences import as_data, as_text
-    from initcfg.cli.source import plan_from
+    from initcfg.cli.arguments import plan_from
     from initcfg.diff import diff_plans
 
     if old == new == "-":
@@ -69,3 +77,212 @@ def diff(*, old: str, new: str, rename: tuple[str, ...], options: SpecOptions, o
     else:
         output.data(as_text(found))
     return Exit.PROBLEMS if found else Exit.FINE
+
+
+DIFF_VERSION = 1
+
+_SIGNS = {
+    "added": ("+", "green"),
+    "removed": ("-", "red"),
+    "changed": ("~", "yellow"),
+    "renamed": (">", "cyan"),
+}
+_NUMBER = re.compile(r"(?<![0-9])(0|[1-9][0-9]*)(?![0-9])")
+
+
+def as_text(diff: PlanDiff) -> str:
+    """The changes as lines with colours, and how many there are of each kind."""
+    lines = [_painted(line) for line in _collapsed(diff)]
+    return "\n".join([*lines, *([""] if lines else []), _summary(diff)])
+
+
+def _summary(diff: PlanDiff) -> str:
+    counts = ((len(diff.of_kind(kind)), kind) for kind in ("added", "removed", "changed", "renamed"))
+    told = [f"{count(number)} {kind}" for number, kind in counts if number]
+    return ", ".join([*told, f"{count(diff.unchanged)} unchanged"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One change in words.
+
+    Args:
+        kind: of the change.
+        name: the name; of a renamed parameter the old one, an arrow and the new one.
+        details: what there is to say.
+    """
+
+    kind: str
+    name: str
+    details: tuple[str, ...]
+
+
+def _collapsed(diff: PlanDiff) -> list[_Line]:
+    """The changes in words; those that differ only in the numbers of names in one line, ``h.{0..11}.w``."""
+    groups: defaultdict[_Line, list[tuple[str, ...]]] = defaultdict(list)
+    twins = _twins(diff)
+    for change in diff.changes:
+        numbers = tuple(_NUMBER.findall(change.name))
+        line = _line(change, numbers, diff)
+        if change.name in twins:
+            line = replace(line, details=(*line.details, twins[change.name]))
+        groups[line].append(numbers)
+    return [
+        _Line(line.kind, _filled(line.name, spans), tuple(_filled(each, spans) for each in line.details))
+        for line, found in groups.items()
+        for spans in _spans(found)
+    ]
+
+
+def _twins(diff: PlanDiff) -> dict[str, str]:
+    """What is to be said of each added name that looks like a removed one, and of that one, by name."""
+    added, removed = (
+        {folded(each.name): each.name for each in diff.of_kind(kind)} for kind in ("added", "removed")
+    )
+    said: dict[str, str] = {}
+    for form in added.keys() & removed.keys():
+        new, old = added[form], removed[form]
+        said[new] = f"looks like the removed one{told_apart(old, new)}"
+        said[old] = f"looks like the added one{told_apart(new, old)}"
+    return said
+
+
+def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:
+    """A change in words, with marks in the place of the numbers of its name."""
+    old, new, name = change.old, change.new, _numbered(change.name, numbers)
+    if old is not None and new is not None:
+        if change.kind == "renamed":
+            return _Line(change.kind, f"{_numbered(old.name, numbers)} -> {name}", ("keeps its values",))
+        before = "" if old.name == new.name else f"{_numbered(old.name, numbers)} -> "
+        details = (_detail(aspect, old, new, numbers, diff) for aspect in change.aspects)
+        return _Line(change.kind, before + name, tuple(details))
+    parameter = old or new
+    assert parameter is not None  # noqa: S101 - one of the two is always there
+    law = f"= {_numbered(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)
+    return _Line(change.kind, name, (f"{parameter.shape} {parameter.dtype}", law))
+
+
+def _detail(
+    aspect: Aspect, old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff
+) -> str:
+    match aspect:
+        case "shape":
+            return f"shape {old.shape} -> {new.shape}"
+        case "dtype":
+            return f"dtype {old.dtype} -> {new.dtype}"
+        case "tied_to":
+            before, after = (_numbered(each.tied_to or "nothing", numbers) for each in (old, new))
+            return f"tied to {before} -> {after}"
+        case "law":
+            return " -> ".join(_laws(old, new))
+        case "stream":
+            return f"other random numbers: {_streams(old, new, numbers, diff)}"
+
+
+def _laws(old: PlannedParameter, new: PlannedParameter) -> tuple[str, str]:
+    """Two laws in words that tell them apart: in a few digits, in all digits, or with all arguments."""
+    for way in (law_of, _precise, _in_full):
+        before, after = way(old), way(new)
+        if before != after:
+            break
+    return before, after
+
+
+def _precise(parameter: PlannedParameter) -> str:
+    return repr(parameter.distribution or parameter.initializer)
+
+
+def _in_full(parameter: PlannedParameter) -> str:
+    return f"{parameter.initializer!r} with layout {parameter.layout}"
+
+
+def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff) -> str:
+    """Why two streams differ: the names they follow from, the plans' seeds, or the initializers' own."""
+    if old.stream_name != new.stream_name:
+        before, after = (_numbered(each.stream_name, numbers) for each in (old, new))
+        return f"stream {before} -> {after}"
+    if diff.old.seed != diff.new.seed:
+        return f"seed {diff.old.seed} -> {diff.new.seed}"
+    return "the seed of the initializer itself"
+
+
+def _numbered(name: str, numbers: Sequence[str]) -> str:
+    """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
+    ranks = itertools.count()
+
+    def mark(found: re.Match[str]) -> str:
+        rank = next(ranks)
+        return f"\0{rank}\0" if rank < len(numbers) and found[0] == numbers[rank] else found[0]
+
+    return _NUMBER.sub(mark, name)
+
+
+def _filled(text: str, spans: Sequence[str]) -> str:
+    return re.sub("\0([0-9]+)\0", lambda found: spans[int(found[1])], text)
+
+
+def _spans(found: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Tuples of numbers, put together where they differ in one place only; the last places first."""
+    rows: list[tuple[str, ...]] = list(found)
+    for place in reversed(range(len(rows[0]))):
+        alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        for row in rows:
+            alike[*row[:place], *row[place + 1 :]].append(row[place])
+        rows = [(*rest[:place], _span(each), *rest[place:]) for rest, each in alike.items()]
+    return rows
+
+
+def _span(numbers: Iterable[str]) -> str:
+    """``3``, ``{0..11}`` or ``{0..3,7}``."""
+    runs: list[list[int]] = []
+    for number in sorted(map(int, numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    if len(runs) == 1 and len(runs[0]) == 1:
+        return str(runs[0][0])
+    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+    return "{" + ",".join(shown) + "}"
+
+
+def _painted(line: _Line) -> str:
+    sign, color = _SIGNS[line.kind]
+    details = click.style(printable("; ".join(line.details)), dim=True)
+    return f"{click.style(sign, fg=color, bold=True)} {printable(line.name)}  {details}"
+
+
+def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
+    """The changes as plain data, every parameter by itself.
+
+    Args:
+        diff: what differs.
+        old: the file of the old plan.
+        new: the file of the new one.
+    """
+    return {
+        "diff": DIFF_VERSION,
+        "equal": not diff,
+        "old": _plan_data(diff.old, old),
+        "new": _plan_data(diff.new, new),
+        "unchanged": diff.unchanged,
+        "changes": [_change_data(change) for change in diff.changes],
+    }
+
+
+def _plan_data(plan: Plan, file: str) -> dict[str, object]:
+    return {"file": file, "fingerprint": plan.fingerprint, "seed": plan.seed, "parameters": len(plan)}
+
+
+def _change_data(change: Change) -> dict[str, object]:
+    sides = {"old": change.old, "new": change.new}
+    return {
+        "change": change.kind,
+        "name": change.name,
+        "aspects": list(change.aspects),
+        **{side: None if each is None else _parameter_data(each) for side, each in sides.items()},
+    }
+
+
+def _parameter_data(parameter: PlannedParameter) -> dict[str, object]:
+    return parameter_data(parameter)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import math
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import with_renames
-from initcfg.cli.exits import Exit
-from initcfg.cli.output import with_output
-from initcfg.cli.progress import progress_bar
+from initcfg.cli.output import progress_bar, with_output
+from initcfg.cli.report import Exit
+from initcfg.cli.words import aligned, count, counted, number, size
 from initcfg.errors import SpecError, UnknownParameterError, printable
+from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
+    from initcfg.formats.base import StoredTensor
     from initcfg.formats.renaming import Renames
+    from initcfg.inspection import Inspection, Moments
 
 
 @click.command(
@@ -52,7 +57,6 @@ def inspect(
     a .bin.index.json. Mean, standard deviation and bounds are of the finite elements. No more is held than
     a few chunks.
     """
-    from initcfg.cli.inspected import inspection_json, inspection_text
     from initcfg.inspection import inspect as survey
 
     try:
@@ -71,3 +75,99 @@ def inspect(
         raise click.UsageError(f"{option}{problem.message}; {problem.hint}") from error
     output.data(inspection_json(found) if output.format == "json" else inspection_text(found))
     return Exit.FINE
+
+
+_FORM = ("name", "shape", "dtype", "size")
+_VALUES = ("mean", "std", "min", "max", "zeros", "non-finite")
+_RIGHT = frozenset({"size", *_VALUES})
+_SHARD = "shard"
+_LONGEST_TEXT = 200
+
+
+def inspection_text(found: Inspection) -> str:
+    """The table: a line for each tensor, then what it comes to and the metadata."""
+    headings = (*_FORM, *(_VALUES if found.values else ()), *((_SHARD,) if found.header.shards else ()))
+    rows = [headings, *(_cells(tensor, found) for tensor in found.tensors)]
+    return "\n".join([*aligned(rows, _RIGHT), "", *_totals(found)])
+
+
+def inspection_json(found: Inspection) -> str:
+    """The same as JSON, with all digits; numbers that are not finite are null."""
+    document = {
+        "path": str(found.path),
+        "fingerprint": found.fingerprint,
+        "metadata": dict(found.header.metadata),
+        "shards": list(found.header.shards),
+        "totals": _sums(found),
+        "tensors": [_entry(tensor, found) for tensor in found.tensors],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _cells(tensor: StoredTensor, found: Inspection) -> tuple[str, ...]:
+    cells = [tensor.name, str(tensor.shape), tensor.dtype.name, size(tensor.nbytes)]
+    if found.values:
+        cells += _described(found.values[tensor.name])
+    if found.header.shards:
+        cells.append(str(tensor.shard))
+    return tuple(map(printable, cells))
+
+
+def _described(moments: Moments) -> list[str]:
+    """The cells about values; a dash where no element has one."""
+    numbers = (moments.mean, moments.std, moments.low, moments.high)
+    cells = [number(each) for each in numbers] if moments.count else ["-"] * len(numbers)
+    numel = moments.count + moments.non_finite
+    zeros = f"{number(100 * moments.zeros / numel)}%" if numel else "-"
+    return [*cells, zeros, count(moments.non_finite)]
+
+
+def _sums(found: Inspection) -> dict[str, int]:
+    return {
+        "tensors": len(found.tensors),
+        "elements": sum(tensor.numel for tensor in found.tensors),
+        "bytes": sum(tensor.nbytes for tensor in found.tensors),
+    }
+
+
+def _totals(found: Inspection) -> list[str]:
+    sums = _sums(found)
+    told = [counted(sums["tensors"], "tensor"), counted(sums["elements"], "element"), size(sums["bytes"])]
+    if found.header.shards:
+        told.append(counted(len(found.header.shards), "shard"))
+    non_finite = sum(moments.non_finite for moments in found.values.values())
+    if non_finite:
+        told.append(f"{count(non_finite)} not finite")
+    made = found.fingerprint or "none; another program wrote this, or the plan held code"
+    texts = dict(found.header.metadata)
+    spec = texts.pop(SPEC_KEY, None)
+    carried = (
+        [] if spec is None else [f"spec: {counted(len(spec), 'character')}; initcfg verify needs no other"]
+    )
+    others = [f"{key}: {_cut(text)}" for key, text in texts.items() if key != PLAN_KEY]
+    return [printable(line) for line in (", ".join(told), f"fingerprint: {made}", *carried, *others)]
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return f"{text[:_LONGEST_TEXT]} ... ({counted(len(text), 'character')})"
+
+
+def _entry(tensor: StoredTensor, found: Inspection) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "bytes": tensor.nbytes,
+        "shard": tensor.shard,
+    }
+    if found.values:
+        entry["values"] = _numbers(found.values[tensor.name])
+    return entry
+
+
+def _numbers(moments: Moments) -> dict[str, float | None]:
+    numbers = {"mean": moments.mean, "std": moments.std, "min": moments.low, "max": moments.high}
+    told = {key: each if moments.count and math.isfinite(each) else None for key, each in numbers.items()}
+    return told | {"zeros": moments.zeros, "non_finite": moments.non_finite}

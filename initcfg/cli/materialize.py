@@ -1,29 +1,32 @@
-"""``initcfg materialize``: make the weights."""
+"""``initcfg materialize`` and ``initcfg finalize``: make the weights; publish what many processes made."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import time
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_output
-from initcfg.cli.exits import Exit
+from initcfg.cli.arguments import not_standard_output, with_spec_options
 from initcfg.cli.output import with_output
-from initcfg.cli.report import Contents
-from initcfg.cli.source import with_spec_options
-from initcfg.cli.words import count
+from initcfg.cli.report import Contents, Exit
+from initcfg.cli.words import count, counted, size
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
 
+    from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.cli.source import SpecOptions
+    from initcfg.cli.ranks import Ranked
     from initcfg.plan import Plan
+    from initcfg.sharding import Published, Saved
 
 _SHOWN_TIES = 5
 # What a single file has no use for.
@@ -104,7 +107,7 @@ def materialize(
     at the end. With --ray the workers of Ray write one shard each at a time, with one thread unless --threads
     says more; give it after FILE, or as --ray=ADDRESS.
     """
-    from initcfg.cli.source import plan_from
+    from initcfg.cli.arguments import plan_from
     from initcfg.generate.files import carried_spec
     from initcfg.stores import is_folder
 
@@ -131,8 +134,7 @@ def _to_file(
     **unused: Any,
 ) -> int:
     from initcfg.api import save
-    from initcfg.cli.files import check_replaceable
-    from initcfg.cli.progress import progress_bar
+    from initcfg.cli.output import check_replaceable, progress_bar
     from initcfg.stores import local_path
 
     for option in _OF_A_FOLDER:
@@ -171,10 +173,8 @@ def _to_folder(
     **settings: Any,
 ) -> int:
     from initcfg.api import save_sharded
-    from initcfg.cli.executors import ray_executor
-    from initcfg.cli.progress import progress_bar
+    from initcfg.cli.output import progress_bar
     from initcfg.cli.ranks import find_rank, lone_process
-    from initcfg.cli.shards import report_saved
     from initcfg.sharding import DEFAULT_SHARD_SIZE, shard_bytes
 
     try:
@@ -204,3 +204,115 @@ def _tell_ties(output: Output, tied: Mapping[str, str]) -> None:
         output.note(printable(f"{name} is tied to {owner} and left out; --write-tied writes it"))
     if len(tied) > _SHOWN_TIES:
         output.note(f"and so are {count(len(tied) - _SHOWN_TIES)} more")
+
+
+@click.command(
+    cls=Command,
+    short_help="Publish what many processes have written.",
+    example=("initcfg finalize gpt2/",),
+)
+@click.argument("file", metavar="FOLDER")
+@with_output
+def finalize(*, file: str, output: Output) -> int:
+    """Check that every shard is in a folder, and write the index that makes them one model.
+
+    FOLDER is where "initcfg materialize --rank" has written. Neither the spec nor the values are read: the
+    first rank has left a note of what there has to be. The exit code is 1 while shards are missing.
+    """
+    from initcfg.api import finalize as publish
+
+    report_published(output, publish(file))
+    return Exit.FINE
+
+
+_UNEVEN = 0.1
+
+
+def report_saved(output: Output, saved: Saved, ranked: Ranked | None, seconds: float) -> None:
+    """Tell what a run has written, and what is left to do."""
+    if output.format == "json":
+        output.data(json.dumps(_facts(saved, ranked, seconds), indent=2))
+        return
+    place = printable(saved.place)
+    kept = sum(receipt.process is None for receipt in saved.receipts)
+    made = f"{counted(len(saved.receipts), 'shard')}, {size(saved.nbytes)} in {seconds:.2f} s"
+    output.note(f"{place}: {made}" + (f"; {kept:,} of them were there already" if kept else ""))
+    if saved.removed_first:
+        output.note(
+            "the other set was removed before this one was whole; a lone run with room for both, on a"
+        )
+        output.note("local disk, removes it afterwards")
+    if saved.index is None:
+        if ranked is not None and ranked.rank.number == 0:
+            _tell_unevenness(output, saved.loads)
+        output.note(f"when all ranks have ended: initcfg finalize {place}")
+
+
+def _tell_unevenness(output: Output, loads: Sequence[int]) -> None:
+    from initcfg.sharding import even_shard_size, imbalance, size_text
+
+    idle = sum(load == 0 for load in loads)
+    if idle:
+        output.note(
+            f"{counted(idle, 'rank')} of {len(loads):,} have nothing to write: there are fewer shards"
+        )
+    if idle or imbalance(loads) <= _UNEVEN:
+        return
+    better = size_text(even_shard_size(sum(loads), len(loads)))
+    output.note(f"the fullest rank writes {imbalance(loads):.0%} more than the average; ranks that all have")
+    output.note(f"--shard-size {better} differ by less than 10%, unless a tensor is larger than that")
+
+
+def _facts(saved: Saved, ranked: Ranked | None, seconds: float) -> dict[str, Any]:
+    return {
+        "folder": saved.place,
+        "index": saved.index,
+        "fingerprint": saved.fingerprint,
+        "seconds": round(seconds, 3),
+        "bytes": saved.nbytes,
+        "rank": None if ranked is None else ranked.rank.number,
+        "world_size": 1 if ranked is None else ranked.rank.world_size,
+        "loads": list(saved.loads),
+        "shards": [
+            {"file": each.name, "bytes": each.nbytes, "made": each.process is not None}
+            for each in saved.receipts
+        ],
+        "left_out": dict(saved.tied),
+    }
+
+
+def report_published(output: Output, published: Published) -> None:
+    """Tell that a folder is complete."""
+    if output.format == "json":
+        facts = {"index": published.path, "fingerprint": published.fingerprint}
+        output.data(json.dumps(facts | {"shards": published.shards, "bytes": published.nbytes}, indent=2))
+        return
+    shards = counted(published.shards, "shard")
+    output.note(f"{printable(published.path)}: {shards}, {size(published.nbytes)}")
+    output.note(f"fingerprint {published.fingerprint}")
+
+
+@contextlib.contextmanager
+def ray_executor(output: Output, address: str | None) -> Iterator[Executor | None]:
+    """Ray while the block runs; None where nobody has asked for it.
+
+    Args:
+        output: is told how long the start took, which is no part of the work.
+        address: of ``--ray``; the empty text starts Ray here.
+
+    Raises:
+        click.UsageError: Ray is not installed, or nobody answers at the address.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        from initcfg.adapters.ray import RayExecutor
+
+        executor = RayExecutor(address or None)
+    except (ImportError, ConnectionError, BrokenExecutor) as error:
+        raise click.UsageError(printable(f"--ray: {error}")) from None
+    with executor:
+        cpus = counted(executor.cpus, "CPU")
+        output.note(f"Ray stands ready with {cpus}, after {executor.startup_seconds:.1f} s")
+        yield executor

@@ -1,4 +1,4 @@
-"""``initcfg new``: a first draft of a spec."""
+"""``initcfg new`` and ``initcfg manifest``: a first draft of a spec, and a model's names and shapes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import click
 
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import not_standard_input, not_standard_output
-from initcfg.cli.exits import Exit
 from initcfg.cli.output import with_output
+from initcfg.cli.report import Exit
+from initcfg.cli.words import counted
 from initcfg.errors import printable
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
         raise click.UsageError(f"the name of a draft ends in .yaml or .yml, not as {path!r}")
     text = new_spec(None if file is None else read_manifest(file), name)
     if path is not None:
-        from initcfg.cli.files import check_replaceable, write_text
+        from initcfg.cli.output import check_replaceable, write_text
 
         check_replaceable(path, force=force)
         write_text(path, text)
@@ -68,4 +69,52 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
         output.data(dump_json(loads(text)))
     else:
         output.data(text)
+    return Exit.FINE
+
+
+@click.command(
+    cls=Command,
+    short_help="Write down the names and shapes of weights.",
+    example=(
+        "initcfg manifest model.safetensors -o shapes.yaml",
+        "initcfg manifest runs/gpt2 --format json",
+    ),
+)
+@click.argument("file", metavar="WEIGHTS", callback=not_standard_input)
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="MANIFEST",
+    type=click.Path(dir_okay=False),
+    callback=not_standard_output,
+    help="The file to write; its name ends in .yaml, .yml or .json.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@with_output
+def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int:
+    """Write down the names, shapes and dtypes of weights, for a spec to be held against or made from.
+
+    WEIGHTS is a .safetensors or .npz file, the .safetensors.index.json of a sharded set, the folder of
+    either, or a manifest already. No element is read. The manifest goes to stdout, as YAML or with --format
+    json as JSON; with -o it goes to a file instead.
+    """
+    from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
+
+    writers = {".json": manifest_json, ".yaml": manifest_yaml, ".yml": manifest_yaml}
+    if path is None:
+        found = read_manifest(file)
+        output.data(manifest_json(found) if output.format == "json" else manifest_yaml(found))
+        return Exit.FINE
+    from pathlib import Path
+
+    from initcfg.cli.output import check_replaceable, write_text
+
+    write = writers.get(Path(path).suffix.lower())
+    if write is None:
+        raise click.UsageError(f"the name of a manifest ends in {', '.join(writers)}, not as {path!r}")
+    found = read_manifest(file)
+    check_replaceable(path, force=force)
+    write_text(path, write(found))
+    output.note(f"{printable(path)}: {counted(len(found.entries), 'parameter')}")
     return Exit.FINE

@@ -1,25 +1,30 @@
-"""Where a command writes: data on stdout, notes on stderr, colour only where it is wanted."""
+"""Where a command writes: data on stdout, notes and progress on stderr, colour only where it is wanted."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
+import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 import click
 
 from initcfg.cli.arguments import not_standard_output
-from initcfg.cli.renderers import FOR_PEOPLE, RENDERERS
+from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
-from initcfg.errors import InitcfgError, OutputError, printable
+from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, OutputError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from initcfg.cli.exits import Exit
+    from initcfg.cli.report import Exit
+    from initcfg.generate import Progress
 
 # The most severe first.
 _SEVERITIES = ("error", "warning", "note")
@@ -31,7 +36,7 @@ class Output(NamedTuple):
     """The streams of one run, and the file of its report.
 
     Args:
-        format: a name in `RENDERERS`.
+        format: a name in `FORMATS`.
         color: ``auto`` colours a terminal whose ``TERM`` is not ``dumb``; ``FORCE_COLOR`` colours whatever
             it is, and ``NO_COLOR``, which comes first, nothing.
         report_file: where a report goes in the place of stdout.
@@ -71,7 +76,7 @@ class Output(NamedTuple):
 
     def findings(self, report: Report) -> Exit:
         """Say why a command made nothing: on stderr, or on stdout as JSON; gives the exit code."""
-        (self.complain if self.format == "text" else self.data)(RENDERERS[self.format](report))
+        (self.complain if self.format == "text" else self.data)(render(report, self.format))
         return report.exit
 
     def conclude(self, report: Report) -> Exit:
@@ -94,7 +99,7 @@ class Output(NamedTuple):
         return unwritten.exit or report.exit
 
     def _tell(self, report: Report, say: Callable[[str], None], style: str) -> None:
-        rendered = RENDERERS[style](report)
+        rendered = render(report, style)
         if rendered:
             say(rendered)
 
@@ -108,18 +113,16 @@ class Output(NamedTuple):
 
     def _write(self, report: Report, path: str) -> Report:
         """Write the report to its file; gives what went wrong, which is no finding about a file checked."""
-        from initcfg.cli.files import check_replaceable, write_text
-
         try:
             check_replaceable(path, force=self.force)
-            write_text(path, RENDERERS[self.format](report) + "\n")
+            write_text(path, render(report, self.format) + "\n")
         except OutputError as error:
             return Report((Checked.failed(path, error.diagnostics),))
         return Report(())
 
     def _fill_step_summary(self, report: Report) -> None:
         """Give the summary of a job on GitHub what GitHub does not show beside the lines of a change."""
-        from initcfg.cli.renderers.github import SHOWN, shows_all, step_summary
+        from initcfg.cli.renderers.people import SHOWN, shows_all, step_summary
 
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or shows_all(report):
@@ -186,7 +189,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
     @click.option(
         "--format",
         "style",
-        type=click.Choice(list(RENDERERS)),
+        type=click.Choice(list(FORMATS)),
         show_default="text, or github on GitHub Actions",
         help="How to write the report.",
     )
@@ -213,7 +216,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         chosen = style or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text")
         if report_file is not None and (style is None or style in FOR_PEOPLE):
-            documents = ", ".join(name for name in RENDERERS if name not in FOR_PEOPLE)
+            documents = ", ".join(name for name in FORMATS if name not in FOR_PEOPLE)
             raise click.UsageError(f"--output-file takes a document; give --format, one of {documents}")
         output = Output(chosen, color, report_file, force, quiet)
         try:
@@ -226,3 +229,104 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
 
 def _failure(error: InitcfgError, arguments: dict[str, object]) -> Report:
     return Report((Checked.failed(str(arguments.get("file")), error.diagnostics),))
+
+
+@contextlib.contextmanager
+def progress_bar(output: Output, label: str) -> Iterator[Progress | None]:
+    """A bar on stderr while the block runs; gives what to call with the bytes done and in all, or None.
+
+    Args:
+        output: decides about colour, and whether to show anything.
+        label: what stands before the bar.
+    """
+    if output.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    console = Console(stderr=True, no_color=not output.colored(sys.stderr))
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+_BEGINNING_BYTES = 512
+_BEGINNINGS = re.compile(
+    rb"""
+      \{ \s* "format": \s* "initcfg\.plan"
+    | \{ \s* "report": \s* \d+, \s* "valid":
+    | \{ \s* "\$schema": [^{]* \{ \s* "tool": \s* \{ \s* "driver": \s* \{ \s* "name": \s* "initcfg"
+    | \{ \s* "\$schema": [^{]* "\$id": \s* "[^"{]*initcfg
+    | <\?xml [^>]* > \s* <testsuites \s name="initcfg"
+    """,
+    re.VERBOSE,
+)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a document, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; what stood there before is untouched.
+    """
+    from initcfg.formats.atomic import replacing
+
+    data = text.encode()
+    with replacing(Path(path), len(data)) as file:
+        file.write(data)
+
+
+def check_replaceable(path: str, *, force: bool) -> None:
+    """Refuse to replace a file that this program did not write: nobody can make it again from a spec.
+
+    Args:
+        path: where a file is to be written.
+        force: replace any regular file.
+
+    Raises:
+        OutputError: something else stands at `path` (code ``output``).
+    """
+    target = Path(path)
+    if not target.exists():
+        return
+    if not target.is_file():
+        raise _refused(f"{path!r} is not a regular file", "name a file that may be replaced, or a new one")
+    if not force and not is_ours(target):
+        problem = f"{path!r} exists and was not written by initcfg"
+        raise _refused(problem, "write to another name, or give --force to replace it")
+
+
+def _refused(message: str, hint: str) -> OutputError:
+    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file says that this program wrote it: a plan, report, schema, or weights."""
+    from initcfg.formats.base import PLAN_KEY
+    from initcfg.formats.safetensors import read_header
+
+    try:
+        if _is_document(path):
+            return True
+        metadata = _npz_metadata(path) if zipfile.is_zipfile(path) else read_header(path).metadata
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, FormatError):
+        return False
+    return isinstance(metadata, dict) and PLAN_KEY in metadata
+
+
+def _is_document(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _BEGINNINGS.match(file.read(_BEGINNING_BYTES)) is not None
+
+
+def _npz_metadata(path: Path) -> object:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.comment)

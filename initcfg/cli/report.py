@@ -1,11 +1,11 @@
-"""What checking some files has found, as a value; `initcfg.cli.renderers` turns it into text."""
+"""What checking some files has found, as a value, and the exit code that says it."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.cli.exits import IO_CODES, Exit, exit_for
 from initcfg.cli.words import count, counted, size
 from initcfg.errors import Code, Diagnostic, Location, printable
 
@@ -169,3 +169,25 @@ class Report(NamedTuple):
         verdict = counted(file.errors, "error") if invalid else file.verdict
         contents = f", {file.contents}" if file.contents else ""
         return f"{printable(file.file)}: {verdict}{warned}{contents}"
+
+
+class Exit(enum.IntEnum):
+    """The exit codes of every command."""
+
+    FINE = 0
+    PROBLEMS = 1  # the input was read and has problems
+    USAGE = 2  # a wrong command line, a file that cannot be read or written, an internal error
+    INTERRUPTED = 130  # 128 + SIGINT, as shells report Ctrl-C
+    CLOSED_PIPE = 141  # 128 + SIGPIPE: the reader of stdout went away
+
+
+# These say that a file could not be read, written or held, or a plugin not loaded, whatever the spec says.
+IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.OTHER_PLAN, Code.FORMAT, Code.PLUGIN})
+
+
+def exit_for(diagnostics: Iterable[Diagnostic]) -> Exit:
+    """The exit code for what was found: I/O outweighs problems, and warnings are fine."""
+    errors = {diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"}
+    if errors & IO_CODES:
+        return Exit.USAGE
+    return Exit.PROBLEMS if errors else Exit.FINE

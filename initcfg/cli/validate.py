@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import expanded
+from initcfg.cli.arguments import expanded, with_spec_options
 from initcfg.cli.output import with_report
 from initcfg.cli.report import Checked, Contents, Report
-from initcfg.cli.source import with_spec_options
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.cli.source import SpecOptions
 
 
 def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,8 +123,7 @@ def _not_applied(setting: str, file: str) -> Diagnostic:
 
 def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.checks import check_plan
-    from initcfg.cli.progress import planning_told
-    from initcfg.cli.source import source_from
+    from initcfg.cli.arguments import planning_told, source_from
     from initcfg.plan import Plan, check_base, plan_reading
 
     if Path(file).is_dir():

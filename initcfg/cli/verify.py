@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import with_renames
-from initcfg.cli.output import with_report
-from initcfg.cli.progress import progress_bar
+from initcfg.cli.arguments import with_renames, with_spec_options
+from initcfg.cli.output import progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
-from initcfg.cli.source import with_spec_options
 from initcfg.errors import InitcfgError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.cli.source import SpecOptions
     from initcfg.errors import Diagnostic
     from initcfg.formats.renaming import Renames
     from initcfg.plan import Plan
@@ -67,7 +65,7 @@ def verify(
     not where they are from.
     """
     from initcfg.api import verify as compare
-    from initcfg.cli.source import plan_from
+    from initcfg.cli.arguments import plan_from
 
     if file is not None and _is_swapped(weights, file):
         raise click.UsageError(

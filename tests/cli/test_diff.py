@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import Result
 
-from initcfg.cli.differences import as_text
+from initcfg.cli.diff import as_text
 from initcfg.diff import diff_plans
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from initcfg.cli.renderers import RENDERERS
-from initcfg.cli.renderers.document import json_schema
-from initcfg.cli.renderers.github import shows_all, step_summary
+from initcfg.cli.renderers import render
+from initcfg.cli.renderers.documents import json_schema
+from initcfg.cli.renderers.people import shows_all, step_summary
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import Code, Diagnostic, Location
 from initcfg.explanations import load_explanations
@@ -47,37 +47,37 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sarif(report: Report) -> dict[str, Any]:
     """The one run of a report's SARIF log, which fits the published schema."""
-    log = json.loads(RENDERERS["sarif"](report))
+    log = json.loads(render(report, "sarif"))
     jsonschema.Draft4Validator(json.loads(SARIF_SCHEMA.read_text(encoding="utf-8"))).validate(log)
     (run,) = log["runs"]
     return run
 
 
 def suites(report: Report) -> ET.Element:
-    return ET.fromstring(RENDERERS["junit"](report))
+    return ET.fromstring(render(report, "junit"))
 
 
 def test_the_json_report_fits_its_schema() -> None:
-    jsonschema.validate(json.loads(RENDERERS["json"](ALL)), json_schema())
+    jsonschema.validate(json.loads(render(ALL, "json")), json_schema())
 
 
 @pytest.mark.parametrize("key", ["report", "files", "diagnostics"])
 def test_the_schema_of_a_report_refuses_one_that_lacks_a_part(key: str) -> None:
-    document = json.loads(RENDERERS["json"](ALL))
+    document = json.loads(render(ALL, "json"))
     del document[key]
     with pytest.raises(jsonschema.ValidationError, match=key):
         jsonschema.validate(document, json_schema())
 
 
 def test_a_github_command_has_the_place_as_properties_and_the_text_as_its_message() -> None:
-    assert RENDERERS["github"](Report((BAD,))).splitlines()[0] == (
+    assert render(Report((BAD,)), "github").splitlines()[0] == (
         "::error file=configs/a b.yaml,line=3,col=23,endColumn=34,title=unknown-key"
         "::configs/a b.yaml:3:23: unknown key 'initialiser'%0Ahelp: did you mean 'initializer'?"
     )
 
 
 def test_github_gets_its_own_word_for_each_severity_and_its_escapes() -> None:
-    assert RENDERERS["github"](Report((WARNED, GONE))).splitlines() == [
+    assert render(Report((WARNED, GONE)), "github").splitlines() == [
         "::warning file=b%3Ac%2Cd.yaml,line=7,col=2,title=distribution::b:c,d.yaml:7:2: 100%25 cut",
         "::notice file=b%3Ac%2Cd.yaml,title=too-large::b:c,d.yaml: and more",
         "::error file=gone.yaml,title=input::gone.yaml: cannot read the file",
@@ -93,7 +93,7 @@ def test_github_is_given_paths_from_the_root_of_the_checkout(
     monkeypatch.chdir(tmp_path / "sub")
     for given in ("a.yaml", "./a.yaml", str(tmp_path / "sub" / "a.yaml")):
         report = Report((Checked(given, (Diagnostic(Code.SHAPE, "x", Location(given, 1)),)),))
-        assert RENDERERS["github"](report).startswith("::error file=sub/a.yaml,line=1,")
+        assert render(report, "github").startswith("::error file=sub/a.yaml,line=1,")
         (result,) = sarif(report)["results"]
         assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "sub/a.yaml"
 
@@ -182,11 +182,11 @@ def test_a_file_outside_of_the_checkout_keeps_its_own_place(tmp_path: Path) -> N
     (result,) = sarif(report)["results"]
     artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert artifact == {"uri": Path(outside).as_uri()}
-    assert f"file={outside},".replace(":", "%3A") in RENDERERS["github"](report)
+    assert f"file={outside},".replace(":", "%3A") in render(report, "github")
 
 
 def test_the_published_sarif_schema_refuses_a_planted_fault() -> None:
-    log = json.loads(RENDERERS["sarif"](ALL))
+    log = json.loads(render(ALL, "sarif"))
     log["runs"][0]["results"][0]["level"] = "fatal"
     with pytest.raises(jsonschema.ValidationError, match="fatal"):
         jsonschema.Draft4Validator(json.loads(SARIF_SCHEMA.read_text(encoding="utf-8"))).validate(log)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from initcfg.cli.renderers import RENDERERS
-from initcfg.cli.renderers.document import json_schema
+from initcfg.cli.renderers import render
+from initcfg.cli.renderers.documents import json_schema
 from initcfg.cli.renderers.escapes import defused
-from initcfg.cli.renderers.github import step_summary
+from initcfg.cli.renderers.people import step_summary
 from initcfg.cli.report import Checked, Report
 from initcfg.errors import Code, Diagnostic, Location, printable
 
@@ -105,17 +105,17 @@ def is_command(line: str) -> bool:
 @settings(max_examples=50)
 @given(REPORTS)
 def test_text_holds_no_character_that_steers_and_no_command(report: Report) -> None:
-    shown = defused(click.unstyle(RENDERERS["text"](report)))
+    shown = defused(click.unstyle(render(report, "text")))
     assert not steers(shown)
     assert not any(is_command(line) for line in shown.split("\n"))
-    assert not any(is_command(line) for line in click.unstyle(defused(RENDERERS["text"](report))).split("\n"))
+    assert not any(is_command(line) for line in click.unstyle(defused(render(report, "text"))).split("\n"))
     assert not steers(report.summary())
 
 
 @settings(max_examples=50)
 @given(REPORTS)
 def test_github_gets_one_command_a_diagnostic_and_no_other_line(report: Report) -> None:
-    rendered = RENDERERS["github"](report)
+    rendered = render(report, "github")
     lines = rendered.split("\n") if rendered else []
     assert len(lines) == len(report.diagnostics)
     form = re.compile(r"::(error|warning|notice) ((?:[A-Za-z]+=[^,:]*)(?:,[A-Za-z]+=[^,:]*)*)::(.*)")
@@ -141,13 +141,13 @@ def test_documents_parse_and_hold_every_message(report: Report) -> None:
         ("json", json_messages, jsonschema.Draft202012Validator(json_schema())),
         ("sarif", sarif_messages, jsonschema.Draft4Validator(SARIF_SCHEMA)),
     ):
-        rendered = RENDERERS[name](report)
+        rendered = render(report, name)
         assert rendered.isascii()
         assert not any(is_command(line) for line in rendered.split("\n"))
         document = json.loads(rendered)
         validator.validate(document)
         assert len(messages(document)) == len(report.diagnostics)
-    assert json_messages(json.loads(RENDERERS["json"](report))) == [
+    assert json_messages(json.loads(render(report, "json"))) == [
         diagnostic.message for diagnostic in report.diagnostics
     ]
 
@@ -167,7 +167,7 @@ def sarif_messages(log: dict[str, list[dict[str, list[dict[str, list[str]]]]]]) 
 @settings(max_examples=50)
 @given(REPORTS)
 def test_junit_is_xml_and_the_texts_survive(report: Report) -> None:
-    rendered = RENDERERS["junit"](report)
+    rendered = render(report, "junit")
     assert rendered.isascii()
     assert not any(is_command(line) for line in rendered.split("\n"))
     cases = ET.fromstring(rendered).findall("testsuite/testcase")

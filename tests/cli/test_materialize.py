@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import initcfg
-from initcfg.cli.files import is_ours
+from initcfg.cli.output import is_ours
 
 if TYPE_CHECKING:
     from pathlib import Path

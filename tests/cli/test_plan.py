@@ -12,7 +12,8 @@ import pytest
 from click.testing import Result
 
 import initcfg
-from initcfg.cli.table import HEADINGS, describe, terminal_table
+from initcfg.cli.plan import HEADINGS, terminal_table
+from initcfg.cli.words import describe
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,10 @@ import click
 import jsonschema
 import pytest
 
-from initcfg.cli.exits import Exit
-from initcfg.cli.renderers import RENDERERS
-from initcfg.cli.renderers.document import json_schema
-from initcfg.cli.renderers.text import painted
-from initcfg.cli.report import Checked, Contents, Report
+from initcfg.cli.renderers import FORMATS, render
+from initcfg.cli.renderers.documents import json_schema
+from initcfg.cli.renderers.people import painted
+from initcfg.cli.report import Checked, Contents, Exit, Report
 from initcfg.errors import Code, Diagnostic, Location, Severity
 
 SARIF_SCHEMA = Path(__file__).parents[1] / "data" / "sarif" / "sarif-schema-2.1.0.json"
@@ -82,10 +81,10 @@ def test_of_very_many_warnings_the_first_hundred_are_told_and_how_many_more_ther
     assert "3,900 warnings and 1 note more" in rest.message
 
 
-@pytest.mark.parametrize("style", list(RENDERERS))
+@pytest.mark.parametrize("style", list(FORMATS))
 def test_every_format_says_how_many_warnings_are_not_told(style: str) -> None:
     report = Report((Checked.passed("b.yaml", many(4000), FULL),))
-    text = RENDERERS[style](report)
+    text = render(report, style)
     assert "3,900 warnings more" in text
     assert len(text) < 100_000
     if style in ("json", "sarif"):
@@ -116,11 +115,11 @@ def test_a_pipe_in_the_source_line_and_a_label_in_the_message_do_not_confuse_the
 
 
 def test_text_is_the_diagnostics_one_after_the_other() -> None:
-    assert click.unstyle(RENDERERS["text"](Report((BAD, WARNED)))) == f"{ERROR}\n{ERROR}\n{WARNING}"
+    assert click.unstyle(render(Report((BAD, WARNED)), "text")) == f"{ERROR}\n{ERROR}\n{WARNING}"
 
 
 def test_json_says_everything_the_text_says() -> None:
-    document = json.loads(RENDERERS["json"](Report((GOOD, BAD, WARNED))))
+    document = json.loads(render(Report((GOOD, BAD, WARNED)), "json"))
     full = {"parameters": 2, "elements": 1500, "bytes": 6000}
     assert document == {
         "report": 1,

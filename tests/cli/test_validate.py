@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import Result
 
-from initcfg.cli.renderers import FOR_PEOPLE, RENDERERS
+from initcfg.cli.renderers import FOR_PEOPLE, FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +182,7 @@ def test_a_pattern_without_a_match_is_a_wrong_command_line(run: Run, folder: Pat
 @pytest.mark.parametrize(
     ("files", "code"), [(("good.yaml",), 0), (("bad.yaml", "good.yaml"), 1), (("no.yaml",), 2)]
 )
-@pytest.mark.parametrize("style", RENDERERS)
+@pytest.mark.parametrize("style", FORMATS)
 def test_every_format_has_the_same_exit_code(
     style: str, files: tuple[str, ...], code: int, run: Run, folder: Path
 ) -> None:
@@ -304,7 +304,7 @@ def test_text_loads_no_other_format_and_nothing_heavy(folder: Path) -> None:
     code = (
         "import sys\nfrom initcfg.cli import main\nmain(['validate', 'bad.yaml'], standalone_mode=False)\n"
         "heavy = ('xml.etree.ElementTree', 'tomllib', 'jsonschema', 'rich', 'initcfg.explanations',"
-        " 'initcfg.cli.renderers.sarif', 'initcfg.cli.renderers.junit', 'initcfg.cli.renderers.github')\n"
+        " 'initcfg.cli.renderers.documents')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,11 +1,12 @@
-"""One module a format, each with one function from a `Report` to text.
+"""From a `Report` to text, one function a format: for people, or a document for programs.
 
-To add a format, write one module with a function `render`, a function here that loads it when it is asked
-for, and a row in `RENDERERS`: ``--format`` offers it in every command that checks something.
+To add a format, write a function ``render_NAME`` into a module here, and a row in `FORMATS`: ``--format``
+offers it in every command that checks something.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,46 +14,23 @@ if TYPE_CHECKING:
 
     from initcfg.cli.report import Report
 
-__all__ = ["FOR_PEOPLE", "RENDERERS"]
+__all__ = ["FORMATS", "FOR_PEOPLE", "render"]
 
-
-def _text(report: Report) -> str:
-    from initcfg.cli.renderers.text import render
-
-    return render(report)
-
-
-def _json(report: Report) -> str:
-    from initcfg.cli.renderers.json_report import render
-
-    return render(report)
-
-
-def _github(report: Report) -> str:
-    from initcfg.cli.renderers.github import render
-
-    return render(report)
-
-
-def _sarif(report: Report) -> str:
-    from initcfg.cli.renderers.sarif import render
-
-    return render(report)
-
-
-def _junit(report: Report) -> str:
-    from initcfg.cli.renderers.junit import render
-
-    return render(report)
-
-
-RENDERERS: dict[str, Callable[[Report], str]] = {
-    "text": _text,
-    "json": _json,
-    "github": _github,
-    "sarif": _sarif,
-    "junit": _junit,
+# Each format with the module that has it, which is loaded when it is asked for.
+FORMATS = {
+    "text": "people",
+    "json": "documents",
+    "github": "people",
+    "sarif": "documents",
+    "junit": "documents",
 }
 
 #: The formats that a person reads as they come, in a terminal or a log; the others are documents.
-FOR_PEOPLE = frozenset({"text", "github"})
+FOR_PEOPLE = frozenset(name for name, module in FORMATS.items() if module == "people")
+
+
+def render(report: Report, style: str) -> str:
+    """A report in one of `FORMATS`."""
+    module = import_module(f"initcfg.cli.renderers.{FORMATS[style]}")
+    renderer: Callable[[Report], str] = getattr(module, f"render_{style}")
+    return renderer(report)

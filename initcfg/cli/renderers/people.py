@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions, which it shows beside the lines of a change, and its job summary.
+"""Reports for people: text for a terminal, and workflow commands with a job summary for GitHub Actions.
 
 GitHub shows ten errors, ten warnings and ten notices of a step. Where there are more the log has all of
 them, and so has the summary.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text
-from initcfg.cli.renderers.places import source_path
+import click
+
+from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text, source_path
 from initcfg.cli.words import counted
 from initcfg.errors import Location, printable
 
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 
     from initcfg.cli.report import Report
     from initcfg.errors import Diagnostic
+
+_SEVERITY_COLOR = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def render_text(report: Report) -> str:
+    """The diagnostics one after the other."""
+    return "\n".join(painted(diagnostic) for diagnostic in report.diagnostics)
+
+
+def painted(diagnostic: Diagnostic) -> str:
+    """The diagnostic's text with ANSI colours; without them it is exactly ``str(diagnostic)``."""
+    headline, *rest = str(diagnostic).split("\n")
+    color = _SEVERITY_COLOR[diagnostic.severity]
+    label = f"{diagnostic.severity}[{diagnostic.code}]:"
+    place, _, message = headline.partition(label)
+    lines = [click.style(place, bold=True) + click.style(label, fg=color, bold=True) + message]
+    for line in rest:
+        head, separator, tail = line.partition("help:" if line.startswith("  help:") else "|")
+        if separator == "help:":
+            lines.append(head + click.style(separator, fg="cyan", bold=True) + tail)
+        else:
+            caret = click.style(tail, fg=color, bold=True) if not head.strip() else tail
+            lines.append(click.style(head + separator, fg="blue") + caret)
+    return "\n".join(lines)
+
 
 #: How many annotations of one level GitHub shows of a step.
 SHOWN = 10
@@ -29,7 +55,7 @@ _LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 _TABLE = "| | place | problem | help | code |\n|---|---|---|---|---|"
 
 
-def render(report: Report) -> str:
+def render_github(report: Report) -> str:
     """One command a diagnostic, each in a line."""
     return "\n".join(_command(diagnostic) for diagnostic in report.diagnostics)
 
@@ -46,10 +72,10 @@ def _command(diagnostic: Diagnostic) -> str:
     properties = ",".join(
         f"{name}={command_property(printable(str(value)))}" for name, value in known.items() if value
     )
-    return f"::{_LEVELS[diagnostic.severity]} {properties}::{command_data(_message(diagnostic))}"
+    return f"::{_LEVELS[diagnostic.severity]} {properties}::{command_data(_log_message(diagnostic))}"
 
 
-def _message(diagnostic: Diagnostic) -> str:
+def _log_message(diagnostic: Diagnostic) -> str:
     """The problem, its place and the help: the log shows the message and none of the properties."""
     place = f"{diagnostic.where}: " if diagnostic.where else ""
     help_ = f"\nhelp: {printable(diagnostic.hint)}" if diagnostic.hint else ""
