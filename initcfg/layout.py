@@ -163,6 +163,19 @@ def resolved_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans:
     return needed_layout(shape, layout).fans(shape)
 
 
+def known_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
+    """As `resolved_fans`; None where nothing says which axes are inputs, or the letters do not fit.
+
+    Example:
+        >>> known_fans((3,), None), known_fans((3, 4), None), known_fans((3, 4), Layout("BIO"))
+        (Fans(fan_in=3, fan_out=3), None, None)
+    """
+    try:
+        return resolved_fans(shape, layout)
+    except InitializerError:
+        return None
+
+
 def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes: Iterable[int]) -> Fans:
     """Fans as Keras 3.15 counts them when both axes are given: those dimensions and no receptive field.
 

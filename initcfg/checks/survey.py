@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg import initializers
 from initcfg.distributions import point
-from initcfg.errors import InitializerError
 from initcfg.initializers import BuiltIn, Combined, Structured
-from initcfg.layout import IN_OUT
+from initcfg.layout import known_fans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,21 +157,11 @@ def _pieces(piece: Piece) -> Iterator[Piece]:
                 piece._replace(
                     path=(*piece.path, at),
                     shape=shape,
-                    fans=_fans(shape, piece.layout),
+                    fans=known_fans(shape, piece.layout),
                     initializer=part,
                     distribution=initializers.resolve(part, shape, piece.layout),
                 )
             )
-
-
-def _fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
-    """As the plan gives them for a whole parameter."""
-    if layout is None:
-        return IN_OUT.fans(shape) if len(shape) < 2 else None
-    try:
-        return layout.fans(shape)
-    except InitializerError:
-        return None
 
 
 class Complaint(NamedTuple):

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
-from initcfg.plan.definitions import NameCheck, check_definitions
-from initcfg.plan.manifest_only import check_coverage, unlisted_parameters
+from initcfg.plan.definitions import check_definitions
+from initcfg.plan.layers import Described, Tie
+from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import EnoughProblemsError, Problems
+from initcfg.plan.resolve import PlanContext
 from initcfg.plan.rules import Rules, unused_rules
-from initcfg.plan.scope import NameText, scope_of
-from initcfg.plan.templates import MAX_PARAMETERS, Budget, Ground, ParameterTemplate, Tie, scopes_of
+from initcfg.plan.scope import scope_of
 from initcfg.process import gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
@@ -22,11 +23,9 @@ from initcfg.stream import parameter_streams
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from initcfg.plan.manifest_only import Described
-    from initcfg.plan.problems import Path
-    from initcfg.plan.scope import Scope
-    from initcfg.plan.templates import Entry
-    from initcfg.spec import Param, Reading, Spec
+    from initcfg.manifest import Manifest
+    from initcfg.plan.layers import Entry
+    from initcfg.spec import Reading, Spec
 
 
 def plan_of(spec: Spec) -> Plan:
@@ -106,8 +105,6 @@ class _Planner:
         entries: what has been planned, by full name.
         others: those among them that are not simply parameters.
         parameters: the plan's, once all are known.
-        failed: names of described parameters that had a problem; they are no entries.
-        is_complete: whether the name of every parameter is known: others add to a base.
     """
 
     reading: Reading
@@ -116,41 +113,53 @@ class _Planner:
     entries: dict[str, Entry] = field(default_factory=dict)
     others: list[Tie | SkippedParameter] = field(default_factory=list)
     parameters: tuple[PlannedParameter, ...] = ()
-    failed: set[str] = field(default_factory=set)
-    is_complete: bool = True
 
     def plan(self) -> None:
-        scope = scope_of(self.spec, self.problems, self.left_out("vars"))
-        definitions = check_definitions(self.spec, scope, self.left_out("initializers"))
-        rules = Rules(self.spec, scope, definitions)
+        spec, manifest = self.spec, self.reading.manifest
+        scope = scope_of(spec, self.problems, self.left_out("vars"))
+        definitions = check_definitions(spec, scope, self.left_out("initializers"))
+        rules_complete = not any(entry[0] == "rules" for entry in self.reading.left_out)
+        stream = parameter_streams(spec.seed)
+        context = PlanContext(spec, scope, definitions, manifest, rules_complete, stream)
+        rules = Rules(context)
         rules.check()
-        ground = Ground(
-            self.spec,
-            rules,
-            not any(entry[0] == "rules" for entry in self.reading.left_out),
-            self.reading.manifest,
-            frozenset(self.spec.vars),
-            parameter_streams(self.spec.seed),
-        )
-        self.is_complete = not (self.described_is_left_out or self.spec.base)
-        self.add_described(ground, scope)
-        if self.spec.layers or self.spec.params or self.described_is_left_out:
-            self.check_coverage()
-        else:
-            for entry in unlisted_parameters(ground, self.problems):
-                self.keep(entry)
-        self.leave_buffers()
-        self.parameters = self.untied()
+        is_left_out = any(entry[0] in ("layers", "params") for entry in self.reading.left_out)
+        described = Described(context, rules)
+        for entry in described:
+            self.keep(entry)
+        if manifest is not None:
+            if spec.layers or spec.params or is_left_out:
+                check_coverage(spec, manifest, self.entries, self.problems)
+            else:
+                for entry in manifest_only_parameters(context, rules, manifest):
+                    self.keep(entry)
+            self.leave_buffers(manifest)
+        # Others add to a base.
+        is_complete = described.is_complete and not is_left_out and not spec.base
+        self.parameters = self.tied(lambda name: is_complete and name not in described.failed)
         if self.problems.is_clean:
             buffers = [each.name for each in self.others if isinstance(each, SkippedParameter)]
             found = unused_rules(rules, self.meetings(), buffers, is_empty=not self.entries)
             self.problems.note(found)
 
-    def leave_buffers(self) -> None:
+    def left_out(self, group: str) -> frozenset[str]:
+        """The entries of a group that could not be read."""
+        return frozenset(entry[1] for entry in self.reading.left_out if entry[0] == group and len(entry) == 2)
+
+    def keep(self, entry: Entry) -> None:
+        """Takes an entry; notes one whose name is taken."""
+        first = self.entries.setdefault(entry.name, entry)
+        if first is not entry:
+            message = f"two parameters have the full name {entry.name!r}"
+            hint = f"the other one stands at {first.where}"
+            if first.where == entry.where:
+                hint = "put every index of the repeat into the name, as h.{i}"
+            self.problems.note([Diagnostic(Code.DUPLICATE_PARAMETER, message, entry.where, hint)])
+        elif not isinstance(entry, PlannedParameter):
+            self.others.append(entry)
+
+    def leave_buffers(self, manifest: Manifest) -> None:
         """Skips the buffers of the manifest that nothing plans, and notes them all at once."""
-        manifest = self.reading.manifest
-        if manifest is None:
-            return
         for name, entry in manifest.entries.items():
             if entry.buffer and name not in self.entries:
                 self.keep(SkippedParameter(name, None, entry.where))
@@ -163,135 +172,20 @@ class _Planner:
             note = Diagnostic(Code.NOT_IN_SPEC, message, self.spec.locate(("manifest",)), hint, "note")
             self.problems.note([note])
 
-    @property
-    def described_is_left_out(self) -> bool:
-        """Whether layers or params could not be read."""
-        return any(entry[0] in ("layers", "params") for entry in self.reading.left_out)
-
-    def left_out(self, group: str) -> frozenset[str]:
-        """The entries of a group that could not be read."""
-        return frozenset(entry[1] for entry in self.reading.left_out if entry[0] == group and len(entry) == 2)
-
-    def add_described(self, ground: Ground, scope: Scope) -> None:
-        """Plans the parameters that the document itself describes."""
-        budget = Budget(MAX_PARAMETERS - len(self.spec.params))
-        check = NameCheck(self.spec, scope, (), ground.rules.definitions)
-        self.add_copy(_templates(ground, check, self.spec.params, ("params",)), "", scope)
-        for name, layer in self.spec.layers.items():
-            path = ("layers", name)
-            if layer.repeat:
-                check = NameCheck(self.spec, scope, layer.repeat, ground.rules.definitions)
-            templates = _templates(ground, check, layer.params, (*path, "params"))
-            prefix = NameText(f"{name}.", path, ground.constant, key=True)
-            try:
-                for copy in self.watched(scopes_of(layer, path, scope, budget)):
-                    self.add_layer(templates, prefix, copy)
-            except SpecError as error:
-                self.is_complete = False
-                self.problems.add(error)
-
-    def watched(self, copies: Iterator[Scope]) -> Iterator[Scope]:
-        """The copies of a layer; where a repeat has a problem, some of their names are not known."""
-        before = self.problems.count
-        for copy in copies:
-            self.is_complete &= self.problems.count == before
-            yield copy
-            before = self.problems.count
-        self.is_complete &= self.problems.count == before
-
-    def add_layer(self, templates: list[ParameterTemplate], prefix: NameText, scope: Scope) -> None:
-        """Plans one copy of a layer."""
-        try:
-            begun = prefix.fill(scope) if templates else ""
-        except SpecError as error:
-            self.is_complete = False
-            self.problems.add(error)
-        else:
-            self.add_copy(templates, begun, scope)
-
-    def add_copy(self, templates: list[ParameterTemplate], prefix: str, scope: Scope) -> None:
-        """Plans the parameters of one copy of a layer."""
-        for template in templates:
-            # No context manager: entering one a million times takes longer than what it guards.
-            try:
-                entry = template.plan(prefix, scope)
-                if not self.keep(entry):
-                    raise self.doubled(entry, template.path)
-            except SpecError as error:
-                self.miss(template, prefix, scope)
-                self.problems.add(error)
-
-    def miss(self, template: ParameterTemplate, prefix: str, scope: Scope) -> None:
-        """Keeps the name of a parameter that had a problem: a tie to it is not wrong."""
-        try:
-            self.failed.add(template.name(prefix, scope))
-        except SpecError:
-            self.is_complete = False
-
-    def keep(self, entry: Entry) -> bool:
-        """Whether the entry's name is new; if so it is kept."""
-        if self.entries.setdefault(entry.name, entry) is not entry:
-            return False
-        if not isinstance(entry, PlannedParameter):
-            self.others.append(entry)
-        return True
-
-    def doubled(self, entry: Entry, path: Path) -> SpecError:
-        first = self.entries[entry.name].where
-        message = f"two parameters have the full name {entry.name!r}"
-        hint = f"the other one stands at {first}"
-        if first == entry.where:
-            hint = "put every index of the repeat into the name, as h.{i}"
-        return self.problems.error(Code.DUPLICATE_PARAMETER, message, path, key=True, hint=hint)
-
-    def untied(self) -> tuple[PlannedParameter, ...]:
+    def tied(self, is_missing: Callable[[str], bool]) -> tuple[PlannedParameter, ...]:
         """The parameters of the plan, each tie replaced by what its target is."""
         if not self.others:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
-        return tuple(
-            untied(self.entries, self.problems, lambda name: self.is_complete and name not in self.failed)
-        )
-
-    def check_coverage(self) -> None:
-        """Holds what the document describes against the manifest that it names."""
-        if self.reading.manifest is not None:
-            described = {name: _described(entry) for name, entry in self.entries.items()}
-            check_coverage(self.spec, self.reading.manifest, described, self.problems)
+        return tuple(resolve_ties(self.entries, self.problems, is_missing))
 
     def meetings(self) -> Iterator[tuple[str, int, bool]]:
         """Of each parameter the name, how many axes it has, and whether a rule was wanted for it."""
         for entry in self.entries.values():
-            if isinstance(entry, PlannedParameter):
-                yield entry.name, len(entry.shape), entry.rule is not None
-            elif isinstance(entry, Tie):
-                yield entry.name, len(entry.form.shape), False
+            if not isinstance(entry, SkippedParameter):
+                yield entry.name, len(entry.shape), getattr(entry, "rule", None) is not None
 
 
-def _described(entry: Entry) -> Described:
-    match entry:
-        case SkippedParameter():
-            return entry.where, None, None
-        case Tie():
-            return entry.where, entry.form.shape, entry.target
-    return entry.where, entry.shape, None
-
-
-def _templates(
-    ground: Ground, check: NameCheck, params: Mapping[str, Param], path: Path
-) -> list[ParameterTemplate]:
-    """The entries of a layer; an initializer is looked through here, so that no wrong shape can hide it."""
-    templates = []
-    for key, param in params.items():
-        is_usable = True
-        if param.initializer is not None:
-            place = (*path, key, "initializer")
-            check(param.initializer, place)
-            is_usable = check.is_buildable(param.initializer, place)
-        templates.append(ParameterTemplate(ground, key, param, (*path, key), is_usable=is_usable))
-    return templates
-
-
-def untied(
+def resolve_ties(
     entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]
 ) -> Iterator[PlannedParameter]:
     """The parameters among the entries, each tie replaced by what its target is.
@@ -334,8 +228,8 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], problems: Problems) -> Planned
         if target.target in (tie.name, tie.target):
             hint = "in a circle of ties one parameter needs an initializer"
         raise problems.error(Code.TIED, message, path, hint=hint)
-    if (target.shape, target.dtype) != (tie.form.shape, tie.form.dtype):
-        mine, other = f"{tie.form.shape} {tie.form.dtype}", f"{target.shape} {target.dtype}"
+    if (target.shape, target.dtype) != (tie.shape, tie.dtype):
+        mine, other = f"{tie.shape} {tie.dtype}", f"{target.shape} {target.dtype}"
         message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
         raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
     return replace(target, name=tie.name, tied_to=tie.target, where=tie.where)

@@ -26,15 +26,15 @@ _MAX_PARTS = 10_000
 _SHOWN = 6
 
 
-class Extent(NamedTuple):
+class Complexity(NamedTuple):
     """How deep an initializer is nested, names followed, and of how many initializers it consists."""
 
     depth: int
     parts: int
 
 
-def check_references(spec: Spec, problems: Problems) -> dict[str, Extent]:
-    """The extent of each named initializer that may be followed; notes what is wrong with the others.
+def check_references(spec: Spec, problems: Problems) -> dict[str, Complexity]:
+    """The complexity of each named initializer that may be followed; notes what is wrong with the others.
 
     Linear in the size of the definitions, whatever they lead to.
 
@@ -50,41 +50,41 @@ def check_references(spec: Spec, problems: Problems) -> dict[str, Extent]:
     # Circles stop the sorter only where they are: what does not lead into one comes all the same.
     with suppress(CycleError):
         sorter.prepare()
-    extents: dict[str, Extent] = {}
+    complexities: dict[str, Complexity] = {}
     stuck = dict(references)
     while ready := sorter.get_ready():
         for name in ready:
             sorter.done(name)
             del stuck[name]
-            if all(each in extents for each in references[name]):
-                extent = extent_of(spec.initializers[name], extents)
-                if _fits(extent, ("initializers", name), problems):
-                    extents[name] = extent
+            if all(each in complexities for each in references[name]):
+                complexity = complexity_of(spec.initializers[name], complexities)
+                if _fits(complexity, ("initializers", name), problems):
+                    complexities[name] = complexity
     for circle in _circles(stuck):
         _report(circle, problems)
-    return extents
+    return complexities
 
 
-def extent_of(config: InitializerConfig, extents: Mapping[str, Extent]) -> Extent:
-    """The extent of an initializer.
+def complexity_of(config: InitializerConfig, complexities: Mapping[str, Complexity]) -> Complexity:
+    """The complexity of an initializer.
 
     Args:
         config: the initializer.
-        extents: of the named initializers that may be followed; any other name counts as a built-in.
+        complexities: of the named initializers that may be followed; any other name counts as a built-in.
     """
-    inner = [extent_of(nested, extents) for nested, _ in nested_in(config, ())]
-    named = extents.get(config.lookup_name)
+    inner = [complexity_of(nested, complexities) for nested, _ in nested_in(config, ())]
+    named = complexities.get(config.lookup_name)
     if named is not None:
         inner.append(named)
     depth = 1 + max((each.depth for each in inner), default=0)
-    return Extent(depth, 1 + sum(each.parts for each in inner))
+    return Complexity(depth, 1 + sum(each.parts for each in inner))
 
 
-def check_extent(
-    config: InitializerConfig, path: Path, extents: Mapping[str, Extent], problems: Problems
+def check_complexity(
+    config: InitializerConfig, path: Path, complexities: Mapping[str, Complexity], problems: Problems
 ) -> bool:
     """Whether an initializer is small enough to be built; notes it where it is not."""
-    return _fits(extent_of(config, extents), path, problems)
+    return _fits(complexity_of(config, complexities), path, problems)
 
 
 def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
@@ -99,14 +99,14 @@ def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Initializ
                     yield item, (*place, name, at)
 
 
-def _fits(extent: Extent, path: Path, problems: Problems) -> bool:
-    if extent.depth > _MAX_DEPTH:
+def _fits(complexity: Complexity, path: Path, problems: Problems) -> bool:
+    if complexity.depth > _MAX_DEPTH:
         message = f"names followed, this initializer is nested deeper than {_MAX_DEPTH} levels"
         problems.add(problems.error(Code.TOO_DEEP, message, path))
-    elif extent.parts > _MAX_PARTS:
+    elif complexity.parts > _MAX_PARTS:
         message = f"names followed, this initializer consists of more than {_MAX_PARTS:,} initializers"
         problems.add(problems.error(Code.TOO_LARGE, message, path))
-    return extent.depth <= _MAX_DEPTH and extent.parts <= _MAX_PARTS
+    return complexity.depth <= _MAX_DEPTH and complexity.parts <= _MAX_PARTS
 
 
 def _names_in(config: InitializerConfig) -> Iterator[str]:
@@ -141,11 +141,11 @@ class Definitions(NamedTuple):
     """What is known of the named initializers of a spec.
 
     Args:
-        extents: of those that may be followed.
+        complexities: of those that may be followed.
         broken: those whose problems have been reported, and what leads to them; they are not followed.
     """
 
-    extents: Mapping[str, Extent]
+    complexities: Mapping[str, Complexity]
     broken: frozenset[str]
 
 
@@ -160,8 +160,8 @@ def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Def
         scope: the document's.
         left_out: names whose definitions could not be read.
     """
-    extents = check_references(spec, scope.problems)
-    definitions = Definitions(extents, left_out | (spec.initializers.keys() - extents.keys()))
+    complexities = check_references(spec, scope.problems)
+    definitions = Definitions(complexities, left_out | (spec.initializers.keys() - complexities.keys()))
     indices = {name for layer in spec.layers.values() for name in layer.repeat or ()}
     indices |= {name for rule in spec.rules for name in Glob(rule.match).captures}
     check = NameCheck(spec, scope, indices, definitions)
@@ -205,7 +205,17 @@ class NameCheck:
 
     def is_buildable(self, config: InitializerConfig, path: Path) -> bool:
         """Whether an initializer is of a depth and size that is built; notes it where it is not."""
-        return check_extent(config, path, self.definitions.extents, self._problems)
+        return check_complexity(config, path, self.definitions.complexities, self._problems)
+
+
+def names_in(config: InitializerConfig, spec: Spec, definitions: Definitions) -> frozenset[str]:
+    """The vars, indices and facts that an initializer's value may depend on, named initializers included."""
+    name = config.lookup_name
+    if name in spec.initializers and name not in definitions.broken:
+        return names_in(spec.initializers[name], spec, definitions)
+    own = (expression.names for expression, _ in expressions_in(config, ()))
+    nested = (names_in(inner, spec, definitions) for inner, _ in nested_in(config, ()))
+    return frozenset().union(*own, *nested)
 
 
 def expressions_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Expression, Path]]:

@@ -6,92 +6,86 @@ from typing import TYPE_CHECKING
 
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
+from initcfg.plan.layers import Tie
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.rules import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from initcfg.manifest import Manifest, ManifestEntry
+    from initcfg.plan.layers import Entry
     from initcfg.plan.problems import Problems
-    from initcfg.plan.templates import Entry, Ground
+    from initcfg.plan.resolve import PlanContext
+    from initcfg.plan.rules import Rules
     from initcfg.spec import Spec
 
 
-def unlisted_parameters(ground: Ground, problems: Problems) -> Iterator[Entry]:
+def manifest_only_parameters(context: PlanContext, rules: Rules, manifest: Manifest) -> Iterator[Entry]:
     """The parameters of the manifest, in its order, each as the first rule that matches it says.
 
     Buffers that no rule reaches are skipped without one: they stay as the model has them.
 
     Args:
-        ground: with a manifest.
-        problems: takes what is wrong with single parameters.
+        context: of the document; it takes what is wrong with single parameters.
+        rules: decide how they begin.
+        manifest: names them.
     """
-    if ground.manifest is None:
-        return
-    places = [ground.spec.locate(("rules", at, "match")) for at in range(len(ground.spec.rules))]
-    for name, entry in ground.manifest.entries.items():
+    places = [context.spec.locate(("rules", at, "match")) for at in range(len(context.spec.rules))]
+    for name, entry in manifest.entries.items():
         try:
-            yield _planned(ground, name, entry, places)
+            yield _planned(context, rules, name, entry, places)
         except SpecError as error:
-            problems.add(error)
+            context.scope.problems.add(error)
 
 
-def _planned(ground: Ground, name: str, entry: ManifestEntry, places: list[Location]) -> Entry:
-    winner = ground.rules.buffer_winner if entry.buffer else ground.rules.winner
+def _planned(
+    context: PlanContext, rules: Rules, name: str, entry: ManifestEntry, places: list[Location]
+) -> Entry:
+    winner = rules.buffer_winner if entry.buffer else rules.winner
     at = winner(name, len(entry.shape))
     if at is None and entry.buffer:
         return SkippedParameter(name, None, entry.where)
     if at is None:
-        if not ground.rules_complete:
+        if not context.rules_complete:
             raise BrokenError
-        hint = ground.rules.missing_hint(name, len(entry.shape))
-        raise _refused(Code.NO_INITIALIZER, f"no rule says how {name!r} begins", ground, entry, hint)
-    rule = ground.spec.rules[at]
+        hint = rules.missing_hint(name, len(entry.shape))
+        raise _refused(Code.NO_INITIALIZER, f"no rule says how {name!r} begins", context, entry, hint)
+    rule = context.spec.rules[at]
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])
-    _check(ground, name, entry)
-    form, law = ground.rules.resolve(at, Asked(name, entry.shape, entry.dtype))
-    stream_name = ground.rules.stream_name(at, name)
+    _check(context, name, entry)
+    resolved = rules.resolve(at, name, entry.shape, entry.dtype)
+    stream_name = rules.stream_name(at, name)
+    stream = resolved.stream or context.stream(stream_name)
     return planned_parameter(
-        form,
-        law,
-        name=name,
-        stream=law.stream or ground.stream(stream_name),
-        stream_name=stream_name,
-        where=places[at],
-        rule=rule.match,
+        resolved, name=name, stream=stream, stream_name=stream_name, where=places[at], rule=rule.match
     )
 
 
-def _check(ground: Ground, name: str, entry: ManifestEntry) -> None:
+def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:
     """Refuses a name or a dtype that a plan cannot hold."""
     problem = name_problem(name)
     if problem is not None:
-        raise _refused(*problem, ground, entry, "rename the parameter in the model, or skip it by a rule")
+        raise _refused(*problem, context, entry, "rename the parameter in the model, or skip it by a rule")
     if entry.dtype is not None:
         try:
             as_dtype(entry.dtype)
         except InitializerError as error:
-            where = _where(ground, entry)
+            where = _where(context, entry)
             raise SpecError(*(each.at(where) for each in error.diagnostics)) from None
 
 
-def _where(ground: Ground, entry: ManifestEntry) -> Location:
-    return entry.where or ground.spec.locate(("manifest",))
+def _where(context: PlanContext, entry: ManifestEntry) -> Location:
+    return entry.where or context.spec.locate(("manifest",))
 
 
-def _refused(code: Code, message: str, ground: Ground, entry: ManifestEntry, hint: str) -> SpecError:
-    return SpecError(Diagnostic(code, message, _where(ground, entry), hint))
-
-
-#: For each name where it is written, its shape (None for one that a rule skips), and what it is tied to.
-Described = tuple[Location | None, tuple[int, ...] | None, str | None]
+def _refused(code: Code, message: str, context: PlanContext, entry: ManifestEntry, hint: str) -> SpecError:
+    return SpecError(Diagnostic(code, message, _where(context, entry), hint))
 
 
 def check_coverage(
-    spec: Spec, manifest: Manifest, described: Mapping[str, Described], problems: Problems
+    spec: Spec, manifest: Manifest, described: Mapping[str, Entry], problems: Problems
 ) -> None:
     """Notes parameters that only one of the two has, and shapes that differ.
 
@@ -99,15 +93,17 @@ def check_coverage(
     that the manifest lacks are no fault as long as it has one.
     """
     complete = problems.is_clean
-    held = {group for name, group in _groups(described) if name in manifest.entries}
-    for name, group in _groups(described):
+    arrays = {name: entry.target if isinstance(entry, Tie) else name for name, entry in described.items()}
+    held = {array for name, array in arrays.items() if name in manifest.entries}
+    for name, array in arrays.items():
         entry = manifest.entries.get(name)
         if entry is not None:
-            _check_shape(spec, manifest, name, entry, described[name], problems)
-        elif group not in held:
+            _check_shape(spec, manifest, entry, described[name], problems)
+        elif array not in held:
             hint = did_you_mean(name, manifest.entries) or _of(manifest)
             message = f"the manifest has no parameter {name!r}"
-            problems.add(SpecError(Diagnostic(Code.NOT_IN_MANIFEST, message, described[name][0], hint)))
+            found = Diagnostic(Code.NOT_IN_MANIFEST, message, described[name].where, hint)
+            problems.add(SpecError(found))
     if not complete:
         # What is not described may be what could not be read or expanded.
         return
@@ -117,27 +113,17 @@ def check_coverage(
             _missing(spec, name, entry, described, problems)
 
 
-def _groups(described: Mapping[str, Described]) -> Iterator[tuple[str, str]]:
-    """Each name, with the one name of all that share its array."""
-    return ((name, tied_to or name) for name, (_, _, tied_to) in described.items())
-
-
-def _check_shape(  # noqa: PLR0917
-    spec: Spec,
-    manifest: Manifest,
-    name: str,
-    entry: ManifestEntry,
-    described: Described,
-    problems: Problems,
+def _check_shape(
+    spec: Spec, manifest: Manifest, entry: ManifestEntry, described: Entry, problems: Problems
 ) -> None:
-    where, shape, _ = described
-    if shape is None or shape == entry.shape:
+    if isinstance(described, SkippedParameter) or described.shape == entry.shape:
         return
-    message = f"{name!r} has shape {shape} here and {entry.shape} in the manifest"
+    shape = described.shape
+    message = f"{described.name!r} has shape {shape} here and {entry.shape} in the manifest"
     hint = f"the manifest says so at {entry.where}" if entry.where else _of(manifest)
     if shape == entry.shape[::-1]:
         hint += "; the axes are the other way round"
-    place = spec.locate((*where.path, "shape") if where else ())
+    place = spec.locate((*described.where.path, "shape") if described.where else ())
     problems.add(SpecError(Diagnostic(Code.SHAPE_MISMATCH, message, place, hint)))
 
 
@@ -148,7 +134,7 @@ def _of(manifest: Manifest) -> str:
 
 
 def _missing(
-    spec: Spec, name: str, entry: ManifestEntry, described: Mapping[str, Described], problems: Problems
+    spec: Spec, name: str, entry: ManifestEntry, described: Mapping[str, Entry], problems: Problems
 ) -> None:
     message = f"the manifest has a parameter {name!r}, which neither layers nor params describe"
     hint = did_you_mean(name, described) or "describe it, or remove layers and params and plan by rules alone"

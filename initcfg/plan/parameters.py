@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
-    from initcfg.plan.resolve import Form, Law
+    from initcfg.plan.resolve import Resolved
     from initcfg.stream import Stream
 
 BasicIndex = SupportsIndex | slice | EllipsisType | None
@@ -226,8 +226,7 @@ class _Unfrozen:
 
 
 def planned_parameter(
-    form: Form,
-    law: Law,
+    resolved: Resolved,
     *,
     name: str,
     stream: Stream,
@@ -235,7 +234,7 @@ def planned_parameter(
     where: Location | None,
     rule: str | None,
 ) -> PlannedParameter:
-    """A parameter with a form and a law that it may share with many others.
+    """A parameter by its name, and what it may share with many others.
 
     A frozen dataclass assigns its fields one by one through ``object.__setattr__``, which takes most of the
     time of planning. Assigning them to an object of a class with the same slots, which is then given its
@@ -243,12 +242,12 @@ def planned_parameter(
     """
     made: Any = _Unfrozen()
     made.name = name
-    made.shape = form.shape
-    made.dtype = form.dtype
-    made.layout = form.layout
-    made.fans = form.fans
-    made.initializer = law.initializer
-    made.distribution = law.distribution
+    made.shape = resolved.shape
+    made.dtype = resolved.dtype
+    made.layout = resolved.layout
+    made.fans = resolved.fans
+    made.initializer = resolved.initializer
+    made.distribution = resolved.distribution
     made.stream = stream
     made.stream_name = stream_name
     made.tied_to = None

@@ -17,8 +17,8 @@ from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
-from initcfg.plan.resolve import Form, Law
-from initcfg.plan.templates import MAX_PARAMETERS
+from initcfg.plan.resolve import Resolved
+from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import gc_paused
 from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION, Stream
@@ -96,7 +96,7 @@ class _Restorer:
     def __init__(self, seed: int, file: str | None) -> None:
         self.seed = seed
         self.file = file
-        self.shared: dict[object, tuple[Form, Law]] = {}
+        self.shared: dict[object, Resolved] = {}
 
     def placed(self, error: InitializerError, at: int) -> Iterator[Diagnostic]:
         path: tuple[PathStep, ...] = ("parameters", at)
@@ -110,28 +110,20 @@ class _Restorer:
         return restored
 
     def free(self, document: ParameterDocument) -> PlannedParameter:
-        form, law = self.form_and_law(document)
+        key = _sharing_key(document)
+        resolved = self.shared.get(key)
+        if resolved is None:
+            resolved = _resolved(document)
+            if _is_shareable(resolved.initializer):
+                self.shared[key] = resolved
         return planned_parameter(
-            form,
-            law,
+            resolved,
             name=document.name,
-            stream=law.stream or Stream.of_parameter(self.seed, document.stream_name),
+            stream=resolved.stream or Stream.of_parameter(self.seed, document.stream_name),
             stream_name=document.stream_name,
             where=_place(document.where),
             rule=document.rule,
         )
-
-    def form_and_law(self, document: ParameterDocument) -> tuple[Form, Law]:
-        key = _sharing_key(document)
-        if key in self.shared:
-            return self.shared[key]
-        form = _form(document)
-        law = _law(document, form)
-        if document.nbytes != math.prod(form.shape) * form.dtype.itemsize:
-            raise _edited(document, "its nbytes are not those of its shape and dtype")
-        if _is_shareable(law.initializer):
-            self.shared[key] = form, law
-        return form, law
 
 
 def _sharing_key(document: ParameterDocument) -> object:
@@ -152,29 +144,33 @@ def _sharing_key(document: ParameterDocument) -> object:
     )
 
 
-def _form(document: ParameterDocument) -> Form:
+def _resolved(document: ParameterDocument) -> Resolved:
+    """What an entry says, as its initializer gives it.
+
+    Raises:
+        InitializerError: the entry does not agree with itself, or its initializer is wrong.
+    """
+    shape, dtype = tuple(document.shape), as_dtype(document.dtype)
     layout = None if document.layout is None else Layout(document.layout)
+    fans = None
     if document.fan_in is not None and document.fan_out is not None:
         fans = Fans(document.fan_in, document.fan_out)
-    elif document.fan_in is document.fan_out:
-        fans = None
-    else:
+    elif document.fan_in is not document.fan_out:
         raise _edited(document, "it has only one of fan_in and fan_out")
-    return Form(tuple(document.shape), as_dtype(document.dtype), layout, fans)
-
-
-def _law(document: ParameterDocument, form: Form) -> Law:
     written: dict[str, Any] = {"class_name": document.initializer.class_name}
     if document.initializer.registered_name is not None:
         written["registered_name"] = document.initializer.registered_name
     initializer = initializers.deserialize(written | {"config": document.initializer.config})
-    initializers.check(initializer, form.shape, form.dtype, form.layout)
-    distribution = initializers.resolve(initializer, form.shape, form.layout)
+    initializers.check(initializer, shape, dtype, layout)
+    distribution = initializers.resolve(initializer, shape, layout)
     told = document.distribution and document.distribution.__dict__
     if repr(law_data(distribution)) != repr(told):
         raise _edited(document, "its distribution is not what its initializer gives for its shape")
-    stream = stream_of(initializer, form.shape, _NO_STREAM)
-    return Law(initializer, distribution, None if stream is _NO_STREAM else stream)
+    if document.nbytes != math.prod(shape) * dtype.itemsize:
+        raise _edited(document, "its nbytes are not those of its shape and dtype")
+    stream = stream_of(initializer, shape, _NO_STREAM)
+    own = None if stream is _NO_STREAM else stream
+    return Resolved(shape, dtype, layout, fans, initializer, distribution, own)
 
 
 def _is_shareable(initializer: Initializer) -> bool:

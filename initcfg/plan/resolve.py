@@ -3,35 +3,74 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pydantic_core import ValidationError
 
 from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
-from initcfg.errors import Code, InitializerError, SpecError
-from initcfg.initializers import Combined
-from initcfg.layout import IN_OUT, Fans, Layout
-from initcfg.plan.definitions import extent_of
-from initcfg.plan.instantiate import Site, instantiate, names_in
+from initcfg.errors import Code, SpecError
+from initcfg.initializers import BuiltIn, Combined, Initializer
+from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
+from initcfg.initializers.forms import known_arguments
+from initcfg.layout import Fans, Layout, known_fans, resolved_fans
+from initcfg.plan.definitions import complexity_of, names_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, PART, TRUNCATION
-from initcfg.spec import Param
+from initcfg.spec import Expression, InitializerConfig, Param
+from initcfg.spec.expressions import FANS
 from initcfg.spec.leaves import MAX_DIM
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.initializers import Initializer
+    from initcfg.errors import Diagnostic
+    from initcfg.initializers.arguments import Problem, Reading
+    from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
-    from initcfg.spec import InitializerConfig, Rule, Spec
+    from initcfg.spec import Rule, Spec
+    from initcfg.spec.expressions import Value
+
+_MAX_BYTES = 2**63 - 1
+_ANY_STREAM = Stream(bytes(16))
 
 
-class Terms(NamedTuple):
-    """An initializer, a dtype and a layout, and where each is written.
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """What the parameters of a document have in common.
+
+    Args:
+        spec: the document.
+        scope: its vars.
+        definitions: its named initializers.
+        manifest: what it names; None where it names none.
+        rules_complete: whether all of its rules could be read.
+        stream: the stream of a name.
+    """
+
+    spec: Spec
+    scope: Scope
+    definitions: Definitions
+    manifest: Manifest | None
+    rules_complete: bool
+    stream: Callable[[str], Stream]
+
+    def dtype(self, name: str) -> str | None:
+        """What the manifest says of a parameter's dtype."""
+        entry = None if self.manifest is None else self.manifest.entries.get(name)
+        return None if entry is None else entry.dtype
+
+
+class Declared(NamedTuple):
+    """What is written about a parameter besides its name and shape, and where each piece of it stands.
 
     Args:
         shape_path: where the shape is told.
@@ -56,7 +95,7 @@ class Terms(NamedTuple):
     @classmethod
     def of(
         cls, spec: Spec, shape_path: Path, *written: tuple[Param | Rule, Path], dtype: str | None = None
-    ) -> Terms:
+    ) -> Declared:
         """What a parameter, its rule or both, in this order, say together with document and manifest.
 
         A dtype that the document states is for floating parameters, as that of ``module.to(dtype)`` is, and a
@@ -99,84 +138,111 @@ def _is_float(dtype: str) -> bool:
     return DTYPES[dtype].kind == "float"
 
 
-_MAX_BYTES = 2**63 - 1
-_ANY_STREAM = Stream(bytes(16))
-
-
-# No named tuples: planning reads their fields for each parameter, which slots make faster.
+# No named tuple: planning reads the fields for each parameter, which slots make faster.
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What an array looks like."""
-
-    shape: tuple[int, ...]
-    dtype: DType
-    layout: Layout | None
-    fans: Fans | None
-
-
-@dataclass(frozen=True, slots=True)
-class Law:
-    """What an array is filled with.
+class Resolved:
+    """What a parameter is but for its name; many may share it.
 
     Args:
+        shape: dimensions.
+        dtype: the element type.
+        layout: the roles of the axes, or None.
+        fans: under that layout, or None.
         initializer: the instance.
         distribution: of every element; None for a structured initializer.
         stream: that of the initializer's own seed; None where the parameter's is drawn from.
     """
 
+    shape: tuple[int, ...]
+    dtype: DType
+    layout: Layout | None
+    fans: Fans | None
     initializer: Initializer
     distribution: Distribution | None
     stream: Stream | None = None
 
 
-def kind_of(terms: Terms, scope: Scope) -> tuple[DType, Layout | None]:
-    """The dtype and the layout that terms name.
+class Resolver:
+    """What is declared, resolved once for each shape and combination of numbers that it depends on."""
 
-    Raises:
-        SpecError: nothing has such a name.
-    """
-    with scope.problems.placing(terms.dtype_path):
-        dtype = as_dtype(terms.dtype)
-    with scope.problems.placing(terms.layout_path):
-        return dtype, None if terms.layout is None else Layout(terms.layout)
+    def __init__(self, declared: Declared, context: PlanContext) -> None:
+        self._declared = declared
+        self._context = context
+        self._resolved: dict[tuple[object, ...], Resolved | None] = {}
+        self._kind: tuple[DType, Layout | None] | None = None
+        self._varying: tuple[str, ...] = ()
+        self._parts = 1
+        if declared.initializer is not None:
+            used = names_in(declared.initializer, context.spec, context.definitions)
+            self._varying = tuple(used - context.spec.vars.keys())
+            self._parts = complexity_of(declared.initializer, context.definitions.complexities).parts
 
+    def uses(self, names: tuple[str, ...]) -> bool:
+        """Whether the initializer depends on one of `names`."""
+        return any(name in self._varying for name in names)
 
-def form_of(shape: tuple[int, ...], kind: tuple[DType, Layout | None], terms: Terms, scope: Scope) -> Form:
-    """What a parameter of a shape looks like.
+    def resolve(self, shape: tuple[int, ...], scope: Scope) -> Resolved:
+        """What a parameter of a shape is.
 
-    Raises:
-        SpecError: the array is too large, or the layout does not suit the shape.
-    """
-    dtype, layout = kind
-    # As numpy counts: a dimension of 0 does not make the others harmless.
-    if math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
-        message = f"an array of shape {shape} and dtype {dtype} exceeds 2**63 - 1 bytes"
-        raise scope.problems.error(Code.SHAPE, message, terms.shape_path)
-    return Form(shape, dtype, layout, _fans(shape, layout, terms, scope))
+        Raises:
+            SpecError: what is written is wrong for this shape.
+            BrokenError: that has been reported already.
+        """
+        key = (shape, *[scope.values.get(name) for name in self._varying])
+        try:
+            resolved = self._resolved[key]
+        except KeyError:
+            self._resolved[key] = None
+            resolved = self._resolved[key] = self._resolve(shape, scope)
+        if resolved is None:
+            raise BrokenError
+        return resolved
 
+    def check_array(self, shape: tuple[int, ...], scope: Scope) -> tuple[DType, Layout | None, Fans | None]:
+        """The dtype, the layout and the fans of a parameter of a shape.
 
-def law_of(terms: Terms, dtype: DType, site: Site) -> Law:
-    """The initializer of a parameter, and the distribution it has there.
+        Raises:
+            SpecError: there is no such dtype or layout, the array is too large, or the layout does not fit.
+        """
+        declared, problems = self._declared, scope.problems
+        if self._kind is None:
+            with problems.placing(declared.dtype_path):
+                dtype = as_dtype(declared.dtype)
+            with problems.placing(declared.layout_path):
+                self._kind = dtype, None if declared.layout is None else Layout(declared.layout)
+        dtype, layout = self._kind
+        # As numpy counts: a dimension of 0 does not make the others harmless.
+        if math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
+            message = f"an array of shape {shape} and dtype {dtype} exceeds 2**63 - 1 bytes"
+            raise problems.error(Code.SHAPE, message, declared.shape_path)
+        if layout is None or not declared.layout_must_fit:
+            # The document's letters suit some of its parameters; only those that need fans must fit.
+            return dtype, layout, known_fans(shape, layout)
+        with problems.placing(declared.layout_path):
+            return dtype, layout, layout.fans(shape)
 
-    Raises:
-        SpecError: there is no initializer, or it cannot be built or cannot make this shape or dtype.
-    """
-    place = terms.initializer_path
-    if terms.initializer is None:
-        message = "nothing says how this parameter begins"
-        hint = "add initializer: NAME, or tied_to: PARAMETER"
-        raise site.scope.problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
-    initializer = instantiate(terms.initializer, place, site)
-    with site.scope.problems.placing(place):
-        distribution = initializers.resolve(initializer, site.shape, site.layout)
-    site.scope.pay(TRUNCATION * _truncations(initializer, distribution), place)
-    with site.scope.problems.placing(place):
-        if distribution is not None:
-            engines.check(distribution, dtype)
-        else:
-            initializers.check(initializer, site.shape, dtype, site.layout)
-    own = initializers.stream_of(initializer, site.shape, _ANY_STREAM)
-    return Law(initializer, distribution, None if own is _ANY_STREAM else own)
+    def _resolve(self, shape: tuple[int, ...], scope: Scope) -> Resolved:
+        place, problems = self._declared.initializer_path, scope.problems
+        scope.pay(PART * self._parts, place)
+        dtype, layout, fans = self.check_array(shape, scope)
+        if self._declared.initializer is None:
+            message = "nothing says how this parameter begins"
+            hint = "add initializer: NAME, or tied_to: PARAMETER"
+            raise problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
+        initializer = instantiate(
+            self._declared.initializer, place, EvalContext(self._context, scope, shape, layout)
+        )
+        with problems.placing(place):
+            distribution = initializers.resolve(initializer, shape, layout)
+        scope.pay(TRUNCATION * _truncations(initializer, distribution), place)
+        with problems.placing(place):
+            if distribution is not None:
+                engines.check(distribution, dtype)
+            else:
+                initializers.check(initializer, shape, dtype, layout)
+        own = initializers.stream_of(initializer, shape, _ANY_STREAM)
+        stream = None if own is _ANY_STREAM else own
+        return Resolved(shape, dtype, layout, fans, initializer, distribution, stream)
 
 
 def _truncations(initializer: Initializer, distribution: Distribution | None) -> int:
@@ -215,75 +281,166 @@ def _dimension(written: float | str, path: Path, scope: Scope) -> int:
     raise scope.problems.error(Code.SHAPE, message, path)
 
 
-def _fans(shape: tuple[int, ...], layout: Layout | None, terms: Terms, scope: Scope) -> Fans | None:
-    if layout is None:
-        # The named layouts agree below two axes, so none is needed there.
-        return IN_OUT.fans(shape) if len(shape) < 2 else None
-    if not terms.layout_must_fit:
-        # The document's letters suit some of its parameters; only those that need fans must fit.
-        try:
-            return layout.fans(shape)
-        except InitializerError:
-            return None
-    with scope.problems.placing(terms.layout_path):
-        return layout.fans(shape)
-
-
-class Resolver:
-    """Terms, resolved once for each shape and each combination of the numbers that they depend on.
+class EvalContext(NamedTuple):
+    """For which shape an initializer is wanted, and what its expressions may use.
 
     Args:
-        terms: what is written.
-        spec: the document.
-        definitions: what is known of its named initializers.
-        constant: names whose values are the same for all parameters.
+        plan: gives the named initializers.
+        scope: vars and indices.
+        shape: of the parameter, or of the part that the initializer makes.
+        layout: the parameter's.
     """
 
-    def __init__(self, terms: Terms, spec: Spec, definitions: Definitions, constant: frozenset[str]) -> None:
-        self.terms = terms
-        self._spec = spec
-        self._broken = definitions.broken
-        self._resolved: dict[tuple[object, ...], tuple[Form, Law] | None] = {}
-        self._varying: tuple[str, ...] = ()
-        self._parts = 1
-        self._kind: tuple[DType, Layout | None] | None = None
-        if terms.initializer is not None:
-            self._varying = tuple(names_in(terms.initializer, spec, definitions.broken) - constant)
-            self._parts = extent_of(terms.initializer, definitions.extents).parts
+    plan: PlanContext
+    scope: Scope
+    shape: tuple[int, ...]
+    layout: Layout | None
 
-    def uses(self, names: tuple[str, ...]) -> bool:
-        """Whether the initializer depends on one of `names`."""
-        return any(name in self._varying for name in names)
 
-    def resolve(self, shape: tuple[int, ...], scope: Scope) -> tuple[Form, Law]:
-        """Form and law of a parameter.
+def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> Initializer:
+    """The initializer that a config describes, its expressions evaluated.
 
-        Raises:
-            SpecError: what is written is wrong for this shape.
-            BrokenError: that has been reported already.
-        """
-        key = (shape, *[scope.values.get(name) for name in self._varying])
-        try:
-            resolved = self._resolved[key]
-        except KeyError:
-            self._resolved[key] = None
-            resolved = self._resolved[key] = self._resolve(shape, scope)
-        if resolved is None:
-            raise BrokenError
-        return resolved
+    Args:
+        config: as the spec holds it.
+        path: where it stands.
+        context: what it is for.
 
-    def form(self, shape: tuple[int, ...], scope: Scope) -> Form:
-        """What a parameter of that shape looks like.
+    Raises:
+        SpecError: nothing has its name, or its arguments are wrong.
+        BrokenError: it uses something whose problem has been reported.
+    """
+    if config.instance is not None:
+        made: Initializer = initializers.get(config.instance)
+        return made
+    name = config.lookup_name
+    if name in context.plan.definitions.broken:
+        raise BrokenError
+    if name in context.plan.spec.initializers:
+        if config.config:
+            message = f"{name!r} is named in this file and takes no arguments"
+            hint = f"change its definition, or write the initializer that {name!r} stands for"
+            raise context.scope.problems.error(Code.INITIALIZER_CONFIG, message, path, hint=hint)
+        return instantiate(context.plan.spec.initializers[name], ("initializers", name), context)
+    cls = context.scope.problems.known_class(config, path)
+    values = _arguments(cls, config, path, context)
+    if known_arguments(cls) is not None:
+        validated = _validated(cls, config, values, path, context, None)
+        if isinstance(validated, BuiltIn) and cls.from_config.__func__ is BuiltIn.from_config.__func__:  # type: ignore[attr-defined]
+            return validated
+    with context.scope.problems.placing(path):
+        return cls.from_config(values)
 
-        Raises:
-            SpecError: there can be no such array, or the layout does not suit it.
-        """
-        if self._kind is None:
-            self._kind = kind_of(self.terms, scope)
-        return form_of(shape, self._kind, self.terms, scope)
 
-    def _resolve(self, shape: tuple[int, ...], scope: Scope) -> tuple[Form, Law]:
-        scope.pay(PART * self._parts, self.terms.initializer_path)
-        form = self.form(shape, scope)
-        site = Site(self._spec, scope, shape, form.layout, self._broken)
-        return form, law_of(self.terms, form.dtype, site)
+def _arguments(
+    cls: type[Initializer], config: InitializerConfig, path: Path, context: EvalContext
+) -> dict[str, Any]:
+    """The arguments by name; those that hold initializers come last, because the others split the shape."""
+    place = config.arguments_path(path)
+    problems = context.scope.problems
+    arguments = arguments_of(cls)
+    before = problems.count
+    values: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
+    for name, written in config.config.items():
+        with problems.collecting():
+            if _is_nested(written):
+                values[name] = nested[name] = written
+            elif name in arguments and arguments[name].holds_expressions:
+                values[name] = _evaluated(written, (*place, name), context)
+            else:
+                values[name] = _thawed(written)
+    problems.break_if_more_than(before)
+    if nested:
+        # An initializer that is not made yet is checked as far as it is written.
+        _validated(cls, config, values, path, context, LITERALS)
+        for name, written in nested.items():
+            values[name] = _parts(cls, written, (*place, name), values, context)
+    problems.break_if_more_than(before)
+    return values
+
+
+def _is_nested(written: Any) -> bool:
+    """Whether an argument is an initializer, or a list of them."""
+    first = written[0] if isinstance(written, tuple) and written else written
+    return isinstance(first, InitializerConfig)
+
+
+def _validated(  # noqa: PLR0917
+    cls: type[Initializer],
+    config: InitializerConfig,
+    values: dict[str, Any],
+    path: Path,
+    context: EvalContext,
+    reading: Reading | None,
+) -> Any:
+    try:
+        return adapter_of(cls).validator.validate_python(values, context=reading)
+    except ValidationError as error:
+        found = [
+            _placed(problem, config, path, context) for problem in problems_of(error, cls, config.lookup_name)
+        ]
+    raise SpecError(*found)
+
+
+def _placed(problem: Problem, config: InitializerConfig, path: Path, context: EvalContext) -> Diagnostic:
+    """A problem with the place of its argument, and the expression that led to it."""
+    spec = context.plan.spec
+    if not problem.path:
+        return problem.found.at(spec.locate(path))
+    written: Any = config.config
+    for step in problem.path:
+        written = cast("Any", written)[step] if isinstance(written, Mapping | tuple) else None
+    found = problem.found.at(spec.locate((*config.arguments_path(path), *problem.path)))
+    return replace(found, message=f"{found.message}, from {written!r}") if isinstance(written, str) else found
+
+
+def _evaluated(written: Any, path: Path, context: EvalContext) -> Any:
+    if isinstance(written, tuple):
+        return [_evaluated(item, (*path, at), context) for at, item in enumerate(written)]
+    if isinstance(written, str):
+        return _with_facts(written, path, context).number(written, path)
+    return _thawed(written)
+
+
+def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:
+    """The scope with those facts of the shape that an expression uses."""
+    shape, scope = context.shape, context.scope
+    used = Expression.parse(text).names & set(FANS)
+    facts: dict[str, Value] = {}
+    if "numel" in used:
+        facts["numel"] = math.prod(shape)
+    if "ndim" in used:
+        facts["ndim"] = len(shape)
+    if used & {"fan_in", "fan_out", "fan_avg"}:
+        with scope.problems.placing(path):
+            fans = resolved_fans(shape, context.layout)
+        facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
+    return scope.extended(facts) if facts else scope
+
+
+def _parts(
+    cls: type[Initializer], written: Any, path: Path, values: dict[str, Any], context: EvalContext
+) -> Any:
+    """The initializers that an initializer holds, each for its part of the shape."""
+    if isinstance(written, InitializerConfig):
+        return instantiate(written, path, context)
+    problems = context.scope.problems
+    shapes = [context.shape] * len(written)
+    if issubclass(cls, Combined):
+        with problems.placing(path[:-1]):
+            divided = list(cls.shapes(context.shape, values))
+        shapes = divided if len(divided) == len(written) else shapes
+    made = []
+    for at, (config, shape) in enumerate(zip(written, shapes, strict=True)):
+        with problems.collecting():
+            made.append(instantiate(config, (*path, at), context._replace(shape=shape)))
+    return made
+
+
+def _thawed(written: Any) -> Any:
+    """Immutable plain data as the lists and dicts that a ``from_config`` expects."""
+    if isinstance(written, tuple):
+        return [_thawed(item) for item in written]
+    if hasattr(written, "items"):
+        return {key: _thawed(item) for key, item in written.items()}
+    return written

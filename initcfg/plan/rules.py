@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError, nearest
 from initcfg.globs import Glob, GlobSet
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import Resolver, Terms
+from initcfg.plan.resolve import Declared, Resolver
 from initcfg.plan.scope import NameText
 from initcfg.spec import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import Form, Law
+    from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param, Rule, Spec
+    from initcfg.spec import Param
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
@@ -33,57 +32,41 @@ _STATE = 8
 _BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
-class Asked(NamedTuple):
-    """A parameter for which a rule is wanted.
-
-    Args:
-        name: its full name.
-        shape: its shape.
-        dtype: what the manifest says of it.
-        param: its entry among the layers or params, with its place; None where only the manifest names it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str | None = None
-    param: tuple[Param, Path] | None = None
-
-
 @dataclass
 class Rules:
     """The rules of a document, checked, all of their patterns matched at once.
 
     Args:
-        spec: the document.
-        scope: its vars.
-        definitions: its named initializers.
+        context: gives the document, its vars and its named initializers.
         won: the rules that have won a parameter.
     """
 
-    spec: Spec
-    scope: Scope
-    definitions: Definitions
+    context: PlanContext
     won: set[int] = field(default_factory=set)
-    _resolvers: dict[tuple[object, ...], Resolver] = field(default_factory=dict)
+    _resolvers: dict[tuple[object, ...], tuple[Resolver, bool]] = field(default_factory=dict)
     _streams: dict[int, tuple[NameText, bool]] = field(default_factory=dict)
     _paid: int = 0
     _unusable: set[int] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.spec = self.context.spec
+        self._scope = self.context.scope
+
     def check(self) -> None:
         """Notes what is wrong with the rules, whether they win anything or not."""
-        plain = NameCheck(self.spec, self.scope, (), self.definitions)
+        plain = NameCheck(self.spec, self._scope, (), self.context.definitions)
         for at, rule in enumerate(self.spec.rules):
             path: Path = ("rules", at)
             captures = self.globs.globs[at].captures
             for name in captures:
-                with self.scope.problems.collecting():
+                with self._scope.problems.collecting():
                     offset = rule.match.index(f"{{{name}}}") + 1
-                    self.scope.check_name(name, (*path, "match"), offset)
+                    self._scope.check_name(name, (*path, "match"), offset)
             if rule.initializer is not None:
                 place = (*path, "initializer")
                 check = plain
                 if captures:
-                    check = NameCheck(self.spec, self.scope, captures, self.definitions)
+                    check = NameCheck(self.spec, self._scope, captures, self.context.definitions)
                 check(rule.initializer, place)
                 if not check.is_buildable(rule.initializer, place):
                     self._unusable.add(at)
@@ -94,15 +77,15 @@ class Rules:
         """Keeps the stream of a rule, and whether it uses a capture; notes names in it that nothing has."""
         path: Path = ("rules", at, "stream")
         names = Template.parse(written).names
-        self._streams[at] = NameText(written, path, frozenset(self.spec.vars)), not names.isdisjoint(captures)
-        if names <= {*self.scope.values, *self.scope.broken, *captures}:
+        self._streams[at] = NameText(written, path, self.spec.vars), not names.isdisjoint(captures)
+        if names <= {*self._scope.values, *self._scope.broken, *captures}:
             return
         self._unusable.add(at)
         try:
             # Evaluating words the error; captures stand for 1 meanwhile.
-            self.scope.extended(dict.fromkeys(captures, 1)).text(Template.parse(written), path)
+            self._scope.extended(dict.fromkeys(captures, 1)).text(Template.parse(written), path)
         except SpecError as error:
-            self.scope.problems.add(SpecError(*map(_with_capture_hint, error.diagnostics)))
+            self._scope.problems.add(SpecError(*map(_with_capture_hint, error.diagnostics)))
 
     @cached_property
     def globs(self) -> GlobSet:
@@ -135,11 +118,25 @@ class Rules:
         """
         done = self.globs.work
         if done > self._paid:
-            self.scope.pay(_STATE * (done - self._paid), ("rules",))
+            self._scope.pay(_STATE * (done - self._paid), ("rules",))
             self._paid = done
 
-    def resolve(self, at: int, asked: Asked) -> tuple[Form, Law]:
+    def resolve(
+        self,
+        at: int,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str | None,
+        param: tuple[Param, Path] | None = None,
+    ) -> Resolved:
         """What a rule makes of a parameter.
+
+        Args:
+            at: which rule.
+            name: the parameter's full name.
+            shape: its shape.
+            dtype: what the manifest says of it.
+            param: its entry among layers or params, with its place; None where only the manifest names it.
 
         Raises:
             SpecError: the rule cannot make it; the message names the parameter.
@@ -147,11 +144,14 @@ class Rules:
         """
         if at in self._unusable:
             raise BrokenError
-        resolver, captures = self._resolver(at, asked)
+        key = (at, dtype, None if param is None else param[1])
+        if key not in self._resolvers:
+            self._resolvers[key] = self._resolver(at, dtype, param)
+        resolver, captures = self._resolvers[key]
         try:
-            return resolver.resolve(asked.shape, self._scope(at, asked.name) if captures else self.scope)
+            return resolver.resolve(shape, self._captured(at, name) if captures else self._scope)
         except SpecError as error:
-            raise _about(asked.name, error) from None
+            raise _about(name, error) from None
 
     def stream_name(self, at: int, name: str) -> str:
         """What a parameter draws as: what its rule's ``stream`` comes to, or else its own name.
@@ -164,25 +164,25 @@ class Rules:
             return name
         text, captures = self._streams[at]
         try:
-            return text.fill(self._scope(at, name) if captures else self.scope)
+            return text.fill(self._captured(at, name) if captures else self._scope)
         except SpecError as error:
             raise _about(name, error) from None
 
-    def _scope(self, at: int, name: str) -> Scope:
+    def _captured(self, at: int, name: str) -> Scope:
         """The document's scope with the numbers that a rule captures in a name."""
-        return self.scope.extended(self.globs.globs[at].numbers(name))
+        return self._scope.extended(self.globs.globs[at].numbers(name))
 
-    def _resolver(self, at: int, asked: Asked) -> tuple[Resolver, bool]:
+    def _resolver(
+        self, at: int, dtype: str | None, param: tuple[Param, Path] | None
+    ) -> tuple[Resolver, bool]:
         """The resolver for a rule and a parameter, and whether it depends on what the rule captures."""
-        key = (at, asked.dtype, None if asked.param is None else asked.param[1])
-        resolver = self._resolvers.get(key)
-        if resolver is None:
-            rule: tuple[Rule, Path] = (self.spec.rules[at], ("rules", at))
-            shape_path = ("rules", at) if asked.param is None else (*asked.param[1], "shape")
-            written = (rule,) if asked.param is None else (asked.param, rule)
-            terms = Terms.of(self.spec, shape_path, *written, dtype=asked.dtype)
-            constant = frozenset(self.spec.vars)
-            resolver = self._resolvers[key] = Resolver(terms, self.spec, self.definitions, constant)
+        place: Path = ("rules", at)
+        rule = (self.spec.rules[at], place)
+        if param is None:
+            declared = Declared.of(self.spec, place, rule, dtype=dtype)
+        else:
+            declared = Declared.of(self.spec, (*param[1], "shape"), param, rule, dtype=dtype)
+        resolver = Resolver(declared, self.context)
         return resolver, resolver.uses(self.globs.globs[at].captures)
 
     def missing_hint(self, name: str, ndim: int) -> str:

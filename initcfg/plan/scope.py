@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_STEPS = 2**25
 #: Who plans more than that on purpose says so to the process; no document can.
 _RAISED_BY = "INITCFG_MAX_STEPS"
+#: A plan holds no more parameters; a million is large (a mixture of experts with each expert on its own).
+MAX_PARAMETERS = 2**20
 #: What it takes to build an initializer, to check a dimension, and to begin with an expression.
 PART, DIMENSION, _BEGIN = 400, 5, 10
 #: What a parameter takes that shares all else with others, and a mass below a normal curve to 40 digits.
@@ -59,14 +61,16 @@ class SpentError(ExpressionError):
 
 
 @dataclass
-class Effort:
+class EvalBudget:
     """Evaluates expressions, and keeps count.
 
     Args:
         most: how many steps may be taken; `MAX_STEPS`, or what the environment raises it to, where negative.
+        parameters: how many parameters the plan may still take.
     """
 
     most: int = -1
+    parameters: int = MAX_PARAMETERS
     _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
     _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
 
@@ -171,14 +175,14 @@ class Scope:
         problems: gives errors their place.
         values: a number, a tuple of numbers or, for an index over texts, a text for each name.
         broken: names whose own definition failed; what uses one raises `BrokenError`, which is not reported.
-        effort: evaluates, and pays for it.
+        budget: evaluates, and pays for it; also counts the parameters that there may still be.
         later: vars whose definitions come further down, and that have no value yet.
     """
 
     problems: Problems
     values: Mapping[str, Value]
     broken: frozenset[str] = frozenset()
-    effort: Effort = field(default_factory=Effort)
+    budget: EvalBudget = field(default_factory=EvalBudget)
     later: Collection[str] = ()
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
@@ -215,8 +219,8 @@ class Scope:
         if not isinstance(written, str):
             return written
         try:
-            self._require(self.effort.expression(written).names)
-            return self.effort.value(written, self.values)
+            self._require(self.budget.expression(written).names)
+            return self.budget.value(written, self.values)
         except ExpressionError as error:
             raise self._placed(error, path, here=self._here(written, error)) from None
 
@@ -242,7 +246,7 @@ class Scope:
         """
         self._require(template.names)
         try:
-            self.effort.spend(cost)
+            self.budget.spend(cost)
             return template.render(self.values)
         except ExpressionError as error:
             raise self._placed(error, path, key=key) from None
@@ -254,15 +258,31 @@ class Scope:
             SpecError: planning has taken too many steps (code ``too-large``).
         """
         try:
-            self.effort.spend(steps)
+            self.budget.spend(steps)
         except ExpressionError as error:
             raise self._placed(error, path) from None
+
+    def reserve(self, parameters: int, path: Path) -> None:
+        """Takes parameters from those that the plan may hold, and pays for them.
+
+        Raises:
+            SpecError: there are not so many left (code ``repeat``), or no steps (code ``too-large``).
+        """
+        self.budget.parameters -= parameters
+        if self.budget.parameters < 0:
+            raise self.too_many(path)
+        self.pay(PARAMETER * parameters, path)
+
+    def too_many(self, path: Path) -> SpecError:
+        """More parameters are asked for than a plan holds."""
+        message = f"this repeats beyond {MAX_PARAMETERS:,} parameters, the most that a plan holds"
+        return self.problems.error(Code.REPEAT, message, path)
 
     def _here(self, written: str, error: ExpressionError) -> str | None:
         """What the names in an expression stand for at a place where it has no value."""
         if error.code is not Code.EXPRESSION_VALUE:
             return None
-        names = sorted(self.effort.expression(written).names & self.values.keys())
+        names = sorted(self.budget.expression(written).names & self.values.keys())
         values = ((name, self.values[name]) for name in names)
         shown = [f"{name} is {value!r}" for name, value in values if isinstance(value, int | float)]
         return f"here {', '.join(shown)}" if shown else None

@@ -6,8 +6,8 @@ import pytest
 
 import initcfg
 from initcfg.errors import SpecError
-from initcfg.plan import rules, scope, templates
-from initcfg.plan.scope import Effort, cost_of, watching
+from initcfg.plan import rules, scope
+from initcfg.plan.scope import EvalBudget, cost_of, watching
 from initcfg.spec import Expression
 
 
@@ -70,7 +70,7 @@ def test_steps_are_counted(text, cost) -> None:
     ],
 )
 def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param) -> None:
-    monkeypatch.setattr(scope.Effort.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr(scope, "MAX_STEPS", 2000)
     text = f"layers:\n  h.{{i}}:\n    repeat: {{i: 1000}}\n    params:\n      w: {param}\n"
     [found] = problems(text)
     assert found.code == "too-large"
@@ -81,7 +81,7 @@ def test_a_spec_that_would_take_for_ever_is_refused(problems, monkeypatch, param
 
 
 def test_many_copies_that_differ_in_nothing_cost_only_what_one_more_parameter_does(plan, monkeypatch) -> None:
-    monkeypatch.setattr(scope.Effort.__init__, "__defaults__", (17_000,))
+    monkeypatch.setattr(scope, "MAX_STEPS", 17_000)
     text = """
         layers:
           h.{i}:
@@ -94,17 +94,17 @@ def test_many_copies_that_differ_in_nothing_cost_only_what_one_more_parameter_do
 
 def test_what_is_remembered_is_bounded(monkeypatch) -> None:
     monkeypatch.setattr(scope, "_MAX_KNOWN", 10)
-    work = Effort()
+    work = EvalBudget()
     assert [work.value("i * 2", {"i": i}) for i in range(100)] == [2 * i for i in range(100)]
     assert len(work._values) <= 10
 
 
 def spent(make, text) -> int:
     """The steps that planning a spec takes."""
-    made: list[Effort] = []
+    made: list[EvalBudget] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = Effort.__post_init__
-        patch.setattr(Effort, "__post_init__", lambda self: (original(self), made.append(self))[0])
+        original = EvalBudget.__post_init__
+        patch.setattr(EvalBudget, "__post_init__", lambda self: (original(self), made.append(self))[0])
         make(text)
     return sum(each.most - each.left for each in made)
 
@@ -129,16 +129,16 @@ def test_patterns_are_paid_for(problems, monkeypatch) -> None:
 
 
 def test_the_most_parameters_that_a_plan_holds_are_within_the_bound() -> None:
-    assert scope.PARAMETER * templates.MAX_PARAMETERS <= scope.MAX_STEPS // 2
+    assert scope.PARAMETER * scope.MAX_PARAMETERS <= scope.MAX_STEPS // 2
 
 
 def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> None:
     for written, most in (("", scope.MAX_STEPS), ("5", scope.MAX_STEPS), (str(2**40), 2**40)):
         monkeypatch.setenv("INITCFG_MAX_STEPS", written)
-        assert Effort().most == most
+        assert EvalBudget().most == most
     monkeypatch.setenv("INITCFG_MAX_STEPS", "many")
     with pytest.raises(SpecError, match="no number of steps"):
-        Effort()
+        EvalBudget()
 
 
 def test_a_watcher_hears_of_long_planning_and_of_no_short_one() -> None:

@@ -1,0 +1,395 @@
+"""The layers of a spec: one becomes many, and each of its parameters is planned for each copy.
+
+Copies of a layer differ in their names, and rarely in more. So what shape and initializer depend on is found
+once, and what they come to is kept for each combination of just those indices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from initcfg.errors import Code, SpecError
+from initcfg.plan.definitions import NameCheck
+from initcfg.plan.parameters import PlannedParameter, SkippedParameter, name_problem, planned_parameter
+from initcfg.plan.problems import BrokenError
+from initcfg.plan.resolve import Declared, Resolver, shape_of
+from initcfg.plan.scope import MAX_PARAMETERS, NameText
+from initcfg.spec import Expression, Range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from initcfg.dtypes import DType
+    from initcfg.errors import Location
+    from initcfg.plan.problems import Path
+    from initcfg.plan.resolve import PlanContext
+    from initcfg.plan.rules import Rules
+    from initcfg.plan.scope import Scope
+    from initcfg.spec import Layer, Param, Value
+    from initcfg.spec.models import Repeat
+
+_MAX_INDICES = 16
+
+
+class Tie(NamedTuple):
+    """A parameter that shares another one's array, before that one is looked up."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    target: str
+    path: Path
+    where: Location
+
+
+Entry = PlannedParameter | SkippedParameter | Tie
+
+
+class Described:
+    """The parameters that a document describes: those of ``params``, then layer by layer, copy by copy.
+
+    Args:
+        context: what they have in common.
+        rules: decide for those that name no initializer.
+
+    Attributes:
+        is_complete: whether the name of every parameter is known, so far.
+        failed: names of parameters that had a problem; a tie to one is not wrong.
+    """
+
+    def __init__(self, context: PlanContext, rules: Rules) -> None:
+        self.is_complete = True
+        self.failed: set[str] = set()
+        self._context = context
+        self._rules = rules
+        self._problems = context.scope.problems
+
+    def __iter__(self) -> Iterator[Entry]:
+        spec, scope = self._context.spec, self._context.scope
+        scope.budget.parameters -= len(spec.params)
+        check = NameCheck(spec, scope, (), self._context.definitions)
+        yield from self._copy(self._templates(check, spec.params, ("params",)), None, scope)
+        for name, layer in spec.layers.items():
+            path = ("layers", name)
+            if layer.repeat:
+                check = NameCheck(spec, scope, layer.repeat, self._context.definitions)
+            templates = self._templates(check, layer.params, (*path, "params"))
+            prefix = NameText(f"{name}.", path, spec.vars, key=True)
+            try:
+                for copy in self._watched(copies_of(layer, path, scope)):
+                    yield from self._copy(templates, prefix, copy)
+            except SpecError as error:
+                self.is_complete = False
+                self._problems.add(error)
+
+    def _templates(
+        self, check: NameCheck, params: Mapping[str, Param], path: Path
+    ) -> list[ParameterTemplate]:
+        """The entries of a layer, their initializers looked through: so no wrong shape can hide a problem."""
+        templates = []
+        for key, param in params.items():
+            is_usable = True
+            if param.initializer is not None:
+                place = (*path, key, "initializer")
+                check(param.initializer, place)
+                is_usable = check.is_buildable(param.initializer, place)
+            template = ParameterTemplate(
+                self._context, self._rules, key, param, (*path, key), is_usable=is_usable
+            )
+            templates.append(template)
+        return templates
+
+    def _watched(self, copies: Iterator[Scope]) -> Iterator[Scope]:
+        """The copies of a layer; where a repeat has a problem, some of their names are not known."""
+        before = self._problems.count
+        for copy in copies:
+            self.is_complete &= self._problems.count == before
+            yield copy
+            before = self._problems.count
+        self.is_complete &= self._problems.count == before
+
+    def _copy(
+        self, templates: list[ParameterTemplate], layer: NameText | None, scope: Scope
+    ) -> Iterator[Entry]:
+        """Plans the parameters of one copy of a layer, or those of none."""
+        try:
+            prefix = layer.fill(scope) if layer is not None and templates else ""
+        except SpecError as error:
+            self.is_complete = False
+            self._problems.add(error)
+            return
+        for template in templates:
+            # No context manager: entering one a million times takes longer than what it guards.
+            try:
+                entry = template.plan(prefix, scope)
+            except SpecError as error:
+                self._miss(template, prefix, scope)
+                self._problems.add(error)
+            else:
+                yield entry
+
+    def _miss(self, template: ParameterTemplate, prefix: str, scope: Scope) -> None:
+        """Keeps the name of a parameter that had a problem."""
+        try:
+            self.failed.add(template.name(prefix, scope))
+        except SpecError:
+            self.is_complete = False
+
+
+class ParameterTemplate:
+    """One entry of a layer's ``params``, or of those of no layer.
+
+    Args:
+        context: what all parameters have in common.
+        rules: decide how it begins, where it names no initializer.
+        key: the entry's name, without that of its layer.
+        param: the entry.
+        path: where it stands.
+        is_usable: whether its initializer may be built; its problem has been reported if not.
+    """
+
+    def __init__(
+        self, context: PlanContext, rules: Rules, key: str, param: Param, path: Path, *, is_usable: bool
+    ) -> None:
+        self._context = context
+        self._rules = rules
+        self._param = param
+        self._path = path
+        self._is_usable = is_usable
+        self._key = NameText(key, path, context.spec.vars, key=True)
+        self._has_rule = param.initializer is None and param.tied_to is None and bool(context.spec.rules)
+        self._shapes: dict[tuple[object, ...], tuple[int, ...] | None] = {}
+        self._resolvers: dict[str | None, Resolver] = {}
+        self._tied: dict[tuple[object, ...], DType] = {}
+        self._is_told = False
+
+    def plan(self, prefix: str, scope: Scope) -> Entry:
+        """The parameter of one copy.
+
+        Args:
+            prefix: the layer's name and a dot, or nothing.
+            scope: the copy's.
+
+        Raises:
+            SpecError: with what is wrong with it.
+        """
+        # As `name` does: calling it for each parameter would be felt.
+        name = prefix + self._key.fill(scope)
+        problem = name_problem(name)
+        if problem is not None:
+            raise scope.problems.error(*problem, self._path, key=True)
+        if not self._is_usable:
+            raise BrokenError
+        shape = self._shape(scope)
+        dtype = self._context.dtype(name)
+        if self._tied_to is not None:
+            array_dtype = self._tied_dtype(shape, dtype, scope)
+            return Tie(name, shape, array_dtype, self._tied_to.fill(scope), self._path, self._where)
+        rule, stream_name = None, name
+        if self._has_rule:
+            at = self._rules.winner(name, len(shape))
+            if at is None:
+                raise self._unruled(name, shape, scope)
+            rule = self._context.spec.rules[at].match
+            if self._context.spec.rules[at].skip:
+                return SkippedParameter(name, rule, self._where)
+            resolved = self._rules.resolve(at, name, shape, dtype, (self._param, self._path))
+            if self._stream is None:
+                stream_name = self._rules.stream_name(at, name)
+        else:
+            resolved = self._resolver(dtype).resolve(shape, scope)
+        if self._stream is not None:
+            stream_name = self._stream.fill(scope)
+        stream = resolved.stream or self._context.stream(stream_name)
+        return planned_parameter(
+            resolved, name=name, stream=stream, stream_name=stream_name, where=self._where, rule=rule
+        )
+
+    def name(self, prefix: str, scope: Scope) -> str:
+        """The full name of the parameter of one copy.
+
+        Raises:
+            SpecError: a brace in it has no value.
+        """
+        return prefix + self._key.fill(scope)
+
+    def _shape(self, scope: Scope) -> tuple[int, ...]:
+        key = tuple([scope.values.get(name) for name in self._shape_names])
+        try:
+            shape = self._shapes[key]
+        except KeyError:
+            self._shapes[key] = None
+            shape = self._shapes[key] = shape_of(self._param.shape, (*self._path, "shape"), scope)
+        if shape is None:
+            raise BrokenError
+        return shape
+
+    def _resolver(self, dtype: str | None) -> Resolver:
+        resolver = self._resolvers.get(dtype)
+        if resolver is None:
+            written = self._param, self._path
+            declared = Declared.of(self._context.spec, (*self._path, "shape"), written, dtype=dtype)
+            resolver = self._resolvers[dtype] = Resolver(declared, self._context)
+        return resolver
+
+    def _tied_dtype(self, shape: tuple[int, ...], dtype: str | None, scope: Scope) -> DType:
+        """The dtype of a tied parameter, which says nothing that its target says."""
+        if (shape, dtype) not in self._tied:
+            for other in ("initializer", "stream", "layout"):
+                if getattr(self._param, other) is not None:
+                    message = f"a tied parameter is what its target is, so it has no {other!r} of its own"
+                    hint = f"remove {other!r} or 'tied_to'"
+                    raise scope.problems.error(Code.TIED, message, (*self._path, other), key=True, hint=hint)
+            self._tied[shape, dtype], _, _ = self._resolver(dtype).check_array(shape, scope)
+        return self._tied[shape, dtype]
+
+    def _unruled(self, name: str, shape: tuple[int, ...], scope: Scope) -> SpecError:
+        # Copies share a place, where one is told; to look for the nearest rule takes long.
+        if self._is_told or not self._context.rules_complete:
+            return BrokenError()
+        self._is_told = True
+        message = f"nothing says how {name!r} begins: it names no initializer, and no rule matches it"
+        hint = self._rules.missing_hint(name, len(shape))
+        return scope.problems.error(Code.NO_INITIALIZER, message, self._path, key=True, hint=hint)
+
+    @cached_property
+    def _stream(self) -> NameText | None:
+        return self._other_name(self._param.stream, "stream")
+
+    @cached_property
+    def _tied_to(self) -> NameText | None:
+        return self._other_name(self._param.tied_to, "tied_to")
+
+    def _other_name(self, written: str | None, field: str) -> NameText | None:
+        if written is None:
+            return None
+        return NameText(written, (*self._path, field), self._context.spec.vars)
+
+    @cached_property
+    def _where(self) -> Location:
+        return self._context.spec.locate(self._path, key=True)
+
+    @cached_property
+    def _shape_names(self) -> tuple[str, ...]:
+        """The names that the shape depends on and that differ among copies."""
+        used = (Expression.parse(dim).names for dim in self._param.shape if isinstance(dim, str))
+        return tuple(frozenset().union(*used) - self._context.spec.vars.keys())
+
+
+def copies_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
+    """The scope of each copy of a layer, the last index running fastest.
+
+    Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
+    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to
+    a million, and a spec thousands of vars to copy for each.
+
+    Args:
+        layer: with or without ``repeat``.
+        path: where the layer stands.
+        scope: the document's; its budget pays for the layer's parameters.
+
+    Raises:
+        SpecError: the budget is spent, or there are too many indices (code ``repeat``).
+    """
+    repeats = list(layer.repeat.items()) if layer.repeat else []
+    path = (*path, "repeat")
+    if len(repeats) > _MAX_INDICES:
+        message = f"a layer has at most {_MAX_INDICES} indices, this one {len(repeats)}"
+        raise scope.problems.error(Code.REPEAT, message, path, key=True)
+    for name, _ in repeats:
+        with scope.problems.collecting():
+            scope.check_name(name, (*path, name))
+    count = max(1, len(layer.params))
+    # Where the counts are plain, how much there is to do is known before it is begun.
+    if _plain_steps(repeats, path, scope) * count > scope.budget.parameters:
+        raise scope.too_many(path)
+    values = dict(scope.values)
+    copy = replace(scope, values=values)
+    for _ in _nested(repeats, path, copy, values):
+        scope.reserve(count, path)
+        yield copy
+
+
+def _plain_steps(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> int:
+    """The most copies that a run of repeats asks for; 0 where a count uses an index or has a problem."""
+    most = copies = 1
+    for name, repeat in repeats:
+        try:
+            copies *= len(_values(repeat, (*path, name), scope))
+        except SpecError:
+            return 0
+        most = max(most, copies)
+    return most
+
+
+def _nested(
+    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, indices: dict[str, Value]
+) -> Iterator[None]:
+    """Steps through the values of `indices`, which are those of the scope."""
+    if not repeats:
+        yield
+        return
+    (name, repeat), *inner = repeats
+    values: Sequence[int | str] = ()
+    with scope.problems.collecting():
+        values = _values(repeat, (*path, name), scope)
+    before = indices.get(name)
+    for value in values:
+        indices[name] = value
+        if inner:
+            # A step that makes no parameter costs as much as one.
+            scope.reserve(1, path)
+            yield from _nested(inner, path, scope, indices)
+        else:
+            yield
+    # An earlier count must not see what a later index was last, nor lose a var that the index has hidden.
+    if before is not None:
+        indices[name] = before
+    else:
+        indices.pop(name, None)
+
+
+def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
+    """What an index runs over.
+
+    Raises:
+        SpecError: a count is negative or too large, a step is 0, a text comes twice (code ``repeat``).
+    """
+    if isinstance(repeat, tuple):
+        _refuse_doubles(repeat, path, scope)
+        return repeat
+    if not isinstance(repeat, Range):
+        count = scope.integer(repeat, path, "a repeat")
+        if count < 0:
+            raise scope.problems.error(Code.REPEAT, f"a repeat counts upwards from 0, got {count}", path)
+        return _limited(range(count), path, scope)
+    start = scope.integer(repeat.start, (*path, "from"), "'from'")
+    stop = scope.integer(repeat.to, (*path, "to"), "'to'")
+    step = scope.integer(repeat.step, (*path, "step"), "'step'")
+    if step < 1:
+        raise scope.problems.error(Code.REPEAT, f"'step' must be at least 1, got {step}", (*path, "step"))
+    if stop < start:
+        raise scope.problems.error(Code.REPEAT, f"'to' must not be below 'from', got {start} to {stop}", path)
+    return _limited(range(start, stop, step), path, scope)
+
+
+def _refuse_doubles(texts: Sequence[str], path: Path, scope: Scope) -> None:
+    seen: set[str] = set()
+    for at, text in enumerate(texts):
+        if text in seen:
+            hint = "each copy needs a name of its own"
+            raise scope.problems.error(
+                Code.REPEAT, f"{text!r} stands in the list twice", (*path, at), hint=hint
+            )
+        seen.add(text)
+
+
+def _limited(values: range, path: Path, scope: Scope) -> range:
+    try:
+        if len(values) <= MAX_PARAMETERS:
+            return values
+    except OverflowError:
+        pass
+    raise scope.too_many(path)
