@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from typing import Any

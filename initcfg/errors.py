@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
+import re
 import unicodedata
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "WARNINGS",
@@ -31,17 +34,11 @@ __all__ = [
     "InitcfgError",
     "InitializerError",
     "Location",
-    "NearestNames",
     "OutputError",
     "PluginError",
     "SpecError",
     "UnknownParameterError",
-    "did_you_mean",
-    "differ_alike",
-    "folded",
-    "nearest",
     "printable",
-    "told_apart",
 ]
 
 PathStep = str | int
@@ -287,111 +284,120 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-#: Comparing strings is slow, and a plan may have a million names.
-_COMPARED_NAMES = 400
+# Problems with a model's names: one mend serves all copies, wherever each stands in the manifest.
+_OF_NAMES = frozenset({Code.NO_INITIALIZER, Code.NOT_IN_SPEC})
+# Patterns, compiled when first used.
+_NUMBER = r"(?<![0-9])(0|[1-9][0-9]{0,17})(?![0-9])"
+_SEGMENT = r"(?<![^.])(0|[1-9][0-9]{0,17})(?![^.])"
+# A word of a sentence that is more than a number.
+_WORD = r"(?![-+.0-9]+(?:[\s'\"(),]|$))[^\s'\"(),]+"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A hint that names the nearest of `known`, or None when nothing is near."""
-    near = nearest(name, known)
-    return None if near is None else f"did you mean {near}?"
-
-
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The nearest of `known`, quoted, or None when nothing is near.
-
-    Names may look alike and be unequal, as two ways to write an accent are. So where what differs is not all
-    ASCII, the hint gives the code points of both.
-
-    Args:
-        name: what was written.
-        known: what could have been meant.
-        cutoff: how alike they must be, from 0 to 1.
+def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Puts together what is said of the copies of a layer, in the place of the first.
 
     Example:
-        >>> nearest("weihgt", ["bias", "weight"])
-        "'weight'"
-        >>> print(nearest("caf\u00e9", ["cafe\u0301"]).partition(" ")[2])
-        (U+0065 U+0301, not U+00E9)
+        >>> each = [Diagnostic(Code.VALUES, f"'h.{at}.w' differs") for at in (0, 1, 2, 7)]
+        >>> [problem.message for problem in fold_copies(each)]
+        ["'h.{0..2,7}.w' differs (x4)"]
     """
-    candidates = list(known)
-    twin = next((each for each in candidates if each != name and folded(each) == folded(name)), None)
-    near = _nearest(name, candidates, cutoff) if twin is None else twin
-    return None if near is None else f"{near!r}{told_apart(near, name)}"
+    found = list(problems)
+    groups: defaultdict[Diagnostic, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
+    for at, problem in enumerate(found):
+        template, numbers = _template(problem)
+        groups[template].append((at, numbers))
+    told: dict[int, Diagnostic] = {}
+    for template, members in groups.items():
+        for spans, ranks in number_spans([numbers for _, numbers in members]):
+            at, _ = members[ranks[0]]
+            told[at] = found[at] if len(ranks) == 1 else _filled(template, spans, len(ranks), found[at].where)
+    return tuple(told[at] for at in sorted(told))
 
 
-def folded(name: str) -> str:
-    """The form that names share which are the same text to a reader; Unicode writes some in several ways."""
-    return name if name.isascii() else unicodedata.normalize("NFKC", name)
+def _template(problem: Diagnostic) -> tuple[Diagnostic, tuple[str, ...]]:
+    """The problem with marks for the numbers of the first name in it, wherever they stand; and these."""
+    found = (re.findall(_SEGMENT, word) for word in re.findall(_WORD, problem.message))
+    numbers = tuple(next(filter(None, found), ()))
+
+    def marked(text: str) -> str:
+        return re.sub(_WORD, lambda word: mark_numbers(word[0], numbers, _SEGMENT), text)
+
+    where = problem.where
+    if where is not None and problem.code in _OF_NAMES:
+        where = Location(where.file)
+    elif where is not None and where.line is None:
+        where = Location(where.file, path=tuple(marked(str(step)) for step in where.path))
+    hint = problem.hint and marked(problem.hint)
+    return dataclasses.replace(problem, message=marked(problem.message), hint=hint, where=where), numbers
 
 
-def _code_points(text: str) -> str:
-    return " ".join(f"U+{ord(char):04X}" for char in text)
+def _filled(template: Diagnostic, spans: Sequence[str], count: int, where: Location | None) -> Diagnostic:
+    message = f"{fill_numbers(template.message, spans)} (x{count:,})"
+    hint = template.hint and fill_numbers(template.hint, spans)
+    return dataclasses.replace(template, message=message, hint=hint, where=where)
 
 
-def told_apart(near: str, name: str) -> str:
-    """The code points in which two names differ, to follow the first; nothing where a reader sees them."""
-    begin = 0
-    while begin < min(len(near), len(name)) and near[begin] == name[begin]:
-        begin += 1
-    end = 0
-    while end < min(len(near), len(name)) - begin and near[-1 - end] == name[-1 - end]:
-        end += 1
-    differing, written = near[begin : len(near) - end], name[begin : len(name) - end]
-    if (differing + written).isascii():
-        return ""
-    if not differing or not written:
-        return f" ({'without' if written else 'with'} {_code_points(differing or written)})"
-    return f" ({_code_points(differing)}, not {_code_points(written)})"
+def numbers_of(name: str) -> tuple[str, ...]:
+    """The whole numbers in a name."""
+    return tuple(re.findall(_NUMBER, name))
 
 
-def _nearest(name: str, candidates: list[str], cutoff: float) -> str | None:
-    if len(candidates) > _COMPARED_NAMES:
-        candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
-    import difflib  # noqa: PLC0415  only a misspelling needs it
+def mark_numbers(name: str, numbers: Sequence[str], pattern: str = _NUMBER) -> str:
+    """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
+    ranks = itertools.count()
 
-    near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=cutoff)
-    return near[0] if near else None
+    def mark(found: re.Match[str]) -> str:
+        rank = next(ranks)
+        return f"\0{rank}\0" if rank < len(numbers) and found[0] == numbers[rank] else found[0]
 
-
-class NearestNames:
-    """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
-
-    Args:
-        searches: how many; after them there are no hints.
-    """
-
-    def __init__(self, searches: int = 100) -> None:
-        self._left = searches
-
-    def hint(self, name: str, known: Iterable[str]) -> str | None:
-        """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
-        self._left -= 1
-        return did_you_mean(name, known) if self._left >= 0 else None
+    return re.sub(pattern, mark, name)
 
 
-def differ_alike(theirs: Collection[str], ours: Collection[str]) -> str | None:
-    """What all of `theirs` have more or less than all of `ours` at one end, in words, or None.
+def fill_numbers(text: str, spans: Sequence[str]) -> str:
+    """A text with `spans` in the place of its marks."""
+
+    def fill(mark: re.Match[str]) -> str:
+        rank = int(mark[1])
+        return spans[rank] if rank < len(spans) else mark[0]
+
+    return re.sub("\0([0-9]{1,4})\0", fill, text)
+
+
+def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Tuples of numbers, put together where they differ in one place only; the last places first.
+
+    Returns:
+        Spans, and the positions in `found` of those that they stand for.
 
     Example:
-        >>> differ_alike({"model.a": 1, "model.b": 2}, {"a": 1, "b": 2})
-        "begin with 'model.'"
+        >>> number_spans([("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")])
+        [(('{0..1}', '{1..2}'), [0, 1, 2, 3])]
     """
-    if len(theirs) != len(ours) or not ours:
-        return None
-    first = next(iter(ours))
-    for other in theirs:
-        longer, shorter, verb = (other, first, "") if len(other) > len(first) else (first, other, "lack ")
-        if len(longer) == len(shorter):
-            continue
-        for end, place, changed in (
-            (longer.removesuffix(shorter), "begin with", "{0}{1}"),
-            (longer.removeprefix(shorter), "end with", "{1}{0}"),
-        ):
-            many, few = (theirs, ours) if not verb else (ours, theirs)
-            if end != longer and all(changed.format(end, name) in many for name in few):
-                return f"{place} {end!r}" if not verb else f"lack {end!r}, which those of the plan {place}"
-    return None
+    rows = [(row, [at]) for at, row in enumerate(found)]
+    for place in reversed(range(len(found[0]))):
+        alike: defaultdict[tuple[str, ...], list[tuple[str, list[int]]]] = defaultdict(list)
+        for row, positions in rows:
+            alike[*row[:place], *row[place + 1 :]].append((row[place], positions))
+        rows = []
+        for rest, merged in alike.items():
+            span = _span(number for number, _ in merged)
+            positions = sorted(itertools.chain.from_iterable(ranks for _, ranks in merged))
+            rows.append(((*rest[:place], span, *rest[place:]), positions))
+    return rows
+
+
+def _span(numbers: Iterable[str]) -> str:
+    """``3``, ``{0..11}`` or ``{0..3,7}``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(map(int, numbers))):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    if len(runs) == 1 and len(runs[0]) == 1:
+        return str(runs[0][0])
+    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+    return "{" + ",".join(shown) + "}"
 
 
 class InitcfgError(Exception):
@@ -406,7 +412,7 @@ class InitcfgError(Exception):
         self.diagnostics = diagnostics
 
     def __str__(self) -> str:
-        return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+        return "\n".join(map(str, fold_copies(self.diagnostics)))
 
 
 class SpecError(InitcfgError, ValueError):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.formats.base import PLAN_KEY, natural_key
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.globs import Glob
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,8 +13,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, PluginError, did_you_mean
+from initcfg.errors import Code, Diagnostic, PluginError
 from initcfg.initializers import Initializer, register
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from initcfg.errors import Code, Diagnostic, NearestNames, SpecError, differ_alike
+from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.names import NearestNames, differ_alike
 from initcfg.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import PlannedParameter
@@ -85,10 +86,16 @@ def match_problems(
     ways = ways or {}
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
     near = NearestNames()
+    pairs = [(each, manifest.entries[each.name]) for each in plan if each.name in manifest.entries]
+    recast = _recast(pairs, model)
+    if recast is not None:
+        yield recast
     for parameter in plan:
         entry = manifest.entries.get(parameter.name)
         if entry is not None:
-            yield from _form(parameter, entry, model)
+            yield from _shape_problem(parameter, entry, model)
+            if recast is None:
+                yield from _dtype_problem(parameter, entry, model)
         elif _array(parameter) not in held:
             hint = ways.get(parameter.name) or near.hint(parameter.name, manifest.entries)
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
@@ -125,21 +132,38 @@ def _array(parameter: PlannedParameter) -> str:
     return parameter.tied_to or parameter.name
 
 
-def _form(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iterator[Diagnostic]:
-    name, where = parameter.name, parameter.where
+def _shape_problem(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iterator[Diagnostic]:
     if parameter.shape != entry.shape:
-        message = f"{name!r} has shape {parameter.shape} in the plan and {entry.shape} in {model}"
+        message = f"{parameter.name!r} has shape {parameter.shape} in the plan and {entry.shape} in {model}"
         hint = "give the shape that the model has"
         if len(entry.shape) > 1 and parameter.shape == entry.shape[::-1]:
             hint = "the axes are the other way round: the spec may have been written for another framework"
-        yield Diagnostic(Code.SHAPE_MISMATCH, message, where, hint)
+        yield Diagnostic(Code.SHAPE_MISMATCH, message, parameter.where, hint)
+
+
+def _dtype_problem(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iterator[Diagnostic]:
     if entry.dtype is not None and parameter.dtype.name != entry.dtype:
-        message = f"{name!r} is {parameter.dtype} in the plan and {entry.dtype} in {model}"
-        hint = (
-            f"convert the model first (in torch: module.to(torch.{parameter.dtype})), or drop 'dtype:' from "
-            f"the spec: what states none is as the model has it"
-        )
-        yield Diagnostic(Code.DTYPE_MISMATCH, message, where, hint)
+        message = f"{parameter.name!r} is {parameter.dtype} in the plan and {entry.dtype} in {model}"
+        yield Diagnostic(Code.DTYPE_MISMATCH, message, parameter.where, _conversion(parameter.dtype.name))
+
+
+def _recast(pairs: Sequence[tuple[PlannedParameter, ManifestEntry]], model: str) -> Diagnostic | None:
+    """One problem for parameters of which all have another dtype in the model, and the same."""
+    dtypes = {(parameter.dtype.name, entry.dtype) for parameter, entry in pairs}
+    if len(pairs) < 2 or len(dtypes) > 1:
+        return None
+    ((ours, theirs),) = dtypes
+    if theirs is None or ours == theirs:
+        return None
+    message = f"all {len(pairs):,} parameters are {ours} in the plan and {theirs} in {model}"
+    return Diagnostic(Code.DTYPE_MISMATCH, message, hint=_conversion(ours))
+
+
+def _conversion(dtype: str) -> str:
+    return (
+        f"convert the model first (in torch: module.to(torch.{dtype})), or drop 'dtype:' from the spec: "
+        "what states none is as the model has it"
+    )
 
 
 Item = TypeVar("Item")

@@ -16,7 +16,8 @@ from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.words import count, law_of
-from initcfg.errors import InitcfgError, SpecError, folded, printable, told_apart
+from initcfg.errors import InitcfgError, SpecError, printable
+from initcfg.names import folded, told_apart
 from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Checked, Exit, Report
-from initcfg.errors import Code, InitcfgError, did_you_mean
+from initcfg.errors import Code, InitcfgError
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection

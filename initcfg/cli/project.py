@@ -10,7 +10,8 @@ from typing import Annotated
 import click
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from initcfg.errors import Code, did_you_mean, printable
+from initcfg.errors import Code, printable
+from initcfg.names import did_you_mean
 
 _FILE = "pyproject.toml"
 _MAX_BYTES = 2**20

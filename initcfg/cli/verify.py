@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,11 +14,8 @@ from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import InitcfgError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.errors import Diagnostic
     from initcfg.formats.renaming import Renames
     from initcfg.plan import Plan
 
@@ -81,29 +76,7 @@ def verify(
         return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
     verdict = f"equal to what {printable(file) if file else 'the spec in it'} makes"
-    # Formats for programs list each tensor by itself.
-    told = _folded(found.diagnostics) if output.format == "text" else found.diagnostics
-    return output.conclude(Report((Checked(weights, told, contents, verdict),)))
-
-
-# A segment of a quoted name that is a number.
-_NUMBER = re.compile(r"(?<=['.])[0-9]+(?=['.])")
-
-
-def _folded(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """What is said of the copies of a layer in the same words as one, in the place of the first."""
-    groups: dict[Hashable, list[Diagnostic]] = {}
-    for problem in problems:
-        words = _NUMBER.sub("#", f"{problem.message}\n{problem.hint}")
-        groups.setdefault((problem.code, problem.severity, problem.where, words), []).append(problem)
-    return tuple(
-        group[0]
-        if len(group) == 1
-        else replace(
-            group[0], message=f"{group[0].message}; and so for {len(group) - 1:,} more of its copies"
-        )
-        for group in groups.values()
-    )
+    return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
 
 
 def _is_swapped(weights: str, file: str) -> bool:

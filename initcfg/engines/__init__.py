@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.engines.recipe import prepare
-from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.names import did_you_mean
 from initcfg.process import LoadingLock
 
 if TYPE_CHECKING:

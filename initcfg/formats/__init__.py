@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from initcfg.errors import did_you_mean
 from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, refuse
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

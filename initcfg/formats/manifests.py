@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from initcfg.dtypes import DTYPES, as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 from initcfg.formats import format_of
 from initcfg.formats.base import Handles, natural_key
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
 from initcfg.formats.index import INDEX_ENDING, read_set
 from initcfg.formats.safetensors import read_header
 from initcfg.manifest import Manifest, ManifestEntry, shape_problem
+from initcfg.names import did_you_mean
 from initcfg.process import gc_paused
 from initcfg.text.inputs import decoded, read_content, too_large
 from initcfg.text.json_entries import read_entries

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, UnknownParameterError, did_you_mean
+from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import (
     CHUNK,
@@ -24,6 +24,7 @@ from initcfg.generate.work import (
     whole_runs,
 )
 from initcfg.globs import Glob
+from initcfg.names import did_you_mean
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:

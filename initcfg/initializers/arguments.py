@@ -29,8 +29,9 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ErrorDetails, PydanticKnownError, ValidationError, core_schema
 
-from initcfg.errors import Code, Diagnostic, PathStep, did_you_mean
+from initcfg.errors import Code, Diagnostic, PathStep
 from initcfg.initializers.values import CONSTANT, as_config, frozen, listed, plain, read_value, shown
+from initcfg.names import did_you_mean
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticCustomError, ValidationError
 
-from initcfg.errors import Code, did_you_mean
+from initcfg.errors import Code
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import Reading, adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import lookup
 from initcfg.initializers.values import ArrayValue, fault, frozen, shown
+from initcfg.names import did_you_mean
 from initcfg.text.source import MAX_DEPTH, SURROGATE
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from initcfg.errors import Code, Diagnostic, InitializerError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.custom import Initializer
 from initcfg.initializers.values import shown
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
-from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.names import did_you_mean
 from initcfg.plan.definitions import check_definitions
 from initcfg.plan.layers import Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters

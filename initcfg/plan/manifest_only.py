@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
+from initcfg.names import did_you_mean
 from initcfg.plan.layers import Tie
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError

@@ -14,15 +14,8 @@ from initcfg import initializers
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
-from initcfg.errors import (
-    Code,
-    Diagnostic,
-    InitializerError,
-    Location,
-    SpecError,
-    UnknownParameterError,
-    did_you_mean,
-)
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
+from initcfg.names import did_you_mean
 from initcfg.spec.dump import dump_tree
 from initcfg.stream import STREAM_VERSION
 

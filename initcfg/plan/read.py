@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 from initcfg.initializers import Combined, is_built_in, stream_of
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
+from initcfg.names import did_you_mean
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
 from initcfg.plan.resolve import Resolved

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, SpecError, nearest
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.globs import Glob, GlobSet
+from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver

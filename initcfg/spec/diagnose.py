@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from initcfg.errors import Code, Diagnostic, did_you_mean
+from initcfg.errors import Code, Diagnostic
 from initcfg.initializers.values import shown
+from initcfg.names import did_you_mean
 from initcfg.spec.hints import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
 from initcfg.spec.overlay import Unwritten
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import exact
-from initcfg.errors import Code, did_you_mean
+from initcfg.errors import Code
+from initcfg.names import did_you_mean
 from initcfg.spec.grammar import (
     KEYWORDS,
     Ast,

@@ -14,10 +14,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 from initcfg.dtypes import DTYPES, as_dtype, is_type
-from initcfg.errors import WARNINGS, Code, InitializerError, did_you_mean
+from initcfg.errors import WARNINGS, Code, InitializerError
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import Layout
+from initcfg.names import did_you_mean
 from initcfg.spec.expressions import Expression, Template
 from initcfg.spec.grammar import ExpressionError
 from initcfg.spec.hints import layout_hint, shape_hint

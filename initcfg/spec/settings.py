@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initcfg.errors import Code, Diagnostic, Location, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
+from initcfg.names import did_you_mean
 from initcfg.spec.overlay import Document, Unwritten, split_at
 from initcfg.text.source import Source
 from initcfg.text.yaml_source import read_yaml

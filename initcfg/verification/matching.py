@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location, NearestNames, SpecError, differ_alike
+from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.names import NearestNames, differ_alike
 from initcfg.plan import plan_reading
 from initcfg.spec import read
 from initcfg.text.json_entries import parse_json

@@ -230,6 +230,7 @@ def test_what_is_said_of_copies_of_a_layer_is_one_line_of_text_and_each_by_itsel
         line for line in run("verify", "w.safetensors", "good.yaml").stdout.splitlines() if "kernel" in line
     ]
     assert len([line for line in lines if "error" in line]) == 1
-    assert "; and so for 1 more of its copies" in lines[0]
+    assert "{0..1}" in lines[0]
+    assert lines[0].endswith("(x2)")
     document = json.loads(run("verify", "w.safetensors", "good.yaml", "--format", "json").stdout)
     assert len([each for each in document["diagnostics"] if each["code"] == "missing-tensor"]) == 2

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[2] / "initcfg"
 FLOORS = {
     "errors": 0,
     "frozen": 0,
+    "names": 0,
     "process": 0,
     "dtypes": 1,
     "exact": 1,

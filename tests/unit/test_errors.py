@@ -18,8 +18,7 @@ from initcfg.errors import (
     Location,
     OutputError,
     SpecError,
-    did_you_mean,
-    nearest,
+    fold_copies,
     printable,
 )
 
@@ -167,17 +166,6 @@ def test_no_text_can_forge_a_line_of_a_report(
     assert all(char == "\n" or char.isprintable() or not errors._is_unsafe(char) for char in shown)
 
 
-def test_did_you_mean_names_the_nearest_or_nothing():
-    known = ["glorot_uniform", "glorot_normal", "zeros"]
-    assert did_you_mean("glorot_unifrom", known) == "did you mean 'glorot_uniform'?"
-    assert did_you_mean("transformer", known) is None
-    assert did_you_mean("zeros", []) is None
-
-
-def test_did_you_mean_does_not_depend_on_the_order_of_the_names():
-    assert did_you_mean("ab", ["abc", "abd"]) == did_you_mean("ab", ["abd", "abc"])
-
-
 @pytest.mark.parametrize(
     ("error", "builtin"),
     [
@@ -229,32 +217,39 @@ def test_a_message_that_quotes_a_long_text_is_cut_in_its_middle() -> None:
     assert message.endswith("xx' is not a layout")
 
 
-def test_the_nearest_of_many_names_is_found_whatever_their_order() -> None:
-    names = {f"h.{i}.weight" for i in range(5000)} | {"embedding.weight"}
-    assert did_you_mean("embeding.weight", names) == "did you mean 'embedding.weight'?"
+def told(*messages: str) -> list[str]:
+    return [each.message for each in fold_copies(Diagnostic(Code.NOT_IN_SPEC, text) for text in messages)]
 
 
 @pytest.mark.parametrize(
-    ("written", "meant", "told"),
+    ("messages", "folded"),
     [
-        ("h.caf\u00e9.w", "h.cafe\u0301.w", "U+0065 U+0301, not U+00E9"),  # composed and decomposed
-        ("h.cafe\u0301.w", "h.caf\u00e9.w", "U+00E9, not U+0065 U+0301"),
-        ("\u00e9", "e\u0301", "U+0065 U+0301, not U+00E9"),
-        ("h.w\u0435ight", "h.weight", "U+0065, not U+0435"),  # a Cyrillic letter
-        ("h.weight", "h.w\u0435ight", "U+0435, not U+0065"),
-        ("\uff57", "w", "U+0077, not U+FF57"),  # a wide letter
-        ("h.weight\ufe0f", "h.weight", "without U+FE0F"),  # a mark that shows nothing
-        ("h.weight", "h.weight\ufe0f", "with U+FE0F"),
+        (["'h.0.w' is", "'h.1.w' is", "'h.3.w' is"], ["'h.{0..1,3}.w' is (x3)"]),
+        (["'h.0.1' is", "'h.0.2' is", "'h.1.1' is", "'h.1.2' is"], ["'h.{0..1}.{1..2}' is (x4)"]),
+        (["'h.1.w' is", "'x' is", "'h.0.w' is"], ["'h.{0..1}.w' is (x2)", "'x' is"]),
+        # What differs in more than the numbers of names stays apart: values, shapes, other names.
+        (["'h.0.w' is 0.1", "'h.1.w' is 0.2"], ["'h.0.w' is 0.1", "'h.1.w' is 0.2"]),
+        (["'h.3.w' is (3, 4)", "'h.4.w' is (3, 4)"], ["'h.{3..4}.w' is (3, 4) (x2)"]),
+        (["'h.0.w' ties 'h.0.b'", "'h.1.w' ties 'h.1.b'"], ["'h.{0..1}.w' ties 'h.{0..1}.b' (x2)"]),
+        (["'h.0.w' ties 'h.1.w'", "'h.1.w' ties 'h.2.w'"], ["'h.0.w' ties 'h.1.w'", "'h.1.w' ties 'h.2.w'"]),
+        # Neither a leading zero nor a mark that a name brings along is a number of a copy.
+        (["'h.01.w' is", "'h.02.w' is"], ["'h.01.w' is", "'h.02.w' is"]),
+        (["h.0.\07\0", "h.1.\07\0"], ["h.{0..1}.\07\0 (x2)"]),
     ],
 )
-def test_names_that_look_alike_are_told_apart_by_code_points(written: str, meant: str, told: str):
-    assert did_you_mean(written, ["bias", meant]) == f"did you mean {meant!r} ({told})?"
+def test_copies_of_a_layer_are_told_as_one(messages: list[str], folded: list[str]) -> None:
+    assert told(*messages) == folded
 
 
-def test_what_a_reader_sees_is_not_spelled_out():
-    assert nearest("w\u00e9ihgt", ["w\u00e9ight"]) == "'w\u00e9ight'"
+def test_an_exception_tells_copies_as_one_and_holds_each() -> None:
+    error = SpecError(*(Diagnostic(Code.TIED, f"'h.{at}.w' is tied") for at in range(12)))
+    assert str(error) == "error[tied]: 'h.{0..11}.w' is tied (x12)"
+    assert len(error.diagnostics) == 12
 
 
-def test_a_twin_is_found_among_many_names():
-    names = [f"a.{at}" for at in range(1000)]
-    assert nearest("\u00e9", [*names, "e\u0301"]) == "'e\u0301' (U+0065 U+0301, not U+00E9)"
+def test_copies_in_other_places_of_a_document_are_told_each_but_for_names_of_a_manifest() -> None:
+    places = [Location("m.json", line, 3) for line in (3, 9)]
+    for code, count in ((Code.VALUES, 2), (Code.NOT_IN_SPEC, 1)):
+        problems = [Diagnostic(code, f"'h.{at}.w'", place) for at, place in enumerate(places)]
+        assert len(fold_copies(problems)) == count
+    assert fold_copies(problems)[0].where == places[0]

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.generate.work import is_made_whole, slice_effort
 from initcfg.globs import GlobSet
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

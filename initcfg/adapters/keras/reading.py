@@ -9,8 +9,9 @@ from initcfg.adapters.keras.schemes import Unknown, scheme_of
 from initcfg.adapters.keras.weights import Owners, manifest_of, weights_of
 from initcfg.draft.layers import Group, Places
 from initcfg.dtypes import DEFAULT_DTYPE
-from initcfg.errors import Code, Diagnostic, SpecError, did_you_mean
+from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.globs import GlobSet
+from initcfg.names import did_you_mean
 from initcfg.spec import Layer, Param, Rule, Spec
 
 if TYPE_CHECKING:

@@ -152,3 +152,26 @@ def test_groups_are_as_large_as_the_limit_lets_them(sizes: list[int], limit: int
     assert [size for group in groups for size in group] == sizes
     assert all(sum(group) <= limit or len(group) == 1 for group in groups)
     assert all(sum(group) + after[0] > limit for group, after in pairwise(groups))
+
+
+def test_another_dtype_of_all_is_one_problem() -> None:
+    params = {name: {"shape": [2], "initializer": "zeros"} for name in ("a.w", "b.w", "c.w")}
+    model = {name: ManifestEntry((2,), "float16") for name in params}
+    (found,) = problems(plan_of(params), model)
+    assert found[:2] == (
+        Code.DTYPE_MISMATCH,
+        "all 3 parameters are float32 in the plan and float16 in the module MLP",
+    )
+    model["c.w"] = ManifestEntry((2,), "float32")
+    assert len(problems(plan_of(params), model)) == 2
+
+
+def test_copies_of_a_layer_are_told_as_one() -> None:
+    params = {f"h.{at}.w": ZEROS for at in range(12)}
+    with pytest.raises(SpecError) as caught:
+        require_match(plan_of(params), Manifest(dict.fromkeys(params, (4, 5))), "the module MLP")
+    assert len(caught.value.diagnostics) == 12
+    assert "'h.{0..11}.w' has shape (4, 3) in the plan and (4, 5) in the module MLP (x12)" in str(
+        caught.value
+    )
+    assert str(caught.value).count("error[") == 1

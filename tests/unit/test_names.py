@@ -1,0 +1,49 @@
+"""Names near each other, and names that only look alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from initcfg.names import did_you_mean, nearest
+
+
+def test_did_you_mean_names_the_nearest_or_nothing():
+    known = ["glorot_uniform", "glorot_normal", "zeros"]
+    assert did_you_mean("glorot_unifrom", known) == "did you mean 'glorot_uniform'?"
+    assert did_you_mean("transformer", known) is None
+    assert did_you_mean("zeros", []) is None
+
+
+def test_did_you_mean_does_not_depend_on_the_order_of_the_names():
+    assert did_you_mean("ab", ["abc", "abd"]) == did_you_mean("ab", ["abd", "abc"])
+
+
+def test_the_nearest_of_many_names_is_found_whatever_their_order() -> None:
+    names = {f"h.{i}.weight" for i in range(5000)} | {"embedding.weight"}
+    assert did_you_mean("embeding.weight", names) == "did you mean 'embedding.weight'?"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant", "told"),
+    [
+        ("h.caf\u00e9.w", "h.cafe\u0301.w", "U+0065 U+0301, not U+00E9"),  # composed and decomposed
+        ("h.cafe\u0301.w", "h.caf\u00e9.w", "U+00E9, not U+0065 U+0301"),
+        ("\u00e9", "e\u0301", "U+0065 U+0301, not U+00E9"),
+        ("h.w\u0435ight", "h.weight", "U+0065, not U+0435"),  # a Cyrillic letter
+        ("h.weight", "h.w\u0435ight", "U+0435, not U+0065"),
+        ("\uff57", "w", "U+0077, not U+FF57"),  # a wide letter
+        ("h.weight\ufe0f", "h.weight", "without U+FE0F"),  # a mark that shows nothing
+        ("h.weight", "h.weight\ufe0f", "with U+FE0F"),
+    ],
+)
+def test_names_that_look_alike_are_told_apart_by_code_points(written: str, meant: str, told: str):
+    assert did_you_mean(written, ["bias", meant]) == f"did you mean {meant!r} ({told})?"
+
+
+def test_what_a_reader_sees_is_not_spelled_out():
+    assert nearest("w\u00e9ihgt", ["w\u00e9ight"]) == "'w\u00e9ight'"
+
+
+def test_a_twin_is_found_among_many_names():
+    names = [f"a.{at}" for at in range(1000)]
+    assert nearest("\u00e9", [*names, "e\u0301"]) == "'e\u0301' (U+0065 U+0301, not U+00E9)"
