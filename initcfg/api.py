@@ -105,7 +105,7 @@ def load_manifest(source: ManifestLike) -> Manifest:
     if isinstance(source, Manifest):
         return source
     if isinstance(source, Mapping):
-        return Manifest(source)  # type: ignore[arg-type]
+        return Manifest(source)
     if not isinstance(source, str | os.PathLike):
         message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}'))

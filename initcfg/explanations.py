@@ -47,7 +47,7 @@ def load_explanations() -> dict[Code, Explanation]:
 
     Example:
         >>> load_explanations()[Code.DUPLICATE_KEY].title
-        'A key stands twice in one mapping'
+        'A key appears twice in one mapping'
     """
     text = Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8")
     return {Code(name): _page(Code(name), table) for name, table in tomllib.loads(text).items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from initcfg.errors import Location
 
@@ -56,6 +56,12 @@ class Manifest:
 
     entries: Mapping[str, ManifestEntry]
     file: str | None = field(default=None, compare=False)
+
+    if TYPE_CHECKING:  # what the entries may be, which is more than they then are
+
+        def __init__(
+            self, entries: Mapping[str, ManifestEntry | Sequence[int]], file: str | None = None
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         entries = {name: _checked(name, given) for name, given in self.entries.items()}

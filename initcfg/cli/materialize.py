@@ -314,5 +314,5 @@ def ray_executor(output: Output, address: str | None) -> Iterator[Executor | Non
         raise click.UsageError(printable(f"--ray: {error}")) from None
     with executor:
         cpus = counted(executor.cpus, "CPU")
-        output.note(f"Ray stands ready with {cpus}, after {executor.startup_seconds:.1f} s")
+        output.note(f"Ray is ready with {cpus}, after {executor.startup_seconds:.1f} s")
         yield executor

@@ -30,14 +30,14 @@ def _strict(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
-    """A note in the place of warnings and notes that are not told."""
+    """A note in the place of warnings and notes that are not shown."""
     if left_out:
         told = " and ".join(
             counted(number, kind)
             for kind in ("warning", "note")
             if (number := sum(each.severity == kind for each in left_out))
         )
-        message = f"after the first {_MOST} warnings and notes {told} more are not told"
+        message = f"after the first {_MOST} warnings and notes {told} more are not shown"
         yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
 
 

@@ -170,7 +170,7 @@ class Plan:
         parameters: with unique names.
         stream_version: the version of the contract of the bits.
         skipped: the parameters that rules leave out on purpose; they are no part of the plan's value.
-        notes: what is worth knowing and is no fault, such as an inherited rule that wins nothing.
+        notes: what is worth knowing and is no fault, such as an inherited rule that has no effect.
         spec: what the plan was made from, with what it extends and what was set; no part of the plan's value.
     """
 

@@ -226,7 +226,7 @@ _NO_PARAMETERS = "name a manifest, or write layers or params; if only others ext
 def unused_rules(
     rules: Rules, parameters: Iterable[Meeting], buffers: Sequence[str] = (), *, is_empty: bool = False
 ) -> Iterator[Diagnostic]:
-    """A problem for each rule that wins nothing; only a note where the rule is inherited.
+    """A problem for each rule that has no effect; only a note where the rule is inherited.
 
     Args:
         rules: after every parameter has been decided.
@@ -245,14 +245,14 @@ def unused_rules(
         rule = rules.spec.rules[at]
         why = reasons.get(at) or _of_buffers(rules, at, buffers)
         found, hint = why or (usual if is_empty else _of_captures(rules, at) or usual)
-        message = f"the rule {rule.match!r} wins nothing: {found}"
+        message = f"the rule {rule.match!r} has no effect: {found}"
         where = rules.spec.locate(("rules", at, "match"))
         inherited = rules.spec.is_inherited(("rules", at))
         yield Diagnostic(Code.UNUSED_RULE, message, where, hint, "note" if inherited else "error")
 
 
 def _reasons(rules: Rules, unused: set[int], parameters: Iterable[Meeting]) -> dict[int, tuple[str, str]]:
-    """Why each rule that matches something wins nothing; the first parameter that tells it best."""
+    """Why each rule that matches something has no effect; the first parameter that tells it best."""
     best: dict[int, tuple[int, str, str]] = {}
     seen: set[tuple[object, ...]] = set()
     waiting = set(unused)

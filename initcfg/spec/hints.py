@@ -38,7 +38,7 @@ _MISSING = {
     "to": "write where to stop, as to: 12; the last value is below it",
     "params": "write them as params: " + _ENTRIES["params"],
     "match": 'write the pattern of full names that it is for, as match: "**.bias"',
-    "code": "write the code of the warning, which stands in brackets when it is told",
+    "code": "write the code of the warning, which its message shows in brackets",
     "reason": "write why the warning does not matter here, as reason: both begin alike on purpose",
 }
 

@@ -161,7 +161,7 @@ class _Scanner:
                 self.fail(at, f"more than {MAX_ENTRIES:,} entries", Code.TOO_LARGE)
             value, end = (self.members if is_group else self.value)(where, start)
             if name in tree:
-                message = f"the key {name!r} stands twice"
+                message = f"the key {name!r} appears twice"
                 self.reader.problem(
                     Code.DUPLICATE_KEY, message, Node(at, start), "keep one of them", entry=name
                 )
@@ -284,7 +284,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         last = {name: at for at, (name, _) in enumerate(pairs)}
         twice = next(name for at, (name, _) in enumerate(pairs) if last[name] != at)
-        raise JsonError(Code.DUPLICATE_KEY, f"the key {twice!r} stands twice")
+        raise JsonError(Code.DUPLICATE_KEY, f"the key {twice!r} appears twice")
     return found
 
 

@@ -108,7 +108,7 @@ class _JsonReader(Reader):
             if name in tree:
                 first = self.source.place(keys[name].start).line
                 hint = f"{name!r} stands in line {first} already; keep one of them"
-                message = f"the key {name!r} stands twice"
+                message = f"the key {name!r} appears twice"
                 self.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
             else:
                 tree[name], values[name], keys[name] = value, node, where

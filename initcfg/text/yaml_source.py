@@ -253,7 +253,7 @@ class _Composer:
             if name in own:
                 first = self.reader.source.place(keys[name].start).line
                 hint = f"{name!r} stands in line {first} already; keep one of them"
-                message = f"the key {name!r} stands twice"
+                message = f"the key {name!r} appears twice"
                 self.reader.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
                 continue
             own.add(name)

@@ -135,7 +135,7 @@ def _capped(problems: Iterator[Diagnostic]) -> list[Diagnostic]:
     told = list(itertools.islice(problems, _MOST))
     rest = sum(1 for _ in problems) if len(told) == _MOST else 0
     if rest:
-        message = f"{rest:,} more like this one are not told"
+        message = f"{rest:,} more like this one are not shown"
         told.append(Diagnostic(told[-1].code, message, told[-1].where))
     return told
 

@@ -4,7 +4,7 @@
     python tests/bench/executors.py --folder /dev/shm --rounds 7 --json out.json
 
 The plan takes computing: truncated normals at 3 standard deviations in float64, drawn by the numpy engine.
-What it takes until workers stand ready is told apart. Each run writes to a folder of its own, which is then
+What it takes until workers are ready is told apart. Each run writes to a folder of its own, which is then
 removed.
 """
 
@@ -102,7 +102,7 @@ def main() -> None:
         )
         rows.append({"name": timing.contender.name, "seconds": timing.seconds, "times": rate.median})
     for name, seconds in starts.items():
-        print(f"{name:<24} {seconds:6.2f} s until its workers stand ready, not in the figures above")
+        print(f"{name:<24} {seconds:6.2f} s until its workers are ready, not in the figures above")
     if chosen.json:
         figures = {"bytes": plan.nbytes, "rows": rows, "startup_seconds": starts}
         Path(chosen.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -248,7 +248,7 @@ def test_the_command_starts_ray_tells_how_long_that_took_and_stops_it(spec: Path
     done = command("materialize", spec, "-o", "out", "--shard-size", "30kB", "--ray", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert done.stderr.splitlines()[0].startswith("Ray stands ready with ")
+    assert done.stderr.splitlines()[0].startswith("Ray is ready with ")
     assert "6 shards" in done.stderr
     save(tmp_path / "plain")
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")

@@ -71,7 +71,7 @@ def to_jax(
         InitializerError: an element type is one that JAX would change, such as float64 while
             ``jax_enable_x64`` is off (code ``unknown-dtype``); or custom code failed.
         SpecError: a sharding does not divide a shape, or is over an abstract mesh where no mesh of its axes
-            is set (code ``shape``); a pattern wins nothing, or a parameter has none (codes ``unused-rule``,
+            is set (code ``shape``); a pattern has no effect, or a parameter has none (codes ``unused-rule``,
             ``missing-key``). All of them are told, and nothing is made.
         UnknownParameterError: `select` matches nothing.
         TypeError: `plan` or `shardings` are of another kind.
