@@ -400,6 +400,38 @@ def _span(numbers: Iterable[str]) -> str:
     return "{" + ",".join(shown) + "}"
 
 
+#: More problems than these, told at once, would help nobody.
+MAX_TOLD = 100
+
+
+def capped(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The first `MAX_TOLD` problems and, in a note at the end, how many more there are."""
+    rest = iter(problems)
+    told = list(itertools.islice(rest, MAX_TOLD))
+    return [*told, *more_problems(sum(1 for _ in rest), told)]
+
+
+def more_problems(count: int, told: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The note that `count` problems more than those `told` are not shown; nothing where there are none."""
+    if not count:
+        return ()
+    message = "1 more problem is not shown" if count == 1 else f"{count:,} more problems are not shown"
+    return (Diagnostic(Code.TOO_LARGE, message, told[-1].where, severity="note"),)
+
+
+def stopped(problems: Sequence[Diagnostic], what: str) -> list[Diagnostic]:
+    """The problems and, where they are so many that the search has ended, a note of that.
+
+    Args:
+        problems: all of them are told.
+        what: was searched.
+    """
+    if len(problems) < MAX_TOLD:
+        return list(problems)
+    message = f"after {MAX_TOLD} problems the rest of {what} was not looked at"
+    return [*problems, Diagnostic(Code.TOO_LARGE, message, problems[-1].where, severity="note")]
+
+
 class InitcfgError(Exception):
     """Base of every error that this package raises on purpose.
 

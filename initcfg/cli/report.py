@@ -7,16 +7,13 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.cli.words import count, counted, size
-from initcfg.errors import Code, Diagnostic, Location, printable
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from initcfg.errors import Severity
     from initcfg.plan import Plan
-
-# As many problems are told of a spec that cannot be planned.
-_MOST = 100
 
 
 def _count(diagnostics: Iterable[Diagnostic], severity: Severity) -> int:
@@ -37,7 +34,7 @@ def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
             for kind in ("warning", "note")
             if (number := sum(each.severity == kind for each in left_out))
         )
-        message = f"after the first {_MOST} warnings and notes {told} more are not shown"
+        message = f"after the first {MAX_TOLD} warnings and notes {told} more are not shown"
         yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
 
 
@@ -80,7 +77,7 @@ class Checked(NamedTuple):
     @classmethod
     def passed(cls, file: str, found: Sequence[Diagnostic], contents: Contents) -> Checked:
         """A file without problems; of very many warnings the first, and how many more there are."""
-        return cls(file, (*found[:_MOST], *_rest(found[_MOST:])), contents)
+        return cls(file, (*found[:MAX_TOLD], *_rest(found[MAX_TOLD:])), contents)
 
     @property
     def errors(self) -> int:

@@ -21,7 +21,7 @@ from initcfg.draft.guesses import (
 )
 from initcfg.draft.layers import Places, grouped
 from initcfg.draft.writing import EXAMPLE, Draft, Row, written
-from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.errors import Code, Diagnostic, SpecError, capped
 from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
 from initcfg.plan.parameters import name_problem
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from initcfg.checks.survey import Complaint, Piece
     from initcfg.draft.guesses import Guess
 
-_MAX_PROBLEMS = 100
 # A parameter takes a line, such as "  a: {shape: []}".
 _LEAST_BYTES = 17
 _SCALED = "lecun_normal"
@@ -114,7 +113,7 @@ def _check_names(manifest: Manifest) -> None:
             hint = "rename the parameter, or leave it out of the manifest"
             problems.append(Diagnostic(*found, entry.where, hint))
     if problems:
-        raise SpecError(*problems[:_MAX_PROBLEMS])
+        raise SpecError(*capped(problems))
 
 
 def _check_size(size: int) -> None:

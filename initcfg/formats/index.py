@@ -14,10 +14,9 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, FormatError, Location, SpecError, capped, stopped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_texts, tied_names
 from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
@@ -46,7 +45,6 @@ _PARAMETERS = "total_parameters"
 TOTALS = (_SIZE, _PARAMETERS)
 _METADATA = "metadata"
 _MAP = "weight_map"
-_MAX_PROBLEMS = 100
 _WAY_OUT = 'an index is {"weight_map": {"h.0.w": "model-00001-of-00002.safetensors"}}'
 
 _AGAIN = "write the index again, or fetch it again if it was copied"
@@ -188,7 +186,7 @@ def _index(path: str | PathLike[str], content: bytes) -> Index:
     ending = ".bin" if os.fspath(path).lower().endswith(".bin.index.json") else ".safetensors"
     problems += [*_unknown(source), *_metadata_problems(source), *_shard_problems(source, ending)]
     if problems:
-        raise FormatError(*map(_recoded, problems[:_MAX_PROBLEMS]))
+        raise FormatError(*capped(map(_recoded, problems)))
     metadata: dict[str, Any] = tree.get(_METADATA, {})
     texts = {key: text for key, text in metadata.items() if isinstance(text, str)}
     places = dict(source.entries(_MAP)) if tree[_MAP] else {}
@@ -227,8 +225,6 @@ def _shard_problems(source: JsonEntries, ending: str) -> _Problems:
         message = f"{shard!r} is not the name of a {ending} file beside the index"
         hint = "a shard stands in the folder of its index"
         yield _problem(message, source.locate((_MAP, name)), hint)
-        if len(told) >= _MAX_PROBLEMS:
-            return
 
 
 def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
@@ -247,7 +243,7 @@ def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
     """
     index = read_index(path)
     headers = _headers(path, index, handles)
-    problems = list(islice(disagreements(path, index, headers), _MAX_PROBLEMS))
+    problems = capped(disagreements(path, index, headers))
     if problems:
         raise FormatError(*problems)
     tensors = {
@@ -272,10 +268,10 @@ def _headers(path: Path, index: Index, handles: Handles) -> dict[str, Header]:
                 headers[shard] = header_in(file, path.parent / shard)
         except FormatError as error:
             problems += [_at_index(each, shard, index.where[name]) for each in error.diagnostics]
-        if len(problems) >= _MAX_PROBLEMS:
+        if len(problems) >= MAX_TOLD:
             break
     if problems:
-        raise FormatError(*problems)
+        raise FormatError(*stopped(problems, "the set"))
     return headers
 
 

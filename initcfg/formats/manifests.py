@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from initcfg.dtypes import DTYPES, as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, more_problems
 from initcfg.formats import format_of
 from initcfg.formats.base import Handles, natural_key
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
@@ -123,7 +123,6 @@ def _entry(tensor: StoredTensor, where: Location) -> ManifestEntry:
 #: The most bytes of a manifest. YAML takes about a second for ten thousand parameters, JSON a tenth of that.
 MAX_JSON = 2**28
 MAX_YAML = 2**21
-_MAX_PROBLEMS = 100
 _KEYS = ("shape", "dtype", "buffer")
 _WAY_OUT = 'write {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}'
 _AS_JSON = f"write it as JSON, which may have {MAX_JSON // 2**20} MiB"
@@ -177,7 +176,8 @@ def _top_problems(tree: object, places: _Places) -> list[Diagnostic]:
         Diagnostic(
             Code.UNKNOWN_KEY, f"unknown key {key!r}", places.locate((key,), key=True), "the one key is params"
         )
-        for key in [key for key in tree if key != "params"][:_MAX_PROBLEMS]
+        for key in tree
+        if key != "params"
     ]
     if not isinstance(tree["params"], Mapping):
         message = "expected a mapping of names to shapes"
@@ -223,6 +223,7 @@ def _manifest(
 ) -> Manifest:
     """The entries, all of them checked; `source` places what is wrong inside one."""
     entries: dict[str, ManifestEntry] = {}
+    untold = 0
     for name, where in places:
         written = params[name]
         fault = _entry_fault(name, written)
@@ -231,11 +232,12 @@ def _manifest(
             entries[name] = ManifestEntry(shape, dtype, where, buffer=written.get("buffer", False))
             continue
         path, is_key, problem = fault
-        problems.append(problem.at(source.locate(("params", name, *path), key=is_key)))
-        if len(problems) >= _MAX_PROBLEMS:
-            break
+        if len(problems) < MAX_TOLD:
+            problems.append(problem.at(source.locate(("params", name, *path), key=is_key)))
+        else:
+            untold += 1
     if problems:
-        raise SpecError(*problems)
+        raise SpecError(*problems, *more_problems(untold, problems))
     return Manifest(entries, file)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location
+from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, capped
 from initcfg.formats.base import LoadedTensor
 from initcfg.formats.discovery import is_index
 from initcfg.formats.index import read_index
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from initcfg.formats import Array
 
-_MAX_PROBLEMS, _SHOWN, _SHOWN_CHARACTERS = 100, 3, 40
+_SHOWN, _SHOWN_CHARACTERS = 3, 40
 # Bytes that a tensor may have beyond those of the file: a view that repeats a number costs nothing to store.
 _MAX_REPEATED = 2**30
 
@@ -52,7 +52,7 @@ def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
         if name not in shards[shard]
     ]
     if missing:
-        raise FormatError(*missing[:_MAX_PROBLEMS])
+        raise FormatError(*capped(missing))
     return {name: shards[shard][name] for name, shard in index.weight_map.items()}
 
 

@@ -28,7 +28,6 @@ _MAX_DEPTH = 32
 _MAX_DIMS = 64
 _MAX_BYTES = 2**63
 _MAX_SHOWN = 60
-_MAX_ERRORS = 100
 #: What a constant may be, in words.
 CONSTANT = "a number, a bool or nested lists of them"
 _NUMBERS = frozenset({int, float, bool})
@@ -159,8 +158,7 @@ def _read_items(
     try:
         return _read_number(plain(value), expression)
     except PydanticCustomError as error:
-        if len(errors) <= _MAX_ERRORS:
-            errors.append(InitErrorDetails(type=error, loc=path, input=None))
+        errors.append(InitErrorDetails(type=error, loc=path, input=None))
         return None
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from initcfg import initializers
-from initcfg.errors import Code, Diagnostic, InitializerError, PathStep, SpecError
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, PathStep, SpecError, stopped
 from initcfg.spec import by_place
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Path = tuple[PathStep, ...]
 
-_MOST = 100
 _MOST_TIMES = 1000
 
 
@@ -61,7 +60,7 @@ class Problems:
         """
         self._count += 1
         self._note(error.diagnostics)
-        if len(self._found) >= _MOST or self._count >= _MOST_TIMES:
+        if len(self._found) >= MAX_TOLD or self._count >= _MOST_TIMES:
             raise EnoughProblemsError
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -144,10 +143,7 @@ class Problems:
         if not kept:
             return
         found = by_place(kept, self._spec.locate(()).file)
-        if len(found) >= _MOST:
-            message = f"after {_MOST} problems the rest of the document was not looked at"
-            found.append(Diagnostic(Code.TOO_LARGE, message, found[-1].where, severity="note"))
-        raise SpecError(*found)
+        raise SpecError(*stopped(found, "the document"))
 
 
 def _spot(problem: Diagnostic) -> tuple[object, ...]:

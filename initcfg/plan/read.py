@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, capped, stopped
 from initcfg.initializers import Combined, is_built_in, stream_of
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.spec import Spec
 
-_MAX_PROBLEMS = 100
 _NO_STREAM = Stream(bytes(16))
 
 
@@ -59,7 +58,7 @@ def restore(
     faulty: set[str | None] = set()
     problems: list[Diagnostic] = []
     for at, document in _targets_first(documents):
-        if len(problems) >= _MAX_PROBLEMS or document.tied_to in faulty:
+        if len(problems) >= MAX_TOLD or document.tied_to in faulty:
             continue
         try:
             made[_new_name(document, made)] = restorer.parameter(document, made)
@@ -67,7 +66,9 @@ def restore(
             faulty.add(document.name)
             problems += restorer.placed(error, at)
     if problems:
-        raise SpecError(*sorted(problems, key=lambda problem: problem.where.path if problem.where else ()))
+        raise SpecError(
+            *stopped(sorted(problems, key=lambda each: each.where.path if each.where else ()), "the plan")
+        )
     return tuple(made[document.name] for document in documents)
 
 
@@ -345,7 +346,7 @@ def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
     try:
         return PlanDocument.model_validate(dict(tree))
     except ValidationError as error:
-        raise SpecError(*_told(error, file)) from None
+        raise SpecError(*capped(_told(error, file))) from None
 
 
 _CODES = {"missing": Code.MISSING_KEY, "extra_forbidden": Code.UNKNOWN_KEY}
@@ -353,7 +354,7 @@ _CODES = {"missing": Code.MISSING_KEY, "extra_forbidden": Code.UNKNOWN_KEY}
 
 def _told(error: ValidationError, file: str | None) -> Iterator[Diagnostic]:
     """What pydantic found, with its places; the words are pydantic's for kinds and bounds."""
-    for detail in error.errors(include_url=False)[:_MAX_PROBLEMS]:
+    for detail in error.errors(include_url=False):
         path = tuple(step for step in detail["loc"] if step not in _LAW_TAGS)
         code = _CODES.get(detail["type"], Code.WRONG_TYPE)
         if code is Code.WRONG_TYPE:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from initcfg.errors import Code, Diagnostic
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, more_problems
 from initcfg.initializers.values import shown
 from initcfg.names import did_you_mean
 from initcfg.spec.hints import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.spec.overlay import Places
 
-_MAX_SHOWN = 100
 _CODES = frozenset(Code)
 
 
@@ -33,13 +32,10 @@ def diagnostics_of(
         model: the model that was validated.
         places: where the values were written; None for values from Python.
     """
-    details = error.errors(include_url=False)[:_MAX_SHOWN]
+    details = error.errors(include_url=False)[:MAX_TOLD]
     at = places or Unwritten()
     found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]
-    if error.error_count() > _MAX_SHOWN:
-        more = f"{error.error_count() - _MAX_SHOWN} more problems are not shown"
-        found.append(Diagnostic(Code.TOO_LARGE, more, found[-1].where, severity="note"))
-    return tuple(found)
+    return (*found, *more_problems(error.error_count() - len(found), found))
 
 
 def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:

@@ -39,7 +39,6 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 INITIALIZER_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$"
 #: Something is said.
 REASON = r"\S"
-MAX_FAULTS = 100
 _GROUPED = re.compile(r"[0-9]+(?:_[0-9]+)+")
 MAX_NDIM = 64
 MAX_SEED = 2**64 - 1
@@ -76,8 +75,6 @@ def each(values: Iterable[object], check: Callable[[object], T]) -> tuple[T, ...
             items.append(check(value))
         except PydanticCustomError as error:
             faults.append(InitErrorDetails(type=error, loc=(at,), input=None))
-            if len(faults) > MAX_FAULTS:
-                break
     if faults:
         raise ValidationError.from_exception_data("list", faults)
     return tuple(items)

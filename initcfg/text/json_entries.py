@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.errors import Code, Diagnostic, Location, SpecError, more_problems
 from initcfg.text.inputs import decoded
 from initcfg.text.json_source import read_json
 from initcfg.text.source import MAX_DEPTH, SURROGATE, Node, Reader
@@ -66,7 +66,8 @@ class JsonEntries:
     @property
     def problems(self) -> list[Diagnostic]:
         """What was wrong with the text and did not keep the rest from being read."""
-        return [noted.problem for noted in self.reader.problems]
+        told = [noted.problem for noted in self.reader.problems]
+        return [*told, *more_problems(self.reader.untold, told)]
 
     def locate(self, path: Path, *, key: bool = False) -> Location:
         """The place of a value, or of its key; of the deepest part of `path` that the text has."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,6 @@ Tree = object
 MAX_DEPTH = 64
 #: Half of a pair that UTF-16 writes a character in; no character by itself.
 SURROGATE = re.compile("[\ud800-\udfff]")
-_MAX_PROBLEMS = 100
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TOKEN = re.compile(r"[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|.", re.DOTALL)
 #: The largest finite float64: every integer up to it has a finite float beside it.
@@ -151,11 +150,19 @@ class Source:
 
 @dataclass
 class Reader:
-    """What the YAML and the JSON reader share: the text being read and the problems found so far."""
+    """What the YAML and the JSON reader share: the text being read and the problems found so far.
+
+    Args:
+        file: a name for diagnostics.
+        text: all of it.
+        problems: the first ones.
+        untold: how many more there are.
+    """
 
     file: str | None
     text: str
     problems: list[_Noted] = field(default_factory=list)
+    untold: int = 0
 
     def __post_init__(self) -> None:
         self.source = Source(self.file, self.text)
@@ -163,7 +170,7 @@ class Reader:
     @property
     def is_full(self) -> bool:
         """Whether no more problems are kept."""
-        return len(self.problems) >= _MAX_PROBLEMS
+        return len(self.problems) >= MAX_TOLD
 
     def problem(
         self,
@@ -174,7 +181,7 @@ class Reader:
         *,
         entry: str | None = None,
     ) -> None:
-        """Notes a problem that the rest can be read past; the first hundred are kept.
+        """Notes a problem that the rest can be read past; of very many the first are kept.
 
         Args:
             code: the kind of problem.
@@ -183,7 +190,9 @@ class Reader:
             hint: the way out.
             entry: the key that it is about, where `place` is a key that the tree does not keep.
         """
-        if not self.is_full:
+        if self.is_full:
+            self.untold += 1
+        else:
             where = self.source.place(place.start, place.end)
             self.problems.append(_Noted(Diagnostic(code, message, where, hint), place.start, entry))
 
@@ -192,12 +201,13 @@ class Reader:
     ) -> SpecError:
         """The exception for a problem that ends the reading, with those noted before."""
         last = Diagnostic(code, message, self.source.place(start, end), hint)
-        return SpecError(*(noted.problem for noted in self.problems), last)
+        told = [noted.problem for noted in self.problems]
+        return SpecError(*told, *more_problems(self.untold, told), last)
 
     def finish(self, tree: Tree, root: Node) -> Source:
         """The source, once the whole text has been read; only now each problem's path is known."""
-        problems = tuple(noted.placed(root) for noted in self.problems)
-        return Source(self.file, self.text, tree, root, problems)
+        problems = [noted.placed(root) for noted in self.problems]
+        return Source(self.file, self.text, tree, root, (*problems, *more_problems(self.untold, problems)))
 
 
 class _Noted(NamedTuple):

@@ -249,6 +249,7 @@ class _Composer:
             if name is None:
                 continue
             if name in own and self.reader.is_full:
+                self.reader.untold += 1
                 continue
             if name in own:
                 first = self.reader.source.place(keys[name].start).line

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
+from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, capped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from initcfg.formats.base import Header, StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.plan import Plan, PlannedParameter
-
-# Of one kind.
-_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +68,11 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     wrapped = _wrapped(list(header.tensors), {parameter.name for parameter in plan})
     if wrapped is not None:
         return Match((), (*problems, wrapped))
-    problems += _capped(_missing(file, plan, expected))
+    problems += capped(_missing(file, plan, expected))
     held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
     recast = _recast(held)
     if recast is not None:
-        return Match((), (*problems, recast, *_capped(_unexpected(file, plan, select))))
+        return Match((), (*problems, recast, *capped(_unexpected(file, plan, select))))
     pairs, unlike = [], []
     for tensor, parameter in held:
         problem = _form(file, tensor, parameter)
@@ -84,8 +80,8 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
             pairs.append((tensor, owner(plan, parameter)))
         else:
             unlike.append(problem)
-    problems += _capped(iter(unlike))
-    return Match(tuple(pairs), (*problems, *_capped(_unexpected(file, plan, select))))
+    problems += capped(unlike)
+    return Match(tuple(pairs), (*problems, *capped(_unexpected(file, plan, select))))
 
 
 def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | None:
@@ -128,16 +124,6 @@ def _way_out(alike: str) -> str:
     if lacked is not None:
         return f"compare with it: --rename ={lacked[1]} or, in Python, rename={{'': {lacked[1]!r}}}"
     return "rename the parameters in the spec, or write the file with the names of the plan"
-
-
-def _capped(problems: Iterator[Diagnostic]) -> list[Diagnostic]:
-    """The first problems of one kind, and how many more there are."""
-    told = list(itertools.islice(problems, _MOST))
-    rest = sum(1 for _ in problems) if len(told) == _MOST else 0
-    if rest:
-        message = f"{rest:,} more like this one are not shown"
-        told.append(Diagnostic(told[-1].code, message, told[-1].where))
-    return told
 
 
 def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:

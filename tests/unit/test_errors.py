@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from initcfg import errors
 from initcfg.errors import (
+    MAX_TOLD,
     Code,
     Diagnostic,
     FormatError,
@@ -18,8 +21,10 @@ from initcfg.errors import (
     Location,
     OutputError,
     SpecError,
+    capped,
     fold_copies,
     printable,
+    stopped,
 )
 
 TYPO = Diagnostic(
@@ -253,3 +258,35 @@ def test_copies_in_other_places_of_a_document_are_told_each_but_for_names_of_a_m
         problems = [Diagnostic(code, f"'h.{at}.w'", place) for at, place in enumerate(places)]
         assert len(fold_copies(problems)) == count
     assert fold_copies(problems)[0].where == places[0]
+
+
+class TestWhatIsToldOfVeryManyProblems:
+    found = tuple(
+        Diagnostic(Code.SHAPE, f"problem {at}", Location("a.yaml", at + 1, 1)) for at in range(MAX_TOLD + 7)
+    )
+
+    @pytest.mark.parametrize(
+        ("more", "last"),
+        [(0, "problem 99"), (1, "1 more problem is not shown"), (7, "7 more problems are not shown")],
+    )
+    def test_is_how_many_more_there_are(self, more, last) -> None:
+        told = capped(iter(self.found[: MAX_TOLD + more]))
+        assert tuple(told[:MAX_TOLD]) == self.found[:MAX_TOLD]
+        assert told[-1].message == last
+        assert len(told) == MAX_TOLD + (more > 0)
+
+    def test_is_where_the_search_ended(self) -> None:
+        assert stopped(self.found[:5], "the set") == [*self.found[:5]]
+        assert stopped([], "the set") == []
+        assert stopped(self.found, "the set")[-1].message == (
+            "after 100 problems the rest of the set was not looked at"
+        )
+
+
+def test_no_other_module_has_a_limit_of_its_own() -> None:
+    """A planted limit is found by the same pattern."""
+    own = re.compile(r"^_?(MOST|MAX_(FAULTS|PROBLEMS|TOLD|NAMED|ERRORS)) *= *100$|\[: *100\]", re.MULTILINE)
+    assert own.search("_MAX_PROBLEMS = 100")
+    package = Path(errors.__file__).parent
+    found = [path for path in package.rglob("*.py") if own.search(path.read_text("utf-8"))]
+    assert found == [package / "errors.py"]

@@ -154,7 +154,9 @@ def test_the_size_of_an_index_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_problems_have_an_end(tmp_path: Path) -> None:
     weight_map = {f"w{at}": f"../{at}" for at in range(1000)}
-    assert len(problems(written(tmp_path, json.dumps({"weight_map": weight_map})))) == 100
+    found = problems(written(tmp_path, json.dumps({"weight_map": weight_map})))
+    assert len(found) == 101
+    assert found[-1].message == "900 more problems are not shown"
 
 
 def test_a_total_is_no_text() -> None:
@@ -337,7 +339,10 @@ def test_ties_that_are_malformed_are_refused_with_their_shard(tmp_path: Path) ->
 
 
 def test_problems_of_a_set_have_an_end(tmp_path: Path) -> None:
-    assert len(refused(write(tmp_path, MAP | {f"y{at}": FIRST for at in range(500)}))) == 100
+    with pytest.raises(FormatError) as raised:
+        read(write(tmp_path, MAP | {f"y{at}": FIRST for at in range(500)}))
+    assert len(raised.value.diagnostics) == 101
+    assert raised.value.diagnostics[-1].message == "400 more problems are not shown"
 
 
 @settings(max_examples=200)

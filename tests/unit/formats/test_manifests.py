@@ -159,7 +159,9 @@ def test_another_name_is_refused(tmp_path, name):
 def test_problems_have_an_end(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"params": {f"w{at}": {} for at in range(1000)}}))
-    assert len(problems(path)) == 100
+    found = problems(path)
+    assert len(found) == 101
+    assert found[-1].message == "900 more problems are not shown"
 
 
 @pytest.mark.parametrize(("name", "limit"), [("a.json", "MAX_JSON"), ("a.yaml", "MAX_YAML")])

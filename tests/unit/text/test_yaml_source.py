@@ -172,8 +172,10 @@ def test_anchors_are_read_and_their_places_are_those_of_the_anchor():
     assert source.locate(("b", 1)).line == 1
 
 
-def test_at_most_a_hundred_problems_are_kept():
-    assert len(read_yaml("".join("a: 1\n" for _ in range(500))).problems) == 100
+def test_a_hundred_problems_are_kept_and_the_number_of_the_others():
+    problems = read_yaml("".join("a: 1\n" for _ in range(500))).problems
+    assert len(problems) == 101
+    assert problems[-1].message == "399 more problems are not shown"
 
 
 def test_an_empty_text_is_no_value():
