@@ -99,17 +99,17 @@ def _plan(task: Array) -> Plan:
 
 
 def _our_fill(task: Array, engine: str, threads: int) -> Callable[[], object]:
-    from initcfg.distributions import Normal, TruncatedNormal, Uniform
+    from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
     from initcfg.engines import get_engine
     from initcfg.stream import Stream
 
     bound = task.cut * task.std
-    law = {
+    laws: dict[str, Distribution] = {
         "uniform": Uniform(-task.std, task.std),
         "normal": Normal(0.0, task.std),
         "truncated": TruncatedNormal(0.0, task.std, -bound, bound),
-    }[task.law]
-    stream, fill = Stream.of_parameter(0, "w"), get_engine(engine)
+    }
+    law, stream, fill = laws[task.law], Stream.of_parameter(0, "w"), get_engine(engine)
     return _in_parts(lambda part, start: fill(part, law, stream, start), _touched(task), threads)
 
 

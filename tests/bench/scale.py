@@ -21,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from timing import Contender, Spread, interleaved, quotient
 
@@ -159,7 +159,7 @@ def _run(command: list[str]) -> None:
     )
 
 
-def _clocked(run: Callable[[], object]) -> tuple[float, object]:
+def _clocked(run: Callable[[], Any]) -> tuple[float, Any]:
     gc.collect()
     start = time.perf_counter()
     result = run()

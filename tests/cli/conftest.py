@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -66,7 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run() -> Callable[..., Result]:
     """Runs a command line in this process; gives its exit code, stdout and stderr."""
 
-    def run(*args: str, **settings: str) -> Result:
+    def run(*args: str, **settings: Any) -> Result:
         return CliRunner().invoke(main, args, catch_exceptions=False, prog_name="initcfg", **settings)
 
     return run

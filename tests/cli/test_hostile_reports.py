@@ -7,6 +7,7 @@ import re
 import unicodedata
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import click
 import jsonschema
@@ -156,7 +157,7 @@ def json_messages(document: dict[str, list[dict[str, str]]]) -> list[str]:
     return [row["message"] for row in document["diagnostics"]]
 
 
-def sarif_messages(log: dict[str, list[dict[str, list[dict[str, list[str]]]]]]) -> list[object]:
+def sarif_messages(log: Any) -> list[object]:
     (run,) = log["runs"]
     rows = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
     texts = [row["message"]["text"] for row in rows]

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import Result
@@ -111,7 +111,7 @@ def test_a_files_name_cannot_steer_the_terminal(name: str, run: Run, folder: Pat
     ],
 )
 def test_what_is_no_spec_is_told_without_a_traceback(
-    name: str, content: bytes | str | None, code: int, run: Run, folder: Path
+    name: str, content: Any, code: int, run: Run, folder: Path
 ) -> None:
     path = folder / name
     if content == "":

@@ -119,7 +119,7 @@ def slices(plan: initcfg.Plan) -> int:
 
 def stream(plan: initcfg.Plan) -> int:
     store = Forgetful()
-    saved = save_set(shard_set(plan, 2_000_000_000), store, threads=2, engine="numpy")
+    saved = save_set(shard_set(plan, 2_000_000_000), store, threads=2, engine="numpy")  # type: ignore[arg-type]
     if saved.index is None:
         raise AssertionError("the set was not published")
     return store.taken

@@ -39,6 +39,7 @@ class Agreement:
     """
 
     schema: dict[str, Any] = field(default_factory=json_schema)
+    validator: Any = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "validator", jsonschema.Draft202012Validator(self.schema))

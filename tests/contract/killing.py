@@ -128,7 +128,7 @@ def at_calls(bench: Bench) -> Iterator[dict[str, object]]:
     while killed:
         number += 1
         bench.reset(with_old=True)
-        child = begin(lambda number=number: interrupted(bench, number))
+        child = begin(lambda number=number: interrupted(bench, number))  # type: ignore[misc]
         result = bench.round(child, began=True)
         killed = bool(result["killed"])
         yield result

@@ -101,7 +101,7 @@ def test_normal_in_float64() -> None:
 def test_the_reach_of_the_normal_kernels(kernel, words_of: int, reach: float) -> None:
     """The least first word, and an angle as near to 0 as there is."""
     word, value = (np.uint32, np.float32) if words_of == 32 else (np.uint64, np.float64)
-    first, second = np.zeros(4, word), np.arange(4, dtype=word) << word(words_of - 2)
+    first, second = np.zeros(4, word), np.arange(4, dtype=word) << word(words_of - 2)  # type: ignore[operator]
     pair = kernel.normal(first, second, scratch(4, value))
     largest = max(float(abs(half).max()) for half in pair)
     assert reach - 1e-3 < largest < reach

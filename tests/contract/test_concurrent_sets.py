@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -56,8 +57,8 @@ class Race:
         with ExitStack() as stack:
             for command in self.commands:
                 line = [sys.executable, str(SCRIPT), *command]
-                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-                self.processes.append(stack.enter_context(subprocess.Popen(line, text=True, **pipes)))
+                begun = subprocess.Popen(line, text=True, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+                self.processes.append(stack.enter_context(begun))
             for process in self.processes:
                 assert process.stdout.readline() == "ready\n"
             events = [(delay, process, "go") for delay, process in zip(delays, self.processes, strict=True)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy._core import _multiarray_umath as umath
+from numpy._core import _multiarray_umath as umath  # type: ignore[attr-defined]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # Those that numpy has code for and this processor offers, in numpy's own names, which differ by version.

@@ -13,7 +13,7 @@ import random
 import struct
 import warnings
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 COUNT = int(os.environ.get("INITCFG_FUZZ", "300"))
 PLAN = make_plan({"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "random_normal"}}})
 
-Make = "Callable[[random.Random], bytes]"
+Make: TypeAlias = "Callable[[random.Random], bytes]"
 
 
 LITERALS = [
@@ -264,7 +264,7 @@ def test_a_text_is_read_or_refused(kind: str) -> None:
     rng = random.Random(kind)
     for number in range(COUNT):
         text = make(rng)
-        error = unexpected(lambda text=text: read(text))
+        error = unexpected(lambda text=text: read(text))  # type: ignore[misc]
         assert error is None, (number, text, error)
 
 
@@ -275,7 +275,7 @@ def test_no_warning_of_another_library_leaves_a_reader(tmp_path: Path) -> None:
             warnings.simplefilter("always")
             for _ in range(min(COUNT, 2000)):
                 path.write_bytes(make(rng))
-                unexpected(lambda read=read, path=path: read(path))
+                unexpected(lambda read=read, path=path: read(path))  # type: ignore[misc]
         assert [str(each.message) for each in told] == [], name
 
 
@@ -308,4 +308,4 @@ def test_a_reader_that_lists_the_exceptions_it_expects_is_found_out() -> None:
 
     rng = random.Random("npz")
     files = [npz(rng) for _ in range(300)]
-    assert any(unexpected(lambda data=data: read(data)) for data in files)
+    assert any(unexpected(lambda data=data: read(data)) for data in files)  # type: ignore[misc]

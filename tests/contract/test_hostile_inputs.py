@@ -292,7 +292,7 @@ def make_special_files(folder: Path) -> None:
 
 def commands(folder: Path) -> list[tuple[str, list[str], str | None]]:
     """Writes every file and gives every command line with its name and what stands on standard input."""
-    found = []
+    found: list[tuple[str, list[str], str | None]] = []
     for name, content in (documents() | manifests() | plans()).items():
         (folder / name).write_bytes(
             content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ NAMES = [
     *LETTERS,
     *WORDS,
 ]
-READERS = {"safetensors": load_file, "npz": np.load}
+READERS: dict[str, Any] = {"safetensors": load_file, "npz": np.load}
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ class Elements:
 
 def write_tensor(path: Path, name: str) -> bytes:
     """A tensor as no plan would name it: the format alone stands against the name."""
-    format_of(path).write(path, [TensorInfo(name, as_dtype("float32"), (3,))], Elements(), {})
+    format_of(path).write(path, [TensorInfo(name, as_dtype("float32"), (3,))], Elements(), {})  # type: ignore[attr-defined]
     return Elements.ones.tobytes()
 
 

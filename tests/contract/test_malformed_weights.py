@@ -313,7 +313,7 @@ SPEC = {
     "initcfg": 1,
     "params": {name: {"shape": [2], "initializer": "zeros"} for name in ("v", "w")},
 }
-KINDS = {"safetensors": SAFETENSORS, "npz": NPZ, "set": SETS}
+KINDS: dict[str, dict[str, Any]] = {"safetensors": SAFETENSORS, "npz": NPZ, "set": SETS}
 CASES = [(kind, name) for kind, cases in KINDS.items() for name in cases]
 
 
@@ -397,7 +397,7 @@ def test_the_watch_on_memory_sees_what_is_planted(
     usual: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = make(tmp_path / "case", "safetensors", "length of 2**63")
-    read = safetensors.open_input
+    read = safetensors.open_input  # type: ignore[attr-defined]
     monkeypatch.setattr(safetensors, "open_input", lambda *given: (bytearray(4 * MIB), read(*given))[1])
     assert told(["manifest", path])[2] > usual["manifest"] + 8 * size(Path(path)) + MIB
 

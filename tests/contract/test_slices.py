@@ -96,7 +96,7 @@ def assert_same_bits(part: np.ndarray, expected: np.ndarray) -> None:
     data=st.data(),
     parameter=parameters(),
     chunk=st.sampled_from([7, 64, CHUNK]),
-    call=st.sampled_from([1, 100, slices.CALL_COST]),
+    call=st.sampled_from([1, 100, slices.CALL_COST]),  # type: ignore[attr-defined]
 )
 def test_a_slice_made_alone_is_the_slice_of_the_whole(
     planned, indices, *, data, parameter, chunk, call

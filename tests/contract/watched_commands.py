@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -47,7 +48,7 @@ class Watch:
         self.named: set[str] = set()
         self.seen: list[str] | None = None
 
-    def __call__(self, event: str, args: tuple[object, ...]) -> None:
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if self.seen is not None and (
             event.startswith(NEVER)
             or (event.startswith(CHANGES) and not self.is_below("out", args[0]))
@@ -56,17 +57,17 @@ class Watch:
             self.seen.append(f"{event} {args!r:.200}")
             raise CaughtError(self.seen[-1])
 
-    def may_open(self, path: object, _: object, flags: int) -> bool:
+    def may_open(self, path: Any, _: object, flags: int) -> bool:
         if flags & WRITING:
             return self.is_below("out", path)
         return path in self.named or self.is_below("", path) or self.is_of_python(path)
 
-    def is_below(self, folder: str, path: object) -> bool:
+    def is_below(self, folder: str, path: Any) -> bool:
         if isinstance(path, int):
             return True
         return Path(os.path.realpath(os.fsdecode(path))).is_relative_to(Path(self.folder, folder))
 
-    def is_of_python(self, path: object) -> bool:
+    def is_of_python(self, path: Any) -> bool:
         return os.path.realpath(os.fsdecode(path)).startswith((self.package, *LIBRARIES))
 
 
@@ -116,7 +117,7 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
 
 
-def work(jobs: dict[str, object]) -> None:
+def work(jobs: dict[str, Any]) -> None:
     os.chdir(jobs["folder"])
     import_everything()
     for _, arguments, _ in jobs["warmup"]:

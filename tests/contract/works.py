@@ -89,7 +89,7 @@ def resumed(folder: Path, seed: int) -> None:
 
 
 def _save_sharded(folder: Path, seed: int, **how: Any) -> None:
-    settings = {"shard_size": 1 << 17, "threads": 2, "engine": "numpy"} | how
+    settings: dict[str, Any] = {"shard_size": 1 << 17, "threads": 2, "engine": "numpy"} | how
     initcfg.save_sharded(plan_of_eight(seed), folder, **settings)
 
 

@@ -33,7 +33,7 @@ SHARDINGS = {
     "partially replicated": NamedSharding(GRID, P(None, "x")),
     "one device": SingleDeviceSharding(DEVICES[3]),
 }
-SPEC = {
+SPEC: dict[str, Any] = {
     "initcfg": 1,
     "seed": 11,
     "layout": "in_out",
@@ -147,7 +147,7 @@ def test_a_slice_is_made_once_however_many_devices_hold_it(
     sharding: jax.sharding.Sharding, expected: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[int, ...]] = []
-    fill = placing.fill_targets
+    fill = placing.fill_targets  # type: ignore[attr-defined]
 
     def watched(targets: Any, **settings: Any) -> None:
         made.extend(target.out.shape for target in targets)

@@ -17,13 +17,13 @@ def main(port: str, rank: int) -> None:
     """Prints the shapes that this process has made, once all its shards are right."""
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
     made: list[tuple[int, ...]] = []
-    fill = placing.fill_targets
+    fill = placing.fill_targets  # type: ignore[attr-defined]
 
     def watched(targets, **settings):
         made.extend(target.out.shape for target in targets)
         fill(targets, **settings)
 
-    placing.fill_targets = watched
+    placing.fill_targets = watched  # type: ignore[attr-defined]
     spec = {"shape": [64, 16], "initializer": "random_normal"}
     plan = initcfg.make_plan({"initcfg": 1, "params": {"all": spec, "rows": spec, "last": spec}})
     mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("host", "device"))

@@ -51,15 +51,14 @@ def compiled(folder: Path, compiler: str, options: list[str]) -> Path:
 
 def law(rng: random.Random) -> Distribution:
     mean, std = rng.choice([0.0, 0.3, -2.0]), 10 ** rng.uniform(-6, 1)
-    return rng.choice(
-        [
-            Uniform(mean - std, mean + std),
-            Normal(mean, std),
-            TruncatedNormal(mean, std, mean - 2 * std, mean + 2 * std),
-            TruncatedNormal(mean, std, mean - 3 * std, mean + 3 * std),
-            TruncatedNormal(mean, std, mean + rng.uniform(-1, 1) * std, mean + 4 * std),
-        ]
-    )
+    laws: list[Distribution] = [
+        Uniform(mean - std, mean + std),
+        Normal(mean, std),
+        TruncatedNormal(mean, std, mean - 2 * std, mean + 2 * std),
+        TruncatedNormal(mean, std, mean - 3 * std, mean + 3 * std),
+        TruncatedNormal(mean, std, mean + rng.uniform(-1, 1) * std, mean + 4 * std),
+    ]
+    return rng.choice(laws)
 
 
 def jobs(seed: int) -> tuple[bytes, list[bytes]]:

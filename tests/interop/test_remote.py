@@ -43,7 +43,7 @@ LAYER = {"repeat": {"i": 4}, "params": {"w": {"shape": [64, 96], "initializer": 
 SPEC = {"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": LAYER}}
 OTHER = SPEC | {"seed": 1}
 # In two files, each in several parts of an upload.
-LARGE = {
+LARGE: dict[str, Any] = {
     "initcfg": 1,
     "params": {f"w{i}": {"shape": [1 << 20, 10], "initializer": "random_normal"} for i in range(2)},
 }
@@ -218,7 +218,7 @@ def test_a_run_that_fails_at_once_leaves_the_claim_of_one_that_is_at_work(url: s
         spec = {**SPEC, "params": {}}
         shards = initcfg.sharding.shard_set(initcfg.make_plan(spec), 60_000)
         store = open_store(url)
-        with contextlib.suppress(ZeroDivisionError), store.claiming(SetClaim.of(shards).text, bool) as hold:
+        with contextlib.suppress(ZeroDivisionError), store.claiming(SetClaim.of(shards).text, bool) as hold:  # type: ignore[arg-type]
             assert not hold.is_new
             raise ZeroDivisionError
 
@@ -290,7 +290,7 @@ def test_an_interrupt_in_mid_file_leaves_nothing_of_it(url: str) -> None:
 
 def test_a_file_of_another_size_is_an_error_and_goes_again(url: str) -> None:
     fs, root = fsspec.core.url_to_fs(url)
-    with pytest.raises(OutputError, match="3 of 4 bytes"), uploading(fs, f"{root}/f", url, 4, bool) as upload:
+    with pytest.raises(OutputError, match="3 of 4 bytes"), uploading(fs, f"{root}/f", url, 4, bool) as upload:  # type: ignore[arg-type]
         upload.write(b"abc")
     assert "f" not in open_store(url).sizes()
 
@@ -299,7 +299,7 @@ def test_a_file_that_was_there_outlives_a_failed_upload(bucket: str) -> None:
     """Not in memory, nor where drivers write in place."""
     fs, path = fsspec.core.url_to_fs(f"s3://{bucket}/f")
     fs.pipe_file(path, b"before")
-    with contextlib.suppress(ArithmeticError), uploading(fs, path, "url", 40_000_000, bool) as upload:
+    with contextlib.suppress(ArithmeticError), uploading(fs, path, "url", 40_000_000, bool) as upload:  # type: ignore[arg-type]
         upload.write(bytes(30_000_000))
         raise ArithmeticError
     assert fs.cat_file(path) == b"before"

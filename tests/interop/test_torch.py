@@ -308,7 +308,7 @@ def test_modules_that_cannot_be_read_say_the_way_out() -> None:
     with pytest.raises(ValueError, match="'wide' is expanded"):
         initialize_(module, plan_of(module))
     with pytest.raises(TypeError, match=r"not PosixPath: initcfg\.make_plan"):
-        initialize_(module, CONFIGS / "gpt2.yaml")
+        initialize_(module, CONFIGS / "gpt2.yaml")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"takes a torch\.nn\.Module, not dict"):
         initialize_({}, plan_of(module))
 
@@ -819,7 +819,7 @@ def test_orthogonal_is_no_less_so_than_that_of_torch(shape: tuple[int, int]) -> 
     def errors(matrix: np.ndarray) -> tuple[float, float]:
         tall = matrix.astype(np.float64) if shape[0] >= shape[1] else matrix.T.astype(np.float64)
         error = tall.T @ tall - np.eye(tall.shape[1])
-        return abs(error).max(), np.linalg.norm(error)
+        return abs(error).max(), np.linalg.norm(error)  # type: ignore[return-value]
 
     torch.manual_seed(0)
     theirs = errors(torch.nn.init.orthogonal_(torch.empty(shape)).numpy())

@@ -65,9 +65,9 @@ def test_what_has_no_values_and_what_is_no_module_say_so() -> None:
     with pytest.raises(initcfg.FormatError, match="meta device"):
         verify(module.to("meta"), plan)
     with pytest.raises(TypeError, match=r"initcfg\.verify takes the path"):
-        verify("w.pt", plan)  # type: ignore[arg-type]
+        verify("w.pt", plan)
     with pytest.raises(TypeError, match=r"initcfg\.adapters\.torch\.verify"):
-        initcfg.verify(module, plan)  # type: ignore[arg-type]
+        initcfg.verify(module, plan)
 
 
 @pytest.mark.parametrize("name", ["step0.pt", "pytorch_model.bin"])
@@ -140,9 +140,9 @@ def test_a_sharded_set_of_torch_is_read_as_one_file_is(tmp_path: Path) -> None:
     assert one.tensors == two.tensors
     assert one.values == two.values
     assert one.values["1.running_var"].mean == 1
-    one, two = (initcfg.load_manifest(path) for path in paths)
-    assert list(one.entries) == list(two.entries) == list(module.state_dict())
-    assert {name: (each.shape, each.dtype) for name, each in one.entries.items()} == {
+    first, second = (initcfg.load_manifest(path) for path in paths)
+    assert list(first.entries) == list(second.entries) == list(module.state_dict())
+    assert {name: (each.shape, each.dtype) for name, each in first.entries.items()} == {
         name: (tuple(each.shape), str(each.dtype).removeprefix("torch."))
         for name, each in module.state_dict().items()
     }

@@ -16,7 +16,7 @@ import initcfg
 from initcfg.adapters.torch import initialize_, manifest
 from initcfg.errors import SpecError
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"match": "**.bias", "initializer": "zeros"},
     {"match": "square.weight", "initializer": "orthogonal"},
     {"match": "**", "initializer": {"random_normal": {"stddev": 0.5}}},

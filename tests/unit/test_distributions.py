@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform, cdf, moments, point, support
+from initcfg.distributions import (
+    Distribution,
+    Fill,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    cdf,
+    moments,
+    point,
+    support,
+)
 from initcfg.errors import Code, InitializerError
 
 # (distribution, the same law in scipy)
-LAWS = [
+LAWS: list[tuple[Distribution, Any]] = [
     (Uniform(-1.0, 1.0), stats.uniform(-1, 2)),
     (Uniform(0.25, 0.75), stats.uniform(0.25, 0.5)),
     (Normal(0.0, 0.02), stats.norm(0, 0.02)),
@@ -81,7 +92,7 @@ def test_a_fill_keeps_its_type() -> None:
     ("build", "code"),
     [
         (lambda: Fill(math.nan), Code.NOT_FINITE),
-        (lambda: Fill("1"), Code.WRONG_TYPE),
+        (lambda: Fill("1"), Code.WRONG_TYPE),  # type: ignore[arg-type]
         (lambda: Uniform(0.0, math.inf), Code.NOT_FINITE),
         (lambda: Uniform(0, 10**400), Code.NOT_FINITE),
         (lambda: Uniform(1.0, 0.0), Code.OUT_OF_RANGE),

@@ -12,7 +12,7 @@ from initcfg.errors import Code, Location, SpecError
 
 
 def test_a_shape_stands_for_an_entry():
-    manifest = Manifest({"w": (2, 3), "b": [3], "s": (), "n": (np.int64(4),)})
+    manifest = Manifest({"w": (2, 3), "b": [3], "s": (), "n": (np.int64(4),)})  # type: ignore[dict-item]
     assert manifest.entries == {
         "w": ManifestEntry((2, 3)),
         "b": ManifestEntry((3,)),
@@ -35,7 +35,7 @@ def test_a_manifest_cannot_change_and_can_be_sent():
     manifest = Manifest(shapes)
     shapes["w"].append(3)
     with pytest.raises(TypeError):
-        manifest.entries["v"] = ManifestEntry(())
+        manifest.entries["v"] = ManifestEntry(())  # type: ignore[index]
     assert pickle.loads(pickle.dumps(manifest)) == manifest == Manifest({"w": (2,)})
 
 
@@ -63,5 +63,5 @@ def test_what_is_no_name_or_no_shape_is_refused(entries):
 
 def test_what_is_no_manifest_at_all_is_refused():
     with pytest.raises(SpecError) as raised:
-        load_manifest(3)
+        load_manifest(3)  # type: ignore[arg-type]
     assert raised.value.diagnostics[0].code is Code.WRONG_TYPE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from initcfg.checks import check_plan
@@ -10,7 +12,7 @@ from initcfg.plan import plan_of
 from initcfg.spec import Param, Spec
 
 
-def is_told(name: str, initializer: object = "random_normal", shape: tuple[int, ...] = (4,)) -> bool:
+def is_told(name: str, initializer: Any = "random_normal", shape: tuple[int, ...] = (4,)) -> bool:
     spec = Spec(layout="in_out", params={name: Param(shape=shape, initializer=initializer)})
     return any(each.code == Code.RANDOM_BIAS for each in check_plan(plan_of(spec)))
 

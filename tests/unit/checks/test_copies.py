@@ -53,7 +53,7 @@ def specs(draw: st.DrawFn) -> Spec:
 def in_step(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether as many elements as both have are correlated."""
     size = min(one.size, other.size)
-    return np.corrcoef(*(each.reshape(-1)[:size].astype(np.float64) for each in (one, other)))[0, 1] > 0.9
+    return np.corrcoef(*(each.reshape(-1)[:size].astype(np.float64) for each in (one, other)))[0, 1] > 0.9  # type: ignore[call-overload]
 
 
 def equal(one: np.ndarray, other: np.ndarray) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from initcfg.plan import plan_of
 from initcfg.spec import Param, Spec
 
 
-def codes(initializer: object, shape: list[int], layout: str | None = "in_out") -> set[Code]:
+def codes(initializer: Any, shape: list[int], layout: str | None = "in_out") -> set[Code]:
     spec = Spec(params={"w": Param(shape=shape, layout=layout, initializer=initializer)})
     return {each.code for each in check_plan(plan_of(spec))}
 
@@ -53,7 +55,7 @@ def test_a_std_is_unusual_where_its_variance_is_off_by_more_than_ten(ratio: floa
     ],
 )
 def test_what_is_usual_or_cannot_be_known_is_left_alone(
-    initializer: object, shape: list[int], layout: str | None
+    initializer: Any, shape: list[int], layout: str | None
 ) -> None:
     assert codes(initializer, shape, layout) == set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ FLOATS = [row for row in DTYPES.values() if row.format is not None]
 NARROW = ["float16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
 
 
-def planned(initializer: object, dtype: str):
+def planned(initializer: Any, dtype: str):
     return plan_of(Spec(params={"w": Param(shape=[40_000], dtype=dtype, initializer=initializer)}))
 
 
@@ -91,7 +92,7 @@ def test_one_number_of_an_array_or_a_diagonal_that_underflows_is_told() -> None:
         ({"random_normal": {"mean": 1.0, "stddev": 1e-8}}, "float32"),
     ],
 )
-def test_the_share_of_the_commonest_number_is_that_of_the_draws(initializer: object, dtype: str) -> None:
+def test_the_share_of_the_commonest_number_is_that_of_the_draws(initializer: Any, dtype: str) -> None:
     plan = planned(initializer, dtype)
     numbers, counts = np.unique(initcfg.materialize(plan)["w"].astype(np.float64), return_counts=True)
     (message,) = messages(plan, Code.DTYPE_RESOLUTION)

@@ -29,7 +29,7 @@ params:
 def looked_at(plan: Plan) -> list[Piece]:
     pieces: list[Piece] = []
     # What append returns is no complaint.
-    list(for_each_piece(pieces.append)(survey(plan, None)))  # type: ignore[arg-type]
+    list(for_each_piece(pieces.append)(survey(plan, None)))
     return pieces
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -81,7 +83,7 @@ def drafted(manifest: Manifest | None, name: str | None = None) -> tuple[Spec, P
     return spec, plan_of(spec)
 
 
-def layers(spec: Spec) -> dict[str, tuple[object, list[str]]]:
+def layers(spec: Spec) -> dict[str, tuple[Any, list[str]]]:
     """The repeat and the parameters of each layer."""
     return {key: (layer.repeat, list(layer.params)) for key, layer in spec.layers.items()}
 
@@ -139,7 +141,8 @@ def test_what_only_one_copy_has_or_has_in_another_shape_stands_under_its_own_nam
 
 
 def test_copies_from_some_number_on_are_a_range() -> None:
-    shapes = {f"h.{i}.{'mlp' if i < 1 else 'moe'}.weight": (768, 768) for i in range(6)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    shapes |= {f"h.{i}.{'mlp' if i < 1 else 'moe'}.weight": (768, 768) for i in range(6)}
     shapes |= {f"h.{i}.norm.weight": (768,) for i in range(6)}
     repeats = [repeat for repeat, _ in layers(drafted(Manifest(shapes))[0]).values()]
     ranges = [each for repeat in repeats if repeat for each in repeat.values() if not isinstance(each, str)]

@@ -59,7 +59,7 @@ def spans(count: int) -> list[tuple[int, int]]:
         size = int(numbers.integers(0, numbers.choice([9, 500])))
         # Anywhere in a window, across its middle, or up to its end.
         last = WINDOW - size
-        offset = int(numbers.choice([numbers.integers(0, last + 1), last // 2, last]))
+        offset = int(numbers.choice([numbers.integers(0, last + 1), last // 2, last]))  # type: ignore[arg-type]
         found.append((int(numbers.choice(np.array(windows(), np.uint64))) + offset, size))
     return found
 

@@ -173,8 +173,8 @@ def test_memory_that_is_not_aligned_is_filled_alike() -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_the_callers_floating_point_settings_do_not_matter(dtype: DType) -> None:
-    tiny = [Normal(0.0, 1e-9), TruncatedNormal(0.0, 1e-6, -2e-6, 2e-6), Uniform(-1e-7, 3e-7)]
-    for law in (*LAWS, *tiny):
+    tiny = Normal(0.0, 1e-9), TruncatedNormal(0.0, 1e-6, -2e-6, 2e-6), Uniform(-1e-7, 3e-7)
+    for law in [*LAWS, *tiny]:
         quiet = bits(drawn(law, dtype, 5000))
         with np.errstate(all="raise"):
             assert bits(drawn(law, dtype, 5000)) == quiet

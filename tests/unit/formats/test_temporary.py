@@ -151,7 +151,7 @@ def test_without_locks_files_are_made_and_nothing_is_swept(tmp_path, monkeypatch
     if where == "system":
         monkeypatch.setattr(temporary, "fcntl", None)
     else:
-        monkeypatch.setattr(temporary.fcntl, "flock", refused)
+        monkeypatch.setattr(temporary.fcntl, "flock", refused)  # type: ignore[attr-defined]
     path, descriptor = create(tmp_path)
     os.close(descriptor)
     assert sweep(tmp_path) == 0
@@ -313,7 +313,7 @@ def test_a_file_system_without_locks_says_so(opened, monkeypatch, code) -> None:
     def refused(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(temporary.fcntl, "flock", refused)
+    monkeypatch.setattr(temporary.fcntl, "flock", refused)  # type: ignore[attr-defined]
     with pytest.raises(LocksUnsupportedError, match=os.strerror(code)):
         try_lock(opened())
 

@@ -282,7 +282,7 @@ def test_files_are_little_endian_on_a_big_endian_machine_too(planned, tmp_path, 
     expected = {name: array.byteswap().tobytes() for name, array in materialize(plan).items()}
     path = tmp_path / f"m{suffix}"
     # This machine's own numbers, written as if it were big-endian.
-    monkeypatch.setattr(base.sys, "byteorder", "big")
+    monkeypatch.setattr(base.sys, "byteorder", "big")  # type: ignore[attr-defined]
     write(plan, path)
     monkeypatch.undo()
     assert {name: array.tobytes() for name, array in loaded(path).items()} == expected

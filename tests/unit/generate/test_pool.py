@@ -153,7 +153,7 @@ def test_threads_are_a_positive_integer(threads) -> None:
 
 
 def test_threads_may_be_a_numpy_integer() -> None:
-    with Workers(np.int64(2)):
+    with Workers(np.int64(2)):  # type: ignore[arg-type]
         pass
 
 

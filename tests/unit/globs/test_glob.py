@@ -142,7 +142,7 @@ HARD = [
 
 
 @pytest.fixture
-def steps(monkeypatch) -> Iterator[list[int]]:
+def steps(monkeypatch) -> list[int]:
     """How many states each step of an automaton began with."""
     taken: list[int] = []
     original = Automaton.step

@@ -112,7 +112,7 @@ def test_empty_arrays_are_made(built_in: type[BuiltIn], shape: tuple[int, ...]) 
 
 def test_standalone_calls_take_what_keras_passes() -> None:
     for dtype in ("float16", np.float16, np.dtype("float16"), as_dtype("float16")):
-        assert Zeros()(shape=[np.int64(2), 3], dtype=dtype).dtype == np.float16
+        assert Zeros()(shape=[np.int64(2), 3], dtype=dtype).dtype == np.float16  # type: ignore[list-item]
     assert Zeros()((2,)).dtype == np.float32
 
 
@@ -290,7 +290,7 @@ def test_an_init_of_its_own_is_refused_where_the_class_is_made(base: type[BuiltI
 
 @pytest.mark.parametrize("slots", [False, True])
 def test_a_built_in_is_subclassed_as_a_dataclass(slots: bool) -> None:
-    @dataclasses.dataclass(frozen=True, repr=False, slots=slots)
+    @dataclasses.dataclass(frozen=True, repr=False, slots=slots)  # type: ignore[literal-required]
     class Wide(VarianceScaling):
         scale: float = 2.0
         power: float = 1.0

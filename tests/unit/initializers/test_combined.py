@@ -63,7 +63,7 @@ def test_parts_lie_side_by_side_along_any_axis(sizes: list[int], axis: int, othe
     shape = list(other)
     shape.insert(axis % 3, sum(sizes))
     parts = [Constant(index) for index in range(len(sizes))]
-    found = made(Concatenate(axis, sizes, parts), tuple(shape))  # type: ignore[arg-type]
+    found = made(Concatenate(axis, sizes, parts), tuple(shape))
     expected = np.concatenate(
         [
             np.full(part, index)
@@ -86,7 +86,7 @@ def test_any_stretch_is_that_of_the_parts_put_together(
 ) -> None:
     shape = (*other[:axis], sum(sizes), *other[axis:])
     shapes = Concatenate.shapes(shape, {"axis": axis, "sizes": sizes})
-    inner = [Concatenate(0, [its_shape[0]], [RandomNormal()]) for its_shape in shapes]  # type: ignore[arg-type]
+    inner = [Concatenate(0, [its_shape[0]], [RandomNormal()]) for its_shape in shapes]
     streams = [STREAM.child(str(index)).child("0") for index in range(len(sizes))]
     parts = [
         made(RandomNormal(), its_shape, stream=stream)
@@ -95,7 +95,7 @@ def test_any_stretch_is_that_of_the_parts_put_together(
     expected = np.concatenate(parts, axis).reshape(-1)
     start = data.draw(st.integers(0, len(expected)))
     found = np.empty(data.draw(st.integers(0, len(expected) - start)), np.float32)
-    whole = Concatenate(axis, sizes, inner)  # type: ignore[arg-type]
+    whole = Concatenate(axis, sizes, inner)
     draw(whole, found, start, wanted(shape))
     np.testing.assert_array_equal(found, expected[start : start + len(found)])
 
@@ -105,7 +105,7 @@ def test_parts_outside_a_stretch_are_not_made() -> None:
         raise AssertionError("this part is not asked for")
 
     found = np.empty(4, np.float32)
-    fused = Concatenate(0, [2, 3], [failing, "ones"])  # type: ignore[list-item, arg-type]
+    fused = Concatenate(0, [2, 3], [failing, "ones"])
     draw(fused, found, 8, wanted((5, 4)))
     np.testing.assert_array_equal(found, 1)
 
@@ -115,7 +115,7 @@ def test_what_builds_in_a_way_of_its_own_is_not_cut() -> None:
         def build(self, request: Request) -> np.ndarray:
             return 2 * super().build(request)
 
-    fused = Concatenate(0, [2, 2], [Doubled(), Identity()])  # type: ignore[arg-type]
+    fused = Concatenate(0, [2, 2], [Doubled(), Identity()])
     assert [is_cut(part) for part in (Identity(), Doubled(), fused)] == [True, False, False]
     found = np.empty(3, np.float32)
     draw(fused, found, 3, wanted((4, 2)))
@@ -123,8 +123,8 @@ def test_what_builds_in_a_way_of_its_own_is_not_cut() -> None:
 
 
 def test_structured_and_nested_parts_are_built() -> None:
-    inner = Concatenate(0, [3, 5], ["orthogonal", "zeros"])  # type: ignore[list-item, arg-type]
-    found = made(Concatenate(1, [4, 2], [inner, Ones()]), (8, 6))  # type: ignore[arg-type]
+    inner = Concatenate(0, [3, 5], ["orthogonal", "zeros"])
+    found = made(Concatenate(1, [4, 2], [inner, Ones()]), (8, 6))
     np.testing.assert_array_equal(
         found[:3, :4], made(Orthogonal(), (3, 4), stream=STREAM.child("0").child("0"))
     )
@@ -134,13 +134,13 @@ def test_structured_and_nested_parts_are_built() -> None:
 
 def test_a_part_with_a_seed_of_its_own_keeps_it() -> None:
     part = RandomNormal(seed=5)
-    found = made(Concatenate(0, [3, 3], [part, RandomNormal()]), (6,))  # type: ignore[arg-type]
+    found = made(Concatenate(0, [3, 3], [part, RandomNormal()]), (6,))
     np.testing.assert_array_equal(found[:3], part((3,)))
     np.testing.assert_array_equal(found[3:], made(RandomNormal(), (3,), stream=STREAM.child("1")))
 
 
 def test_the_layout_reaches_the_parts() -> None:
-    fused = Concatenate(0, [8, 16], [HeNormal(), HeNormal()])  # type: ignore[arg-type]
+    fused = Concatenate(0, [8, 16], [HeNormal(), HeNormal()])
     found = made(fused, (24, 32), Layout("out_in"))
     alone = made(HeNormal(), (8, 32), Layout("out_in"), STREAM.child("0"))
     np.testing.assert_array_equal(found[:8], alone)
@@ -151,12 +151,12 @@ def test_parts_may_be_functions_and_custom_ones() -> None:
     def ramp(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         return np.arange(shape[0]).astype(dtype)
 
-    found = made(Concatenate(0, [2, 3], ["zeros", ramp]), (5,))  # type: ignore[list-item, arg-type]
+    found = made(Concatenate(0, [2, 3], ["zeros", ramp]), (5,))
     np.testing.assert_array_equal(found, [0, 0, 0, 1, 2])
 
 
 def test_the_config_nests_that_of_the_parts() -> None:
-    fused = Concatenate(-1, [1, 2], [Zeros(), HeNormal(seed=1)])  # type: ignore[arg-type]
+    fused = Concatenate(-1, [1, 2], [Zeros(), HeNormal(seed=1)])
     assert fused.get_config() == {
         "axis": -1,
         "sizes": [1, 2],
@@ -195,13 +195,13 @@ def test_wrong_parts_are_refused_when_built(arguments: tuple[Any, Any, Any], cod
 )
 def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...], axis: int, message: str) -> None:
     with pytest.raises(InitializerError) as caught:
-        check(Concatenate(axis, [1, 3], ["zeros", "ones"]), shape, FLOAT32, IN_OUT)  # type: ignore[list-item, arg-type]
+        check(Concatenate(axis, [1, 3], ["zeros", "ones"]), shape, FLOAT32, IN_OUT)
     [diagnostic] = caught.value.diagnostics
     assert (diagnostic.code, diagnostic.message) == (Code.INITIALIZER_SHAPE, message)
 
 
 def test_what_a_part_refuses_is_refused_at_planning() -> None:
-    fused = Concatenate(0, [1, 1], ["ones", "orthogonal"])  # type: ignore[list-item, arg-type]
+    fused = Concatenate(0, [1, 1], ["ones", "orthogonal"])
     with pytest.raises(InitializerError, match="Orthogonal makes matrices"):
         check(fused, (2,), FLOAT32, IN_OUT)
     with pytest.raises(InitializerError, match="no layout says"):

@@ -248,14 +248,14 @@ def test_only_mappings_are_deserialized(config: Any) -> None:
 
 def test_none_is_not_serialized() -> None:
     with pytest.raises(InitializerError, match="None is not an initializer"):
-        serialize(None)  # type: ignore[arg-type]
+        serialize(None)
 
 
 @pytest.mark.parametrize("bounds", [{"low": -1.0}, {"high": 3.0}, {"low": 0.0, "high": 1.0}])
 def test_what_keras_has_no_class_for_does_not_claim_its_module(bounds: dict[str, float]) -> None:
-    written = serialize(TruncatedNormal(**bounds))
+    written = serialize(TruncatedNormal(**bounds))  # type: ignore[arg-type]
     assert written["module"] == "initcfg.initializers"
-    assert deserialize(written) == TruncatedNormal(**bounds)
+    assert deserialize(written) == TruncatedNormal(**bounds)  # type: ignore[arg-type]
     assert serialize(TruncatedNormal(low=-2, high=2))["module"] == "keras.initializers"
 
 

@@ -161,7 +161,7 @@ def test_any_array_is_rounded_once(values: list[float], dtype: str) -> None:
 
 def test_the_settings_of_the_caller_do_not_matter() -> None:
     with np.errstate(all="raise"):
-        np.testing.assert_array_equal(Constant([1e-60, 1e-42])((2,)), np.float32([0, 1e-42]))
+        np.testing.assert_array_equal(Constant([1e-60, 1e-42])((2,)), np.float32([0, 1e-42]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3)])

@@ -159,7 +159,7 @@ def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
 def test_only_initializer_classes_are_registered() -> None:
     for thing in (np.zeros, Ramp(), int):
         with pytest.raises(InitializerError, match="only subclasses of Initializer"):
-            register(thing)  # type: ignore[call-overload]
+            register(thing)  # type: ignore[type-var]
 
 
 def test_a_built_in_cannot_be_registered_and_keeps_its_names() -> None:

@@ -96,7 +96,7 @@ def test_the_layout_chooses_the_fan(
 
 
 def test_axes_override_the_layout_and_have_no_receptive_field() -> None:
-    axes = VarianceScaling(1.0, "fan_in", "uniform", None, [0, 1], [-1])  # type: ignore[arg-type]
+    axes = VarianceScaling(1.0, "fan_in", "uniform", None, [0, 1], [-1])
     expected = Uniform(-math.sqrt(3 * (1 / 12)), math.sqrt(3 * (1 / 12)))
     for layout in (None, IN_OUT, Layout("out_in"), Layout("BIOK")):
         assert resolve(axes, (3, 4, 5, 6), layout) == expected

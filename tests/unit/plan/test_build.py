@@ -136,7 +136,7 @@ class TestValues:
         """
         initializer = plan(text)["w"].initializer
         assert isinstance(initializer, Concatenate)
-        assert [part.maxval for part in initializer.initializers] == [1 / 4, 1 / 8]
+        assert [part.maxval for part in initializer.initializers] == [1 / 4, 1 / 8]  # type: ignore[attr-defined]
 
     def test_named_initializers_use_the_indices_of_their_user(self, plan) -> None:
         text = """

@@ -47,7 +47,7 @@ def test_a_selection_takes_what_numpy_takes(indices, data: st.DataObject) -> Non
 )
 def test_a_bad_index_is_an_index_error_that_says_why(index: object, message: str) -> None:
     with pytest.raises(IndexError) as caught:
-        Selection.of((4, 6), index)
+        Selection.of((4, 6), index)  # type: ignore[arg-type]
     assert message in str(caught.value)
 
 

@@ -58,7 +58,7 @@ def test_a_planned_parameter_is_the_frozen_value_that_its_class_makes(plan) -> N
     assert pickle.loads(pickle.dumps(found)) == found
     assert replace(found, name="other").name == "other"
     with pytest.raises(FrozenInstanceError):
-        found.name = "other"
+        found.name = "other"  # type: ignore[misc]
 
 
 def test_planning_leaves_the_collector_as_it_was(plan, problems) -> None:

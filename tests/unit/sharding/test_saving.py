@@ -127,7 +127,7 @@ def test_an_executor_that_does_nothing_is_refused_before_force_removes_anything(
     with pytest.raises(InitcfgError, match="has been ended"):
         save_set(shards(2), store, force=True, executor=ended)
     with pytest.raises(TypeError, match="has a method submit"):
-        save_set(shards(2), store, force=True, executor="ray")
+        save_set(shards(2), store, force=True, executor="ray")  # type: ignore[arg-type]
     assert contents() == before
 
 
@@ -378,7 +378,7 @@ def test_force_keeps_the_old_set_where_no_task_can_be_sent(store, shards, conten
 
 def test_force_keeps_the_old_set_where_workers_do_not_find_the_folder(store, shards, contents) -> None:
     class Far(ThreadPoolExecutor):
-        def submit(self, fn, place, *args, **kwargs):
+        def submit(self, fn, place, *args, **kwargs):  # type: ignore[override]
             return super().submit(fn, f"{place}-elsewhere", *args, **kwargs)
 
     save_set(shards(1), store)

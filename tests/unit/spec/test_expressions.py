@@ -172,7 +172,7 @@ def test_an_error_is_a_spec_error_and_survives_pickling():
     with pytest.raises(SpecError) as raised:
         Expression.parse("1 +")
     again = pickle.loads(pickle.dumps(raised.value))
-    assert (again.offset, again.code, str(again)) == (3, raised.value.code, str(raised.value))
+    assert (again.offset, again.code, str(again)) == (3, raised.value.code, str(raised.value))  # type: ignore[attr-defined]
 
 
 def test_equal_texts_are_equal_expressions():

@@ -28,7 +28,7 @@ def test_cannot_be_changed_through_what_it_was_made_of():
     items["a"] = 2
     assert frozen["a"] == 1
     with pytest.raises(TypeError):
-        frozen["a"] = 3
+        frozen["a"] = 3  # type: ignore[index]
 
 
 def test_survives_pickling():

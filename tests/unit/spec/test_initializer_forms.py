@@ -253,7 +253,7 @@ def test_an_array_is_one_leaf_of_the_spec_and_of_the_plan():
     spec = Spec(params={"w": Param(shape=[2, 3], initializer=Constant(array))})
     (held,) = spec.params["w"].initializer.config.values()
     (parameter,) = initcfg.make_plan(spec)
-    assert parameter.initializer.value is held
+    assert parameter.initializer.value is held  # type: ignore[attr-defined]
     listed = read({"constant": {"value": array.tolist()}})
     assert listed == read(listed.tree()) != spec.params["w"].initializer
 

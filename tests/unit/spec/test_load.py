@@ -43,7 +43,7 @@ def test_places_name_the_file_as_the_user_did(tmp_path, monkeypatch):
 def test_a_mapping_is_a_document_too():
     assert load({"initcfg": 1, "seed": 3}) == Spec(seed=3)
     assert problem(lambda: load({"seed": 3})).code is Code.MISSING_KEY
-    assert problem(lambda: load([])).code is Code.WRONG_TYPE
+    assert problem(lambda: load([])).code is Code.WRONG_TYPE  # type: ignore[arg-type]
 
 
 def test_a_document_names_its_version_and_python_need_not():

@@ -114,9 +114,9 @@ def test_nothing_in_a_spec_can_be_changed():
 def test_a_spec_does_not_change_with_what_it_was_built_from():
     sizes = {"d": 3, "w": [1, 2]}
     config = {"random_normal": {"stddev": 1}}
-    spec = Spec(vars=sizes, initializers={"a": config})
+    spec = Spec(vars=sizes, initializers={"a": config})  # type: ignore[arg-type]
     sizes["d"], config["random_normal"]["stddev"] = 4, 2
-    sizes["w"].append(3)
+    sizes["w"].append(3)  # type: ignore[attr-defined]
     assert spec == Spec(vars={"d": 3, "w": [1, 2]}, initializers={"a": {"random_normal": {"stddev": 1}}})
 
 
@@ -128,8 +128,8 @@ def test_any_mapping_is_taken():
 
 
 def test_shapes_take_tuples_and_numpy_integers():
-    assert Param(shape=(np.int64(3), 4.0, "d")).shape == (3, 4, "d")
-    assert all(type(dim) is int for dim in Param(shape=(np.int64(3), 4.0)).shape)
+    assert Param(shape=(np.int64(3), 4.0, "d")).shape == (3, 4, "d")  # type: ignore[arg-type]
+    assert all(type(dim) is int for dim in Param(shape=(np.int64(3), 4.0)).shape)  # type: ignore[arg-type]
 
 
 def test_dtypes_and_layouts_are_taken_as_objects():
@@ -148,31 +148,31 @@ def test_a_range_is_written_with_from():
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (lambda: Spec(sede=3), [(Code.UNKNOWN_KEY, ("sede",))]),
+        (lambda: Spec(sede=3), [(Code.UNKNOWN_KEY, ("sede",))]),  # type: ignore[call-arg]
         (
             lambda: Spec(seed=-1, dtype="float23"),
             [(Code.OUT_OF_RANGE, ("seed",)), (Code.UNKNOWN_DTYPE, ("dtype",))],
         ),
-        (lambda: Param(dtype="int8"), [(Code.MISSING_KEY, ())]),
+        (lambda: Param(dtype="int8"), [(Code.MISSING_KEY, ())]),  # type: ignore[call-arg]
         (lambda: Param(shape="d"), [(Code.WRONG_TYPE, ("shape",))]),
         (
             lambda: Param(shape=[1, True, None]),
             [(Code.WRONG_TYPE, ("shape", 1)), (Code.WRONG_TYPE, ("shape", 2))],
         ),
-        (lambda: Param(shape=[float("nan")]), [(Code.NOT_FINITE, ("shape", 0))]),
+        (lambda: Param(shape=[float("nan")]), [(Code.NOT_FINITE, ("shape", 0))]),  # type: ignore[list-item]
         (lambda: Spec(vars={"d": 10**400}), [(Code.NOT_FINITE, ("vars", "d"))]),
-        (lambda: Spec(vars={3: 1}), [(Code.KEY_TYPE, ("vars", 3))]),
+        (lambda: Spec(vars={3: 1}), [(Code.KEY_TYPE, ("vars", 3))]),  # type: ignore[dict-item]
         (
             lambda: Spec(params={"w": {"shpe": [1], "shape": [1]}}),
             [(Code.UNKNOWN_KEY, ("params", "w", "shpe"))],
         ),
-        (lambda: Spec(params={"w": 3}), [(Code.WRONG_TYPE, ("params", "w"))]),
+        (lambda: Spec(params={"w": 3}), [(Code.WRONG_TYPE, ("params", "w"))]),  # type: ignore[dict-item]
         (lambda: Spec(name="\ud800"), [(Code.ENCODING, ("name",))]),
-        (lambda: Spec(params=[1]), [(Code.WRONG_TYPE, ("params",))]),
+        (lambda: Spec(params=[1]), [(Code.WRONG_TYPE, ("params",))]),  # type: ignore[arg-type]
         (lambda: Layer(params={"w": Param(shape=[1])}, repeat={"i": []}), [(Code.REPEAT, ("repeat", "i"))]),
-        (lambda: Param(shape=[1], dtype=32), [(Code.WRONG_TYPE, ("dtype",))]),
+        (lambda: Param(shape=[1], dtype=32), [(Code.WRONG_TYPE, ("dtype",))]),  # type: ignore[arg-type]
         (lambda: Param(shape=[1], dtype=complex), [(Code.UNKNOWN_DTYPE, ("dtype",))]),
-        (lambda: Spec(name=object()), [(Code.WRONG_TYPE, ("name",))]),
+        (lambda: Spec(name=object()), [(Code.WRONG_TYPE, ("name",))]),  # type: ignore[arg-type]
     ],
 )
 def test_a_wrong_value_is_a_spec_error_with_its_path(build, expected):
@@ -194,7 +194,7 @@ def test_a_key_error_is_answered_by_the_nearest_key_of_its_model():
         ({"zzz": 1}, "the keys here are $schema, allow"),
     ]:
         with pytest.raises(SpecError) as raised:
-            load({"initcfg": 1, **document})
+            load({"initcfg": 1, **document})  # type: ignore[dict-item]
         assert raised.value.diagnostics[0].hint.startswith(hint)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from initcfg.errors import Code, SpecError
 from initcfg.spec import Spec, load, loads, read
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "initcfg": 1,
     "vars": {"d": 4, "widths": [1], "hidden": "4 * d"},
     "initializers": {"base": "zeros", "out.proj": "ones"},
@@ -109,7 +111,7 @@ def test_a_value_that_replaces_a_faulty_one_mends_the_document():
 def test_settings_of_a_wrong_kind_are_refused():
     for settings in ("seed=1", 3, [3], {3: 1}):
         with pytest.raises(SpecError) as raised:
-            load(DOCUMENT, settings=settings)
+            load(DOCUMENT, settings=settings)  # type: ignore[arg-type]
         assert raised.value.diagnostics[0].code is Code.WRONG_TYPE
 
 

@@ -198,7 +198,7 @@ def test_a_claim_that_cannot_be_written_is_none(before, claim, path, monkeypatch
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(claim_file.os, "write", full)
+    monkeypatch.setattr(claim_file.os, "write", full)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="no space left"), claim.claiming(OURS, anything):
         pass
     assert not path.exists()
@@ -229,7 +229,7 @@ def test_a_wait_of_a_second_is_told_once_with_who_holds_the_lock(
     command = [sys.executable, "-c", script, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as foreign:
         foreign.stdout.readline()
-        is_named &= bool(claim_file.lock_holders(path))  # a system may not tell
+        is_named &= bool(claim_file.lock_holders(path))  # type: ignore[attr-defined]  # a system may not tell
         who = f"(process {foreign.pid})" if is_named else "(the system does not say which"
         with pytest.raises(OutputError, match="has been preparing") as caught, claim.joining(OURS):
             pass
@@ -265,7 +265,7 @@ def test_a_file_that_was_replaced_meanwhile_is_not_removed(claim, path, tmp_path
 
 def test_without_locks_the_text_keeps_two_sets_apart(claim, path, monkeypatch) -> None:
     def unable(*_, **__):
-        raise claim_file.LocksUnsupportedError
+        raise claim_file.LocksUnsupportedError  # type: ignore[attr-defined]
 
     monkeypatch.setattr(claim_file, "try_lock", unable)
     told = []

@@ -48,7 +48,7 @@ def codes(source):
 def test_scalars_follow_the_core_schema(written, value):
     if written == "-":
         value = [None]
-    found = read_yaml(f"a: {written}\n" if written != "-" else "a:\n  -\n").tree["a"]
+    found = read_yaml(f"a: {written}\n" if written != "-" else "a:\n  -\n").tree["a"]  # type: ignore[index]
     assert found == value
     assert type(found) is type(value)
 
@@ -108,7 +108,7 @@ def test_a_surprise_is_reported_and_the_rest_is_read(text, code, place):
     (problem,) = source.problems
     assert problem.code is code
     assert (problem.where.line, problem.where.column) == place
-    assert source.tree["z"] == 26
+    assert source.tree["z"] == 26  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
