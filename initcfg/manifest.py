@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from initcfg.errors import Location
 
@@ -84,6 +84,56 @@ def shape_problem(shape: object) -> str | None:
         if type(size) is not int or not 0 <= size <= _MAX_DIM:
             return "holds something else than whole numbers from 0 to 2**63 - 1"
     return None
+
+
+# What frameworks save beside parameters, where only the last segment of a name tells it: statistics, counts,
+# positions and tables, as torch's norms, averaged models, observers and transformers' models call them.
+_BUFFER_NAMES = frozenset(
+    {
+        "fake_quant_enabled",
+        "inv_freq",
+        "masked_bias",
+        "moving_mean",
+        "moving_variance",
+        "n_averaged",
+        "num_batches_tracked",
+        "observer_enabled",
+        "position_ids",
+        "relative_coords_table",
+        "relative_position_index",
+        "running_mean",
+        "running_var",
+        "token_type_ids",
+    }
+)
+# Of torch's parametrizations, which stand at ``parametrizations.weight.0``: spectral norm's vectors, and the
+# matrix beside orthogonal's.
+_PARAMETRIZATION_BUFFERS = frozenset({"_u", "_v", "base"})
+# Beside a parameter ``weight_orig``: the vectors of the older spectral norm, and the mask of pruning.
+_SUFFIXES = ("_u", "_v", "_mask")
+
+
+def buffers_among(names: Collection[str]) -> set[str]:
+    """Those names of saved tensors that frameworks give to buffers.
+
+    Args:
+        names: of all tensors that were saved together; quick to search.
+
+    Example:
+        >>> names = ["bn.running_mean", "bn.weight", "fc.weight_orig", "fc.weight_u", "other.weight_v"]
+        >>> sorted(buffers_among(names))
+        ['bn.running_mean', 'fc.weight_u']
+    """
+    return {name for name in names if _is_buffer(name, names)}
+
+
+def _is_buffer(name: str, names: Collection[str]) -> bool:
+    *parents, last = name.split(".")
+    if last in _BUFFER_NAMES:
+        return True
+    if last in _PARAMETRIZATION_BUFFERS and parents[-3:-2] == ["parametrizations"]:
+        return True
+    return any(f"{name.removesuffix(end)}_orig" in names for end in _SUFFIXES if name.endswith(end))
 
 
 def _checked(name: object, given: object) -> ManifestEntry:

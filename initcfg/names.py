@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 # Comparing strings is slow, and a plan may have a million names.
 _COMPARED_NAMES = 400
@@ -91,25 +93,109 @@ class NearestNames:
         return did_you_mean(name, known) if self._left >= 0 else None
 
 
-def differ_alike(theirs: Collection[str], ours: Collection[str]) -> str | None:
-    """What all of `theirs` have more or less than all of `ours` at one end, in words, or None.
+# More exceptions than this are a difference of another kind.
+_MOST_APART = 10
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Affix:
+    """What names have more, at one end, than those that they are held against; but for a few.
+
+    Args:
+        text: what they have more, such as ``model.``.
+        is_prefix: whether they begin with it; else they end with it.
+        is_lacking: whether it is the others that have it.
+        apart: the names to which that does not apply.
+        unknown: names to which it applies, and which the others still lack.
+        missing: those of the others that are none of the names.
+    """
+
+    text: str
+    is_prefix: bool
+    is_lacking: bool
+    apart: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = "begin with" if self.is_prefix else "end with"
+        lacking = f"lack {self.text!r}, which those of the plan {place}"
+        words = f"all {lacking if self.is_lacking else f'{place} {self.text!r}'}"
+        words += f", but for {_few(self.apart)}" if self.apart else ""
+        words += f"; the plan has no {_few(self.unknown)}" if self.unknown else ""
+        words += f"; only the plan has {_few(self.missing)}" if self.missing else ""
+        return words
+
+    def is_at(self, name: str) -> bool:
+        """Whether a name has the text."""
+        return name.startswith(self.text) if self.is_prefix else name.endswith(self.text)
+
+    def adds(self, name: str) -> str:
+        """A name with the text."""
+        return self.text + name if self.is_prefix else name + self.text
+
+
+def differ_alike(theirs: Collection[str], ours: Collection[str]) -> Affix | None:
+    """What nearly all of `theirs` have more or less than `ours` at one end, or None.
+
+    A quarter of the names, and no more than ten, may be exceptions.
+
+    Args:
+        theirs: quick to search, such as the keys of a dict.
+        ours: likewise.
 
     Example:
-        >>> differ_alike({"model.a": 1, "model.b": 2}, {"a": 1, "b": 2})
-        "begin with 'model.'"
+        >>> names = ("a.w", "b.w", "c.w", "d.w")
+        >>> print(differ_alike({f"model.{name}": 1 for name in names} | {"head": 1}, dict.fromkeys(names)))
+        all begin with 'model.', but for 'head'
     """
-    if len(theirs) != len(ours) or not ours:
+    limit = min(_MOST_APART, len(ours) // 4)
+    absent = [name for name in ours if name not in theirs]
+    if len(absent) < max(1, len(ours) - limit):
         return None
-    first = next(iter(ours))
-    for other in theirs:
-        longer, shorter, verb = (other, first, "") if len(other) > len(first) else (first, other, "lack ")
-        if len(longer) == len(shorter):
-            continue
-        for end, place, changed in (
-            (longer.removesuffix(shorter), "begin with", "{0}{1}"),
-            (longer.removeprefix(shorter), "end with", "{1}{0}"),
-        ):
-            many, few = (theirs, ours) if not verb else (ours, theirs)
-            if end != longer and all(changed.format(end, name) in many for name in few):
-                return f"{place} {end!r}" if not verb else f"lack {end!r}, which those of the plan {place}"
+    tried: set[Affix] = set()
+    for sample in absent[: limit + 1]:
+        for affix in filter(None, (_affix(other, sample) for other in theirs)):
+            if affix not in tried:
+                tried.add(affix)
+                found = _with_exceptions(affix, theirs, ours, limit)
+                if found is not None:
+                    return found
     return None
+
+
+def _affix(theirs: str, ours: str) -> Affix | None:
+    """What one name has more than another at one end."""
+    is_lacking = len(theirs) < len(ours)
+    longer, shorter = (ours, theirs) if is_lacking else (theirs, ours)
+    if len(longer) == len(shorter) or not shorter:
+        return None
+    if longer.endswith(shorter):
+        return Affix(longer.removesuffix(shorter), True, is_lacking)
+    if longer.startswith(shorter):
+        return Affix(longer.removeprefix(shorter), False, is_lacking)
+    return None
+
+
+def _with_exceptions(
+    affix: Affix, theirs: Collection[str], ours: Collection[str], limit: int
+) -> Affix | None:
+    """The same with the names to which it does not apply; None where these are too many."""
+    many, few = (ours, theirs) if affix.is_lacking else (theirs, ours)
+    unlike = list(islice((name for name in few if affix.adds(name) not in many), limit + 1))
+    if len(unlike) > limit or len(many) - (len(few) - len(unlike)) > limit:
+        return None
+    alike = {affix.adds(name) for name in few}
+    others = [name for name in many if name not in alike]
+    strange, missing = (unlike, others) if affix.is_lacking else (others, unlike)
+    apart = tuple(name for name in strange if name in ours or affix.is_at(name) == affix.is_lacking)
+    unknown = tuple(name for name in strange if name not in apart)
+    return replace(
+        affix, apart=apart, unknown=unknown, missing=tuple(name for name in missing if name not in theirs)
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more

@@ -66,11 +66,6 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         module MLP
           help: give the shape that the model has
     """
-    alike = differ_alike(manifest.entries, {parameter.name: None for parameter in plan})
-    if alike is not None:
-        hint = "rename the parameters in the spec, or plan with manifest=manifest(model)"
-        message = f"the names of the parameters in {model} all {alike}"
-        raise SpecError(Diagnostic(Code.NOT_IN_MANIFEST, message, hint=hint))
     problems = (*match_problems(plan, manifest, model), *_tie_problems(plan, manifest, model))
     if problems:
         raise SpecError(*problems)
@@ -83,6 +78,12 @@ def match_problems(
 
     `ways` has the way out for names that the model lacks for a reason that the caller knows.
     """
+    alike = differ_alike(manifest.entries, {parameter.name: None for parameter in plan})
+    if alike is not None:
+        way = "rename the parameters in the spec, or plan with manifest=manifest(model)"
+        message = f"the names of the parameters in {model} {alike}"
+        yield Diagnostic(Code.NOT_IN_MANIFEST, message, hint=way)
+        return
     ways = ways or {}
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
     near = NearestNames()

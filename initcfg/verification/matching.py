@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,18 @@ from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, c
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
-from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.manifest import Manifest, ManifestEntry, buffers_among
 from initcfg.names import NearestNames, differ_alike
 from initcfg.plan import plan_reading
 from initcfg.spec import read
 from initcfg.text.json_entries import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from initcfg.formats.base import Header, StoredTensor
     from initcfg.formats.reading import WeightsFile
+    from initcfg.names import Affix
     from initcfg.plan import Plan, PlannedParameter
 
 
@@ -56,15 +56,16 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     header = file.header
     expected = selected(plan, select)
     problems = list(_fingerprint(header, plan))
+    buffers = buffers_among(header.tensors) - {each.name for each in plan}
     # Buffers that the plan does not make say nothing of how its names are written in the file.
-    made = {parameter.name.rpartition(".")[2] for parameter in plan}
-    apart = _BUFFER_NAMES - made
-    theirs = {name: None for name in header.tensors if name.rpartition(".")[2] not in apart}
-    alike = differ_alike(theirs, {parameter.name: None for parameter in plan})
+    theirs = {name: None for name in header.tensors if name not in buffers}
+    alike = differ_alike(theirs, {each.name: None for each in plan})
     if alike is not None:
-        message = f"the names in the file all {alike}"
-        hint = _way_out(alike)
-        return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=hint)))
+        # Of names that share an array the file has one.
+        lost = tuple(name for name in alike.missing if plan[name].tied_to is None)
+        alike = dataclasses.replace(alike, missing=lost)
+        message = f"the names in the file {alike}"
+        return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=_way_out(alike))))
     wrapped = _wrapped(list(header.tensors), {parameter.name for parameter in plan})
     if wrapped is not None:
         return Match((), (*problems, wrapped))
@@ -72,7 +73,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
     recast = _recast(held)
     if recast is not None:
-        return Match((), (*problems, recast, *capped(_unexpected(file, plan, select))))
+        return Match((), (*problems, recast, *capped(_unexpected(file, plan, select, buffers))))
     pairs, unlike = [], []
     for tensor, parameter in held:
         problem = _form(file, tensor, parameter)
@@ -81,7 +82,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         else:
             unlike.append(problem)
     problems += capped(unlike)
-    return Match(tuple(pairs), (*problems, *capped(_unexpected(file, plan, select))))
+    return Match(tuple(pairs), (*problems, *capped(_unexpected(file, plan, select, buffers))))
 
 
 def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | None:
@@ -115,15 +116,16 @@ def _wrapped(theirs: list[str], ours: set[str]) -> Diagnostic | None:
     return None
 
 
-def _way_out(alike: str) -> str:
+def _way_out(alike: Affix) -> str:
     """The option that makes the names those of the plan, where whole segments are the difference."""
-    begun = re.fullmatch(r"begin with '([^']+)\.'", alike)
-    if begun is not None:
-        return f"compare without it: --strip-prefix {begun[1]}. or, in Python, rename={{{begun[1]!r}: ''}}"
-    lacked = re.match(r"lack '([^']+)\.', which those of the plan begin with", alike)
-    if lacked is not None:
-        return f"compare with it: --rename ={lacked[1]} or, in Python, rename={{'': {lacked[1]!r}}}"
-    return "rename the parameters in the spec, or write the file with the names of the plan"
+    segments = alike.text.removesuffix(".")
+    if not alike.is_prefix or segments == alike.text:
+        return "rename the parameters in the spec, or write the file with the names of the plan"
+    if not alike.is_lacking:
+        return f"compare without it: --strip-prefix {alike.text} or, in Python, rename={{{segments!r}: ''}}"
+    if not alike.apart:
+        return f"compare with it: --rename ={segments} or, in Python, rename={{'': {segments!r}}}"
+    return f"compare with it where it is missing: --rename FIRST={segments}.FIRST, for each first segment"
 
 
 def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
@@ -177,7 +179,9 @@ def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) 
     return Diagnostic(Code.TENSOR_FORM, message, file.place_of(tensor), hint)
 
 
-def _unexpected(file: WeightsFile, plan: Plan, select: str | None) -> Iterator[Diagnostic]:
+def _unexpected(
+    file: WeightsFile, plan: Plan, select: str | None, named: Collection[str]
+) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
     buffers: list[str] = []
@@ -185,7 +189,7 @@ def _unexpected(file: WeightsFile, plan: Plan, select: str | None) -> Iterator[D
         if name in plan or not glob.matches(name):
             continue
         where = file.place_of(tensor)
-        if skipped.get(name, "") is None or _is_named_as_a_buffer(name, skipped):
+        if skipped.get(name, "") is None or (name in named and name not in skipped):
             buffers.append(name)
         elif name in skipped:
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
@@ -199,16 +203,6 @@ def _unexpected(file: WeightsFile, plan: Plan, select: str | None) -> Iterator[D
         message = f"{those} not compared, such as {buffers[0]!r}: the plan does not make them"
         hint = "a rule that ends in the name of a buffer makes it"
         yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint=hint, severity="note")
-
-
-# What frameworks save beside parameters, where only a name tells it: statistics, counts and positions.
-_BUFFER_NAMES = frozenset(
-    {"running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance", "position_ids"}
-)
-
-
-def _is_named_as_a_buffer(name: str, skipped: Mapping[str, str | None]) -> bool:
-    return name not in skipped and name.rpartition(".")[2] in _BUFFER_NAMES
 
 
 def carried_plan(file: WeightsFile) -> Plan:

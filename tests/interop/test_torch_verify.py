@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.nn.utils import parametrizations, prune
 
 import initcfg
 from initcfg.adapters.torch import initialize_, manifest, verify
@@ -15,8 +16,10 @@ from initcfg.cli import main
 from initcfg.errors import Code, FormatError, SpecError
 from initcfg.formats.torch_files import loaded_tensor
 from initcfg.inspection import inspect
+from initcfg.manifest import buffers_among
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SPEC: dict[str, Any] = {
@@ -58,6 +61,30 @@ def test_tied_parameters_views_and_prefixes_are_compared() -> None:
     }
     initialize_(tied, initcfg.make_plan(spec))
     assert verify(tied, initcfg.make_plan(spec)).is_equal
+
+
+def changed_layers() -> Iterator[torch.nn.Module]:
+    """Every norm, parametrization and wrapper of torch that saves more than parameters."""
+    for name, norm in vars(torch.nn).items():
+        if "Norm" in name and name not in ("GroupNorm", "CrossMapLRN2d"):
+            yield norm(4)
+    for change in (parametrizations.spectral_norm, parametrizations.weight_norm, parametrizations.orthogonal):
+        yield change(torch.nn.Linear(4, 3))
+    for older in (torch.nn.utils.spectral_norm, torch.nn.utils.weight_norm):
+        yield older(torch.nn.ConvTranspose2d(4, 3, 2))
+    yield prune.l1_unstructured(torch.nn.Linear(4, 3), "weight", 0.5)
+    yield torch.optim.swa_utils.AveragedModel(torch.nn.Linear(4, 3))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_buffers_of_every_norm_and_parametrization_are_known_by_their_names() -> None:
+    found: set[str] = set()
+    for module in changed_layers():
+        names = {f"layer.{name}" for name in module.state_dict()}
+        buffers = names - {f"layer.{name}" for name, _ in module.named_parameters()}
+        assert buffers_among(names) == buffers
+        found |= {name.rpartition(".")[2] for name in buffers}
+    assert {"running_var", "n_averaged", "_u", "base", "weight_v", "weight_mask"} <= found
 
 
 def test_what_has_no_values_and_what_is_no_module_say_so() -> None:

@@ -1,10 +1,10 @@
-"""Names near each other, and names that only look alike."""
+"""Names near each other, names that only look alike, and names that nearly all differ alike."""
 
 from __future__ import annotations
 
 import pytest
 
-from initcfg.names import did_you_mean, nearest
+from initcfg.names import did_you_mean, differ_alike, nearest
 
 
 def test_did_you_mean_names_the_nearest_or_nothing():
@@ -47,3 +47,40 @@ def test_what_a_reader_sees_is_not_spelled_out():
 def test_a_twin_is_found_among_many_names():
     names = [f"a.{at}" for at in range(1000)]
     assert nearest("\u00e9", [*names, "e\u0301"]) == "'e\u0301' (U+0065 U+0301, not U+00E9)"
+
+
+NAMES = [f"h.{at}.w" for at in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        ([f"model.{each}" for each in NAMES], NAMES, "all begin with 'model.'"),
+        ([f"{each}.value" for each in NAMES], NAMES, "all end with '.value'"),
+        (NAMES, [f"model.{each}" for each in NAMES], "all lack 'model.', which those of the plan begin with"),
+        (
+            [*(f"model.{each}" for each in NAMES), "head"],
+            [*NAMES, "head"],
+            "all begin with 'model.', but for 'head'",
+        ),
+        (
+            ["head", *(f"model.{each}" for each in NAMES[1:]), "model.x"],
+            ["lm", *NAMES],
+            "all begin with 'model.', but for 'head'; the plan has no 'model.x'; "
+            "only the plan has 'lm', 'h.0.w'",
+        ),
+        (
+            [*NAMES, "head"],
+            [*(f"model.{each}" for each in NAMES), "head"],
+            "all lack 'model.', which those of the plan begin with, but for 'head'",
+        ),
+        ([*(f"model.{each}" for each in NAMES[:4]), *NAMES[4:]], NAMES, None),
+        (NAMES, NAMES, None),
+        ([], NAMES, None),
+        (NAMES, [], None),
+        (["a", "b"], ["c", "d"], None),
+    ],
+)
+def test_names_that_nearly_all_differ_alike_are_found_with_their_exceptions(theirs, ours, told) -> None:
+    found = differ_alike(dict.fromkeys(theirs), dict.fromkeys(ours))
+    assert (found and str(found)) == told

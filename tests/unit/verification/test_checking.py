@@ -218,6 +218,27 @@ def test_what_a_file_says_of_itself_does_not_make_it_whole(tmp_path: Path) -> No
     assert not verify(path, PLAN).is_equal
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["0.running_var", "0.num_batches_tracked", "n_averaged"],
+        ["fc.parametrizations.weight.0._u", "fc.parametrizations.weight.0._v"],
+        ["fc.parametrizations.weight.0.base"],
+        ["bias_u", "bias_v", "bias_mask", "bias_orig"],
+    ],
+)
+def test_buffers_of_norms_and_parametrizations_are_told_once(names: list[str], tmp_path: Path) -> None:
+    def change(arrays: dict[str, Any]) -> None:
+        arrays.update({name: np.ones(2) for name in names})
+
+    found = verify(rewritten(saved(tmp_path / "w.safetensors"), change), PLAN)
+    told = [each.message for each in found.diagnostics if "not compared" in each.message]
+    unknown = {name for name in names if name.endswith("_orig")}
+    assert len(told) == 1
+    assert f"{len(names) - len(unknown)} buffer" in told[0]
+    assert {each.message.split("'")[1] for each in found.diagnostics if each.severity == "error"} == unknown
+
+
 def test_names_that_all_differ_alike_are_one_problem(tmp_path: Path) -> None:
     arrays = initcfg.materialize(PLAN)
     for change, told in (
@@ -236,6 +257,16 @@ def test_a_common_prefix_is_one_problem_beside_buffers_that_no_one_planned(tmp_p
     found = verify(tmp_path / "w.safetensors", PLAN)
     (problem,) = [each for each in found.diagnostics if each.severity == "error"]
     assert "begin with 'model.'" in problem.message
+
+
+def test_a_common_prefix_with_an_exception_is_one_problem_with_the_way_out(tmp_path: Path) -> None:
+    arrays = initcfg.materialize(PLAN)
+    path = tmp_path / "w.safetensors"
+    save_file({name if name == "bias" else f"model.{name}": each for name, each in arrays.items()}, path)
+    (problem,) = [each for each in verify(path, PLAN).diagnostics if each.severity == "error"]
+    assert problem.message == "the names in the file all begin with 'model.', but for 'bias'"
+    assert "--strip-prefix model." in (problem.hint or "")
+    assert verify(path, PLAN, rename={"model": ""}).is_equal
 
 
 def test_a_segment_that_a_wrapper_puts_within_names_is_one_problem(tmp_path: Path) -> None:
