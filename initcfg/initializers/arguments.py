@@ -20,6 +20,7 @@ from typing import (
     NamedTuple,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -30,7 +31,16 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ErrorDetails, PydanticKnownError, ValidationError, core_schema
 
 from initcfg.errors import Code, Diagnostic, PathStep
-from initcfg.initializers.values import CONSTANT, as_config, frozen, listed, plain, read_value, shown
+from initcfg.initializers.values import (
+    CONSTANT,
+    as_config,
+    frozen,
+    is_finite,
+    listed,
+    plain,
+    read_value,
+    shown,
+)
 from initcfg.names import did_you_mean
 from initcfg.stream import SEED_LIMIT
 
@@ -41,7 +51,24 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-_CODES = frozenset(Code)
+#: The code for what pydantic finds wrong; of the types that are not here it is `wrong-type`.
+CODES = {code.value: code for code in Code} | {
+    "extra_forbidden": Code.UNKNOWN_KEY,
+    "finite_number": Code.NOT_FINITE,
+    "greater_than": Code.OUT_OF_RANGE,
+    "greater_than_equal": Code.OUT_OF_RANGE,
+    "invalid_key": Code.KEY_TYPE,
+    "less_than": Code.OUT_OF_RANGE,
+    "less_than_equal": Code.OUT_OF_RANGE,
+    "literal_error": Code.UNKNOWN_CHOICE,
+    "missing": Code.MISSING_KEY,
+    "string_pattern_mismatch": Code.BAD_NAME,
+    "too_long": Code.SHAPE,
+    "too_short": Code.REPEAT,
+    "unexpected_keyword_argument": Code.UNKNOWN_KEY,
+}
+#: The bounds of a number, as pydantic names them and as people write them.
+SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 Path = tuple[PathStep, ...]
 
 
@@ -72,53 +99,71 @@ class Problem(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Marks a number as an argument, with its bounds; strict about types, so that a bool is no number."""
+    """Marks a number, with its bounds; strict about types, so that a bool is no number.
+
+    Args:
+        ge, gt, le, lt: the bounds, which a validator and the JSON Schema name alike.
+        expression: checks the text of an expression, where one may stand whatever the context.
+        is_literal: no expression ever stands here.
+    """
 
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
+    expression: Callable[[str], str] | None = None
+    is_literal: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        bounds: Any = {name: limit for name, limit in self._asdict().items() if limit is not None}
-        if source is int:
-            inner: CoreSchema = core_schema.int_schema(strict=True, **bounds)
-            return core_schema.with_info_wrap_validator_function(_read_whole, inner)
-        inner = core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
-        return core_schema.with_info_wrap_validator_function(_read_number, inner)
+        if float in (source, *get_args(source)):
+            number = core_schema.float_schema(strict=True, allow_inf_nan=False, **self._bounds())
+            return core_schema.with_info_wrap_validator_function(self._read_number, number)
+        whole = core_schema.int_schema(strict=True, **self._bounds())
+        return core_schema.with_info_wrap_validator_function(self._read_whole, whole)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.WrapValidatorFunctionSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         rules = handler(schema["schema"])
-        return {**rules, "type": [rules["type"], "string"]}
+        return rules if self.is_literal else {**rules, "type": [rules["type"], "string"]}
+
+    def noun(self, source: Any, *, plural: bool = False) -> str:
+        """What it accepts, but for its bounds: ``a number``, ``an integer or an expression``."""
+        if float in (source, *get_args(source)):
+            noun = "numbers" if plural else "a number"
+        else:
+            noun = "integers" if plural else "an integer"
+        return f"{noun} or an expression" if self.expression else noun
 
     def words(self, source: Any, *, plural: bool) -> str:
         """What it accepts: ``a number >= 0``."""
-        nouns = {float: ("a number", "numbers"), int: ("an integer", "integers")}
-        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-        limits = ((signs[name], limit) for name, limit in self._asdict().items() if limit is not None)
         bounds = " and ".join(
-            f"{sign} {'2**64' if limit == 2**64 else f'{limit:g}'}" for sign, limit in limits
+            f"{SIGNS[name]} {'2**64' if limit == 2**64 else f'{limit:g}'}"
+            for name, limit in self._bounds().items()
         )
-        return f"{nouns[source][plural]} {bounds}".strip()
+        return f"{self.noun(source, plural=plural)} {bounds}".strip()
 
+    def _bounds(self) -> dict[str, Any]:
+        return {name: limit for name in SIGNS if (limit := getattr(self, name)) is not None}
 
-def _read_number(value: object, handler: Callable[[object], float], info: Any) -> object:
-    value = plain(value)
-    if isinstance(value, str) and info.context is not None and info.context.expression:
-        return info.context.expression(value)
-    if not isinstance(value, int | float):  # pydantic takes decimals and fractions as well
-        raise PydanticKnownError("float_type")
-    checked = handler(value)
-    return checked if info.context is None else value
+    def _reader(self, info: Any) -> Callable[[str], str] | None:
+        """What checks the text of an expression, or None where none may stand."""
+        return self.expression or (info.context and info.context.expression)
 
+    def _read_number(self, value: object, handler: Callable[[object], float], info: Any) -> object:
+        value = plain(value)
+        if isinstance(value, str) and (expression := self._reader(info)):
+            return expression(value)
+        if not isinstance(value, int | float):  # pydantic takes decimals and fractions as well
+            raise PydanticKnownError("float_type")
+        checked = handler(value)
+        return value if self.expression or info.context is not None else checked
 
-def _read_whole(value: object, handler: Callable[[object], int], info: Any) -> object:
-    value = plain(value)
-    if isinstance(value, str) and info.context is not None and info.context.expression:
-        return info.context.expression(value)
-    return handler(int(value) if isinstance(value, float) and value.is_integer() else value)
+    def _read_whole(self, value: object, handler: Callable[[object], int], info: Any) -> object:
+        value = plain(value)
+        if isinstance(value, str) and (expression := self._reader(info)):
+            return expression(value)
+        return handler(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 class ConstantMark:
@@ -138,8 +183,10 @@ def read_constant(value: object, info: Any) -> object:
     return read_value(value, info.context and info.context.expression)
 
 
-class Items:
+class Items(NamedTuple):
     """Marks a list: also a numpy array of one axis, but nothing whose order or length is unknown."""
+
+    noun: str = "a list"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_as_items, handler(source))
@@ -220,20 +267,20 @@ class Argument(NamedTuple):
     @property
     def choices(self) -> tuple[str, ...]:
         """The texts that it accepts, where it accepts no others."""
-        inner, _ = _without_none(self.annotation)
+        inner, _ = without_none(self.annotation)
         return get_args(inner) if get_origin(inner) is Literal else ()
 
     @property
     def holds_expressions(self) -> bool:
         """Whether a document may write an expression here, or for the items of a list."""
-        inner, _ = _without_none(self.annotation)
+        inner, _ = without_none(self.annotation)
         marks = getattr(inner, "__metadata__", ())
         return any(isinstance(mark, Limits | ConstantMark) for mark in marks) or inner in (Axes, Sizes)
 
     @property
     def is_number(self) -> bool:
         """Whether it is a single real number."""
-        inner, _ = _without_none(self.annotation)
+        inner, _ = without_none(self.annotation)
         return get_origin(inner) is Annotated and inner.__origin__ is float
 
 
@@ -323,7 +370,7 @@ def _hint(annotation: Any, names: Mapping[str, Any], unknown: Any = None) -> Any
 
 def _argument_type(annotation: Any) -> Any:
     """The type of argument that an annotation stands for, or None where it stands for none."""
-    inner, nullable = _without_none(annotation)
+    inner, nullable = without_none(annotation)
     kept = get_origin(inner) is Annotated
     if get_origin(inner) is Literal and all(isinstance(choice, str) for choice in get_args(inner)):
         kept = True
@@ -331,7 +378,7 @@ def _argument_type(annotation: Any) -> Any:
     return found | None if found is not None and nullable else found
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
+def without_none(annotation: Any) -> tuple[Any, bool]:
     """An annotation without its ``| None``, and whether it had one; ``int | float`` is ``float``."""
     if get_origin(annotation) not in (Union, types.UnionType):
         return annotation, False
@@ -345,7 +392,7 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
 def _words(annotation: Any, *, plural: bool = False) -> str:
     """What a type accepts, in words."""
     words: str
-    inner, nullable = _without_none(annotation)
+    inner, nullable = without_none(annotation)
     if get_origin(inner) is Literal:
         words = f"one of {', '.join(map(repr, get_args(inner)))}"
     elif get_origin(inner) is tuple:
@@ -379,9 +426,9 @@ def _problem(detail: ErrorDetails, arguments: Mapping[str, Argument], name: str)
     if isinstance(about, int) and about < len(arguments):  # the position of an argument in a call
         about = list(arguments)[about]
     argument = arguments.get(str(about))
-    if kind in _CODES:
+    if "hint" in context:  # a fault of ours
         message = f"{about!r} {context['message']}" if context.get("is_predicate") else context["message"]
-        found = Diagnostic(Code(kind), message, hint=context["hint"])
+        found = Diagnostic(CODES[kind], message, hint=context["hint"])
         return Problem(path, found, context["key"], context["offset"])
     if kind == "unexpected_positional_argument":
         message = f"{name} takes at most {len(arguments)} arguments by position"
@@ -389,17 +436,15 @@ def _problem(detail: ErrorDetails, arguments: Mapping[str, Argument], name: str)
     if kind == "multiple_argument_values":
         message = f"{name} is given the argument {about!r} twice, by its position and by its name"
         return Problem((), Diagnostic(Code.WRONG_TYPE, message, hint="give it once"))
-    if kind == "missing" and argument is not None:
-        message = f"{name} needs the argument {about!r}"
-        return Problem(
-            path[:-1], Diagnostic(Code.MISSING_KEY, message, hint=f"it is {argument.expected}"), key=True
-        )
     if argument is None:
         known = f"its arguments are {', '.join(arguments)}" if arguments else f"{name} takes no arguments"
         hint = did_you_mean(str(about), arguments) or known
-        return Problem(
-            path, Diagnostic(Code.UNKNOWN_KEY, f"{name} has no argument {shown(about)}", hint=hint), key=True
-        )
+        found = Diagnostic(Code.UNKNOWN_KEY, f"{name} has no argument {shown(about)}", hint=hint)
+        return Problem(path, found, key=True)
+    if kind == "missing":
+        message = f"{name} needs the argument {about!r}"
+        found = Diagnostic(CODES[kind], message, hint=f"it is {argument.expected}")
+        return Problem(path[:-1], found, key=True)
     return Problem(path, _value_problem(kind, plain(detail["input"]), argument, is_item=len(path) > 1))
 
 
@@ -407,22 +452,32 @@ def _value_problem(kind: str, value: object, argument: Argument, *, is_item: boo
     """What is wrong with the value of an argument, or with an item of a list."""
     expected, subject = argument.expected, f"{argument.name!r}"
     if is_item:
-        inner, _ = _without_none(argument.annotation)
+        inner, _ = without_none(argument.annotation)
         items = inner.__origin__ if get_origin(inner) is Annotated else inner
         expected, subject = _words(get_args(items)[0]), f"each of {argument.name!r}"
-    message = f"{subject} must be {expected}, got {shown(value)}"
+    hint = _seed_generator_hint(value)
+    code = code_of(kind, value)
+    if code is Code.NOT_FINITE:
+        expected, hint = "a finite number", "write a number that a 64-bit float can hold"
+    if code is Code.UNKNOWN_CHOICE:
+        hint = did_you_mean(str(value).lower(), argument.choices)
+    return Diagnostic(code, f"{subject} must be {expected}, got {shown(value)}", hint=hint)
+
+
+def code_of(kind: str, value: object) -> Code:
+    """The code for an error of pydantic's, which depends on the value where its type is wrong as well.
+
+    Args:
+        kind: the error's type.
+        value: what was given.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "finite_number" or (kind == "float_type" and is_number):
-        hint = "write a number that a 64-bit float can hold"
-        return Diagnostic(
-            Code.NOT_FINITE, f"{subject} must be a finite number, got {shown(value)}", hint=hint
-        )
-    if kind.startswith(("greater_than", "less_than")):
-        return Diagnostic(Code.OUT_OF_RANGE, message)
-    if kind == "literal_error" and isinstance(value, str):
-        near = did_you_mean(value.lower(), argument.choices)
-        return Diagnostic(Code.UNKNOWN_CHOICE, message, hint=near)
-    return Diagnostic(Code.WRONG_TYPE, message, hint=_seed_generator_hint(value))
+    # An integer can be beyond what a float holds, and then its type is what pydantic finds wrong.
+    if is_number and (kind == "float_type" or not is_finite(cast("float", value))):
+        return Code.NOT_FINITE
+    if kind == "literal_error" and not isinstance(value, str):
+        return Code.WRONG_TYPE
+    return CODES.get(kind, Code.WRONG_TYPE)
 
 
 def _seed_generator_hint(value: object) -> str | None:

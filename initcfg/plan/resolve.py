@@ -22,7 +22,7 @@ from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, PART, TRUNCATION
 from initcfg.spec import Expression, InitializerConfig, Param
 from initcfg.spec.expressions import FANS
-from initcfg.spec.leaves import MAX_DIM
+from initcfg.spec.scalars import MAX_DIM
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, more_problems
+from initcfg.initializers.arguments import SIGNS, Items, Limits, code_of, without_none
 from initcfg.initializers.values import shown
 from initcfg.names import did_you_mean
-from initcfg.spec.hints import document_words, list_hint, mapping_hint, missing_hint, unknown_key_hint
+from initcfg.spec.hints import (
+    boolean_hint,
+    document_words,
+    integer_hint,
+    list_hint,
+    mapping_hint,
+    missing_hint,
+    text_hint,
+    unknown_key_hint,
+)
 from initcfg.spec.overlay import Unwritten
+from initcfg.spec.scalars import MAX_NDIM, Key, OneOf, Parsed
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
@@ -19,7 +31,11 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.spec.overlay import Places
 
-_CODES = frozenset(Code)
+    Path = tuple[PathStep, ...]
+
+#: What pydantic puts after the key of a mapping where the key is wrong, and not its value.
+KEY = "[key]"
+_OF_KEYS = (Code.MISSING_KEY, Code.UNKNOWN_KEY, Code.KEY_TYPE)
 
 
 def diagnostics_of(
@@ -48,49 +64,100 @@ def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:
 
 
 def _diagnostic(detail: Any, model: type[BaseModel], places: Places) -> Diagnostic:
-    path: tuple[PathStep, ...] = detail["loc"]
-    in_key = bool(path) and path[-1] == "[key]"
-    path = path[:-1] if in_key else path
-    match detail["type"]:
-        case code if code in _CODES:
-            facts = detail["ctx"]
-            where = places.locate(path, offset=facts["offset"], key=facts["key"] or in_key)
-            return Diagnostic(Code(code), facts["message"], where, facts["hint"])
-        case "missing":
-            key = path[-1]
-            message = f"the key {key!r} is missing"
-            hint = missing_hint(str(key))
-            return Diagnostic(Code.MISSING_KEY, message, places.locate(path[:-1], key=True), hint)
-        case "extra_forbidden":
-            keys = _keys(path[:-1], model)
-            hint = unknown_key_hint(path, detail["input"]) or did_you_mean(str(path[-1]), keys)
-            hint = hint or f"the keys here are {', '.join(keys)}"
-            message = f"unknown key {shown(path[-1])}"
-            return Diagnostic(Code.UNKNOWN_KEY, message, places.locate(path, key=True), hint)
-        case "invalid_key":
-            message = f"the key {shown(path[-1])} is not a string"
-            return Diagnostic(Code.KEY_TYPE, message, places.locate(path, key=True), "keys are strings")
-        case "mapping_type" | "model_type" | "dict_type":
-            message = f"expected a mapping, got {shown(detail['input'])}"
-            hint = mapping_hint(path, detail["input"])
-            return Diagnostic(Code.WRONG_TYPE, message, places.locate(path), hint)
-        case kind:
-            message = (
-                f"expected a list, got {shown(detail['input'])}" if kind == "tuple_type" else detail["msg"]
-            )
-            return Diagnostic(Code.WRONG_TYPE, message, places.locate(path), list_hint(path))
+    kind, facts = detail["type"], detail.get("ctx", {})
+    path: Path = tuple(step for step in detail["loc"] if step != KEY and OneOf.place(step) is None)
+    in_key = detail["loc"][-1:] == (KEY,)
+    code = Code.KEY_TYPE if in_key and kind == "string_type" else code_of(kind, detail["input"])
+    if "hint" in facts:  # a fault of ours
+        where = places.locate(path, offset=facts["offset"], key=facts["key"] or in_key)
+        return Diagnostic(code, facts["message"], where, facts["hint"])
+    if code in _OF_KEYS:
+        message, hint = _about_key(code, detail, path, model)
+        at = path[:-1] if code is Code.MISSING_KEY else path
+        return Diagnostic(code, message, places.locate(at, key=True), hint)
+    message, hint = _about_value(code, detail, path, _type_at(detail["loc"], model))
+    return Diagnostic(code, message, places.locate(path, key=in_key), hint)
 
 
-def _keys(path: tuple[PathStep, ...], model: type[BaseModel]) -> list[str]:
+def _about_key(code: Code, detail: Any, path: Path, model: type[BaseModel]) -> tuple[str, str | None]:
+    """What is wrong with a key, and the way out."""
+    key = path[-1]
+    if code is Code.MISSING_KEY:
+        return f"the key {key!r} is missing", missing_hint(str(key))
+    if code is Code.KEY_TYPE:
+        return f"the key {shown(key)} is not a string", "keys are strings"
+    keys = _keys(detail["loc"][:-1], model)
+    hint = unknown_key_hint(path, detail["input"]) or did_you_mean(str(key), keys)
+    return f"unknown key {shown(key)}", hint or f"the keys here are {', '.join(keys)}"
+
+
+def _about_value(code: Code, detail: Any, path: Path, annotation: Any) -> tuple[str, str | None]:
+    """What is wrong with a value, or with the name that a key is, and the way out."""
+    value, facts, mark = detail["input"], detail.get("ctx", {}), _mark(annotation)
+    if isinstance(mark, Key):
+        allowed = f"the name of {mark.owner} is {mark.characters}"
+        return f"{shown(value)} is not a name for {mark.owner}", allowed
+    if code is Code.OUT_OF_RANGE:
+        ((name, limit),) = facts.items()
+        return f"expected an integer {SIGNS[name]} {limit}, got {shown(value)}", None
+    if code is Code.WRONG_TYPE:
+        expected, hint = _expected(detail["type"], value, path, annotation)
+        return f"expected {expected}, got {shown(value)}", hint
+    return {
+        Code.NOT_FINITE: (f"expected a number that float64 holds, got {shown(value)}", None),
+        Code.REPEAT: ("a list to repeat over is empty", "name at least one text"),
+        Code.SHAPE: (f"a shape has at most {MAX_NDIM} axes, this one {facts.get('actual_length')}", None),
+    }[code]
+
+
+def _expected(kind: str, value: object, path: Path, annotation: Any) -> tuple[str, str | None]:
+    """What may stand in the place of a value of a wrong type, and how to write it."""
+    mark = _mark(annotation)
+    if isinstance(mark, Limits):
+        return mark.noun(_bare(annotation)), integer_hint(value, is_literal=mark.is_literal)
+    words: dict[str, tuple[str, str | None]] = {
+        "bool_type": ("true or false", boolean_hint(value)),
+        "string_type": ("a string", text_hint(path, value)),
+        "tuple_type": ("a list", list_hint(path, value)),
+    }
+    expected, hint = words.get(kind) or ("a mapping", mapping_hint(path, value))
+    return (mark.noun if isinstance(mark, Parsed | Items) else expected), hint
+
+
+def _keys(path: Path, model: type[BaseModel]) -> list[str]:
     """The keys of the model at `path`, sorted."""
-    for step in path[::2]:
-        model = _member(model.model_fields[str(step)].annotation) or model
-    return sorted(info.alias or name for name, info in model.model_fields.items())
+    fields = _bare(_type_at(path, model)).model_fields
+    return sorted(info.alias or name for name, info in fields.items())
 
 
-def _member(annotation: Any) -> type[BaseModel] | None:
-    """The model among the values of a mapping's type."""
+def _type_at(path: Path, model: type[BaseModel]) -> Any:
+    """The annotation of what stands at the place of an error; of a key, that of the keys."""
+    at: Any = model
+    for index, step in enumerate(path):
+        if step != KEY:
+            at = _below(_bare(at), step, is_key=path[index + 1 :] == (KEY,))
+    return at
+
+
+def _below(annotation: Any, step: PathStep, *, is_key: bool) -> Any:
+    """The annotation one step further into a value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_member(part) for part in get_args(annotation))
-    return next((model for model in found if model), None)
+        info = {info.alias or name: info for name, info in annotation.model_fields.items()}[str(step)]
+        return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    members = get_args(annotation)
+    if (tag := OneOf.place(step)) is not None:
+        return members[tag]
+    return members[1] if get_origin(annotation) is abc.Mapping and not is_key else members[0]
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without its marks, and without None beside it."""
+    inner, _ = without_none(annotation)
+    return inner.__origin__ if get_origin(inner) is Annotated else inner
+
+
+def _mark(annotation: Any) -> Key | Limits | Parsed | Items | None:
+    """Our mark of a type, which says in words what it accepts."""
+    inner, _ = without_none(annotation)
+    marks = getattr(inner, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, Key | Limits | Parsed | Items)), None)

@@ -21,6 +21,7 @@ _LAYOUTS = {
     **dict.fromkeys(("pytorch", "torch"), "out_in"),
     **dict.fromkeys(("keras", "tensorflow", "tf", "jax", "flax"), "in_out"),
 }
+_GROUPED = re.compile(r"[0-9]+(?:_[0-9]+)+")
 _PARAM = "{shape: [768], initializer: zeros}"
 _ENTRIES = {
     "vars": "{d: 768}",
@@ -110,9 +111,39 @@ def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:
     return None
 
 
-def list_hint(path: tuple[PathStep, ...]) -> str | None:
+def list_hint(path: tuple[PathStep, ...], value: object) -> str | None:
     """The way out where a list is expected and something else stands, or None."""
+    if path and path[-1] == "shape":
+        return shape_hint(value)
     return f"write a list, as {_LISTS[str(path[-1])]}" if path and path[-1] in _LISTS else None
+
+
+def integer_hint(value: object, *, is_literal: bool) -> str | None:
+    """The way out where a number is expected and something else stands, or None.
+
+    Args:
+        value: what stands there.
+        is_literal: no expression may stand there.
+    """
+    if not is_literal:
+        if isinstance(value, bool):
+            return "write 1 or 0"
+        return "// divides without a remainder" if isinstance(value, float) else None
+    if _GROUPED.fullmatch(str(value)):
+        return "remove the underscores"
+    return "expressions are not read here" if isinstance(value, str) else "write a whole number, such as 0"
+
+
+def boolean_hint(value: object) -> str | None:
+    """The way out where true or false is expected, or None."""
+    return "write true" if str(value).lower() in ("yes", "on", "1", "true") else None
+
+
+def text_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+    """The way out where a string is expected and something else stands, or None."""
+    if path[-1:] == ("match",) and isinstance(value, list | tuple | Mapping):
+        return "put the pattern in quotes"
+    return f'quote it: "{value}"' if isinstance(value, int | float) else None
 
 
 def missing_hint(key: str) -> str | None:

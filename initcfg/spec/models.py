@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
-from pydantic_core import ValidationError
+from pydantic_core import InitErrorDetails, ValidationError, core_schema
 
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import FrozenDict
@@ -15,39 +15,37 @@ from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.values import fault
 from initcfg.spec.diagnose import diagnostics_of
-from initcfg.spec.leaves import (
+from initcfg.spec.overlay import Places, Unwritten
+from initcfg.spec.scalars import (
+    Count,
     DTypeName,
     FormatVersion,
     Identifier,
     InitializerName,
-    Kind,
     LayoutName,
     NameTemplate,
     Ndim,
+    OneOf,
+    Parsed,
     Pattern,
     Reason,
     SchemaAddress,
     Seed,
     Shape,
     Step,
-    TemplateKey,
     Text,
     Truth,
     Var,
     WarningCode,
     Whole,
-    each,
     expression,
-    key_fault,
-    text,
-    whole,
 )
-from initcfg.spec.overlay import Places, Unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, DTypeLike
+    from pydantic._internal._model_construction import ModelMetaclass
 
     from initcfg.errors import Location, PathStep
     from initcfg.initializers.configs import Identifier as _Identifier
@@ -61,26 +59,30 @@ if TYPE_CHECKING:
     _Layout = str | Layout
     _Repeat = int | str | Sequence[str] | Mapping[str, int | str]
 
-
-def _nothing() -> tuple[()]:
-    """The default of a list. Of `tuple` itself pydantic would read the signature, which takes 6 ms."""
-    return ()
+else:
+    ModelMetaclass = type(BaseModel)  # which pydantic does not export
 
 
-class _Model(BaseModel):
+class _Checked(ModelMetaclass):
+    """Makes instances whose wrong values are a `SpecError`.
+
+    An ``__init__`` would do so as well, but pydantic calls that for nested models too, whose errors then
+    lose their place.
+    """
+
+    if not TYPE_CHECKING:  # the signature is that of the fields
+
+        def __call__(self, /, **data: Any) -> Any:
+            try:
+                return self.model_validate(data)
+            except ValidationError as error:
+                raise SpecError(*diagnostics_of(error, self)) from None
+
+
+class _Model(BaseModel, metaclass=_Checked):
     """Frozen, without unknown keys, equal by value; building one from wrong values is a `SpecError`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    def __init__(self, /, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise SpecError(*diagnostics_of(error, type(self))) from None
-
-    # pydantic would call an __init__ of one's own for nested models too, and their errors would lose their
-    # place; this mark, which its own __init__ bears, prevents that.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if isinstance(other, type(self)) else NotImplemented
@@ -105,28 +107,18 @@ class Range(_Model):
     step: Step = Field(default=1, description="The distance between values.", examples=[1, 2])
 
 
-def _repeat(value: object) -> int | str | Range | tuple[str, ...]:
-    """A count, a range, or a list of texts."""
-    if isinstance(value, Mapping):
-        return Range.model_validate(dict(value))
-    if isinstance(value, Range):
-        return value
-    if not isinstance(value, list | tuple):
-        return whole(value, 0)
-    if not value:
-        raise fault(Code.REPEAT, "a list to repeat over is empty", "name at least one text")
-    return each(value, text)
-
-
-Repeat = Annotated[int | str | Range | tuple[str, ...], Kind(_repeat, "repeat")]
+Repeat = Annotated[
+    Count | Annotated[tuple[Text, ...], Field(min_length=1)] | Range, OneOf(((list, tuple), (Mapping, Range)))
+]
 _READING = Reading(expression=expression)
 
 
-def _initializer(value: object) -> InitializerConfig:
+def read_initializer(value: object) -> InitializerConfig:
+    """The normal form of an initializer in any of its forms, whose numbers may be expressions."""
     return read_config(value, _READING)
 
 
-Initializer = Annotated[InitializerConfig, Kind(_initializer, "initializer")]
+Initializer = Annotated[InitializerConfig, Parsed(read_initializer, core_schema.any_schema())]
 
 
 class Param(_Model):
@@ -170,11 +162,11 @@ class Param(_Model):
 
 
 #: What a rule that skips its parameters does not have.
-SKIPPED = ("initializer", "layout", "dtype", "stream")
+_NOT_SKIPPED = ("initializer", "layout", "dtype", "stream")
 _RULE_MISSING = "the key 'initializer' is missing"
 _RULE_HINT = "write initializer: zeros, or skip: true to leave these parameters out on purpose"
 
-Params = Annotated[Mapping[TemplateKey, Param], AfterValidator(FrozenDict)]
+Params = Annotated[Mapping[NameTemplate, Param], AfterValidator(FrozenDict)]
 
 
 class Layer(_Model):
@@ -202,6 +194,14 @@ class Layer(_Model):
 
 class Rule(_Model):
     """How every parameter begins that a pattern matches and that names no initializer itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"required": ["skip"], "properties": {"skip": {"const": True}}},
+            "then": {"properties": {key: {"type": "null"} for key in _NOT_SKIPPED}},
+            "else": {"required": ["initializer"], "properties": {"initializer": {"not": {"type": "null"}}}},
+        }
+    )
 
     match: Pattern = Field(
         description="A pattern over full names: * inside one segment, ** any segments, ? [a-z] {a,b}; {i} is "
@@ -254,11 +254,13 @@ class Rule(_Model):
     def _is_consistent(self) -> Rule:
         """An initializer or a skip, exactly one; what is skipped has no layout, dtype or stream."""
         if not self.skip and self.initializer is None:
-            raise key_fault("initializer", Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, at_parent=True)
-        for key in SKIPPED if self.skip else ():
+            raise fault(Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, key=True)
+        for key in _NOT_SKIPPED if self.skip else ():
             if getattr(self, key) is not None:
                 message = f"a rule that skips its parameters has no {key!r}"
-                raise key_fault(key, Code.CONFLICTING_KEYS, message, f"remove {key!r} or 'skip'")
+                wrong = fault(Code.CONFLICTING_KEYS, message, f"remove {key!r} or 'skip'", key=True)
+                detail = InitErrorDetails(type=wrong, loc=(key,), input=None)
+                raise ValidationError.from_exception_data("rule", [detail])
         return self
 
 
@@ -296,6 +298,13 @@ class Spec(_Model):
         ('d', '3 * d')
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "required": ["initcfg"],
+            "patternProperties": {"^x-": {"description": "A place for anchors and notes; ignored."}},
+        }
+    )
+
     initcfg: FormatVersion = Field(default=1, description="The version of this format.", examples=[1])
     name: Text | None = Field(default=None, description="What the model is called.", examples=["gpt2"])
     seed: Seed = Field(default=0, description="With a parameter's name it decides its values.", examples=[42])
@@ -324,14 +333,14 @@ class Spec(_Model):
         description="Initializers by names of this document.",
         examples=[{"base": {"random_normal": {"stddev": 0.02}}}],
     )
-    layers: Annotated[Mapping[TemplateKey, Layer], AfterValidator(FrozenDict)] = Field(
+    layers: Annotated[Mapping[NameTemplate, Layer], AfterValidator(FrozenDict)] = Field(
         default_factory=FrozenDict,
         description="The layers by name; a name may hold indices in braces.",
         examples=[{"h.{i}": {"repeat": {"i": 12}, "params": {"w": {"shape": [768, 768]}}}}],
     )
     params: Params = Field(default_factory=FrozenDict, description="Parameters that belong to no layer.")
     rules: tuple[Rule, ...] = Field(
-        default_factory=_nothing,
+        default=(),
         description="Initializers for the parameters that name none, by patterns over full names; the first "
         "that matches wins.",
         examples=[[{"match": "**.bias", "initializer": "zeros"}]],
@@ -358,7 +367,7 @@ class Spec(_Model):
         examples=[True],
     )
     allow: tuple[Allow, ...] = Field(
-        default_factory=_nothing,
+        default=(),
         description="Warnings that are not to be told, each with its reason.",
     )
     editor_schema: SchemaAddress = Field(

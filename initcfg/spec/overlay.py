@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.spec.files import MAX_BYTES, moved, read_file
-from initcfg.spec.leaves import format_version
+from initcfg.spec.scalars import format_version
 from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:

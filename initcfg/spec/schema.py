@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import CoreRef, GenerateJsonSchema
 
-from initcfg.dtypes import DTYPES
-from initcfg.errors import WARNINGS
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.arguments import adapter_of, read_constant
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.registry import aliases_of, registered_name
-from initcfg.spec.leaves import (
-    IDENTIFIER,
-    INITIALIZER_NAME,
-    MARKER,
-    MAX_DIM,
-    MAX_NDIM,
-    MAX_SEED,
-    REASON,
-)
-from initcfg.spec.models import SKIPPED, Range, Spec
+from initcfg.spec.models import Spec, read_initializer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,66 +23,29 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
 
 Schema = dict[str, Any]
+Classes = tuple[type["Initializer"], ...]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ID = "urn:initcfg:schema:spec:v1"
-_LAYOUT = r"^(in_out|out_in|[BDHWTLK]*[IO][IOBDHWTLK]*)(?!\n)$"
-_NUMBER: Schema = {"type": ["number", "string"]}
-_INTEGER: Schema = {"type": ["integer", "string"]}
-_TEXT: Schema = {"type": "string"}
-
-#: What each kind of leaf accepts; a string in the place of a number is an expression.
-_KINDS: dict[str, Schema] = {
-    "dtype": {"enum": list(DTYPES)},
-    "identifier": {"type": "string", "pattern": IDENTIFIER},
-    "initializer": {"allOf": [{"$ref": "#/$defs/initializer"}]},
-    "initializer_name": {"type": "string", "pattern": INITIALIZER_NAME},
-    "integer": _INTEGER,
-    "layout": {"anyOf": [{"enum": ["in_out", "out_in"]}, {"type": "string", "pattern": _LAYOUT}]},
-    "name": {"type": "string", "minLength": 1},
-    "ndim": {"type": "integer", "minimum": 0, "maximum": MAX_NDIM},
-    "pattern": _TEXT,
-    "reason": {"type": "string", "pattern": REASON},
-    "repeat": {
-        "type": ["integer", "string", "array", "object"],
-        "if": {"type": "object"},
-        "then": {"$ref": "#/$defs/Range"},
-        "minimum": 0,
-        "items": _TEXT,
-        "minItems": 1,
+_REF = "#/$defs/{}"
+_ARRAY_FORM: Schema = {
+    "properties": {
+        "class_name": {"enum": ["__numpy__", "__tensor__"]},
+        "config": {
+            "type": "object",
+            "required": ["value", "dtype"],
+            "properties": {"value": {"$ref": _REF.format("number_array")}, "dtype": {}},
+            "additionalProperties": False,
+        },
     },
-    "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
-    "shape": {
-        "type": "array",
-        "items": {**_INTEGER, "minimum": 0, "maximum": MAX_DIM},
-        "maxItems": MAX_NDIM,
-    },
-    "step": {**_INTEGER, "minimum": 1},
-    "text": _TEXT,
-    "truth": {"type": "boolean"},
-    "var": {"type": ["number", "string", "array"], "items": _NUMBER},
-    "version": {"const": 1},
-    "warning": {"enum": sorted(WARNINGS)},
-}
-_NOTES = ("description", "examples", "default")
-#: The kind of the keys of each mapping.
-_KEYS = {
-    "vars": "identifier",
-    "repeat": "identifier",
-    "initializers": "initializer_name",
-    "layers": "name",
-    "params": "name",
-}
-#: A rule has an initializer, or skips and says nothing more.
-_RULE: Schema = {
-    "if": {"required": ["skip"], "properties": {"skip": {"const": True}}},
-    "then": {"properties": {key: {"type": "null"} for key in SKIPPED}},
-    "else": {"required": ["initializer"], "properties": {"initializer": {"not": {"type": "null"}}}},
+    "required": ["class_name", "config"],
 }
 
 
 def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
     """The schema of version 1, in JSON Schema 2020-12.
+
+    It refuses the structure that the models refuse: keys, kinds, literal bounds. It looks at no expression.
 
     Args:
         plugins: the initializers that `initcfg.plugins.load_plugins` gave. Names that the schema does not
@@ -104,16 +55,15 @@ def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
         >>> json_schema()["properties"]["seed"]["maximum"] == 2**64 - 1
         True
     """
-    body = Spec.model_json_schema(by_alias=True)
-    models = {**body.pop("$defs"), "Range": Range.model_json_schema(by_alias=True)}
-    definitions = {name: _rewritten(model) for name, model in models.items()}
-    definitions |= initializer_definitions(plugins)
-    definitions["Rule"] |= _RULE
-    root = _rewritten(body) | _unless_inherited(definitions)
+    root = Spec.model_json_schema(schema_generator=_Generator)
+    definitions = root.pop("$defs") | initializer_definitions(plugins)
+    for model in (root, *definitions.values()):
+        for rules in model.get("properties", {}).values():
+            _offer(rules)
+    root |= _unless_inherited(definitions)
     root["description"] = root["description"].partition("\n")[0]
-    root["patternProperties"] = {"^x-": {"description": "A place for anchors and notes; ignored."}}
     head = {"$schema": _DIALECT, "$id": _ID, "title": "initcfg spec, version 1"}
-    return head | root | {"required": ["initcfg"], "$defs": dict(sorted(definitions.items()))}
+    return head | root | {"$defs": dict(sorted(definitions.items()))}
 
 
 def _unless_inherited(definitions: dict[str, Schema]) -> Schema:
@@ -132,57 +82,15 @@ def _unless_inherited(definitions: dict[str, Schema]) -> Schema:
     }
 
 
-def _rewritten(model: Schema) -> Schema:
-    """A model's schema with our kinds in the place of their marks, and without pydantic's titles."""
-    properties = {name: _property(name, value) for name, value in model["properties"].items()}
-    kept = {key: value for key, value in model.items() if key not in ("title", "properties")}
-    return kept | {"properties": properties}
+def _offer(rules: Schema) -> None:
+    """Keep the examples that an editor can offer: of an object it would offer JavaScript's name for one."""
+    kept = [each for each in rules.pop("examples", []) if not _holds_objects(each)]
+    if kept:
+        rules["examples"] = kept
 
 
-def _property(name: str, written: Schema) -> Schema:
-    """One field: what may stand there, then its description, examples and default."""
-    notes = {key: written[key] for key in _NOTES if written.get(key) is not None}
-    if "examples" in notes:
-        notes["examples"] = [example for example in notes["examples"] if _is_offered(example)]
-    notes = {key: value for key, value in notes.items() if value != []}
-    options = written.get("anyOf", [written])
-    nullable = {"type": "null"} in options
-    rules = {key: value for key, value in options[0].items() if key not in (*_NOTES, "title")}
-    if "additionalProperties" in rules:
-        rules["propertyNames"] = _KINDS[_KEYS[name]]
-    rules = _kinds_for_marks(rules)
-    return notes | (or_null(rules) if nullable else rules)
-
-
-def _is_offered(example: object) -> bool:
-    """Whether an editor can offer it: of an object it would offer JavaScript's name for one."""
-    values = example if isinstance(example, list) else [example]
-    return not any(isinstance(value, Mapping) for value in values)
-
-
-def _kinds_for_marks(node: Any) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    if MARKER in node:
-        return _KINDS[node[MARKER]]
-    return {key: _kinds_for_marks(value) for key, value in node.items()}
-
-
-Classes = tuple[type["Initializer"], ...]
-
-_REF = "#/$defs/{}"
-_ARRAY_FORM: Schema = {
-    "properties": {
-        "class_name": {"enum": ["__numpy__", "__tensor__"]},
-        "config": {
-            "type": "object",
-            "required": ["value", "dtype"],
-            "properties": {"value": {"$ref": _REF.format("number_array")}, "dtype": {}},
-            "additionalProperties": False,
-        },
-    },
-    "required": ["class_name", "config"],
-}
+def _holds_objects(example: object) -> bool:
+    return any(isinstance(each, dict) for each in (example if isinstance(example, list) else [example]))
 
 
 def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[str, Schema]:
@@ -204,7 +112,7 @@ def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[s
                 "else": {"$ref": _REF.format("initializer_short_form")},
             },
             "else": {"$ref": _REF.format("initializer_name")},
-            "anyOf": offered(
+            "anyOf": _offered(
                 *({"$ref": _REF.format(f"initializer_{form}")} for form in ("name", "short_form"))
             ),
         },
@@ -295,22 +203,57 @@ def _keras_arguments(cls: type[Initializer]) -> Schema:
 
 
 class _Generator(GenerateJsonSchema):
-    """pydantic's generator, which knows what our own functions read; without titles."""
+    """pydantic's generator, for editors.
+
+    It adds no titles, writes a union of JSON types as one mapping, with if and then around objects, which
+    gives an exact path and cause where ``oneOf`` gives none, and knows what our own functions read.
+    """
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
 
+    def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
+        return {key: value for key, value in super().model_schema(schema).items() if key != "title"}
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Schema:
+        written = super().default_schema(schema)
+        return {key: value for key, value in written.items() if key != "default" or value not in (None, [])}
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> Schema:
+        keys, values = (self.generate_inner(schema[of]) for of in ("keys_schema", "values_schema"))
+        return {"type": "object", "propertyNames": keys, "additionalProperties": values}
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
+        return _or_null(self.generate_inner(schema["schema"]))
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> Schema:
+        united: Schema = {"type": []}
+        for choice in map(self.generate_inner, schema["choices"].values()):
+            if "$ref" in choice:
+                choice = {"type": "object", "if": {"type": "object"}, "then": choice}  # noqa: PLW2901
+            types = choice["type"]
+            united["type"] += [types] if isinstance(types, str) else types
+            united |= {key: value for key, value in choice.items() if key != "type"}
+        return united
+
     def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Schema:
-        names: dict[object, str] = {read_constant: "constant_value", read_part: "initializer"}
-        name = names.get(schema["function"]["function"])
-        if name is None:
+        return self._ours(schema["function"]["function"])
+
+    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Schema:
+        return self._ours(schema["function"]["function"]) or super().function_after_schema(schema)
+
+    def _ours(self, function: Any) -> Schema:
+        """What a function of ours reads, by the name of its definition."""
+        names: dict[object, str] = {
+            read_constant: "constant_value",
+            read_part: "initializer",
+            read_initializer: "initializer",
+        }
+        if (name := names.get(function)) is None:
             return {}
         definition, reference = self.get_cache_defs_ref_schema(CoreRef(name))
         self.definitions[definition] = {}
         return {"allOf": [reference]}
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
-        return or_null(self.generate_inner(schema["schema"]))
 
 
 def _arguments(cls: type[Initializer]) -> Schema:
@@ -321,15 +264,11 @@ def _arguments(cls: type[Initializer]) -> Schema:
     schema = adapter_of(cls).json_schema(schema_generator=_Generator)
     texts = _argument_texts(cls)
     properties = {
-        name: ({"description": texts[name]} if name in texts else {}) | _without_null_default(rules)
+        name: ({"description": texts[name]} if name in texts else {}) | rules
         for name, rules in schema.get("properties", {}).items()
     }
     kept = {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
     return head | {"type": "object", "properties": properties} | kept
-
-
-def _without_null_default(rules: Schema) -> Schema:
-    return {key: value for key, value in rules.items() if key != "default" or value is not None}
 
 
 def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
@@ -339,17 +278,17 @@ def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def offered(*schemas: Schema) -> list[Schema]:
+def _offered(*schemas: Schema) -> list[Schema]:
     """An ``anyOf`` that refuses nothing: editors complete from one, and not from if, then and else."""
     return [*schemas, {}]
 
 
-def or_null(rules: Schema) -> Schema:
+def _or_null(rules: Schema) -> Schema:
     """The same rules, and null beside them; written so that a validator still names the cause."""
     if "anyOf" in rules:
         return {"anyOf": [*rules["anyOf"], {"type": "null"}]}
     if "allOf" in rules:
-        return {"if": {"type": "null"}, "else": rules["allOf"][0], "anyOf": offered(rules["allOf"][0])}
+        return {"if": {"type": "null"}, "else": rules["allOf"][0], "anyOf": _offered(rules["allOf"][0])}
     null = {"enum": [*rules["enum"], None]} if "enum" in rules else {}
     types = [rules["type"]] if isinstance(rules.get("type"), str) else rules.get("type")
     return rules | null | ({"type": [*types, "null"]} if types else {})

@@ -87,7 +87,7 @@ def config_problems(cls: type[Initializer], config: dict[str, object]) -> tuple[
         (INTEGER, 0, Code.OUT_OF_RANGE),
         (INTEGER, 2.5, Code.WRONG_TYPE),
         (INTEGER, True, Code.WRONG_TYPE),
-        (INTEGER, float("inf"), Code.WRONG_TYPE),
+        (INTEGER, float("inf"), Code.NOT_FINITE),
         (INTEGERS, [1, 2.0], None),
         (INTEGERS, np.array([1, 2]), None),
         (INTEGERS, np.array([1, -2]), Code.OUT_OF_RANGE),
