@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The same cases on every run and no time limits: a red build must mean a broken promise, not a busy machine.
+# INITCFG_EXAMPLES says how many examples a property tries; one that needs more says how many times as many.
 settings.register_profile(
     "reproducible",
+    max_examples=int(os.environ.get("INITCFG_EXAMPLES", "25")),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -103,7 +103,7 @@ def is_command(line: str) -> bool:
     return line.lstrip().startswith("::") or "##[" in line or "##vso[" in line
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(REPORTS)
 def test_text_holds_no_character_that_steers_and_no_command(report: Report) -> None:
     shown = defused(click.unstyle(render(report, "text")))
@@ -113,7 +113,7 @@ def test_text_holds_no_character_that_steers_and_no_command(report: Report) -> N
     assert not steers(report.summary())
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(REPORTS)
 def test_github_gets_one_command_a_diagnostic_and_no_other_line(report: Report) -> None:
     rendered = render(report, "github")
@@ -135,7 +135,7 @@ def decoded(text: str) -> str:
     return text.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(REPORTS)
 def test_documents_parse_and_hold_every_message(report: Report) -> None:
     for name, messages, validator in (
@@ -165,7 +165,7 @@ def sarif_messages(log: Any) -> list[object]:
     return texts
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(REPORTS)
 def test_junit_is_xml_and_the_texts_survive(report: Report) -> None:
     rendered = render(report, "junit")
@@ -181,7 +181,7 @@ def test_junit_is_xml_and_the_texts_survive(report: Report) -> None:
             assert shown in text
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(REPORTS)
 def test_the_summary_of_a_job_is_one_table_without_markup(report: Report) -> None:
     summary = step_summary(report)

@@ -221,7 +221,7 @@ class Maker:
 
 
 SEEDS = st.integers(0, 2**32)
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=2500, database=None)
+PROPERTY = settings(max_examples=25 * settings().max_examples)
 
 
 @PROPERTY

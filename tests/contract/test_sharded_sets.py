@@ -21,7 +21,8 @@ from initcfg.stores.base import CLAIM_NAME
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings().max_examples // 4
+MANY = settings(max_examples=FEW, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = 20_000
 
 

@@ -91,7 +91,7 @@ def assert_same_bits(part: np.ndarray, expected: np.ndarray) -> None:
     assert part.tobytes() == expected.tobytes()
 
 
-@settings(max_examples=2000)
+@settings(max_examples=20 * settings().max_examples)
 @given(
     data=st.data(),
     parameter=parameters(),

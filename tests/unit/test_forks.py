@@ -31,13 +31,15 @@ def waiting(out, distribution, stream, start=0):
 
 def held():
     from initcfg.dtypes import as_dtype
+    from initcfg.initializers import Request
     from initcfg.layout import IN_OUT
     from initcfg.stream import Stream
-    frames.orthogonal((8, 8), as_dtype("float32"), IN_OUT.axes(2), 1.0, Stream.of_parameter(0, "w"), waiting)
+    wanted = Request((8, 8), as_dtype("float32"), IN_OUT, Stream.of_parameter(0, "w"), waiting)
+    frames.orthogonal(wanted, IN_OUT.axes(2), 1.0)
 
 thread = threading.Thread(target=held)
 thread.start()
-drawing.wait()
+assert drawing.wait(60)
 child = os.fork()
 if child == 0:
     signal.alarm(30)

@@ -60,7 +60,7 @@ def equal(one: np.ndarray, other: np.ndarray) -> bool:
     return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(specs())
 def test_whatever_equals_an_earlier_random_array_has_the_warning_and_nothing_else_has(spec: Spec) -> None:
     plan = plan_of(spec)

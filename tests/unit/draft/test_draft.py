@@ -88,7 +88,7 @@ def layers(spec: Spec) -> dict[str, tuple[Any, list[str]]]:
     return {key: (layer.repeat, list(layer.params)) for key, layer in spec.layers.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(manifests)
 @example(Manifest({}))
 @example(Manifest({"s": ()}))
@@ -104,7 +104,7 @@ def test_a_draft_covers_its_manifest_exactly_and_nothing_is_complained_of(manife
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 def test_a_name_is_read_back_whatever_it_holds(name: str) -> None:
     assert drafted(Manifest({"w": (2,)}), name)[0].name == name
     assert drafted(None, name)[0].name == name

@@ -46,7 +46,7 @@ def test_known_answers_of_random123(counter: str, key: str, expected: str) -> No
     assert words(c0 | c1 << 32, (k0, k1, c2, c3), 1) == [answer]
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     st.integers(0, 2**62 // 2**10).map(lambda n: n * 2**10),
     st.tuples(*[st.integers(0, LOW)] * 4),

@@ -50,7 +50,7 @@ def test_known_bits_of_the_standard_normal_and_its_truncation() -> None:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(
     law=st.sampled_from(LAWS),
     dtype=st.sampled_from(FLOATS),

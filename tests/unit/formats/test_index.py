@@ -345,7 +345,7 @@ def test_problems_of_a_set_have_an_end(tmp_path: Path) -> None:
     assert raised.value.diagnostics[-1].message == "400 more problems are not shown"
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.data())
 def test_damage_to_a_set_is_an_error_or_leaves_places_inside_its_files(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

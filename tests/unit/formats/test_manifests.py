@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -38,7 +38,6 @@ def saved(path, shapes):
     initcfg.save({"initcfg": 1, "params": params}, path)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
 @given(entries=st.dictionaries(NAMES, ENTRIES, max_size=5))
 def test_a_manifest_that_is_written_is_read_back(tmp_path_factory, entries):
     manifest = Manifest(entries)

@@ -162,7 +162,7 @@ def test_a_comment_that_is_no_metadata_is_none(comment: bytes, tmp_path: Path) -
     assert read_npz_header(path).metadata == {}
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_damage_to_an_npz_file_is_an_error_or_leaves_places_inside_the_file(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -229,7 +229,7 @@ SOUND = file(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.integers(0, len(SOUND)), st.binary(max_size=2), st.integers(0, 3))
 def test_nothing_is_read_that_the_reference_reader_refuses(
     tmp_path_factory: pytest.TempPathFactory, at: int, data: bytes, cut: int

@@ -22,7 +22,7 @@ def cut(run: work.Run) -> np.ndarray:
     return np.array([run.start + run.offset + sum(step) for step in steps])
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(st.data(), st.sampled_from([1, 5, 16, 64, CHUNK]), st.sampled_from([1, 8, 50, CALL_COST]))
 def test_runs_give_the_slice_in_its_order_and_stay_within_a_chunk(data, chunk, call) -> None:
     shape = data.draw(array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=7))

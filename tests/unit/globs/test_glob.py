@@ -120,7 +120,7 @@ segments = st.one_of(st.just("**"), single)
 patterns = st.lists(segments, min_size=1, max_size=4).map(".".join)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(patterns, st.lists(names, min_size=1, max_size=5))
 def test_matches_agree_with_the_definition(pattern, tried) -> None:
     glob = Glob(pattern)
@@ -218,7 +218,7 @@ def ways(pattern: list[str], name: list[str]) -> Iterator[tuple[int, ...]]:
         yield from ((*here, *(1 + at for at in rest)) for rest in ways(pattern[1:], name[1:]))
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(
     st.lists(st.sampled_from(["**", "#", "#", "a", "1"]), min_size=1, max_size=6),
     st.lists(st.sampled_from(["a", "1", "2"]), min_size=1, max_size=7),

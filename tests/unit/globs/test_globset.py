@@ -44,7 +44,7 @@ def fits(part: str, segment: str) -> bool:
     return fnmatch.fnmatchcase(segment, part)
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(
     st.lists(st.tuples(patterns, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=8),
     st.lists(st.tuples(names, st.integers(1, 3)), min_size=1, max_size=8),
@@ -58,7 +58,7 @@ def test_the_first_match_wins_as_by_trying_one_after_the_other(rules, tried) -> 
         assert together.first(name, ndim) == winner
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.lists(patterns, min_size=1, max_size=8), names)
 def test_patterns_that_share_their_beginnings_do_not_disturb_each_other(several, name) -> None:
     assert GlobSet((pattern, None) for pattern in several).every(name) == tuple(

@@ -36,7 +36,14 @@ def random_frame(
     return frame[0]
 
 
-def frames(rows: int, columns: int, make: Callable[..., np.ndarray] = random_frame) -> np.ndarray:
+def random_frames(rows: int, columns: int, fill: FillFunction) -> np.ndarray:
+    """A stack of SAMPLES frames."""
+    stack = np.empty((SAMPLES, rows, columns))
+    draw_frames(stack, [STREAM] * SAMPLES, fill)
+    return stack
+
+
+def frames(rows: int, columns: int, make: Callable[..., np.ndarray] = random_frames) -> np.ndarray:
     """SAMPLES frames; one draw serves all, each taking the next piece of it."""
     pool: dict[Distribution, Iterator[np.ndarray]] = {}
 
@@ -47,7 +54,7 @@ def frames(rows: int, columns: int, make: Callable[..., np.ndarray] = random_fra
             pool[distribution] = iter(drawn)
         out[...] = next(pool[distribution])
 
-    return np.stack([make(rows, columns, FLOAT64, STREAM, fill) for _ in range(SAMPLES)])
+    return make(rows, columns, fill)
 
 
 def p_values(sample: np.ndarray) -> dict[str, float]:
@@ -95,26 +102,24 @@ def test_both_determinants_occur_equally_often() -> None:
 
 def without_signs(*arguments: Any) -> np.ndarray:
     """A fault: LAPACK's convention, in which the signs of R are not mended."""
-    frame = random_frame(*arguments)
-    return frame * np.where(frame[0] < 0, -1, 1)
+    found = random_frames(*arguments)
+    return found * np.where(found[:, :1] < 0, -1, 1)
 
 
-def of_uniforms(
-    rows: int, columns: int, dtype: np.dtype[Any], stream: Stream, fill: FillFunction
-) -> np.ndarray:
+def of_uniforms(rows: int, columns: int, fill: FillFunction) -> np.ndarray:
     """A fault: reflectors of uniform vectors, whose directions favour the corners of a cube."""
 
     def uniform(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
         fill(out, Uniform(-1.0, 1.0), stream, start)
 
-    return random_frame(rows, columns, dtype, stream, uniform)
+    return random_frames(rows, columns, uniform)
 
 
 def proper_only(*arguments: Any) -> np.ndarray:
     """A fault: rotations without reflections."""
-    frame = random_frame(*arguments)
-    frame[:, 0] *= np.linalg.det(frame)
-    return frame
+    found = random_frames(*arguments)
+    found[:, :, 0] *= np.linalg.det(found)[:, np.newaxis]
+    return found
 
 
 @pytest.mark.parametrize("fault", [without_signs, of_uniforms])

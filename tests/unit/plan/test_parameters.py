@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes
 from initcfg.plan.parameters import Selection
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(data=st.data())
 def test_a_selection_takes_what_numpy_takes(indices, data: st.DataObject) -> None:
     shape = data.draw(array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=7))

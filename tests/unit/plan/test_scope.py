@@ -141,16 +141,17 @@ def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> 
         EvalBudget()
 
 
-def test_a_watcher_hears_of_long_planning_and_of_no_short_one() -> None:
+def test_a_watcher_hears_of_long_planning_and_of_no_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scope, "_TOLD_EVERY", 2**12)
     heard: list[int] = []
     spec = {"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}}
     with watching(heard.append):
         initcfg.make_plan(spec)
         assert heard == []
-        layer = {"repeat": {"i": 4000}, "params": {"w": {"shape": ["i + 1", 2], "initializer": "he_normal"}}}
+        layer = {"repeat": {"i": 100}, "params": {"w": {"shape": ["i + 1", 2], "initializer": "he_normal"}}}
         initcfg.make_plan({"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}})
     assert heard == sorted(heard)
-    assert heard[0] >= 2**18
+    assert heard[0] >= 2**12
     heard.clear()
     initcfg.make_plan({"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}})
     assert heard == []

@@ -64,7 +64,7 @@ def combinations(inner):
     )
 
 
-@settings(max_examples=600)
+@settings(max_examples=6 * settings().max_examples)
 @given(st.recursive(operands(), combinations, max_leaves=12))
 def test_arithmetic_is_that_of_python(text):
     names = {"d": 768, "n": 12, "x": 0.5, "max": max, "round": round, "floor": math.floor}
@@ -180,7 +180,7 @@ def test_equal_texts_are_equal_expressions():
     assert str(Expression.parse("1 + d")) == "1 + d"
 
 
-@settings(max_examples=600)
+@settings(max_examples=6 * settings().max_examples)
 @given(st.text("d1 .+-*/%()<>=!,ife lsmaxqrt\n\u00e9'", max_size=40))
 def test_no_text_raises_anything_but_an_expression_error(text):
     try:

@@ -27,7 +27,7 @@ LAYOUTS = st.sampled_from(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(ENTRIES, VALUES, LAYOUTS)
 def test_content_and_places_are_those_of_the_marked_reader(params, other, layout):
     text = json.dumps({"params": params, "other": other}, **layout)

@@ -26,7 +26,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(VALUES, st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_json_is_read_as_the_standard_library_reads_it(value, ascii_only, indent):
     source = read_json(json.dumps(value, ensure_ascii=ascii_only, indent=indent))
@@ -85,7 +85,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.text('{}[]:,"\\u0019 \n\ttrufalsn.eE+-dD8', max_size=40))
 def test_what_is_read_is_json_and_the_rest_is_a_spec_error(text):
     try:

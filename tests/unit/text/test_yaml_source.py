@@ -73,7 +73,7 @@ def yaml_escaped(value) -> str:
     )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(JSON)
 def test_json_is_read_as_json(value):
     source = read_yaml(yaml_escaped(value))
@@ -183,7 +183,7 @@ def test_an_empty_text_is_no_value():
     assert read_yaml("# nothing\n").tree is None
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.text("ab:-[]{},&*!#|>'\"%@` \n\t01.\\x", max_size=60))
 def test_no_text_raises_anything_but_a_spec_error(text):
     assert all(problem.where.line >= 1 for problem in problems_of(text))

@@ -101,7 +101,7 @@ def test_the_first_element_that_differs_is_named_with_both_values(tmp_path: Path
         found.require_equal()
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.data())
 def test_every_single_flipped_bit_is_found(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -128,7 +128,7 @@ def test_a_set_of_two_plans_is_refused_before_a_value_is_read(folder: Path, tmp_
         verify(folder, PLAN)
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.data())
 def test_every_flipped_bit_is_found_in_any_shard(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
