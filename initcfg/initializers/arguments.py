@@ -1,9 +1,4 @@
-"""The arguments of an initializer, as types that pydantic checks, and what it finds, as diagnostics.
-
-Each type is read in two ways. Without a validation context a value must be a literal, as Python code gives
-it. With a `Reading` it is what a document holds: a number may be an expression, which is kept as its text,
-and a number keeps the form in which it was written.
-"""
+"""The arguments of an initializer class: names and types, what checks them, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -19,8 +14,6 @@ from typing import (
     Literal,
     NamedTuple,
     TypeVar,
-    Union,
-    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -28,65 +21,35 @@ from typing import (
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import ErrorDetails, PydanticKnownError, ValidationError, core_schema
 
 from initcfg.errors import Code, Diagnostic, PathStep
+from initcfg.initializers.annotations import (
+    CODES,
+    Anything,
+    Axes,
+    ConstantMark,
+    Limits,
+    Number,
+    Sizes,
+    Whole,
+    code_of,
+    without_none,
+    words_of,
+)
 from initcfg.initializers.values import (
-    CONSTANT,
-    as_config,
-    frozen,
-    is_finite,
-    listed,
     plain,
-    read_value,
     shown,
 )
 from initcfg.names import did_you_mean
-from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
+    from pydantic_core import ErrorDetails, ValidationError
+
 
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-#: The code for what pydantic finds wrong; of the types that are not here it is `wrong-type`.
-CODES = {code.value: code for code in Code} | {
-    "extra_forbidden": Code.UNKNOWN_KEY,
-    "finite_number": Code.NOT_FINITE,
-    "greater_than": Code.OUT_OF_RANGE,
-    "greater_than_equal": Code.OUT_OF_RANGE,
-    "invalid_key": Code.KEY_TYPE,
-    "less_than": Code.OUT_OF_RANGE,
-    "less_than_equal": Code.OUT_OF_RANGE,
-    "literal_error": Code.UNKNOWN_CHOICE,
-    "missing": Code.MISSING_KEY,
-    "string_pattern_mismatch": Code.BAD_NAME,
-    "too_long": Code.SHAPE,
-    "too_short": Code.REPEAT,
-    "unexpected_keyword_argument": Code.UNKNOWN_KEY,
-}
-#: The bounds of a number, as pydantic names them and as people write them.
-SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 Path = tuple[PathStep, ...]
-
-
-class Reading(NamedTuple):
-    """The validation context in which a config is read without an instance being made.
-
-    Args:
-        expression: checks the text of an expression and returns it, or raises a fault; None where a document
-            holds literals only.
-        depth: how many initializers are around this one.
-    """
-
-    expression: Callable[[str], str] | None = None
-    depth: int = 0
-
-
-#: Of a document that holds no expressions.
-LITERALS = Reading()
 
 
 class Problem(NamedTuple):
@@ -96,141 +59,6 @@ class Problem(NamedTuple):
     found: Diagnostic
     key: bool = False
     offset: int | None = None
-
-
-class Limits(NamedTuple):
-    """Marks a number, with its bounds; strict about types, so that a bool is no number.
-
-    Args:
-        ge, gt, le, lt: the bounds, which a validator and the JSON Schema name alike.
-        expression: checks the text of an expression, where one may stand whatever the context.
-        is_literal: no expression ever stands here.
-    """
-
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-    expression: Callable[[str], str] | None = None
-    is_literal: bool = False
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        if float in (source, *get_args(source)):
-            number = core_schema.float_schema(strict=True, allow_inf_nan=False, **self._bounds())
-            return core_schema.with_info_wrap_validator_function(self._read_number, number)
-        whole = core_schema.int_schema(strict=True, **self._bounds())
-        return core_schema.with_info_wrap_validator_function(self._read_whole, whole)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.WrapValidatorFunctionSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        rules = handler(schema["schema"])
-        return rules if self.is_literal else {**rules, "type": [rules["type"], "string"]}
-
-    def noun(self, source: Any, *, plural: bool = False) -> str:
-        """What it accepts, but for its bounds: ``a number``, ``an integer or an expression``."""
-        if float in (source, *get_args(source)):
-            noun = "numbers" if plural else "a number"
-        else:
-            noun = "integers" if plural else "an integer"
-        return f"{noun} or an expression" if self.expression else noun
-
-    def words(self, source: Any, *, plural: bool) -> str:
-        """What it accepts: ``a number >= 0``."""
-        bounds = " and ".join(
-            f"{SIGNS[name]} {'2**64' if limit == 2**64 else f'{limit:g}'}"
-            for name, limit in self._bounds().items()
-        )
-        return f"{self.noun(source, plural=plural)} {bounds}".strip()
-
-    def _bounds(self) -> dict[str, Any]:
-        return {name: limit for name in SIGNS if (limit := getattr(self, name)) is not None}
-
-    def _reader(self, info: Any) -> Callable[[str], str] | None:
-        """What checks the text of an expression, or None where none may stand."""
-        return self.expression or (info.context and info.context.expression)
-
-    def _read_number(self, value: object, handler: Callable[[object], float], info: Any) -> object:
-        value = plain(value)
-        if isinstance(value, str) and (expression := self._reader(info)):
-            return expression(value)
-        if not isinstance(value, int | float):  # pydantic takes decimals and fractions as well
-            raise PydanticKnownError("float_type")
-        checked = handler(value)
-        return value if self.expression or info.context is not None else checked
-
-    def _read_whole(self, value: object, handler: Callable[[object], int], info: Any) -> object:
-        value = plain(value)
-        if isinstance(value, str) and (expression := self._reader(info)):
-            return expression(value)
-        return handler(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-class ConstantMark:
-    """Marks the value of a constant: a number, a bool, or an array of them."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(as_config)
-        return core_schema.with_info_plain_validator_function(read_constant, serialization=written)
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return CONSTANT
-
-
-def read_constant(value: object, info: Any) -> object:
-    """The value of a constant, with an error for each wrong element."""
-    return read_value(value, info.context and info.context.expression)
-
-
-class Items(NamedTuple):
-    """Marks a list: also a numpy array of one axis, but nothing whose order or length is unknown."""
-
-    noun: str = "a list"
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_as_items, handler(source))
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return _words(source)
-
-
-def _as_items(value: object) -> object:
-    value = listed(plain(value))
-    if not isinstance(value, list | tuple):
-        raise PydanticKnownError("tuple_type")
-    return value
-
-
-class AnythingMark:
-    """Marks an argument of which nothing is known; what a document holds there is made immutable."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(read_anything)
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return "any value"
-
-
-def read_anything(value: object, info: Any) -> object:
-    """The value as it is, or of a document as plain data that cannot change."""
-    return frozen(value) if info.context and info.context.expression else value
-
-
-Number = Annotated[float, Limits()]
-NonNegative = Annotated[float, Limits(ge=0)]
-Positive = Annotated[float, Limits(gt=0)]
-Whole = Annotated[int, Limits()]
-Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
-Axes = Annotated[tuple[Whole, ...], Items()]
-Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
-Value = Annotated[Any, ConstantMark()]
-Anything = Annotated[Any, AnythingMark()]
-
-
-# --- The arguments of a class -----------------------------------------------------------------------------
 
 
 T = TypeVar("T")
@@ -262,7 +90,7 @@ class Argument(NamedTuple):
     @property
     def expected(self) -> str:
         """What it accepts, in words: ``a number > 0 or None``."""
-        return _words(self.annotation)
+        return words_of(self.annotation)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -378,32 +206,6 @@ def _argument_type(annotation: Any) -> Any:
     return found | None if found is not None and nullable else found
 
 
-def without_none(annotation: Any) -> tuple[Any, bool]:
-    """An annotation without its ``| None``, and whether it had one; ``int | float`` is ``float``."""
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation, False
-    members = get_args(annotation)
-    others = tuple(member for member in members if member is not type(None))
-    if set(others) == {int, float}:
-        return float, len(others) < len(members)
-    return (others[0] if len(others) == 1 else annotation), len(others) < len(members)
-
-
-def _words(annotation: Any, *, plural: bool = False) -> str:
-    """What a type accepts, in words."""
-    words: str
-    inner, nullable = without_none(annotation)
-    if get_origin(inner) is Literal:
-        words = f"one of {', '.join(map(repr, get_args(inner)))}"
-    elif get_origin(inner) is tuple:
-        words = f"a list of {_words(get_args(inner)[0], plural=True)}"
-    elif get_origin(inner) is Annotated:
-        words = inner.__metadata__[0].words(inner.__origin__, plural=plural)
-    else:
-        words = "any value"
-    return words + (" or None" if nullable else "")
-
-
 # --- What pydantic finds ----------------------------------------------------------------------------------
 
 
@@ -454,7 +256,7 @@ def _value_problem(kind: str, value: object, argument: Argument, *, is_item: boo
     if is_item:
         inner, _ = without_none(argument.annotation)
         items = inner.__origin__ if get_origin(inner) is Annotated else inner
-        expected, subject = _words(get_args(items)[0]), f"each of {argument.name!r}"
+        expected, subject = words_of(get_args(items)[0]), f"each of {argument.name!r}"
     hint = _seed_generator_hint(value)
     code = code_of(kind, value)
     if code is Code.NOT_FINITE:
@@ -462,22 +264,6 @@ def _value_problem(kind: str, value: object, argument: Argument, *, is_item: boo
     if code is Code.UNKNOWN_CHOICE:
         hint = did_you_mean(str(value).lower(), argument.choices)
     return Diagnostic(code, f"{subject} must be {expected}, got {shown(value)}", hint=hint)
-
-
-def code_of(kind: str, value: object) -> Code:
-    """The code for an error of pydantic's, which depends on the value where its type is wrong as well.
-
-    Args:
-        kind: the error's type.
-        value: what was given.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # An integer can be beyond what a float holds, and then its type is what pydantic finds wrong.
-    if is_number and (kind == "float_type" or not is_finite(cast("float", value))):
-        return Code.NOT_FINITE
-    if kind == "literal_error" and not isinstance(value, str):
-        return Code.WRONG_TYPE
-    return CODES.get(kind, Code.WRONG_TYPE)
 
 
 def _seed_generator_hint(value: object) -> str | None:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.arguments import Items, Sizes, Whole
+from initcfg.initializers.annotations import Items, Sizes, Whole
 from initcfg.initializers.base import Combined, draw, initializer, stream_of
 from initcfg.initializers.configs import Part
 

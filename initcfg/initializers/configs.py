@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 from pydantic_core import InitErrorDetails, ValidationError, core_schema
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.arguments import LITERALS, Reading, adapter_of, arguments_of, problems_of
+from initcfg.initializers.annotations import LITERALS, Reading
+from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.custom import FunctionInitializer, Initializer
 from initcfg.initializers.forms import Faults, InitializerConfig, known_arguments, read_arguments, read_form

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
 from initcfg.distributions import Distribution, Fill
-from initcfg.initializers.arguments import Value
+from initcfg.initializers.annotations import Value
 from initcfg.initializers.base import Cuttable, Elementwise, initializer
 from initcfg.initializers.values import ArrayValue
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError, ValidationError
 
 from initcfg.errors import Code
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.arguments import Reading, adapter_of, arguments_of, problems_of
+from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import lookup
 from initcfg.initializers.values import ArrayValue, fault, frozen, shown
@@ -24,6 +24,7 @@ from initcfg.text.source import MAX_DEPTH, SURROGATE
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
+    from initcfg.initializers.annotations import Reading
     from initcfg.initializers.custom import Initializer
 
 #: The ways to write an initializer: a name, one key, or ``class_name`` and ``config``.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg import distributions
 from initcfg.distributions import Distribution, Fill
 from initcfg.errors import Code, Diagnostic
-from initcfg.initializers.arguments import NonNegative, Number, Seed
+from initcfg.initializers.annotations import NonNegative, Number, Seed
 from initcfg.initializers.base import Elementwise, initializer
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.errors import Code, Diagnostic
-from initcfg.initializers.arguments import Axes, Positive, Seed
+from initcfg.initializers.annotations import Axes, Positive, Seed
 from initcfg.initializers.base import Elementwise, initializer
 from initcfg.layout import Fans, Layout, fans_of_axes, resolved_fans
 

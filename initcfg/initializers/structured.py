@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.arguments import Number, Seed
+from initcfg.initializers.annotations import Number, Seed
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
 

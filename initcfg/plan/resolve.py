@@ -14,7 +14,8 @@ from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import BuiltIn, Combined, Initializer
-from initcfg.initializers.arguments import LITERALS, adapter_of, arguments_of, problems_of
+from initcfg.initializers.annotations import LITERALS
+from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.layout import Fans, Layout, known_fans, resolved_fans
 from initcfg.plan.definitions import complexity_of, names_in
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Diagnostic
-    from initcfg.initializers.arguments import Problem, Reading
+    from initcfg.initializers.annotations import Reading
+    from initcfg.initializers.arguments import Problem
     from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path

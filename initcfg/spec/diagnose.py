@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, more_problems
-from initcfg.initializers.arguments import SIGNS, Items, Limits, code_of, without_none
+from initcfg.initializers.annotations import SIGNS, Items, Limits, code_of, without_none
 from initcfg.initializers.values import shown
 from initcfg.names import did_you_mean
 from initcfg.spec.hints import (

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, ValidationError, core_schema
 
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.arguments import Reading
+from initcfg.initializers.annotations import Reading
 from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.values import fault

@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError
 from initcfg.globs import Glob, PatternError
-from initcfg.initializers.arguments import Items, Limits
+from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import Layout
 from initcfg.names import did_you_mean

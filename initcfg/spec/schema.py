@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import CoreRef, GenerateJsonSchema
 
 from initcfg.initializers import BUILTINS, canonical_name
-from initcfg.initializers.arguments import adapter_of, read_constant
+from initcfg.initializers.annotations import read_constant
+from initcfg.initializers.arguments import adapter_of
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.registry import aliases_of, registered_name

@@ -19,16 +19,8 @@ from initcfg.initializers import (
     TruncatedNormal,
     VarianceScaling,
 )
-from initcfg.initializers.arguments import (
-    LITERALS,
-    Items,
-    Limits,
-    Sizes,
-    Value,
-    adapter_of,
-    arguments_of,
-    problems_of,
-)
+from initcfg.initializers.annotations import LITERALS, Items, Limits, Sizes, Value
+from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import Elementwise, initializer
 from initcfg.initializers.configs import Part
 
