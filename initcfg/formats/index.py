@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initcfg.formats.base import Handles
-    from initcfg.text.json_entries import JsonEntries
+    from initcfg.text.source import Source
 
 INDEX_NAME = "model.safetensors.index.json"
 """The name of an index, which loaders look for in a folder."""
@@ -126,7 +126,7 @@ def read_index(path: str | PathLike[str]) -> Index:
         True
     """
     with _malformed():
-        return _index(path, read_content(path, MAX_INDEX_BYTES, "an index of shards"))
+        return _index(path, read_content(path, MAX_INDEX_BYTES, _too_large(path)))
 
 
 def parse_index(path: str | PathLike[str], content: bytes) -> Index:
@@ -177,31 +177,38 @@ def _recoded(problem: Diagnostic) -> Diagnostic:
 def _index(path: str | PathLike[str], content: bytes) -> Index:
     with gc_paused():
         source = read_entries(content, os.fspath(path), frozenset({_METADATA, _MAP}))
-    tree = source.tree
+    tree: Any = source.tree
     problems = list(source.problems)
     if not isinstance(tree, dict) or not isinstance(tree.get(_MAP), dict):
         where = source.locate((_MAP,) if isinstance(tree, dict) and _MAP in tree else ())
         problems.append(_problem(f"an index has an object {_MAP!r} of names", where, _WAY_OUT))
         raise FormatError(*map(_recoded, problems))
     ending = ".bin" if os.fspath(path).lower().endswith(".bin.index.json") else ".safetensors"
-    problems += [*_unknown(source), *_metadata_problems(source), *_shard_problems(source, ending)]
+    problems += _unknown(tree, source)
+    problems += _metadata_problems(tree, source)
+    problems += _shard_problems(tree, source, ending)
     if problems:
         raise FormatError(*capped(map(_recoded, problems)))
     metadata: dict[str, Any] = tree.get(_METADATA, {})
     texts = {key: text for key, text in metadata.items() if isinstance(text, str)}
-    places = dict(source.entries(_MAP)) if tree[_MAP] else {}
+    places = dict(source.entries(_MAP))
     return Index(tree[_MAP], metadata.get(_SIZE), metadata.get(_PARAMETERS), texts, places)
 
 
-def _unknown(source: JsonEntries) -> _Problems:
-    for key in source.tree:
+def _too_large(path: str | PathLike[str]) -> Diagnostic:
+    message = f"the file is larger than the {MAX_INDEX_BYTES // 2**20} MiB that an index of shards may have"
+    return Diagnostic(Code.TOO_LARGE, message, Location(os.fspath(path)))
+
+
+def _unknown(tree: Mapping[str, Any], source: Source) -> _Problems:
+    for key in tree:
         if key not in (_METADATA, _MAP):
             where = source.locate((key,), key=True)
             yield _problem(f"an index has no key {key!r}", where, f"its keys are {_METADATA} and {_MAP}")
 
 
-def _metadata_problems(source: JsonEntries) -> _Problems:
-    metadata = source.tree.get(_METADATA, {})
+def _metadata_problems(tree: Mapping[str, Any], source: Source) -> _Problems:
+    metadata = tree.get(_METADATA, {})
     if not isinstance(metadata, dict):
         yield _problem("the metadata of an index is an object", source.locate((_METADATA,)), _WAY_OUT)
         return
@@ -212,10 +219,10 @@ def _metadata_problems(source: JsonEntries) -> _Problems:
             yield _problem(f"{key!r} is no whole number from 0 on", where, _AGAIN)
 
 
-def _shard_problems(source: JsonEntries, ending: str) -> _Problems:
+def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> _Problems:
     """One for each wrong name of a shard, where it is first given, and of a tensor."""
     told = set()
-    for name, shard in source.tree[_MAP].items():
+    for name, shard in tree[_MAP].items():
         if not name:
             where = source.locate((_MAP, name), key=True)
             yield _problem("the name of a tensor is empty", where, _AGAIN)

@@ -17,10 +17,19 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from initcfg.dtypes import DTYPES, as_dtype
-from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, more_problems
+from initcfg.errors import (
+    MAX_TOLD,
+    Code,
+    Diagnostic,
+    InitializerError,
+    Location,
+    PathStep,
+    SpecError,
+    more_problems,
+)
 from initcfg.formats import format_of
 from initcfg.formats.base import Handles, natural_key
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
@@ -29,7 +38,7 @@ from initcfg.formats.safetensors import read_header
 from initcfg.manifest import Manifest, ManifestEntry, shape_problem
 from initcfg.names import did_you_mean
 from initcfg.process import gc_paused
-from initcfg.text.inputs import decoded, read_content, too_large
+from initcfg.text.inputs import decoded, read_content
 from initcfg.text.json_entries import read_entries
 from initcfg.text.yaml_source import read_yaml
 from initcfg.text.yaml_writer import write_yaml
@@ -37,8 +46,8 @@ from initcfg.text.yaml_writer import write_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from initcfg.errors import PathStep
     from initcfg.formats.base import StoredTensor
+    from initcfg.text.source import Source
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
@@ -127,70 +136,36 @@ _KEYS = ("shape", "dtype", "buffer")
 _WAY_OUT = 'write {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}'
 _AS_JSON = f"write it as JSON, which may have {MAX_JSON // 2**20} MiB"
 
-Path_ = tuple["PathStep", ...]
 
-
-class _Places(Protocol):
-    """Where the parts of a document stand."""
-
-    def locate(self, path: Path_, *, key: bool = False) -> Location:
-        """The place of a value, or of its key."""
-
-
-def from_json(file: str) -> Manifest:
-    """The manifest in a JSON file.
-
-    Raises:
-        SpecError: it cannot be read, or is no manifest; every problem has its place.
-    """
-    source = read_entries(read_content(file, MAX_JSON, "a manifest in JSON"), file, frozenset({"params"}))
-    problems = _top_problems(source.tree, source)
-    params = source.tree["params"] if not problems else {}
-    places = source.entries("params") if params else ()
-    return _manifest(params, places, source, file, [*source.problems, *problems])
-
-
-def from_yaml(file: str) -> Manifest:
-    """The manifest in a YAML file.
-
-    Raises:
-        SpecError: it cannot be read, or is no manifest; every problem has its place.
-    """
-    source = read_yaml(decoded(read_content(file, MAX_YAML, "a manifest in YAML", _AS_JSON), file), file)
-    problems = _top_problems(source.tree, source)
-    params: Mapping[str, Any] = source.tree["params"] if not problems else {}  # type: ignore[index]
-    places = ((name, source.locate(("params", name), key=True)) for name in params)
-    return _manifest(params, places, source, file, [*source.problems, *problems])
-
-
-def _top_problems(tree: object, places: _Places) -> list[Diagnostic]:
+def _top_problems(source: Source) -> list[Diagnostic]:
     """What is wrong around the entries."""
+    tree = source.tree
     if not isinstance(tree, Mapping):
-        return [_problem("a manifest is a mapping with the key 'params'", places.locate(()), _WAY_OUT)]
-    other = _other_document(tree, places)
+        return [_problem("a manifest is a mapping with the key 'params'", source.locate(()), _WAY_OUT)]
+    other = _other_document(tree, source)
     if other is not None:
         return [other]
     if "params" not in tree:
-        return [Diagnostic(Code.MISSING_KEY, "the key 'params' is missing", places.locate(()), _WAY_OUT)]
+        return [Diagnostic(Code.MISSING_KEY, "the key 'params' is missing", source.locate(()), _WAY_OUT)]
     problems = [
         Diagnostic(
-            Code.UNKNOWN_KEY, f"unknown key {key!r}", places.locate((key,), key=True), "the one key is params"
+            Code.UNKNOWN_KEY, f"unknown key {key!r}", source.locate((key,), key=True), "the one key is params"
         )
         for key in tree
         if key != "params"
     ]
     if not isinstance(tree["params"], Mapping):
         message = "expected a mapping of names to shapes"
-        problems.append(Diagnostic(Code.WRONG_TYPE, message, places.locate(("params",)), _WAY_OUT))
+        problems.append(Diagnostic(Code.WRONG_TYPE, message, source.locate(("params",)), _WAY_OUT))
     return problems
 
 
-def _other_document(tree: Mapping[str, Any], places: _Places) -> Diagnostic | None:
+def _other_document(tree: Mapping[str, Any], source: Source) -> Diagnostic | None:
     """The one error for a document of another kind, at the key that tells it."""
     for key, (mark, what, hint) in _OTHERS.items():
         if key in tree and (mark is None or tree[key] == mark):
             message = f"this is {what}, and no manifest"
-            return _problem(message, places.locate((key,), key=True), hint)
+            return _problem(message, source.locate((key,), key=True), hint)
     return None
 
 
@@ -214,17 +189,23 @@ def _problem(message: str, where: Location | None, hint: str | None = None) -> D
     return Diagnostic(Code.MANIFEST, message, where, hint)
 
 
-def _manifest(
-    params: Mapping[str, Any],
-    places: Iterable[tuple[str, Location]],
-    source: _Places,
-    file: str,
-    problems: list[Diagnostic],
-) -> Manifest:
-    """The entries, all of them checked; `source` places what is wrong inside one."""
+def _too_large(what: str, limit: int, language: str, file: str | None, hint: str | None = None) -> Diagnostic:
+    message = f"{what} is larger than the {limit // 2**20} MiB that a manifest in {language} may have"
+    return Diagnostic(Code.TOO_LARGE, message, None if file is None else Location(file), hint)
+
+
+def _manifest(source: Source, file: str) -> Manifest:
+    """The entries of a document, all of them checked.
+
+    Raises:
+        SpecError: it is no manifest; every problem has its place.
+    """
+    problems = _top_problems(source)
+    params: Mapping[str, Any] = {} if problems else source.tree["params"]  # type: ignore[index]
+    problems = [*source.problems, *problems]
     entries: dict[str, ManifestEntry] = {}
     untold = 0
-    for name, where in places:
+    for name, where in source.entries("params") if params else ():
         written = params[name]
         fault = _entry_fault(name, written)
         if fault is None:
@@ -241,7 +222,7 @@ def _manifest(
     return Manifest(entries, file)
 
 
-_Fault = tuple[Path_, bool, Diagnostic]
+_Fault = tuple[tuple[PathStep, ...], bool, Diagnostic]
 
 
 def _entry_fault(name: str, written: object) -> _Fault | None:
@@ -323,7 +304,7 @@ def manifest_yaml(manifest: Manifest) -> str:
     """
     text = write_yaml({"params": _tree(manifest)})
     if len(text.encode()) > MAX_YAML:
-        raise SpecError(too_large("this manifest", MAX_YAML, "a manifest in YAML", None, _AS_JSON))
+        raise SpecError(_too_large("this manifest", MAX_YAML, "YAML", None, _AS_JSON))
     return text
 
 
@@ -336,10 +317,20 @@ def _tree(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _from_json(file: str) -> Manifest:
+    content = read_content(file, MAX_JSON, _too_large("the file", MAX_JSON, "JSON", file))
+    return _manifest(read_entries(content, file, frozenset({"params"})), file)
+
+
+def _from_yaml(file: str) -> Manifest:
+    content = read_content(file, MAX_YAML, _too_large("the file", MAX_YAML, "YAML", file, _AS_JSON))
+    return _manifest(read_yaml(decoded(content, file), file), file)
+
+
 _READERS: dict[str, Callable[[str], Manifest]] = {
-    ".json": from_json,
-    ".yaml": from_yaml,
-    ".yml": from_yaml,
+    ".json": _from_json,
+    ".yaml": _from_yaml,
+    ".yml": _from_yaml,
     ".safetensors": _from_safetensors,
     ".npz": _from_npz,
 }

@@ -197,7 +197,7 @@ def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
 def _metadata(comment: bytes) -> dict[str, str]:
     """The texts in an archive's comment; none in one that another program wrote."""
     try:
-        texts = parse_json(comment.decode())
+        texts = parse_json(comment)
     except ValueError:
         return {}
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):

@@ -29,7 +29,7 @@ from initcfg.formats.base import (
     tensors_in_place,
 )
 from initcfg.text.inputs import open_input
-from initcfg.text.json_entries import check_cost, parse_json
+from initcfg.text.json_entries import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -234,8 +234,7 @@ class _Reader:
         if len(text) < length or not text.startswith(b"{"):
             self.fail("its header is not a JSON object")
         try:
-            check_cost(text)
-            entries: dict[str, Any] = parse_json(text.decode())
+            entries: dict[str, Any] = parse_json(text)
         except ValueError as error:  # of UTF-8, or a JsonError
             self.fail(f"its header is not JSON: {error}")
         return entries

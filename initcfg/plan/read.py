@@ -23,8 +23,7 @@ from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import gc_paused
 from initcfg.spec import load
 from initcfg.stream import STREAM_VERSION, Stream
-from initcfg.text.inputs import open_input
-from initcfg.text.json_entries import JsonError, check_cost, parse_json
+from initcfg.text.inputs import decoded, read_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -248,11 +247,8 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
     if not isinstance(source, str | os.PathLike):
         message = f"a plan is read from a path or a mapping, got {shown(source)}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint="give the path of a plan file"))
-    with open_input(source, SpecError) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MAX_PLAN_BYTES:
-            raise _too_large(os.fspath(source))
-        return read_plan_bytes(b"".join(iter(lambda: file.read(size + 1), b"")), os.fspath(source))
+    file = os.fspath(source)
+    return read_plan_bytes(read_content(file, MAX_PLAN_BYTES, _too_large(file)), file)
 
 
 def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
@@ -270,15 +266,14 @@ def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
 
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
+    from initcfg.text.json_entries import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
+
     if len(content) > MAX_PLAN_BYTES:
-        raise _too_large(file)
+        raise SpecError(_too_large(file))
     try:
         check_cost(content)
-        text = content.decode("utf-8-sig")
+        text = decoded(content, file)
         tree = parse_json(text)
-    except UnicodeDecodeError as error:
-        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
-        raise _refused(Code.ENCODING, message, file, "save the file as UTF-8") from None
     except JsonError as error:
         if error.code is not Code.SYNTAX:
             raise _refused(error.code, error.message, file) from None
@@ -368,9 +363,9 @@ def _told(error: ValidationError, file: str | None) -> Iterator[Diagnostic]:
 _LAW_TAGS = {"fill", "uniform", "normal", "truncated_normal"}
 
 
-def _too_large(file: str | None) -> SpecError:
+def _too_large(file: str | None) -> Diagnostic:
     message = f"a plan file has at most {MAX_PLAN_BYTES // 2**30} GiB"
-    return _refused(Code.TOO_LARGE, message, file, "plan the parts of the model one by one")
+    return Diagnostic(Code.TOO_LARGE, message, Location(file), "plan the parts of the model one by one")
 
 
 def _refused(

@@ -25,7 +25,6 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 # The folder, without symbolic links, that files may not be outside of.
 _root: ContextVar[str | None] = ContextVar("root", default=None)
-_MIB = 2**20
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -107,34 +106,28 @@ def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError
     return error(problem)
 
 
-def read_content(path: str | PathLike[str], limit: int, kind: str, hint: str | None = None) -> bytes:
-    """The bytes of a regular file.
+def read_content(path: str | PathLike[str], limit: int, too_large: Diagnostic) -> bytes:
+    """Reads a regular file whole.
 
     Args:
         path: the file.
         limit: the most bytes that it may have.
-        kind: what it is, for the error: ``a manifest in JSON``.
-        hint: the way out for one that is too large.
+        too_large: the problem of one that has more.
 
     Raises:
-        SpecError: it cannot be read (code ``input``) or is too large (``too-large``).
+        SpecError: it cannot be read (code ``input``) or is too large.
     """
-    file = os.fspath(path)
-    with open_input(file, SpecError) as stream:
+    with open_input(path, SpecError) as stream:
         size = os.fstat(stream.fileno()).st_size
-        # A file without a buffer gives at a time what the system likes to.
-        content = b"".join(iter(lambda: stream.read(min(size, limit) + 1), b"")) if size <= limit else b""
-    if max(size, len(content)) > limit:
-        raise SpecError(too_large("the file", limit, kind, file, hint))
-    return content
-
-
-def too_large(
-    what: str, limit: int, kind: str, file: str | None = None, hint: str | None = None
-) -> Diagnostic:
-    """The problem of a text that is larger than its kind may be."""
-    message = f"{what} is larger than the {limit // _MIB} MiB that {kind} may have"
-    return Diagnostic(Code.TOO_LARGE, message, Location(file) if file else None, hint)
+        pieces: list[bytes] = []
+        left = limit + 1 if size <= limit else 0
+        # A file without a buffer gives at a time what the system likes to, and it may grow meanwhile.
+        while left and (piece := stream.read(min(left, size + 1))):
+            pieces.append(piece)
+            left -= len(piece)
+    if left == 0:
+        raise SpecError(too_large)
+    return b"".join(pieces)
 
 
 def decoded(content: bytes, file: str | None = None, *, is_cut: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from initcfg.errors import Code
 from initcfg.text.source import (
@@ -13,15 +13,20 @@ from initcfg.text.source import (
     Node,
     Reader,
     Source,
+    Spans,
     Tree,
     read_float,
     read_integer,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from re import Match
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+# A key and its colon, an entry's end: what is read most, at once where nothing is wrong with it.
+_KEY = re.compile(r'[ \t\n\r]*("([^"\\\x00-\x1f]*)")[ \t\n\r]*:[ \t\n\r]*')
+_SEPARATOR = re.compile(r"[ \t\n\r]*([,}\]])")
+SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _STRING = re.compile(r'"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*)"')
 _STRING_START = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
@@ -33,10 +38,13 @@ _WORDS: dict[str, Tree] = {"null": None, "true": True, "false": False}
 _FOREIGN_WORDS = {"none": "null", **{word: word for word in _WORDS}}
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+#: The most members that are noted one by one.
+MAX_ENTRIES = 2**20
+Nodes: TypeAlias = "dict[str, Node] | Spans"
 
 
 def read_json(text: str, file: str | None = None) -> Source:
-    """Reads one JSON document.
+    """Reads one JSON document, with the place of every part.
 
     Args:
         text: the document, without a byte order mark.
@@ -45,17 +53,19 @@ def read_json(text: str, file: str | None = None) -> Source:
     Raises:
         SpecError: the text is not JSON. What can be read past is in the source's `problems`.
     """
-    return _JsonReader(file, text).document()
+    return JsonReader(file, text).document()
 
 
-class _JsonReader(Reader):
+class JsonReader(Reader):
     """Recursive descent; `at` is the next character."""
 
     at = 0
+    groups: frozenset[str] = frozenset()
 
     def document(self) -> Source:
+        """The whole text."""
         self.skip()
-        if self.at == len(self.text):
+        if self.at == len(self.text) and not self.groups:
             hint = 'the smallest spec is {"initcfg": 1}'
             self.problem(Code.WRONG_TYPE, "the document is empty", Node(0, 0), hint)
             return self.finish(None, Node(0, 0))
@@ -67,11 +77,12 @@ class _JsonReader(Reader):
         return self.finish(tree, root)
 
     def fail(self, message: str, hint: str | None = None) -> NoReturn:
+        """Ends the reading at the next character."""
         raise self.fatal(Code.SYNTAX, f"not JSON: {message}", self.at, None, hint)
 
     def skip(self) -> None:
-        found = _SPACE.match(self.text, self.at)
-        self.at = found.end() if found else self.at
+        """Passes white space."""
+        self.at = SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
 
     def take(self, char: str) -> bool:
         """Whether `char` comes next, past white space; if so it is consumed."""
@@ -82,6 +93,7 @@ class _JsonReader(Reader):
         return True
 
     def value(self, depth: int) -> tuple[Tree, Node]:
+        """Any value, and its place."""
         self.skip()
         if depth > MAX_DEPTH:
             message = f"nested deeper than {MAX_DEPTH} levels"
@@ -96,26 +108,44 @@ class _JsonReader(Reader):
         return tree, Node(start, self.at)
 
     def object(self, depth: int) -> tuple[Tree, Node]:
+        """An object, whose brace comes next."""
         start = self.at
         self.at += 1
         tree: dict[str, Tree] = {}
-        values: dict[str, Node] = {}
-        keys: dict[str, Node] = {}
+        values, keys = self.places_of(tree)
         more = not self.take("}")
         while more:
             name, where = self.key()
-            value, node = self.value(depth + 1)
+            value, node = self.member(name, depth + 1)
             if name in tree:
-                first = self.source.place(keys[name].start).line
-                hint = f"{name!r} stands in line {first} already; keep one of them"
                 message = f"the key {name!r} appears twice"
-                self.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
+                self.problem(Code.DUPLICATE_KEY, message, where, self.hint_of_second(name, keys), entry=name)
+            elif len(tree) == MAX_ENTRIES:
+                raise self.fatal(Code.TOO_LARGE, f"more than {MAX_ENTRIES:,} entries", where.start)
             else:
                 tree[name], values[name], keys[name] = value, node, where
             more = self.more("}")
         return tree, Node(start, self.at, values=values, keys=keys)
 
+    def hint_of_second(self, name: str, keys: Mapping[str, Node]) -> str:
+        """What to do about a key that is there already."""
+        first = self.source.place(keys[name].start).line
+        return f"{name!r} stands in line {first} already; keep one of them"
+
+    def places_of(self, tree: dict[str, Tree]) -> tuple[Nodes, Nodes]:  # noqa: ARG002
+        """What the nodes of an object's values, and of its keys, are put in."""
+        return {}, {}
+
+    def member(self, name: str, depth: int) -> tuple[Tree, Node]:  # noqa: ARG002
+        """The value of an object's key."""
+        return self.value(depth)
+
     def key(self) -> tuple[str, Node]:
+        """A key and its place; what follows its colon comes next."""
+        found = _KEY.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+            return found[2], Node(*found.span(1))
         self.skip()
         start = self.at
         if not self.text.startswith('"', start):
@@ -131,9 +161,11 @@ class _JsonReader(Reader):
                 if len(name) < MAX_DEPTH
                 else "expected ':' after a key"
             )
+        self.skip()
         return name, where
 
     def array(self, depth: int) -> tuple[Tree, Node]:
+        """A list, whose bracket comes next."""
         start = self.at
         self.at += 1
         items: list[Tree] = []
@@ -151,12 +183,13 @@ class _JsonReader(Reader):
 
     def more(self, closing: str) -> bool:
         """Whether another entry follows; consumes the comma or the closing bracket."""
-        if self.take(","):
-            return True
-        if not self.take(closing):
-            self.refuse_comment()
-            self.fail(f"expected ',' or {closing!r}", "close every bracket and separate entries by commas")
-        return False
+        found = _SEPARATOR.match(self.text, self.at)
+        if found and found[1] in (",", closing):
+            self.at = found.end()
+            return found[1] == ","
+        self.skip()
+        self.refuse_comment()
+        return self.fail(f"expected ',' or {closing!r}", "close every bracket and separate entries by commas")
 
     def refuse_comment(self) -> None:
         """Ends the reading at what other languages skip as a comment."""
@@ -164,6 +197,7 @@ class _JsonReader(Reader):
             self.fail("comments are not read", "JSON has no comments; delete it, or name the file .yaml")
 
     def literal(self) -> Tree:
+        """A number, a word, or what should have been one."""
         start = self.at
         found = _NUMBER.match(self.text, start)
         if found and not self.text.startswith("-Infinity", start):
@@ -184,6 +218,7 @@ class _JsonReader(Reader):
         return self.fail("expected a value", "write text in double quotes" if is_text else None)
 
     def number(self, found: Match[str]) -> Tree:
+        """A number; 0 for one that no finite float64 stands for."""
         start, self.at = found.span()
         if self.text[self.at : self.at + 1].isalnum() or self.text.startswith(".", self.at):
             self.at = start
@@ -196,6 +231,7 @@ class _JsonReader(Reader):
             return 0
 
     def string(self) -> str:
+        """A text; nothing for one that holds half a character."""
         found = _STRING.match(self.text, self.at)
         if found is None:
             begun = _STRING_START.match(self.text, self.at)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import sys
+from array import array
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from initcfg.errors import PathStep
 
@@ -23,6 +25,8 @@ Tree = object
 MAX_DEPTH = 64
 #: Half of a pair that UTF-16 writes a character in; no character by itself.
 SURROGATE = re.compile("[\ud800-\udfff]")
+# The longest text in which parts are looked for: marks take up to 150 times its memory.
+_MAX_MARKED = 2**20
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TOKEN = re.compile(r"[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|.", re.DOTALL)
 #: The largest finite float64: every integer up to it has a finite float beside it.
@@ -66,6 +70,44 @@ class Node(NamedTuple):
         return (self.keys or {}).get(step) if isinstance(step, str) else None
 
 
+class Spans(Mapping[str, Node]):
+    """The nodes of very many values in two numbers each: as nodes they would take ten times the memory.
+
+    Args:
+        names: whose they are, in the order in which they are put in.
+    """
+
+    def __init__(self, names: Mapping[str, Tree]) -> None:
+        self._names = names
+        self._bounds = array("q")
+        self._groups: dict[str, Node] = {}
+
+    def __setitem__(self, name: str, node: Node) -> None:
+        self._bounds.append(node.start)
+        self._bounds.append(node.end)
+        if node.values is not None:
+            self._groups[name] = node
+
+    def __getitem__(self, name: str) -> Node:
+        at = 2 * self._positions[name]
+        return self._groups.get(name) or Node(self._bounds[at], self._bounds[at + 1])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Where each name stands among them; asked for once all are put in."""
+        return {name: at for at, name in enumerate(self._names)}
+
+    def starts(self) -> Iterator[tuple[str, int]]:
+        """Where each begins, in their order."""
+        return zip(self._names, self._bounds[::2], strict=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """One document: what it says and where it says it.
@@ -76,6 +118,7 @@ class Source:
         tree: its content as plain data.
         root: the places that belong to `tree`.
         problems: what was wrong with the text and did not keep the rest from being read.
+        read_parts: marks the parts of a value that was left unmarked, in its text; None where all are marked.
     """
 
     file: str | None
@@ -83,6 +126,7 @@ class Source:
     tree: Tree = field(default=None, repr=False)
     root: Node = field(default_factory=lambda: Node(0, 0), repr=False)
     problems: tuple[Diagnostic, ...] = ()
+    read_parts: Callable[[str], Node] | None = field(default=None, repr=False)
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -117,30 +161,53 @@ class Source:
             key: the place of the last key instead of its value.
             offset: a character of a scalar; ignored where escapes or line breaks move characters.
         """
-        node = self.root
+        node, before = self.root, 0
         for depth, step in enumerate(path, start=1):
+            if (
+                self.read_parts is not None
+                and node.values is None
+                and not node.items
+                and node.end - node.start <= _MAX_MARKED
+            ):
+                before += node.start
+                node = self.read_parts(self.text[before : before + node.end - node.start])
             found = node.key(step) if key and depth == len(path) else None
             found = found or node.child(step)
             if found is None:
                 break
             node = found
-        if offset is not None:
-            return self._inside(node, offset, path)
-        return self.place(node.start, node.end, path)
+        start, end = before + node.start, before + node.end
+        return self.place(start, end, path) if offset is None else self._inside(start, end, offset, path)
+
+    def entries(self, group: str) -> Iterator[tuple[str, Location]]:
+        """The names of a mapping at the top in their order, each with the place of its key.
+
+        Of a million names the places are told without their lines.
+        """
+        node = self.root.child(group)
+        keys = (node.keys if node else None) or {}
+        if isinstance(keys, Spans):
+            for name, start in keys.starts():
+                number = bisect_right(self._line_starts, start)
+                column = start - self._line_starts[number - 1] + 1
+                yield name, Location(self.file, number, column, path=(group, name))
+            return
+        for name, key in keys.items():
+            yield name, self.place(key.start, key.end, (group, name))
 
     def is_inherited(self, path: tuple[PathStep, ...]) -> bool:  # noqa: ARG002
         """Whether a part was written in another file that this one extends: never, in a single text."""
         return False
 
-    def _inside(self, node: Node, offset: int, path: tuple[PathStep, ...]) -> Location:
-        raw = self.text[node.start : node.end]
+    def _inside(self, start: int, end: int, offset: int, path: tuple[PathStep, ...]) -> Location:
+        raw = self.text[start:end]
         if raw[:1] in ("'", '"'):
             if "\\" in raw or "''" in raw[1:-1] or _LINE_BREAK.search(raw):
-                return self.place(node.start, node.end, path)
-            return self._token(min(node.start + 1 + offset, node.end - 1), node.end - 1, path)
+                return self.place(start, end, path)
+            return self._token(min(start + 1 + offset, end - 1), end - 1, path)
         if raw[:1] in ("|", ">", "&") or _LINE_BREAK.search(raw):
-            return self.place(node.start, node.end, path)
-        return self._token(min(node.start + offset, node.end), node.end, path)
+            return self.place(start, end, path)
+        return self._token(min(start + offset, end), end, path)
 
     def _token(self, start: int, end: int, path: tuple[PathStep, ...]) -> Location:
         """The place of the number, name or sign that begins at a character."""
