@@ -25,7 +25,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("initcfg", "engines", "native")
 
-# -fschedule-insns lets GCC mix the steps of several vectors, which is worth a third; Clang does so by itself.
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off", "-Wall"]
 SETS = {
     "x86_64": {
@@ -36,6 +35,9 @@ SETS = {
     },
     "aarch64": {"plain": [], "neon": ["-DINITCFG_NEON"]},
 }
+# The sources have the steps of several vectors side by side, and speed depends on that order: GCC is to mix
+# them more (worth up to a third on a Zen 3), Clang is to leave them as they are (up to a tenth).
+ORDER = {"Free Software Foundation": ["-fschedule-insns"], "clang": ["-mllvm", "-enable-misched=false"]}
 ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -103,8 +105,8 @@ def build(folder: Path, library: Path, target: Target | None = None) -> None:
     compiler = [*zig, "-target", target.zig] if target else _system_compiler() or zig
     # zig adds checks that a release does without.
     flags = [*FLAGS, "-fno-sanitize=all"] if "ziglang" in compiler else list(FLAGS)
-    if _is_gcc(compiler):
-        flags.append("-fschedule-insns")
+    asked = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    flags += next((options for maker, options in ORDER.items() if maker in asked), [])
     digest = _sources(folder).digest(folder)
     library.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -134,11 +136,6 @@ def _wanted_target() -> Target | None:
 def _system_compiler() -> list[str]:
     named = shlex.split(os.environ.get("CC", ""))
     return named or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-
-
-def _is_gcc(compiler: list[str]) -> bool:
-    asked = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)
-    return "Free Software Foundation" in asked.stdout
 
 
 def _sources(folder: Path) -> Any:

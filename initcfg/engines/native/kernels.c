@@ -7,13 +7,17 @@
 #include "fill.h"
 #include "vectors.h"
 
+#include <math.h>
+
 #include "constants.h"
 
-/* A unit is W / 2 blocks: 2 W elements of 32 bits or W of 64. Units side by side hide the latency of a product. */
-#define MOST_UNITS 4
+/* A unit is W / 2 blocks, two vectors of words: 2 W elements of 32 bits or W of 64. A group is some units side by
+ * side, step by step, because one alone would wait for itself: a product or a sum takes three cycles and more,
+ * and two could begin in each. */
+#define UNITS 3
 #define UNROLL _Pragma("GCC unroll 16")
-#define EACH UNROLL for (int n = 0; n < units; n++)
-#define TILE 1024 /* elements; what any instruction set makes at a time divides it */
+#define EACH UNROLL for (int n = 0; n < UNITS; n++)
+#define TILE 1152 /* elements; what any instruction set makes at a time divides it */
 #define SIGN 0x80000000u
 
 /* ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------------- */
@@ -41,238 +45,308 @@ static void begin(struct philox *p, const uint32_t stream[4], uint64_t block) {
     }
 }
 
-/* The words of each block from `first` on, in the low halves of 64-bit lanes; the high halves are rubbish. */
-INLINE void draw(const struct philox *p, uint32_t first, u64 r[4][MOST_UNITS], int units) {
+/* The words of a group from block `first` on: two vectors a unit. Their lanes are, in turns, words 0 and 2 and words 1
+ * and 3 of a block; if `wide` 0 and 1, and 2 and 3, each pair a word of 64 bits. In between they are in the low halves
+ * of 64-bit lanes; the high halves are rubbish. */
+INLINE void draw(const struct philox *p, uint32_t first, int wide, u32 *a, u32 *b) {
     const u64 m0 = all64(MULTIPLIER0), m1 = all64(MULTIPLIER1), lanes = {BLOCK_OF_LANE};
+    u64 r0[UNITS], r1[UNITS], r2[UNITS], r3[UNITS];
     EACH {
         u64 low = product32(all64(first + (uint32_t)n * (W / 2)) + lanes, m0);
         u64 high = product32((low >> 32) ^ p->early[3], m1);
-        r[0][n] = (high >> 32) ^ p->early[0];
-        r[1][n] = high;
-        r[2][n] = low ^ p->early[1];
-        r[3][n] = p->early[2];
+        r0[n] = (high >> 32) ^ p->early[0];
+        r1[n] = high;
+        r2[n] = low ^ p->early[1];
+        r3[n] = p->early[2];
     }
     UNROLL
     for (int round = 2; round < 10; round++) {
         EACH {
-            u64 a = product32(r[0][n], m0), b = product32(r[2][n], m1);
-            r[0][n] = (b >> 32) ^ (r[1][n] ^ p->key0[round]);
-            r[2][n] = (a >> 32) ^ (r[3][n] ^ p->key1[round]);
-            r[1][n] = b;
-            r[3][n] = a;
+            u64 low = product32(r0[n], m0), high = product32(r2[n], m1);
+            r0[n] = (high >> 32) ^ (r1[n] ^ p->key0[round]);
+            r2[n] = (low >> 32) ^ (r3[n] ^ p->key1[round]);
+            r1[n] = high;
+            r3[n] = low;
         }
+    }
+    EACH {
+        a[n] = paired(r0[n], wide ? r1[n] : r2[n]);
+        b[n] = paired(wide ? r2[n] : r1[n], r3[n]);
     }
 }
 
-/* ---- float32 ------------------------------------------------------------------------------------------- */
+/* ---- float32: from a vector of each unit to another ------------------------------------------------------ */
 
 INLINE f32 all32(float value) { return value - (f32){0}; }
 INLINE f64 all64f(double value) { return value - (f64){0}; }
 
 /* Horner's rule from the highest degree, c ascending. */
-INLINE f32 polynomial32(const float *c, int degree, f32 x) {
-    f32 sum = x * all32(c[degree]);
-    for (int n = degree - 1; n > 0; n--) sum = (sum + all32(c[n])) * x;
-    return sum + all32(c[0]);
+INLINE void polynomial32(const float *c, int degree, const f32 *x, f32 *sum) {
+    EACH sum[n] = x[n] * all32(c[degree]);
+    for (int power = degree - 1; power > 0; power--) EACH sum[n] = (sum[n] + all32(c[power])) * x[n];
+    EACH sum[n] = sum[n] + all32(c[0]);
 }
 
-INLINE f64 polynomial64(const double *c, int degree, f64 x) {
-    f64 sum = x * all64f(c[degree]);
-    for (int n = degree - 1; n > 0; n--) sum = (sum + all64f(c[n])) * x;
-    return sum + all64f(c[0]);
+INLINE void polynomial64(const double *c, int degree, const f64 *x, f64 *sum) {
+    EACH sum[n] = x[n] * all64f(c[degree]);
+    for (int power = degree - 1; power > 0; power--) EACH sum[n] = (sum[n] + all64f(c[power])) * x[n];
+    EACH sum[n] = sum[n] + all64f(c[0]);
 }
-#define POLYNOMIAL32(c, x) polynomial32(c, sizeof(c) / sizeof(float) - 1, x)
-#define POLYNOMIAL64(c, x) polynomial64(c, sizeof(c) / sizeof(double) - 1, x)
+#define POLYNOMIAL32(c, x, sum) polynomial32(c, sizeof(c) / sizeof(float) - 1, x, sum)
+#define POLYNOMIAL64(c, x, sum) polynomial64(c, sizeof(c) / sizeof(double) - 1, x, sum)
 
 /* -log x for normal x = 2**k * (1 + f), with 1 + f in [2/3, 4/3). */
-INLINE f32 negative_log32(f32 x) {
-    i32 shift = ((i32)x - LOG32_SPLIT) & -0x800000;
-    f32 f = (f32)((i32)x - shift) - 1.0f;
-    return (POLYNOMIAL32(LOG32, f) * (f * f) - f) + single(shift) * all32(LOG32_EXPONENT);
+INLINE void negative_log32(const f32 *x, f32 *out) {
+    f32 f[UNITS], exponent[UNITS];
+    EACH {
+        i32 shift = ((i32)x[n] - LOG32_SPLIT) & -0x800000;
+        f[n] = (f32)((i32)x[n] - shift) - 1.0f;
+        exponent[n] = single(shift) * all32(LOG32_EXPONENT);
+    }
+    POLYNOMIAL32(LOG32, f, out);
+    EACH out[n] = (out[n] * (f[n] * f[n]) - f[n]) + exponent[n];
 }
 
-INLINE f32 uniform32(u32 words) { return single(((i32)words >> 7) | 1) * 0x1p-24f; }
+/* Times 2**24: `run32` puts the 2**-24 into the scale, which is exact, because no scale is below 1e-30. */
+INLINE void uniform32(const u32 *words, f32 *out) { EACH out[n] = single(((i32)words[n] >> 7) | 1); }
 
 /* Box and Muller (1958): `a` gives the radius, `b` an angle in (-pi/4, pi/4) and the eighth of the circle. */
-INLINE void normal32(u32 a, u32 b, f32 *cosine, f32 *sine) {
-    f32 x = (single((i32)(a >> 1)) + 0.5f) * 0x1p-31f;
-    f32 radius = root32(greater32(negative_log32(x), all32(NORMAL32_FLOOR)));
-    f32 t = single(((i32)(b << 2) >> 2) | 1) * 0x1p-30f;
-    f32 square = t * t;
-    u32 s = (u32)(POLYNOMIAL32(SIN32, square) * t);
-    u32 c = (u32)POLYNOMIAL32(COS32, square) ^ (b & SIGN);
-    u32 swap = (c ^ s) & (u32)((i32)(b << 1) >> 31);
-    *cosine = (f32)(c ^ swap) * radius;
-    *sine = (f32)(s ^ swap) * radius;
+INLINE void normal32(const u32 *a, const u32 *b, f32 *cosine, f32 *sine) {
+    f32 x[UNITS], radius[UNITS], t[UNITS], square[UNITS];
+    EACH x[n] = (single((i32)(a[n] >> 1)) + 0.5f) * 0x1p-31f;
+    negative_log32(x, radius);
+    EACH radius[n] = root32(greater32(radius[n], all32(NORMAL32_FLOOR)));
+    EACH {
+        t[n] = single(((i32)(b[n] << 2) >> 2) | 1) * 0x1p-30f;
+        square[n] = t[n] * t[n];
+    }
+    POLYNOMIAL32(SIN32, square, sine);
+    POLYNOMIAL32(COS32, square, cosine);
+    EACH {
+        u32 s = (u32)(sine[n] * t[n]);
+        u32 c = (u32)cosine[n] ^ (b[n] & SIGN);
+        u32 swap = (c ^ s) & (u32)((i32)(b[n] << 1) >> 31);
+        cosine[n] = (f32)(c ^ swap) * radius[n];
+        sine[n] = (f32)(s ^ swap) * radius[n];
+    }
 }
 
-INLINE f32 two_sigma32(u32 words) {
-    f32 x = single((i32)words | 1) * all32(TWO_SIGMA_SCALE);
-    f32 y = 1.0f - x * x;
-    return x * POLYNOMIAL32(TWO_SIGMA_P, y) / POLYNOMIAL32(TWO_SIGMA_Q, y);
+INLINE void two_sigma32(const u32 *words, f32 *out) {
+    f32 x[UNITS], y[UNITS], below[UNITS];
+    EACH {
+        x[n] = single((i32)words[n] | 1) * all32(TWO_SIGMA_SCALE);
+        y[n] = 1.0f - x[n] * x[n];
+    }
+    POLYNOMIAL32(TWO_SIGMA_P, y, out);
+    POLYNOMIAL32(TWO_SIGMA_Q, y, below);
+    EACH out[n] = x[n] * out[n] / below[n];
 }
 
 /* `numbers`: erf(c / sqrt(2)) * 2**-31, which scales, and erfc(c / sqrt(2)): 1 - x without cancellation. */
-INLINE f32 cut32(u32 words, const f32 *numbers) {
+INLINE void cut32(const u32 *words, const f32 *numbers, f32 *out) {
     const f32 scale = numbers[0], tail = numbers[1];
-    i32 odd = (i32)words | 1;
-    i32 negative = odd >> 31;
-    i32 size = (odd ^ negative) - negative;
-    f32 x = single(size) * scale;
-    f32 above = single((i32)(SIGN - (u32)size)) * scale + tail;
-    f32 w = negative_log32(above * (x + 1.0f));
-    f32 z = x * POLYNOMIAL32(CUT_P, w) / POLYNOMIAL32(CUT_Q, w);
-    return (f32)((u32)z | ((u32)odd & SIGN));
+    f32 x[UNITS], w[UNITS], below[UNITS];
+    EACH {
+        i32 odd = (i32)words[n] | 1, negative = odd >> 31, size = (odd ^ negative) - negative;
+        f32 above = single((i32)(SIGN - (u32)size)) * scale + tail;
+        x[n] = single(size) * scale;
+        below[n] = above * (x[n] + 1.0f);
+    }
+    negative_log32(below, w);
+    POLYNOMIAL32(CUT_P, w, out);
+    POLYNOMIAL32(CUT_Q, w, below);
+    EACH out[n] = (f32)((u32)(x[n] * out[n] / below[n]) | (words[n] & SIGN));
 }
 
 /* ---- float64 ------------------------------------------------------------------------------------------- */
 
 /* -log x for normal x, after fdlibm: x = 2**k * (1 + f), s = f / (2 + f). */
-INLINE f64 negative_log64(f64 x) {
-    i64 shift = ((i64)x - LOG64_SPLIT) & -0x10000000000000;
-    f64 f = (f64)((i64)x - shift) - 1.0;
-    f64 s = f / (f + 2.0);
-    f64 square = s * s;
-    f64 half = f * 0.5 * f;
-    f64 k = whole_double(shift >> 52);
-    f64 series = (POLYNOMIAL64(LOG64, square) * square + half) * s + k * all64f(LN2_LOW);
-    return half - series - f - k * all64f(LN2_HIGH);
+INLINE void negative_log64(const f64 *x, f64 *out) {
+    f64 f[UNITS], s[UNITS], square[UNITS], k[UNITS];
+    EACH {
+        i64 shift = ((i64)x[n] - LOG64_SPLIT) & -0x10000000000000;
+        f[n] = (f64)((i64)x[n] - shift) - 1.0;
+        s[n] = f[n] / (f[n] + 2.0);
+        square[n] = s[n] * s[n];
+        k[n] = whole_double(shift >> 52);
+    }
+    POLYNOMIAL64(LOG64, square, out);
+    EACH {
+        f64 half = f[n] * 0.5 * f[n];
+        f64 series = (out[n] * square[n] + half) * s[n] + k[n] * all64f(LN2_LOW);
+        out[n] = half - series - f[n] - k[n] * all64f(LN2_HIGH);
+    }
 }
 
-INLINE i64 odd64(u64 words, int shift) { return ((i64)words >> shift) | 1; }
-INLINE f64 uniform64(u64 words) { return whole_double(odd64(words, 10)) * 0x1p-53; }
+INLINE i64 odd64(u64 word, int shift) { return ((i64)word >> shift) | 1; }
 
-INLINE void normal64(u64 a, u64 b, f64 *cosine, f64 *sine) {
-    f64 x = (whole_double((i64)(a >> 11)) + 0.5) * 0x1p-53;
-    f64 logarithm = greater64(negative_log64(x), all64f(NORMAL64_FLOOR));
-    f64 radius = root64(logarithm + logarithm);
-    f64 theta = whole_double(odd64(b << 2, 11)) * 0x1p-52 * all64f(HALF_PI) * 0.5;
-    f64 square = theta * theta;
-    f64 half = square * 0.5;
-    f64 rest = 1.0 - half;
-    u64 s = (u64)(POLYNOMIAL64(SIN64, square) * (theta * square) + theta);
-    u64 c = (u64)(POLYNOMIAL64(COS64, square) * square * square + (1.0 - rest - half) + rest);
-    c ^= b & 0x8000000000000000u;
-    u64 swap = (c ^ s) & (u64)((i64)(b << 1) >> 63);
-    *cosine = (f64)(c ^ swap) * radius;
-    *sine = (f64)(s ^ swap) * radius;
+INLINE void uniform64(const u32 *words, f64 *out) {
+    EACH out[n] = whole_double(odd64((u64)words[n], 10)) * 0x1p-53;
+}
+
+INLINE void normal64(const u32 *a, const u32 *b, f64 *cosine, f64 *sine) {
+    f64 x[UNITS], radius[UNITS], theta[UNITS], square[UNITS];
+    EACH x[n] = (whole_double((i64)((u64)a[n] >> 11)) + 0.5) * 0x1p-53;
+    negative_log64(x, radius);
+    EACH {
+        f64 logarithm = greater64(radius[n], all64f(NORMAL64_FLOOR));
+        radius[n] = root64(logarithm + logarithm);
+        theta[n] = whole_double(odd64((u64)b[n] << 2, 11)) * 0x1p-52 * all64f(HALF_PI) * 0.5;
+        square[n] = theta[n] * theta[n];
+    }
+    POLYNOMIAL64(SIN64, square, sine);
+    POLYNOMIAL64(COS64, square, cosine);
+    EACH {
+        f64 half = square[n] * 0.5, rest = 1.0 - half;
+        u64 s = (u64)(sine[n] * (theta[n] * square[n]) + theta[n]);
+        u64 c = (u64)(cosine[n] * square[n] * square[n] + (1.0 - rest - half) + rest);
+        c ^= (u64)b[n] & 0x8000000000000000u;
+        u64 swap = (c ^ s) & (u64)((i64)((u64)b[n] << 1) >> 63);
+        cosine[n] = (f64)(c ^ swap) * radius[n];
+        sine[n] = (f64)(s ^ swap) * radius[n];
+    }
 }
 
 /* The point with so much mass above it, for masses up to 0.075 (AS 241, Wichura 1988). */
-INLINE f64 tail_point(f64 mass) {
-    f64 r = root64(negative_log64(mass));
-    f64 t = r - TAIL_SHIFT;
-    f64 z = POLYNOMIAL64(TAIL_P, t) / POLYNOMIAL64(TAIL_Q, t);
-    i64 far = (i64)(r > FAR_START);
-    if (any64(far)) {
-        t = r - FAR_START;
-        z = chosen64(far, POLYNOMIAL64(FAR_P, t) / POLYNOMIAL64(FAR_Q, t), z);
+INLINE void tail_point(const f64 *mass, f64 *z) {
+    f64 r[UNITS], t[UNITS], below[UNITS];
+    negative_log64(mass, r);
+    EACH {
+        r[n] = root64(r[n]);
+        t[n] = r[n] - TAIL_SHIFT;
     }
-    return z;
+    POLYNOMIAL64(TAIL_P, t, z);
+    POLYNOMIAL64(TAIL_Q, t, below);
+    EACH z[n] = z[n] / below[n];
+    i64 far = (i64){0};
+    EACH far |= (i64)(r[n] > FAR_START);
+    if (any64(far)) {
+        f64 above[UNITS];
+        EACH t[n] = r[n] - FAR_START;
+        POLYNOMIAL64(FAR_P, t, above);
+        POLYNOMIAL64(FAR_Q, t, below);
+        EACH z[n] = chosen64((i64)(r[n] > FAR_START), above[n] / below[n], z[n]);
+    }
 }
 
 /* The normal distribution's inverse between any two points, from the nearer tail. */
-INLINE f64 inverse64(u64 words, const f64 *numbers) {
+INLINE void inverse64(const u32 *words, const f64 *numbers, f64 *z) {
     const f64 centre = numbers[0], half = numbers[1], below = numbers[2], above = numbers[3];
-    i64 steps = odd64(words, 10);
-    f64 p = whole_double(steps) * 0x1p-53 * half + centre;
-    f64 r = CENTRE_SQUARE - p * p;
-    f64 z = POLYNOMIAL64(CENTRE_P, r) * p / POLYNOMIAL64(CENTRE_Q, r);
-    i64 up = (i64)(p > CENTRE_END), down = (i64)(p < -CENTRE_END);
-    if (any64(up | down)) {
-        /* Sums of positive terms, which keep their digits however small they are. */
-        i64 distance = ((steps ^ ~down) - ~down) + 0x20000000000000;
-        f64 end = chosen64(down, below, above);
-        f64 point = tail_point(whole_double(distance) * 0x1p-53 * half + end);
-        u64 sign = (u64)down & 0x8000000000000000u;
-        z = chosen64(up | down, (f64)((u64)point ^ sign), z);
+    f64 p[UNITS], r[UNITS], under[UNITS];
+    i64 steps[UNITS], outside = {0};
+    EACH {
+        steps[n] = odd64((u64)words[n], 10);
+        p[n] = whole_double(steps[n]) * 0x1p-53 * half + centre;
+        r[n] = CENTRE_SQUARE - p[n] * p[n];
+        outside |= (i64)(p[n] > CENTRE_END) | (i64)(p[n] < -CENTRE_END);
     }
-    return z;
+    POLYNOMIAL64(CENTRE_P, r, z);
+    POLYNOMIAL64(CENTRE_Q, r, under);
+    EACH z[n] = z[n] * p[n] / under[n];
+    if (any64(outside)) {
+        f64 mass[UNITS], point[UNITS];
+        EACH {
+            /* Sums of positive terms, which keep their digits however small they are. */
+            i64 down = (i64)(p[n] < -CENTRE_END), distance = ((steps[n] ^ ~down) - ~down) + 0x20000000000000;
+            mass[n] = whole_double(distance) * 0x1p-53 * half + chosen64(down, below, above);
+        }
+        tail_point(mass, point);
+        EACH {
+            i64 up = (i64)(p[n] > CENTRE_END), down = (i64)(p[n] < -CENTRE_END);
+            u64 sign = (u64)down & 0x8000000000000000u;
+            z[n] = chosen64(up | down, (f64)((u64)point[n] ^ sign), z[n]);
+        }
+    }
 }
 
 /* ---- From words to elements ------------------------------------------------------------------------------ */
 
-/* Draws `groups` times `units` units from block `first` on. Inlined into a function for each kernel, in which
- * `kernel` and `units` are constants. */
+/* Draws some groups from block `first` on. Inlined into a function for each kernel, in which `kernel` and `clamped`
+ * are constant. */
 INLINE void run32(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,
-                  char *restrict out, enum kernel kernel, int units) {
-    const f32 location = all32((float)job->location), scale = all32((float)job->scale);
+                  char *restrict out, enum kernel kernel, int clamped) {
+    const f32 location = all32((float)job->location);
+    const f32 scale = all32((float)job->scale * (kernel == UNIFORM ? 0x1p-24f : 1.0f));
     const f32 low = all32((float)job->low), high = all32((float)job->high);
     const f32 numbers[2] = {all32((float)job->numbers[0]), all32((float)job->numbers[1])};
-    for (uint64_t group = 0; group < groups; group++, first += (uint32_t)units * W / 2) {
-        u64 r[4][MOST_UNITS];
-        draw(p, first, r, units);
+    for (; groups; groups--, first += UNITS * W / 2) {
+        u32 a[UNITS], b[UNITS];
+        f32 even[UNITS], odd[UNITS];
+        draw(p, first, 0, a, b);
+        switch (kernel) {
+        case UNIFORM: uniform32(a, even), uniform32(b, odd); break;
+        case NORMAL: normal32(a, b, even, odd); break;
+        case TWO_SIGMA: two_sigma32(a, even), two_sigma32(b, odd); break;
+        default: cut32(a, numbers, even), cut32(b, numbers, odd);
+        }
         EACH {
-            const u32 a = paired(r[0][n], r[2][n]), b = paired(r[1][n], r[3][n]);
-            f32 even, odd;
-            switch (kernel) {
-            case UNIFORM: even = uniform32(a), odd = uniform32(b); break;
-            case NORMAL: normal32(a, b, &even, &odd); break;
-            case TWO_SIGMA: even = two_sigma32(a), odd = two_sigma32(b); break;
-            default: even = cut32(a, numbers), odd = cut32(b, numbers);
-            }
-            even = less32(greater32(even * scale + location, low), high);
-            odd = less32(greater32(odd * scale + location, low), high);
-            const f32 elements[2] = {interleaved32_low(even, odd), interleaved32_high(even, odd)};
-            memcpy(out, elements, sizeof elements);
-            out += sizeof elements;
+            f32 x = even[n] * scale + location, y = odd[n] * scale + location;
+            if (clamped) x = less32(greater32(x, low), high), y = less32(greater32(y, low), high);
+            store(out, (u32)interleaved32_low(x, y));
+            store(out + sizeof x, (u32)interleaved32_high(x, y));
+            out += 2 * sizeof x;
         }
     }
 }
 
 INLINE void run64(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,
-                  char *restrict out, enum kernel kernel, int units) {
+                  char *restrict out, enum kernel kernel, int clamped) {
     const f64 location = all64f(job->location), scale = all64f(job->scale);
     const f64 low = all64f(job->low), high = all64f(job->high);
     const f64 numbers[4] = {all64f(job->numbers[0]), all64f(job->numbers[1]), all64f(job->numbers[2]),
                             all64f(job->numbers[3])};
-    for (uint64_t group = 0; group < groups; group++, first += (uint32_t)units * W / 2) {
-        u64 r[4][MOST_UNITS];
-        draw(p, first, r, units);
+    for (; groups; groups--, first += UNITS * W / 2) {
+        u32 a[UNITS], b[UNITS];
+        f64 even[UNITS], odd[UNITS];
+        draw(p, first, 1, a, b);
+        switch (kernel) {
+        case UNIFORM: uniform64(a, even), uniform64(b, odd); break;
+        case NORMAL: normal64(a, b, even, odd); break;
+        default: inverse64(a, numbers, even), inverse64(b, numbers, odd);
+        }
         EACH {
-            const u64 a = (u64)paired(r[0][n], r[1][n]), b = (u64)paired(r[2][n], r[3][n]);
-            f64 even, odd;
-            switch (kernel) {
-            case UNIFORM: even = uniform64(a), odd = uniform64(b); break;
-            case NORMAL: normal64(a, b, &even, &odd); break;
-            default: even = inverse64(a, numbers), odd = inverse64(b, numbers);
-            }
-            even = less64(greater64(even * scale + location, low), high);
-            odd = less64(greater64(odd * scale + location, low), high);
-            const f64 elements[2] = {interleaved64_low(even, odd), interleaved64_high(even, odd)};
-            memcpy(out, elements, sizeof elements);
-            out += sizeof elements;
+            f64 x = even[n] * scale + location, y = odd[n] * scale + location;
+            if (clamped) x = less64(greater64(x, low), high), y = less64(greater64(y, low), high);
+            store(out, (u32)interleaved64_low(x, y));
+            store(out + sizeof x, (u32)interleaved64_high(x, y));
+            out += 2 * sizeof x;
         }
     }
 }
 
-struct loop {
-    void (*run)(const struct job *, const struct philox *, uint32_t first, uint64_t groups, char *out);
-    uint32_t units;
-};
+typedef void loop(const struct job *, const struct philox *, uint32_t first, uint64_t groups, char *out);
 
-#define LOOP(name, run_of_width, kernel, units)                                                               \
-    static void name##_run(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,    \
-                           char *out) {                                                                       \
-        run_of_width(job, p, first, groups, out, kernel, units);                                              \
-    }                                                                                                         \
-    static const struct loop name = {name##_run, units};
+#define LOOP(name, run, kernel, clamped)                                                                      \
+    static void name(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,          \
+                     char *out) {                                                                             \
+        run(job, p, first, groups, out, kernel, clamped);                                                     \
+    }
 
-LOOP(loop_uniform32, run32, UNIFORM, 2)
-LOOP(loop_normal32, run32, NORMAL, 4)
-LOOP(loop_two_sigma, run32, TWO_SIGMA, 4)
-LOOP(loop_cut, run32, CUT, 4)
-LOOP(loop_uniform64, run64, UNIFORM, 2)
-LOOP(loop_normal64, run64, NORMAL, 2)
-LOOP(loop_inverse, run64, INVERSE, 2)
+LOOP(uniform32_free, run32, UNIFORM, 0)
+LOOP(uniform32_clamped, run32, UNIFORM, 1)
+LOOP(normal32_free, run32, NORMAL, 0)
+LOOP(normal32_clamped, run32, NORMAL, 1)
+LOOP(two_sigma_clamped, run32, TWO_SIGMA, 1)
+LOOP(cut_clamped, run32, CUT, 1)
+LOOP(uniform64_clamped, run64, UNIFORM, 1)
+LOOP(normal64_clamped, run64, NORMAL, 1)
+LOOP(inverse_clamped, run64, INVERSE, 1)
 
-static const struct loop *loop_of(const struct job *job) {
+/* Whether the clamp may change a float32. Rounding keeps the order of numbers, so a uniform's ends tell. */
+static int is_clamped32(const struct job *job) {
+    const float low = (float)job->low, high = (float)job->high, location = (float)job->location;
+    const float reach = job->kernel == UNIFORM ? (1.0f - 0x1p-24f) * (float)job->scale : (float)INFINITY;
+    return location - reach < low || location + reach > high;
+}
+
+static loop *loop_of(const struct job *job) {
+    const int clamped = !job->wide && is_clamped32(job);
     switch (job->kernel) {
-    case UNIFORM: return job->wide ? &loop_uniform64 : &loop_uniform32;
-    case NORMAL: return job->wide ? &loop_normal64 : &loop_normal32;
-    case TWO_SIGMA: return &loop_two_sigma;
-    case CUT: return &loop_cut;
-    default: return &loop_inverse;
+    case UNIFORM: return job->wide ? uniform64_clamped : clamped ? uniform32_clamped : uniform32_free;
+    case NORMAL: return job->wide ? normal64_clamped : clamped ? normal32_clamped : normal32_free;
+    case TWO_SIGMA: return two_sigma_clamped;
+    case CUT: return cut_clamped;
+    default: return inverse_clamped;
     }
 }
 
@@ -363,10 +437,12 @@ static void put(const struct job *job, const char *tile, uint64_t count, char *o
 
 /* ---- The whole of a job ---------------------------------------------------------------------------------- */
 
+INLINE uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 void FILL(const struct job *job) {
-    const struct loop *const loop = loop_of(job);
-    const uint64_t per_block = job->wide ? 2 : 4, blocks = loop->units * W / 2, at_a_time = blocks * per_block;
-    const int size = job->wide ? 8 : 4, direct = size == job->itemsize;
+    loop *const run = loop_of(job);
+    const uint64_t per_block = job->wide ? 2 : 4, blocks = UNITS * W / 2, per_group = blocks * per_block;
+    const uint64_t size = job->wide ? 8 : 4, itemsize = (uint64_t)job->itemsize;
     char *out = job->out;
     _Alignas(64) char tile[TILE * 8];
     uint64_t start = job->start, left = job->count;
@@ -377,19 +453,17 @@ void FILL(const struct job *job) {
         const uint64_t same = 0x100000000u - (block & 0xFFFFFFFFu);
         struct philox p;
         begin(&p, job->stream, block);
-        uint64_t count = left, groups = left / at_a_time;
-        if (groups > same / blocks) groups = same / blocks;
-        if (direct && !skip && groups) {
-            count = groups * at_a_time;
-            loop->run(job, &p, (uint32_t)block, groups, out);
+        uint64_t count = least(left, same * per_block - skip) / per_group * per_group;
+        if (size == itemsize && !skip && count) {
+            run(job, &p, (uint32_t)block, count / per_group, out);
         } else {
-            if (count > TILE - skip) count = TILE - skip;
-            if (count > same * per_block - skip) count = same * per_block - skip;
-            loop->run(job, &p, (uint32_t)block, (skip + count + at_a_time - 1) / at_a_time, tile);
-            put(job, tile + skip * (uint64_t)size, count, out);
+            /* Beginnings, ends and other types are made aside. */
+            count = least(least(left, same * per_block - skip), TILE - skip);
+            run(job, &p, (uint32_t)block, (skip + count + per_group - 1) / per_group, tile);
+            put(job, tile + skip * size, count, out);
         }
         start += count;
         left -= count;
-        out += count * (uint64_t)job->itemsize;
+        out += count * itemsize;
     }
 }
