@@ -246,17 +246,17 @@ def _excerpt(where: Location) -> list[str]:
     carets = min(last, start + _EXCERPT_WIDTH) - first
     gutter = f"{where.line:>6} | "
     # Escapes and East Asian characters widen the text: the caret is placed by width, not by column.
-    before = _columns(printable(shown[: first - start]))
-    under = max(1, _columns(printable(shown[first - start : first - start + carets])))
+    before = text_width(printable(shown[: first - start]))
+    under = max(1, text_width(printable(shown[first - start : first - start + carets])))
     return [f"{gutter}{printable(shown)}", f"{'| ':>{len(gutter)}}{' ' * before}{'^' * under}"]
 
 
-def _columns(text: str) -> int:
+def text_width(text: str) -> int:
     """How many columns of a terminal a text takes."""
-    return len(text) if text.isascii() else sum(map(_columns_of, text))
+    return len(text) if text.isascii() else sum(map(_char_width, text))
 
 
-def _columns_of(char: str) -> int:
+def _char_width(char: str) -> int:
     if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0  # accents and joiners stand in the column of the character before
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1

@@ -11,17 +11,43 @@ import click
 
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Exit
+from initcfg.cli.words import fit
 from initcfg.errors import printable
 from initcfg.process import collect_seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 
+class _HelpFormatter(click.HelpFormatter):
+    """Help whose lines end between words: click would break options and file names after a hyphen."""
+
+    _WHOLE = "\N{NON-BREAKING HYPHEN}"
+
+    def write_text(self, text: str) -> None:
+        """A paragraph."""
+        super().write_text(text.replace("-", self._WHOLE))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Options or commands beside what they do, which has half of a narrow terminal at least."""
+        whole = [(name, text.replace("-", self._WHOLE)) for name, text in rows]
+        super().write_dl(whole, min(col_max, self.width // 2), col_spacing)
+
+    def getvalue(self) -> str:
+        """What was written."""
+        return super().getvalue().replace(self._WHOLE, "-")
+
+
+class _Context(click.Context):
+    formatter_class = _HelpFormatter
+
+
 class Command(click.Command):
     """A command whose help ends with an example: lines that can be pasted into a shell."""
+
+    context_class = _Context
 
     def __init__(self, name: str | None = None, *, example: Sequence[str], **settings: Any) -> None:
         super().__init__(name, context_settings=CONTEXT_SETTINGS, **settings)
@@ -40,10 +66,12 @@ class Command(click.Command):
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the example."""
+        """Write the example; a line that is too wide goes on after a backslash, as a shell takes it."""
         with formatter.section("Example"):
+            indent = " " * formatter.current_indent
             for line in self.example:
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+                lines = fit(f"{indent}{line}", formatter.width - 2).split("\n")
+                formatter.write(" \\\n".join(lines) + "\n")
 
 
 class Application(Command, click.Group):
@@ -104,7 +132,7 @@ class Application(Command, click.Group):
             click.echo(defused(f"error: {printable(str(error)) or 'not enough memory'}"), err=True)
             code = Exit.USAGE
         except Exception as error:
-            _confess(error)
+            report_internal_error(error)
             code = Exit.USAGE
         if standalone_mode:
             sys.exit(code)
@@ -125,8 +153,8 @@ def _escape_what_streams_cannot_show() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _confess(error: Exception) -> None:
-    """Bad input ends in diagnostics, so what arrives here is a fault of this program."""
+def report_internal_error(error: Exception) -> None:
+    """Show where this program fails: bad input ends in diagnostics, so what arrives here is its fault."""
     import traceback
 
     traceback.print_exception(error)

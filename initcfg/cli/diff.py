@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,12 +14,21 @@ from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.words import count, law_of
-from initcfg.errors import InitcfgError, SpecError, printable
+from initcfg.errors import (
+    InitcfgError,
+    SpecError,
+    fill_numbers,
+    mark_numbers,
+    number_spans,
+    numbers_of,
+    printable,
+    text_width,
+)
 from initcfg.names import folded, told_apart
 from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
@@ -76,11 +83,9 @@ def diff(*, old: str, new: str, rename: tuple[str, ...], options: SpecOptions, o
     if output.format == "json":
         output.data(json.dumps(as_data(found, old, new), indent=2))
     else:
-        output.data(as_text(found))
+        output.show(as_text(found, output.width))
     return Exit.PROBLEMS if found else Exit.FINE
 
-
-DIFF_VERSION = 1
 
 _SIGNS = {
     "added": ("+", "green"),
@@ -88,12 +93,11 @@ _SIGNS = {
     "changed": ("~", "yellow"),
     "renamed": (">", "cyan"),
 }
-_NUMBER = re.compile(r"(?<![0-9])(0|[1-9][0-9]*)(?![0-9])")
 
 
-def as_text(diff: PlanDiff) -> str:
+def as_text(diff: PlanDiff, width: int | None = None) -> str:
     """The changes as lines with colours, and how many there are of each kind."""
-    lines = [_painted(line) for line in _collapsed(diff)]
+    lines = [_painted(line, width) for line in _collapsed(diff)]
     return "\n".join([*lines, *([""] if lines else []), _summary(diff)])
 
 
@@ -123,43 +127,45 @@ def _collapsed(diff: PlanDiff) -> list[_Line]:
     groups: defaultdict[_Line, list[tuple[str, ...]]] = defaultdict(list)
     twins = _twins(diff)
     for change in diff.changes:
-        numbers = tuple(_NUMBER.findall(change.name))
+        numbers = numbers_of(change.name)
         line = _line(change, numbers, diff)
-        if change.name in twins:
-            line = replace(line, details=(*line.details, twins[change.name]))
+        if twin := twins.get(change.name):
+            other = "removed" if change.kind == "added" else "added"
+            looks = f"looks like the {other} one{told_apart(twin, change.name)}"
+            line = replace(line, details=(*line.details, looks))
         groups[line].append(numbers)
     return [
-        _Line(line.kind, _filled(line.name, spans), tuple(_filled(each, spans) for each in line.details))
+        _Line(
+            line.kind,
+            fill_numbers(line.name, spans),
+            tuple(fill_numbers(each, spans) for each in line.details),
+        )
         for line, found in groups.items()
-        for spans in _spans(found)
+        for spans, _ in number_spans(found)
     ]
 
 
 def _twins(diff: PlanDiff) -> dict[str, str]:
-    """What is to be said of each added name that looks like a removed one, and of that one, by name."""
+    """The removed name that an added one looks like, and the other way round."""
     added, removed = (
         {folded(each.name): each.name for each in diff.of_kind(kind)} for kind in ("added", "removed")
     )
-    said: dict[str, str] = {}
-    for form in added.keys() & removed.keys():
-        new, old = added[form], removed[form]
-        said[new] = f"looks like the removed one{told_apart(old, new)}"
-        said[old] = f"looks like the added one{told_apart(new, old)}"
-    return said
+    pairs = [(added[form], removed[form]) for form in added.keys() & removed.keys()]
+    return dict(pairs) | {old: new for new, old in pairs}
 
 
 def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:
     """A change in words, with marks in the place of the numbers of its name."""
-    old, new, name = change.old, change.new, _numbered(change.name, numbers)
+    old, new, name = change.old, change.new, mark_numbers(change.name, numbers)
     if old is not None and new is not None:
         if change.kind == "renamed":
-            return _Line(change.kind, f"{_numbered(old.name, numbers)} -> {name}", ("keeps its values",))
-        before = "" if old.name == new.name else f"{_numbered(old.name, numbers)} -> "
+            return _Line(change.kind, f"{mark_numbers(old.name, numbers)} -> {name}", ("keeps its values",))
+        before = "" if old.name == new.name else f"{mark_numbers(old.name, numbers)} -> "
         details = (_detail(aspect, old, new, numbers, diff) for aspect in change.aspects)
         return _Line(change.kind, before + name, tuple(details))
     parameter = old or new
     assert parameter is not None  # noqa: S101 - one of the two is always there
-    law = f"= {_numbered(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)
+    law = f"= {mark_numbers(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)
     return _Line(change.kind, name, (f"{parameter.shape} {parameter.dtype}", law))
 
 
@@ -172,7 +178,7 @@ def _detail(
         case "dtype":
             return f"dtype {old.dtype} -> {new.dtype}"
         case "tied_to":
-            before, after = (_numbered(each.tied_to or "nothing", numbers) for each in (old, new))
+            before, after = (mark_numbers(each.tied_to or "nothing", numbers) for each in (old, new))
             return f"tied to {before} -> {after}"
         case "law":
             return " -> ".join(_laws(old, new))
@@ -200,57 +206,20 @@ def _in_full(parameter: PlannedParameter) -> str:
 def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff) -> str:
     """Why two streams differ: the names they follow from, the plans' seeds, or the initializers' own."""
     if old.stream_name != new.stream_name:
-        before, after = (_numbered(each.stream_name, numbers) for each in (old, new))
+        before, after = (mark_numbers(each.stream_name, numbers) for each in (old, new))
         return f"stream {before} -> {after}"
     if diff.old.seed != diff.new.seed:
         return f"seed {diff.old.seed} -> {diff.new.seed}"
     return "the seed of the initializer itself"
 
 
-def _numbered(name: str, numbers: Sequence[str]) -> str:
-    """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
-    ranks = itertools.count()
-
-    def mark(found: re.Match[str]) -> str:
-        rank = next(ranks)
-        return f"\0{rank}\0" if rank < len(numbers) and found[0] == numbers[rank] else found[0]
-
-    return _NUMBER.sub(mark, name)
-
-
-def _filled(text: str, spans: Sequence[str]) -> str:
-    return re.sub("\0([0-9]+)\0", lambda found: spans[int(found[1])], text)
-
-
-def _spans(found: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Tuples of numbers, put together where they differ in one place only; the last places first."""
-    rows: list[tuple[str, ...]] = list(found)
-    for place in reversed(range(len(rows[0]))):
-        alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-        for row in rows:
-            alike[*row[:place], *row[place + 1 :]].append(row[place])
-        rows = [(*rest[:place], _span(each), *rest[place:]) for rest, each in alike.items()]
-    return rows
-
-
-def _span(numbers: Iterable[str]) -> str:
-    """``3``, ``{0..11}`` or ``{0..3,7}``."""
-    runs: list[list[int]] = []
-    for number in sorted(map(int, numbers)):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    if len(runs) == 1 and len(runs[0]) == 1:
-        return str(runs[0][0])
-    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
-    return "{" + ",".join(shown) + "}"
-
-
-def _painted(line: _Line) -> str:
+def _painted(line: _Line, width: int | None) -> str:
+    """The line with colours; what there is to say below the name where it does not fit beside it."""
     sign, color = _SIGNS[line.kind]
-    details = click.style(printable("; ".join(line.details)), dim=True)
-    return f"{click.style(sign, fg=color, bold=True)} {printable(line.name)}  {details}"
+    name, details = printable(line.name), printable("; ".join(line.details))
+    is_wide = width is not None and text_width(f"{sign} {name}  {details}") > width
+    between = "\n    " if is_wide else "  "
+    return f"{click.style(sign, fg=color, bold=True)} {name}{between}{click.style(details, dim=True)}"
 
 
 def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
@@ -261,13 +230,16 @@ def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
         old: the file of the old plan.
         new: the file of the new one.
     """
+    twins = _twins(diff)
     return {
-        "diff": DIFF_VERSION,
+        "diff": 1,
         "equal": not diff,
         "old": _plan_data(diff.old, old),
         "new": _plan_data(diff.new, new),
         "unchanged": diff.unchanged,
-        "changes": [_change_data(change) for change in diff.changes],
+        "changes": [
+            {**_change_data(change), "looks_like": twins.get(change.name)} for change in diff.changes
+        ],
     }
 
 
@@ -281,9 +253,5 @@ def _change_data(change: Change) -> dict[str, object]:
         "change": change.kind,
         "name": change.name,
         "aspects": list(change.aspects),
-        **{side: None if each is None else _parameter_data(each) for side, each in sides.items()},
+        **{side: None if each is None else parameter_data(each) for side, each in sides.items()},
     }
-
-
-def _parameter_data(parameter: PlannedParameter) -> dict[str, object]:
-    return parameter_data(parameter)

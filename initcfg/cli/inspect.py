@@ -12,7 +12,7 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import with_renames
 from initcfg.cli.output import progress_bar, with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import aligned, count, counted, number, size
+from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, number, size, table_text
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 
@@ -73,22 +73,36 @@ def inspect(
         problem = error.diagnostics[0]
         option = "" if "rename" in problem.message else "--select: "
         raise click.UsageError(f"{option}{problem.message}; {problem.hint}") from error
-    output.data(inspection_json(found) if output.format == "json" else inspection_text(found))
+    if output.format == "json":
+        output.data(inspection_json(found))
+    else:
+        output.show(inspection_text(found, output.width))
     return Exit.FINE
 
 
-_FORM = ("name", "shape", "dtype", "size")
-_VALUES = ("mean", "std", "min", "max", "zeros", "non-finite")
-_RIGHT = frozenset({"size", *_VALUES})
-_SHARD = "shard"
+_FORM = (
+    Column("name", SEGMENTS, style={"bold": True}),
+    Column("shape", WORDS),
+    Column("dtype", weight=4, style={"dim": True}),
+    Column("size", weight=3, right=True),
+)
+_VALUES = (
+    Column("mean", weight=9, right=True),
+    Column("std", weight=8, right=True),
+    Column("min", weight=6, right=True),
+    Column("max", weight=7, right=True),
+    Column("zeros", weight=2, right=True),
+    Column("non-finite", weight=5, right=True),
+)
+_SHARD = Column("shard", weight=1)
 _LONGEST_TEXT = 200
 
 
-def inspection_text(found: Inspection) -> str:
+def inspection_text(found: Inspection, width: int | None = None) -> str:
     """The table: a line for each tensor, then what it comes to and the metadata."""
-    headings = (*_FORM, *(_VALUES if found.values else ()), *((_SHARD,) if found.header.shards else ()))
-    rows = [headings, *(_cells(tensor, found) for tensor in found.tensors)]
-    return "\n".join([*aligned(rows, _RIGHT), "", *_totals(found)])
+    columns = (*_FORM, *(_VALUES if found.values else ()), *((_SHARD,) if found.header.shards else ()))
+    rows = [_cells(tensor, found) for tensor in found.tensors]
+    return table_text(columns, rows, _totals(found), width)
 
 
 def inspection_json(found: Inspection) -> str:

@@ -14,11 +14,12 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Checked, Exit, Report
+from initcfg.cli.words import WORDS, Column, reflow, table
 from initcfg.errors import Code, InitcfgError
 from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
     from initcfg.explanations import Explanation
     from initcfg.initializers import Initializer
@@ -45,26 +46,26 @@ def explain(*, code: str | None, output: Output) -> int:
 
     pages = load_explanations()
     if code is None:
-        chosen, text = list(pages.values()), _codes_text(pages.values())
+        chosen = list(pages.values())
+        text = _listed([(page.code, page.title) for page in chosen], output.width)
     elif code in pages:
-        chosen, text = [pages[Code(code)]], _explanation(pages[Code(code)])
+        chosen = [pages[Code(code)]]
+        text = _explanation(chosen[0], output.prose_width)
     else:
         hint = did_you_mean(code, map(str, pages)) or "initcfg explain lists them all"
         raise click.UsageError(f"no code is named {code!r}; {hint}")
-    if output.format == "json":
-        text = json.dumps([dataclasses.asdict(page) for page in chosen], indent=2)
-    output.data(text)
+    output.answer([dataclasses.asdict(page) for page in chosen], text)
     return Exit.FINE
 
 
-def _codes_text(pages: Collection[Explanation]) -> str:
-    width = max(len(page.code) for page in pages)
-    return "\n".join(f"{page.code:<{width}}  {page.title}" for page in pages)
+def _listed(rows: Sequence[tuple[str, str]], width: int | None) -> str:
+    lines, _ = table((Column(style={"bold": True}), Column(parts=WORDS)), rows, width)
+    return "\n".join(lines)
 
 
-def _explanation(page: Explanation) -> str:
+def _explanation(page: Explanation, width: int) -> str:
     headline = f"{click.style(page.code, fg='red', bold=True)}: {click.style(page.title, bold=True)}"
-    parts = [headline, "", *textwrap.wrap(page.cause, 88), "", *textwrap.wrap(page.remedy, 88)]
+    parts = [headline, "", reflow(page.cause, width), "", reflow(page.remedy, width)]
     for label, color, example in (("Wrong", "red", page.wrong), ("Right", "green", page.right)):
         parts += ["", click.style(f"{label}:", fg=color, bold=True), "", textwrap.indent(example, "    ")]
     return "\n".join(parts)
@@ -103,48 +104,37 @@ def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) 
     added = load_plugins(plugins)
     if name is None:
         rows = [_row(cls) for cls in (*built_ins(), *added)]
-        output.data(json.dumps(rows, indent=2) if output.format == "json" else _initializers_text(rows))
+        output.answer(rows, _listed([(row["name"], row["summary"]) for row in rows], output.width))
         return Exit.FINE
     cls = lookup(name)
     if cls is None:
         problem = unknown_initializer(name)
         raise click.UsageError(f"{problem.message}; {problem.hint}")
-    output.data(json.dumps(_row(cls), indent=2) if output.format == "json" else _initializer_page(cls))
+    row = _row(cls)
+    output.answer(row, _initializer_page(row, output.prose_width))
     return Exit.FINE
 
 
-def _row(cls: type[Initializer]) -> dict[str, object]:
+def _row(cls: type[Initializer]) -> dict[str, Any]:
     from initcfg.initializers.registry import aliases_of, canonical_name
 
+    signature = inspect.signature(cls)
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    documentation = inspect.getdoc(cls) or ""
     return {
         "name": canonical_name(cls),
         "class": cls.__name__,
         "aliases": aliases_of(cls),
-        "summary": _summary(cls),
-        "signature": _signature(cls),
+        "summary": documentation.partition("\n")[0],
+        "signature": f"{cls.__name__}{inspect.Signature(bare)}",
+        "documentation": documentation,
     }
 
 
-def _summary(cls: type[Initializer]) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
-
-
-def _signature(cls: type[Initializer]) -> str:
-    signature = inspect.signature(cls)
-    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
-    return f"{cls.__name__}{inspect.Signature(bare)}"
-
-
-def _initializers_text(rows: list[dict[str, object]]) -> str:
-    width = max(len(str(row["name"])) for row in rows)
-    return "\n".join(f"{row['name']:<{width}}  {row['summary']}" for row in rows)
-
-
-def _initializer_page(cls: type[Initializer]) -> str:
-    row = _row(cls)
-    names = ", ".join([str(row["name"]), *row["aliases"]])  # type: ignore[misc]
+def _initializer_page(row: dict[str, Any], width: int) -> str:
+    names = ", ".join([row["name"], *row["aliases"]])
     headline = click.style(row["signature"], bold=True)
-    return f"{headline}\nIn a spec: {names}\n\n{inspect.getdoc(cls)}"
+    return f"{headline}\nIn a spec: {names}\n\n{reflow(row['documentation'], width)}"
 
 
 @click.command(

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
+from initcfg.cli.words import fit
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, OutputError, printable
 
 if TYPE_CHECKING:
@@ -61,9 +63,30 @@ class Output(NamedTuple):
         return stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def data(self, text: str) -> None:
-        """What the command was asked for, on stdout."""
+        """What the command was asked for, on stdout, as it is."""
         text = defused(text) if self.format == "text" else text
         click.echo(text.removesuffix("\n"), color=self.colored(sys.stdout))
+
+    @property
+    def width(self) -> int | None:
+        """How wide lines on stdout may be; None in a file or a pipe, whose lines stay whole."""
+        return _width(sys.stdout)
+
+    @property
+    def prose_width(self) -> int:
+        """How wide paragraphs are, wherever they go: never so wide that a line is hard to follow."""
+        return min(self.width or 80, 100)
+
+    def answer(self, data: object, text: str) -> None:
+        """What the command was asked for: data as JSON, or the same for a person."""
+        if self.format == "json":
+            self.data(json.dumps(data, indent=2))
+        else:
+            self.show(text)
+
+    def show(self, text: str) -> None:
+        """What the command was asked for, for a person: lines as wide as the terminal at most."""
+        self.data(fit(text, self.width))
 
     def note(self, text: str) -> None:
         """What a person may want to know beside it, on stderr; nothing where it is to be quiet."""
@@ -72,7 +95,7 @@ class Output(NamedTuple):
 
     def complain(self, text: str) -> None:
         """What is wrong, on stderr."""
-        click.echo(defused(text), err=True, color=self.colored(sys.stderr))
+        click.echo(defused(fit(text, _width(sys.stderr))), err=True, color=self.colored(sys.stderr))
 
     def findings(self, report: Report) -> Exit:
         """Say why a command made nothing: on stderr, or on stdout as JSON; gives the exit code."""
@@ -86,7 +109,7 @@ class Output(NamedTuple):
         where the report goes to a file every problem too.
         """
         if self.report_file is None:
-            self._tell(report, self.data, self.format)
+            self._tell(report, self.show if self.format == "text" else self.data, self.format)
             if self.format in FOR_PEOPLE:
                 self._sum_up(report)
             elif report.ignored or report.excluded:
@@ -134,6 +157,11 @@ class Output(NamedTuple):
             self.complain(f"cannot add to the summary of the job: {printable(str(error))}")
         else:
             self.note(f"GitHub shows {SHOWN} errors and warnings of a step; the summary of the job has all.")
+
+
+def _width(stream: TextIO) -> int | None:
+    """That of a terminal, or what COLUMNS says; None where neither is."""
+    return shutil.get_terminal_size().columns if os.environ.get("COLUMNS") or stream.isatty() else None
 
 
 def _color_option(function: Callable[..., int]) -> Callable[..., int]:

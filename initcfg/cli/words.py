@@ -1,12 +1,19 @@
-"""Counts, sizes, numbers and distributions in words, and rows of them in aligned columns."""
+"""Text for people: numbers and distributions in words, tables, and lines fitted to a width."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import re
+import textwrap
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from initcfg.errors import text_width
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
 
     from initcfg.distributions import Distribution
     from initcfg.initializers import Initializer
@@ -61,27 +68,185 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
+# What a cell may be broken into where its column has to be narrow; other cells stay whole.
+SEGMENTS = r"[^.]*\.+|[^.]+"
+WORDS = r"\S+\s*"
+_GAP = "  "
+# As wide as a column that takes several lines should be, where there is room.
+_EASY = 22
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Args:
+        heading: what stands above it.
+        parts: a pattern of what its cells may be broken into: `SEGMENTS` of names, or `WORDS`.
+        weight: columns that do not fit are left out, those of least weight first; without a weight it stays.
+        right: whether its cells are aligned on the right.
+        style: how its cells look where there is colour, as `click.style` takes it.
+    """
+
+    heading: str = ""
+    parts: str | None = None
+    weight: int | None = None
+    right: bool = False
+    style: Mapping[str, Any] = MappingProxyType({})
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None
+) -> tuple[list[str], list[str]]:
     r"""Lines of columns that stand apart by two blanks, with none at the end of a line.
 
     Args:
-        rows: the headings first.
-        right: the headings of columns that are aligned on the right.
+        columns: what stands in the rows. Headings make a line where there are any.
+        rows: a cell for each column.
+        width: of a terminal: cells take several lines and columns are left out, so that no word is broken.
+
+    Returns:
+        The lines, and the headings of the columns left out.
 
     Example:
-        >>> print("\n".join(aligned([("name", "size"), ("w", "12"), ("b", "1")], right={"size"})))
-        name  size
-        w       12
-        b        1
+        >>> print("\n".join(table([Column(), Column(right=True)], [("layer", "12"), ("w", "1")])[0]))
+        layer  12
+        w       1
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if heading in right else f"{cell:<{width}}"
-            for cell, width, heading in zip(row, widths, rows[0], strict=True)
-        ).rstrip()
-        for row in rows
+    headings = [column.heading for column in columns]
+    above = [headings] if any(headings) else []
+    shown, widths = _fitted(columns, [*above, *rows], width)
+    lines = []
+    for at, row in enumerate([*above, *rows]):
+        cells = [_broken(row[rank], columns[rank].parts, widths[rank]) for rank in shown]
+        styles = [{"bold": True} if at < len(above) else columns[rank].style for rank in shown]
+        for line in itertools.zip_longest(*cells, fillvalue=""):
+            padded = [
+                _padded(cell, widths[rank], columns[rank].right, style, is_last=rank == shown[-1])
+                for cell, rank, style in zip(line, shown, styles, strict=True)
+            ]
+            lines.append(_GAP.join(padded).rstrip())
+    return lines, [heading for rank, heading in enumerate(headings) if rank not in shown]
+
+
+def table_text(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], totals: Sequence[str], width: int | None
+) -> str:
+    """A table, a blank line, what it comes to, and the columns that the width has no room for."""
+    lines, left_out = table(columns, rows, width)
+    rest = [click.style(f"not shown at {width} columns: {'; '.join(left_out)}", dim=True)] if left_out else []
+    return "\n".join([*lines, "", *totals, *rest])
+
+
+def _padded(cell: str, width: int, right: bool, style: Mapping[str, Any], *, is_last: bool) -> str:
+    blanks = " " * (width - text_width(cell))
+    styled = click.style(cell, **style) if cell and style else cell
+    return blanks + styled if right else styled + ("" if is_last else blanks)
+
+
+def _fitted(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
+) -> tuple[list[int], list[int]]:
+    """The ranks of the columns that fit a width without a broken word, and how wide each may be.
+
+    The widest column gives way first.
+    """
+    cells = list(zip(*rows, strict=True))
+    widths = [max(map(text_width, column)) for column in cells]
+    shown = list(range(len(columns)))
+
+    def is_wide(floor: Sequence[int]) -> bool:
+        return width is not None and sum(floor[rank] for rank in shown) + len(_GAP) * (len(shown) - 1) > width
+
+    if not is_wide(widths):
+        return shown, widths
+    longest = [
+        natural
+        if column.parts is None
+        else max(len(part) for cell in own for part in _parts(cell, column.parts))
+        for column, own, natural in zip(columns, cells, widths, strict=True)
     ]
+    least = [max(parts, min(natural, _EASY)) for parts, natural in zip(longest, widths, strict=True)]
+    for _, rank in sorted((each.weight, rank) for rank, each in enumerate(columns) if each.weight):
+        if is_wide(least):
+            shown.remove(rank)
+    for floor in (least, longest):
+        for rank in sorted(shown, key=lambda rank: -widths[rank]):
+            while widths[rank] > floor[rank] and is_wide(widths):
+                widths[rank] -= 1
+    return shown, widths
+
+
+def _parts(cell: str, pattern: str) -> list[str]:
+    return [part.rstrip() for part in re.findall(pattern, cell)] or [""]
+
+
+def _broken(cell: str, parts: str | None, width: int) -> list[str]:
+    """A cell in lines that end where one of its parts does."""
+    if parts is None or text_width(cell) <= width:
+        return [cell]
+    lines = [""]
+    for part in re.findall(parts, cell):
+        if lines[-1] and text_width((lines[-1] + part).rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]
+
+
+def fit(text: str, width: int | None) -> str:
+    """Text whose lines are broken between words where they are wider than `width`, and go on further in.
+
+    A source line and the caret under it stay as they are.
+    """
+    if width is None:
+        return text
+    return "\n".join(_fit_line(line, width) for line in text.split("\n"))
+
+
+def _fit_line(line: str, width: int) -> str:
+    bare = click.unstyle(line)
+    if text_width(bare) <= width or re.match(r" *[0-9]* \| ", bare):
+        return line
+    inner = " " * (len(bare) - len(bare.lstrip()) + 4)
+    lines = [""]
+    for word in re.findall(r" *[^ ]+", line):
+        if lines[-1].strip() and text_width(click.unstyle(lines[-1] + word)) > width:
+            lines.append(inner + word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
+
+
+def reflow(text: str, width: int) -> str:
+    """The paragraphs and sections of a docstring filled anew; formulas and examples keep their lines."""
+    return "\n\n".join(_reflow_block(block, width) for block in re.split(r"\n\n+", text))
+
+
+def _reflow_block(block: str, width: int) -> str:
+    title, *lines = block.split("\n")
+    if title in ("Formula:", "Example:"):
+        return block
+    entries = [title]
+    for line in lines:
+        depth, last = (len(each) - len(each.lstrip()) for each in (line, entries[-1]))
+        if entries[-1].endswith(":") or (depth == last and depth and title == "Args:"):
+            entries.append(line)
+        else:
+            entries[-1] += f" {line.strip()}"
+    inner = "    " if title == "Args:" else ""
+    return "\n".join(_fill(entry, width, inner) for entry in entries)
+
+
+def _fill(entry: str, width: int, inner: str) -> str:
+    """One paragraph, whose lines after the first are set in by `inner` more."""
+    outer = entry[: len(entry) - len(entry.lstrip())]
+    return textwrap.fill(
+        entry.strip(),
+        width,
+        initial_indent=outer,
+        subsequent_indent=outer + inner,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def describe(distribution: Distribution | None) -> str:

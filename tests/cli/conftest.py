@@ -48,8 +48,15 @@ TYPO = GOOD.replace("glorot_uniform", "glorot_unifrom")
 
 @pytest.fixture(autouse=True)
 def _away_from_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of a CI system that these tests run in reaches a command."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+    """No setting of a CI system or a terminal that these tests run in reaches a command."""
+    for name in (
+        "COLUMNS",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "GITHUB_ACTIONS",
+        "GITHUB_STEP_SUMMARY",
+        "GITHUB_WORKSPACE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

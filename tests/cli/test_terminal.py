@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+
+from initcfg.cli import COMMANDS, main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OnTerminal = Callable[..., tuple[int, str]]
+Run = Callable[..., Any]
 Spawn = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -74,3 +78,63 @@ def test_materialize_shows_no_progress_bar_in_a_pipe(spawn: Spawn, folder: Path)
     assert "━" not in done.stderr
     assert "\x1b" not in done.stderr
     assert "\r" not in done.stderr
+
+
+WEIGHTS = "made.safetensors"
+SHOWN = [
+    *(("initializers",), ("initializers", "variance_scaling"), ("explain",), ("explain", "bad-name")),
+    *(
+        ("inspect", WEIGHTS),
+        ("verify", WEIGHTS, "typo.yaml"),
+        ("verify", WEIGHTS, "good.yaml", "--set", "seed=9"),
+    ),
+    *(("diff", "good.yaml", "narrow.yaml"), ("plan", "good.yaml")),
+]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("args", SHOWN, ids=" ".join)
+def test_lines_fit_and_no_word_is_broken(args: tuple[str, ...], width: int, run: Run, folder: Path) -> None:
+    text = (folder / "good.yaml").read_text(encoding="utf-8")
+    (folder / "narrow.yaml").write_text(text.replace("glorot_uniform", "he_normal"), encoding="utf-8")
+    run("materialize", "good.yaml", "-o", WEIGHTS)
+    whole = run(*args)
+    fitted = run(*args, env={"COLUMNS": str(width)})
+    assert fitted.exit_code == whole.exit_code
+    source = re.compile(r" *[0-9]* \| ")
+    lines = [line for line in fitted.output.splitlines() if not source.match(line)]
+    # A name may take several lines, that each end after a dot; a longer word stays whole.
+    assert [line for line in lines if len(line) > width and len(line.split()) > 1] == []
+    known = set(whole.output.split())
+    pieces = known | {piece for word in known for piece in re.findall(r"[^.]*\.+|[^.]+", word)}
+    broken = [
+        word for line in lines for word in line.split() if word not in known and word.strip(".") not in known
+    ]
+    assert [word for word in broken if not set(re.findall(r"[^.]*\.+|[^.]+", word)) <= pieces | OWN] == []
+
+
+# What the note about the columns left out adds.
+OWN = {
+    "not",
+    "shown",
+    "at",
+    "60",
+    "80",
+    "columns:",
+    *["fan_in,", "fan_out;", "rule;", "dtype;", "size;", "zeros;", "shard;", "min;", "max"],
+}
+
+
+@pytest.mark.parametrize("width", [50, 60, 80])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_and_breaks_no_word(
+    command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(width: int) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        main([*filter(None, [command]), "--help"], prog_name="initcfg", standalone_mode=False)
+        return capsys.readouterr().out
+
+    text = shown(width)
+    assert [line for line in text.splitlines() if len(line) > width] == []
+    assert set(text.split()) - set(shown(400).split()) <= {"\\"}

@@ -13,7 +13,7 @@ import click
 
 from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text, source_path
 from initcfg.cli.words import counted
-from initcfg.errors import Location, printable
+from initcfg.errors import Location, fold_copies, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ _SEVERITY_COLOR = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def render_text(report: Report) -> str:
-    """The diagnostics one after the other."""
-    return "\n".join(painted(diagnostic) for diagnostic in report.diagnostics)
+    """The diagnostics one after the other, those of copies of a layer as one."""
+    return "\n".join(painted(diagnostic) for diagnostic in fold_copies(report.diagnostics))
 
 
 def painted(diagnostic: Diagnostic) -> str:
