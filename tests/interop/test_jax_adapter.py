@@ -500,9 +500,46 @@ def test_every_public_name_is_documented() -> None:
 
 
 def test_an_initializer_has_the_signature_of_the_protocol_of_jax() -> None:
-    theirs = inspect.signature(jax.nn.initializers.Initializer.__call__).parameters
-    ours = inspect.signature(type(as_jax_initializer("ones")).__call__).parameters
-    assert list(ours) == list(theirs)
+    ours = inspect.signature(as_jax_initializer("ones")).parameters
+    made = (jax.nn.initializers.normal(), jax.nn.initializers.orthogonal(), jax.nn.initializers.zeros)
+    for theirs in map(inspect.signature, made):
+        assert list(ours) == list(theirs.parameters)
+        assert [each.kind for each in ours.values()] == [each.kind for each in theirs.parameters.values()]
+    protocol = inspect.signature(jax.nn.initializers.Initializer.__call__).parameters
+    assert ["self", *ours] == list(protocol)
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "settings", "shape"),
+    [
+        ("linen", "Dense", {"features": 4}, (2, 3)),
+        ("linen", "DenseGeneral", {"features": (4, 2)}, (2, 3)),
+        ("linen", "Einsum", {"shape": (3, 4), "einsum_str": "bi,io->bo"}, (2, 3)),
+        ("linen", "Conv", {"features": 4, "kernel_size": (3,)}, (2, 8, 3)),
+        ("linen", "LayerNorm", {}, (2, 3)),
+        ("linen", "BatchNorm", {"use_running_average": False}, (2, 3)),
+        ("linen", "MultiHeadDotProductAttention", {"num_heads": 2, "qkv_features": 4}, (2, 5, 4)),
+        ("nnx", "Linear", {"in_features": 3, "out_features": 4}, None),
+        ("nnx", "LinearGeneral", {"in_features": 3, "out_features": (4, 2)}, None),
+        ("nnx", "Conv", {"in_features": 3, "out_features": 4, "kernel_size": (3,)}, None),
+        ("nnx", "Embed", {"num_embeddings": 5, "features": 4}, None),
+        ("nnx", "LayerNorm", {"num_features": 4}, None),
+        ("nnx", "MultiHeadAttention", {"num_heads": 2, "in_features": 4, "decode": False}, None),
+    ],
+)
+def test_every_initializer_of_a_flax_layer_may_be_ours(
+    library: str, name: str, settings: dict[str, Any], shape: tuple[int, ...] | None
+) -> None:
+    cls = getattr(nn if library == "linen" else nnx, name)
+    ours = as_jax_initializer("ones")
+    inits = {key: ours for key in inspect.signature(cls.__init__).parameters if key.endswith("_init")}
+    assert inits
+    if shape is not None:
+        made = jax.tree.leaves(cls(**settings, **inits).init(jax.random.key(0), jnp.zeros(shape))["params"])
+    else:
+        made = jax.tree.leaves(nnx.state(cls(**settings, **inits, rngs=nnx.Rngs(0)), nnx.Param))
+    assert made
+    assert all((each == 1).all() for each in made)
 
 
 def test_an_initializer_takes_a_sharding_as_those_of_jax_do() -> None:

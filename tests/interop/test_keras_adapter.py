@@ -846,8 +846,21 @@ def test_an_unseeded_initializer_follows_the_global_seed_of_keras() -> None:
     assert len({*kernels(1), *kernels(2)}) == 4
 
 
-def test_an_initializer_is_called_as_keras_calls_one() -> None:
-    theirs = inspect.signature(keras.initializers.Initializer.__call__).parameters
+def test_an_initializer_has_the_methods_of_keras_with_their_arguments() -> None:
+    own = {name for name in vars(keras.initializers.Initializer) if not name.startswith("_")}
+    assert own == {"clone", "from_config", "get_config"}
     for cls in BUILTINS:
-        ours = inspect.signature(cls.__call__).parameters
-        assert list(ours)[: len(theirs)] == list(theirs), cls
+        for name in (*own, "__call__"):
+            theirs = inspect.signature(getattr(keras.initializers.Initializer, name)).parameters
+            ours = inspect.signature(getattr(cls, name)).parameters
+            assert list(ours)[: len(theirs)] == list(theirs), (cls, name)
+
+
+def test_an_initializer_has_the_arguments_of_its_namesake_in_keras() -> None:
+    for cls in BUILTINS:
+        theirs = getattr(keras.initializers, cls.__name__, None)
+        if theirs is not None and theirs.__init__ is not object.__init__:
+            assert set(inspect.signature(theirs).parameters) <= set(inspect.signature(cls).parameters), cls
+    known = {cls.__name__ for cls in BUILTINS}
+    public = {cls.__name__ for cls in vars(keras.initializers).values() if inspect.isclass(cls)}
+    assert public - known == {"Initializer", "STFT"}
