@@ -17,7 +17,7 @@ from initcfg.errors import Code
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
-from initcfg.initializers.registry import lookup
+from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, lookup
 from initcfg.initializers.values import ArrayValue, fault, frozen, shown
 from initcfg.names import did_you_mean
 from initcfg.text.source import MAX_DEPTH, SURROGATE
@@ -226,6 +226,10 @@ def _with_a_name(name: str, value: object) -> str:
 
 def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
     before = len(faults)
+    if _is_of_a_model(value):
+        message = f"{shown(value['class_name'])} is a layer or a model of Keras, and no initializer"
+        faults.append((("class_name",), fault(Code.UNKNOWN_INITIALIZER, message, KERAS_MODEL_HINT)))
+        return None
     for key in value:
         if key not in (*_KERAS_KEYS, _IGNORED_KEY):
             hint = did_you_mean(str(key), _KERAS_KEYS) or f"the keys here are {', '.join(_KERAS_KEYS)}"
@@ -241,6 +245,15 @@ def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -
     missing_at: Path = ("config",) if "config" in value else ()
     read = read_arguments(registered or name, config, reading, faults, ("config",), missing_at)
     return InitializerConfig(name, read, module, registered, form="keras")
+
+
+def _is_of_a_model(value: Mapping[Any, object]) -> bool:
+    """Whether a config is that of a layer or a model of Keras, by its class or what only these write."""
+    name, module = value["class_name"], value.get("module")
+    written = "build_config" in value or "compile_config" in value or name in KERAS_MODELS
+    if isinstance(module, str):
+        written = written or module.startswith(("keras.layers", "keras.models", "keras.src.models"))
+    return written and isinstance(name, str) and lookup(name) is None
 
 
 def _text_at(value: Mapping[Any, object], key: str, faults: Faults) -> str | None:

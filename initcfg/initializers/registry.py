@@ -62,6 +62,22 @@ _NOTES = {
     "xavier_normal": ", with a number for gain",
     "xavier_uniform": ", with a number for gain",
 }
+# Functions of torch.nn.init that have a name of their own here, or other defaults.
+_TORCH_FUNCTIONS = {
+    "constant_": "{constant: {value: 0.1}}",
+    "eye_": "identity",
+    "normal_": "{random_normal: {stddev: 1}}",
+    "ones_": "ones",
+    "orthogonal_": "orthogonal",
+    "uniform_": "{random_uniform: {minval: 0, maxval: 1}}",
+    "zeros_": "zeros",
+}
+# Models of Keras, whose configs have the form of an initializer's.
+KERAS_MODELS = ("Functional", "Model", "Sequential")
+KERAS_MODEL_HINT = (
+    "this is the config of a Keras model; initcfg.adapters.keras.spec(model) reads a spec out of the model "
+    "itself"
+)
 # A call, as in Python: random_normal(stddev=0.02).
 _CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
@@ -220,8 +236,10 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
         name: what was written.
         others: names that hold beside those known here, such as the ones that a spec gives.
     """
-    torch_name = snake_case(name).rstrip("_")
     call = _CALL.fullmatch(name.strip())
+    # A name with its module, as nn.init.normal_ or jax.nn.initializers.he_normal.
+    last = name if call else name.rpartition(".")[2]
+    torch_name = snake_case(last).rstrip("_")
     if torch_name in _ELSEWHERE:
         hint = f"PyTorch's scheme is written {_ELSEWHERE[torch_name]}{_NOTES[torch_name]}"
     elif torch_name == "trunc_normal":
@@ -231,6 +249,12 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
         arguments = ", ".join(f"{each[1]}: {each[2]}" for each in pairs if each)
         written = arguments if all(pairs) else "stddev: 0.02"
         hint = f"arguments are written {{{snake_case(call[1])}: {{{written}}}}}"
+    elif last in _TORCH_FUNCTIONS:
+        hint = f"PyTorch's {last} is written {_TORCH_FUNCTIONS[last]}"
+    elif name in KERAS_MODELS:
+        hint = KERAS_MODEL_HINT
+    elif last != name and lookup(last) is not None:
+        hint = f"write the name without its module: {last}"
     else:
         near = did_you_mean(name, [*_TABLE, *others])
         hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"

@@ -24,6 +24,7 @@ from initcfg.spec.hints import (
 )
 from initcfg.spec.overlay import Unwritten
 from initcfg.spec.scalars import MAX_NDIM, Key, OneOf, Parsed
+from initcfg.text.yaml_traps import MISSING_VALUE, MISSING_VALUE_HINT
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
@@ -51,6 +52,10 @@ def diagnostics_of(
     details = error.errors(include_url=False)[:MAX_TOLD]
     at = places or Unwritten()
     found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]
+    found = [
+        replace(problem, hint=MISSING_VALUE_HINT) if detail["input"] == MISSING_VALUE else problem
+        for problem, detail in zip(found, details, strict=True)
+    ]
     return (*found, *more_problems(error.error_count() - len(found), found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initcfg.spec.expressions import Expression
 from initcfg.spec.grammar import ExpressionError
@@ -86,12 +86,14 @@ def unknown_key_hint(path: tuple[PathStep, ...], value: object) -> str | None:
             return f"put {name!r} under params:, the key that holds a layer's parameters"
         case (*_, "init"):
             return "did you mean 'initializer'?"
-        case ("class_name" | "config" | "module" | "registered_name",):
-            return (
-                "this is the config of a Keras model; initcfg.adapters.keras.spec(model) reads a spec out of "
-                "the model itself"
-            )
     return None
+
+
+def is_model_config(tree: Mapping[Any, object]) -> bool:
+    """Whether a document is the config of a Keras model, as ``to_json`` or ``get_config`` writes it."""
+    layers = tree.get("layers")
+    first = layers[0] if isinstance(layers, list) and layers else None
+    return "class_name" in tree or (isinstance(first, Mapping) and "class_name" in first)
 
 
 def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:

@@ -14,6 +14,7 @@ from initcfg.initializers.values import shown
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
 from initcfg.spec.files import Root, as_tree, read_bytes, read_file, read_text
+from initcfg.spec.hints import is_model_config
 from initcfg.spec.models import Spec
 from initcfg.spec.overlay import Document, Unwritten, extended, header_problems
 from initcfg.spec.settings import with_settings
@@ -163,7 +164,7 @@ class _Reader(NamedTuple):
     def reading(self, document: Document) -> Reading:
         """The document with what it extends and what is set, checked."""
         found = header_problems(document)
-        if not isinstance(document.tree, Mapping):
+        if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
             return Reading(None, self.in_order([*document.problems, *found]))
         document = extended(document, self.file, self.root)
         document = document._replace(tree=without_notes(document.tree))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.initializers.registry import KERAS_MODEL_HINT
 from initcfg.initializers.values import shown
 from initcfg.spec.files import MAX_BYTES, moved, read_file
+from initcfg.spec.hints import is_model_config
 from initcfg.spec.scalars import format_version
 from initcfg.text.inputs import confined_to
 
@@ -204,6 +206,12 @@ def header_problems(document: Document) -> list[Diagnostic]:
     if not isinstance(tree, Mapping):
         what = "the document is empty" if tree is None else f"expected a mapping, got {shown(tree)}"
         return [Diagnostic(Code.WRONG_TYPE, what, where, _VERSION_HINT)]
+    if is_model_config(tree):
+        if "class_name" in tree:
+            where = document.places.locate(("class_name",), key=True)
+            return [Diagnostic(Code.UNKNOWN_KEY, "unknown key 'class_name'", where, KERAS_MODEL_HINT)]
+        where = document.places.locate(("layers",))
+        return [Diagnostic(Code.WRONG_TYPE, "expected a mapping, got a list", where, KERAS_MODEL_HINT)]
     if "initcfg" not in tree:
         return [Diagnostic(Code.MISSING_KEY, "the key 'initcfg' is missing", where, _VERSION_HINT)]
     return []
@@ -262,7 +270,7 @@ class _Chain(NamedTuple):
             raise SpecError(Diagnostic(Code.TOO_LARGE, message, where, "lay fewer files over each other"))
         document = Document(source.tree, source, source.problems)
         problems = (*document.problems, *header_problems(document))
-        if not isinstance(document.tree, Mapping):
+        if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
             raise SpecError(*problems)
         tree = _with_moved_manifest(document.tree, self.root.folder_of(path), folder)
         tree.pop("base", None)

@@ -128,6 +128,11 @@ def flow_hint(reader: Reader, opened: int, at: int) -> str:
     return comma if here.line == first.line else f"{close}, or {comma}"
 
 
+#: What OmegaConf writes where a value is to be given later.
+MISSING_VALUE = "???"
+MISSING_VALUE_HINT = "??? is OmegaConf's missing value: write a value in its place"
+
+
 def syntax_hint(where: Location) -> str | None:
     """What probably went wrong on the line of a syntax error, or None."""
     line, column = where.text or "", where.column or 1
@@ -152,6 +157,8 @@ def _line_hint(line: str) -> str | None:
 
 def _character_hint(before: str, at: str, after: str) -> str | None:
     """A trap that shows in the character at which the text stops being YAML."""
+    if at == "?" and MISSING_VALUE in before[-2:] + at + after[:2]:
+        return MISSING_VALUE_HINT
     if at in ("@", "`", "%"):
         return f"quote a value that begins with {at}"
     key = before.rpartition(" ")[2]
