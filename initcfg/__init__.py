@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.layout import Layout
     from initcfg.manifest import Manifest, ManifestEntry
-    from initcfg.plan import ParameterSlice, Plan, PlannedParameter, read_plan
+    from initcfg.plan import ParameterSlice, Plan, PlannedParameter
+    from initcfg.plan.read import read_plan
     from initcfg.spec import Allow, Layer, Param, Rule, Spec
     from initcfg.stream import STREAM_VERSION
     from initcfg.verification import Verification
@@ -83,7 +84,7 @@ _HOMES = {
     "make_plan": "api",
     "materialize": "api",
     "new_spec": "draft",
-    "read_plan": "plan",
+    "read_plan": "plan.read",
     "save": "api",
     "save_sharded": "api",
     "verify": "api",

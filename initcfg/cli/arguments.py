@@ -190,7 +190,7 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
         PluginError: a plugin is missing or cannot be used.
         click.UsageError: as `plan_from`.
     """
-    from initcfg.plan.read import is_plan, read_plan, read_plan_bytes
+    from initcfg.plan.plan import is_plan
     from initcfg.spec import read, reads
     from initcfg.spec.files import MAX_BYTES
 
@@ -201,6 +201,8 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
         load_plugins(options.plugins)
     beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)
     if is_plan(beginning):
+        from initcfg.plan.read import read_plan, read_plan_bytes
+
         _refuse_settings(file, options)
         return read_plan(file) if file != "-" else read_plan_bytes(_rest(beginning), "<stdin>")
     root = options.root if options.root is not None else _project_root(None if file == "-" else file)

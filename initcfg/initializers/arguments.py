@@ -157,12 +157,13 @@ def _parameters(cls: type[Any]) -> Iterator[Argument]:
     if cls.__init__ is object.__init__:
         return
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
-        if parameter.kind not in variadic:
-            hint = _hint(parameter.annotation, getattr(cls.__init__, "__globals__", {}))
-            has_default = parameter.default is not inspect.Parameter.empty
-            default = parameter.default if has_default else dataclasses.MISSING
-            yield Argument(parameter.name, _argument_type(hint) or Anything, default)
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    named = [each for each in parameters if each.kind not in variadic]
+    annotations = {each.name: each.annotation for each in named}
+    hints = _hints(annotations, getattr(cls.__init__, "__globals__", {}))
+    for each in named:
+        default = dataclasses.MISSING if each.default is inspect.Parameter.empty else each.default
+        yield Argument(each.name, _argument_type(hints[each.name]) or Anything, default)
 
 
 def _takes_any_key(cls: type[Any]) -> bool:
@@ -179,21 +180,19 @@ def with_argument_types(annotations: Mapping[str, Any], names: Mapping[str, Any]
         annotations: as they were written, or their texts.
         names: what the texts may name; what none names is not checked.
     """
-    return {
-        name: (_argument_type(_hint(written, names, Anything)) or written)
-        for name, written in annotations.items()
-    }
+    hints = _hints(annotations, names, Anything)
+    return {name: _argument_type(hints[name]) or written for name, written in annotations.items()}
 
 
-def _hint(annotation: Any, names: Mapping[str, Any], unknown: Any = None) -> Any:
-    """An annotation evaluated alone: one that only a type checker can read must not hide the others."""
-    if not isinstance(annotation, str):
-        return annotation
-    holder = type("", (), {"__annotations__": {"": annotation}})  # a class may have class variables
+def _hints(annotations: Mapping[str, Any], names: Mapping[str, Any], unknown: Any = None) -> dict[str, Any]:
+    """Annotations evaluated; one that only a type checker can read must not hide the others."""
+    holder = type("", (), {"__annotations__": dict(annotations)})  # class variables are its right
     try:
-        return get_type_hints(holder, globalns=dict(names), include_extras=True)[""]
+        return get_type_hints(holder, globalns=dict(names), include_extras=True)
     except (NameError, TypeError, SyntaxError, AttributeError):
-        return unknown
+        if len(annotations) == 1:
+            return dict.fromkeys(annotations, unknown)
+    return {name: _hints({name: written}, names, unknown)[name] for name, written in annotations.items()}
 
 
 def _argument_type(annotation: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from initcfg.plan.build import check_base, plan_of, plan_reading
 from initcfg.plan.parameters import ParameterSlice, PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
-from initcfg.plan.read import read_plan
 
 __all__ = [
     "ParameterSlice",
@@ -15,5 +14,4 @@ __all__ = [
     "check_base",
     "plan_of",
     "plan_reading",
-    "read_plan",
 ]

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import operator
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -158,6 +159,10 @@ def _place(where: Location | None) -> dict[str, Any]:
     return {"where": {"file": where.file, "line": where.line, "column": where.column}}
 
 
+_SAYS_SO = re.compile(rb'"format"\s*:\s*"initcfg\.plan"')
+_BOM = b"\xef\xbb\xbf"
+
+
 @dataclass(frozen=True)
 class Plan:
     """Every parameter of a model and how it begins, in the spec's order.
@@ -266,7 +271,7 @@ class Plan:
         }
 
     def to_json(self) -> str:
-        """The plan as JSON text, a line for each parameter; `initcfg.plan.read_plan` reads it back.
+        """The plan as JSON text, a line for each parameter; `initcfg.read_plan` reads it back.
 
         Raises:
             SpecError: an initializer cannot be written down (code ``not-serializable``).
@@ -281,3 +286,13 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.parameters)
+
+
+def is_plan(beginning: bytes) -> bool:
+    """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name.
+
+    Example:
+        >>> is_plan(b'{"format": "initcfg.plan", "version": 1'), is_plan(b'{"initcfg": 1}')
+        (True, False)
+    """
+    return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(_SAYS_SO.search(beginning))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -208,18 +207,6 @@ def _edited(document: ParameterDocument, what: str) -> InitializerError:
 MAX_PLAN_BYTES = 2**30
 _FORMAT = "initcfg.plan"
 _VERSION = 1
-_SAYS_SO = re.compile(rb'"format"\s*:\s*"initcfg\.plan"')
-_BOM = b"\xef\xbb\xbf"
-
-
-def is_plan(beginning: bytes) -> bool:
-    """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name.
-
-    Example:
-        >>> is_plan(b'{"format": "initcfg.plan", "version": 1'), is_plan(b'{"initcfg": 1}')
-        (True, False)
-    """
-    return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(_SAYS_SO.search(beginning))
 
 
 def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:

@@ -54,7 +54,7 @@ from initcfg.api import load_manifest
 from initcfg.errors import InitcfgError
 from initcfg.formats.safetensors import read_header
 from initcfg.formats.index import read_index
-from initcfg.plan import read_plan
+from initcfg.plan.read import read_plan
 
 def used():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024

@@ -24,7 +24,7 @@ from initcfg.formats.index import read_index
 from initcfg.formats.npz import read_header as read_npz_header
 from initcfg.formats.safetensors import read_header
 from initcfg.globs import Glob, PatternError
-from initcfg.plan import read_plan
+from initcfg.plan.read import read_plan
 from initcfg.spec import ExpressionError
 from initcfg.spec.expressions import Expression
 

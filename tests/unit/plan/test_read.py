@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import initcfg
 from initcfg import initializers
-from initcfg.plan import Plan, read_plan
+from initcfg.plan import Plan
 from initcfg.plan import read as reading
-from initcfg.plan.read import is_plan, read_plan_bytes
+from initcfg.plan.plan import is_plan
+from initcfg.plan.read import read_plan, read_plan_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
