@@ -1,26 +1,18 @@
-"""The draft: guesses written down, planned, looked at by the checks, and mended where those complain."""
+"""The draft: guesses written as a document with comments, and what the checks say of it excused."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
-from initcfg.draft.guesses import (
-    LOOKED_UP,
-    MATRICES,
-    RULES,
-    expert_layout,
-    guess,
-    guess_layout,
-    guess_norms,
-    is_known,
-)
+from initcfg.draft.families import Law, Model, Rule, family_of
+from initcfg.draft.guesses import GENERIC, Guesses, expert_layout, guess_layout, is_known
 from initcfg.draft.layers import Places, grouped
-from initcfg.draft.writing import EXAMPLE, Draft, Row, written
 from initcfg.errors import Code, Diagnostic, SpecError, capped
 from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
@@ -30,17 +22,181 @@ from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.checks.survey import Complaint, Piece
-    from initcfg.draft.guesses import Guess
+    from initcfg.draft.families import Family
+    from initcfg.draft.layers import Group, Place
+    from initcfg.manifest import ManifestEntry
 
 # A parameter takes a line, such as "  a: {shape: []}".
 _LEAST_BYTES = 17
-_SCALED = "lecun_normal"
 _EXPERTS = ("gate_up_proj", "down_proj")
-_WHY_EMBEDDINGS = "an embedding is looked up, not summed over"
+_SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
+_WHY_VARIANCE = "what models like {} begin with, whatever their width"
 _WHY_OTHERS = "not looked at yet: this draft was guessed from names and shapes"
+_TOP = """\
+A draft from the names and shapes of a model, which say neither how a parameter is meant to begin nor which
+of its axes are inputs. What is said here about either was guessed: hold it against the model's own code.
+"initcfg plan" shows what it comes to. A parameter that is another one as well gets tied_to: NAME."""
+_INLINE = """\
+The rules below say how parameters begin. Beside a shape stands what differs from them, and what no rule
+speaks of."""
+_TYPED = "{}: as the types of the live model's modules begin them, if its own code does not do otherwise."
+
+EXAMPLE = """\
+# How the weights of a model begin. "initcfg validate" checks this file, "initcfg plan" shows what it comes
+# to, "initcfg materialize" makes the weights, and "initcfg initializers" lists what there is to choose from.
+initcfg: 1
+name: example
+seed: 0 # with a parameter's name it decides the parameter's values
+dtype: float32
+layout: out_in # a matrix is (out, in), as in PyTorch; in_out, as in Keras and JAX, is the other way round
+
+# Numbers for expressions, which may stand wherever a number may.
+vars: {vocab: 1000, d: 256, n_layer: 4}
+
+# Initializers by names of this file.
+initializers:
+  residual: {random_normal: {stddev: 0.06 / sqrt(2 * n_layer)}}
+
+# A parameter's full name is its layer's name, a dot and its own: embed.weight, h.0.norm.weight.
+layers:
+  embed:
+    params:
+      weight: {shape: [vocab, d], initializer: {random_normal: {stddev: 0.02}}}
+  h.{i}:
+    repeat: {i: n_layer} # i = 0, 1, 2, 3
+    params:
+      norm.weight: {shape: [d]}
+      norm.bias: {shape: [d]}
+      mlp.up.weight: {shape: [4 * d, d]}
+      mlp.up.bias: {shape: [4 * d]}
+      mlp.down.weight: {shape: [d, 4 * d]}
+      mlp.down.bias: {shape: [d]}
+
+# For the parameters that name no initializer themselves; the first rule that matches wins.
+rules:
+  - {match: "**.norm.weight", initializer: ones}
+  - {match: "**.bias", initializer: zeros}
+  - {match: "**.down.weight", initializer: residual}
+  - {match: "**.weight", initializer: lecun_normal}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A parameter of the draft, or one a repeat.
+
+    Args:
+        place: where it stands.
+        entry: its shape and dtype.
+        rule: the place of the rule that it falls under, or None.
+        law: how it begins.
+        layout: what stands beside the shape, or None.
+    """
+
+    place: Place
+    entry: ManifestEntry
+    rule: int | None
+    law: Law
+    layout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a draft says.
+
+    Args:
+        name: the model's name, or None.
+        dtype: of the parameters that say none.
+        layout: the document's.
+        comments: what stands above a key of the document.
+        vars: the numbers of copies.
+        repeats: the repeat of each layer that has one.
+        rows: the parameters.
+        rules: those that a row may fall under; each has the law that most of its rows have.
+        base: the law that is called so.
+        allow: the document's.
+    """
+
+    name: str | None
+    dtype: str
+    layout: str
+    comments: Mapping[str, str]
+    vars: Mapping[str, int]
+    repeats: Mapping[str, dict[str, Any]]
+    rows: tuple[Row, ...]
+    rules: tuple[Rule, ...]
+    base: Law
+    allow: tuple[dict[str, str], ...] = ()
+
+    def tree(self) -> dict[str, Any]:
+        """The document; what is empty is left out."""
+        head = {"initcfg": 1, "name": self.name, "seed": 0, "dtype": self.dtype, "layout": self.layout}
+        params = self._parameters()
+        rules = [self.rule(at) for at in self.used]
+        sections: dict[str, Any] = {
+            "vars": dict(self.vars),
+            "initializers": {"base": self.base} if "'base'" in repr((params, rules)) else {},
+            **params,
+            "rules": rules,
+            "allow": list(self.allow),
+        }
+        return {key: value for key, value in (head | sections).items() if value not in (None, {}, [])}
+
+    @property
+    def used(self) -> list[int]:
+        """The rules that decide something."""
+        deciding = {row.rule for row in self.rows if not self.is_inline(row)}
+        return [at for at in range(len(self.rules)) if at in deciding]
+
+    def is_inline(self, row: Row) -> bool:
+        """Whether how a row begins stands beside its shape: a row at zero, for one, is said there."""
+        return row.rule is None or row.entry.zero_row is not None or self.rules[row.rule].law != row.law
+
+    def rule(self, at: int) -> dict[str, Any]:
+        """A rule as the document has it."""
+        rule = self.rules[at]
+        ndim = {} if rule.ndim is None else {"ndim": rule.ndim}
+        begin = {"skip": True} if rule.law is None else {"initializer": self._called(rule.law)}
+        return {"match": rule.match} | ndim | begin
+
+    def _called(self, law: Any) -> Any:
+        return "base" if law == self.base and isinstance(law, dict) else law
+
+    def _parameters(self) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        layers: dict[str, Any] = {}
+        for row in self.rows:
+            here = params
+            if row.place.layer is not None:
+                repeat = self.repeats.get(row.place.layer)
+                new = ({"repeat": repeat} if repeat else {}) | {"params": {}}
+                here = layers.setdefault(row.place.layer, new)["params"]
+            here[row.place.key] = self._parameter(row)
+        return {"params": params, "layers": layers}
+
+    def _parameter(self, row: Row) -> dict[str, Any]:
+        dtype = row.entry.dtype or "float32"
+        said = {
+            "initializer": self._beside(row) if self.is_inline(row) else None,
+            "layout": row.layout,
+            "dtype": None if dtype == self.dtype else dtype,
+        }
+        return {"shape": list(row.entry.shape)} | {
+            key: value for key, value in said.items() if value is not None
+        }
+
+    def _beside(self, row: Row) -> Any:
+        """What stands beside the shape: the law, around the row that the model keeps at zero."""
+        at, law = row.entry.zero_row, self._called(row.law)
+        if at is None:
+            return law
+        parts = [(at, law), (1, "zeros"), (row.entry.shape[0] - at - 1, law)]
+        kept = [part for part in parts if part[0]]
+        sizes, initializers = [size for size, _ in kept], [each for _, each in kept]
+        return {"concatenate": {"axis": 0, "sizes": sizes, "initializers": initializers}}
 
 
 def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
@@ -50,8 +206,9 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
         manifest: the parameters that the spec is to have, exactly; None for a small example. Of what it marks
             as buffers only those are drafted whose names say how they begin, such as ``running_var``; the
             others stay as the model has them. A row that the model keeps at zero is drafted as such. Numbered
-            copies of a layer become one layer with a repeat. Initializers and the layout are guessed from
-            names and shapes, and the comments say so.
+            copies of a layer become one layer with a repeat. How parameters begin is taken from their names,
+            else from the types of a live model's modules (`ManifestEntry.initializer`), else from the family
+            of models that the names speak of. The comments say which, and what is a guess.
         name: what the model is called.
 
     Raises:
@@ -60,7 +217,7 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
 
     Example:
         >>> from initcfg.manifest import Manifest
-        >>> text = new_spec(Manifest({f"h.{i}.fc.weight": (768, 768) for i in range(12)}))
+        >>> text = new_spec(Manifest({f"h.{i}.attn.q_proj.weight": (768, 768) for i in range(12)}))
         >>> print(text[text.index("vars") : text.index("rules")].rstrip())
         vars: {n_h: 12}
         <BLANKLINE>
@@ -71,10 +228,10 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
           h.{i}:
             repeat: {i: n_h}
             params:
-              fc.weight: {shape: [768, 768]}
+              attn.q_proj.weight: {shape: [768, 768]}
     """
     if manifest is None:
-        return EXAMPLE if name is None else EXAMPLE.replace("name: example\n", _named(name))
+        return EXAMPLE if name is None else EXAMPLE.replace("name: example\n", write_yaml({"name": name}))
     entries = {
         key: entry
         for key, entry in manifest.entries.items()
@@ -85,21 +242,55 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     groups = grouped(manifest)
     # What is too large already is neither written nor planned first.
     _check_size(len(groups) * _LEAST_BYTES)
-    places = Places()
-    rows = tuple(Row(places.of(group), group.entry, guess(group)) for group in groups)
-    dtypes = Counter(entry.dtype or "float32" for entry in manifest.entries.values())
-    dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
-    draft = Draft(
-        name, dtype, *guess_layout(groups), places.vars, places.repeats, rows, norms=guess_norms(groups)
-    )
+    draft, family = _guessed(groups, name)
     _check_size(len(written(draft)))
-    text = written(_mended(draft))
+    text = written(_excused(_with_letters(_with_experts(draft)), family))
     _check_size(len(text.encode()))
     return text
 
 
-def _named(name: str) -> str:
-    return write_yaml({"name": name})
+def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
+    """Every parameter with its place and how it begins, nothing looked at yet."""
+    places = Places()
+    placed = [places.of(group) for group in groups]
+    model = Model({group.example: group.entry.shape for group in groups}, places.vars)
+    family, why = family_of(model)
+    guesses = Guesses(family, model)
+    rows = tuple(
+        Row(place, group.entry, *guesses.of(group)) for place, group in zip(placed, groups, strict=True)
+    )
+    rules = tuple(
+        _decided(at, rule, rows, generic=at >= len(guesses.rules) - GENERIC)
+        for at, rule in enumerate(guesses.rules)
+    )
+    dtypes = Counter(row.entry.dtype or "float32" for row in rows)
+    dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
+    layout, why_layout = guess_layout(groups)
+    comments = {"initcfg": f"{_TOP}\n{why}", "layout": why_layout}
+    base = rules[-1].law if any(row.rule == len(rules) - 1 for row in rows) else family.base
+    return Draft(
+        name,
+        dtype,
+        layout,
+        comments,
+        places.vars,
+        places.repeats,
+        rows,
+        rules,
+        base,  # type: ignore[arg-type]
+    ), family
+
+
+def _decided(at: int, rule: Rule, rows: Sequence[Row], *, generic: bool) -> Rule:
+    """A rule with the law that most of its rows have, and a comment that says where it comes from."""
+    under = [row for row in rows if row.rule == at and row.entry.zero_row is None]
+    if not under:
+        return rule._replace(law="zeros")
+    most = Counter(repr(row.law) for row in under).most_common(1)[0][0]
+    like = [row for row in under if repr(row.law) == most]
+    typed = generic and all(row.entry.initializer == row.law for row in like)
+    comment = _TYPED.format(re.split("[:.]", rule.comment)[0]) if typed else rule.comment
+    return rule._replace(law=like[0].law, comment=comment)
 
 
 def _check_names(manifest: Manifest) -> None:
@@ -124,72 +315,42 @@ def _check_size(size: int) -> None:
         raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=hint))
 
 
-def _mended(draft: Draft) -> Draft:
-    """The draft without what the checks complain of, and with reasons for what is left."""
-    draft = _with_reasons(_with_scaled_matrices(_with_letters(_with_experts(draft))))
-    spec = load(draft.tree())
-    left = dict.fromkeys(str(each.code) for each in check_plan(plan_of(spec), spec.allow, spec))
-    return replace(draft, allow=(*draft.allow, *({"code": code, "reason": _WHY_OTHERS} for code in left)))
-
-
 def _with_experts(draft: Draft) -> Draft:
     """Stacked experts read alike: which axis is which shows in both of their matrices together."""
     shapes = {row.place.path: row.entry.shape for row in draft.rows}
-    layouts: dict[int, str] = {}
-    for at, row in enumerate(draft.rows):
+
+    def layout(row: Row) -> str | None:
         *layer, key = row.place.path
         module, _, leaf = key.rpartition(".")
-        if leaf in _EXPERTS:
-            pair = [shapes.get((*layer, f"{module}.{each}"), ()) for each in _EXPERTS]
-            found = expert_layout(*pair)
-            if found is not None:
-                layouts[at] = found
-    rows = (
-        replace(row, guess=replace(row.guess, layout=layouts[at])) if at in layouts else row
-        for at, row in enumerate(draft.rows)
-    )
-    return replace(draft, rows=tuple(rows))
+        if leaf not in _EXPERTS:
+            return row.layout
+        return expert_layout(*(shapes.get((*layer, f"{module}.{each}".lstrip(".")), ()) for each in _EXPERTS))
+
+    return replace(draft, rows=tuple(replace(row, layout=layout(row)) for row in draft.rows))
 
 
 def _with_letters(draft: Draft) -> Draft:
     """Stacks of matrices said to be such: under a named layout they would be convolutions."""
     odd = _complained(draft, large_receptive_field)
     inner = "OI" if draft.layout == "out_in" else "IO"
-    return _changed(
-        draft, odd, lambda row: replace(row.guess, layout="B" * (len(row.entry.shape) - 2) + inner)
+    rows = (
+        replace(row, layout="B" * (len(row.entry.shape) - 2) + inner) if at in odd else row
+        for at, row in enumerate(draft.rows)
     )
+    return replace(draft, rows=tuple(rows))
 
 
-def _with_scaled_matrices(draft: Draft) -> Draft:
-    """Matrices that are too narrow or too wide for one standard deviation scaled by their fan_in."""
-    matrices = {at for at, row in enumerate(draft.rows) if row.guess.rule == MATRICES}
-    odd = {at for at in _complained(draft, unusual_variance) if draft.rows[at].guess.rule not in LOOKED_UP}
-    if 2 * len(odd & matrices) > len(matrices):
-        draft = replace(draft, matrices=_SCALED)
-        odd -= matrices
-    return _changed(draft, odd, lambda row: replace(row.guess, rule=None, initializer=_SCALED))
-
-
-def _with_reasons(draft: Draft) -> Draft:
-    """What is unusual about embeddings is usual."""
-    rules = {draft.rows[at].guess.rule for at in _complained(draft, unusual_variance)}
-    return replace(
-        draft,
-        allow=tuple(
-            {"code": str(Code.UNUSUAL_VARIANCE), "match": RULES[at].match, "reason": _WHY_EMBEDDINGS}
-            for at in LOOKED_UP
-            if at in rules
-        ),
-    )
-
-
-def _changed(draft: Draft, rows: Collection[int], change: Callable[[Row], Guess]) -> Draft:
-    return replace(
-        draft,
-        rows=tuple(
-            replace(row, guess=change(row)) if at in rows else row for at, row in enumerate(draft.rows)
-        ),
-    )
+def _excused(draft: Draft, family: Family) -> Draft:
+    """The draft with a reason for everything that the checks complain of."""
+    odd = {draft.rows[at].rule for at in _complained(draft, unusual_variance)}
+    reason = _WHY_VARIANCE.format(family.name)
+    allow: list[dict[str, str]] = [
+        {"code": str(Code.UNUSUAL_VARIANCE), "match": draft.rules[at].match, "reason": reason}
+        for at in sorted(at for at in odd if at is not None)
+    ]
+    spec = load(replace(draft, allow=tuple(allow)).tree())
+    left = dict.fromkeys(str(each.code) for each in check_plan(plan_of(spec), spec.allow, spec))
+    return replace(draft, allow=(*allow, *({"code": code, "reason": _WHY_OTHERS} for code in left)))
 
 
 def _complained(draft: Draft, judge: Callable[[Piece], Complaint | None]) -> set[int]:
@@ -202,3 +363,32 @@ def _complained(draft: Draft, judge: Callable[[Piece], Complaint | None]) -> set
         for member in group.members
         if member.where is not None
     }
+
+
+def written(draft: Draft) -> str:
+    """The draft as YAML with its comments."""
+    return "".join(_lines(draft, draft.tree()))
+
+
+def _lines(draft: Draft, tree: dict[str, Any]) -> Iterator[str]:
+    first = "params" if "params" in tree else "layers"
+    inline = any(row.layout or draft.is_inline(row) for row in draft.rows)
+    for key, value in tree.items():
+        if key in _SECTIONS:
+            yield "\n"
+        if key == "rules":
+            yield from _rules(draft)
+            continue
+        yield _comment(draft.comments.get(key, _INLINE if key == first and inline else ""))
+        yield write_yaml({key: value})
+
+
+def _rules(draft: Draft) -> Iterator[str]:
+    yield "rules:\n"
+    for at in draft.used:
+        yield _comment(draft.rules[at].comment, "  ")
+        yield write_yaml({"rules": [draft.rule(at)]}).removeprefix("rules:\n")
+
+
+def _comment(text: str, indent: str = "") -> str:
+    return "".join(f"{indent}# {line}\n" for line in text.splitlines())

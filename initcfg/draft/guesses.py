@@ -1,194 +1,285 @@
-"""How parameters probably begin, by their names: rules to propose, and words for each."""
+"""How each parameter probably begins: as its name tells, else its module's type, else the model's family."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from initcfg.draft.families import (
+    TIME_STEPS,
+    TORCH,
+    Family,
+    Law,
+    Model,
+    Rule,
+    constant,
+    normal,
+    scaled,
+    torch_bias,
+)
 from initcfg.dtypes import DTYPES
 from initcfg.globs import GlobSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from initcfg.draft.layers import Group
 
 
-class Proposal(NamedTuple):
-    """A rule that a draft may have.
-
-    Args:
-        match: its pattern.
-        ndim: the number of axes that it asks for, or None.
-        initializer: as a spec writes it; ``base`` is the document's own, and None leaves the parameters out.
-        comment: what it is for.
-    """
-
-    match: str
-    ndim: int | None
-    initializer: str | dict[str, Any] | None
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """How one group of parameters is to begin.
 
     Args:
-        rule: the place of the rule in `RULES` that decides, or None.
-        initializer: what stands beside the shape, as a spec writes it; None where the rule decides.
-        layout: what stands beside the shape, or None.
+        rule: the place of the rule that it falls under, or None.
+        law: how it begins, as a spec writes it.
     """
 
-    rule: int | None = None
-    initializer: str | dict[str, Any] | None = None
-    layout: str | None = None
+    rule: int | None
+    law: Law
+
+
+_HE = scaled(2, "fan_in", "untruncated_normal")
+_UNIT: Law = {"random_uniform": {"minval": 0, "maxval": 1}}
+# A_log is written down part by part.
+_MOST_STATES = 256
+# Gemma 1 has the names of Llama, and a vocabulary of its own.
+_GEMMA_VOCABULARY = 256_000
+
+
+def _state_matrix(group: Group, _: Model) -> Law:
+    """The logarithms of 1, 2, 3 ... along the last axis; for gated delta nets evenly spaced up to 16."""
+    *_rows, states = group.entry.shape or (0,)
+    if not 0 < states <= _MOST_STATES:
+        return "zeros"
+    if "linear_attn" in group.segments:
+        return constant([f"log({16 * at + 8} / {states})" for at in range(states)])
+    logs = [f"log({at})" for at in range(1, states + 1)]
+    if len(group.entry.shape) == 1:
+        return constant(logs)
+    return {
+        "concatenate": {"axis": 1, "sizes": [1] * states, "initializers": [constant(log) for log in logs]}
+    }
+
+
+def _norms(_: Group, model: Model) -> Law:
+    """Zeros in models whose names tell that their norms multiply by 1 + weight."""
+    # Gemma 3n has such names as well, and multiplies by the weight itself.
+    if model.first(r"altup|laurel"):
+        return "ones"
+    if model.first(
+        r"pre_feedforward_layernorm\.weight$|linear_attn\.in_proj_qkvz?\.weight$|temporal_pre_norm\.weight$"
+    ):
+        return "zeros"
+    embeddings = model.first(r"embed_tokens\.weight$")
+    is_gemma = embeddings and model.shapes[embeddings][0] == _GEMMA_VOCABULARY
+    return "zeros" if is_gemma and model.first(r"post_attention_layernorm\.weight$") else "ones"
 
 
 # What a name says whatever the shape and the dtype.
 _KNOWN = (
-    Proposal(
+    Rule(
         "**.{running_var,moving_variance}",
         None,
         "ones",
         "Variances that batch norms keep: those of a model that has seen no data are 1.",
     ),
-    Proposal(
+    Rule(
         "**.{running_mean,moving_mean,num_batches_tracked}",
         None,
         "zeros",
         "Means that batch norms keep, and their count.",
     ),
-    Proposal(
+    Rule(
         "**.{position_ids,token_type_ids,relative_position_index,inv_freq}",
         None,
         None,
         "Tables that the model's own code makes: left out of the plan.",
     ),
-    Proposal("**.lambda1", 1, "ones", "A guess: LayerScale of DINOv2 and 3; layerscale_value of the config."),
-    Proposal(
+    Rule("**.lambda1", 1, "ones", "A guess: LayerScale of DINOv2 and 3; layerscale_value of the config."),
+    Rule(
         "**.lambda_[12]",
         1,
-        {"constant": {"value": 0.1}},
+        constant(0.1),
         "A guess: LayerScale of BEiT and InternVL; layer_scale_init_value of the config.",
     ),
-    Proposal(
+    Rule(
         "**.layer_scale_parameter",
         1,
-        {"constant": {"value": 1e-6}},
+        constant(1e-6),
         "A guess: LayerScale of ConvNeXt; layer_scale_init_value of the config.",
     ),
-    Proposal(
+    Rule(
         "**.layer_scale_[12]",
         None,
-        {"constant": {"value": 1e-5}},
+        constant(1e-5),
         "A guess: LayerScale of PoolFormer and SwiftFormer; layer_scale_init_value of the config.",
     ),
-    Proposal(
+    Rule(
         "**.dt_bias",
         1,
         "ones",
         "A guess: 1 in transformers; the authors of Mamba 2 draw time steps from 0.001 to 0.1.",
     ),
-    Proposal(
+    Rule(
         "**.dt_proj.bias",
         1,
-        {"constant": {"value": "log(exp(0.01) - 1)"}},
-        "A guess: Mamba draws time steps from 0.001 to 0.1, evenly in the logarithm; all begin at 0.01 here.",
+        TIME_STEPS,
+        "A guess: Mamba draws time steps from 0.001 to 0.1, evenly in the logarithm; Jamba has 0.",
     ),
-    Proposal(
+    Rule(
         "**.mask_token",
         None,
         "zeros",
         "A guess: what stands for a masked patch is 0 in ViT, Swin and DINOv2, random in MAE.",
     ),
-    Proposal("**.linear_attn.norm.weight", 1, "ones", "Norms of gated linear attention: no 1 + weight."),
-    Proposal(
+    Rule("**.linear_attn.norm.weight", 1, "ones", "Norms of gated linear attention: no 1 + weight."),
+    Rule(
         "**.{rel_pos_*,relative_position_bias_table}",
         None,
         "zeros",
         "Relative positions: BEiT, SAM and Swin begin at 0 in transformers, Swin's authors with 0.02.",
     ),
-    Proposal("**.D", 1, "ones", "What a state space passes on, as in Mamba."),
-    Proposal(
-        "**.logit_scale", 0, {"constant": {"value": 2.6592}}, "CLIP's, log(1 / 0.07). SigLIP begins with 0."
+    Rule(
+        "**.A_log",
+        None,
+        _state_matrix,
+        "State matrices of Mamba: log(1), log(2) ...; Qwen3-Next draws them up to 16.",
     ),
-    Proposal("**.logit_scale", 3, {"constant": {"value": "log(10)"}}, "Swin 2's, one a head."),
+    Rule("**.grn.{weight,bias}", None, "zeros", "Response norms of ConvNeXt V2."),
+    Rule("**.sinks", 1, normal(0.02), "What attention may go to instead, one a head, as in GPT-OSS."),
+    Rule("**.D", 1, "ones", "What a state space passes on, as in Mamba."),
+    Rule("**.logit_scale", 0, constant(2.6592), "CLIP's, log(1 / 0.07). SigLIP begins with 0."),
+    Rule("**.logit_scale", 3, constant("log(10)"), "Swin 2's, one a head."),
 )
 
-# The first that matches wins.
-RULES = (
-    *_KNOWN,
-    Proposal(
-        "**.{bias,*_bias,bias_*,b,beta}",
-        None,
-        "zeros",
-        "Biases. Some models ask for others, such as 1 for the forget gate of an LSTM.",
+# What a name says beside another one.
+_TOGETHER = (
+    (
+        r"\.lambda_1$|relative_position_bias_table$",
+        (Rule("**.cls_token", None, "zeros", "A guess: BEiT's class token is 0, where ViT's is random."),),
     ),
-    Proposal(
-        "**.{weight,gamma,scale,g}",
-        1,
-        "ones",
-        "Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
-        "those of Gemma 1 do, which has the names of Llama.",
+    (
+        r"distillation_token$|detection_tokens$",
+        (
+            Rule(
+                "**.{cls_token,distillation_token,detection_tokens,position_embeddings}",
+                None,
+                "zeros",
+                "A guess: DeiT, YOLOS and AST begin tokens and positions at 0 in transformers.",
+            ),
+        ),
     ),
-    Proposal(
-        "**.{*[Ee]mbed*,*_emb,wte,wpe,shared}.weight",
-        2,
-        "base",
-        "Embeddings. 0.02 is what BERT and GPT-2 use; T5 and others begin with larger numbers.",
-    ),
-    Proposal("**.{*[Ee]mbed*,*_token,*_tokens}", None, "base", "Embeddings and tokens that are parameters."),
-    Proposal(
-        "**.{weight,*_weight,weight_*,kernel,*_kernel}",
-        None,
-        "base",
-        "All other matrices. Many models make smaller what a block adds to its residual stream.",
+    (
+        r"masked_spec_embed$|feature_extractor\.conv_layers\.",
+        (
+            Rule(
+                "**.masked_spec_embed",
+                1,
+                _UNIT,
+                "What stands for masked sound in wav2vec 2, evenly from 0 to 1.",
+            ),
+            Rule(
+                "**.{conv_layers.*.conv,conv_module.*}.weight",
+                3,
+                _HE,
+                "wav2vec 2's convolutions (He et al.).",
+            ),
+            Rule(
+                "**.feature_projection.projection.weight",
+                2,
+                TORCH,
+                "wav2vec 2's, as torch begins linear layers.",
+            ),
+            Rule(
+                "**.feature_projection.projection.bias", 1, torch_bias, "wav2vec 2's, as torch begins them."
+            ),
+        ),
     ),
 )
-#: The rule for the scales of norms, those for embeddings, and the one for matrices.
-NORMS = len(_KNOWN) + 1
-LOOKED_UP = (len(_KNOWN) + 2, len(_KNOWN) + 3)
-MATRICES = len(_KNOWN) + 4
-# One of these has norms that multiply by 1 + weight: Gemma 2 and 3, Qwen3-Next.
-_ONE_PLUS = ("pre_feedforward_layernorm.weight", "linear_attn.in_proj_qkvz.weight")
-# Gemma 3n has such norms as well, and multiplies by the weight itself: these are names of its own.
-_PLAIN = ("altup", "laurel")
-# A_log is written down part by part.
-_MOST_STATES = 256
+
+
+def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
+    """The rules that a draft may have: the first that matches wins, and the last five are `GENERIC`."""
+    together = (rules for sign, rules in _TOGETHER if model.first(sign) is not None)
+    return (
+        *family.rules,
+        *itertools.chain.from_iterable(together),
+        *_KNOWN,
+        Rule(
+            "**.{bias,*_bias,bias_*,*_biases,b,beta}",
+            None,
+            family.biases,
+            "Biases. Some models ask for others, such as 1 for the forget gate of an LSTM.",
+        ),
+        Rule(
+            "**.{weight,gamma,scale,g}",
+            1,
+            _norms,
+            "Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
+            "those of Gemma do; Gemma 1 has the names of Llama.",
+        ),
+        Rule(
+            "**.{*[Ee]mbed*,*_emb,wte,wpe,shared}.{weight,embedding,embeddings}",
+            2,
+            family.embeddings,
+            f"Embeddings: a guess, as {family.name} begins them.",
+        ),
+        Rule(
+            "**.{*[Ee]mbed*,*_token,*_tokens}",
+            None,
+            family.embeddings,
+            f"Embeddings and tokens that are parameters: a guess, as {family.name} begins them.",
+        ),
+        Rule(
+            "**.{weight,*_weight,weight_*,kernel,*_kernel,*_proj}",
+            None,
+            family.base,
+            f"All other matrices: a guess. {family.says}\n"
+            "Many models make smaller what a block adds to its residual stream.",
+        ),
+    )
+
+
+#: How many rules at the end speak of biases, norms, embeddings and matrices, whatever they are called.
+GENERIC = 5
+
+
+class Guesses:
+    """How the parameters of one model begin."""
+
+    def __init__(self, family: Family, model: Model) -> None:
+        self.rules = rules_for(family, model)
+        self._family, self._model = family, model
+        self._named = len(self.rules) - GENERIC
+        self._globs = GlobSet((rule.match, rule.ndim) for rule in self.rules)
+
+    def of(self, group: Group) -> Guess:
+        """The rule for a group of parameters and its law there, or one of its own where none suits it."""
+        shape, dtype, typed = group.entry.shape, group.entry.dtype, group.entry.initializer
+        at = self._globs.first(group.example, len(shape))
+        if at is not None and at < self._named:
+            return Guess(at, self._law(at, group))
+        if dtype is not None and DTYPES[dtype].kind != "float":
+            return Guess(None, "zeros")
+        if typed is not None:
+            return Guess(at, typed)
+        if at is None:
+            # One number, or a vector of no known kind; random values are the least probable.
+            return Guess(None, self._family.base if len(shape) > 1 else "zeros")
+        if not shape and at >= self._named + 2:
+            return Guess(None, "zeros")
+        return Guess(at, self._law(at, group))
+
+    def _law(self, at: int, group: Group) -> Law:
+        law = self.rules[at].law
+        return law(group, self._model) if callable(law) else law
 
 
 @cache
-def _globs() -> GlobSet:
-    return GlobSet((rule.match, rule.ndim) for rule in RULES)
-
-
-def guess(group: Group) -> Guess:
-    """The rule for a group of parameters, or an initializer of its own where no rule suits it."""
-    shape, dtype = group.entry.shape, group.entry.dtype
-    at = _globs().first(group.example, len(shape))
-    if at is not None and at < len(_KNOWN):
-        return Guess(at)
-    if group.segments[-1] == "A_log" and len(shape) in (1, 2) and 0 < shape[-1] <= _MOST_STATES:
-        return Guess(initializer=_state_matrix(shape))
-    if dtype is not None and DTYPES[dtype].kind != "float":
-        return Guess(initializer="zeros")
-    is_random = at is None or RULES[at].initializer == "base"
-    if not shape or (at is None and len(shape) == 1):
-        # One number, or a vector of no known kind; random values are the least probable.
-        return Guess(initializer="zeros") if is_random else Guess(at)
-    return Guess(initializer="base") if at is None else Guess(at)
-
-
-def _state_matrix(shape: tuple[int, ...]) -> dict[str, Any]:
-    """Mamba's A_log: the logarithms of 1, 2, 3 ... along the last axis."""
-    states = shape[-1]
-    if len(shape) == 1:
-        return {"constant": {"value": [f"log({state})" for state in range(1, states + 1)]}}
-    parts = [{"constant": {"value": f"log({state})"}} for state in range(1, states + 1)]
-    return {"concatenate": {"axis": 1, "sizes": [1] * states, "initializers": parts}}
+def _known() -> GlobSet:
+    return GlobSet((rule.match, rule.ndim) for rule in _KNOWN)
 
 
 def is_known(name: str, ndim: int) -> bool:
@@ -198,16 +289,8 @@ def is_known(name: str, ndim: int) -> bool:
         >>> is_known("bn.running_var", 1), is_known("embeddings.position_ids", 2)
         (True, False)
     """
-    at = _globs().first(name, ndim)
-    return at is not None and at < len(_KNOWN) and RULES[at].initializer is not None
-
-
-def guess_norms(groups: Iterable[Group]) -> str:
-    """How the scales of norms begin: zeros in models whose names tell that they multiply by 1 + weight."""
-    names = [group.example for group in groups]
-    if any(each in name for name in names for each in _PLAIN):
-        return "ones"
-    return "zeros" if any(name.endswith(_ONE_PLUS) for name in names) else "ones"
+    at = _known().first(name, ndim)
+    return at is not None and _KNOWN[at].law is not None
 
 
 def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None:
@@ -227,13 +310,15 @@ def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None
     return "BIO" if first == fourth and second == 2 * third else None
 
 
-def guess_layout(groups: Iterable[Group]) -> tuple[str, str]:
+def guess_layout(groups: Sequence[Group]) -> tuple[str, str]:
     """The layout of most parameters, and why."""
+    if any(_is_conv1d(group) for group in groups):
+        return "in_out", 'Told by the shape of "c_attn.weight": GPT-2 keeps (in, out).'
     leaves = Counter(group.segments[-1] for group in groups if len(group.entry.shape) > 1)
     if leaves["weight"] > leaves["kernel"]:
         return "out_in", (
             'Guessed: names end in ".weight", as PyTorch\'s do, whose linear layers keep (out, in). Not all\n'
-            "models do: GPT-2 keeps (in, out) under that name."
+            "models do."
         )
     if leaves["kernel"]:
         return (
@@ -241,3 +326,9 @@ def guess_layout(groups: Iterable[Group]) -> tuple[str, str]:
             'Guessed: names end in ".kernel", as those of Keras and Flax do, which keep (in, out).',
         )
     return "in_out", "Guessed, with nothing to go by: in_out is what Keras and JAX keep, out_in PyTorch."
+
+
+def _is_conv1d(group: Group) -> bool:
+    """Whether a group is queries, keys and values side by side, three times as many outputs as inputs."""
+    shape = group.entry.shape
+    return group.segments[-2:] == ("c_attn", "weight") and len(shape) == 2 and shape[1] == 3 * shape[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.shards import is_dtensor, memory_range
+from initcfg.adapters.torch.types import laws_of
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.reading import LoadedWeights
 from initcfg.formats.torch_files import loaded_tensor
@@ -122,7 +123,8 @@ def manifest(module: torch.nn.Module) -> Manifest:
     """The names, shapes and dtypes of what ``module.state_dict()`` holds, in its order.
 
     These are parameters and persistent buffers; the latter are marked, and no rule need match one. The row
-    that ``padding_idx`` of an embedding names is marked too (`ManifestEntry.zero_row`).
+    that ``padding_idx`` of an embedding names is marked too (`ManifestEntry.zero_row`). For drafts, an entry
+    also has what the type of the parameter's module says of how it begins (`ManifestEntry.initializer`).
 
     A module on the meta device will do, and so will a sharded one, whose shapes are those of the whole. A
     parameter that the module holds under several names appears once, under the first, as in the files that
@@ -130,7 +132,7 @@ def manifest(module: torch.nn.Module) -> Manifest:
     put into names (``_orig_mod.``, ``module.``) is left out, wherever in the module they stand.
 
     Args:
-        module: any module; nothing of it is read but names, shapes and dtypes.
+        module: any module; nothing of it is read but names, shapes, dtypes, and types of modules.
 
     Raises:
         SpecError: the module is lazy and has no shapes yet, FSDP1 has flattened it, or FSDP2 has gathered
@@ -143,7 +145,10 @@ def manifest(module: torch.nn.Module) -> Manifest:
         >>> {name: entry.shape for name, entry in entries.items()}
         {'weight': (256, 784), 'bias': (256,)}
     """
-    return Manifest({ref.names[0]: entry_of(ref) for ref in refs_of(module)})
+    laws = laws_of(modules_of(module))
+    return Manifest(
+        {ref.names[0]: replace(entry_of(ref), initializer=laws.get(ref.names[0])) for ref in refs_of(module)}
+    )
 
 
 def entry_of(ref: ParameterRef) -> ManifestEntry:

@@ -172,11 +172,6 @@ def test_the_layout_is_guessed_from_names_and_the_text_says_so(leaf: str, layout
     assert "# Guessed" in text
 
 
-def test_small_matrices_are_scaled_by_their_fans() -> None:
-    spec, _ = drafted(Manifest({"a.weight": (8, 4), "b.weight": (4, 8)}))
-    assert [rule.initializer.lookup_name for rule in spec.rules if rule.initializer] == ["lecun_normal"]
-
-
 def test_a_stack_of_matrices_has_letters() -> None:
     spec, _ = drafted(Manifest({"experts.weight": (8, 768, 2048)}))
     assert spec.layers["experts"].params["weight"].layout == "BOI"
@@ -198,14 +193,14 @@ def test_a_draft_that_could_not_be_read_is_refused() -> None:
 @pytest.mark.parametrize(("row", "sizes"), [(0, [1, 9]), (1, [1, 1, 8]), (9, [9, 1])])
 def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int, sizes: list[int]) -> None:
     entries = {
-        "embed.weight": ManifestEntry((10, 4), "float32", zero_row=row),
-        "other.embed.weight": ManifestEntry((10, 4), "float32"),
+        "embed_tokens.weight": ManifestEntry((10, 4), "float32", zero_row=row),
+        "other.embed_tokens.weight": ManifestEntry((10, 4), "float32"),
         "norm.seen": ManifestEntry((4,), "float32", buffer=True),
     }
     spec, plan = drafted(Manifest(entries))
     assert "base" in spec.initializers
-    assert [each.name for each in plan] == ["embed.weight", "other.embed.weight"]
-    assert plan["embed.weight"].initializer.get_config()["sizes"] == sizes
-    weights = materialize(plan)["embed.weight"]
+    assert [each.name for each in plan] == ["embed_tokens.weight", "other.embed_tokens.weight"]
+    assert plan["embed_tokens.weight"].initializer.get_config()["sizes"] == sizes
+    weights = materialize(plan)["embed_tokens.weight"]
     assert abs(weights).max() < 0.1
     assert [at for at in range(10) if not weights[at].any()] == [row]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from initcfg.distributions import Fill
+from initcfg.distributions import Fill, Normal, moments
 from initcfg.draft import new_spec
 from initcfg.generate import materialize
 from initcfg.manifest import Manifest, ManifestEntry
@@ -39,7 +39,6 @@ def drafted(**entries):
         ("layers.0.layer_scale_parameter", (8,), 1e-6),
         ("block.0.layer_scale_1", (8,), 1e-5),
         ("mixer.dt_bias", (8,), 1),
-        ("mixer.dt_proj.bias", (8,), math.log(math.exp(0.01) - 1)),
         ("embeddings.mask_token", (1, 1, 64), 0),
         ("norm.weight", (8,), 1),
         ("norm.bias", (8,), 0),
@@ -48,6 +47,122 @@ def drafted(**entries):
 def test_a_name_that_is_known(name, entry, value) -> None:
     plan = plan_of(loads(new_spec(Manifest({name: entry, "fc.weight": (64, 64)}))))
     assert plan[name].distribution == Fill(value)
+
+
+@pytest.mark.parametrize(
+    ("family", "shapes", "spread"),
+    [
+        (
+            "T5",
+            {
+                "shared.weight": (300, 64),
+                "encoder.block.0.layer.0.SelfAttention.q.weight": (128, 64),
+                "encoder.block.0.layer.0.SelfAttention.o.weight": (64, 128),
+                "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 8),
+                "encoder.block.0.layer.1.DenseReluDense.wi.weight": (96, 64),
+            },
+            [1, (64 * 16) ** -0.5, 128**-0.5, 1 / 8, 1 / 8],
+        ),
+        (
+            "CLIP",
+            {
+                "logit_scale": (),
+                "vision_model.pre_layrnorm.weight": (64,),
+                "vision_model.embeddings.class_embedding": (64,),
+                "vision_model.encoder.layers.0.self_attn.q_proj.weight": (64, 64),
+                "vision_model.encoder.layers.1.self_attn.q_proj.weight": (64, 64),
+                "vision_model.encoder.layers.0.mlp.fc1.weight": (96, 64),
+            },
+            [0, 0, 1 / 8, 1 / 16, 1 / 16, 128**-0.5],
+        ),
+        (
+            "Mamba",
+            {
+                "embeddings.weight": (300, 64),
+                "layers.0.mixer.A_log": (96, 16),
+                "layers.0.mixer.conv1d.weight": (96, 1, 4),
+                "layers.0.mixer.dt_proj.weight": (96, 4),
+                "layers.0.mixer.dt_proj.bias": (96,),
+                "layers.0.mixer.out_proj.weight": (64, 96),
+            },
+            [0.1, None, 12**-0.5, 12**-0.5, 1.3438, 288**-0.5],
+        ),
+        (
+            "GPT-2",
+            {"wte.weight": (300, 64)}
+            | {
+                f"h.{i}.attn.{key}.weight": (64, size)
+                for i in (0, 1)
+                for key, size in (("c_attn", 192), ("c_proj", 64))
+            },
+            [0.02, 0.02, 0.01, 0.02, 0.01],
+        ),
+        (
+            "ResNet",
+            {
+                "conv1.weight": (64, 3, 7, 7),
+                "layer1.0.downsample.0.weight": (64, 32, 1, 1),
+                "layer1.0.downsample.1.weight": (64,),
+                "fc.weight": (10, 64),
+                "fc.bias": (10,),
+            },
+            [(2 / (64 * 49)) ** 0.5, (2 / 64) ** 0.5, 0, 192**-0.5, 192**-0.5],
+        ),
+        (
+            "BERT, ViT and Llama",
+            {"embed_tokens.weight": (300, 64), "layers.0.self_attn.q_proj.weight": (64, 64)},
+            [0.02, 0.02],
+        ),
+        ("those that torch.nn begins", {"0.weight": (32, 64), "0.bias": (32,)}, [192**-0.5, 192**-0.5]),
+        (
+            "those that torch.nn begins",
+            {"lstm.weight_ih_l0": (64, 8), "lstm.weight_hh_l0": (64, 16), "fc.weight": (4, 4)},
+            [48**-0.5, 48**-0.5, 12**-0.5],
+        ),
+        ("those of Keras", {"dense.kernel": (64, 32), "dense.bias": (32,)}, [(2 / 96) ** 0.5, 0]),
+        ("those of Flax", {"Dense_0.kernel": (64, 32), "Dense_0.bias": (32,)}, [1 / 8, 0]),
+        ("no known family", {"w": (64, 64)}, [1 / 8]),
+    ],
+)
+def test_a_family_is_told_by_names_and_gives_its_laws(family, shapes, spread) -> None:
+    text = new_spec(Manifest(shapes))
+    assert f"# Taken for a model {'of' if family == 'no known family' else 'like'} {family}" in text
+    for parameter, std in zip(plan_of(loads(text)), spread, strict=True):
+        assert std is None or moments(parameter.distribution).std == pytest.approx(std, rel=0.01), (
+            parameter.name
+        )
+
+
+def test_gemma_1_is_told_by_its_vocabulary_only() -> None:
+    names = {"embed_tokens.weight": (256_000, 8)} | {
+        f"layers.0.{name}.weight": (8,) for name in ("input_layernorm", "post_attention_layernorm")
+    }
+    text = new_spec(Manifest(names))
+    assert "as\n  # those of Gemma do; Gemma 1 has the names of Llama." in text
+    assert [each.distribution for each in plan_of(loads(text))][1:] == [Fill(0), Fill(0)]
+
+
+def test_what_the_type_of_a_module_says_comes_before_the_family_and_is_no_guess() -> None:
+    typed = {"random_normal": {"stddev": 0.3}}
+    entries = {
+        f"layers.{i}.self_attn.q_proj.weight": ManifestEntry((8, 8), initializer=typed) for i in (0, 1)
+    }
+    entries["layers.2.norm.weight"] = ManifestEntry((8,), initializer="zeros")
+    entries["layers.2.mixer.D"] = ManifestEntry((8,), initializer="zeros")
+    text = new_spec(Manifest(entries))
+    assert [each.distribution for each in plan_of(loads(text))] == [Normal(0, 0.3)] * 2 + [Fill(0), Fill(1)]
+    assert "guess" not in text[text.index("rules") :]
+    assert "base: {random_normal: {stddev: 0.3}}" in text
+
+
+def test_a_log_of_delta_nets_ends_at_16() -> None:
+    (parameter,) = drafted(layers__0__linear_attn__A_log=(4,))
+    np.testing.assert_allclose(np.exp(materialize(parameter)), [2, 6, 10, 14], rtol=1e-6)
+
+
+def test_conv1d_of_gpt2_is_in_out() -> None:
+    assert loads(new_spec(Manifest({"h.0.attn.c_attn.weight": (64, 192)}))).layout == "in_out"
+    assert loads(new_spec(Manifest({"h.0.attn.c_attn.weight": (192, 64)}))).layout == "out_in"
 
 
 @pytest.mark.parametrize("name", ["position_ids", "relative_position_index", "inv_freq"])
