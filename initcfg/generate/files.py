@@ -227,41 +227,9 @@ def write(
     metadata: Mapping[str, str] | None = None,
     carry_spec: bool = True,
 ) -> Written:
-    """Writes a plan's weights to a file, whole or not at all, without ever holding the model.
+    """Writes a plan's weights to a file, as `initcfg.save` says.
 
     Memory is bounded by threads times chunks, and by the largest parameter that cannot be cut if any.
-
-    Args:
-        plan: the plan.
-        path: ends in ``.safetensors`` or ``.npz``; what stands there is replaced when all is written.
-        select: a glob over names; None writes all.
-        threads: how many; None means one a CPU. They do not change a bit.
-        engine: the name of an engine; None chooses one.
-        progress: called with the bytes of elements done and the bytes in all.
-        write_tied: write a tied name as a tensor of its own. Otherwise safetensors leaves it out, if the
-            name that it is tied to is written, and lists it in the metadata; npz always writes it.
-        metadata: texts to store in the file beside the plan's fingerprint; keys that begin with ``initcfg.``
-            are kept for this package.
-        carry_spec: put the spec into the file too, if it takes 64 KiB at most, so that ``verify`` needs no
-            other file.
-
-    Returns:
-        What was written.
-
-    Raises:
-        FormatError: no format has the suffix, or it cannot hold a name, a dtype or the metadata.
-        OutputError: the file cannot be written; what stood there before is untouched.
-        UnknownParameterError: `select` matches nothing.
-        InitializerError: custom code returned something else than it was asked for.
-
-    Example:
-        >>> import initcfg, tempfile
-        >>> plan = initcfg.make_plan(
-        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "ones"}}}
-        ... )
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write(plan, f"{folder}/weights.safetensors").tensors
-        1
     """
     fmt = format_of(path)
     chosen = selected(plan, select)

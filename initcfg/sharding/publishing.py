@@ -40,16 +40,7 @@ class Published:
 
 
 def finalize(store: Store) -> Published:
-    """Publishes the set that ranks have written to a folder; one that is published already stays as it is.
-
-    Args:
-        store: the folder.
-
-    Raises:
-        InitcfgError: shards are missing, or nobody has begun to write a set here (code ``unfinished``).
-        FormatError: a file in the place of a shard, or the index, is not of this set.
-        OutputError: the folder cannot be read, or the index not be written.
-    """
+    """Publishes the set that ranks have written to a folder, as `initcfg.finalize` says."""
     text = store.claimed()
     if text is None:
         return _published_before(store)

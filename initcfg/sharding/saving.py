@@ -71,27 +71,11 @@ def save_set(
     progress: Progress | None = None,
     force: bool = False,
 ) -> Saved:
-    """Writes the shards that are not there yet, and publishes the set unless other ranks have a share in it.
+    """Writes the shards that are not there yet, and publishes the set, as `initcfg.save_sharded` says.
 
     A set that is to replace another one is first written to a folder inside, where a lone run finds a local
     disk with room for both; the other one goes when this one is whole. Elsewhere it goes when all that can
     fail without writing has been tried.
-
-    Args:
-        shards: the set.
-        store: where it goes.
-        rank: write this rank's share only, and leave publishing to `finalize`.
-        executor: has the shards written, one task each; None writes one after another here.
-        threads: how many, in each task of an executor too; None means one a CPU here, and one in a task.
-        engine: the name of an engine; None chooses one.
-        progress: called with the bytes of elements done and the bytes in all.
-        force: remove files of other sets that are in the way.
-
-    Raises:
-        OutputError: the folder holds another set, a file cannot be written, or there is no space.
-        InitializerError: no such engine, or custom code returned something else than it was asked for.
-        ValueError: `threads` is no positive integer.
-        TypeError: `executor` is none.
     """
     # Before anything of another set is removed.
     thread_count(threads)
