@@ -15,10 +15,14 @@ setup:
 test *args:
     {{ python }} -m pytest -n auto {{ args }}
 
-# What a change breaks most often, in under a minute: corpus, golden bits, public names, floors
+# What a change breaks most often, in under a minute: corpus, golden bits, public names, floors, specs and initializers
 quick:
-    {{ python }} -m pytest -q tests/contract/test_cases.py tests/golden tests/meta/test_architecture.py \
-        tests/meta/test_public_names.py tests/meta/test_startup.py tests/unit/initializers tests/unit/spec
+    {{ python }} -m pytest -q -n auto tests/contract/test_cases.py tests/golden tests/unit/initializers tests/unit/spec \
+        tests/meta/test_architecture.py tests/meta/test_codes.py tests/meta/test_public_names.py tests/meta/test_reference.py
+
+# Every property with four times as many random examples, as in CI; `just thorough tests/unit/text`
+thorough *args:
+    INITCFG_EXAMPLES=100 {{ python }} -m pytest -n auto {{ args }}
 
 # The tests under every Python that is found, and with the oldest requirements; `just matrix --only oldest`
 matrix *args:
