@@ -140,7 +140,7 @@ class Code(enum.StrEnum):
     UNUSED_ALLOW = "unused-allow"
 
 
-#: The codes that are told as warnings; a spec may silence them, with a reason.
+#: The codes of warnings; a spec may silence them, with a reason.
 WARNINGS: frozenset[Code] = frozenset(
     {
         Code.IDENTICAL_VALUES,
@@ -423,7 +423,7 @@ def stopped(problems: Sequence[Diagnostic], what: str) -> list[Diagnostic]:
     """The problems and, where they are so many that the search has ended, a note of that.
 
     Args:
-        problems: all of them are told.
+        problems: all of them.
         what: was searched.
     """
     if len(problems) < MAX_TOLD:

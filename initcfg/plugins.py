@@ -66,7 +66,7 @@ def _classes(name: str) -> tuple[type[Initializer], ...]:
     except Exception as error:
         raise _refused(
             f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}",
-            "mend or reinstall the package that offers it",
+            "repair or reinstall the package that offers it",
         ) from error
     classes = tuple(found) if isinstance(found, list | tuple) else (found,)
     for cls in classes:

@@ -82,7 +82,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
     the config. A class that wants one derives from `Initializer`.
 
     Raises:
-        InitializerError: an argument is of the wrong kind, not finite or out of range; all of them are told.
+        InitializerError: an argument is of the wrong kind, not finite or out of range; one diagnostic each.
 
     Example:
         >>> from initcfg.initializers import VarianceScaling
@@ -158,7 +158,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
         """An initializer from a config, Keras's or our own.
 
         Raises:
-            InitializerError: unknown or missing keys, and values out of range; all of them are told.
+            InitializerError: unknown or missing keys, and values out of range; one diagnostic for each.
         """
         made: Self = checked(cls, dict(config))
         return made

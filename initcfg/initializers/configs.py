@@ -177,7 +177,7 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
         raise InitializerError(
             Diagnostic(
                 Code.NOT_SERIALIZABLE,
-                f"{cls.__name__} takes arguments and has no get_config to tell them",
+                f"{cls.__name__} takes arguments and has no get_config to return them",
                 hint="give it a get_config that returns its arguments as a dict",
             )
         )

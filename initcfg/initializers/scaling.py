@@ -290,5 +290,5 @@ def _one_sided(input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] 
     return Diagnostic(
         Code.INITIALIZER_CONFIG,
         f"'input_axes' and 'output_axes' go together, got {input_axes} and {output_axes}",
-        hint="give both, or neither for the fans that the layout tells",
+        hint="give both, or neither for the fans that the layout gives",
     )

@@ -199,7 +199,7 @@ def _read_array(value: Any) -> ArrayValue:
         hint = "give a numpy array; for a tensor, tensor.detach().float().cpu().numpy()"
         raise fault(Code.WRONG_TYPE, message, hint, is_predicate=True) from error
     if 0 in array.shape[:-1]:
-        message = f"is an array of shape {array.shape}, which nested lists cannot tell"
+        message = f"is an array of shape {array.shape}, which nested lists cannot express"
         hint = "use zeros where there are no elements"
         raise fault(Code.INITIALIZER_CONFIG, message, hint, is_predicate=True)
     leaves = [plain(leaf) for leaf in array.ravel().tolist()]

@@ -132,7 +132,7 @@ def test_loading_a_plugin_again_changes_nothing() -> None:
     [
         ("labb", "no plugin is named 'labb'", "did you mean 'lab'?"),
         ("number", "which is no initializer class", "subclass of"),
-        ("gone", "cannot be loaded: AttributeError", "mend or reinstall"),
+        ("gone", "cannot be loaded: AttributeError", "repair or reinstall"),
         ("twice", "several packages offer a plugin 'twice': lab, other", "uninstall all but one"),
     ],
 )

@@ -133,7 +133,7 @@ def initialize_(
             as `manifest` says.
         InitializerError: custom code returned something else than it was asked for.
         ValueError: parameters are on the meta device and no device is given, their memory cannot be written,
-            or what takes their place there would lack their class or hooks; all of them are told.
+            or what takes their place there would lack their class or hooks; each is named.
         TypeError: `module` or `plan` is something else.
 
     Example:

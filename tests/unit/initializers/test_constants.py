@@ -166,7 +166,7 @@ def test_the_settings_of_the_caller_do_not_matter() -> None:
 
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3)])
 def test_an_empty_array_that_lists_cannot_tell_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InitializerError, match="which nested lists cannot tell") as caught:
+    with pytest.raises(InitializerError, match="which nested lists cannot express") as caught:
         Constant(np.zeros(shape))
     assert caught.value.diagnostics[0].hint == "use zeros where there are no elements"
 
