@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Comparing strings is slow, and a plan may have a million names.
 _COMPARED_NAMES = 400
+# A search among more names counts as several.
+_SEARCHED = 40_000
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -81,15 +83,15 @@ class NearestNames:
     """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
 
     Args:
-        searches: how many; after them there are no hints.
+        searches: how many, each among `_SEARCHED` names; after them there are no hints.
     """
 
     def __init__(self, searches: int = 100) -> None:
         self._left = searches
 
-    def hint(self, name: str, known: Iterable[str]) -> str | None:
+    def hint(self, name: str, known: Collection[str]) -> str | None:
         """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
-        self._left -= 1
+        self._left -= 1 + len(known) // _SEARCHED
         return did_you_mean(name, known) if self._left >= 0 else None
 
 

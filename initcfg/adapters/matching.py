@@ -102,11 +102,11 @@ def match_problems(
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
             hint = hint or "remove it from the spec, or skip it"
             yield Diagnostic(Code.NOT_IN_MANIFEST, message, parameter.where, hint)
-    skipped = {each.name for each in plan.skipped}
+    known, skipped = [each.name for each in plan], {each.name for each in plan.skipped}
     for name, entry in manifest.entries.items():
         if name not in plan and name not in skipped:
             way = "describe it in the spec, or leave it out on purpose with a rule that skips it"
-            hint = near.hint(name, (parameter.name for parameter in plan)) or way
+            hint = near.hint(name, known) or way
             message = f"{model} has a parameter {name!r}, which the plan does not make"
             yield Diagnostic(Code.NOT_IN_SPEC, message, entry.where, hint)
 

@@ -18,8 +18,9 @@ from initcfg.checks.laws import (
     vector_scaling,
 )
 from initcfg.checks.survey import Check, for_each_piece, survey
-from initcfg.errors import Code, Diagnostic, Location
+from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.globs import GlobSet
+from initcfg.plan.scope import MATCHING, EvalBudget, SpentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,10 +37,13 @@ class Permissions:
 
     Args:
         entries: in the spec's order.
+        spec: gives their place; None where it is not at hand.
     """
 
-    def __init__(self, entries: Sequence[Allow]) -> None:
+    def __init__(self, entries: Sequence[Allow], spec: Spec | None) -> None:
         self._entries = entries
+        self._spec = spec
+        self._budget = EvalBudget()
         self._of: dict[str, list[int]] = {}
         for at, entry in enumerate(entries):
             self._of.setdefault(entry.code, []).append(at)
@@ -49,31 +53,45 @@ class Permissions:
         self._used: set[int] = set()
 
     def unallowed(self, code: Code, members: tuple[PlannedParameter, ...]) -> Iterable[PlannedParameter]:
-        """The parameters that no entry allows a warning for; each entry that allows one counts as used."""
+        """The parameters that no entry allows a warning for; each entry that allows one counts as used.
+
+        Raises:
+            SpecError: the patterns take more steps than planning may (code ``too-large``).
+        """
         mine = self._of.get(code)
         if mine is None:
             return members
         left = []
+        globs = self._globs[code]
         for member in members:
-            allowing = self._globs[code].every(member.name)
+            before = globs.work
+            allowing = globs.every(member.name)
+            self._pay(globs.work - before)
             self._used.update(mine[at] for at in allowing)
             if not allowing:
                 left.append(member)
         return left
 
-    def unused(self, spec: Spec | None) -> list[Diagnostic]:
+    def _pay(self, work: int) -> None:
+        try:
+            self._budget.spend(MATCHING * work)
+        except SpentError as error:
+            where = Location(path=("allow",)) if self._spec is None else self._spec.locate(("allow",))
+            raise SpecError(Diagnostic(error.code, error.message, where, error.hint)) from None
+
+    def unused(self) -> list[Diagnostic]:
         """A warning for each entry that silenced nothing; a note, where another file wrote it for its own.
 
         Without the spec its expressions were not looked at, so that nothing is known of what is about them.
         """
         return [
-            self._unused(at, spec)
+            self._unused(at)
             for at, entry in enumerate(self._entries)
-            if at not in self._used and (spec is not None or entry.code != Code.INTEGER_EXPRESSION)
+            if at not in self._used and (self._spec is not None or entry.code != Code.INTEGER_EXPRESSION)
         ]
 
-    def _unused(self, at: int, spec: Spec | None) -> Diagnostic:
-        entry, path = self._entries[at], ("allow", at)
+    def _unused(self, at: int) -> Diagnostic:
+        entry, path, spec = self._entries[at], ("allow", at), self._spec
         return Diagnostic(
             Code.UNUSED_ALLOW,
             f"this silences nothing: no parameter that {entry.match!r} matches has the warning {entry.code}",
@@ -93,7 +111,7 @@ class _Entry:
     count: int
 
 
-class Told:
+class WarningCollector:
     """The warnings, each once a place, however many copies of a layer have it."""
 
     def __init__(self) -> None:
@@ -185,8 +203,8 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
         >>> [warning.code.value for warning in check_plan(plan_of(spec))]
         ['vector-scaling', 'random-bias']
     """
-    looked_at, permissions, told = survey(plan, spec), Permissions(allow), Told()
+    looked_at, permissions, told = survey(plan, spec), Permissions(allow, spec), WarningCollector()
     for code, check in CHECKS.items():
         for finding in check(looked_at):
             told.add(code, finding, permissions.unallowed(code, finding.members))
-    return (*told.diagnostics(), *permissions.unused(spec))
+    return (*told.diagnostics(), *permissions.unused())

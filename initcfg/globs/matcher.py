@@ -131,6 +131,18 @@ class Automaton:
         literal = self.literal[state].get(char)
         return found if literal is None else [*found, literal]
 
+    @property
+    def size(self) -> int:
+        """How many states and moves there are, a set of characters counted by its ranges."""
+        return self.cost(range(len(self.free)))
+
+    def cost(self, states: Iterable[int]) -> int:
+        """What it takes to step from states: themselves, and the moves that are tried."""
+        return sum(
+            1 + len(self.free[state]) + sum(1 + len(test.ranges) for test, _ in self.paid[state])
+            for state in states
+        )
+
     def closure(self, states: set[int]) -> frozenset[int]:
         """`states` and all that free moves reach from them."""
         reached, waiting = set(states), list(states)
@@ -153,16 +165,18 @@ class Node:
     Args:
         states: the set.
         moves: the nodes that texts lead to from here: single characters, and whole segments.
+        cost: what it takes to step from here.
         found: what a caller keeps about the names that end here.
     """
 
     states: frozenset[int]
+    cost: int
     moves: dict[str, Node] = field(default_factory=dict)
     found: dict[object, object] = field(default_factory=dict)
 
 
 class Lazy:
-    """The deterministic automaton, as far as names have called for it; `work` counts states stepped from.
+    """The deterministic automaton, as far as names have called for it; `work` counts what that takes.
 
     A name costs two look-ups a segment once its segments have been met, one a character before, and a step of
     the nondeterministic automaton for a character that is new in its place. Nothing is tried twice: at worst
@@ -181,6 +195,8 @@ class Lazy:
         if self._room < 0:
             self._forget()
         first, *others = name.split(".")
+        # Few segments cost nothing that counts beside what else a name takes.
+        self.work += len(others) >> 3
         node = self._start
         node = node.moves.get(first) or self._through(node, first)
         for segment in others:
@@ -194,7 +210,7 @@ class Lazy:
         for char in text:
             following = node.moves.get(char)
             if following is None:
-                self.work += len(node.states)
+                self.work += node.cost
                 following = self._node(self._automaton.step(node.states, char))
                 self._keep(node, char, following)
             node = following
@@ -202,6 +218,11 @@ class Lazy:
                 break
         self._keep(start, text, node)
         return node
+
+    def hold(self, count: int) -> None:
+        """Counts what a node has been given to keep, and what that took."""
+        self._room -= count
+        self.work += count
 
     def _keep(self, node: Node, text: str, target: Node) -> None:
         self._room -= 1
@@ -213,7 +234,7 @@ class Lazy:
             if self._room < 0:
                 self._forget()
             self._room -= len(states) + 1
-            node = self._nodes[states] = Node(states)
+            node = self._nodes[states] = Node(states, self._automaton.cost(states))
         return node
 
     def _forget(self) -> None:
@@ -266,7 +287,10 @@ class GlobSet:
 
     def every(self, name: str) -> tuple[int, ...]:
         """The positions of all patterns that match `name`, whatever they ask for."""
-        return self._matching(self._lazy.node(name))
+        found = self._matching(self._lazy.node(name))
+        # Whoever asks for all of them looks at all of them.
+        self._lazy.work += len(found) >> 3
+        return found
 
     @property
     def work(self) -> int:
@@ -276,7 +300,9 @@ class GlobSet:
     def _matching(self, node: Node) -> tuple[int, ...]:
         if _ALL not in node.found:
             ends = self._ends.keys() & node.states
-            node.found[_ALL] = tuple(sorted(at for end in ends for at in self._ends[end]))
+            found = tuple(sorted(at for end in ends for at in self._ends[end]))
+            node.found[_ALL] = found
+            self._lazy.hold(len(found))
         return cast("tuple[int, ...]", node.found[_ALL])
 
 
@@ -399,6 +425,13 @@ class Glob:
     def matches(self, name: str) -> bool:
         """Whether the pattern matches the whole of `name`."""
         return self._end in self._lazy.node(name).states
+
+    def work_of_numbers(self, name: str) -> int:
+        """How much `numbers` takes for a name, as `GlobSet.work` counts; 0 where counting dots is enough."""
+        if not self.captures or self._places is not None:
+            return 0
+        assert self._end >= 0  # noqa: S101 - builds the automaton
+        return len(name) * self._automaton.size
 
     def numbers(self, name: str) -> dict[str, int]:
         """The numbers that the pattern captures in a name that it matches."""

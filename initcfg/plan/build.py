@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.names import did_you_mean
+from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
 from initcfg.plan.layers import Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
-from initcfg.plan.parameters import PlannedParameter, SkippedParameter
+from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import EnoughProblemsError, Problems
 from initcfg.plan.resolve import PlanContext
@@ -196,17 +196,18 @@ def resolve_ties(
         problems: takes ties that cannot be.
         is_missing: whether a name that is not among them is surely that of no parameter.
     """
+    near = NearestNames()
     for entry in entries.values():
         if isinstance(entry, PlannedParameter):
             yield entry
         elif isinstance(entry, Tie) and (entry.target in entries or is_missing(entry.target)):
             try:
-                yield _tied(entry, entries, problems)
+                yield _tied(entry, entries, near, problems)
             except SpecError as error:
                 problems.add(error)
 
 
-def _tied(tie: Tie, entries: Mapping[str, Entry], problems: Problems) -> PlannedParameter:
+def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: Problems) -> PlannedParameter:
     """The parameter that a tie makes of its target.
 
     Raises:
@@ -215,7 +216,7 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], problems: Problems) -> Planned
     target = entries.get(tie.target)
     path = (*tie.path, "tied_to")
     if target is None:
-        hint = did_you_mean(tie.target, entries)
+        hint = near.hint(tie.target, entries)
         message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
         raise problems.error(Code.TIED, message, path, hint=hint)
     if isinstance(target, SkippedParameter):
@@ -233,4 +234,12 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], problems: Problems) -> Planned
         mine, other = f"{tie.shape} {tie.dtype}", f"{target.shape} {target.dtype}"
         message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
         raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
-    return replace(target, name=tie.name, tied_to=tie.target, where=tie.where)
+    return planned_parameter(
+        target,
+        name=tie.name,
+        stream=target.stream,
+        stream_name=target.stream_name,
+        where=tie.where,
+        rule=target.rule,
+        tied_to=tie.target,
+    )

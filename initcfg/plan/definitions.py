@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +16,7 @@ from initcfg.spec import Expression, InitializerConfig
 from initcfg.spec.expressions import FANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from initcfg.plan.problems import Path, Problems
     from initcfg.plan.scope import Scope
@@ -27,10 +28,11 @@ _SHOWN = 6
 
 
 class Complexity(NamedTuple):
-    """How deep an initializer is nested, names followed, and of how many initializers it consists."""
+    """How deep an initializer is nested, and of how many initializers and plain values it consists."""
 
     depth: int
     parts: int
+    leaves: int
 
 
 def check_references(spec: Spec, problems: Problems) -> dict[str, Complexity]:
@@ -77,7 +79,17 @@ def complexity_of(config: InitializerConfig, complexities: Mapping[str, Complexi
     if named is not None:
         inner.append(named)
     depth = 1 + max((each.depth for each in inner), default=0)
-    return Complexity(depth, 1 + sum(each.parts for each in inner))
+    leaves = sum(map(_leaves, config.config.values()))
+    return Complexity(
+        depth, 1 + sum(each.parts for each in inner), leaves + sum(each.leaves for each in inner)
+    )
+
+
+def _leaves(written: object) -> int:
+    """The plain values that an argument consists of."""
+    if isinstance(written, tuple):
+        return sum(map(_leaves, written))
+    return len(written) if isinstance(written, Mapping) else not isinstance(written, InitializerConfig)
 
 
 def check_complexity(

@@ -15,7 +15,7 @@ from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
-from initcfg.plan.scope import MAX_PARAMETERS, NameText
+from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
 from initcfg.spec import Expression, Range
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ class ParameterTemplate:
         """
         # As `name` does: calling it for each parameter would be felt.
         name = prefix + self._key.fill(scope)
+        if len(name) > LONG_NAME:
+            scope.pay(len(name) >> 4, self._path)
         problem = name_problem(name)
         if problem is not None:
             raise scope.problems.error(*problem, self._path, key=True)

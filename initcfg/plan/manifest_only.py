@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
-from initcfg.names import did_you_mean
+from initcfg.names import NearestNames
 from initcfg.plan.layers import Tie
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
+from initcfg.plan.scope import LONG_NAME, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ def manifest_only_parameters(context: PlanContext, rules: Rules, manifest: Manif
     places = [context.spec.locate(("rules", at, "match")) for at in range(len(context.spec.rules))]
     for name, entry in manifest.entries.items():
         try:
+            context.scope.pay(PARAMETER + len(name) // LONG_NAME, ("manifest",))
             yield _planned(context, rules, name, entry, places)
         except SpecError as error:
             context.scope.problems.add(error)
@@ -96,12 +98,13 @@ def check_coverage(
     complete = problems.is_clean
     arrays = {name: entry.target if isinstance(entry, Tie) else name for name, entry in described.items()}
     held = {array for name, array in arrays.items() if name in manifest.entries}
+    near = NearestNames()
     for name, array in arrays.items():
         entry = manifest.entries.get(name)
         if entry is not None:
             _check_shape(spec, manifest, entry, described[name], problems)
         elif array not in held:
-            hint = did_you_mean(name, manifest.entries) or _of(manifest)
+            hint = near.hint(name, manifest.entries) or _of(manifest)
             message = f"the manifest has no parameter {name!r}"
             found = Diagnostic(Code.NOT_IN_MANIFEST, message, described[name].where, hint)
             problems.add(SpecError(found))
@@ -111,7 +114,7 @@ def check_coverage(
     for name, entry in manifest.entries.items():
         # A buffer may be left as the model has it.
         if name not in described and not entry.buffer:
-            _missing(spec, name, entry, described, problems)
+            _missing(spec, name, entry, near.hint(name, described), problems)
 
 
 def _check_shape(
@@ -134,10 +137,8 @@ def _of(manifest: Manifest) -> str:
     return f"the manifest is {manifest.file}"
 
 
-def _missing(
-    spec: Spec, name: str, entry: ManifestEntry, described: Mapping[str, Entry], problems: Problems
-) -> None:
+def _missing(spec: Spec, name: str, entry: ManifestEntry, near: str | None, problems: Problems) -> None:
     message = f"the manifest has a parameter {name!r}, which neither layers nor params describe"
-    hint = did_you_mean(name, described) or "describe it, or remove layers and params and plan by rules alone"
+    hint = near or "describe it, or remove layers and params and plan by rules alone"
     where = entry.where or spec.locate(("manifest",))
     problems.add(SpecError(Diagnostic(Code.NOT_IN_SPEC, message, where, hint)))

@@ -226,15 +226,16 @@ class _Unfrozen:
 
 
 def planned_parameter(
-    resolved: Resolved,
+    resolved: Resolved | PlannedParameter,
     *,
     name: str,
     stream: Stream,
     stream_name: str,
     where: Location | None,
     rule: str | None,
+    tied_to: str | None = None,
 ) -> PlannedParameter:
-    """A parameter by its name, and what it may share with many others.
+    """A parameter by its name, and what it shares with others: with the target of a tie, too.
 
     A frozen dataclass assigns its fields one by one through ``object.__setattr__``, which takes most of the
     time of planning. Assigning them to an object of a class with the same slots, which is then given its
@@ -250,7 +251,7 @@ def planned_parameter(
     made.distribution = resolved.distribution
     made.stream = stream
     made.stream_name = stream_name
-    made.tied_to = None
+    made.tied_to = tied_to
     made.where = where
     made.rule = rule
     made.__class__ = PlannedParameter

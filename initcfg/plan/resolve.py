@@ -20,7 +20,7 @@ from initcfg.initializers.forms import known_arguments
 from initcfg.layout import Fans, Layout, known_fans, resolved_fans
 from initcfg.plan.definitions import complexity_of, names_in
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.scope import DIMENSION, PART, TRUNCATION
+from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION
 from initcfg.spec import Expression, InitializerConfig, Param
 from initcfg.spec.expressions import FANS
 from initcfg.spec.scalars import MAX_DIM
@@ -173,11 +173,12 @@ class Resolver:
         self._resolved: dict[tuple[object, ...], Resolved | None] = {}
         self._kind: tuple[DType, Layout | None] | None = None
         self._varying: tuple[str, ...] = ()
-        self._parts = 1
+        self._cost = PART
         if declared.initializer is not None:
             used = names_in(declared.initializer, context.spec, context.definitions)
             self._varying = tuple(used - context.spec.vars.keys())
-            self._parts = complexity_of(declared.initializer, context.definitions.complexities).parts
+            complexity = complexity_of(declared.initializer, context.definitions.complexities)
+            self._cost = PART * complexity.parts + LEAF * complexity.leaves
 
     def uses(self, names: tuple[str, ...]) -> bool:
         """Whether the initializer depends on one of `names`."""
@@ -225,7 +226,7 @@ class Resolver:
 
     def _resolve(self, shape: tuple[int, ...], scope: Scope) -> Resolved:
         place, problems = self._declared.initializer_path, scope.problems
-        scope.pay(PART * self._parts, place)
+        scope.pay(self._cost, place)
         dtype, layout, fans = self.check_array(shape, scope)
         if self._declared.initializer is None:
             message = "nothing says how this parameter begins"

@@ -13,7 +13,7 @@ from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
-from initcfg.plan.scope import NameText
+from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
 from initcfg.spec import Template
 
 if TYPE_CHECKING:
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param
+    from initcfg.spec import Param, Value
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
-#: The steps that it takes to step from one state of the automaton.
-_STATE = 8
 
 
 _BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -48,6 +46,7 @@ class Rules:
     _streams: dict[int, tuple[NameText, bool]] = field(default_factory=dict)
     _paid: int = 0
     _unusable: set[int] = field(default_factory=set)
+    _capturing: dict[int, tuple[Scope, dict[str, Value]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.spec = self.context.spec
@@ -103,13 +102,17 @@ class Rules:
 
     def buffer_winner(self, name: str, ndim: int) -> int | None:
         """As `winner`, for a buffer: only a pattern whose last segment has no wildcard reaches one."""
-        every = self.globs.every(name)
-        self._pay()
-        for at in every:
+        for at in self.every(name):
             if self.globs.globs[at].ends_in_a_name and self.spec.rules[at].ndim in (None, ndim):
                 self.won.add(at)
                 return at
         return None
+
+    def every(self, name: str) -> tuple[int, ...]:
+        """All rules whose patterns match a name."""
+        found = self.globs.every(name)
+        self._pay()
+        return found
 
     def _pay(self) -> None:
         """Pays for what matching has taken since it was last paid for.
@@ -119,7 +122,7 @@ class Rules:
         """
         done = self.globs.work
         if done > self._paid:
-            self._scope.pay(_STATE * (done - self._paid), ("rules",))
+            self._scope.pay(MATCHING * (done - self._paid), ("rules",))
             self._paid = done
 
     def resolve(
@@ -170,8 +173,18 @@ class Rules:
             raise _about(name, error) from None
 
     def _captured(self, at: int, name: str) -> Scope:
-        """The document's scope with the numbers that a rule captures in a name."""
-        return self._scope.extended(self.globs.globs[at].numbers(name))
+        """The document's scope with the numbers that a rule captures in a name.
+
+        It is one scope for all names of a rule, whose numbers change: a spec may have thousands of vars.
+        """
+        glob = self.globs.globs[at]
+        self._scope.pay(MATCHING * glob.work_of_numbers(name), ("rules", at, "match"))
+        if at not in self._capturing:
+            values = dict(self._scope.values)
+            self._capturing[at] = replace(self._scope, values=values), values
+        scope, values = self._capturing[at]
+        values.update(glob.numbers(name))
+        return scope
 
     def _resolver(
         self, at: int, dtype: str | None, param: tuple[Param, Path] | None
@@ -188,7 +201,7 @@ class Rules:
 
     def missing_hint(self, name: str, ndim: int) -> str:
         """The way out for a parameter that no rule matches."""
-        for at in self.globs.every(name):
+        for at in self.every(name):
             rule = self.spec.rules[at]
             return f"{rule.match!r} matches its name, but asks for ndim: {rule.ndim}, and it has {ndim}"
         for rule in self.spec.rules[:_COMPARED]:
@@ -198,7 +211,8 @@ class Rules:
                 return f"in {rule.match!r} braces stand for a whole number: write {braced} without them"
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
-        near = nearest(name, (rule.match for rule in self.spec.rules[:_COMPARED]), cutoff=0.5)
+        patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
+        near = nearest(name, patterns, cutoff=0.5) if len(name) <= LONG_NAME else None
         return f"{way}; {near} comes nearest and does not match" if near else way
 
 
@@ -237,14 +251,13 @@ def unused_rules(
     unused = [at for at in range(len(rules.spec.rules)) if at not in rules.won]
     if not unused:
         return
-    reasons = _reasons(rules, set(unused), parameters)
+    reasons = {**_of_buffers(rules, set(unused), buffers), **_reasons(rules, set(unused), parameters)}
     usual = ("no parameter has a name that it matches", _WAY_OUT)
     if is_empty:
         usual = ("there are no parameters", _NO_PARAMETERS)
     for at in unused:
         rule = rules.spec.rules[at]
-        why = reasons.get(at) or _of_buffers(rules, at, buffers)
-        found, hint = why or (usual if is_empty else _of_captures(rules, at) or usual)
+        found, hint = reasons.get(at) or (usual if is_empty else _of_captures(rules, at) or usual)
         message = f"the rule {rule.match!r} has no effect: {found}"
         where = rules.spec.locate(("rules", at, "match"))
         inherited = rules.spec.is_inherited(("rules", at))
@@ -257,7 +270,7 @@ def _reasons(rules: Rules, unused: set[int], parameters: Iterable[Meeting]) -> d
     seen: set[tuple[object, ...]] = set()
     waiting = set(unused)
     for name, ndim, wanted in parameters:
-        matching = rules.globs.every(name)
+        matching = rules.every(name)
         if not waiting:
             break
         if (matching, ndim, wanted) in seen:
@@ -272,14 +285,21 @@ def _reasons(rules: Rules, unused: set[int], parameters: Iterable[Meeting]) -> d
     return {at: (found, hint) for at, (_, found, hint) in best.items()}
 
 
-def _of_buffers(rules: Rules, at: int, buffers: Sequence[str]) -> tuple[str, str] | None:
-    """Why a rule that matches buffers alone does not win them."""
-    glob = rules.globs.globs[at]
-    name = None if glob.ends_in_a_name else next(filter(glob.matches, buffers), None)
-    if name is None:
-        return None
-    hint = f"write the last name out: a rule reaches a buffer as '**.{name.rpartition('.')[2]}' does"
-    return f"it matches buffers only, such as {name!r}, and its last segment has a wildcard", hint
+def _of_buffers(rules: Rules, unused: set[int], buffers: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Why rules that match buffers alone do not win them, each told of the first."""
+    waiting = {at for at in unused if not rules.globs.globs[at].ends_in_a_name}
+    found: dict[int, tuple[str, str]] = {}
+    for name in buffers:
+        if not waiting:
+            break
+        for at in waiting.intersection(rules.every(name)):
+            hint = f"write the last name out: a rule reaches a buffer as '**.{name.rpartition('.')[2]}' does"
+            found[at] = (
+                f"it matches buffers only, such as {name!r}, and its last segment has a wildcard",
+                hint,
+            )
+            waiting.discard(at)
+    return found
 
 
 def _of_captures(rules: Rules, at: int) -> tuple[str, str] | None:

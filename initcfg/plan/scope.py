@@ -21,19 +21,23 @@ if TYPE_CHECKING:
     from initcfg.spec import Spec, Value
     from initcfg.spec.grammar import Ast
 
-#: A step takes about half a microsecond. The most parameters that a plan holds need half of these.
-MAX_STEPS = 2**25
+#: A step takes about 0.4 microseconds on a slow machine. The most parameters of a plan need two thirds.
+MAX_STEPS = 3 * 2**23
 #: Who plans more than that on purpose says so to the process; no document can.
 _RAISED_BY = "INITCFG_MAX_STEPS"
 #: A plan holds no more parameters; a million is large (a mixture of experts with each expert on its own).
 MAX_PARAMETERS = 2**20
-#: What it takes to build an initializer, to check a dimension, and to begin with an expression.
-PART, DIMENSION, _BEGIN = 400, 5, 10
+#: What it takes to build an initializer, and each value in it; to check a dimension; to begin to evaluate.
+PART, LEAF, DIMENSION, _BEGIN = 400, 8, 5, 10
 #: What a parameter takes that shares all else with others, and a mass below a normal curve to 40 digits.
 PARAMETER, TRUNCATION = 16, 4000
 #: These are computed to 66 digits before they are rounded.
 _SLOW = {"exp": 110, "log": 240, "log2": 240, "**": 320}
 _MAX_KNOWN = 2**16
+#: What a unit of the work of `initcfg.globs` takes.
+MATCHING = 4
+#: A name that is longer costs a step for each 16 characters.
+LONG_NAME = 128
 _MAX_DIGITS, _SHOWN = 18, 40
 
 
@@ -364,6 +368,7 @@ class NameText:
             )
             for part in Template.parse(text).parts
         ]
+        self._path = path
         self._plain = None if "{" in text else text
 
     def fill(self, scope: Scope) -> str:
@@ -375,7 +380,10 @@ class NameText:
         """
         if self._plain is not None:
             return self._plain
-        return "".join([part if isinstance(part, str) else part.fill(scope) for part in self._parts])
+        text = "".join([part if isinstance(part, str) else part.fill(scope) for part in self._parts])
+        if len(text) > LONG_NAME:
+            scope.pay(len(text) >> 4, self._path)
+        return text
 
 
 @dataclass(slots=True)

@@ -184,6 +184,7 @@ def _unexpected(
 ) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
+    known = [each.name for each in plan]
     buffers: list[str] = []
     for name, tensor in file.header.tensors.items():
         if name in plan or not glob.matches(name):
@@ -195,7 +196,7 @@ def _unexpected(
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         else:
-            hint = near.hint(name, (each.name for each in plan)) or "add the parameter to the spec"
+            hint = near.hint(name, known) or "add the parameter to the spec"
             message = f"the file holds {name!r}, which is no parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)
     if buffers:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from initcfg.names import did_you_mean, differ_alike, nearest
+from initcfg import names
+from initcfg.names import NearestNames, did_you_mean, differ_alike, nearest
 
 
 def test_did_you_mean_names_the_nearest_or_nothing():
@@ -84,3 +85,10 @@ NAMES = [f"h.{at}.w" for at in range(8)]
 def test_names_that_nearly_all_differ_alike_are_found_with_their_exceptions(theirs, ours, told) -> None:
     found = differ_alike(dict.fromkeys(theirs), dict.fromkeys(ours))
     assert (found and str(found)) == told
+
+
+def test_a_search_among_very_many_names_counts_as_several(monkeypatch) -> None:
+    monkeypatch.setattr(names, "_SEARCHED", 2)
+    near = NearestNames(5)
+    known = ["weight", "bias", "scale"]
+    assert [near.hint("weihgt", known) is not None for _ in range(4)] == [True, True, False, False]

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initcfg.checks import check_plan
-from initcfg.errors import Code
+from initcfg.checks import check_plan, run
+from initcfg.errors import Code, SpecError
 from initcfg.plan import Plan, plan_of
-from initcfg.spec import Allow, Layer, Param, Spec, loads
+from initcfg.spec import Allow, Layer, Param, Spec, load, loads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,3 +144,18 @@ assert len(check_plan(plan, spec.allow, spec)) == 2
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_patterns_of_allow_are_paid_for(monkeypatch) -> None:
+    monkeypatch.setattr(run, "MATCHING", 2**25)
+    allow = [{"code": "vector-scaling", "match": "**.*a*b*", "reason": "a test"}]
+    document = {
+        "initcfg": 1,
+        "allow": allow,
+        "params": {"x.ab": {"shape": [2], "initializer": "glorot_uniform"}},
+    }
+    read = load(document)
+    with pytest.raises(SpecError) as caught:
+        check_plan(plan_of(read), read.allow, read)
+    [found] = caught.value.diagnostics
+    assert (found.code, found.where.path) == ("too-large", ("allow",))

@@ -6,6 +6,7 @@ import pytest
 
 import initcfg
 from initcfg.errors import SpecError
+from initcfg.manifest import Manifest
 from initcfg.plan import rules, scope
 from initcfg.plan.scope import EvalBudget, cost_of, watching
 from initcfg.spec import Expression
@@ -124,12 +125,12 @@ def test_a_truncated_law_costs_what_its_exact_mass_takes(plan) -> None:
 
 def test_patterns_are_paid_for(problems, monkeypatch) -> None:
     text = "rules: [{match: '**.???*a*b*', initializer: zeros}]\nparams: {x.xxxab: {shape: [1]}}\n"
-    monkeypatch.setattr(rules, "_STATE", 2**24)
+    monkeypatch.setattr(rules, "MATCHING", 2**24)
     assert [(found.code, found.where.line) for found in problems(text)] == [("too-large", 1)]
 
 
 def test_the_most_parameters_that_a_plan_holds_are_within_the_bound() -> None:
-    assert scope.PARAMETER * scope.MAX_PARAMETERS <= scope.MAX_STEPS // 2
+    assert scope.PARAMETER * scope.MAX_PARAMETERS <= scope.MAX_STEPS * 2 // 3
 
 
 def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> None:
@@ -155,3 +156,46 @@ def test_a_watcher_hears_of_long_planning_and_of_no_short_one(monkeypatch: pytes
     heard.clear()
     initcfg.make_plan({"initcfg": 1, "layout": "in_out", "layers": {"h.{i}": layer}})
     assert heard == []
+
+
+def one_layer(param: str, more: str = "", name: str = "h.{i}") -> str:
+    return f"layout: in_out\n{more}\nlayers: {{'{name}': {{repeat: {{i: 50}}, params: {{w: {param}}}}}}}"
+
+
+def test_each_value_of_an_array_costs_where_it_is_built_again(plan) -> None:
+    constant = "{{shape: [{}], initializer: {{constant: {{value: [i{}]}}}}}}"
+    few, many = (spent(plan, one_layer(constant.format(n + 1, ", 1" * n))) for n in (0, 100))
+    assert many - few == 50 * 100 * scope.LEAF
+
+
+def test_a_long_name_costs_by_its_length(plan) -> None:
+    zeros = "{shape: [1], initializer: zeros}"
+    short, long = (spent(plan, one_layer(zeros, name="h" * n + ".{i}")) for n in (100, 900))
+    assert long - short > 50 * 900 // 16
+
+
+def test_a_captured_number_that_must_be_searched_costs_by_name_and_pattern(plan) -> None:
+    ones = "{shape: [1]}"
+    rule = "rules: [{{match: '**.{}', initializer: {{constant: {{value: k}}}}}}]"
+    counted, searched = (
+        spent(plan, one_layer(ones, rule.format(each), name="a." * 500 + "h.{i}"))
+        for each in ("{k}.w", "h.{k}.**")
+    )
+    assert searched - counted > 50 * 1000 * scope.MATCHING
+
+
+def test_parameters_of_a_manifest_cost_what_others_do() -> None:
+    made: list[EvalBudget] = []
+    document = {"initcfg": 1, "rules": [{"match": "**", "initializer": "zeros"}]}
+    with pytest.MonkeyPatch.context() as patch:
+        original = EvalBudget.__post_init__
+        patch.setattr(EvalBudget, "__post_init__", lambda self: (original(self), made.append(self))[0])
+        initcfg.make_plan(document, manifest=Manifest({f"h.{at}": (1,) for at in range(100)}))
+    assert sum(each.most - each.left for each in made) >= 100 * scope.PARAMETER
+
+
+def test_names_of_one_rule_have_each_its_own_captured_numbers(plan) -> None:
+    rule = "rules: [{match: 'h.{k}.w', initializer: {constant: {value: k}}, stream: 's{k + 1}'}]"
+    found = plan(one_layer("{shape: [1]}", rule))
+    assert [each.initializer.value for each in found] == list(range(50))
+    assert [each.stream_name for each in found] == [f"s{at + 1}" for at in range(50)]
