@@ -213,19 +213,47 @@ def carried_plan(file: WeightsFile) -> Plan:
     their place, and the fingerprint tells whether they are the same.
 
     Raises:
-        FormatError: the weights carry no spec, or it is none that could have been put there.
+        FormatError: the weights carry no spec, or it is none that could have been put there; or they are a
+            part, and their names tell too little.
     """
     tree = _tree(file)
     # The manifest was another file, and where the spec describes its parameters it was a check only.
     tree.pop("manifest", None)
     held = None
     if not tree.get("layers") and not tree.get("params"):
+        part = file.header.metadata.get(SELECT_KEY)
+        if part is not None:
+            message = (
+                f"the weights are a part, made by {part!r}, and the spec that they carry names no parameter"
+            )
+            hint = "give the spec with its manifest, and select that part"
+            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(file.path)), hint))
         tensors = file.header.tensors
         held = Manifest({name: ManifestEntry(each.shape, each.dtype.name) for name, each in tensors.items()})
     try:
-        return plan_reading(read(tree, manifest=held))
+        return _planned(tree, held)
     except SpecError as error:
         raise _refused(file, f"has no plan: {error.diagnostics[0].message}") from None
+
+
+def _planned(tree: dict[str, Any], manifest: Manifest | None) -> Plan:
+    """The plan of a carried spec, without the rules that fit no tensor.
+
+    Such a rule skips what only the model has, or comes from a spec that this one extended.
+
+    Raises:
+        SpecError: it has no plan.
+    """
+    try:
+        return plan_reading(read(tree, manifest=manifest))
+    except SpecError as error:
+        paths = [each.where.path if each.where else () for each in error.diagnostics]
+        if manifest is None or any(each.code is not Code.UNUSED_RULE for each in error.diagnostics):
+            raise
+        rules = [rule for at, rule in enumerate(tree["rules"]) if ("rules", at) not in {p[:2] for p in paths}]
+        if len(rules) == len(tree["rules"]):
+            raise
+    return plan_reading(read(tree | {"rules": rules}, manifest=manifest))
 
 
 def alone(problems: Iterable[Diagnostic], *, own: bool) -> Iterator[Diagnostic]:

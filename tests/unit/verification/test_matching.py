@@ -86,6 +86,39 @@ def test_a_spec_of_rules_takes_names_and_shapes_from_the_weights(tmp_path: Path)
     assert not initcfg.verify(path).is_equal
 
 
+def test_rules_that_fit_no_tensor_do_not_keep_a_file_from_being_verified_alone(tmp_path: Path) -> None:
+    rules = [{"match": "**.bias", "skip": True}, {"match": "**", "initializer": "zeros"}]
+    model = initcfg.Manifest({"fc.weight": (4, 4), "fc.bias": (4,)})
+    plan = initcfg.make_plan({"initcfg": 1, "rules": rules}, manifest=model)
+    assert initcfg.verify(initcfg.save(plan, tmp_path / "skipped.npz").path).is_equal
+    idle = [{"match": "conv.*", "initializer": "ones"}]
+    (tmp_path / "base.json").write_text(json.dumps({"initcfg": 1, "rules": idle}))
+    (tmp_path / "child.json").write_text(json.dumps({"initcfg": 1, "extends": "base.json", "rules": rules}))
+    plan = initcfg.make_plan(initcfg.load_spec(tmp_path / "child.json", root=tmp_path), manifest=model)
+    assert initcfg.verify(initcfg.save(plan, tmp_path / "extended.npz").path).is_equal
+
+
+def test_a_part_of_a_model_that_only_its_manifest_names_is_refused(tmp_path: Path) -> None:
+    spec = {"initcfg": 1, "rules": [{"match": "**", "initializer": "zeros"}]}
+    plan = initcfg.make_plan(spec, manifest=initcfg.Manifest({"a.w": (4,), "b.w": (4,)}))
+    path = initcfg.save(plan, tmp_path / "w.safetensors", select="a.*").path
+    with pytest.raises(initcfg.FormatError, match=r"are a part, made by 'a\.\*'"):
+        initcfg.verify(path)
+    assert initcfg.verify(path, plan, select="a.*").is_equal
+
+
+@pytest.mark.parametrize("manifest", ["gone.json", "/etc/passwd", "../../secret.json", {"x": 1}, None])
+def test_no_manifest_that_a_carried_spec_names_is_opened(manifest: Any, tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text(json.dumps({"params": {"w": {"shape": [4]}}}))
+    rules = [{"match": "w", "initializer": "ones"}]
+    (tmp_path / "s.json").write_text(json.dumps({"initcfg": 1, "manifest": "m.json", "rules": rules}))
+    spec = initcfg.load_spec(tmp_path / "s.json", root=tmp_path)
+    path = initcfg.save(spec, tmp_path / "w.safetensors").path
+    carried = json.loads(read_weights_header(path).metadata[SPEC_KEY])
+    assert carried["manifest"] == "m.json"
+    assert initcfg.verify(edited(path, {SPEC_KEY: json.dumps(carried | {"manifest": manifest})})).is_equal
+
+
 def test_weights_that_lost_a_tensor_or_name_another_plan_are_not_equal(tmp_path: Path) -> None:
     path = initcfg.save(SPEC, tmp_path / "w.safetensors", select="h.0.w").path
     assert not initcfg.verify(path).is_equal
