@@ -11,12 +11,27 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+#: The most axes of a shape, as many as NumPy has, and the largest size of one.
+MAX_NDIM = 64
+MAX_DIM = 2**63 - 1
 _RECEPTIVE = frozenset("DHWTLK")
 _LETTERS = frozenset("IOB") | _RECEPTIVE
 _WAYS = (
     "write in_out, out_in, or one letter an axis: I in, O out (at least one of these two), B batch, "
     "any of D H W T L K receptive field, such as OIHW"
 )
+
+
+def shape_problem(shape: object) -> str | None:
+    """What keeps a list or a tuple from being a shape, in words that follow "the shape", or None."""
+    if not isinstance(shape, list | tuple):
+        return "is no list"
+    if len(shape) > MAX_NDIM:
+        return f"has {len(shape)} axes, and {MAX_NDIM} are allowed"
+    for size in shape:
+        if type(size) is not int or not 0 <= size <= MAX_DIM:
+            return "holds something else than whole numbers from 0 to 2**63 - 1"
+    return None
 
 
 class Fans(NamedTuple):

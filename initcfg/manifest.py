@@ -7,14 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.layout import shape_problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from initcfg.errors import Location
-
-_MAX_NDIM = 64
-_MAX_DIM = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +73,6 @@ class Manifest:
 
     def __hash__(self) -> int:
         return hash(tuple(self.entries.items()))
-
-
-def shape_problem(shape: object) -> str | None:
-    """What keeps a list or a tuple from being a shape, in words that follow "the shape", or None."""
-    if not isinstance(shape, list | tuple):
-        return "is no list"
-    if len(shape) > _MAX_NDIM:
-        return f"has {len(shape)} axes, and {_MAX_NDIM} are allowed"
-    for size in shape:
-        if type(size) is not int or not 0 <= size <= _MAX_DIM:
-            return "holds something else than whole numbers from 0 to 2**63 - 1"
-    return None
 
 
 # What frameworks save beside parameters, where only the last segment of a name tells it: statistics, counts,

@@ -70,7 +70,7 @@ def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Bin
 
 
 @contextlib.contextmanager
-def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[PlacedFile]:
+def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[PreallocatedFile]:
     """Like `replacing`, for a file of exactly `nbytes` bytes that is written by places, each byte once.
 
     No thread may write any more when the block ends, or raises.
@@ -82,7 +82,7 @@ def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Place
     with _new_file(path, nbytes, sweeping=sweeping) as raw:
         with reporting(path, nbytes):
             reserve(raw.fileno(), nbytes)
-        file = PlacedFile(raw.fileno(), path, nbytes)
+        file = PreallocatedFile(raw.fileno(), path, nbytes)
         yield file
         if file.written != nbytes:
             raise AssertionError(f"{file.written:,} of {nbytes:,} bytes were written")
@@ -204,7 +204,7 @@ def _sync_folder(folder: int | None, path: Path) -> None:
             raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint)) from error
 
 
-class PlacedFile:
+class PreallocatedFile:
     """Writes to an open file by position, from any number of threads at once.
 
     Args:

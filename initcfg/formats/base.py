@@ -42,7 +42,6 @@ SPEC_KEY = "initcfg.spec"
 """Metadata: the spec that the plan was made from, as JSON; of a sharded set in the index only."""
 TIED_KEY = "initcfg.tied"
 """Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
-_MAX_NDIM = 64  # as many as NumPy and manifests have
 _NUMBER = re.compile("0*([0-9]+)")
 # Threads read neighbours, which are in one shard or in two.
 _KEPT = 8
@@ -291,22 +290,13 @@ def malformed(path: str | PathLike[str], message: str, hint: str | None = None) 
     return FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), way_out))
 
 
-def is_shape(sizes: object) -> bool:
-    """Whether this is a list or a tuple of at most 64 integers that a file may have bytes for."""
-    return (
-        isinstance(sizes, list | tuple)
-        and len(sizes) <= _MAX_NDIM
-        and all(type(size) is int and 0 <= size < 2**63 for size in sizes)
-    )
-
-
 @dataclass(slots=True)
 class _Handle:
     file: BinaryIO
     users: int = 0
 
 
-class Handles:
+class FilePool:
     """A pool of open files, used as a context.
 
     Args:

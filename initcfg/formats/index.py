@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from initcfg.formats.base import Handles
+    from initcfg.formats.base import FilePool
     from initcfg.text.source import Source
 
 INDEX_NAME = "model.safetensors.index.json"
@@ -234,7 +234,7 @@ def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> _Pr
         yield _problem(message, source.locate((_MAP, name)), hint)
 
 
-def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
+def read_set(path: Path, files: FilePool) -> tuple[Header, Index]:
     """What the shards of an index hold, as one header in the order of the index.
 
     Of the metadata those texts are kept on which the index and all shards agree; ``initcfg.tied`` is that of
@@ -242,15 +242,15 @@ def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
 
     Args:
         path: of the index; the shards stand beside it.
-        handles: opens the shards.
+        files: opens the shards.
 
     Raises:
         FormatError: a file cannot be read or is malformed, or index and shards do not say the same; with
             every problem (the first hundred).
     """
     index = read_index(path)
-    headers = _headers(path, index, handles)
-    problems = capped(disagreements(path, index, headers))
+    headers = _headers(path, index, files)
+    problems = capped(index_problems(path, index, headers))
     if problems:
         raise FormatError(*problems)
     tensors = {
@@ -262,7 +262,7 @@ def read_set(path: Path, handles: Handles) -> tuple[Header, Index]:
     return Header(tensors, metadata, nbytes, tuple(headers)), index
 
 
-def _headers(path: Path, index: Index, handles: Handles) -> dict[str, Header]:
+def _headers(path: Path, index: Index, files: FilePool) -> dict[str, Header]:
     """The header of every shard, in the order in which the index first names them."""
     headers: dict[str, Header] = {}
     problems: list[Diagnostic] = []
@@ -271,7 +271,7 @@ def _headers(path: Path, index: Index, handles: Handles) -> dict[str, Header]:
         named.setdefault(shard, name)
     for shard, name in named.items():
         try:
-            with handles.using(path.parent / shard) as file:
+            with files.using(path.parent / shard) as file:
                 headers[shard] = header_in(file, path.parent / shard)
         except FormatError as error:
             problems += [_at_index(each, shard, index.where[name]) for each in error.diagnostics]
@@ -298,7 +298,7 @@ def _metadata(texts: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return common | ({TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False)} if tied else {})
 
 
-def disagreements(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
+def index_problems(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
     """What index and shards do not agree about: first the tensors; if these agree, the rest.
 
     Args:

@@ -31,11 +31,12 @@ from initcfg.errors import (
     more_problems,
 )
 from initcfg.formats import format_of
-from initcfg.formats.base import Handles, natural_key
+from initcfg.formats.base import FilePool, natural_key
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
 from initcfg.formats.index import INDEX_ENDING, read_set
 from initcfg.formats.safetensors import read_header
-from initcfg.manifest import Manifest, ManifestEntry, shape_problem
+from initcfg.layout import shape_problem
+from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.names import did_you_mean
 from initcfg.process import gc_paused
 from initcfg.text.inputs import decoded, read_content
@@ -114,8 +115,8 @@ def _from_header(file: str, tensors: Iterable[StoredTensor]) -> Manifest:
 
 
 def _from_index(file: str) -> Manifest:
-    with Handles() as handles:
-        header, index = read_set(Path(file), handles)
+    with FilePool() as files:
+        header, index = read_set(Path(file), files)
     names = list(header.tensors)
     ordered = _in_order(header.tensors) if names == sorted(names) else header.tensors.values()
     return Manifest({each.name: _entry(each, index.where[each.name]) for each in ordered}, file)

@@ -27,12 +27,12 @@ from initcfg.formats.base import (
     StoredTensor,
     check_unique,
     finish,
-    is_shape,
     malformed,
     refuse,
     tensors_in_place,
     write_elements,
 )
+from initcfg.layout import shape_problem
 from initcfg.text.inputs import open_input
 from initcfg.text.json_entries import parse_json
 
@@ -265,6 +265,6 @@ class _Reader:
             row = as_dtype(dtype)
         except InitializerError as error:
             raise malformed(self.path, f"{member.filename!r}: {error.diagnostics[0].message}") from None
-        if row.numpy != dtype or not is_shape(shape):
+        if row.numpy != dtype or shape_problem(shape):
             self.fail(member, f"has the dtype {dtype} or the shape {shape}, which are not read")
         return row, shape

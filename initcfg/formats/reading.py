@@ -13,7 +13,7 @@ import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import format_of
-from initcfg.formats.base import TIED_KEY, Handles, Header, StoredTensor
+from initcfg.formats.base import TIED_KEY, FilePool, Header, StoredTensor
 from initcfg.formats.discovery import find_weights, is_index, is_torch_file
 from initcfg.formats.index import read_set
 from initcfg.formats.renaming import Renames
@@ -90,12 +90,12 @@ class WeightsFile:
     def __init__(self, path: str | PathLike[str], rename: RenamesLike = ()) -> None:
         self.path = find_weights(path)
         """The file, or the index of a set."""
-        self._handles = Handles()
+        self._files = FilePool()
         self._lock = threading.Lock()
         try:
             self.header = Renames.of(rename).applied(self._read_header(), self.path)
         except BaseException:
-            self._handles.close()
+            self._files.close()
             raise
         self._shards = {shard: self.path.parent / shard for shard in self.header.shards}
 
@@ -105,7 +105,7 @@ class WeightsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handles.close()
+        self._files.close()
 
     def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
         """The elements [start, stop) of a tensor, in C order; several threads may read at once.
@@ -118,7 +118,7 @@ class WeightsFile:
         left = elements.view(np.uint8).data
         at = tensor.begin + start * tensor.dtype.itemsize
         try:
-            with self._handles.using(self.file_of(tensor)) as file:
+            with self._files.using(self.file_of(tensor)) as file:
                 while left:
                     count = self._read_into(file, left, at)
                     if not count:
@@ -139,8 +139,8 @@ class WeightsFile:
 
     def _read_header(self) -> Header:
         if is_index(self.path):
-            return read_set(self.path, self._handles)[0]
-        with self._handles.using(self.path) as file:
+            return read_set(self.path, self._files)[0]
+        with self._files.using(self.path) as file:
             return format_of(self.path).module.header_in(file, self.path)
 
     def _read_into(self, file: BinaryIO, buffer: memoryview, at: int) -> int:
@@ -172,7 +172,7 @@ class LoadedWeights(WeightsFile):
         rename: RenamesLike = (),
     ) -> None:
         self.path = path
-        self._handles = Handles()
+        self._files = FilePool()
         self._tensors = list(tensors.values())
         # The place of a tensor is its number, which a rename leaves as it is.
         stored = {

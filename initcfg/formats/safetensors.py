@@ -23,11 +23,11 @@ from initcfg.formats.base import (
     Header,
     StoredTensor,
     check_unique,
-    is_shape,
     malformed,
     refuse,
     tensors_in_place,
 )
+from initcfg.layout import shape_problem
 from initcfg.text.inputs import open_input
 from initcfg.text.json_entries import parse_json
 
@@ -251,9 +251,9 @@ class _Reader:
         if not isinstance(tag, str) or tag not in _BY_TAG:
             known = f"the known ones are {', '.join(sorted(_BY_TAG))}"
             raise malformed(self.path, f"tensor {name!r} has the dtype {tag!r}, which is not known", known)
-        if not is_shape(shape):
+        if shape_problem(shape):
             self.fail(f"the shape of tensor {name!r} is not a list of up to 64 whole numbers from 0 on")
-        if not is_shape(offsets) or len(offsets) != 2:
+        if shape_problem(offsets) or len(offsets) != 2:
             self.fail(f"the data_offsets of tensor {name!r} are not two whole numbers from 0 on")
         tensor = StoredTensor(name, _BY_TAG[tag], tuple(shape), data + offsets[0])
         if tensor.nbytes != offsets[1] - offsets[0]:

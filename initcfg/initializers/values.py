@@ -14,6 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import FrozenDict
+from initcfg.layout import MAX_NDIM
 from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 _MAX_DEPTH = 32
-# numpy's limits, for elements of eight bytes.
-_MAX_DIMS = 64
+# numpy's limit, for elements of eight bytes.
 _MAX_BYTES = 2**63
 _MAX_SHOWN = 60
 #: What a constant may be, in words.
@@ -271,7 +271,7 @@ def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
     if min(dims, default=0) < 0:
         raise _no_shape(f"{_shown_shape(dims)} is not a shape")
     # Sizes of 0 are left out, as in numpy, so that what is empty can still be transposed and cut.
-    if len(dims) > _MAX_DIMS or math.prod(filter(None, dims)) * 8 >= _MAX_BYTES:
+    if len(dims) > MAX_NDIM or math.prod(filter(None, dims)) * 8 >= _MAX_BYTES:
         raise _no_shape(f"{_shown_shape(dims)} is too large for an array")
     return dims
 
@@ -283,14 +283,14 @@ def _dim(dim: object) -> int:
 
 
 def _shown_shape(shape: object) -> str:
-    if isinstance(shape, list | tuple) and len(shape) <= _MAX_DIMS:
+    if isinstance(shape, list | tuple) and len(shape) <= MAX_NDIM:
         return f"({', '.join(map(shown, shape))}{',' if len(shape) == 1 else ''})"
     return f"a shape of {len(shape)} axes" if isinstance(shape, list | tuple) else shown(shape)
 
 
 def _no_shape(message: str) -> InitializerError:
     hint = (
-        f"give a tuple of at most {_MAX_DIMS} integers >= 0, such as (784, 256), whose product is below 2**60"
+        f"give a tuple of at most {MAX_NDIM} integers >= 0, such as (784, 256), whose product is below 2**60"
     )
     return InitializerError(Diagnostic(Code.SHAPE, message, hint=hint))
 

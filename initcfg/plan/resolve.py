@@ -17,13 +17,12 @@ from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
-from initcfg.layout import Fans, Layout, known_fans, resolved_fans
+from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, resolved_fans
 from initcfg.plan.definitions import complexity_of, names_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION
 from initcfg.spec import Expression, InitializerConfig, Param
 from initcfg.spec.expressions import FANS
-from initcfg.spec.scalars import MAX_DIM
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:

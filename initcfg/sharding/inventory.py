@@ -86,7 +86,7 @@ class Inventory:
     sizes: Mapping[str, int]
 
 
-def take_stock(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> Inventory:
+def scan_folder(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> Inventory:
     """Looks at the names, sizes and headers of what a folder holds.
 
     Args:
@@ -176,7 +176,7 @@ def make_room(
             nothing has been changed.
     """
     claim = SetClaim.of(shards).text
-    stock = take_stock(store, shards, is_claimed=found == claim)
+    stock = scan_folder(store, shards, is_claimed=found == claim)
     if (found not in (None, claim) or stock.foreign) and not force:
         raise _occupied(store, stock.foreign)
     missing = [shard for shard in share if shard.name not in stock.finished]

@@ -51,7 +51,7 @@ def finalize(store: Store) -> Published:
         with store.joining(text) as hold:
             store.sweep()
             published = publish(store, claim)
-            hold.fulfil()
+            hold.release()
     except ClaimLostError:
         if store.claimed() is not None:
             raise

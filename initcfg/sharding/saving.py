@@ -16,7 +16,7 @@ from initcfg.sharding.inventory import (
     is_published,
     make_room,
     require_space,
-    take_stock,
+    scan_folder,
 )
 from initcfg.sharding.publishing import publish
 from initcfg.sharding.shards import assigned, loads
@@ -146,7 +146,7 @@ def _to_stage(store: Store, shards: ShardSet, claim: SetClaim) -> Store | None:
 
     def look(found: str | None) -> None:
         nonlocal is_other
-        stock = take_stock(store, shards)
+        stock = scan_folder(store, shards)
         # A set that is begun here has nothing left to save.
         is_other = bool(stock.foreign) and not stock.finished and found != claim.text
         raise _LookedError
@@ -186,7 +186,7 @@ def _held(
             with contextlib.suppress(OutputError):
                 is_ours = is_lone and hold.is_new
                 if is_published(store, shards) or (is_ours and not has_any(store, shards)):
-                    hold.fulfil()
+                    hold.release()
 
 
 def _share(shards: ShardSet, rank: Rank | None) -> Sequence[Shard]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, more_problems
 from initcfg.initializers.annotations import SIGNS, Items, Limits, code_of, without_none
 from initcfg.initializers.values import shown
+from initcfg.layout import MAX_NDIM
 from initcfg.names import did_you_mean
 from initcfg.spec.hints import (
     boolean_hint,
@@ -23,7 +24,7 @@ from initcfg.spec.hints import (
     unknown_key_hint,
 )
 from initcfg.spec.overlay import Unwritten
-from initcfg.spec.scalars import MAX_NDIM, Key, OneOf, Parsed
+from initcfg.spec.scalars import Key, OneOf, Parsed
 from initcfg.text.yaml_traps import MISSING_VALUE, MISSING_VALUE_HINT
 
 if TYPE_CHECKING:

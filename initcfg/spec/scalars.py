@@ -17,7 +17,7 @@ from initcfg.errors import WARNINGS, Code, InitializerError
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
-from initcfg.layout import Layout
+from initcfg.layout import MAX_DIM, MAX_NDIM, Layout
 from initcfg.names import did_you_mean
 from initcfg.spec.expressions import Expression, Template
 from initcfg.spec.grammar import ExpressionError
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema, PydanticCustomError
 
-MAX_NDIM = 64
 MAX_SEED = 2**64 - 1
-MAX_DIM = 2**63 - 1
 
 _TAG = re.compile(r"<([0-9])>")
 

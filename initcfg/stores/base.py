@@ -31,11 +31,11 @@ class Claim:
     """
 
     is_new: bool = False
-    is_fulfilled: bool = False
+    is_released: bool = False
 
-    def fulfil(self) -> None:
+    def release(self) -> None:
         """Nobody has to know whose the folder is: the set is published, or nothing of it is there."""
-        self.is_fulfilled = True
+        self.is_released = True
 
 
 class ClaimLostError(OutputError):

@@ -86,7 +86,7 @@ class ClaimFile:
         try:
             yield
         finally:
-            if claim.is_fulfilled:
+            if claim.is_released:
                 self._remove_if_last(descriptor, text)
             unlock(descriptor)
             os.close(descriptor)

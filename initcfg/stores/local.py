@@ -122,7 +122,7 @@ class LocalStore:
 
         with contextlib.suppress(OutputError, OSError):
             with staged.claiming(text, clear) as claim:
-                claim.fulfil()
+                claim.release()
             staged._folder.rmdir()
 
     def claimed(self) -> str | None:

@@ -191,7 +191,7 @@ class RemoteStore:
             self._held = None
             # Where it cannot be removed, the next run of any set finds a set that is complete.
             with contextlib.suppress(OutputError):
-                if claim.is_fulfilled and self.claimed() == text:
+                if claim.is_released and self.claimed() == text:
                     self.remove(CLAIM_NAME)
 
     def _check_claim(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from initcfg.errors import OutputError
 from initcfg.formats import atomic
-from initcfg.formats.atomic import PlacedFile, placing, replacing, reserve
+from initcfg.formats.atomic import PreallocatedFile, placing, replacing, reserve
 from initcfg.formats.temporary import TEMPORARY_PREFIX, create, sweep
 
 
@@ -377,10 +377,10 @@ def descriptor(tmp_path):
 
 
 @pytest.fixture(params=["pwrite", "seek and write"])
-def placed(request, monkeypatch, tmp_path, descriptor) -> PlacedFile:
+def placed(request, monkeypatch, tmp_path, descriptor) -> PreallocatedFile:
     if request.param == "seek and write":
         monkeypatch.delattr(os, "pwrite")
-    return PlacedFile(descriptor, tmp_path / "file", 1 << 33)
+    return PreallocatedFile(descriptor, tmp_path / "file", 1 << 33)
 
 
 def refused(code: int):
@@ -421,7 +421,7 @@ def test_threads_do_not_get_into_each_others_places(placed, descriptor) -> None:
 def test_short_writes_by_position_are_completed(descriptor, tmp_path, monkeypatch) -> None:
     real = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda number, data, offset: real(number, data[:7], offset))
-    PlacedFile(descriptor, tmp_path / "file", 0).write(memoryview(bytes(range(256))), 9)
+    PreallocatedFile(descriptor, tmp_path / "file", 0).write(memoryview(bytes(range(256))), 9)
     assert os.pread(descriptor, 300, 9) == bytes(range(256))
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from initcfg.errors import Code, FormatError
 from initcfg.formats import index as module
-from initcfg.formats.base import Handles
+from initcfg.formats.base import FilePool
 from initcfg.formats.index import INDEX_NAME, Index, index_text, read_index, read_set
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def write(
 
 
 def read(path: Path) -> Header:
-    with Handles() as handles:
+    with FilePool() as handles:
         return read_set(path, handles)[0]
 
 

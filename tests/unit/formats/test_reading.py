@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 import initcfg
 from initcfg.errors import FormatError
-from initcfg.formats.base import Handles
+from initcfg.formats.base import FilePool
 from initcfg.formats.index import INDEX_NAME, Index, index_text
 from initcfg.formats.npz import read_header as read_npz_header
 from initcfg.formats.reading import open_weights, read_weights_header
@@ -203,7 +203,7 @@ on_linux = pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="counts descripto
 
 @on_linux
 def test_few_files_stay_open_and_in_the_end_none(files: list[Path]) -> None:
-    with Handles(3) as handles:
+    with FilePool(3) as handles:
         for path in files * 2:
             with handles.using(path) as file:
                 assert os.pread(file.fileno(), 1, 0) == path.read_bytes()
@@ -213,7 +213,7 @@ def test_few_files_stay_open_and_in_the_end_none(files: list[Path]) -> None:
 
 @on_linux
 def test_a_file_in_use_stays_open_and_one_used_twice_is_opened_once(files: list[Path]) -> None:
-    with Handles(1) as handles:
+    with FilePool(1) as handles:
         with handles.using(files[0]) as first, handles.using(files[1]) as second:
             with handles.using(files[0]) as again:
                 assert again is first
@@ -229,12 +229,12 @@ def test_threads_share_them(files: list[Path]) -> None:
         with handles.using(path) as file:
             return os.pread(file.fileno(), 1, 0)
 
-    with Handles(2) as handles, ThreadPoolExecutor(8) as pool:
+    with FilePool(2) as handles, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(read, order)) == [bytes([files.index(path)]) for path in order]
 
 
 def test_a_file_that_was_replaced_meanwhile_is_refused(files: list[Path]) -> None:
-    with Handles(1) as handles:
+    with FilePool(1) as handles:
         for path in files[:2]:
             with handles.using(path):
                 pass
@@ -248,6 +248,6 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(files: list[Path]) -> Non
 
 @on_linux
 def test_a_failure_in_the_block_leaves_nothing_open(files: list[Path]) -> None:
-    with pytest.raises(ZeroDivisionError), Handles(2) as handles, handles.using(files[0]):
+    with pytest.raises(ZeroDivisionError), FilePool(2) as handles, handles.using(files[0]):
         raise ZeroDivisionError
     assert open_files(files[0].parent) == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.sharding import save_set
-from initcfg.sharding.inventory import SetClaim, has_any, is_published, make_room, take_stock
+from initcfg.sharding.inventory import SetClaim, has_any, is_published, make_room, scan_folder
 
 CLAIM = SetClaim("0" * 64, "1" * 64, 3)
 
@@ -94,12 +94,12 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_folder_that_is_not_there_has_nothing(store, shards) -> None:
-    stock = take_stock(store, shards())
+    stock = scan_folder(store, shards())
     assert (stock.finished, stock.foreign, stock.has_index) == (frozenset(), (), False)
 
 
 def test_a_complete_set_is_found_by_its_own_plan_only(folder, store, shards) -> None:
-    ours, others = take_stock(store, shards(1)), take_stock(store, shards(2))
+    ours, others = scan_folder(store, shards(1)), scan_folder(store, shards(2))
     assert (len(ours.finished), ours.foreign, ours.has_index) == (8, (), True)
     assert (len(others.finished), len(others.foreign), others.has_index) == (0, 9, False)
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_not_the_shard_is_foreign(harm, folder, store, shards) ->
             path.mkdir()
         case "fifo":
             os.mkfifo(path)
-    stock = take_stock(store, made)
+    stock = scan_folder(store, made)
     assert name not in stock.finished
     assert stock.foreign == (name,)
 
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_the_shard_is_foreign(harm, folder, store, shards) ->
 def test_an_index_that_is_a_fifo_is_not_waited_for(folder, store, shards) -> None:
     (folder / INDEX_NAME).unlink()
     os.mkfifo(folder / INDEX_NAME)
-    assert take_stock(store, shards(1)).foreign == (INDEX_NAME,)
+    assert scan_folder(store, shards(1)).foreign == (INDEX_NAME,)
 
 
 def test_files_of_another_set_are_refused_and_named_and_left(folder, store, shards) -> None:
@@ -150,7 +150,7 @@ def test_files_of_another_set_are_refused_and_named_and_left(folder, store, shar
 def test_a_whole_model_beside_the_set_is_foreign(folder, store, shards) -> None:
     """Loaders would take it and leave the set unread."""
     (folder / "model.safetensors").write_bytes(b"")
-    assert take_stock(store, shards(1)).foreign == ("model.safetensors",)
+    assert scan_folder(store, shards(1)).foreign == ("model.safetensors",)
 
 
 def test_force_removes_the_set_and_nothing_else(folder, store, shards) -> None:

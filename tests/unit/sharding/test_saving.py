@@ -442,5 +442,5 @@ def test_another_set_at_work_is_told_before_anything_is_staged(store, shards, co
     with store.claiming(claim, lambda _: None) as hold:
         with pytest.raises(OutputError, match="another run is writing"):
             save_set(shards(2), store, force=True)
-        hold.fulfil()
+        hold.release()
     assert contents() == before

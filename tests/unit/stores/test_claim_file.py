@@ -48,7 +48,7 @@ def test_a_claim_stays_until_it_is_fulfilled(claim, path) -> None:
         assert claim.text() == OURS
     assert claim.text() == OURS
     with claim.claiming(OURS, anything) as hold:
-        hold.fulfil()
+        hold.release()
         assert claim.text() == OURS
     assert not path.exists()
 
@@ -56,7 +56,7 @@ def test_a_claim_stays_until_it_is_fulfilled(claim, path) -> None:
 def test_a_fulfilled_claim_goes_after_a_failure_too(claim, path) -> None:
     def fail() -> None:
         with claim.claiming(OURS, anything) as hold:
-            hold.fulfil()
+            hold.release()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -66,9 +66,9 @@ def test_a_fulfilled_claim_goes_after_a_failure_too(claim, path) -> None:
 
 def test_runs_of_one_set_hold_it_together_and_the_last_removes_it(claim, path) -> None:
     with claim.claiming(OURS, anything) as first:
-        first.fulfil()
+        first.release()
         with claim.claiming(OURS, anything) as second:
-            second.fulfil()
+            second.release()
         assert claim.text() == OURS
     assert not path.exists()
 
@@ -249,14 +249,14 @@ def test_a_short_wait_is_silent(claim, caplog) -> None:
 def test_a_claim_that_another_took_over_meanwhile_is_not_removed(claim, path) -> None:
     """Between the shared lock and the sole one there is a moment without any."""
     with claim.claiming(OURS, anything) as hold:
-        hold.fulfil()
+        hold.release()
         path.write_text(OTHERS)
     assert claim.text() == OTHERS
 
 
 def test_a_file_that_was_replaced_meanwhile_is_not_removed(claim, path, tmp_path) -> None:
     with claim.claiming(OURS, anything) as hold:
-        hold.fulfil()
+        hold.release()
         other = tmp_path / "other"
         other.write_text(OURS)
         other.replace(path)
@@ -278,5 +278,5 @@ def test_without_locks_the_text_keeps_two_sets_apart(claim, path, monkeypatch) -
         pass
     assert claim.text() == OURS
     with claim.joining(OURS) as hold:
-        hold.fulfil()
+        hold.release()
     assert not path.exists()
