@@ -78,7 +78,7 @@ def jobs(seed: int) -> tuple[bytes, list[bytes]]:
             continue  # the dtype cannot hold it
         numbers = native._law(wanted, out.dtype)
         assert isinstance(numbers, bytes)
-        packed.append(native._PLACE.pack(rng.randrange(9), size, start, *stream.words) + numbers)
+        packed.append(native._PLACE.pack(rng.randrange(9), size, start, stream.digest) + numbers)
         expected.append(out.tobytes())
     return b"".join(packed), expected
 
