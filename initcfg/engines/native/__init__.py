@@ -38,7 +38,8 @@ _FOLDER = Path(__file__).parent
 SETS = ("plain", "sse2", "avx2", "avx512", "neon")
 # The order of `enum kernel` in fill.h.
 KERNELS = ("uniform", "normal", "two_sigma", "cut", "inverse")
-# `struct job` of fill.h, whose machine is little-endian as a stream's words are: what differs from fill to fill, and what follows from distribution and dtype.
+# `struct job` of fill.h: what differs from fill to fill, and what follows from distribution and dtype. Its
+# machine is little-endian, as the words of a stream are.
 _PLACE, _LAW = struct.Struct("=QQQ16s"), struct.Struct("=6i8d")
 _REBUILD = (
     "install initcfg again where there is a C compiler: pip install --force-reinstall --no-cache-dir "
