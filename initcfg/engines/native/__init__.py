@@ -137,7 +137,7 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
 def _address(out: NDArray[Any]) -> int:
     """Where the elements of an array that has some begin; `ctypes.data` takes a microsecond and more."""
     # Types that numpy does not know, such as bfloat16, are no buffers.
-    known = out if out.dtype.isbuiltin == 1 else out.view("u1")
+    known: Any = out if out.dtype.isbuiltin == 1 else out.view("u1")
     return ctypes.addressof(ctypes.c_char.from_buffer(known))
 
 
