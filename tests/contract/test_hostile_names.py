@@ -96,7 +96,7 @@ class Elements:
 
 def write_tensor(path: Path, name: str) -> bytes:
     """A tensor as no plan would name it: the format alone stands against the name."""
-    format_of(path).write(path, [TensorInfo(name, as_dtype("float32"), (3,))], Elements(), {})  # type: ignore[attr-defined]
+    format_of(path).module.write(path, [TensorInfo(name, as_dtype("float32"), (3,))], Elements(), {})
     return Elements.ones.tobytes()
 
 

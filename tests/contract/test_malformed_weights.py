@@ -385,7 +385,7 @@ def test_a_fault_is_one_error_and_no_allocation_beyond_the_file(
         assert code == 2, output
         assert "error[" in output
         assert "  help: " in output or "error[input]" in output
-        assert message in output
+        assert message in " ".join(output.split())  # lines are broken where the path leaves them no room
         assert "Traceback" not in output
         assert "internal error" not in output
         # The text, its characters, and what the parser makes of them, which for an npz is Python's own.

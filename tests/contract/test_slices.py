@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 from initcfg.dtypes import DTYPES
-from initcfg.generate import materialize, slices
+from initcfg.generate import materialize, work
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,
@@ -96,7 +96,7 @@ def assert_same_bits(part: np.ndarray, expected: np.ndarray) -> None:
     data=st.data(),
     parameter=parameters(),
     chunk=st.sampled_from([7, 64, CHUNK]),
-    call=st.sampled_from([1, 100, slices.CALL_COST]),  # type: ignore[attr-defined]
+    call=st.sampled_from([1, 100, work.CALL_COST]),
 )
 def test_a_slice_made_alone_is_the_slice_of_the_whole(
     planned, indices, *, data, parameter, chunk, call
@@ -106,8 +106,8 @@ def test_a_slice_made_alone_is_the_slice_of_the_whole(
     index = data.draw(indices(shape))
     # Small chunks and cheap calls reach on small arrays what happens to large ones.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "CHUNK", chunk)
-        patch.setattr(slices, "CALL_COST", call)
+        patch.setattr(work, "CHUNK", chunk)
+        patch.setattr(work, "CALL_COST", call)
         part = materialize(whole[index], threads=1)
     assert_same_bits(part, np.asarray(materialize(whole, threads=1)[index]))
 
