@@ -42,7 +42,7 @@ _IGNORED_KEY = "shared_object_id"
 _MAX_NESTED = MAX_DEPTH // 3
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class InitializerConfig:
     """The normal form of an initializer that was written down.
 

@@ -56,7 +56,7 @@ def fault(
     return PydanticCustomError(str(code), "{message}", context)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArrayValue:
     """A constant array, held as Python numbers so that it compares by value and hashes.
 

@@ -122,7 +122,7 @@ def test_a_custom_class_gives_an_instance() -> None:
     ("identifier", "code", "words"),
     [
         ("glorot_unifrom", Code.UNKNOWN_INITIALIZER, "did you mean 'glorot_uniform'?"),
-        ("constant_", Code.UNKNOWN_INITIALIZER, "did you mean 'constant'?"),
+        ("constant_", Code.UNKNOWN_INITIALIZER, "PyTorch's constant_ is written {constant: {value: 0.1}}"),
         (3.5, Code.WRONG_TYPE, "3.5 is not an initializer"),
         ([1, 2], Code.WRONG_TYPE, "a list is not an initializer"),
         ({}, Code.WRONG_TYPE, "with one key, got none"),
