@@ -21,33 +21,8 @@ if TYPE_CHECKING:
 CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 
-class _HelpFormatter(click.HelpFormatter):
-    """Help whose lines end between words: click would break options and file names after a hyphen."""
-
-    _WHOLE = "\N{NON-BREAKING HYPHEN}"
-
-    def write_text(self, text: str) -> None:
-        """A paragraph."""
-        super().write_text(text.replace("-", self._WHOLE))
-
-    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        """Options or commands beside what they do, which has half of a narrow terminal at least."""
-        whole = [(name, text.replace("-", self._WHOLE)) for name, text in rows]
-        super().write_dl(whole, min(col_max, self.width // 2), col_spacing)
-
-    def getvalue(self) -> str:
-        """What was written."""
-        return super().getvalue().replace(self._WHOLE, "-")
-
-
-class _Context(click.Context):
-    formatter_class = _HelpFormatter
-
-
 class Command(click.Command):
     """A command whose help ends with an example: lines that can be pasted into a shell."""
-
-    context_class = _Context
 
     def __init__(self, name: str | None = None, *, example: Sequence[str], **settings: Any) -> None:
         super().__init__(name, context_settings=CONTEXT_SETTINGS, **settings)
@@ -64,6 +39,25 @@ class Command(click.Command):
                     hint = f"a setting is written --set {given[at + 1]}={given[at + 2]}"
                     raise click.UsageError(f"{error.message}; {hint}", ctx) from None
             raise
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help; no line ends inside a word, as click would end it after the hyphen of an option."""
+        hyphen = "\N{NON-BREAKING HYPHEN}"
+
+        class Formatter(click.HelpFormatter):  # here, since only help needs it
+            def write_text(self, text: str) -> None:
+                super().write_text(text.replace("-", hyphen))
+
+            def write_dl(
+                self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+            ) -> None:
+                # What stands on the right has half of a narrow terminal at least.
+                whole = [(name, text.replace("-", hyphen)) for name, text in rows]
+                super().write_dl(whole, min(col_max, self.width // 2), col_spacing)
+
+        formatter = Formatter(width=ctx.terminal_width, max_width=ctx.max_content_width)
+        self.format_help(ctx, formatter)
+        return formatter.getvalue().rstrip("\n").replace(hyphen, "-")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the example; a line that is too wide goes on after a backslash, as a shell takes it."""

@@ -137,11 +137,13 @@ def _described(moments: Moments) -> list[str]:
 
 
 def _sums(found: Inspection) -> dict[str, int]:
-    return {
+    sums = {
         "tensors": len(found.tensors),
         "elements": sum(tensor.numel for tensor in found.tensors),
         "bytes": sum(tensor.nbytes for tensor in found.tensors),
     }
+    non_finite = sum(moments.non_finite for moments in found.values.values())
+    return sums | ({"non_finite": non_finite} if found.values else {})
 
 
 def _totals(found: Inspection) -> list[str]:
@@ -149,9 +151,8 @@ def _totals(found: Inspection) -> list[str]:
     told = [counted(sums["tensors"], "tensor"), counted(sums["elements"], "element"), size(sums["bytes"])]
     if found.header.shards:
         told.append(counted(len(found.header.shards), "shard"))
-    non_finite = sum(moments.non_finite for moments in found.values.values())
-    if non_finite:
-        told.append(f"{count(non_finite)} not finite")
+    if sums.get("non_finite"):
+        told.append(f"{count(sums['non_finite'])} not finite")
     made = found.fingerprint or "none; another program wrote this, or the plan held code"
     texts = dict(found.header.metadata)
     spec = texts.pop(SPEC_KEY, None)

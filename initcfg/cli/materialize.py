@@ -239,9 +239,9 @@ def report_saved(output: Output, saved: Saved, ranked: Ranked | None, seconds: f
     output.note(f"{place}: {made}" + (f"; {kept:,} of them were there already" if kept else ""))
     if saved.removed_first:
         output.note(
-            "the other set was removed before this one was whole; a lone run with room for both, on a"
+            "the other set was removed before this one was whole; a lone run with room for both, "
+            "on a local disk, removes it afterwards"
         )
-        output.note("local disk, removes it afterwards")
     if saved.index is None:
         if ranked is not None and ranked.rank.number == 0:
             _tell_unevenness(output, saved.loads)
@@ -259,8 +259,10 @@ def _tell_unevenness(output: Output, loads: Sequence[int]) -> None:
     if idle or imbalance(loads) <= _UNEVEN:
         return
     better = size_text(even_shard_size(sum(loads), len(loads)))
-    output.note(f"the fullest rank writes {imbalance(loads):.0%} more than the average; ranks that all have")
-    output.note(f"--shard-size {better} differ by less than 10%, unless a tensor is larger than that")
+    output.note(
+        f"the fullest rank writes {imbalance(loads):.0%} more than the average; ranks that all have "
+        f"--shard-size {better} differ by less than 10%, unless a tensor is larger than that"
+    )
 
 
 def _facts(saved: Saved, ranked: Ranked | None, seconds: float) -> dict[str, Any]:
@@ -278,6 +280,7 @@ def _facts(saved: Saved, ranked: Ranked | None, seconds: float) -> dict[str, Any
             for each in saved.receipts
         ],
         "left_out": dict(saved.tied),
+        "removed_first": saved.removed_first,
     }
 
 

@@ -7,7 +7,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.cli.words import count, counted, size
-from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, printable
+from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -29,11 +29,9 @@ def _strict(diagnostic: Diagnostic) -> Diagnostic:
 def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     """A note in the place of warnings and notes that are not shown."""
     if left_out:
-        told = " and ".join(
-            counted(number, kind)
-            for kind in ("warning", "note")
-            if (number := sum(each.severity == kind for each in left_out))
-        )
+        notes = _count(left_out, "note")
+        kinds = {"warning": len(left_out) - notes, "note": notes}
+        told = " and ".join(counted(number, kind) for kind, number in kinds.items() if number)
         message = f"after the first {MAX_TOLD} warnings and notes {told} more are not shown"
         yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
 
@@ -56,12 +54,21 @@ class Contents(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """One file: what was found in it and, where it is valid, what it holds; `verdict` is its praise then."""
+    """One file that was checked.
+
+    Args:
+        file: its name.
+        diagnostics: all that was found in it.
+        contents: what it holds, where it could be planned.
+        verdict: what a summary says of it when it has no errors.
+        is_base: whether other documents extend it, and nothing is planned.
+    """
 
     file: str
     diagnostics: tuple[Diagnostic, ...] = ()
     contents: Contents | None = None
     verdict: str = "valid"
+    is_base: bool = False
 
     @classmethod
     def failed(cls, file: str, diagnostics: Iterable[Diagnostic]) -> Checked:
@@ -74,10 +81,15 @@ class Checked(NamedTuple):
         )
         return cls(file, tuple(placed))
 
-    @classmethod
-    def passed(cls, file: str, found: Sequence[Diagnostic], contents: Contents) -> Checked:
-        """A file without problems; of very many warnings the first, and how many more there are."""
-        return cls(file, (*found[:MAX_TOLD], *_rest(found[MAX_TOLD:])), contents)
+    @property
+    def told(self) -> tuple[Diagnostic, ...]:
+        """What is listed: all errors, the first warnings and notes, and how many more of these there are."""
+        shown: list[Diagnostic] = []
+        left_out: list[Diagnostic] = []
+        for each in self.diagnostics:
+            is_advice = each.severity != "error" or each.code in WARNINGS
+            (left_out if is_advice and len(shown) >= MAX_TOLD else shown).append(each)
+        return (*shown, *_rest(left_out))
 
     @property
     def errors(self) -> int:
@@ -114,8 +126,8 @@ class Report(NamedTuple):
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What was found in all files."""
-        return tuple(diagnostic for file in self.files for diagnostic in file.diagnostics)
+        """What is listed of all files."""
+        return tuple(diagnostic for file in self.files for diagnostic in file.told)
 
     @property
     def errors(self) -> int:
@@ -125,12 +137,12 @@ class Report(NamedTuple):
     @property
     def warnings(self) -> int:
         """How many warnings were found."""
-        return _count(self.diagnostics, "warning")
+        return sum(file.warnings for file in self.files)
 
     @property
     def notes(self) -> int:
         """How many notes there are."""
-        return _count(self.diagnostics, "note")
+        return sum(_count(file.diagnostics, "note") for file in self.files)
 
     @property
     def exit(self) -> Exit:
@@ -143,7 +155,8 @@ class Report(NamedTuple):
 
     def ignoring(self, codes: Collection[str]) -> Report:
         """The same report without its warnings of these codes; errors and notes stay."""
-        out = [each.code for each in self.diagnostics if each.severity == "warning" and each.code in codes]
+        found = (each for file in self.files for each in file.diagnostics)
+        out = [each.code for each in found if each.severity == "warning" and each.code in codes]
         return self._replace(files=tuple(file.ignoring(codes) for file in self.files), ignored=tuple(out))
 
     def summary(self) -> str:

@@ -133,11 +133,11 @@ def _check(file: str, options: SpecOptions) -> Checked:
         source = source_from(file, options)
         if not isinstance(source, Plan) and source.spec is not None and source.spec.base:
             check_base(source)
-            return Checked(file, verdict="a valid base, which other documents extend")
+            return Checked(file, verdict="a valid base, which other documents extend", is_base=True)
         with planning_told():
             plan = source if isinstance(source, Plan) else plan_reading(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)
     spec = None if isinstance(source, Plan) else source.spec
     found = (*plan.notes, *check_plan(plan, spec.allow if spec else (), spec))
-    return Checked.passed(file, found, Contents.of(plan))
+    return Checked(file, found, Contents.of(plan))

@@ -62,6 +62,8 @@ def test_names_that_look_alike_are_told_apart_by_code_points(run: Run, folder: P
         "looks like the removed one (U+00E9, not U+0065 U+0301)",
         "- h.{0..1}.caf\u00e9  (3,) float32; fill(1); looks like the added one (U+0065 U+0301, not U+00E9)",
     ]
+    first = json.loads(run("diff", "a.json", "b.json", "--format", "json").stdout)["changes"][0]
+    assert (first["name"], first["looks_like"]) == ("h.0.cafe\u0301", "h.0.caf\u00e9")
 
 
 def test_a_setting_shows_what_it_would_change(run: Run, folder: Path) -> None:

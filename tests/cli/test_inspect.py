@@ -55,7 +55,7 @@ def test_a_table_tells_what_every_tensor_comes_to(run: Run, weights: str) -> Non
 def test_as_json_it_has_all_digits(run: Run, weights: str) -> None:
     document = json.loads(run("inspect", weights, "--format", "json").stdout)
     assert document["metadata"]["note"] == "x\ny"
-    assert document["totals"] == {"tensors": 4, "elements": 7, "bytes": 34}
+    assert document["totals"] == {"tensors": 4, "elements": 7, "bytes": 34, "non_finite": 1}
     tensors = {tensor["name"]: tensor for tensor in document["tensors"]}
     assert tensors["a.w"]["values"] == {
         "mean": 0.0,

@@ -71,6 +71,7 @@ def test_json_tells_it_on_stdout(run: Run, folder: Path) -> None:
     assert told["fingerprint"] == initcfg.make_plan("good.yaml").fingerprint
     assert (told["rank"], told["world_size"]) == (None, 1)
     assert told["left_out"] == {"head": "embedding"}
+    assert told["removed_first"] is False
     assert [shard["file"] for shard in told["shards"]] == names(folder / "out")[:3]
     assert [shard["bytes"] for shard in told["shards"]] == [
         (folder / "out" / shard["file"]).stat().st_size for shard in told["shards"]

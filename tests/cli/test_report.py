@@ -57,8 +57,8 @@ def test_the_summary_and_the_exit_code_say_what_was_found(
     assert (report.summary(), report.exit) == (summary, code)
 
 
-def many(number: int, severity: Severity = "warning") -> list[Diagnostic]:
-    return [
+def many(number: int, severity: Severity = "warning") -> tuple[Diagnostic, ...]:
+    return tuple(
         Diagnostic(
             Code.UNUSED_ALLOW,
             "silences nothing",
@@ -66,30 +66,48 @@ def many(number: int, severity: Severity = "warning") -> list[Diagnostic]:
             severity=severity,
         )
         for at in range(number)
-    ]
+    )
 
 
 def test_a_hundred_warnings_are_all_told() -> None:
-    assert Checked.passed("b.yaml", many(100), FULL).diagnostics == tuple(many(100))
+    assert Checked("b.yaml", many(100), FULL).told == many(100)
 
 
 def test_of_very_many_warnings_the_first_hundred_are_told_and_how_many_more_there_are() -> None:
-    checked = Checked.passed("b.yaml", [*many(4000), *many(1, "note")], FULL)
-    assert checked.diagnostics[:100] == tuple(many(100))
-    (rest,) = checked.diagnostics[100:]
+    checked = Checked("b.yaml", (*many(4000), *many(1, "note")), FULL)
+    assert checked.told[:100] == many(100)
+    (rest,) = checked.told[100:]
     assert (rest.severity, rest.where) == ("note", many(101)[-1].where)
     assert "3,900 warnings and 1 note more" in rest.message
 
 
 @pytest.mark.parametrize("style", list(FORMATS))
 def test_every_format_says_how_many_warnings_are_not_told(style: str) -> None:
-    report = Report((Checked.passed("b.yaml", many(4000), FULL),))
+    report = Report((Checked("b.yaml", many(4000), FULL),))
     text = render(report, style)
     assert "3,900 warnings more" in text
     assert len(text) < 100_000
     if style in ("json", "sarif"):
         schema = json_schema() if style == "json" else json.loads(SARIF_SCHEMA.read_text(encoding="utf-8"))
         jsonschema.validate(json.loads(text), schema)
+
+
+def test_what_was_found_is_counted_and_not_what_is_listed() -> None:
+    report = Report((Checked("b.yaml", (*many(299), *many(2, "note")), FULL),))
+    assert (report.warnings, report.notes, len(report.diagnostics)) == (299, 2, 101)
+    assert ", 299 warnings, " in report.summary()
+    strict = report.strict()
+    assert (strict.errors, len(strict.diagnostics)) == (299, 101)
+    document = json.loads(render(report, "json"))
+    assert (document["warnings"], document["files"][0]["warnings"], document["notes"]) == (299, 299, 2)
+
+
+def test_codes_are_ignored_before_the_list_is_cut() -> None:
+    other = Diagnostic(Code.RANDOM_BIAS, "random", Location("b.yaml", 1), severity="warning")
+    report = Report((Checked("b.yaml", (*many(299), other), FULL),), excluded=3).ignoring({Code.UNUSED_ALLOW})
+    assert report.diagnostics == (other,)
+    document = json.loads(render(report, "json"))
+    assert (document["ignored"], document["excluded"]) == ({"unused-allow": 299}, 3)
 
 
 def test_a_problem_without_a_place_is_given_the_name_of_its_file() -> None:
@@ -127,10 +145,12 @@ def test_json_says_everything_the_text_says() -> None:
         "errors": 2,
         "warnings": 1,
         "notes": 0,
+        "ignored": {},
+        "excluded": 0,
         "files": [
-            {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0, **full},
-            {"file": "a.yaml", "valid": False, "errors": 2, "warnings": 0},
-            {"file": "b.yaml", "valid": True, "errors": 0, "warnings": 1, **full},
+            {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0, "base": False, **full},
+            {"file": "a.yaml", "valid": False, "errors": 2, "warnings": 0, "base": False},
+            {"file": "b.yaml", "valid": True, "errors": 0, "warnings": 1, "base": False, **full},
         ],
         "diagnostics": [
             *[

@@ -66,9 +66,9 @@ def test_json_is_one_document_on_stdout_and_nothing_beside_it(run: Run, folder: 
     assert (result.exit_code, result.stderr) == (1, "")
     document = json.loads(result.stdout)
     assert document["files"] == [
-        {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0}
+        {"file": "good.yaml", "valid": True, "errors": 0, "warnings": 0, "base": False}
         | {"parameters": 6, "elements": 544, "bytes": 2176},
-        {"file": "bad.yaml", "valid": False, "errors": 2, "warnings": 0},
+        {"file": "bad.yaml", "valid": False, "errors": 2, "warnings": 0, "base": False},
     ]
     assert [
         (each["code"], each["file"], each["line"], each["column"]) for each in document["diagnostics"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,8 @@ def render_json(report: Report) -> str:
             "errors": report.errors,
             "warnings": report.warnings,
             "notes": report.notes,
+            "ignored": dict(sorted(Counter(map(str, report.ignored)).items())),
+            "excluded": report.excluded,
             "files": [_file_row(file) for file in report.files],
             "diagnostics": [_diagnostic_row(diagnostic) for diagnostic in report.diagnostics],
         }
@@ -46,6 +49,7 @@ def _file_row(file: Checked) -> dict[str, object]:
         "valid": file.errors == 0,
         "errors": file.errors,
         "warnings": file.warnings,
+        "base": file.is_base,
         **contents,
     }
 
@@ -72,6 +76,7 @@ class FileDocument(_Model):
     valid: bool = Field(description="Whether it has no errors.")
     errors: int = Field(ge=0)
     warnings: int = Field(ge=0)
+    base: bool = Field(default=False, description="Whether others extend it, and nothing is planned.")
     parameters: int = Field(default=0, ge=0, description="Parameters that it plans.")
     elements: int = Field(default=0, ge=0, description="Their elements; tied ones are counted once.")
     bytes: int = Field(default=0, ge=0, description="Their bytes; tied ones are counted once.")
@@ -99,8 +104,12 @@ class ReportDocument(_Model):
     errors: int = Field(ge=0)
     warnings: int = Field(ge=0)
     notes: int = Field(ge=0)
+    ignored: dict[str, int] = Field(default={}, description="Warnings left out on demand, by their code.")
+    excluded: int = Field(default=0, ge=0, description="Files left out on demand.")
     files: list[FileDocument] = Field(description="The files in the order given, each once.")
-    diagnostics: list[DiagnosticDocument] = Field(description="What was found, file by file.")
+    diagnostics: list[DiagnosticDocument] = Field(
+        description="What was found, file by file: all errors, and at most 100 warnings and notes of a file."
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -225,7 +234,7 @@ def _kind(file: Checked) -> str | None:
 def _add_case(suite: ET.Element, file: Checked, kind: str | None) -> None:
     name = xml_text(file.file)
     case = ET.SubElement(suite, "testcase", {"classname": "initcfg", "name": name, "file": name})
-    text = xml_text("\n".join(str(diagnostic) for diagnostic in file.diagnostics))
+    text = xml_text("\n".join(str(diagnostic) for diagnostic in file.told))
     if kind is not None:
         first = next(diagnostic for diagnostic in file.diagnostics if diagnostic.severity == "error")
         more = f" (and {counted(file.errors - 1, 'error')} more)" if file.errors > 1 else ""
