@@ -94,12 +94,12 @@ def commands(body: str) -> Iterator[tuple[str, str]]:
 
 
 def printed_by(command: str, folder: Path) -> str:
-    """What a command prints at a width of 110 columns, errors last."""
+    """What a command prints at a width of 80 columns, errors last."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env={**os.environ, **dict.fromkeys(ON_CI, ""), "PATH": path, "COLUMNS": "110"},
+        env={**os.environ, **dict.fromkeys(ON_CI, ""), "PATH": path, "COLUMNS": "80"},
         capture_output=True,
         text=True,
         check=False,
