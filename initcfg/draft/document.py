@@ -11,7 +11,7 @@ from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
 from initcfg.draft.families import Law, Model, Rule, family_of
-from initcfg.draft.guesses import GENERIC, Guesses, expert_layout, guess_layout, is_known
+from initcfg.draft.guesses import GENERIC, GUESSED, Guesses, expert_layout, guess_layout, is_known
 from initcfg.draft.layers import Places, grouped
 from initcfg.errors import Code, Diagnostic, SpecError, capped
 from initcfg.manifest import Manifest
@@ -34,10 +34,14 @@ _LEAST_BYTES = 17
 _EXPERTS = ("gate_up_proj", "down_proj")
 _SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
 _WHY_VARIANCE = "what models like {} begin with, whatever their width"
-_WHY_OTHERS = "not looked at yet: this draft was guessed from names and shapes"
-_TOP = """\
+_WHY_OTHERS = "not looked at yet: much of this draft was guessed"
+_NAMES = """\
 A draft from the names and shapes of a model, which say neither how a parameter is meant to begin nor which
-of its axes are inputs. What is said here about either was guessed: hold it against the model's own code.
+of its axes are inputs. What is said here about either was guessed: hold it against the model's own code."""
+_LIVE = """\
+A draft from a live model: from the names and shapes of its parameters, and from the types of its modules
+where a comment says so. The rest was guessed, which axes are inputs too: hold it against the model's code."""
+_TOP = """\
 "initcfg plan" shows what it comes to. A parameter that is another one as well gets tied_to: NAME."""
 _INLINE = """\
 The rules below say how parameters begin. Beside a shape stands what differs from them, and what no rule
@@ -266,7 +270,8 @@ def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
     dtypes = Counter(row.entry.dtype or "float32" for row in rows)
     dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
     layout, why_layout = guess_layout(groups)
-    comments = {"initcfg": f"{_TOP}\n{why}", "layout": why_layout}
+    live = any(group.entry.initializer is not None for group in groups)
+    comments = {"initcfg": f"{_LIVE if live else _NAMES}\n{_TOP}\n{why}", "layout": why_layout}
     base = rules[-1].law if any(row.rule == len(rules) - 1 for row in rows) else family.base
     return Draft(
         name,
@@ -289,8 +294,8 @@ def _decided(at: int, rule: Rule, rows: Sequence[Row], *, generic: bool) -> Rule
     most = Counter(repr(row.law) for row in under).most_common(1)[0][0]
     like = [row for row in under if repr(row.law) == most]
     typed = generic and all(row.entry.initializer == row.law for row in like)
-    comment = _TYPED.format(re.split("[:.]", rule.comment)[0]) if typed else rule.comment
-    return rule._replace(law=like[0].law, comment=comment)
+    what = re.split("[:.]", rule.comment.removeprefix(GUESSED))[0]
+    return rule._replace(law=like[0].law, comment=_TYPED.format(what) if typed else rule.comment)
 
 
 def _check_names(manifest: Manifest) -> None:

@@ -40,6 +40,8 @@ class Guess(NamedTuple):
     law: Law
 
 
+#: Begins the comment on a rule that only names speak for.
+GUESSED = "A guess. "
 _HE = scaled(2, "fan_in", "untruncated_normal")
 _UNIT: Law = {"random_uniform": {"minval": 0, "maxval": 1}}
 # A_log is written down part by part.
@@ -204,7 +206,7 @@ def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
     """The rules that a draft may have: the first that matches wins, and the last five are `GENERIC`."""
     together = (rules for sign, rules in _TOGETHER if model.first(sign) is not None)
     return (
-        *family.rules,
+        *(rule._replace(comment=f"{GUESSED}{rule.comment}") for rule in family.rules),
         *itertools.chain.from_iterable(together),
         *_KNOWN,
         Rule(
@@ -217,7 +219,7 @@ def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
             "**.{weight,gamma,scale,g}",
             1,
             _norms,
-            "Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
+            f"{GUESSED}Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
             "those of Gemma do; Gemma 1 has the names of Llama.",
         ),
         Rule(

@@ -303,6 +303,8 @@ def test_wrappers_are_no_part_of_a_name(eight_ranks) -> None:
 def test_modules_that_cannot_be_read_say_the_way_out() -> None:
     with pytest.raises(SpecError, match="'weight' is lazy"):
         manifest(torch.nn.LazyLinear(3))
+    with pytest.raises(SpecError, match=r"'0\.weight' is lazy"):
+        manifest(torch.nn.Sequential(torch.nn.LazyConv2d(3, 3), torch.nn.LazyBatchNorm2d()))
     module = torch.nn.Module()
     module.wide = torch.nn.Parameter(torch.zeros(1, 3).expand(4, 3))
     with pytest.raises(ValueError, match="'wide' is expanded"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +31,8 @@ def laws_of(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, Law]:
         outer = deviations.get(prefix.rpartition(".")[0]) if prefix else None
         deviations[prefix] = deviation = _deviation(module) or outer
         for key, tensor in module.named_parameters(recurse=False, remove_duplicate=False):
-            law = _law(module, key, tensor, deviation)
+            # What a lazy module will hold has no shape yet; who reads it says so.
+            law = None if nn.parameter.is_lazy(tensor) else _law(module, key, tensor, deviation)
             if law is not None:
                 laws[f"{prefix}.{key}" if prefix else key] = law
     return laws
@@ -73,7 +75,8 @@ def _linear(module: nn.Linear | nn.modules.conv._ConvNd, key: str, deviation: fl
     # What nn.MultiheadAttention ends with.
     if deviation is not None or isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear):
         return "zeros"
-    return within(f"1 / sqrt({module.weight[0].numel()})")
+    inputs = prod(module.weight.shape[1:])
+    return within(f"1 / sqrt({inputs})") if inputs else "zeros"
 
 
 def _norm(kind: Any) -> Law:

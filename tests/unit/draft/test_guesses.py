@@ -206,6 +206,22 @@ def test_what_a_name_cannot_tell_is_marked_as_a_guess(name) -> None:
     assert "# A guess: " in new_spec(Manifest({name: (8,), "fc.weight": (64, 64)}))
 
 
+def test_what_a_familys_name_and_a_norms_name_tell_is_marked_as_a_guess() -> None:
+    gpt2 = {"h.0.attn.c_attn.weight": (8, 24), "h.0.mlp.c_proj.weight": (32, 8), "wte.weight": (64, 8)}
+    text = new_spec(Manifest(gpt2 | {"h.0.ln_1.weight": (8,)}))
+    comments = [line.strip() for line in text[text.index("rules:") :].splitlines() if "#" in line]
+    assert "# A guess. What a block adds to its residual stream, by the depth." in comments
+    assert any(comment.startswith("# A guess. Scales of norms: ones") for comment in comments)
+
+
+def test_the_head_of_a_draft_says_what_it_is_from() -> None:
+    assert "which say neither" in new_spec(Manifest({"ln.weight": (8,)}))
+    live = new_spec(Manifest({"ln.weight": ManifestEntry((8,), initializer="ones")}))
+    assert live.startswith("# A draft from a live model: ")
+    assert "which say neither" not in live
+    assert "# Scales of norms: as the types of the live model's modules" in live
+
+
 @pytest.mark.parametrize(
     ("gate_up", "down", "layout"),
     [
