@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.layout import shape_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from initcfg.errors import Location
 
@@ -36,6 +37,34 @@ class ManifestEntry:
     buffer: bool = field(default=False, kw_only=True)
     zero_row: int | None = field(default=None, kw_only=True)
     initializer: str | dict[str, Any] | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+
+class PlacedEntries(Mapping[str, ManifestEntry]):
+    """The entries of a file, each made with its place when it is asked for.
+
+    Args:
+        entries: checked, without places; equal ones may be one object.
+        places: where each name stands.
+    """
+
+    def __init__(self, entries: Mapping[str, ManifestEntry], places: Mapping[str, Location]) -> None:
+        self._entries, self._places = entries, places
+
+    def __getitem__(self, name: str) -> ManifestEntry:
+        entry = self._entries[name]
+        return ManifestEntry(entry.shape, entry.dtype, self._places[name], buffer=entry.buffer)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +94,8 @@ class Manifest:
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        if isinstance(self.entries, PlacedEntries):
+            return
         entries = {name: _checked(name, given) for name, given in self.entries.items()}
         object.__setattr__(self, "entries", MappingProxyType(entries))
 

@@ -37,8 +37,8 @@ INDEX_ENDING = ".safetensors.index.json"
 """How the name of an index ends that is written here."""
 INDEX_ENDINGS = (INDEX_ENDING, ".bin.index.json")
 """How the name of any index ends: those of safetensors files, and of files of torch."""
-MAX_INDEX_BYTES = 2**28
-"""The largest index that is read; a million tensors take about half of it."""
+MAX_INDEX_BYTES = 2**27
+"""The largest index that is read; a million tensors may have 128 bytes each."""
 
 _SIZE = "total_size"
 _PARAMETERS = "total_parameters"
@@ -109,7 +109,7 @@ def read_index(path: str | PathLike[str]) -> Index:
     Of the metadata of a foreign index the texts are kept, and so are the totals; it may have none.
 
     Args:
-        path: of 256 MiB at most.
+        path: of 128 MiB at most.
 
     Raises:
         FormatError: it cannot be read (code ``input``) or is no index (code ``format``), with every problem
@@ -175,8 +175,13 @@ def _recoded(problem: Diagnostic) -> Diagnostic:
 
 
 def _index(path: str | PathLike[str], content: bytes) -> Index:
+    shared: dict[object, object] = {}  # a million names may name one shard
+
+    def entry(_: str, written: object) -> object:
+        return shared.setdefault(written, written) if isinstance(written, str) else written
+
     with gc_paused():
-        source = read_entries(content, os.fspath(path), frozenset({_METADATA, _MAP}))
+        source = read_entries(content, os.fspath(path), frozenset({_METADATA, _MAP}), entry)
     tree: Any = source.tree
     problems = list(source.problems)
     if not isinstance(tree, dict) or not isinstance(tree.get(_MAP), dict):
@@ -191,8 +196,8 @@ def _index(path: str | PathLike[str], content: bytes) -> Index:
         raise FormatError(*capped(map(_recoded, problems)))
     metadata: dict[str, Any] = tree.get(_METADATA, {})
     texts = {key: text for key, text in metadata.items() if isinstance(text, str)}
-    places = dict(source.entries(_MAP))
-    return Index(tree[_MAP], metadata.get(_SIZE), metadata.get(_PARAMETERS), texts, places)
+    size, parameters = metadata.get(_SIZE), metadata.get(_PARAMETERS)
+    return Index(tree[_MAP], size, parameters, texts, source.places(_MAP))
 
 
 def _too_large(path: str | PathLike[str]) -> Diagnostic:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_
 from initcfg.formats.index import INDEX_ENDING, read_set
 from initcfg.formats.safetensors import read_header
 from initcfg.layout import shape_problem
-from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries
 from initcfg.names import did_you_mean
 from initcfg.process import gc_paused
 from initcfg.text.inputs import decoded, read_content
@@ -131,7 +132,7 @@ def _entry(tensor: StoredTensor, where: Location) -> ManifestEntry:
 
 
 #: The most bytes of a manifest. YAML takes about a second for ten thousand parameters, JSON a tenth of that.
-MAX_JSON = 2**28
+MAX_JSON = 2**27
 MAX_YAML = 2**21
 _KEYS = ("shape", "dtype", "buffer")
 _WAY_OUT = 'write {"params": {"h.0.w": {"shape": [768, 3072], "dtype": "float32"}}}'
@@ -202,16 +203,13 @@ def _manifest(source: Source, file: str) -> Manifest:
         SpecError: it is no manifest; every problem has its place.
     """
     problems = _top_problems(source)
-    params: Mapping[str, Any] = {} if problems else source.tree["params"]  # type: ignore[index]
+    params: dict[str, Any] = {} if problems else source.tree["params"]  # type: ignore[index]
     problems = [*source.problems, *problems]
-    entries: dict[str, ManifestEntry] = {}
-    untold = 0
-    for name, where in source.entries("params") if params else ():
-        written = params[name]
-        fault = _entry_fault(name, written)
+    untold, entry = 0, _Entries()
+    for name, written in params.items():
+        made = params[name] = written if isinstance(written, ManifestEntry) else entry(name, written)
+        fault = None if isinstance(made, ManifestEntry) else _entry_fault(name, made)
         if fault is None:
-            shape, dtype = tuple(written["shape"]), written.get("dtype")
-            entries[name] = ManifestEntry(shape, dtype, where, buffer=written.get("buffer", False))
             continue
         path, is_key, problem = fault
         if len(problems) < MAX_TOLD:
@@ -220,7 +218,28 @@ def _manifest(source: Source, file: str) -> Manifest:
             untold += 1
     if problems:
         raise SpecError(*problems, *more_problems(untold, problems))
-    return Manifest(entries, file)
+    return Manifest(PlacedEntries(params, source.places("params")), file)
+
+
+# Models have few different shapes; of a million that all differ a table would cost more than it saves.
+_MAX_SHARED = 2**12
+
+
+class _Entries:
+    """Makes the entries of a document; equal ones are made once, and of faulty ones the first are kept."""
+
+    def __init__(self) -> None:
+        self.shared: dict[ManifestEntry, ManifestEntry] = {}
+        self.faults = 0
+
+    def __call__(self, name: str, written: Any) -> object:
+        if _entry_fault(name, written) is None:
+            shape, dtype, buffer = tuple(written["shape"]), written.get("dtype"), written.get("buffer", False)
+            entry = ManifestEntry(shape, None if dtype is None else sys.intern(dtype), buffer=buffer)
+            is_full = len(self.shared) >= _MAX_SHARED
+            return self.shared.get(entry, entry) if is_full else self.shared.setdefault(entry, entry)
+        self.faults += 1
+        return written if self.faults <= MAX_TOLD else None  # which is a fault as well, and counted
 
 
 _Fault = tuple[tuple[PathStep, ...], bool, Diagnostic]
@@ -319,8 +338,14 @@ def _tree(manifest: Manifest) -> dict[str, Any]:
 
 
 def _from_json(file: str) -> Manifest:
-    content = read_content(file, MAX_JSON, _too_large("the file", MAX_JSON, "JSON", file))
-    return _manifest(read_entries(content, file, frozenset({"params"})), file)
+    # No name for the bytes: they would be held beside the text.
+    source = read_entries(
+        read_content(file, MAX_JSON, _too_large("the file", MAX_JSON, "JSON", file)),
+        file,
+        frozenset({"params"}),
+        _Entries(),
+    )
+    return _manifest(source, file)
 
 
 def _from_yaml(file: str) -> Manifest:

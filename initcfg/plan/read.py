@@ -276,6 +276,7 @@ def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
 def _restored(tree: Mapping[str, Any], file: str | None) -> Plan:
     _check_versions(tree, file)
     document = _validated(tree, file)
+    del tree  # of a file it is nobody else's, and as large as the document
     if len(document.parameters) > MAX_PARAMETERS:
         message = f"a plan holds at most {MAX_PARAMETERS:,} parameters, this one {len(document.parameters):,}"
         raise _refused(Code.TOO_LARGE, message, file)

@@ -10,7 +10,7 @@ part of one is looked for when somebody asks.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError, more_problems
 from initcfg.text.inputs import decoded
@@ -18,7 +18,7 @@ from initcfg.text.json_source import SPACE, JsonReader, read_json
 from initcfg.text.source import MAX_DEPTH, Node, Source, Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from initcfg.text.json_source import Nodes
     from initcfg.text.source import Tree
@@ -30,6 +30,9 @@ _SHARED_KEYS = 6
 # What honest texts take at most for a byte: '"w0000001":{"shape":[2]},' is 264 for 25.
 _COST_OF_A_BYTE = 12
 _FREE_BYTES = 2**25
+
+
+Entry: TypeAlias = "Callable[[str, Tree], Tree]"
 
 
 class JsonError(ValueError):
@@ -46,13 +49,17 @@ class JsonError(ValueError):
         self.code, self.message, self.at = code, message, at
 
 
-def read_entries(content: bytes, file: str | None, groups: frozenset[str]) -> Source:
+def read_entries(
+    content: bytes, file: str | None, groups: frozenset[str], entry: Entry = lambda _, written: written
+) -> Source:
     """Reads one JSON document of many entries.
 
     Args:
         content: the document, in UTF-8.
         file: its name, for diagnostics.
         groups: the members at the top whose entries are many, and are noted one by one.
+        entry: makes of the name and the value of an entry what stands for it in the tree. It is called as
+            soon as the entry is read, so that not all values are held at one time.
 
     Raises:
         SpecError: it is not JSON, or would take too much memory. What can be read past is in the source's
@@ -68,7 +75,9 @@ def read_entries(content: bytes, file: str | None, groups: frozenset[str]) -> So
     except JsonError as error:
         hint = "leave out the lists and objects that say nothing"
         raise SpecError(Diagnostic(error.code, error.message, Location(file), hint)) from None
-    return _EntriesReader(file, decoded(content, file), groups).document()
+    text = decoded(content, file)
+    del content  # as large as the text
+    return _EntriesReader(file, text, groups, entry).document()
 
 
 def parse_json(content: str | bytes) -> Any:
@@ -97,9 +106,9 @@ def parse_json(content: str | bytes) -> Any:
 class _EntriesReader(JsonReader):
     """Notes the members at the top and the entries of groups; all other values are as `json` reads them."""
 
-    def __init__(self, file: str | None, text: str, groups: frozenset[str]) -> None:
+    def __init__(self, file: str | None, text: str, groups: frozenset[str], entry: Entry) -> None:
         super().__init__(file, text)
-        self.groups = groups
+        self.groups, self.entry = groups, entry
 
     def finish(self, tree: Tree, root: Node) -> Source:
         told = [noted.problem for noted in self.problems]
@@ -114,7 +123,10 @@ class _EntriesReader(JsonReader):
 
     def member(self, name: str, depth: int) -> tuple[Tree, Node]:
         is_group = depth == 1 and name in self.groups and self.text.startswith("{", self.at)
-        return self.object(depth) if is_group else self.value(depth)
+        if is_group:
+            return self.object(depth)
+        tree, node = self.value(depth)
+        return (tree if depth == 1 else self.entry(name, tree)), node
 
     def value(self, depth: int) -> tuple[Tree, Node]:
         start = self.at

@@ -7,9 +7,10 @@ import re
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
@@ -78,8 +79,8 @@ class Spans(Mapping[str, Node]):
     """
 
     def __init__(self, names: Mapping[str, Tree]) -> None:
-        self._names = names
-        self._bounds = array("q")
+        self.names = names
+        self._bounds = array("I")
         self._groups: dict[str, Node] = {}
 
     def __setitem__(self, name: str, node: Node) -> None:
@@ -93,6 +94,43 @@ class Spans(Mapping[str, Node]):
         return self._groups.get(name) or Node(self._bounds[at], self._bounds[at + 1])
 
     def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Where each name stands among them; asked for once all are put in."""
+        return {name: at for at, name in enumerate(self.names)}
+
+    def starts(self) -> Iterator[int]:
+        """Where each begins, in their order."""
+        return islice(self._bounds, 0, None, 2)
+
+
+class Places(Mapping[str, Location]):
+    """Where the members of one mapping begin, in two numbers each; a location is made when it is asked for.
+
+    Args:
+        file: the name the user gave.
+        group: the key of the mapping at the top.
+        names: the members, in the order of `starts`.
+        starts: the line and the column where each begins.
+    """
+
+    def __init__(
+        self, file: str | None, group: str, names: Collection[str], starts: Iterable[tuple[int, int]]
+    ) -> None:
+        self._file, self._group, self._names = file, group, names
+        self._starts = array("I", chain.from_iterable(starts))
+
+    def __getitem__(self, name: str) -> Location:
+        at = 2 * self._positions[name]
+        line, column = self._starts[at : at + 2]
+        return Location(self._file, line, column, path=(self._group, name))
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
@@ -100,12 +138,7 @@ class Spans(Mapping[str, Node]):
 
     @cached_property
     def _positions(self) -> dict[str, int]:
-        """Where each name stands among them; asked for once all are put in."""
         return {name: at for at, name in enumerate(self._names)}
-
-    def starts(self) -> Iterator[tuple[str, int]]:
-        """Where each begins, in their order."""
-        return zip(self._names, self._bounds[::2], strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +162,8 @@ class Source:
     read_parts: Callable[[str], Node] | None = field(default=None, repr=False)
 
     @cached_property
-    def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+    def _line_starts(self) -> Sequence[int]:
+        return array("I", chain((0,), (found.end() for found in _LINE_BREAK.finditer(self.text))))
 
     @cached_property
     def _lines(self) -> dict[int, str]:
@@ -179,21 +212,20 @@ class Source:
         start, end = before + node.start, before + node.end
         return self.place(start, end, path) if offset is None else self._inside(start, end, offset, path)
 
-    def entries(self, group: str) -> Iterator[tuple[str, Location]]:
-        """The names of a mapping at the top in their order, each with the place of its key.
+    def places(self, group: str) -> Mapping[str, Location]:
+        """Where the key of each member of a mapping at the top stands, in their order.
 
-        Of a million names the places are told without their lines.
+        Of a million names the places are told without their lines, and the source is not held.
         """
         node = self.root.child(group)
         keys = (node.keys if node else None) or {}
         if isinstance(keys, Spans):
-            for name, start in keys.starts():
-                number = bisect_right(self._line_starts, start)
-                column = start - self._line_starts[number - 1] + 1
-                yield name, Location(self.file, number, column, path=(group, name))
-            return
-        for name, key in keys.items():
-            yield name, self.place(key.start, key.end, (group, name))
+            return Places(self.file, group, keys.names, map(self._line_and_column, keys.starts()))
+        return {name: self.place(key.start, key.end, (group, name)) for name, key in keys.items()}
+
+    def _line_and_column(self, start: int) -> tuple[int, int]:
+        number = bisect_right(self._line_starts, start)
+        return number, start - self._line_starts[number - 1] + 1
 
     def is_inherited(self, path: tuple[PathStep, ...]) -> bool:  # noqa: ARG002
         """Whether a part was written in another file that this one extends: never, in a single text."""

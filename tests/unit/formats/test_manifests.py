@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import initcfg
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, FormatError, InitcfgError, SpecError
 from initcfg.formats import manifests
+from initcfg.formats.index import read_index
 from initcfg.formats.manifests import manifest_json, manifest_yaml, read_manifest
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -289,3 +292,36 @@ def test_a_document_marks_buffers_and_is_written_back(tmp_path):
     path.write_text('{"params": {"w": {"shape": [2], "buffer": 1}}}', "utf-8")
     with pytest.raises(SpecError, match="expected true or false"):
         read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("end", "before", "entry", "most"),
+    [
+        ("a.json", '{"params": {', '"w%06d":{"shape":[1]}', 10),
+        ("a.json", '{"params": {', '"layers.%06d.weight": {"shape": [4, 4096], "dtype": "float32"}', 5),
+        ("a.safetensors.index.json", '{"weight_map": {', '"w%06d":"a.safetensors"', 10),
+    ],
+)
+def test_many_small_entries_take_a_few_times_the_file(tmp_path, end, before, entry, most):
+    path = tmp_path / end
+    path.write_text(before + ",".join(entry % at for at in range(20_000)) + "}}")
+    tracemalloc.start()
+    try:
+        found = read_index(path).where if "index" in end else read_manifest(path).entries
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 20_000
+    assert peak < most * path.stat().st_size
+
+
+def test_of_equal_entries_each_has_its_own_place(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"params": {\n"a": {"shape": [2]},\n "b": {"shape": [2]}}}')
+    manifest = read_manifest(path)
+    assert [(str(entry.where), entry.where.path) for entry in manifest.entries.values()] == [
+        (f"{path}:2:1", ("params", "a")),
+        (f"{path}:3:2", ("params", "b")),
+    ]
+    assert manifest == Manifest({"a": (2,), "b": (2,)})
+    assert pickle.loads(pickle.dumps(manifest)) == manifest

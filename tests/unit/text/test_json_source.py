@@ -138,9 +138,10 @@ def test_content_and_places_are_those_of_the_marked_reader(params, other, layout
     found, marked = read_entries(text.encode(), "a.json", GROUPS), read_json(text, "a.json")
     assert found.tree == json.loads(text)
     assert found.problems == ()
-    for name, (entry, where) in zip(
-        params, zip(params.values(), (w for _, w in found.entries("params")), strict=True), strict=True
-    ):
+    places = found.places("params")
+    assert list(places) == list(params)
+    for name, entry in params.items():
+        where = places[name]
         path = ("params", name)
         assert found.locate(path) == marked.locate(path)
         assert found.locate(path, key=True) == marked.locate(path, key=True)
