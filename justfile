@@ -35,13 +35,18 @@ lint:
     .venv/bin/mypy
 
 # Rewrite what lint can rewrite, and everything that is generated
-fix: docs
+fix: generate
     .venv/bin/ruff check --fix .
     .venv/bin/ruff format .
 
 # Write schemas/ and docs/reference/
 docs:
     {{ python }} docs/generate.py
+
+# Write all that follows from the code: `docs`, the lists of public names and messages, fingerprints of new plans
+generate: docs
+    {{ python }} tests/golden/test_snapshots.py
+    {{ python }} tests/golden/make_fingerprints.py --write
 
 # Speed beside the peers that are installed: `just bench peers`, `libraries`, `scale`, `tasks`, `executors`
 bench suite="peers":

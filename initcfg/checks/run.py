@@ -1,4 +1,4 @@
-"""From findings to warnings: the table of checks, what is allowed left out, what is alike told once."""
+"""From findings to warnings: the table of checks; leaves out what is allowed, and merges what is alike."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from initcfg.checks import laws
 from initcfg.checks.expressions import integer_expressions
-from initcfg.checks.laws import (
-    dtype_resolution,
-    dtype_underflow,
-    identical_values,
-    idle_truncation,
-    large_receptive_field,
-    random_biases,
-    unusual_variance,
-    vector_scaling,
-)
 from initcfg.checks.survey import Check, for_each_piece, survey
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.globs import GlobSet
@@ -133,7 +124,7 @@ class WarningCollector:
         return sorted(map(_diagnostic, self._entries.values()), key=_position)
 
     def _place(self, where: Location | None, member: PlannedParameter) -> object:
-        """What warnings that are told together have in common.
+        """What warnings that become one have in common.
 
         That is the entry of the spec. A rule has many entries' parameters, and a plan that was read back may
         have no places: there it is the name, whatever numbers it holds.
@@ -164,16 +155,16 @@ def _position(diagnostic: Diagnostic) -> tuple[int, int]:
     return ((where.line or 0), (where.column or 0)) if where else (0, 0)
 
 
-# To add a check: a function, a row here, and a code with its page (`initcfg.errors`, `initcfg.explanations`).
+# CONTRIBUTING.md says what else a new warning takes.
 CHECKS: dict[Code, Check] = {
-    Code.IDENTICAL_VALUES: identical_values,
-    Code.VECTOR_SCALING: for_each_piece(vector_scaling),
-    Code.UNUSUAL_VARIANCE: for_each_piece(unusual_variance),
-    Code.IDLE_TRUNCATION: for_each_piece(idle_truncation),
-    Code.RANDOM_BIAS: random_biases,
-    Code.DTYPE_UNDERFLOW: for_each_piece(dtype_underflow),
-    Code.DTYPE_RESOLUTION: for_each_piece(dtype_resolution),
-    Code.LARGE_RECEPTIVE_FIELD: for_each_piece(large_receptive_field),
+    Code.IDENTICAL_VALUES: laws.identical_values,
+    Code.VECTOR_SCALING: for_each_piece(laws.vector_scaling),
+    Code.UNUSUAL_VARIANCE: for_each_piece(laws.unusual_variance),
+    Code.IDLE_TRUNCATION: for_each_piece(laws.idle_truncation),
+    Code.RANDOM_BIAS: laws.random_biases,
+    Code.DTYPE_UNDERFLOW: for_each_piece(laws.dtype_underflow),
+    Code.DTYPE_RESOLUTION: for_each_piece(laws.dtype_resolution),
+    Code.LARGE_RECEPTIVE_FIELD: for_each_piece(laws.large_receptive_field),
     Code.INTEGER_EXPRESSION: integer_expressions,
 }
 
@@ -181,12 +172,12 @@ CHECKS: dict[Code, Check] = {
 def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None) -> tuple[Diagnostic, ...]:
     """Warnings about a plan that can be made, and is perhaps not what was meant.
 
-    Linear in the number of parameters; no array is made. What copies of a layer have in common is told once,
-    with the first of them.
+    Linear in the number of parameters; no array is made. What copies of a layer have in common is one
+    warning, about the first of them.
 
     Args:
         plan: any; of what custom initializers do nothing is known.
-        allow: warnings to leave out, as ``spec.allow``; one that leaves nothing out is told itself.
+        allow: warnings to leave out, as ``spec.allow``; one that leaves nothing out is a warning itself.
         spec: what the plan was made from, for the places of `allow` and for the check that looks at
             expressions; None where it is not at hand, as for a plan that was read from a file.
 
@@ -203,8 +194,8 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
         >>> [warning.code.value for warning in check_plan(plan_of(spec))]
         ['vector-scaling', 'random-bias']
     """
-    looked_at, permissions, told = survey(plan, spec), Permissions(allow, spec), WarningCollector()
+    surveyed, permissions, collected = survey(plan, spec), Permissions(allow, spec), WarningCollector()
     for code, check in CHECKS.items():
-        for finding in check(looked_at):
-            told.add(code, finding, permissions.unallowed(code, finding.members))
-    return (*told.diagnostics(), *permissions.unused())
+        for finding in check(surveyed):
+            collected.add(code, finding, permissions.unallowed(code, finding.members))
+    return (*collected.diagnostics(), *permissions.unused())

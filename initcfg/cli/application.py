@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.renderers.escapes import defused
-from initcfg.cli.report import Exit
+from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.words import fit
-from initcfg.errors import printable
+from initcfg.errors import InitcfgError, printable
 from initcfg.process import collect_seldom
 
 if TYPE_CHECKING:
@@ -39,6 +39,19 @@ class Command(click.Command):
                     hint = f"a setting is written --set {given[at + 1]}={given[at + 2]}"
                     raise click.UsageError(f"{error.message}; {hint}", ctx) from None
             raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command's exit code; an `InitcfgError` ends it with a report about its argument ``file``.
+
+        ``ctx.obj`` gives the report to the user, where the command has an `Output`.
+        """
+        try:
+            return super().invoke(ctx)
+        except InitcfgError as error:
+            from initcfg.cli.output import Output
+
+            end = ctx.obj or Output().findings
+            return end(Report((Checked.failed(str(ctx.params.get("file")), error.diagnostics),)))
 
     def get_help(self, ctx: click.Context) -> str:
         """The help; no line ends inside a word, as click would end it after the hyphen of an option."""

@@ -169,7 +169,7 @@ def plan_from(
     from initcfg.plan import Plan, plan_reading
 
     source = source_from(file, options)
-    with planning_told():
+    with planning_progress():
         plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
     if tell is not None:
         from initcfg.checks import check_plan
@@ -215,7 +215,7 @@ _SILENT_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def planning_told() -> Iterator[None]:
+def planning_progress() -> Iterator[None]:
     """A line on a terminal, while planning takes longer than a second."""
     if not sys.stderr.isatty():
         yield

@@ -13,9 +13,9 @@ import click
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import not_standard_output
 from initcfg.cli.output import Output, with_output
-from initcfg.cli.report import Checked, Exit, Report
+from initcfg.cli.report import Exit
 from initcfg.cli.words import WORDS, Column, reflow, table
-from initcfg.errors import Code, InitcfgError
+from initcfg.errors import Code
 from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -173,17 +173,11 @@ def schema(document: str, path: str | None, force: bool, plugins: tuple[str, ...
     """
     if plugins and document != "spec":
         raise click.UsageError(f"--plugin is about initializers, and the schema of a {document} lists none")
-    from initcfg.cli.output import check_replaceable, write_text
-
-    try:
-        made = json.dumps(_schema_of(document, plugins), indent=2)
-        if path is not None:
-            check_replaceable(path, force=force)
-            write_text(path, made + "\n")
-    except InitcfgError as error:
-        return Output().findings(Report((Checked.failed("schema", error.diagnostics),)))
+    made = json.dumps(_schema_of(document, plugins), indent=2)
     if path is None:
         click.echo(made)
+    else:
+        Output().save(path, made + "\n", force=force)
     return Exit.FINE
 
 

@@ -11,7 +11,6 @@ from initcfg.cli.arguments import not_standard_input, not_standard_output
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Exit
 from initcfg.cli.words import counted
-from initcfg.errors import printable
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output
@@ -58,11 +57,7 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
         raise click.UsageError(f"the name of a draft ends in .yaml or .yml, not as {path!r}")
     text = new_spec(None if file is None else read_manifest(file), name)
     if path is not None:
-        from initcfg.cli.output import check_replaceable, write_text
-
-        check_replaceable(path, force=force)
-        write_text(path, text)
-        output.note(f"{printable(path)}: a draft; initcfg plan shows what it comes to")
+        output.save(path, text, "a draft; initcfg plan shows what it comes to", force=force)
     elif output.format == "json":
         from initcfg.spec import dump_json, loads
 
@@ -108,13 +103,9 @@ def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int
         return Exit.FINE
     from pathlib import Path
 
-    from initcfg.cli.output import check_replaceable, write_text
-
     write = writers.get(Path(path).suffix.lower())
     if write is None:
         raise click.UsageError(f"the name of a manifest ends in {', '.join(writers)}, not as {path!r}")
     found = read_manifest(file)
-    check_replaceable(path, force=force)
-    write_text(path, write(found))
-    output.note(f"{printable(path)}: {counted(len(found.entries), 'parameter')}")
+    output.save(path, write(found), counted(len(found.entries), "parameter"), force=force)
     return Exit.FINE

@@ -20,7 +20,7 @@ from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
 from initcfg.cli.words import fit
-from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, OutputError, printable
+from initcfg.errors import Code, Diagnostic, FormatError, OutputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +88,21 @@ class Output(NamedTuple):
         """What the command was asked for, for a person: lines as wide as the terminal at most."""
         self.data(fit(text, self.width))
 
+    def save(self, path: str, text: str, about: str = "", *, force: bool) -> None:
+        """Write a document to a file, whole or not at all, and note what it is.
+
+        Raises:
+            OutputError: as `check_replaceable`, or it cannot be written; what stood there is untouched.
+        """
+        from initcfg.formats.atomic import replacing
+
+        check_replaceable(path, force=force)
+        data = text.encode()
+        with replacing(Path(path), len(data)) as file:
+            file.write(data)
+        if about:
+            self.note(f"{printable(path)}: {about}")
+
     def note(self, text: str) -> None:
         """What a person may want to know beside it, on stderr; nothing where it is to be quiet."""
         if not self.quiet:
@@ -137,8 +152,7 @@ class Output(NamedTuple):
     def _write(self, report: Report, path: str) -> Report:
         """Write the report to its file; gives what went wrong, which is no finding about a file checked."""
         try:
-            check_replaceable(path, force=self.force)
-            write_text(path, render(report, self.format) + "\n")
+            self.save(path, render(report, self.format) + "\n", force=self.force)
         except OutputError as error:
             return Report((Checked.failed(path, error.diagnostics),))
         return Report(())
@@ -183,7 +197,7 @@ def _quiet_option(function: Callable[..., int]) -> Callable[..., int]:
 def with_output(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command that makes data ``--format``, ``--color`` and ``-q`` as one argument, ``output``.
 
-    An `InitcfgError` ends the command with a report about its argument ``file``.
+    An `InitcfgError` ends the command with `Output.findings`.
     """
 
     @click.option(
@@ -199,10 +213,8 @@ def with_output(function: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(function)
     def command(style: str, color: ColorChoice, quiet: bool, **arguments: object) -> int:
         output = Output(style, color, quiet=quiet)
-        try:
-            return function(output=output, **arguments)
-        except InitcfgError as error:
-            return output.findings(_failure(error, arguments))
+        click.get_current_context().obj = output.findings
+        return function(output=output, **arguments)
 
     return command
 
@@ -210,8 +222,7 @@ def with_output(function: Callable[..., int]) -> Callable[..., int]:
 def with_report(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command that checks something every format, ``-o``, ``--color`` and ``-q``, as ``output``.
 
-    The command ends with `Output.conclude`, and so does an `InitcfgError`, as a report about its argument
-    ``file``.
+    The command ends with `Output.conclude`, and an `InitcfgError` does so too.
     """
 
     @click.option(
@@ -247,16 +258,10 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
             documents = ", ".join(name for name in FORMATS if name not in FOR_PEOPLE)
             raise click.UsageError(f"--output-file takes a document; give --format, one of {documents}")
         output = Output(chosen, color, report_file, force, quiet)
-        try:
-            return function(output=output, **arguments)
-        except InitcfgError as error:
-            return output.conclude(_failure(error, arguments))
+        click.get_current_context().obj = output.conclude
+        return function(output=output, **arguments)
 
     return command
-
-
-def _failure(error: InitcfgError, arguments: dict[str, object]) -> Report:
-    return Report((Checked.failed(str(arguments.get("file")), error.diagnostics),))
 
 
 @contextlib.contextmanager
@@ -297,19 +302,6 @@ _BEGINNINGS = re.compile(
     """,
     re.VERBOSE,
 )
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a document, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; what stood there before is untouched.
-    """
-    from initcfg.formats.atomic import replacing
-
-    data = text.encode()
-    with replacing(Path(path), len(data)) as file:
-        file.write(data)
 
 
 def check_replaceable(path: str, *, force: bool) -> None:

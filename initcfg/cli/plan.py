@@ -52,11 +52,8 @@ def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, outp
 
     planned = plan_from(file, options, tell=output.note)
     if path is not None:
-        from initcfg.cli.output import check_replaceable, write_text
-
-        check_replaceable(path, force=force)
-        write_text(path, planned.to_json())
-        output.note(f"{printable(path)}: {Contents.of(planned)}, fingerprint {planned.fingerprint}")
+        about = f"{Contents.of(planned)}, fingerprint {planned.fingerprint}"
+        output.save(path, planned.to_json(), about, force=force)
     elif output.format == "json":
         output.data(planned.to_json())
     else:

@@ -103,13 +103,13 @@ def _read(path: Path) -> Project:
     try:
         project = Project.model_validate(table)
     except ValidationError as error:
-        raise click.UsageError("\n".join(_told(shown, error))) from None
+        raise click.UsageError("\n".join(_problem_lines(shown, error))) from None
     project._folder = str(path.parent)
     _check_root(project, shown)
     return project
 
 
-def _told(shown: str, error: ValidationError) -> list[str]:
+def _problem_lines(shown: str, error: ValidationError) -> list[str]:
     """A line for each problem of the table: its place, what is wrong and the way out."""
     lines = []
     for problem in error.errors(include_url=False):

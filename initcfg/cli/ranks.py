@@ -1,4 +1,4 @@
-"""Which of many processes this one is: from the command line, or from what a launcher has told it."""
+"""Which of many processes this one is: from the command line, or from what a launcher has launch it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Ranked(NamedTuple):
     source: str | None
 
     def __str__(self) -> str:
-        told = f", as {self.source}" if self.source else ""
-        return f"this is {self.rank}{told}; --rank 0 --world-size 1 writes everything"
+        source = f", as {self.source}" if self.source else ""
+        return f"this is {self.rank}{source}; --rank 0 --world-size 1 writes everything"
 
 
-class _Told(NamedTuple):
+class _Launch(NamedTuple):
     """What the variables of a launcher say."""
 
     number: int
@@ -63,27 +63,29 @@ def find_rank(
         if world_size is None:
             raise click.UsageError(f"--rank is given, but not --world-size: {_BOTH}")
         return _ranked(number, world_size, None)
-    found = list(_launched(environment))
-    told = _fitting(found, world_size)
-    if told is None:
+    found = list(_launches(environment))
+    launch = _fitting(found, world_size)
+    if launch is None:
         _require_alone(world_size, environment)
         return None
-    size = told.world_size if world_size is None else world_size
+    size = launch.world_size if world_size is None else world_size
     if size is None:
-        raise click.UsageError(f"{told.names} is given, but not --world-size: {_BOTH}")
+        raise click.UsageError(f"{launch.names} is given, but not --world-size: {_BOTH}")
     if world_size is not None:
-        told = told._replace(names=told.names.partition(" and ")[0], world_size=None)
-    others = [each.words for each in found if each.world_size is not None and each[:2] != (told.number, size)]
-    return _ranked(told.number, size, told.words + "".join(f" ({each} otherwise)" for each in others))
+        launch = launch._replace(names=launch.names.partition(" and ")[0], world_size=None)
+    others = [
+        each.words for each in found if each.world_size is not None and each[:2] != (launch.number, size)
+    ]
+    return _ranked(launch.number, size, launch.words + "".join(f" ({each} otherwise)" for each in others))
 
 
-def _fitting(found: Sequence[_Told], world_size: int | None) -> _Told | None:
+def _fitting(found: Sequence[_Launch], world_size: int | None) -> _Launch | None:
     """Who is believed: whoever agrees with the option; else the first that knows of other processes."""
 
-    def doubt(told: _Told) -> int:
+    def doubt(launch: _Launch) -> int:
         if world_size is not None:
-            return 0 if told.world_size == world_size else 1 if told.world_size is None else 2
-        return 2 if told.world_size is None else 1 if told.world_size == 1 else 0
+            return 0 if launch.world_size == world_size else 1 if launch.world_size is None else 2
+        return 2 if launch.world_size is None else 1 if launch.world_size == 1 else 0
 
     return min(found, key=doubt, default=None)
 
@@ -119,14 +121,14 @@ def _is_batch_script(environment: Mapping[str, str]) -> bool:
     return "SLURM_JOB_ID" in environment and "SLURM_STEP_NUM_TASKS" not in environment
 
 
-def _launched(environment: Mapping[str, str]) -> Iterator[_Told]:
+def _launches(environment: Mapping[str, str]) -> Iterator[_Launch]:
     for number, sizes in _LAUNCHERS:
         if number not in environment or (number == _SLURM and _is_batch_script(environment)):
             continue
         size = next((name for name in sizes if name in environment), None)
-        told = None if size is None else _whole(environment, size)
+        world_size = None if size is None else _whole(environment, size)
         names = " and ".join(filter(None, (number, size)))
-        yield _Told(_whole(environment, number), told, names)
+        yield _Launch(_whole(environment, number), world_size, names)
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:

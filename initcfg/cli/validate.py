@@ -123,7 +123,7 @@ def _not_applied(setting: str, file: str) -> Diagnostic:
 
 def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.checks import check_plan
-    from initcfg.cli.arguments import planning_told, source_from
+    from initcfg.cli.arguments import planning_progress, source_from
     from initcfg.plan import Plan, check_base, plan_reading
 
     if Path(file).is_dir():
@@ -134,7 +134,7 @@ def _check(file: str, options: SpecOptions) -> Checked:
         if not isinstance(source, Plan) and source.spec is not None and source.spec.base:
             check_base(source)
             return Checked(file, verdict="a valid base, which other documents extend", is_base=True)
-        with planning_told():
+        with planning_progress():
             plan = source if isinstance(source, Plan) else plan_reading(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)

@@ -63,16 +63,6 @@ def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> Weights
     return WeightsFile(found, rename)
 
 
-def read_weights_header(path: str | PathLike[str]) -> Header:
-    """What weights hold; as in `open_weights`, which says what they may be.
-
-    Raises:
-        FormatError: as in `open_weights`.
-    """
-    with open_weights(path) as weights:
-        return weights.header
-
-
 class WeightsFile:
     """Weights that are open for reading, used as a context.
 

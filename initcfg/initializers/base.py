@@ -7,8 +7,7 @@
             └── Cuttable   draws any stretch of it
                 └── Combined  is made of parts with initializers of their own
 
-To add one: a class under `Elementwise`, `Structured` or `Cuttable`, decorated with `initializer`, whose
-fields have the types of `initcfg.initializers.arguments`; and its name in `initcfg.initializers.registry`.
+CONTRIBUTING.md shows how to add one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The names that initializers answer to: built-in ones, Keras's aliases, and registered ones.
 
-To add a built-in: write the class (see `initcfg.initializers.base`), and name it in `_MODULES`. Its module is
-imported when somebody asks for one of its classes, so that a start costs what a document uses.
+The module of a built-in is imported when somebody asks for one of its classes, so that a start costs what a
+document uses.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 FORMAT = "initcfg.plan"
-VERSION = 1
 SCHEMA_ID = "urn:initcfg:schema:plan:v1"
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]

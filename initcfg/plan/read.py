@@ -329,13 +329,13 @@ def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
     try:
         return PlanDocument.model_validate(dict(tree))
     except ValidationError as error:
-        raise SpecError(*capped(_told(error, file))) from None
+        raise SpecError(*capped(_diagnostics_of(error, file))) from None
 
 
 _CODES = {"missing": Code.MISSING_KEY, "extra_forbidden": Code.UNKNOWN_KEY}
 
 
-def _told(error: ValidationError, file: str | None) -> Iterator[Diagnostic]:
+def _diagnostics_of(error: ValidationError, file: str | None) -> Iterator[Diagnostic]:
     """What pydantic found, with its places; the words are pydantic's for kinds and bounds."""
     for detail in error.errors(include_url=False):
         path = tuple(step for step in detail["loc"] if step not in _LAW_TAGS)

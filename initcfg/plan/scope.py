@@ -42,7 +42,7 @@ _MAX_DIGITS, _SHOWN = 18, 40
 
 
 #: How many steps are taken between two calls of what watches.
-_TOLD_EVERY = 2**18
+_TELL_EVERY = 2**18
 _watcher: ContextVar[Callable[[int], None] | None] = ContextVar("watcher", default=None)
 
 
@@ -83,7 +83,7 @@ class EvalBudget:
             self.most = _most_steps()
         self.left = self.most
         self._tell = _watcher.get()
-        self._told_at = self.most - _TOLD_EVERY
+        self._tell_at = self.most - _TELL_EVERY
 
     def expression(self, text: str) -> Expression:
         """The expression that a text writes.
@@ -118,8 +118,8 @@ class EvalBudget:
             SpentError: there are not so many left (code ``too-large``).
         """
         self.left -= steps
-        if self._tell is not None and self.left < self._told_at:
-            self._told_at = self.left - _TOLD_EVERY
+        if self._tell is not None and self.left < self._tell_at:
+            self._tell_at = self.left - _TELL_EVERY
             self._tell(self.most - self.left)
         if self.left < 0:
             message = f"planning this takes more than {self.most:,} steps of evaluation"

@@ -6,6 +6,7 @@ none.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,13 @@ def test_a_published_spec_gives_no_warning(path: Path) -> None:
 
 
 def test_every_warning_has_a_case() -> None:
-    told = {each.code for path in CASES for each in warnings_of(path)}
-    assert told == WARNINGS
+    found = {each.code for path in CASES for each in warnings_of(path)}
+    assert found == WARNINGS
+
+
+def test_every_warning_is_in_the_table_of_the_page() -> None:
+    page = (TESTS.parent / "docs/explanation/warnings.md").read_text("utf-8")
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == sorted(WARNINGS)
 
 
 def test_every_warning_has_a_check() -> None:

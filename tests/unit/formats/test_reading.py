@@ -23,7 +23,7 @@ from initcfg.errors import FormatError
 from initcfg.formats.base import FilePool
 from initcfg.formats.index import INDEX_NAME, Index, index_text
 from initcfg.formats.npz import read_header as read_npz_header
-from initcfg.formats.reading import open_weights, read_weights_header
+from initcfg.formats.reading import open_weights
 
 ARRAYS: dict[str, Any] = {
     "a.w": np.arange(12, dtype="float32").reshape(3, 4),
@@ -118,7 +118,8 @@ def test_our_own_files_tell_their_metadata(tmp_path: Path) -> None:
     spec = {"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "ones"}}}
     for suffix in (".safetensors", ".npz"):
         written = initcfg.save(spec, tmp_path / f"w{suffix}", metadata={"note": "é"})
-        header = read_weights_header(written.path)
+        with open_weights(written.path) as weights:
+            header = weights.header
         assert header.metadata["initcfg.plan"] == written.fingerprint
         assert header.metadata["note"] == "é"
 
@@ -133,7 +134,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(single: Path) -> None:
 def test_a_file_of_no_known_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"")
     with pytest.raises(FormatError, match="names no weights format"):
-        read_weights_header(tmp_path / "w.h5")
+        open_weights(tmp_path / "w.h5")
 
 
 def member(path: Path, content: bytes, name: str = "w.npy", **settings: Any) -> Path:
