@@ -162,7 +162,10 @@ def _initializer_page(row: dict[str, Any], width: int) -> str:
     multiple=True,
     help="List the initializers of an installed plugin too. May be repeated.",
 )
-def schema(document: str, path: str | None, force: bool, plugins: tuple[str, ...]) -> int:
+@click.option("--id", "address", metavar="URL", help="The schema's $id: the address where it will be served.")
+def schema(
+    document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None
+) -> int:
     """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of a report.
 
     A report is what "initcfg validate --format json" prints.
@@ -173,7 +176,8 @@ def schema(document: str, path: str | None, force: bool, plugins: tuple[str, ...
     """
     if plugins and document != "spec":
         raise click.UsageError(f"--plugin is about initializers, and the schema of a {document} lists none")
-    made = json.dumps(_schema_of(document, plugins), indent=2)
+    found = _schema_of(document, plugins)
+    made = json.dumps(found | ({"$id": address} if address else {}), indent=2)
     if path is None:
         click.echo(made)
     else:

@@ -32,6 +32,17 @@ def test_a_schema_is_a_json_schema_on_stdout(args: tuple[str, ...], same: tuple[
     assert run("schema", *same).stdout == result.stdout
 
 
+@pytest.mark.parametrize("document", ["spec", "plan", "report"])
+def test_a_schema_says_where_it_is_served(document: str, run: Run) -> None:
+    served, plain = (
+        json.loads(run("schema", document, *more).stdout)
+        for more in (("--id", "https://a.example/s.json"), ())
+    )
+    assert served.pop("$id") == "https://a.example/s.json"
+    assert plain.pop("$id").startswith("urn:initcfg:")
+    assert served == plain
+
+
 def test_only_the_schema_of_a_spec_takes_plugins_and_only_installed_ones(run: Run) -> None:
     refused = run("schema", "plan", "--plugin", "lab")
     assert (refused.exit_code, refused.stdout) == (2, "")
