@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,6 +44,8 @@ class Guess(NamedTuple):
 #: Begins the comment on a rule that only names speak for.
 GUESSED = "A guess. "
 _HE = scaled(2, "fan_in", "untruncated_normal")
+# How torch's recurrent cells, attention and parametrizations call their matrices.
+_OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
 _UNIT: Law = {"random_uniform": {"minval": 0, "maxval": 1}}
 # A_log is written down part by part.
 _MOST_STATES = 256
@@ -322,6 +325,10 @@ def guess_layout(groups: Sequence[Group]) -> tuple[str, str]:
             'Guessed: names end in ".weight", as PyTorch\'s do, whose linear layers keep (out, in). Not all\n'
             "models do."
         )
+    if not leaves["kernel"] and any(
+        _OF_TORCH.match(str(each)) for group in groups for each in group.segments
+    ):
+        return "out_in", "Guessed: names are PyTorch's, whose linear layers keep (out, in)."
     if leaves["kernel"]:
         return (
             "in_out",

@@ -71,8 +71,12 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def format_of(path: str | PathLike[str]) -> Format:
+def format_of(path: str | PathLike[str], hint: str | None = None) -> Format:
     """The format that a file's suffix names, in either case.
+
+    Args:
+        path: the name of the file.
+        hint: the way out where no format has the suffix; of itself one for a file to be written.
 
     Raises:
         FormatError: no format has the suffix (code ``format``).
@@ -86,5 +90,7 @@ def format_of(path: str | PathLike[str]) -> Format:
         return FORMATS[suffix]
     known = " or ".join(FORMATS)
     problem = f"{suffix!r} names no weights format" if suffix else f"{str(path)!r} has no suffix"
-    hint = f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
+    hint = (
+        hint or f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
+    )
     raise refuse(problem, did_you_mean(suffix, FORMATS) or hint)

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from initcfg.dtypes import DTYPES, as_dtype
@@ -37,7 +38,7 @@ from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_
 from initcfg.formats.index import INDEX_ENDING, read_set
 from initcfg.formats.safetensors import read_header
 from initcfg.layout import shape_problem
-from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries
+from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries, buffers_among
 from initcfg.names import did_you_mean
 from initcfg.process import gc_paused
 from initcfg.text.inputs import decoded, read_content
@@ -48,7 +49,7 @@ from initcfg.text.yaml_writer import write_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from initcfg.formats.base import StoredTensor
+    from initcfg.formats.base import LoadedTensor, StoredTensor
     from initcfg.text.source import Source
 
 
@@ -101,18 +102,11 @@ def _from_torch(file: str) -> Manifest:
     # It needs numpy, which a spec and its manifest do not.
     from initcfg.formats.torch_files import torch_tensors  # noqa: PLC0415
 
-    tensors = torch_tensors(Path(file)).items()
-    return Manifest(
-        {
-            name: ManifestEntry(each.shape, each.dtype.name, Location(file, path=(name,)))
-            for name, each in tensors
-        },
-        file,
-    )
+    return _of_tensors(file, torch_tensors(Path(file)))
 
 
 def _from_header(file: str, tensors: Iterable[StoredTensor]) -> Manifest:
-    return Manifest({each.name: _entry(each, Location(file, path=(each.name,))) for each in tensors}, file)
+    return _of_tensors(file, {each.name: each for each in tensors})
 
 
 def _from_index(file: str) -> Manifest:
@@ -120,15 +114,26 @@ def _from_index(file: str) -> Manifest:
         header, index = read_set(Path(file), files)
     names = list(header.tensors)
     ordered = _in_order(header.tensors) if names == sorted(names) else header.tensors.values()
-    return Manifest({each.name: _entry(each, index.where[each.name]) for each in ordered}, file)
+    return _of_tensors(file, {each.name: each for each in ordered}, index.where)
+
+
+def _of_tensors(
+    file: str,
+    tensors: Mapping[str, StoredTensor] | Mapping[str, LoadedTensor],
+    places: Mapping[str, Location] = MappingProxyType({}),
+) -> Manifest:
+    """What weights hold; what names tell to be a buffer is marked as one, as in a live module's manifest."""
+    buffers = buffers_among(tensors)
+
+    def entry(name: str) -> ManifestEntry:
+        where = places.get(name) or Location(file, path=(name,))
+        return ManifestEntry(tensors[name].shape, tensors[name].dtype.name, where, buffer=name in buffers)
+
+    return Manifest({name: entry(name) for name in tensors}, file)
 
 
 def _in_order(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
     return [tensors[name] for name in sorted(tensors, key=natural_key)]
-
-
-def _entry(tensor: StoredTensor, where: Location) -> ManifestEntry:
-    return ManifestEntry(tensor.shape, tensor.dtype.name, where)
 
 
 #: The most bytes of a manifest. YAML takes about a second for ten thousand parameters, JSON a tenth of that.

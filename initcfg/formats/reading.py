@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
-from initcfg.formats import format_of
+from initcfg.formats import FORMATS, format_of
 from initcfg.formats.base import TIED_KEY, FilePool, Header, StoredTensor
-from initcfg.formats.discovery import find_weights, is_index, is_torch_file
+from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
 from initcfg.formats.index import read_set
 from initcfg.formats.renaming import Renames
 from initcfg.formats.torch_files import torch_tensors
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.formats.base import LoadedTensor
     from initcfg.formats.renaming import RenamesLike
+
+_ENDINGS = (
+    f"weights that can be read end in {', '.join((*FORMATS, *TORCH_ENDINGS))}, or are a folder of shards; "
+    "a spec or a plan is none"
+)
 
 
 def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> WeightsFile:
@@ -131,7 +136,7 @@ class WeightsFile:
         if is_index(self.path):
             return read_set(self.path, self._files)[0]
         with self._files.using(self.path) as file:
-            return format_of(self.path).module.header_in(file, self.path)
+            return format_of(self.path, _ENDINGS).module.header_in(file, self.path)
 
     def _read_into(self, file: BinaryIO, buffer: memoryview, at: int) -> int:
         if hasattr(os, "preadv"):

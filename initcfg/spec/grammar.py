@@ -196,6 +196,7 @@ def _character_hint(text: str, at: int) -> str | None:
         "[": "an item of a list var is read as name(0)",
         ".": "there are no attributes; names are vars, indices and fans",
         "=": "equality is written ==",
+        "$": "a var is written NAME; what stands outside the document is given by --set vars.NAME=VALUE",
         "'": "an expression is arithmetic; it holds no text",
         '"': "an expression is arithmetic; it holds no text",
     }

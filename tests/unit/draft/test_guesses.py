@@ -245,3 +245,11 @@ def test_a_live_buffer_is_drafted_where_its_name_says_how_it_begins() -> None:
         fc__weight=(4, 4),
     )
     assert {parameter.name for parameter in plan} == {"bn.running_var", "fc.weight"}
+
+
+@pytest.mark.parametrize(
+    "name", ["cell.weight_ih", "rnn.weight_hh_l0", "a.in_proj_weight", "fc.parametrizations.weight.original1"]
+)
+def test_names_of_torch_that_do_not_end_in_weight_tell_its_layout(name) -> None:
+    assert "\nlayout: out_in\n" in new_spec(Manifest({name: (12, 3)}))
+    assert "\nlayout: in_out\n" in new_spec(Manifest({name: (12, 3), "fc.kernel": (3, 4)}))

@@ -325,3 +325,17 @@ def test_of_equal_entries_each_has_its_own_place(tmp_path):
     ]
     assert manifest == Manifest({"a": (2,), "b": (2,)})
     assert pickle.loads(pickle.dumps(manifest)) == manifest
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "npz"])
+def test_what_names_tell_to_be_buffers_no_wildcard_reaches(tmp_path, ending):
+    names = ("bn.weight", "bn.running_mean", "bn.running_var")
+    saved(tmp_path / f"m.{ending}", dict.fromkeys(names, (3,)))
+    manifest = read_manifest(tmp_path / f"m.{ending}")
+    assert [name for name, entry in manifest.entries.items() if entry.buffer] == list(names[1:])
+    everything = {"match": "**", "initializer": "ones"}
+    plan = initcfg.make_plan({"initcfg": 1, "rules": [everything]}, manifest=manifest)
+    assert [each.name for each in plan] == ["bn.weight"]
+    mean = {"match": "**.running_mean", "initializer": "zeros"}
+    plan = initcfg.make_plan({"initcfg": 1, "rules": [mean, everything]}, manifest=manifest)
+    assert {each.name for each in plan} == {"bn.weight", "bn.running_mean"}
