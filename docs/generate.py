@@ -204,7 +204,7 @@ params:
   h.0.b: {shape: [3072]}
 ```
 
-`dtype` may be left out. The same in JSON is read ten times as fast, and may have 256 MiB instead of 2; a hundred thousand
+`dtype` may be left out. The same in JSON is read ten times as fast, and may have 128 MiB instead of 2; a hundred thousand
 parameters take about a second. A `.safetensors` or `.npz` file, and the folder or the `.safetensors.index.json` of a sharded
 set, serve as well: only their headers are read.
 """

@@ -39,6 +39,8 @@ _OBJECT_STORE_BYTES = 80 * 2**20
 _REACH_SECONDS = 10.0
 # How long nothing may end before somebody looks whether Ray is still there.
 _LOOK_SECONDS = 1.0
+# Ray ends the whole process, without an exception, after its head has been away for a minute.
+_AWAY_SECONDS = 20.0
 _PACKAGE = "initcfg"
 
 
@@ -86,6 +88,8 @@ class RayExecutor(Executor):
         self._is_open = True
         self._is_ours = _connect(address, runtime_env)
         self._connection = _connection()
+        self._head = _head()
+        self._answered = time.monotonic()
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": retries, "retry_exceptions": False}
         if memory is not None:
             options["memory"] = memory
@@ -127,13 +131,15 @@ class RayExecutor(Executor):
 
         Raises:
             RuntimeError: the executor has been shut down.
-            BrokenExecutor: somebody has stopped the Ray that it was made for; its futures fail so, too.
+            BrokenExecutor: somebody has stopped the Ray that it was made for, or its head has not
+                answered for twenty seconds; its futures fail so, too.
         """
         if not self._is_open:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if not self._is_connected():
             self._lose_all()
             raise BrokenExecutor("Ray was stopped")
+        self._check_head()
         with _translated():
             task = self._remote.remote(fn, *args, **kwargs)
         future: _RayFuture[Result] = _RayFuture(task)
@@ -169,16 +175,34 @@ class RayExecutor(Executor):
         """Whether the Ray is still there that this executor was made for."""
         return _connection() == self._connection
 
+    def _check_head(self) -> None:
+        """Waits for a head that does not answer, because one may be started again, but not for ever.
+
+        Raises:
+            BrokenExecutor: it has not answered for twenty seconds.
+        """
+        while self._head is not None and time.monotonic() - self._answered > _LOOK_SECONDS:
+            if _refusal(self._head) is None:
+                self._answered = time.monotonic()
+            elif time.monotonic() - self._answered > _AWAY_SECONDS:
+                host, port = self._head
+                message = f"the head of Ray at {host}:{port} does not answer any more: start Ray again"
+                self._lose_all(message)
+                raise BrokenExecutor(message)
+            else:
+                time.sleep(_LOOK_SECONDS)
+
     def _wait(self, running: Sequence[Future[Any]]) -> None:
         while self._is_connected():
             if not futures.wait(running, _LOOK_SECONDS).not_done:
                 return
+            self._check_head()
         self._lose_all()
 
-    def _lose_all(self) -> None:
+    def _lose_all(self, why: str = "Ray was stopped before the task had ended") -> None:
         """Ray tells nobody that their tasks have gone with it."""
         for future in list(self._running):
-            future.lose()
+            future.lose(why)
 
 
 class _RayFuture(Future[Result]):
@@ -205,10 +229,10 @@ class _RayFuture(Future[Result]):
                 ray.cancel(self._task)
         return True
 
-    def lose(self) -> None:
+    def lose(self, why: str) -> None:
         """Ends it, where the task cannot end any more."""
         if self._is_first_to_end():
-            self.set_exception(BrokenExecutor("Ray was stopped before the task had ended"))
+            self.set_exception(BrokenExecutor(why))
 
     def _is_first_to_end(self) -> bool:
         """Whether the caller says how it ended; Ray's thread and that of a shutdown may ask at one time."""
@@ -287,15 +311,32 @@ def _connection() -> tuple[str, str] | None:
     return context.get_node_id(), context.get_job_id()
 
 
+def _head() -> tuple[str, int] | None:
+    """Where the head of the cluster answers; None behind a client's connection, which notices itself."""
+    try:
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    except AttributeError:
+        return None
+    return host.strip("[]"), int(port)
+
+
 def _check_reachable(address: str) -> None:
     """Ray itself asks for two minutes, and tells of it in twenty lines."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not port.isdecimal():
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
-    except OSError as error:
+    error = _refusal((host, int(port)))
+    if error is not None:
         raise ConnectionError(f"cannot reach Ray at {address!r}: {error.strerror or error}") from error
+
+
+def _refusal(place: tuple[str, int]) -> OSError | None:
+    """Why nobody answers there; None where somebody does."""
+    try:
+        socket.create_connection(place, timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        return error
+    return None
 
 
 def _call(fn: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:

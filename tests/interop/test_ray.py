@@ -385,3 +385,38 @@ class Sleeping(Initializer):
         Path(self.file).touch()
         doze()
         return np.ones(shape, dtype or "float32")
+
+
+KILLED_HEAD = """
+import sys, time, threading, ray, initcfg
+from initcfg.adapters.ray import RayExecutor
+layer = {"repeat": {"i": 3}, "params": {"w": {"shape": [8], "initializer": "zeros"}}}
+try:
+    with RayExecutor() as executor:
+        for _ in range(executor.cpus):
+            executor.submit(time.sleep, 600)
+        node = ray._private.worker._global_node
+        def kill():
+            time.sleep(2)
+            node.kill_gcs_server(check_alive=False)
+            node.kill_raylet(check_alive=False)
+        threading.Thread(target=kill).start()
+        spec = {"initcfg": 1, "layers": {"h.{i}": layer}}
+        initcfg.save_sharded(spec, sys.argv[1], shard_size="50B", executor=executor)
+except initcfg.InitcfgError as error:
+    print("told:", error, flush=True)
+"""
+
+
+def test_a_head_that_is_killed_is_one_error_before_ray_ends_the_process(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_HEAD, str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "does not answer any more: start Ray again" in done.stdout
+    assert "[unfinished]" in done.stdout
