@@ -108,7 +108,7 @@ def import_everything() -> None:
     """Import the whole package, so that no command does, and what it imports late."""
     importlib.import_module("glob")
     for module in pkgutil.walk_packages(initcfg.__path__, "initcfg."):
-        if not module.name.startswith(("initcfg.adapters", "initcfg.engines.compiled", "initcfg.__main__")):
+        if not module.name.startswith(("initcfg.adapters", "initcfg.__main__")):
             importlib.import_module(module.name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import os
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -13,13 +14,20 @@ import pytest
 import torch
 
 import initcfg
+import initcfg.adapters.torch as torch_adapter
 from initcfg.adapters.keras import manifest as keras_manifest
 from initcfg.adapters.torch import manifest as torch_manifest
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import ManifestEntry
 
+MODULES = [
+    f"torch.{path.stem}"
+    for path in sorted(Path(torch_adapter.__file__).parent.glob("*.py"))
+    if ">>>" in path.read_text(encoding="utf-8")
+]
 
-@pytest.mark.parametrize("name", ["torch.held", "torch.initializing", "torch.report"])
+
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_give_what_they_say(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"initcfg.adapters.{name}"))
     assert results.attempted > 0
