@@ -145,16 +145,28 @@ class Limits(NamedTuple):
         return handler(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-class ConstantMark:
-    """Marks the value of a constant: a number, a bool, or an array of them."""
+class ReadBy(NamedTuple):
+    """Marks an argument that a function of ours reads.
+
+    Args:
+        read: gives what is kept of a value, for a validation context or None; it raises a fault.
+        noun: what it accepts, in words.
+        nouns: the same for the items of a list.
+        write: gives what a config has for it; None for the value itself.
+    """
+
+    read: Callable[[Any, Any], object]
+    noun: str
+    nouns: str
+    write: Callable[[Any], object] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(as_config)
-        return core_schema.with_info_plain_validator_function(read_constant, serialization=written)
+        written = self.write and core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.with_info_plain_validator_function(self.read, serialization=written)
 
     def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
         """What it accepts."""
-        return CONSTANT
+        return self.nouns if plural else self.noun
 
 
 def read_constant(value: object, info: Any) -> object:
@@ -182,19 +194,8 @@ def _as_items(value: object) -> object:
     return value
 
 
-class AnythingMark:
-    """Marks an argument of which nothing is known; what a document holds there is made immutable."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(read_anything)
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return "any value"
-
-
 def read_anything(value: object, info: Any) -> object:
-    """The value as it is, or of a document as plain data that cannot change."""
+    """A value of which nothing is known: as it is, or of a document as plain data that cannot change."""
     return frozen(value) if info.context and info.context.expression else value
 
 
@@ -205,8 +206,8 @@ Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
-Value = Annotated[Any, ConstantMark()]
-Anything = Annotated[Any, AnythingMark()]
+Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config)]
+Anything = Annotated[Any, ReadBy(read_anything, "any value", "any value")]
 
 
 def words_of(annotation: Any, *, plural: bool = False) -> str:

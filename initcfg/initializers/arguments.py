@@ -27,19 +27,16 @@ from initcfg.initializers.annotations import (
     CODES,
     Anything,
     Axes,
-    ConstantMark,
     Limits,
     Number,
     Sizes,
+    Value,
     Whole,
     code_of,
     without_none,
     words_of,
 )
-from initcfg.initializers.values import (
-    plain,
-    shown,
-)
+from initcfg.initializers.values import plain, shown
 from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -103,7 +100,7 @@ class Argument(NamedTuple):
         """Whether a document may write an expression here, or for the items of a list."""
         inner, _ = without_none(self.annotation)
         marks = getattr(inner, "__metadata__", ())
-        return any(isinstance(mark, Limits | ConstantMark) for mark in marks) or inner in (Axes, Sizes)
+        return any(isinstance(mark, Limits) for mark in marks) or inner in (Axes, Sizes, Value)
 
     @property
     def is_number(self) -> bool:

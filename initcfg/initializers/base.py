@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
+    from initcfg.initializers.annotations import Reading
     from initcfg.layout import Layout
 
 
@@ -59,14 +60,14 @@ class _Checked(ABCMeta):
             return checked(cls, ArgsKwargs(args, kwargs))
 
 
-def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any]) -> Any:
-    """An instance of a built-in class.
+def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any], reading: Reading | None = None) -> Any:
+    """An instance of a built-in class; with a `reading` only its arguments, of any class.
 
     Raises:
         InitializerError: arguments are wrong; one diagnostic for each.
     """
     try:
-        return adapter_of(cls).validator.validate_python(given)
+        return adapter_of(cls).validator.validate_python(given, context=reading)
     except ValidationError as error:
         raise InitializerError(*(each.found for each in problems_of(error, cls, cls.__name__))) from None
 

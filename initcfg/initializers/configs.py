@@ -9,22 +9,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, overload
+from typing import Annotated, Any, overload
 
-from pydantic_core import InitErrorDetails, ValidationError, core_schema
+from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.annotations import LITERALS, Reading
-from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
-from initcfg.initializers.base import BuiltIn
+from initcfg.initializers.annotations import LITERALS, ReadBy, Reading
+from initcfg.initializers.arguments import arguments_of
+from initcfg.initializers.base import BuiltIn, checked
 from initcfg.initializers.custom import FunctionInitializer, Initializer
-from initcfg.initializers.forms import Faults, InitializerConfig, known_arguments, read_arguments, read_form
+from initcfg.initializers.forms import InitializerConfig, known_arguments, read_arguments, read_form
 from initcfg.initializers.registry import canonical_name, lookup, registered_name, unknown_initializer
-from initcfg.initializers.values import fault, is_finite, listed, plain, same, shown
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
+from initcfg.initializers.values import Faults, fault, is_finite, listed, plain, refusal, same, shown
 
 Identifier = str | Mapping[str, Any] | type[Initializer] | Callable[..., Any]
 
@@ -138,11 +134,8 @@ def _of_class(cls: type[Any]) -> Initializer | None:
     calls = any("__call__" in vars(base) for base in cls.__mro__)
     if not calls or inspect.isabstract(cls):
         raise _no_initializer(f"the class {cls.__name__} makes no initializer")
-    try:
-        if not is_ours or known_arguments(cls):
-            adapter_of(cls).validator.validate_python({}, context=LITERALS)
-    except ValidationError as error:
-        raise InitializerError(*(each.found for each in problems_of(error, cls, cls.__name__))) from None
+    if not is_ours or known_arguments(cls):
+        checked(cls, {}, LITERALS)
     made: object = cls.from_config({}) if is_ours else cls()
     return get(made)
 
@@ -226,8 +219,11 @@ def read_config(value: object, reading: Reading = LITERALS) -> InitializerConfig
     found = (_from_python if is_python else read_form)(value, reading, faults)
     if found is not None and not faults:
         return found
-    details = [InitErrorDetails(type=error, loc=path, input=None) for path, error in faults]
-    raise ValidationError.from_exception_data("initializer", details)
+    raise refusal("initializer", faults)
+
+
+def _faults_of(error: InitializerError) -> Faults:
+    return [((), fault(each.code, each.message, each.hint)) for each in error.diagnostics]
 
 
 def _from_python(value: Any, reading: Reading, faults: Faults) -> InitializerConfig | None:
@@ -235,7 +231,7 @@ def _from_python(value: Any, reading: Reading, faults: Faults) -> InitializerCon
     try:
         instance = get(value)
     except InitializerError as error:
-        faults.extend(((), fault(each.code, each.message, each.hint)) for each in error.diagnostics)
+        faults += _faults_of(error)
         return None
     try:
         name, config = canonical_name(type(instance)), _config_of(instance)
@@ -271,18 +267,6 @@ def _config_of(instance: Initializer) -> dict[str, Any]:
     return config
 
 
-class _Nested:
-    """Marks an argument that is an initializer itself."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(serialize)
-        return core_schema.with_info_plain_validator_function(read_part, serialization=written)
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return "initializers" if plural else "an initializer"
-
-
 def read_part(value: object, info: Any) -> Initializer | InitializerConfig:
     """An initializer from whatever means one; of a document its config."""
     if info.context is not None:
@@ -290,12 +274,10 @@ def read_part(value: object, info: Any) -> Initializer | InitializerConfig:
     try:
         part: Initializer | None = get(value)
     except InitializerError as error:
-        faults = (fault(each.code, each.message, each.hint) for each in error.diagnostics)
-        details = [InitErrorDetails(type=each, loc=(), input=None) for each in faults]
-        raise ValidationError.from_exception_data("initializer", details) from None
+        raise refusal("initializer", _faults_of(error)) from None
     if part is None:
         raise fault(Code.WRONG_TYPE, "a part has no initializer", "name one, such as zeros")
     return part
 
 
-Part = Annotated[Initializer, _Nested()]
+Part = Annotated[Initializer, ReadBy(read_part, "an initializer", "initializers", serialize)]

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic_core import PydanticCustomError, ValidationError
+from pydantic_core import ValidationError
 
 from initcfg.errors import Code
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, lookup
-from initcfg.initializers.values import ArrayValue, fault, frozen, shown
+from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, shown
 from initcfg.names import did_you_mean
 from initcfg.text.source import MAX_DEPTH, SURROGATE
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 #: The ways to write an initializer: a name, one key, or ``class_name`` and ``config``.
 Form = Literal["name", "short", "keras"]
 Path = tuple["PathStep", ...]
-#: What is wrong, each with its place within what is read.
-Faults = list[tuple[Path, PydanticCustomError]]
 
 #: What may be written where an initializer is expected.
 FORMS = "write a name, {name: {argument: value}}, or {class_name: ..., config: {...}}"
@@ -150,24 +148,32 @@ def read_arguments(  # noqa: PLR0917
         missing_at: where a missing argument is reported.
     """
     cls = lookup(name)
+    if cls is None or known_arguments(cls) is None:
+        return _unchecked_arguments(config, reading, faults, path)
     try:
-        if cls is None or known_arguments(cls) is None:
-            return FrozenDict(config) if reading.expression is None else frozen(config)
         read = vars(adapter_of(cls).validator.validate_python(dict(config), context=reading))
-        return FrozenDict({key: read[key] for key in config})
     except ValidationError as error:
-        if cls is None or known_arguments(cls) is None:
-            details = error.errors(include_url=False)
-            faults.extend(
-                ((*path, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details
-            )
-            return FrozenDict()
         for problem in problems_of(error, cls, name):
-            is_missing = problem.found.code is Code.MISSING_KEY and not problem.path
             found = problem.found
+            is_missing = found.code is Code.MISSING_KEY and not problem.path
             wrong = fault(found.code, found.message, found.hint, problem.offset, key=problem.key)
             faults.append((missing_at if is_missing else (*path, *problem.path), wrong))
         return FrozenDict()
+    return FrozenDict({key: read[key] for key in config})
+
+
+def _unchecked_arguments(
+    config: Mapping[Any, object], reading: Reading, faults: Faults, path: Path
+) -> FrozenDict[str, Any]:
+    if reading.expression is None:
+        return FrozenDict(config)
+    try:
+        made: FrozenDict[str, Any] = frozen(config)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        faults += [((*path, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details]
+        return FrozenDict()
+    return made
 
 
 def known_arguments(cls: type[Initializer]) -> Mapping[str, Any] | None:

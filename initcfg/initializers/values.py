@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, Diagnostic, InitializerError, PathStep
 from initcfg.frozen import FrozenDict
 from initcfg.layout import MAX_NDIM
 from initcfg.text.source import MAX_DEPTH
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
+#: What is wrong, each with its place within what is read.
+Faults = list[tuple[tuple[PathStep, ...], PydanticCustomError]]
 _MAX_DEPTH = 32
 # numpy's limit, for elements of eight bytes.
 _MAX_BYTES = 2**63
@@ -54,6 +56,14 @@ def fault(
     """
     context = {"message": message, "hint": hint, "offset": offset, "key": key, "is_predicate": is_predicate}
     return PydanticCustomError(str(code), "{message}", context)
+
+
+def refusal(
+    title: str, faults: Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]
+) -> ValidationError:
+    """What a validator raises to report several faults, each at its path within the value."""
+    details = [InitErrorDetails(type=error, loc=path, input=None) for path, error in faults]
+    return ValidationError.from_exception_data(title, details)
 
 
 @dataclass(frozen=True)
@@ -141,24 +151,24 @@ def _read_rows(rows: list[Any] | tuple[Any, ...], expression: Callable[[str], st
         shape, leaves = _flat(rows)
         if _all_finite(leaves):
             return ArrayValue(tuple(leaves), shape)
-    errors: list[InitErrorDetails] = []
-    read = _read_items(rows, (), expression, errors)
-    if errors:
-        raise ValidationError.from_exception_data("constant", errors)
+    faults: Faults = []
+    read = _read_items(rows, (), expression, faults)
+    if faults:
+        raise refusal("constant", faults)
     _check_rows(read)
     return read
 
 
 def _read_items(
-    value: Any, path: tuple[int, ...], expression: Callable[[str], str] | None, errors: list[InitErrorDetails]
+    value: Any, path: tuple[int, ...], expression: Callable[[str], str] | None, faults: Faults
 ) -> Any:
-    """Each element, with the errors of all of them noted."""
+    """Each element, with the faults of all of them noted."""
     if isinstance(value, list | tuple) and len(path) < _MAX_DEPTH:
-        return tuple(_read_items(item, (*path, at), expression, errors) for at, item in enumerate(value))
+        return tuple(_read_items(item, (*path, at), expression, faults) for at, item in enumerate(value))
     try:
         return _read_number(plain(value), expression)
     except PydanticCustomError as error:
-        errors.append(InitErrorDetails(type=error, loc=path, input=None))
+        faults.append((path, error))
         return None
 
 
@@ -225,22 +235,17 @@ def frozen(value: Any, path: tuple[str | int, ...] = ()) -> Any:
     """
     value = listed(plain(value))
     if len(path) > MAX_DEPTH:
-        raise _at(path, fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels"))
+        raise refusal("data", [(path, fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels"))])
     if isinstance(value, Mapping):
         return FrozenDict({str(key): frozen(item, (*path, key)) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return tuple(frozen(item, (*path, at)) for at, item in enumerate(value))
     if isinstance(value, int | float) and not is_finite(value):
         message = f"expected a number that float64 holds, got {shown(value)}"
-        raise _at(path, fault(Code.NOT_FINITE, message))
+        raise refusal("data", [(path, fault(Code.NOT_FINITE, message))])
     if not isinstance(value, None | bool | int | float | str):
-        raise _at(path, fault(Code.WRONG_TYPE, f"expected plain data, got {shown(value)}"))
+        raise refusal("data", [(path, fault(Code.WRONG_TYPE, f"expected plain data, got {shown(value)}"))])
     return value
-
-
-def _at(path: tuple[str | int, ...], error: PydanticCustomError) -> ValidationError:
-    details = [InitErrorDetails(type=error, loc=path, input=None)]
-    return ValidationError.from_exception_data("data", details)
 
 
 def _flat(value: list[Any] | tuple[Any, ...], depth: int = 1) -> tuple[tuple[int, ...], list[Any]]:

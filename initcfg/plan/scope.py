@@ -94,7 +94,7 @@ class EvalBudget:
         return self._read(text)[0]
 
     def value(self, text: str, env: Mapping[str, Value]) -> int | float:
-        """As `initcfg.spec.Expression.evaluate`; where all that the expression uses is as before, as before.
+        """As `initcfg.spec.Expression.evaluate`; remembers the value for the same values of its names.
 
         Raises:
             ExpressionError: it has no value.

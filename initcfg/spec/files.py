@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import Code, Diagnostic, Location, PathStep, SpecError
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location, PathStep, SpecError
 from initcfg.text.inputs import decoded, is_within, open_input
 from initcfg.text.json_source import read_json
 from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from initcfg.text.source import Source
 
@@ -34,7 +35,29 @@ def read_file(path: str | os.PathLike[str]) -> Source:
     """
     file = os.fspath(path)
     written = _format_of(file)
-    return read_bytes(_content(file), written, file)
+    with open_input(file, SpecError) as stream:
+        content = stream.read(MAX_BYTES + 1)
+    return read_bytes(content, written, file)
+
+
+@contextlib.contextmanager
+def named_at(path: str, where: Location) -> Iterator[None]:
+    """Give the problems of a file as a whole the place of a document that names the file.
+
+    Args:
+        path: of the file that is read in the block.
+        where: the place that names it.
+    """
+    try:
+        yield
+    except InitcfgError as error:
+        raise type(error)(*(_placed(each, path, where) for each in error.diagnostics)) from None
+
+
+def _placed(problem: Diagnostic, path: str, where: Location) -> Diagnostic:
+    if problem.where is not None and (problem.where.line is not None or problem.where.path):
+        return problem
+    return replace(problem, message=f"{path!r}: {problem.message}", where=where)
 
 
 def read_text(text: str, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
@@ -74,12 +97,6 @@ def _format_of(file: str) -> str:
         message = f"the name ends in {suffix!r}, and so does no spec" if suffix else "the name has no ending"
         raise _refused(Code.INPUT, message, file, "name the file .yaml, .yml or .json")
     return _FORMATS[suffix]
-
-
-def _content(file: str) -> bytes:
-    """The bytes of a regular file, one more than allowed at most."""
-    with open_input(file, SpecError) as stream:
-        return stream.read(MAX_BYTES + 1)
 
 
 def _too_large(file: str | None) -> SpecError:

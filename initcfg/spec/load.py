@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import ValidationError
@@ -13,7 +12,7 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
-from initcfg.spec.files import Root, as_tree, read_bytes, read_file, read_text
+from initcfg.spec.files import Root, as_tree, named_at, read_bytes, read_file, read_text
 from initcfg.spec.hints import is_model_config
 from initcfg.spec.models import Spec
 from initcfg.spec.overlay import Document, Unwritten, extended, header_problems
@@ -186,11 +185,14 @@ class _Reader(NamedTuple):
         """The reading with the manifest that the spec names, or with what keeps it from being read."""
         if reading.spec is None or reading.spec.manifest is None:
             return reading
+        # Weights formats are loaded only for specs that name a manifest.
+        from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
+
         where = reading.spec.locate(("manifest",))
         try:
             path = self.root.find(reading.spec.manifest, self.root.folder_of(self.file), where)
-            with confined_to(self.root.folder):
-                return reading._replace(manifest=_manifest(path, where))
+            with confined_to(self.root.folder), named_at(path, where):
+                return reading._replace(manifest=read_manifest(path))
         except InitcfgError as error:
             problems = self.in_order([*reading.problems, *error.diagnostics])
             return reading._replace(problems=problems, left_out=reading.left_out | _NO_MANIFEST)
@@ -201,28 +203,10 @@ class _Reader(NamedTuple):
         for problem in problems:
             where = problem.where or Location()
             place = (where.line, where.column) if where.line else (where.path, problem.code, problem.message)
-            # What is missing is told where its mapping begins, and so does the first key.
+            # A missing key has the place where its mapping begins, which is that of the first key too.
             missing = problem.message if problem.code is Code.MISSING_KEY else None
             kept.setdefault((where.file, place, missing, problem.severity), problem)
         return tuple(by_place(kept.values(), self.file))
-
-
-def _manifest(path: str, where: Location) -> Manifest:
-    """The manifest in a file; that it cannot be read is told at the place that names it."""
-    # Weights formats are loaded only for specs that name a manifest.
-    from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
-
-    try:
-        return read_manifest(path)
-    except InitcfgError as error:
-        raise type(error)(
-            *(
-                replace(each, message=f"{path!r}: {each.message}", where=where)
-                if each.where is None or (each.where.line is None and not each.where.path)
-                else each
-                for each in error.diagnostics
-            )
-        ) from None
 
 
 def without_notes(tree: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
-from pydantic_core import InitErrorDetails, ValidationError, core_schema
+from pydantic_core import ValidationError, core_schema
 
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Reading
 from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
-from initcfg.initializers.values import fault
+from initcfg.initializers.values import fault, refusal
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.overlay import Places, Unwritten
 from initcfg.spec.scalars import (
@@ -259,8 +259,7 @@ class Rule(_Model):
             if getattr(self, key) is not None:
                 message = f"a rule that skips its parameters has no {key!r}"
                 wrong = fault(Code.CONFLICTING_KEYS, message, f"remove {key!r} or 'skip'", key=True)
-                detail = InitErrorDetails(type=wrong, loc=(key,), input=None)
-                raise ValidationError.from_exception_data("rule", [detail])
+                raise refusal("rule", [((key,), wrong)])
         return self
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.registry import KERAS_MODEL_HINT
 from initcfg.initializers.values import shown
-from initcfg.spec.files import MAX_BYTES, moved, read_file
+from initcfg.spec.files import MAX_BYTES, moved, named_at, read_file
 from initcfg.spec.hints import is_model_config
 from initcfg.spec.scalars import format_version
 from initcfg.text.inputs import confined_to
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 Path = tuple["PathStep", ...]
 
-#: What a key of a parameter excludes.
+#: The inherited keys of a parameter that a key of it removes.
 _EXCLUDED = {"tied_to": ("initializer", "stream", "layout"), "initializer": ("tied_to",)}
-#: What is about the text of a file, or has been followed already.
-_NOT_INHERITED = ("$schema",)
+#: What is about one file alone, and not about those that extend it.
+_NOT_INHERITED = ("$schema", "base")
 
 
 class Places(Protocol):
@@ -262,8 +262,8 @@ class _Chain(NamedTuple):
             message = f"{path!r} is extended in a circle"
             hint = "a file extends another one, and none that extends it"
             raise SpecError(Diagnostic(Code.EXTENDS_CYCLE, message, where, hint))
-        with confined_to(self.root.folder):
-            source = _placed(path, where)
+        with confined_to(self.root.folder), named_at(path, where):
+            source = read_file(path)
         size = self.size + len(source.text)
         if len(self.files) >= _MAX_FILES or size > _MAX_TOTAL:
             message = f"a spec extends at most {_MAX_FILES - 1} files, of {_MAX_TOTAL // 1024} KiB together"
@@ -273,30 +273,8 @@ class _Chain(NamedTuple):
         if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
             raise SpecError(*problems)
         tree = _with_moved_manifest(document.tree, self.root.folder_of(path), folder)
-        tree.pop("base", None)
         document = document._replace(tree=tree, problems=(*problems, *_version_problems(document)))
         return _Chain(self.root, (*self.files, _identity(path)), size).over_parents(document, path)
-
-
-def _placed(path: str, where: Location) -> Any:
-    """The file's source; that it cannot be read is told at the place that names it.
-
-    Raises:
-        SpecError: it cannot be read, or its text is no document.
-    """
-    try:
-        return read_file(path)
-    except SpecError as error:
-        found = (
-            replace(each, message=f"{path!r}: {each.message}", where=where) if _is_bare(each) else each
-            for each in error.diagnostics
-        )
-        raise SpecError(*found) from None
-
-
-def _is_bare(problem: Diagnostic) -> bool:
-    """Whether a problem is about a file and no place in it."""
-    return problem.where is None or problem.where.line is None
 
 
 def _version_problems(document: Document) -> list[Diagnostic]:
@@ -310,7 +288,7 @@ def _version_problems(document: Document) -> list[Diagnostic]:
     return []
 
 
-def _with_moved_manifest(tree: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+def _with_moved_manifest(tree: Mapping[str, Any], old: str, new: str) -> Mapping[str, Any]:
     """The tree of a file in the folder `old`, its ``manifest`` as one in `new` would write it."""
     manifest = tree.get("manifest")
-    return {**tree, "manifest": moved(manifest, old, new)} if isinstance(manifest, str) else {**tree}
+    return {**tree, "manifest": moved(manifest, old, new)} if isinstance(manifest, str) else tree
