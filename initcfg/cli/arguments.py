@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from initcfg.plan import Plan
     from initcfg.spec import Reading
+
+
+Function = TypeVar("Function", bound="Callable[..., object]")
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
@@ -52,6 +55,23 @@ def not_standard_output(_: click.Context, parameter: click.Parameter, value: str
         message = f"{name} does not write to standard output; name a file, or ./- for one that is called so"
         raise click.BadParameter(message)
     return value
+
+
+def output_option(metavar: str, help: str) -> Callable[[Function], Function]:  # noqa: A002
+    """Give a command ``-o``, the file to write, as its argument ``path``."""
+    return click.option(
+        "-o",
+        "--output",
+        "path",
+        metavar=metavar,
+        type=click.Path(dir_okay=False),
+        callback=not_standard_output,
+        help=help,
+    )
+
+
+#: Gives a command ``--force``, for a file that `initcfg.cli.output.check_replaceable` refuses to replace.
+force_option = click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
 
 
 def with_renames(function: Callable[..., int]) -> Callable[..., int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_output
+from initcfg.cli.arguments import force_option, output_option
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Exit
 from initcfg.cli.words import WORDS, Column, reflow, table
@@ -71,6 +71,15 @@ def _explanation(page: Explanation, width: int) -> str:
     return "\n".join(parts)
 
 
+_plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    metavar="NAME",
+    multiple=True,
+    help="List the initializers of an installed plugin too. May be repeated.",
+)
+
+
 def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """What a shell offers."""
     from initcfg.initializers import known_names
@@ -84,13 +93,7 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     example=("initcfg initializers", "initcfg initializers glorot_uniform"),
 )
 @click.argument("name", required=False, shell_complete=_names)
-@click.option(
-    "--plugin",
-    "plugins",
-    metavar="NAME",
-    multiple=True,
-    help="List the initializers of an installed plugin too. May be repeated.",
-)
+@_plugin_option
 @with_output
 def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) -> int:
     """List the initializers, or show one in full: signature, formula, arguments, reference.
@@ -145,23 +148,9 @@ def _initializer_page(row: dict[str, Any], width: int) -> str:
 @click.argument(
     "document", type=click.Choice(["spec", "plan", "report"]), default="spec", metavar="[spec|plan|report]"
 )
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    metavar="SCHEMA",
-    type=click.Path(dir_okay=False),
-    callback=not_standard_output,
-    help="Write the schema to a file.",
-)
-@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
-@click.option(
-    "--plugin",
-    "plugins",
-    metavar="NAME",
-    multiple=True,
-    help="List the initializers of an installed plugin too. May be repeated.",
-)
+@output_option("SCHEMA", "Write the schema to a file.")
+@force_option
+@_plugin_option
 @click.option("--id", "address", metavar="URL", help="The schema's $id: the address where it will be served.")
 def schema(
     document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None

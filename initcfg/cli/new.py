@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_input, not_standard_output
+from initcfg.cli.arguments import force_option, not_standard_input, output_option
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Exit
 from initcfg.cli.words import counted
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
     help="A manifest, a .safetensors or .npz file, or the folder or the index of a sharded set.",
 )
 @click.option("--name", metavar="NAME", help="What the model is called.")
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    metavar="SPEC",
-    type=click.Path(dir_okay=False),
-    callback=not_standard_output,
-    help="The file to write; its name ends in .yaml or .yml.",
-)
+@output_option("SPEC", "The file to write; its name ends in .yaml or .yml.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @with_output
 def new(*, file: str | None, name: str | None, path: str | None, force: bool, output: Output) -> int:
@@ -76,16 +68,8 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
     ),
 )
 @click.argument("file", metavar="WEIGHTS", callback=not_standard_input)
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    metavar="MANIFEST",
-    type=click.Path(dir_okay=False),
-    callback=not_standard_output,
-    help="The file to write; its name ends in .yaml, .yml or .json.",
-)
-@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@output_option("MANIFEST", "The file to write; its name ends in .yaml, .yml or .json.")
+@force_option
 @with_output
 def manifest(*, file: str, path: str | None, force: bool, output: Output) -> int:
     """Write down the names, shapes and dtypes of weights, for a spec to be held against or made from.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 import click
 
-from initcfg.cli.arguments import not_standard_output
+from initcfg.cli.arguments import force_option, not_standard_output
 from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
@@ -63,7 +63,7 @@ class Output(NamedTuple):
         return stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def data(self, text: str) -> None:
-        """What the command was asked for, on stdout, as it is."""
+        """Print what the command was asked for on stdout, as it is."""
         text = defused(text) if self.format == "text" else text
         click.echo(text.removesuffix("\n"), color=self.colored(sys.stdout))
 
@@ -78,14 +78,14 @@ class Output(NamedTuple):
         return min(self.width or 80, 100)
 
     def answer(self, data: object, text: str) -> None:
-        """What the command was asked for: data as JSON, or the same for a person."""
+        """Print what the command was asked for: data as JSON, or the same for a person."""
         if self.format == "json":
             self.data(json.dumps(data, indent=2))
         else:
             self.show(text)
 
     def show(self, text: str) -> None:
-        """What the command was asked for, for a person: lines as wide as the terminal at most."""
+        """Print what the command was asked for, for a person: lines as wide as the terminal at most."""
         self.data(fit(text, self.width))
 
     def save(self, path: str, text: str, about: str = "", *, force: bool) -> None:
@@ -104,12 +104,12 @@ class Output(NamedTuple):
             self.note(f"{printable(path)}: {about}")
 
     def note(self, text: str) -> None:
-        """What a person may want to know beside it, on stderr; nothing where it is to be quiet."""
+        """Print on stderr what a person may want to know beside it, unless the run is quiet."""
         if not self.quiet:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """What is wrong, on stderr."""
+        """Print on stderr what is wrong."""
         click.echo(defused(fit(text, _width(sys.stderr))), err=True, color=self.colored(sys.stderr))
 
     def findings(self, report: Report) -> Exit:
@@ -241,7 +241,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
         callback=not_standard_output,
         help="Write the report to a file, for --format json, sarif and junit; the text goes to stderr.",
     )
-    @click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+    @force_option
     @_color_option
     @_quiet_option
     @functools.wraps(function)

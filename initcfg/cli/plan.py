@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_output, with_spec_options
+from initcfg.cli.arguments import force_option, output_option, with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, describe_law, size, table_text
@@ -29,16 +29,8 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("file", metavar="FILE")
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    metavar="PLAN",
-    type=click.Path(dir_okay=False),
-    callback=not_standard_output,
-    help="Write the plan to a JSON file.",
-)
-@click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+@output_option("PLAN", "Write the plan to a JSON file.")
+@force_option
 @with_spec_options
 @with_output
 def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, output: Output) -> int:

@@ -31,8 +31,8 @@ def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     if left_out:
         notes = _count(left_out, "note")
         kinds = {"warning": len(left_out) - notes, "note": notes}
-        told = " and ".join(counted(number, kind) for kind, number in kinds.items() if number)
-        message = f"after the first {MAX_TOLD} warnings and notes {told} more are not shown"
+        kinds_left = " and ".join(counted(number, kind) for kind, number in kinds.items() if number)
+        message = f"after the first {MAX_TOLD} warnings and notes {kinds_left} more are not shown"
         yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
 
 
@@ -82,7 +82,7 @@ class Checked(NamedTuple):
         return cls(file, tuple(placed))
 
     @property
-    def told(self) -> tuple[Diagnostic, ...]:
+    def listed(self) -> tuple[Diagnostic, ...]:
         """What is listed: all errors, the first warnings and notes, and how many more of these there are."""
         shown: list[Diagnostic] = []
         left_out: list[Diagnostic] = []
@@ -127,7 +127,7 @@ class Report(NamedTuple):
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is listed of all files."""
-        return tuple(diagnostic for file in self.files for diagnostic in file.told)
+        return tuple(diagnostic for file in self.files for diagnostic in file.listed)
 
     @property
     def errors(self) -> int:

@@ -183,7 +183,7 @@ def with_argument_types(annotations: Mapping[str, Any], names: Mapping[str, Any]
 
 def _hints(annotations: Mapping[str, Any], names: Mapping[str, Any], unknown: Any = None) -> dict[str, Any]:
     """Annotations evaluated; one that only a type checker can read must not hide the others."""
-    holder = type("", (), {"__annotations__": dict(annotations)})  # class variables are its right
+    holder = type("", (), {"__annotations__": dict(annotations)})  # a class, as annotations may say ClassVar
     try:
         return get_type_hints(holder, globalns=dict(names), include_extras=True)
     except (NameError, TypeError, SyntaxError, AttributeError):

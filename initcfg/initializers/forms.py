@@ -221,7 +221,7 @@ def _given(config: object, reading: Reading) -> object:
 
 
 def _with_a_name(name: str, value: object) -> str:
-    """How to write a value where its argument was not named: the one that such a value is most often for."""
+    """The hint for a value in the place of the arguments: to name the argument that it is most likely for."""
     cls = lookup(name)
     known = list((cls and known_arguments(cls)) or ())
     usual = next((each for each in ("stddev", "value", "gain", "scale") if each in known), None)

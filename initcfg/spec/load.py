@@ -120,7 +120,7 @@ def read(
 def _draft(
     document: object, root: str | os.PathLike[str] | None, settings: Settings
 ) -> tuple[_Reader, Document]:
-    """A document as plain data, and who reads on."""
+    """A document as plain data, and what reads the rest."""
     if isinstance(document, Spec):
         file = document.locate(()).file
         return _Reader(file, Root(file, root), settings), Document(dump_tree(document), document._places)
@@ -248,7 +248,7 @@ def by_place(problems: Iterable[Diagnostic], file: str | None) -> list[Diagnosti
 
 Entry = tuple[str, ...]
 
-# A value to go on with: other faults do not depend on which of the two it is.
+# What planning goes on with: no other fault depends on which of the two layouts it is.
 _STAND_INS = {"layout": "in_out"}
 
 

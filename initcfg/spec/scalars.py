@@ -48,11 +48,11 @@ _TEXT = core_schema.no_info_after_validator_function(_written, _STRING)
 
 
 class Parsed(NamedTuple):
-    """Makes a type of a function that reads a value; pydantic's own PlainValidator does, at twice the start.
+    """Makes a type of a function that reads a value; pydantic's PlainValidator takes twice the start-up time.
 
     Args:
         read: the normal form of a value; it raises a fault, with one of our codes.
-        inner: what the value must be before.
+        inner: what checks the value first.
         accepts: the JSON Schema, where that of `inner` does not say enough.
         noun: what it accepts, in words.
     """

@@ -84,7 +84,7 @@ def _unless_inherited(definitions: dict[str, Schema]) -> Schema:
 
 
 def _offer(rules: Schema) -> None:
-    """Keep the examples that an editor can offer: of an object it would offer JavaScript's name for one."""
+    """Keep the examples that an editor can offer; an object it would offer as ``[object Object]``."""
     kept = [each for each in rules.pop("examples", []) if not _holds_objects(each)]
     if kept:
         rules["examples"] = kept
@@ -162,7 +162,7 @@ def _short_form(classes: Classes) -> Schema:
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
-        # As a rule for names editors would offer it as a name.
+        # Not in propertyNames, whose pattern editors would offer as a name.
         "patternProperties": {"^$": False},
         "properties": {name: _reference(cls) for cls in classes for name in _names(cls)},
         "additionalProperties": {"type": "object"},

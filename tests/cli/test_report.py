@@ -70,13 +70,13 @@ def many(number: int, severity: Severity = "warning") -> tuple[Diagnostic, ...]:
 
 
 def test_a_hundred_warnings_are_all_told() -> None:
-    assert Checked("b.yaml", many(100), FULL).told == many(100)
+    assert Checked("b.yaml", many(100), FULL).listed == many(100)
 
 
 def test_of_very_many_warnings_the_first_hundred_are_told_and_how_many_more_there_are() -> None:
     checked = Checked("b.yaml", (*many(4000), *many(1, "note")), FULL)
-    assert checked.told[:100] == many(100)
-    (rest,) = checked.told[100:]
+    assert checked.listed[:100] == many(100)
+    (rest,) = checked.listed[100:]
     assert (rest.severity, rest.where) == ("note", many(101)[-1].where)
     assert "3,900 warnings and 1 note more" in rest.message
 

@@ -234,7 +234,7 @@ def _kind(file: Checked) -> str | None:
 def _add_case(suite: ET.Element, file: Checked, kind: str | None) -> None:
     name = xml_text(file.file)
     case = ET.SubElement(suite, "testcase", {"classname": "initcfg", "name": name, "file": name})
-    text = xml_text("\n".join(str(diagnostic) for diagnostic in file.told))
+    text = xml_text("\n".join(str(diagnostic) for diagnostic in file.listed))
     if kind is not None:
         first = next(diagnostic for diagnostic in file.diagnostics if diagnostic.severity == "error")
         more = f" (and {counted(file.errors - 1, 'error')} more)" if file.errors > 1 else ""

@@ -143,7 +143,7 @@ def test_the_environment_raises_the_bound_and_nothing_else_does(monkeypatch) -> 
 
 
 def test_a_watcher_hears_of_long_planning_and_of_no_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scope, "_TOLD_EVERY", 2**12)
+    monkeypatch.setattr(scope, "_TELL_EVERY", 2**12)
     heard: list[int] = []
     spec = {"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}}
     with watching(heard.append):
