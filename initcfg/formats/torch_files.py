@@ -6,6 +6,7 @@ A sharded one is an index of such files, as transformers wrote it before safeten
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -83,7 +84,9 @@ def _read(path: Path) -> object:
         except OSError as error:
             code, message = Code.INPUT, f"cannot read the file: {error.strerror or error}"
         except Exception as error:  # whatever a foreign file makes of it
-            reason = str(error).partition("\n")[0].replace(name, "it")
+            # Torch's first line speaks of its own arguments; below it stands what the file holds.
+            held = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+            reason = f"it holds a {held[1]}" if held else str(error).partition("\n")[0].replace(name, "it")
             code, message = Code.FORMAT, f"torch.load(weights_only=True) refuses the file: {reason}"
     hint = "save module.state_dict() alone, or convert it to safetensors where you trust it"
     raise FormatError(Diagnostic(code, message, Location(os.fspath(path)), hint))

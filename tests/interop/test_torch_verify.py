@@ -42,7 +42,8 @@ def test_a_module_is_what_its_plan_makes_until_one_element_changes(dtype: torch.
     assert verify(module, plan).is_equal
     with torch.no_grad():
         module[0].weight[1, 2] += 1
-    (problem,) = [each for each in verify(module, plan).diagnostics if each.severity == "error"]
+    # A module carries no fingerprint, and no note says so.
+    (problem,) = verify(module, plan).diagnostics
     assert problem.code is Code.VALUES
     assert problem.message.startswith("'0.weight'[1, 2] is ")
 
@@ -125,6 +126,12 @@ def test_code_and_other_content_are_refused(
         initcfg.verify(tmp_path / "w.pt", made()[1])
     assert caught.value.diagnostics[0].hint
     assert "code ran" not in capsys.readouterr().out
+
+
+def test_what_stands_in_a_file_beside_tensors_is_named(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pt")
+    with pytest.raises(initcfg.FormatError, match=r"it holds a torch\.nn\.modules\.linear\.Linear"):
+        initcfg.verify(tmp_path / "w.pt", made()[1])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02}", b"x" * 99])
