@@ -13,8 +13,9 @@ Names are looked up when first used, so that ``import initcfg`` costs next to no
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from initcfg.process import load as _load
 
 if TYPE_CHECKING:
     from initcfg import initializers as initializers
@@ -132,10 +133,10 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "initializers":
-        return importlib.import_module("initcfg.initializers")
+        return _load("initcfg.initializers")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(_load(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

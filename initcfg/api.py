@@ -13,6 +13,7 @@ from initcfg import generate, spec
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
+from initcfg.process import LOADING
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def load_spec(
 
 def _load(plugins: Iterable[str]) -> None:
     if plugins:
-        from initcfg.plugins import load_plugins  # noqa: PLC0415  looking through what is installed is slow
+        with LOADING:
+            from initcfg.plugins import load_plugins  # noqa: PLC0415  looking through what is installed is slow
 
         load_plugins(plugins)
 
@@ -108,7 +110,8 @@ def load_manifest(source: ManifestLike) -> Manifest:
     if not isinstance(source, str | os.PathLike):
         message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}'))
-    from initcfg.formats.manifests import read_manifest  # noqa: PLC0415  only who reads weights pays for it
+    with LOADING:
+        from initcfg.formats.manifests import read_manifest  # noqa: PLC0415  only who reads weights pays for it
 
     return read_manifest(source)
 
@@ -174,7 +177,8 @@ def find_warnings(
         >>> [str(warning.code) for warning in find_warnings(document)]
         ['random-bias']
     """
-    from initcfg.checks import check_plan  # noqa: PLC0415  only this function looks for warnings
+    with LOADING:
+        from initcfg.checks import check_plan  # noqa: PLC0415  only this function looks for warnings
 
     if isinstance(source, Plan):
         return check_plan(make_plan(source, manifest=manifest, settings=settings, plugins=plugins))
@@ -275,7 +279,8 @@ def save(
         FormatError: the format cannot hold a name or dtype of the plan.
         OutputError: the file could not be written; what stood there before is untouched.
     """
-    from initcfg import stores  # noqa: PLC0415  only who writes pays for what writes
+    with LOADING:
+        from initcfg import stores  # noqa: PLC0415  only who writes pays for what writes
 
     path = stores.local_path(path)
     return generate.write(
@@ -350,7 +355,8 @@ def save_sharded(
         >>> saved.receipts[0].name, len(saved.receipts)
         ('model-00001-of-00003.safetensors', 3)
     """
-    from initcfg import sharding, stores  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg import sharding, stores  # noqa: PLC0415  as above
 
     stores.require_folder(folder)
     own = None if rank is None and world_size is None else sharding.Rank.of(rank, world_size)
@@ -397,7 +403,8 @@ def finalize(folder: str | os.PathLike[str]) -> Published:
         ...     finalize(folder).shards
         1
     """
-    from initcfg import sharding, stores  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg import sharding, stores  # noqa: PLC0415  as above
 
     return sharding.finalize(stores.open_store(folder))
 
@@ -442,7 +449,8 @@ def verify(
         ...     [str(found.code) for found in verify(path, spec | {"seed": 1}).diagnostics]
         ['fingerprint', 'values']
     """
-    from initcfg import verification  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg import verification  # noqa: PLC0415  as above
 
     plan = None if source is None else make_plan(source)
     return verification.verify(

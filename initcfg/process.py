@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import threading
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 _SELDOM = 100_000
 
@@ -70,15 +72,11 @@ class ForkSafeLock:
         self._lock.release()
 
 
-class LoadingLock:
+class _LoadingLock:
     """A lock under which modules are imported, and which a fork waits for; a context manager.
 
     Python locks a module while it is imported. A child that is forked meanwhile has the lock and not the
     thread that would open it, so that it would wait for ever where it imports the module itself.
-
-    Example:
-        >>> with LoadingLock():
-        ...     import decimal
     """
 
     def __init__(self) -> None:
@@ -93,3 +91,18 @@ class LoadingLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+#: One for all: a thread that waits for a second one would hold the first.
+LOADING = _LoadingLock()
+
+
+def load(module: str) -> ModuleType:
+    """A module, imported where it is not yet; no fork happens meanwhile.
+
+    Example:
+        >>> load("decimal").Decimal(1)
+        Decimal('1')
+    """
+    with LOADING:
+        return importlib.import_module(module)

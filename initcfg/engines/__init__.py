@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from initcfg.engines.recipe import prepare
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.names import did_you_mean
-from initcfg.process import LoadingLock
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,18 +31,17 @@ FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], N
 
 # So many elements take the numpy engine half a second or more, which is worth a word.
 _WORTH_A_WORD = 2**25
-_LOADING = LoadingLock()
 
 
 def _numpy() -> FillFunction:
-    with _LOADING:
+    with LOADING:
         from initcfg.engines import reference  # noqa: PLC0415  planning draws nothing, and needs no numpy
 
     return reference.fill
 
 
 def _native() -> FillFunction:
-    with _LOADING:
+    with LOADING:
         from initcfg.engines import native  # noqa: PLC0415  as above
 
     native.library()

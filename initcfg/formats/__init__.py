@@ -6,13 +6,13 @@ loaded where a file of it is at hand.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, refuse
 from initcfg.names import did_you_mean
+from initcfg.process import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Format:
     @property
     def module(self) -> FormatModule:
         """What writes and reads its files."""
-        return cast("FormatModule", importlib.import_module(f"initcfg.formats.{self.name}"))
+        return cast("FormatModule", load(f"initcfg.formats.{self.name}"))
 
 
 FORMATS: dict[str, Format] = {

@@ -5,8 +5,9 @@ Names are looked up when first used: a spec is checked without numpy, which maki
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from initcfg.process import load
 
 if TYPE_CHECKING:
     from initcfg.generate.files import Written, write
@@ -27,6 +28,6 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(load(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

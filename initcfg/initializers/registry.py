@@ -6,7 +6,6 @@ document uses.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -15,6 +14,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.custom import Initializer
 from initcfg.initializers.values import shown
 from initcfg.names import did_you_mean
+from initcfg.process import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -114,7 +114,7 @@ def is_built_in(cls: type[object]) -> bool:
 
 
 def _built_in(name: str) -> type[BuiltIn]:
-    module = importlib.import_module(f"initcfg.initializers.{_HOMES[name]}")
+    module = load(f"initcfg.initializers.{_HOMES[name]}")
     cls: type[BuiltIn] = getattr(module, name)
     return cls
 

@@ -118,6 +118,29 @@ thread.join()
 get_engine("native")
 """
 
+# A thread makes the first call of all, which imports most of the package, when the main one forks.
+FIRST_CALL = """
+import os, signal, sys, tempfile, threading, time
+import initcfg
+
+SPEC = {"initcfg": 1, "params": {"w": {"shape": [8], "initializer": "random_normal"}}}
+folder = tempfile.mkdtemp()
+
+def saved(name):
+    initcfg.save(SPEC, f"{folder}/{name}.safetensors")
+
+thread = threading.Thread(target=saved, args=("parent",))
+thread.start()
+time.sleep(float(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    saved("child")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+"""
+
 # Nothing is held in Python: the loader of the system renews its own lock in a child.
 RACE = """
 import os, signal, sys, threading
@@ -191,3 +214,10 @@ def test_a_child_forked_while_an_engine_is_imported_for_the_first_time_imports_i
     command = [sys.executable, "-W", "ignore", "-c", IMPORTING]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize("delay", ["0.02", "0.1", "0.2"])
+def test_a_child_of_the_first_call_can_make_one_too(delay: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_CALL, delay]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["0"]
