@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,18 @@ def _check_all(files: Sequence[str], options: SpecOptions) -> tuple[Checked, ...
             again = _check(files[at], options._replace(settings=rest))
             notes = (_not_applied(setting, files[at]) for setting in left_out)
             checked[at] = again._replace(diagnostics=(*notes, *again.diagnostics))
-    return tuple(checked)
+    return tuple(map(_with_file_named, checked) if len(files) > 1 else checked)
+
+
+def _with_file_named(checked: Checked) -> Checked:
+    """The place of a wrong setting is on the command line, so its message says in which document."""
+    named = (
+        replace(each, message=each.message.replace("the document", checked.file, 1))
+        if each.code is Code.SETTING and each.severity == "error"
+        else each
+        for each in checked.diagnostics
+    )
+    return checked._replace(diagnostics=tuple(named))
 
 
 def _inapplicable(checked: Checked, settings: Sequence[str]) -> list[str]:

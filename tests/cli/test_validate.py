@@ -409,9 +409,12 @@ def test_over_several_files_a_setting_applies_where_it_can_and_the_others_are_na
     assert result.stdout == (
         "without.yaml: note[setting]: --set vars.d=7 was not applied: the document has no vars.d\n"
     )
-    for files in (["without.yaml"], ["without.yaml", "without.yaml"]):
-        result = run("validate", *files, "--set", "vars.d=7")
-        assert result.exit_code == 1
-        assert "error[setting]: the document has no vars.d" in result.stdout
+    result = run("validate", "without.yaml", "--set", "vars.d=7")
+    assert result.exit_code == 1
+    assert "error[setting]: the document has no vars.d" in result.stdout
+    result = run("validate", "with.yaml", "without.yaml", "--set", "vars.e=7")
+    assert result.exit_code == 1
+    for file in ("with.yaml", "without.yaml"):
+        assert f"error[setting]: {file} has no vars.e" in result.stdout
     result = run("validate", "with.yaml", "without.yaml", "--set", "vars.d=x(")
     assert result.exit_code == 1
