@@ -321,10 +321,10 @@ def _is_of(executor: Executor, error: Exception) -> bool:
 
 
 def _is_about_pickling(error: Exception) -> bool:
-    # Python before 3.12 says of a class inside a function that it has no such attribute.
+    # Of a class inside a function most Pythons say that it has no such attribute, each in its own words.
     first = str(error).partition("\n")[0].lower()
-    words = "pickle" in first or "serialize" in first
-    return isinstance(error, pickle.PicklingError) or (isinstance(error, _UNPICKLED) and words)
+    is_said = any(words in first for words in ("pickle", "serialize", "local object"))
+    return isinstance(error, pickle.PicklingError) or (isinstance(error, _UNPICKLED) and is_said)
 
 
 def _not_sent(error: Exception) -> InitcfgError:
