@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Request
 
+__all__ = ["Concatenate"]
+
 
 @initializer
 class Concatenate(Combined):

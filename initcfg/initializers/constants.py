@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
+__all__ = ["Constant", "Ones", "Zeros"]
+
 
 @initializer
 class Zeros(Elementwise):

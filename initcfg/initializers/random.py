@@ -13,6 +13,8 @@ from initcfg.initializers.base import Elementwise, initializer
 if TYPE_CHECKING:
     from initcfg.layout import Layout
 
+__all__ = ["RandomNormal", "RandomUniform", "TruncatedNormal"]
+
 
 @initializer
 class RandomNormal(Elementwise):

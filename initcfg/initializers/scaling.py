@@ -14,6 +14,16 @@ from initcfg.layout import Fans, Layout, fans_of_axes, resolved_fans
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+__all__ = [
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "LecunNormal",
+    "LecunUniform",
+    "VarianceScaling",
+]
+
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Law = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
 

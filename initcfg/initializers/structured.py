@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
+__all__ = ["Identity", "Orthogonal"]
+
 
 @initializer
 class Identity(Cuttable):
