@@ -300,7 +300,7 @@ def ray_executor(output: Output, address: str | None) -> Iterator[Executor | Non
     """Ray while the block runs; None where nobody has asked for it.
 
     Args:
-        output: is told how long the start took, which is no part of the work.
+        output: learns how long the start took, which is no part of the work.
         address: of ``--ray``; the empty text starts Ray here.
 
     Raises:

@@ -39,8 +39,8 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
     """Draft a spec to begin with: a small example, or one for the parameters of a model.
 
     The draft validates, and covers the manifest exactly. Numbered layers become one layer with a repeat. How
-    parameters begin, and which axes are inputs, is told or guessed by names and shapes; comments say
-    which. It goes to stdout, with --format json without its comments; with -o it goes to a file instead.
+    parameters begin, and which axes are inputs, follows from names and shapes; comments mark what is a
+    guess. It goes to stdout, with --format json without its comments; with -o it goes to a file instead.
     """
     from initcfg.draft import new_spec
     from initcfg.formats.manifests import read_manifest

@@ -288,7 +288,7 @@ def _headers(path: Path, index: Index, files: FilePool) -> dict[str, Header]:
 
 
 def _at_index(problem: Diagnostic, shard: str, where: Location) -> Diagnostic:
-    """A shard that cannot be read is told where the index names it; one that is malformed names itself."""
+    """A problem of a shard: placed in the index where the shard cannot be read, else where it was found."""
     if problem.code is not Code.INPUT:
         return problem
     return Diagnostic(Code.INPUT, f"the shard {shard!r}: {problem.message}", where, problem.hint or STALE)

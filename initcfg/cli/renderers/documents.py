@@ -70,7 +70,7 @@ class _Model(BaseModel):
 
 
 class FileDocument(_Model):
-    """One file that was checked; what it holds is told where it could be planned."""
+    """One file that was checked, with what it holds where it could be planned."""
 
     file: str = Field(description="The name as it was given; - is standard input.")
     valid: bool = Field(description="Whether it has no errors.")
@@ -123,7 +123,7 @@ _ROOT = "%SRCROOT%"
 
 
 def render_sarif(report: Report) -> str:
-    """One run, with a rule for every code that occurs; what could not be read is told of the run itself."""
+    """One run, with a rule for every code that occurs; what could not be read is its notification."""
     found = report.diagnostics
     rules = list(dict.fromkeys(diagnostic.code for diagnostic in found))
     invocation: dict[str, Any] = {
