@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,12 @@ _SEARCHED = 40_000
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of `known`, or None when nothing is near."""
-    near = nearest(name, known)
-    return None if near is None else f"did you mean {near}?"
+    near = _nearest(name, known)
+    return None if near is None else _meant(near, name)
+
+
+def _meant(near: str, name: str) -> str:
+    return f"did you mean {near!r}{told_apart(near, name)}?"
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -39,9 +44,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
         >>> print(nearest("caf\u00e9", ["cafe\u0301"]).partition(" ")[2])
         (U+0065 U+0301, not U+00E9)
     """
-    candidates = list(known)
-    twin = next((each for each in candidates if each != name and folded(each) == folded(name)), None)
-    near = _nearest(name, candidates, cutoff) if twin is None else twin
+    near = _nearest(name, known, cutoff)
     return None if near is None else f"{near!r}{told_apart(near, name)}"
 
 
@@ -70,7 +73,11 @@ def told_apart(near: str, name: str) -> str:
     return f" ({_code_points(differing)}, not {_code_points(written)})"
 
 
-def _nearest(name: str, candidates: list[str], cutoff: float) -> str | None:
+def _nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    candidates = list(known)
+    twin = next((each for each in candidates if each != name and folded(each) == folded(name)), None)
+    if twin is not None:
+        return twin
     if len(candidates) > _COMPARED_NAMES:
         candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
     import difflib  # noqa: PLC0415  only a misspelling needs it
@@ -79,8 +86,15 @@ def _nearest(name: str, candidates: list[str], cutoff: float) -> str | None:
     return near[0] if near else None
 
 
+# A segment of a name that is a whole number; in between stands what copies of a layer share.
+_NUMBER = re.compile(r"(?<![^.])([0-9]+)(?![^.])")
+
+
 class NearestNames:
     """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
+
+    Copies of a layer are searched for once, and none is taken for a misspelling of another: there are only
+    more of them, or fewer.
 
     Args:
         searches: how many, each among `_SEARCHED` names; after them there are no hints.
@@ -88,11 +102,37 @@ class NearestNames:
 
     def __init__(self, searches: int = 100) -> None:
         self._left = searches
+        self._found: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def hint(self, name: str, known: Collection[str]) -> str | None:
-        """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
+        """A hint that names the nearest of `known`; None when nothing is near or no search is left.
+
+        Args:
+            name: what was written.
+            known: what could have been meant; quick to search where there are many copies.
+        """
+        texts, numbers = _parts(name)
+        near = _joined(self._found.get(texts, ()), numbers)
+        if near in known:
+            return _meant(near, name)
         self._left -= 1 + len(known) // _SEARCHED
-        return did_you_mean(name, known) if self._left >= 0 else None
+        found = _nearest(name, known) if self._left >= 0 else None
+        if found is None:
+            return None
+        others, same = _parts(found)
+        if same == numbers:
+            self._found[texts] = others
+        return _meant(found, name) if others != texts else None
+
+
+def _parts(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What copies of a name share, and the numbers between."""
+    parts = _NUMBER.split(name)
+    return tuple(parts[::2]), tuple(parts[1::2])
+
+
+def _joined(texts: Sequence[str], numbers: Sequence[str]) -> str:
+    return "".join(chain.from_iterable(zip_longest(texts, numbers, fillvalue="")))
 
 
 # More exceptions than this are a difference of another kind.

@@ -102,7 +102,7 @@ def match_problems(
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
             hint = hint or "remove it from the spec, or skip it"
             yield Diagnostic(Code.NOT_IN_MANIFEST, message, parameter.where, hint)
-    known, skipped = [each.name for each in plan], {each.name for each in plan.skipped}
+    known, skipped = dict.fromkeys(each.name for each in plan), {each.name for each in plan.skipped}
     for name, entry in manifest.entries.items():
         if name not in plan and name not in skipped:
             way = "describe it in the spec, or leave it out on purpose with a rule that skips it"

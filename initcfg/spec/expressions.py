@@ -125,8 +125,8 @@ class Evaluator:
             # A short name is like 'pi' by chance only.
             likely = [each for each in known if each not in CONSTANTS] if len(name) < 3 else known
             hint = did_you_mean(name, likely[-_MAX_KNOWN:])
-            if hint is None and len(known) <= _MAX_KNOWN:
-                hint = f"known here: {', '.join(sorted(known))}"
+            if hint is None:
+                hint = _way_out(reference, known)
             raise UnknownNameError(name, reference.offset, hint)
 
     def _name(self, name: str, offset: int) -> Real:
@@ -167,6 +167,18 @@ class Evaluator:
         shown = ", ".join(map(repr, indices))
         hint = f"its items are numbered 0 to {len(items) - 1}"
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
+
+
+def _way_out(reference: Name | Call, known: list[str]) -> str | None:
+    """What to do about a name that is like none of those `known`."""
+    ways = []
+    if reference.name in FANS:
+        ways.append(f"{reference.name!r} is known inside the arguments of initializers")
+    elif isinstance(reference, Name):
+        ways.append(f"define {reference.name!r} in vars; if only others extend this file, say base: true")
+    if len(known) <= _MAX_KNOWN:
+        ways.append(f"known here: {', '.join(sorted(known))}")
+    return "; ".join(ways) or None
 
 
 def _computed(name: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:

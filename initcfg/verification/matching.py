@@ -184,7 +184,7 @@ def _unexpected(
 ) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
-    known = [each.name for each in plan]
+    known = dict.fromkeys(each.name for each in plan)
     buffers: list[str] = []
     for name, tensor in file.header.tensors.items():
         if name in plan or not glob.matches(name):

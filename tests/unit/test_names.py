@@ -24,6 +24,18 @@ def test_the_nearest_of_many_names_is_found_whatever_their_order() -> None:
     assert did_you_mean("embeding.weight", names) == "did you mean 'embedding.weight'?"
 
 
+def test_another_copy_of_a_layer_is_no_misspelling():
+    near = NearestNames()
+    assert [near.hint(f"{at}.weight", {"0.weight": 0, "0.bias": 0}) for at in (1, 2)] == [None, None]
+    assert near.hint("h.12.weight", dict.fromkeys(f"h.{at}.weight" for at in range(12))) is None
+
+
+def test_copies_of_a_misspelling_are_searched_for_once_and_told_alike():
+    near, known = NearestNames(searches=1), dict.fromkeys(f"h.{at}.weight" for at in range(200))
+    hints = [near.hint(f"h.{at}.wieght", known) for at in range(200)]
+    assert hints == [f"did you mean 'h.{at}.weight'?" for at in range(200)]
+
+
 @pytest.mark.parametrize(
     ("written", "meant", "told"),
     [
@@ -91,4 +103,5 @@ def test_a_search_among_very_many_names_counts_as_several(monkeypatch) -> None:
     monkeypatch.setattr(names, "_SEARCHED", 2)
     near = NearestNames(5)
     known = ["weight", "bias", "scale"]
-    assert [near.hint("weihgt", known) is not None for _ in range(4)] == [True, True, False, False]
+    written = ["weihgt", "baes", "scael", "wieght"]
+    assert [near.hint(name, known) is not None for name in written] == [True, True, False, False]

@@ -160,6 +160,16 @@ def test_an_unknown_name_is_answered_by_the_nearest():
     assert raised.value.hint == "did you mean 'n_layer'?"
 
 
+def test_a_name_like_no_other_may_be_a_var_that_another_file_gives():
+    for text, way in [
+        ("2 * d", "define 'd' in vars; if only others extend this file, say base: true; known here: pi"),
+        ("fan_in", "'fan_in' is known inside the arguments of initializers; known here: pi"),
+    ]:
+        with pytest.raises(ExpressionError) as raised:
+            value(text, {})
+        assert raised.value.hint == way
+
+
 def test_a_name_of_the_user_goes_before_one_of_the_language():
     assert value("pi + sqrt(0)", {"pi": 3, "sqrt": (4, 5)}) == 7
 
