@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from initcfg import spec
+from initcfg import expressions, spec
 from initcfg.cli import main
 from initcfg.cli.renderers.documents import json_schema as report_schema
 from initcfg.explanations import load_explanations
@@ -217,10 +217,10 @@ initializers are replaced, never added, and nothing else can be set.
 
 def spec_page() -> str:
     """The keys of a spec, and the small languages in its values."""
-    words = {"FUNCTIONS": spec.FUNCTIONS, "CONSTANTS": spec.CONSTANTS, "FANS": spec.FANS}
-    expressions = EXPRESSIONS
+    words = {"FUNCTIONS": expressions.FUNCTIONS, "CONSTANTS": expressions.CONSTANTS, "FANS": expressions.FANS}
+    page = EXPRESSIONS
     for word, names in words.items():
-        expressions = expressions.replace(word, " ".join(f"`{name}`" for name in names))
+        page = page.replace(word, " ".join(f"`{name}`" for name in names))
     schema = spec_schema.json_schema()
     parts = [
         "# Spec\n\nWhat a spec may hold. `initcfg schema` prints the same as a JSON Schema, for editors.",
@@ -229,10 +229,7 @@ def spec_page() -> str:
             definition(name, schema["$defs"][name], getattr(spec, name))
             for name in ("Layer", "Range", "Param", "Rule", "Allow")
         ),
-        *(
-            f"## {title}\n\n{text.strip()}"
-            for title, text in (("Names", NAMES), ("Expressions", expressions))
-        ),
+        *(f"## {title}\n\n{text.strip()}" for title, text in (("Names", NAMES), ("Expressions", page))),
         f"## Initializer\n\n{INITIALIZER_FORMS.strip()}",
         f"## Extending\n\n{EXTENDING.strip()}",
         f"## Manifests\n\n{MANIFESTS.strip()}",

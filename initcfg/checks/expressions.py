@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.checks.survey import Complaint, Finding
+from initcfg.expressions import Evaluator, Expression, ExpressionError
+from initcfg.expressions.grammar import Ast, Binary, Call, Choice, Unary
 from initcfg.initializers.arguments import arguments_of
-from initcfg.spec import Expression, ExpressionError, InitializerConfig
-from initcfg.spec.expressions import Evaluator
-from initcfg.spec.grammar import Ast, Binary, Call, Choice, Unary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from initcfg.checks.survey import Piece, Survey
     from initcfg.errors import PathStep
+    from initcfg.expressions import Value
     from initcfg.plan import PlannedParameter
-    from initcfg.spec import Spec
-    from initcfg.spec.expressions import Value
+    from initcfg.spec import InitializerConfig, Spec
 
 _Path = tuple["PathStep", ...]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code
+from initcfg.expressions import FANS, Expression
 from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import is_free
-from initcfg.spec import Expression, InitializerConfig
-from initcfg.spec.expressions import FANS
+from initcfg.spec import InitializerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

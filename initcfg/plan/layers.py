@@ -11,23 +11,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, SpecError
+from initcfg.expressions import Expression
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
 from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
-from initcfg.spec import Expression, Range
+from initcfg.spec import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.dtypes import DType
     from initcfg.errors import Location
+    from initcfg.expressions import Value
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Layer, Param, Value
+    from initcfg.spec import Layer, Param
     from initcfg.spec.models import Repeat
 
 _MAX_INDICES = 16

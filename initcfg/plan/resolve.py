@@ -13,6 +13,7 @@ from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
+from initcfg.expressions import FANS, Expression
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
@@ -21,8 +22,7 @@ from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, resolved_fans
 from initcfg.plan.definitions import complexity_of, names_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION
-from initcfg.spec import Expression, InitializerConfig, Param
-from initcfg.spec.expressions import FANS
+from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Diagnostic
+    from initcfg.expressions import Value
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
     from initcfg.manifest import Manifest
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
     from initcfg.spec import Rule, Spec
-    from initcfg.spec.expressions import Value
 
 _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))

@@ -8,21 +8,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
 from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
-from initcfg.spec import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initcfg.expressions import Value
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param, Value
+    from initcfg.spec import Param
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.expressions import RESERVED_NAMES, Expression, ExpressionError, Template, UnknownNameError
+from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
-from initcfg.spec import Expression, ExpressionError, Template
-from initcfg.spec.expressions import RESERVED_NAMES
-from initcfg.spec.grammar import Binary, Call, Choice, Name, Number, Unary, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator, Mapping
 
+    from initcfg.expressions import Value
+    from initcfg.expressions.grammar import Ast
     from initcfg.plan.problems import Path, Problems
-    from initcfg.spec import Spec, Value
-    from initcfg.spec.grammar import Ast
+    from initcfg.spec import Spec
 
 #: A step takes about 0.4 microseconds on a slow machine. The most parameters of a plan need two thirds.
 MAX_STEPS = 3 * 2**23

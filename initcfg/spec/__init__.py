@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from initcfg.initializers.forms import InitializerConfig
 from initcfg.spec.dump import dump_json, dump_tree, dump_yaml
-from initcfg.spec.expressions import CONSTANTS, FANS, FUNCTIONS, RESERVED_NAMES, Expression, Template, Value
-from initcfg.spec.grammar import ExpressionError
 from initcfg.spec.load import Reading, by_place, load, loads, read, reads
 from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
 
 __all__ = [
-    "CONSTANTS",
-    "FANS",
-    "FUNCTIONS",
-    "RESERVED_NAMES",
     "Allow",
-    "Expression",
-    "ExpressionError",
     "InitializerConfig",
     "Layer",
     "Param",
@@ -25,8 +17,6 @@ __all__ = [
     "Repeat",
     "Rule",
     "Spec",
-    "Template",
-    "Value",
     "by_place",
     "dump_json",
     "dump_tree",

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from initcfg.spec.expressions import Expression
-from initcfg.spec.grammar import ExpressionError
+from initcfg.expressions import Expression, ExpressionError
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep

@@ -14,13 +14,12 @@ from pydantic_core import core_schema
 
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError
+from initcfg.expressions import Expression, ExpressionError, Template
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import MAX_DIM, MAX_NDIM, Layout
 from initcfg.names import did_you_mean
-from initcfg.spec.expressions import Expression, Template
-from initcfg.spec.grammar import ExpressionError
 from initcfg.spec.hints import layout_hint
 from initcfg.text.source import SURROGATE
 

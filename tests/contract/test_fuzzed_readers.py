@@ -20,13 +20,12 @@ import pytest
 
 from initcfg.api import load_manifest, make_plan
 from initcfg.errors import InitcfgError
+from initcfg.expressions import Expression, ExpressionError
 from initcfg.formats.index import read_index
 from initcfg.formats.npz import read_header as read_npz_header
 from initcfg.formats.safetensors import read_header
 from initcfg.globs import Glob, PatternError
 from initcfg.plan.read import read_plan
-from initcfg.spec import ExpressionError
-from initcfg.spec.expressions import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,6 +29,7 @@ FLOORS = {
     "text": 1,
     "distributions": 2,
     "manifest": 2,
+    "expressions": 2,
     "engines": 3,
     "formats": 3,
     "initializers": 4,

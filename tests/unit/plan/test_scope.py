@@ -6,10 +6,10 @@ import pytest
 
 import initcfg
 from initcfg.errors import SpecError
+from initcfg.expressions import Expression
 from initcfg.manifest import Manifest
 from initcfg.plan import rules, scope
 from initcfg.plan.scope import EvalBudget, cost_of, watching
-from initcfg.spec import Expression
 
 
 @pytest.fixture

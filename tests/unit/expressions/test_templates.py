@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initcfg.errors import Code
-from initcfg.spec import ExpressionError, Template
+from initcfg.expressions import ExpressionError, Template
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
-from initcfg.spec import FANS, FUNCTIONS, RESERVED_NAMES, Expression, ExpressionError
+from initcfg.expressions import FANS, FUNCTIONS, RESERVED_NAMES, Expression, ExpressionError
 
 ENV = {"d": 768, "n": 12, "i": 3, "x": 0.5, "width": (1, 2, 3.5), "kind": "attn"}
 

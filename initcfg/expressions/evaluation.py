@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import exact
 from initcfg.errors import Code
-from initcfg.names import did_you_mean
-from initcfg.spec.grammar import (
+from initcfg.expressions.grammar import (
     KEYWORDS,
     Ast,
     Binary,
@@ -24,12 +23,13 @@ from initcfg.spec.grammar import (
     parse,
     references,
 )
+from initcfg.names import did_you_mean
 from initcfg.text.source import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from initcfg.spec.grammar import Ast
+    from initcfg.expressions.grammar import Ast
 
 Real = int | float
 #: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
