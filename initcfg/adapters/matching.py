@@ -36,7 +36,10 @@ def require_plan(plan: object, taker: str, way: str) -> None:
         raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")
 
 
-def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
+_CONVERT = "give the model {dtype}"
+
+
+def require_match(plan: Plan, manifest: Manifest, model: str, convert: str = _CONVERT) -> None:
     """Nothing, if a model and a plan have the same parameters, of the same shapes and dtypes.
 
     A parameter that the plan skips may be in the model, of any form. Of the names that are tied to each other
@@ -47,6 +50,7 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         plan: what is to be made.
         manifest: what the model has; each entry has an array of its own.
         model: what messages call it, such as ``the module GPT2LMHeadModel``.
+        convert: how it gets another dtype, whose name takes the place of ``{dtype}``.
 
     Raises:
         SpecError: every problem, in the plan's order (codes ``not-in-manifest``, ``not-in-spec``,
@@ -66,13 +70,13 @@ def require_match(plan: Plan, manifest: Manifest, model: str) -> None:
         module MLP
           help: give the shape that the model has
     """
-    problems = (*match_problems(plan, manifest, model), *_tie_problems(plan, manifest, model))
+    problems = (*match_problems(plan, manifest, model, convert), *_tie_problems(plan, manifest, model))
     if problems:
         raise SpecError(*problems)
 
 
 def match_problems(
-    plan: Plan, manifest: Manifest, model: str, ways: Mapping[str, str] | None = None
+    plan: Plan, manifest: Manifest, model: str, convert: str, ways: Mapping[str, str] | None = None
 ) -> Iterator[Diagnostic]:
     """What differs, one by one, but for ties: for a caller that tells problems of its own beside.
 
@@ -80,7 +84,7 @@ def match_problems(
     """
     alike = differ_alike(manifest.entries, {parameter.name: None for parameter in plan})
     if alike is not None:
-        way = "rename the parameters in the spec, or plan with manifest=manifest(model)"
+        way = "rename the parameters in the spec, or plan with manifest=manifest(...) of the model"
         message = f"the names of the parameters in {model} {alike}"
         yield Diagnostic(Code.NOT_IN_MANIFEST, message, hint=way)
         return
@@ -88,7 +92,7 @@ def match_problems(
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
     near = NearestNames()
     pairs = [(each, manifest.entries[each.name]) for each in plan if each.name in manifest.entries]
-    recast = _recast(pairs, model)
+    recast = _recast(pairs, model, convert)
     if recast is not None:
         yield recast
     for parameter in plan:
@@ -96,7 +100,7 @@ def match_problems(
         if entry is not None:
             yield from _shape_problem(parameter, entry, model)
             if recast is None:
-                yield from _dtype_problem(parameter, entry, model)
+                yield from _dtype_problem(parameter, entry, model, convert)
         elif _array(parameter) not in held:
             hint = ways.get(parameter.name) or near.hint(parameter.name, manifest.entries)
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
@@ -142,13 +146,18 @@ def _shape_problem(parameter: PlannedParameter, entry: ManifestEntry, model: str
         yield Diagnostic(Code.SHAPE_MISMATCH, message, parameter.where, hint)
 
 
-def _dtype_problem(parameter: PlannedParameter, entry: ManifestEntry, model: str) -> Iterator[Diagnostic]:
+def _dtype_problem(
+    parameter: PlannedParameter, entry: ManifestEntry, model: str, convert: str
+) -> Iterator[Diagnostic]:
     if entry.dtype is not None and parameter.dtype.name != entry.dtype:
         message = f"{parameter.name!r} is {parameter.dtype} in the plan and {entry.dtype} in {model}"
-        yield Diagnostic(Code.DTYPE_MISMATCH, message, parameter.where, _conversion(parameter.dtype.name))
+        hint = _conversion(parameter.dtype.name, convert)
+        yield Diagnostic(Code.DTYPE_MISMATCH, message, parameter.where, hint)
 
 
-def _recast(pairs: Sequence[tuple[PlannedParameter, ManifestEntry]], model: str) -> Diagnostic | None:
+def _recast(
+    pairs: Sequence[tuple[PlannedParameter, ManifestEntry]], model: str, convert: str
+) -> Diagnostic | None:
     """One problem for parameters of which all have another dtype in the model, and the same."""
     dtypes = {(parameter.dtype.name, entry.dtype) for parameter, entry in pairs}
     if len(pairs) < 2 or len(dtypes) > 1:
@@ -157,14 +166,12 @@ def _recast(pairs: Sequence[tuple[PlannedParameter, ManifestEntry]], model: str)
     if theirs is None or ours == theirs:
         return None
     message = f"all {len(pairs):,} parameters are {ours} in the plan and {theirs} in {model}"
-    return Diagnostic(Code.DTYPE_MISMATCH, message, hint=_conversion(ours))
+    return Diagnostic(Code.DTYPE_MISMATCH, message, hint=_conversion(ours, convert))
 
 
-def _conversion(dtype: str) -> str:
-    return (
-        f"convert the model first (in torch: module.to(torch.{dtype})), or drop 'dtype:' from the spec: "
-        "what states none is as the model has it"
-    )
+def _conversion(dtype: str, convert: str) -> str:
+    way = convert.replace("{dtype}", dtype)
+    return f"{way}, or drop 'dtype:' from the spec: what states none is as the model has it"
 
 
 Item = TypeVar("Item")

@@ -82,6 +82,9 @@ class WeightsFile:
         SpecError: as in `open_weights`.
     """
 
+    what = "the file"
+    """What messages call the weights."""
+
     def __init__(self, path: str | PathLike[str], rename: RenamesLike = ()) -> None:
         self.path = find_weights(path)
         """The file, or the index of a set."""
@@ -101,6 +104,11 @@ class WeightsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._files.close()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the weights are no live model's."""
+        return self.what == WeightsFile.what
 
     def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
         """The elements [start, stop) of a tensor, in C order; several threads may read at once.
@@ -154,6 +162,7 @@ class LoadedWeights(WeightsFile):
         tensors: by name.
         tied: further names, each with the one whose tensor it shares.
         rename: as in `open_weights`.
+        what: what messages call the weights.
 
     Raises:
         SpecError: as in `open_weights`.
@@ -165,8 +174,10 @@ class LoadedWeights(WeightsFile):
         tensors: Mapping[str, LoadedTensor],
         tied: Mapping[str, str],
         rename: RenamesLike = (),
+        what: str = "the file",
     ) -> None:
         self.path = path
+        self.what = what
         self._files = FilePool()
         self._tensors = list(tensors.values())
         # The place of a tensor is its number, which a rename leaves as it is.
@@ -176,7 +187,7 @@ class LoadedWeights(WeightsFile):
         }
         metadata = {TIED_KEY: json.dumps(dict(tied))} if tied else {}
         nbytes = sum(math.prod(each.shape) * each.dtype.itemsize for each in self._tensors)
-        self.header = Renames.of(rename).applied(Header(stored, metadata, nbytes), path)
+        self.header = Renames.of(rename).applied(Header(stored, metadata, nbytes), path, what)
 
     def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
         """The elements [start, stop) of a tensor, in C order; several threads may read at once."""

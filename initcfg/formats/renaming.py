@@ -102,11 +102,11 @@ class Renames:
                 raise _refused(message, "let each rename give names of its own")
         for each in idle:
             message = f"the rename {each.source}={each.target} fits no name in {where}"
-            hint = "the name of the weights stands first; initcfg inspect WEIGHTS --header lists them"
+            hint = "the name that the weights have stands first, that of the plan after it"
             raise _refused(message, hint)
         return renamed
 
-    def applied(self, header: Header, path: str | PathLike[str]) -> Header:
+    def applied(self, header: Header, path: str | PathLike[str], what: str = "the file") -> Header:
         """A header with the names that the plan has.
 
         Raises:
@@ -120,7 +120,7 @@ class Renames:
         except ValueError as error:
             message = f"the metadata {TIED_KEY!r} of the file {error}"
             raise FormatError(Diagnostic(Code.FORMAT, message, Location(str(path)))) from None
-        names = self.of_all(dict.fromkeys((*header.tensors, *tied)), "the file")
+        names = self.of_all(dict.fromkeys((*header.tensors, *tied)), what)
         tensors = {
             names[name]: dataclasses.replace(tensor, name=names[name])
             for name, tensor in header.tensors.items()

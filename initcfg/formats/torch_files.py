@@ -141,7 +141,10 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     elif tensor.layout is not torch.strided:
         what, hint = f"is {tensor.layout}", "make it dense (to_dense)"
     elif _is_inflated(tensor):
-        what, hint = f"repeats what is stored: it claims {tensor.numel():,} elements", "save tensor.clone()"
+        what, hint = (
+            f"repeats what is stored: it claims {tensor.numel():,} elements",
+            "clone the tensor first",
+        )
     if what is not None:
         raise FormatError(Diagnostic(Code.FORMAT, f"{name!r} {what}", Location(os.fspath(place)), hint))
     try:

@@ -151,13 +151,10 @@ class _Comparison:
 
     def problems(self) -> list[Diagnostic]:
         return [
-            _differs(each, self.found[each.name], self.tensors[each.name].shard, self._place(each))
+            _differs(each, self.found[each.name], self.file, self.tensors[each.name])
             for each in self.parameters
             if each.name in self.found
         ]
-
-    def _place(self, parameter: PlannedParameter) -> Location:
-        return self.file.place_of(self.tensors[parameter.name])
 
     def _compare(self, batch: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], list[Mismatch | None]]:
         return batch, [self._piece(piece) for piece in batch]
@@ -182,16 +179,20 @@ class _Comparison:
         self.found[name] = dataclasses.replace(first, count=first.count + found.count)
 
 
-def _differs(parameter: PlannedParameter, found: Mismatch, shard: str | None, where: Location) -> Diagnostic:
+def _differs(
+    parameter: PlannedParameter, found: Mismatch, file: WeightsFile, tensor: StoredTensor
+) -> Diagnostic:
     index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, parameter.shape))
     message = (
-        f"{parameter.name!r}[{index}] is {found.found} in the file, the plan makes {found.expected}; "
+        f"{parameter.name!r}[{index}] is {found.found} in {file.what}, the plan makes {found.expected}; "
         f"{found.count:,} of {parameter.numel:,} elements differ"
     )
     # A run that goes on knows a finished shard by its header.
-    again = "make the weights again" if shard is None else f"delete {shard!r} and make the weights again"
-    hint = f"{again}, or find out what has changed the file"
-    return Diagnostic(Code.VALUES, message, where, hint)
+    again = "make the weights again"
+    if tensor.shard is not None:
+        again = f"delete {tensor.shard!r} and make the weights again"
+    hint = f"{again}, or find out what has changed {file.what}"
+    return Diagnostic(Code.VALUES, message, file.place_of(tensor), hint)
 
 
 #: Of what is made with BLAS, whose bits differ between machines and numbers of threads, a part of the gain.

@@ -20,7 +20,7 @@ from initcfg.text.json_entries import parse_json
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from initcfg.formats.base import Header, StoredTensor
+    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.names import Affix
     from initcfg.plan import Plan, PlannedParameter
@@ -55,7 +55,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     """
     header = file.header
     expected = selected(plan, select)
-    problems = list(_fingerprint(header, plan))
+    problems = list(_fingerprint(file, plan))
     buffers = buffers_among(header.tensors) - {each.name for each in plan}
     # Buffers that the plan does not make say nothing of how its names are written in the file.
     theirs = {name: None for name in header.tensors if name not in buffers}
@@ -64,14 +64,14 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         # Of names that share an array the file has one.
         lost = tuple(name for name in alike.missing if plan[name].tied_to is None)
         alike = dataclasses.replace(alike, missing=lost)
-        message = f"the names in the file {alike}"
-        return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=_way_out(alike))))
-    wrapped = _wrapped(list(header.tensors), {parameter.name for parameter in plan})
+        message = f"the names in {file.what} {alike}"
+        return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=_way_out(alike, file))))
+    wrapped = _wrapped(file, {parameter.name for parameter in plan})
     if wrapped is not None:
         return Match((), (*problems, wrapped))
     problems += capped(_missing(file, plan, expected))
     held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
-    recast = _recast(held)
+    recast = _recast(file, held)
     if recast is not None:
         return Match((), (*problems, recast, *capped(_unexpected(file, plan, select, buffers))))
     pairs, unlike = [], []
@@ -85,7 +85,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     return Match(tuple(pairs), (*problems, *capped(_unexpected(file, plan, select, buffers))))
 
 
-def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | None:
+def _recast(file: WeightsFile, pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | None:
     """One problem for tensors of which all have another dtype than the plan, and the same."""
     dtypes = {(tensor.dtype, parameter.dtype) for tensor, parameter in pairs}
     if len(pairs) < 2 or len(dtypes) > 1 or any(t.shape != p.shape for t, p in pairs):
@@ -93,13 +93,15 @@ def _recast(pairs: list[tuple[StoredTensor, PlannedParameter]]) -> Diagnostic | 
     theirs, ours = dtypes.pop()
     if theirs == ours:
         return None
-    message = f"all {len(pairs):,} tensors are {theirs} in the file and {ours} in the plan"
-    hint = f"plan what the file holds, --set dtype={theirs}, or convert the file"
+    message = f"all {len(pairs):,} tensors are {theirs} in {file.what} and {ours} in the plan"
+    way = f"plan what the file holds, --set dtype={theirs}" if file.is_file else f"plan with dtype: {theirs}"
+    hint = f"{way}, or convert {file.what}"
     return Diagnostic(Code.TENSOR_FORM, message, hint=hint)
 
 
-def _wrapped(theirs: list[str], ours: set[str]) -> Diagnostic | None:
+def _wrapped(file: WeightsFile, ours: set[str]) -> Diagnostic | None:
     """One problem for names that are the plan's but for a segment within, as ``torch.compile`` adds one."""
+    theirs = list(file.header.tensors)
     parts = next((name.split(".") for name in theirs if name not in ours), [])
     for at, segment in enumerate(parts):
         if ".".join((*parts[:at], *parts[at + 1 :])) not in ours:
@@ -109,27 +111,34 @@ def _wrapped(theirs: list[str], ours: set[str]) -> Diagnostic | None:
             continue
         letters = iter("ijklmnopqrstuvwxyz")
         place = [f"{{{next(letters, 'n')}}}" if part.isdecimal() else part for part in parts[:at]]
-        rename = f"{'.'.join((*place, segment))}={'.'.join(place)}"
-        message = f"the names in the file are the plan's, but that some have {segment!r} within"
-        hint = f"compare without it: --rename '{rename}', and so for each place that has it"
+        source, target = ".".join((*place, segment)), ".".join(place)
+        message = f"the names in {file.what} are the plan's, but that some have {segment!r} within"
+        rename = _option(file, f"--rename '{source}={target}'", {source: target})
+        hint = f"compare without it: {rename}, and so for each place that has it"
         return Diagnostic(Code.MISSING_TENSOR, message, hint=hint)
     return None
 
 
-def _way_out(alike: Affix) -> str:
+def _way_out(alike: Affix, file: WeightsFile) -> str:
     """The option that makes the names those of the plan, where whole segments are the difference."""
     segments = alike.text.removesuffix(".")
     if not alike.is_prefix or segments == alike.text:
-        return "rename the parameters in the spec, or write the file with the names of the plan"
+        return f"rename the parameters in the spec, or give {file.what} the names of the plan"
     if not alike.is_lacking:
-        return f"compare without it: --strip-prefix {alike.text} or, in Python, rename={{{segments!r}: ''}}"
+        return f"compare without it: {_option(file, f'--strip-prefix {alike.text}', {segments: ''})}"
     if not alike.apart:
-        return f"compare with it: --rename ={segments} or, in Python, rename={{'': {segments!r}}}"
-    return f"compare with it where it is missing: --rename FIRST={segments}.FIRST, for each first segment"
+        return f"compare with it: {_option(file, f'--rename ={segments}', {'': segments})}"
+    each = _option(file, f"--rename FIRST={segments}.FIRST", {"FIRST": f"{segments}.FIRST"})
+    return f"compare with it where it is missing: {each}, for each first segment"
 
 
-def _fingerprint(header: Header, plan: Plan) -> Iterator[Diagnostic]:
-    theirs, ours = header.metadata.get(PLAN_KEY), plan.fingerprint
+def _option(file: WeightsFile, option: str, rename: Mapping[str, str]) -> str:
+    """A rename as the command line takes it, which reads files, and as Python does."""
+    return f"{option} or, in Python, rename={rename}" if file.is_file else f"rename={rename}"
+
+
+def _fingerprint(file: WeightsFile, plan: Plan) -> Iterator[Diagnostic]:
+    theirs, ours = file.header.metadata.get(PLAN_KEY), plan.fingerprint
     if theirs is None:
         message = "the file carries no fingerprint of a plan: another program wrote it"
         yield Diagnostic(Code.FINGERPRINT, message, severity="note")
@@ -149,12 +158,17 @@ def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) ->
         shared = left_out.get(parameter.name, parameter.tied_to)
         if shared != parameter.tied_to:
             tie = f"shares that of {parameter.tied_to!r}" if parameter.tied_to else "is not tied"
-            message = f"in the file {parameter.name!r} shares the tensor of {shared!r}, in the plan it {tie}"
+            message = (
+                f"in {file.what} {parameter.name!r} shares the tensor of {shared!r}, in the plan it {tie}"
+            )
             yield Diagnostic(Code.MISSING_TENSOR, message, hint="change tied_to in the spec")
         elif owner(plan, parameter).name not in held:
-            message = f"the parameter {parameter.name!r} is not in the file"
+            message = f"the parameter {parameter.name!r} is not in {file.what}"
             part = header.metadata.get(SELECT_KEY)
-            hint = near.hint(parameter.name, header.tensors) or "the names of file and plan must be equal"
+            hint = (
+                near.hint(parameter.name, header.tensors)
+                or f"the names in {file.what} and in the plan must be equal"
+            )
             if part is not None:
                 hint = (
                     f"the file says that it was made as a part, by {part!r}: select that to compare it alone"
@@ -174,8 +188,8 @@ def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) 
     theirs, ours = (f"{each.shape} {each.dtype}" for each in (tensor, parameter))
     if theirs == ours:
         return None
-    message = f"{parameter.name!r} is {theirs} in the file and {ours} in the plan"
-    hint = "change shape or dtype in the spec, or the file"
+    message = f"{parameter.name!r} is {theirs} in {file.what} and {ours} in the plan"
+    hint = f"change shape or dtype in the spec, or {file.what}"
     return Diagnostic(Code.TENSOR_FORM, message, file.place_of(tensor), hint)
 
 
@@ -197,7 +211,7 @@ def _unexpected(
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         else:
             hint = near.hint(name, known) or "add the parameter to the spec"
-            message = f"the file holds {name!r}, which is no parameter of the plan"
+            message = f"{file.what} holds {name!r}, which is no parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)
     if buffers:
         those = "1 buffer was" if len(buffers) == 1 else f"{len(buffers):,} buffers were"

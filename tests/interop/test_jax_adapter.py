@@ -556,3 +556,9 @@ def test_an_initializer_takes_a_sharding_as_those_of_jax_do() -> None:
                 assert np.array_equal(made, expected)
     with pytest.raises(SpecError, match="none is"):
         init(key, (4, 4), out_sharding=spec)
+
+
+def test_another_dtype_is_told_in_the_words_of_jax() -> None:
+    plan = plan_of(w={"shape": [2], "initializer": "zeros", "dtype": "float16"})
+    with pytest.raises(SpecError, match=r"give leaves of float16 \(in Flax: param_dtype=jnp.float16\)"):
+        initialize({"w": jax.ShapeDtypeStruct((2,), "float32")}, plan)

@@ -864,3 +864,10 @@ def test_an_initializer_has_the_arguments_of_its_namesake_in_keras() -> None:
     known = {cls.__name__ for cls in BUILTINS}
     public = {cls.__name__ for cls in vars(keras.initializers).values() if inspect.isclass(cls)}
     assert public - known == {"Initializer", "STFT"}
+
+
+def test_another_dtype_is_told_in_the_words_of_keras() -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, name="a", use_bias=False)])
+    params = {"a.kernel": {"shape": [2, 1], "initializer": "zeros", "dtype": "float16"}}
+    with pytest.raises(SpecError, match="build the model with dtype='float16', or drop 'dtype:'"):
+        initialize(model, initcfg.make_plan({"initcfg": 1, "params": params}))

@@ -243,3 +243,25 @@ def test_of_several_state_dicts_a_few_are_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="holds 300 of them: '000', '001', '002'") as caught:
         initcfg.load_manifest(tmp_path / "w.pt")
     assert "003" not in str(caught.value)
+
+
+def test_what_is_said_of_a_module_speaks_of_no_file_and_no_command() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    zeros = {"initializer": "zeros"}
+    params = {f"{at}.{name}": {"shape": [3] * n, **zeros} for at in (0, 1) for name, n in WEIGHTS}
+    ways = (
+        params,
+        {**params, "0.weight": {"shape": [4], **zeros}, "2.w": {"shape": [3], **zeros}},
+        {name: {**each, "dtype": "float16"} for name, each in params.items()},
+        {f"model.{name}": each for name, each in params.items()},
+        {name.removeprefix("0."): each for name, each in params.items() if name[0] == "0"},
+    )
+    for described in ways:
+        plan = initcfg.make_plan({"initcfg": 1, "layout": "out_in", "params": described})
+        told = [(each.message, each.hint) for each in verify(module, plan).diagnostics]
+        assert told
+        assert "file" not in str(told)
+        assert "--" not in str(told)
+
+
+WEIGHTS = (("weight", 2), ("bias", 1))

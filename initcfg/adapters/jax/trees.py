@@ -90,7 +90,8 @@ def initialize(
     """
     require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(tree))")
     flat = _Flat.of(tree)
-    require_match(plan, flat.manifest, "the tree")
+    convert = "give leaves of {dtype} (in Flax: param_dtype=jnp.{dtype})"
+    require_match(plan, flat.manifest, "the tree", convert)
     wanted = {
         name: Wanted(owner(plan, plan[name]), _sharding(leaf))
         for name, leaf in zip(flat.names, flat.leaves, strict=True)

@@ -85,7 +85,8 @@ def initialize(
     """
     require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(model))")
     weights = weights_of(model)
-    require_match(plan, manifest_of(weights), f"the model {model.name!r}")
+    convert = "build the model with dtype='{dtype}'"
+    require_match(plan, manifest_of(weights), f"the model {model.name!r}", convert)
     planned = [(owner(plan, plan[name]), weight) for name, weight in weights.items() if name in plan]
     done, total = 0, sum(parameter.nbytes for parameter, _ in planned)
     for group in _groups(planned):

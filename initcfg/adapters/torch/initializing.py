@@ -230,8 +230,9 @@ def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[Paramete
     made = [ref for ref in every if _planned_name(plan, ref) is not None]
     rest = [ref for ref in every if not ref.buffer and _planned_name(plan, ref) is None]
     buffers = _left_buffers(module, made)
+    ways = dict(_ways_past_parametrizations(module))
     problems = (
-        *match_problems(plan, Manifest(entries), model, dict(_ways_past_parametrizations(module))),
+        *match_problems(plan, Manifest(entries), model, "call module.to(torch.{dtype}) first", ways),
         *_tie_problems(plan, every, skipped, model),
         *sharing_problems(made, rest, buffers, model),
     )

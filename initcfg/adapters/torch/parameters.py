@@ -281,7 +281,7 @@ def verify(
         first, *others = ref.names
         tensors[first] = loaded_tensor(first, ref.tensor, place)
         tied |= dict.fromkeys(others, first)
-    weights = LoadedWeights(place, tensors, tied, rename)
+    weights = LoadedWeights(place, tensors, tied, rename, f"the module {place}")
     found = verify_weights(weights, plan, select=select, threads=threads, engine=engine, progress=progress)
     # A file tells by its fingerprint who wrote it; a module has none, and nothing is to be said of that.
     told = tuple(problem for problem in found.diagnostics if problem.code is not Code.FINGERPRINT)

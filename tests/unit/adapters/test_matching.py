@@ -48,8 +48,7 @@ def test_every_problem_is_told_at_once_with_the_way_out() -> None:
         (
             Code.DTYPE_MISMATCH,
             "'fc.weight' is float32 in the plan and bfloat16 in the module MLP",
-            "convert the model first (in torch: module.to(torch.float32)), or drop 'dtype:' from the spec: "
-            "what states none is as the model has it",
+            "give the model float32, or drop 'dtype:' from the spec: what states none is as the model has it",
         ),
         (
             Code.NOT_IN_MANIFEST,
