@@ -13,7 +13,7 @@ from initcfg.engines.constants import NORMAL_REACH
 from initcfg.engines.recipe import Draw, prepare
 from initcfg.engines.rounding import round_once, strictly_above, strictly_below
 from initcfg.globs import Glob
-from initcfg.initializers import BuiltIn, stream_of
+from initcfg.initializers import Elementwise, stream_of
 from initcfg.layout import IN_OUT
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _MOST_RATIO = 10
 
 def vector_scaling(piece: Piece) -> Complaint | None:
     """Fans are asked of a shape that has no inputs and outputs to tell apart."""
-    if not _scales_by_fans(piece) or piece.fans is None or len(piece.shape) > 1:
+    if _scale(piece) is None or piece.fans is None or len(piece.shape) > 1:
         return None
     if getattr(piece.initializer, "input_axes", None) is not None or not _has_named_layout(piece):
         return None
@@ -76,8 +76,8 @@ def unusual_variance(piece: Piece) -> Complaint | None:
         return None
     std = moments_of(law).std
     hint = "use lecun_normal or he_normal; or allow unusual-variance and say why, as for an embedding"
-    if _scales_by_fans(piece):
-        scale = getattr(piece.initializer, "scale", 1.0)
+    scale = _scale(piece)
+    if scale is not None:
         text = f"a scale of {scale:.3g} gives {_spread(law, std)}, where 1 gives {std * scale**-0.5:.3g}"
         return None if _is_usual(scale) else Complaint(text, hint)
     ratio = fans.fan_in * std * std
@@ -107,8 +107,9 @@ def _is_usual(ratio: float) -> bool:
     return 1 <= ratio * _MOST_RATIO <= _MOST_RATIO**2
 
 
-def _scales_by_fans(piece: Piece) -> bool:
-    return isinstance(piece.initializer, BuiltIn) and hasattr(piece.initializer, "input_axes")
+def _scale(piece: Piece) -> float | None:
+    """The variance times a fan, where the initializer scales by one."""
+    return piece.initializer.variance_times_fan if isinstance(piece.initializer, Elementwise) else None
 
 
 def _has_named_layout(piece: Piece) -> bool:
@@ -146,6 +147,10 @@ def idle_truncation(piece: Piece) -> Complaint | None:
         f"the bounds {law.low:.4g} and {law.high:.4g} cut nothing: with std {law.std:.4g} the farthest draw "
         f"is {reach * law.std:.4g} from the mean {law.mean:.4g}, {reach:.4g} standard deviations"
     )
+    from initcfg.initializers import TruncNormal  # noqa: PLC0415  no class is loaded that no spec names
+
+    if isinstance(piece.initializer, TruncNormal):
+        return Complaint(text, "'a' and 'b' are values, as PyTorch has them; or use random_normal")
     return Complaint(
         text, "'low' and 'high' count in units of stddev, such as -2 and 2; or use random_normal"
     )

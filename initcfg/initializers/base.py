@@ -175,6 +175,11 @@ class BuiltIn(Initializer, metaclass=_Checked):
 class Elementwise(BuiltIn):
     """A built-in whose elements are independent draws from one distribution."""
 
+    @property
+    def variance_times_fan(self) -> float | None:
+        """The variance times the fan that it follows, such as 2 for He's; None where no fan decides it."""
+        return None
+
     @abstractmethod
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
         """The distribution of every element."""

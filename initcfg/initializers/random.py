@@ -66,7 +66,7 @@ class RandomUniform(Elementwise):
     seed: Seed | None = None
 
     def _conflict(self) -> Diagnostic | None:
-        return None if self.minval <= self.maxval else _crossed("minval", self.minval, "maxval", self.maxval)
+        return None if self.minval <= self.maxval else crossed("minval", self.minval, "maxval", self.maxval)
 
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
         """``Uniform(minval, maxval)``."""
@@ -106,7 +106,7 @@ class TruncatedNormal(Elementwise):
     high: Number = 2.0
 
     def _conflict(self) -> Diagnostic | None:
-        return None if self.low < self.high else _crossed("low", self.low, "high", self.high)
+        return None if self.low < self.high else crossed("low", self.low, "high", self.high)
 
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
         """``TruncatedNormal`` with the bounds as values."""
@@ -128,7 +128,8 @@ class TruncatedNormal(Elementwise):
         }
 
 
-def _crossed(low_name: str, low: float, high_name: str, high: float) -> Diagnostic:
+def crossed(low_name: str, low: float, high_name: str, high: float) -> Diagnostic:
+    """What is wrong with two bounds of which the lower is not below the upper."""
     return Diagnostic(
         Code.INITIALIZER_CONFIG,
         f"{low_name!r} must be below {high_name!r}, got {low!r} and {high!r}",

@@ -34,43 +34,35 @@ _MODULES = {
         *("VarianceScaling", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform"),
         *("LecunNormal", "LecunUniform"),
     ),
+    "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
     "structured": ("Identity", "Orthogonal"),
     "combined": ("Concatenate",),
 }
-# What Keras's `initializers.get` takes beside class names and snake_case names.
+# What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {
     "IdentityInitializer": "Identity",
     "OrthogonalInitializer": "Orthogonal",
+    "eye": "Identity",
     "normal": "RandomNormal",
     "one": "Ones",
     "uniform": "RandomUniform",
     "zero": "Zeros",
 }
 
-# PyTorch's names for schemes that Keras calls otherwise, and what they are here: they differ in detail, so
-# they are no aliases.
-_ELSEWHERE = {
-    "xavier_normal": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: untruncated_normal}}",
-    "xavier_uniform": "{variance_scaling: {scale: gain**2, mode: fan_avg, distribution: uniform}}",
-    "kaiming_normal": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: untruncated_normal}}",
-    "kaiming_uniform": "{variance_scaling: {scale: 2 / (1 + a**2), distribution: uniform}}",
+# Functions elsewhere whose names mean another scheme here, or none: what they are written as.
+_TORCH = {
+    "constant": "{constant: {value: 0.1}}",
+    "normal": "{random_normal: {stddev: 1}}",
+    "uniform": "{random_uniform: {minval: 0, maxval: 1}}",
 }
-_TRUNCATED = "{truncated_normal: {stddev: 0.02, low: -2 / 0.02, high: 2 / 0.02}}"
-_NOTES = {
-    "kaiming_normal": ", with a number for a: 0 for relu",
-    "kaiming_uniform": ", with a number for a: 0 for relu; a: sqrt(5) gives scale: 1 / 3",
-    "xavier_normal": ", with a number for gain",
-    "xavier_uniform": ", with a number for gain",
-}
-# Functions of torch.nn.init that have a name of their own here, or other defaults.
-_TORCH_FUNCTIONS = {
-    "constant_": "{constant: {value: 0.1}}",
-    "eye_": "identity",
-    "normal_": "{random_normal: {stddev: 1}}",
-    "ones_": "ones",
-    "orthogonal_": "orthogonal",
-    "uniform_": "{random_uniform: {minval: 0, maxval: 1}}",
-    "zeros_": "zeros",
+_JAX = {
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "normal": "{random_normal: {stddev: 0.01}}",
+    "truncated_normal": "{truncated_normal: {stddev: 0.01}}",
+    "uniform": "{random_uniform: {minval: 0, maxval: 0.01}}",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
 }
 # Models of Keras, whose configs have the form of an initializer's.
 KERAS_MODELS = ("Functional", "Model", "Sequential")
@@ -78,8 +70,8 @@ KERAS_MODEL_HINT = (
     "this is the config of a Keras model; initcfg.adapters.keras.spec(model) reads a spec out of the model "
     "itself"
 )
-# A call, as in Python: random_normal(stddev=0.02).
-_CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+# A name with its module and the arguments of a call, as in Python: random_normal(stddev=0.02).
+_CALL = re.compile(r"((?:\w+\.)*)(\w+)\s*(?:\((.*)\))?", re.DOTALL)
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
 
 
@@ -137,13 +129,11 @@ def lookup(name: str) -> type[Initializer] | None:
 def is_free(name: str) -> bool:
     """Whether a spec may give the name to an initializer of its own.
 
-    Taken are the names that are known here, and PyTorch's, which are kept for schemes to come.
-
     Example:
-        >>> is_free("base"), is_free("he_normal"), is_free("kaiming_normal")
-        (True, False, False)
+        >>> is_free("base"), is_free("he_normal")
+        (True, False)
     """
-    return name not in _TABLE and snake_case(name).rstrip("_") not in _ELSEWHERE
+    return name not in _TABLE
 
 
 def canonical_name(cls: type[Initializer]) -> str:
@@ -236,29 +226,31 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
         name: what was written.
         others: names that hold beside those known here, such as the ones that a spec gives.
     """
-    call = _CALL.fullmatch(name.strip())
-    # A name with its module, as nn.init.normal_ or jax.nn.initializers.he_normal.
-    last = name if call else name.rpartition(".")[2]
-    torch_name = snake_case(last).rstrip("_")
-    if torch_name in _ELSEWHERE:
-        hint = f"PyTorch's scheme is written {_ELSEWHERE[torch_name]}{_NOTES[torch_name]}"
-    elif torch_name == "trunc_normal":
-        hint = f"PyTorch's bounds are absolute, those here count standard deviations: {_TRUNCATED}"
-    elif call:
-        pairs = [_KEYWORD.fullmatch(each) for each in call[2].split(",")]
-        arguments = ", ".join(f"{each[1]}: {each[2]}" for each in pairs if each)
-        written = arguments if all(pairs) else "stddev: 0.02"
-        hint = f"arguments are written {{{snake_case(call[1])}: {{{written}}}}}"
-    elif last in _TORCH_FUNCTIONS:
-        hint = f"PyTorch's {last} is written {_TORCH_FUNCTIONS[last]}"
-    elif name in KERAS_MODELS:
-        hint = KERAS_MODEL_HINT
-    elif last != name and lookup(last) is not None:
-        hint = f"write the name without its module: {last}"
-    else:
-        near = did_you_mean(name, [*_TABLE, *others])
-        hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"
+    near = _elsewhere(name) or did_you_mean(name, [*_TABLE, *others])
+    hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"
     return Diagnostic(Code.UNKNOWN_INITIALIZER, f"no initializer is named {name!r}", hint=hint)
+
+
+def _elsewhere(name: str) -> str | None:
+    """How a name, or a call, is written here that comes from Python, PyTorch, JAX or a Keras model."""
+    found = _CALL.fullmatch(name.strip())
+    if found is None:
+        return None
+    module, last, arguments = found.groups()
+    ours = snake_case(last).rstrip("_")
+    is_torch = last.endswith("_") or ".init." in f".{module}"
+    other = _TORCH.get(ours) if is_torch else _JAX.get(ours) if "jax" in module or "linen" in module else None
+    if other is not None:
+        return f"{'PyTorch' if is_torch else 'JAX'}'s {last} is written {other}"
+    if arguments is not None:
+        pairs = [each for each in map(_KEYWORD.fullmatch, arguments.split(",")) if each]
+        written = ", ".join(f"{each[1]}: {each[2]}" for each in pairs) or "argument: value"
+        return f"arguments are written {{{ours}: {{{written}}}}}"
+    if name in KERAS_MODELS:
+        return KERAS_MODEL_HINT
+    if last.endswith("_") and lookup(ours) is not None:
+        return f"PyTorch's {last} is written {ours}"
+    return f"write the name without its module: {last}" if module and lookup(last) is not None else None
 
 
 def _checked_name(name: object) -> str:

@@ -24,7 +24,7 @@ __all__ = [
     "VarianceScaling",
 ]
 
-Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Law = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
 
 # The standard deviation of a standard normal cut off at -2 and 2, to the digits that Keras and JAX use.
@@ -33,7 +33,7 @@ _TRUNCATED_STD = 0.87962566103423978
 
 def scaled(scale: float, mode: Mode, law: Law, fans: Fans) -> Distribution:
     """The distribution of mean 0 and variance ``scale / max(1, fan)``; only ``+ - * / sqrt`` on floats."""
-    fan = {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}[mode]
+    fan = math.sqrt(fans.fan_in * fans.fan_out) if mode == "fan_geo_avg" else getattr(fans, mode)
     variance = scale / max(1, fan)
     if law == "uniform":
         limit = math.sqrt(3 * variance)
@@ -49,7 +49,8 @@ class VarianceScaling(Elementwise):
     """Draws of mean 0 whose variance is inversely proportional to a fan of the shape.
 
     Formula:
-        variance = scale / max(1, fan), fan = fan_in, fan_out or (fan_in + fan_out) / 2
+        variance = scale / max(1, fan), fan = fan_in, fan_out, (fan_in + fan_out) / 2 or
+        sqrt(fan_in * fan_out)
 
     ``truncated_normal`` cuts a normal off at two of its standard deviations and widens it beforehand by
     1 / 0.8796..., so that the variance after the cut is the one above. ``uniform`` has the limits
@@ -57,7 +58,8 @@ class VarianceScaling(Elementwise):
 
     Args:
         scale: a number > 0; default 1.0.
-        mode: ``fan_in``, ``fan_out`` or ``fan_avg``; default ``fan_in``.
+        mode: ``fan_in`` (the default), ``fan_out``, ``fan_avg``, or ``fan_geo_avg``, the geometric mean,
+            which JAX has and Keras has not.
         distribution: ``truncated_normal`` (the default), ``untruncated_normal`` or ``uniform``. ``normal`` is
             Keras's old name of ``truncated_normal``, kept as written.
         seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
@@ -96,10 +98,30 @@ class VarianceScaling(Elementwise):
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)
 
+    @property
+    def variance_times_fan(self) -> float:
+        """``scale``."""
+        return self.scale
+
+    @property
+    def module(self) -> str:
+        """Keras's where the mode is one of Keras's."""
+        return self.MODULE if self.mode != "fan_geo_avg" else "initcfg.initializers"
+
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
         """The distribution whose variance the fans of `shape` give."""
         fans = _fans(shape, layout, self.input_axes, self.output_axes)
         return scaled(self.scale, self.mode, self.distribution, fans)
+
+
+# What the docstrings of all presets say of their arguments.
+_ARGUMENTS = """Args:
+        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
+            or in a plan the parameter's own stream.
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+
+    """
 
 
 @initializer
@@ -123,8 +145,18 @@ class _Preset(Elementwise):
             output_axes: Sequence[int] | None = None,
         ) -> None: ...
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__doc__:
+            cls.__doc__ = cls.__doc__.replace("Reference:", f"{_ARGUMENTS}Reference:", 1)
+
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)
+
+    @property
+    def variance_times_fan(self) -> float:
+        """What the name fixes."""
+        return self.SCALE
 
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
         """The distribution whose variance the fans of `shape` give."""
@@ -140,12 +172,6 @@ class GlorotNormal(_Preset):
 
     The divisor makes sqrt(2 / (fan_in + fan_out)) the standard deviation of w, after the cut. Also known as
     Xavier initialization.
-
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
     Reference:
         Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
@@ -167,12 +193,6 @@ class GlorotUniform(_Preset):
 
     Also known as Xavier initialization.
 
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
-
     Reference:
         Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
         https://proceedings.mlr.press/v9/glorot10a.html
@@ -193,12 +213,6 @@ class HeNormal(_Preset):
 
     The divisor makes sqrt(2 / fan_in) the standard deviation of w, after the cut.
 
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
-
     Reference:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
 
@@ -215,12 +229,6 @@ class HeUniform(_Preset):
 
     Formula:
         w ~ U(-limit, limit), limit = sqrt(6 / fan_in)
-
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
     Reference:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
@@ -241,12 +249,6 @@ class LecunNormal(_Preset):
 
     The divisor makes sqrt(1 / fan_in) the standard deviation of w, after the cut.
 
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
-
     Reference:
         Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks", 2017,
         https://arxiv.org/abs/1706.02515
@@ -264,12 +266,6 @@ class LecunUniform(_Preset):
 
     Formula:
         w ~ U(-limit, limit), limit = sqrt(3 / fan_in)
-
-    Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
 
     Reference:
         Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks", 2017,

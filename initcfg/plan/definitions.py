@@ -251,5 +251,5 @@ def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:
 
 def _refuse_hiding(name: str, path: Path, scope: Scope) -> None:
     if not is_free(name):
-        message = f"{name!r} is the name of an initializer, or kept for one of PyTorch's"
+        message = f"{name!r} is the name of an initializer"
         raise scope.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")

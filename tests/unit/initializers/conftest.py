@@ -16,6 +16,8 @@ from initcfg.initializers import (
     HeNormal,
     HeUniform,
     Identity,
+    KaimingNormal,
+    KaimingUniform,
     LecunNormal,
     LecunUniform,
     Ones,
@@ -23,7 +25,10 @@ from initcfg.initializers import (
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
+    TruncNormal,
     VarianceScaling,
+    XavierNormal,
+    XavierUniform,
     Zeros,
 )
 
@@ -45,6 +50,12 @@ EXAMPLES: tuple[BuiltIn, ...] = (
         cls(5, (0,), (-1,))
         for cls in (GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform)
     ),
+    VarianceScaling(mode="fan_geo_avg"),
+    XavierUniform(5 / 3, seed=1),
+    XavierNormal(0.5, 2),
+    KaimingUniform(5**0.5, "fan_out", "relu", 3),
+    KaimingNormal(0.1, "fan_out", "tanh", 4),
+    TruncNormal(0.5, 0.02, 0.4, 0.6, 7),
     Identity(0.5),
     Orthogonal(2**0.5, seed=3),
     Concatenate(-1, [1, 1], [HeNormal(), Concatenate(0, [2], ["zeros"])]),

@@ -165,7 +165,7 @@ def test_fields_are_in_the_order_of_the_signature_with_kinds_and_defaults() -> N
     arguments = arguments_of(VarianceScaling)
     assert [(name, each.expected, each.default) for name, each in arguments.items()] == [
         ("scale", "a number > 0", 1.0),
-        ("mode", "one of 'fan_in', 'fan_out', 'fan_avg'", "fan_in"),
+        ("mode", "one of 'fan_in', 'fan_out', 'fan_avg', 'fan_geo_avg'", "fan_in"),
         (
             "distribution",
             "one of 'truncated_normal', 'untruncated_normal', 'uniform', 'normal'",
@@ -175,7 +175,7 @@ def test_fields_are_in_the_order_of_the_signature_with_kinds_and_defaults() -> N
         ("input_axes", "a list of integers or None", None),
         ("output_axes", "a list of integers or None", None),
     ]
-    assert arguments["mode"].choices == ("fan_in", "fan_out", "fan_avg")
+    assert arguments["mode"].choices == ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 
 
 def test_arguments_without_default_are_required() -> None:

@@ -75,8 +75,28 @@ def test_case_matters_and_no_name_is_made_up() -> None:
         assert lookup(name) is None
 
 
-def test_the_names_kept_for_pytorch_are_free() -> None:
-    assert not [name for name in known_names() if name.startswith(("xavier", "kaiming"))]
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("xavier_uniform_", "PyTorch's xavier_uniform_ is written xavier_uniform"),
+        ("torch.nn.init.zeros_", "PyTorch's zeros_ is written zeros"),
+        ("init.eye_", "PyTorch's eye_ is written eye"),
+        ("nn.init.normal_", "PyTorch's normal_ is written {random_normal: {stddev: 1}}"),
+        ("nn.init.uniform", "PyTorch's uniform is written {random_uniform: {minval: 0, maxval: 1}}"),
+        ("constant_", "PyTorch's constant_ is written {constant: {value: 0.1}}"),
+        ("trunc_normal_(std=0.02)", "arguments are written {trunc_normal: {std: 0.02}}"),
+        ("nn.init.trunc_normal_(w, std=0.02)", "arguments are written {trunc_normal: {std: 0.02}}"),
+        ("kaiming_normal(0.1)", "arguments are written {kaiming_normal: {argument: value}}"),
+        ("jax.nn.initializers.he_normal", "write the name without its module: he_normal"),
+        ("jax.nn.initializers.kaiming_normal", "JAX's kaiming_normal is written he_normal"),
+        ("nn.linen.initializers.xavier_uniform", "JAX's xavier_uniform is written glorot_uniform"),
+        ("jax.nn.initializers.normal", "JAX's normal is written {random_normal: {stddev: 0.01}}"),
+        ("keras.initializers.HeNormal", "write the name without its module: HeNormal"),
+    ],
+)
+def test_a_name_from_elsewhere_gets_the_one_that_it_has_here(written: str, hint: str) -> None:
+    assert lookup(written) is None
+    assert unknown_initializer(written).hint == hint
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,15 @@ def test_an_axis_that_is_named_twice_is_refused() -> None:
         with pytest.raises(InitializerError, match="twice") as caught:
             HeNormal(input_axes=axes, output_axes=(1,)).resolve((3, 4), IN_OUT)
         assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+@given(shape=st.lists(st.integers(0, 50), min_size=2, max_size=5).map(tuple))
+def test_the_geometric_mean_of_the_fans_is_jax_s(shape: tuple[int, ...]) -> None:
+    fans = IN_OUT.fans(shape)
+    found = resolve(VarianceScaling(0.5, "fan_geo_avg", "untruncated_normal"), shape, IN_OUT)
+    assert found == Normal(0.0, math.sqrt(0.5 / max(1, math.sqrt(fans.fan_in * fans.fan_out))))
+
+
+def test_a_mode_that_keras_has_not_is_written_as_a_class_of_this_package() -> None:
+    assert VarianceScaling(mode="fan_geo_avg").module == "initcfg.initializers"
+    assert VarianceScaling(mode="fan_avg").module == "keras.initializers"

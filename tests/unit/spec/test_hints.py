@@ -117,9 +117,9 @@ def test_a_colon_without_its_space_is_told():
         ("{constant: 3}", "name the argument: {constant: {value: 3}}"),
         ("{orthogonal: 2}", "name the argument: {orthogonal: {gain: 2}}"),
         ("{random_uniform: 2}", "name its arguments: minval, maxval, seed"),
-        ("{kaiming_uniform: {a: sqrt(5)}}", "scale: 2 / (1 + a**2), distribution: uniform"),
-        ("kaiming_normal_", "distribution: untruncated_normal"),
-        ("{trunc_normal: {std: 0.02}}", "low: -2 / 0.02, high: 2 / 0.02"),
+        ("{kaiming_uniform_: {a: sqrt(5)}}", "PyTorch's kaiming_uniform_ is written kaiming_uniform"),
+        ("nn.init.normal_", "PyTorch's normal_ is written {random_normal: {stddev: 1}}"),
+        ("nn.init.trunc_normal_(std=0.02)", "arguments are written {trunc_normal: {std: 0.02}}"),
     ],
 )
 def test_an_initializer_as_it_is_written_elsewhere_gets_its_mend(written: str, told: str) -> None:
