@@ -16,15 +16,16 @@ from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.stream import Stream
 
-__all__ = ["ENGINES", "FillFunction", "check", "fill_many", "get_engine"]
+__all__ = ["ENGINES", "FillFunction", "check", "fill_many", "functions", "get_engine"]
 
 FillFunction: TypeAlias = "Callable[[NDArray[Any], Distribution, Stream, int], None]"
 """``fill(out, distribution, stream, start)``; `initcfg.engines.reference.fill` says what each is."""
@@ -88,6 +89,22 @@ def fill_many(fill: FillFunction, calls: Iterable[tuple[NDArray[Any], Distributi
     else:
         for call in calls:
             fill(*call)
+
+
+def functions(fill: FillFunction) -> Mapping[str, Callable[..., NDArray[np.float64]]]:  # noqa: ARG001
+    """The elementary functions by name, ``exp`` to ``pow``, as the engine of a fill function has them.
+
+    Each takes contiguous float64 arrays of one shape, ``pow`` two of them, and gives a new one. All engines
+    give the same bits; `initcfg.engines.elementary` says which.
+
+    Example:
+        >>> import numpy as np
+        >>> functions(get_engine())["log2"](np.array([0.125, 4096.0]))
+        array([-3., 12.])
+    """
+    from initcfg.engines import elementary  # noqa: PLC0415  as above
+
+    return elementary.FUNCTIONS
 
 
 def check(distribution: Distribution, dtype: DType) -> None:

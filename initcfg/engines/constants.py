@@ -3,11 +3,13 @@
 Polynomials are ascending. The single-precision ones are minimax fits of this project, rounded to float32;
 docs/explanation/streams.md gives their errors. The double-precision ones are published:
 
-- fdlibm (Sun Microsystems, 1993): ``e_log.c``, ``k_sin.c``, ``k_cos.c``;
+- fdlibm (Sun Microsystems, 1993): ``e_log.c``, ``k_sin.c``, ``k_cos.c``, ``s_atan.c``;
 - AS 241 (Wichura, "The Percentage Points of the Normal Distribution", Applied Statistics 37, 1988), PPND16.
 """
 
 from __future__ import annotations
+
+import math
 
 _hex = float.fromhex
 
@@ -180,3 +182,43 @@ FAR_Q = (
 )
 # 64-bit draws on a smaller mass would reach subnormal tails.
 LEAST_MASS = 2.0**-960
+
+# The elementary functions (elementary.py). A number and its `_LOW` are together twice as precise.
+INVERSE_LN2, INVERSE_LN2_LOW = _hex("0x1.71547652b82fep+0"), _hex("0x1.777d0ffda0d24p-56")
+TWO_THIRDS, TWO_THIRDS_LOW = 2 / 3, 2.0**-54 * (2 / 3)
+TWO_OVER_PI = _hex("0x1.45f306dc9c883p-1")
+HALF_PI_LOW = _hex("0x1.1a62633145c07p-54")
+# Four parts of 23 bits, and the next 53 bits.
+HALF_PI_PARTS = (
+    _hex("0x1.921fb4p+0"),
+    _hex("0x1.4442dp-24"),
+    _hex("0x1.846988p-48"),
+    _hex("0x1.8cc514p-72"),
+    _hex("0x1.80dc1cd129025p-95"),
+)
+# Up to here the parts leave 57 bits of what lies nearest to a multiple of pi/2.
+CIRCULAR_REACH = 2.0**30
+# Taylor series, long enough that what is left out is below 2**-60 of the value: exp(r) from r**3 on, and
+# 2 atanh(s) from s**5 on, in s**2.
+EXP64 = tuple(1 / math.factorial(n) for n in range(3, 15))
+LOG64_SERIES = tuple(2 / (2 * n + 1) for n in range(2, 13))
+# Where each centre begins, the centre, and its arc tangent; beyond the end it is pi/2 - atan(1 / x).
+ATAN_CENTRES = (
+    (0.4375, 0.5, _hex("0x1.dac670561bb4fp-2"), _hex("0x1.a2b7f222f65e2p-56")),
+    (0.6875, 1.0, _hex("0x1.921fb54442d18p-1"), _hex("0x1.1a62633145c07p-55")),
+    (1.1875, 1.5, _hex("0x1.f730bd281f69bp-1"), _hex("0x1.007887af0cbbdp-56")),
+)
+ATAN_END = 2.4375
+ATAN64 = (
+    3.33333333333329318027e-01,
+    -1.99999999998764832476e-01,
+    1.42857142725034663711e-01,
+    -1.11111104054623557880e-01,
+    9.09088713343650656196e-02,
+    -7.69187620504482999495e-02,
+    6.66107313738753120669e-02,
+    -5.83357013379057348645e-02,
+    4.97687799461593236017e-02,
+    -3.65315727442169155270e-02,
+    1.62858201153657823623e-02,
+)

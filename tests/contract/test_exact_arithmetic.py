@@ -16,12 +16,33 @@ ENGINES = Path(__file__).parents[2] / "initcfg" / "engines"
 NUMPY = {
     # Arithmetic that IEEE 754 rounds correctly, and integer operations.
     *("add", "subtract", "multiply", "divide", "sqrt", "negative", "absolute", "maximum", "minimum"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
+    *(
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "left_shift",
+        "right_shift",
+        "copysign",
+        "signbit",
+        "isnan",
+    ),
     # Moving and making arrays.
-    *("copyto", "empty", "empty_like", "array", "arange", "newaxis", "nonzero", "where"),
+    *("copyto", "empty", "empty_like", "zeros_like", "ones_like", "array", "asarray", "arange"),
+    *("newaxis", "nonzero", "where", "inf", "nan"),
     "errstate",
     # Types.
-    *("dtype", "floating", "float32", "float64", "int32", "int64", "unsignedinteger", "uint32", "uint64"),
+    *(
+        "bool_",
+        "dtype",
+        "floating",
+        "float32",
+        "float64",
+        "int32",
+        "int64",
+        "unsignedinteger",
+        "uint32",
+        "uint64",
+    ),
 }
 MODULES = {
     *(
@@ -38,7 +59,7 @@ MODULES = {
     # Loading the compiled kernels, whose code test_native.py reads, and the choice of an engine.
     *("ctypes", "hashlib", "os", "pathlib", "struct", "sys", "warnings"),
 }
-MATH = {"ceil", "copysign", "inf", "ldexp"}
+MATH = {"ceil", "copysign", "factorial", "inf", "ldexp"}
 METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "clip", "round", "trace", "conj"}
 
 
