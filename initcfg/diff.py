@@ -80,8 +80,7 @@ def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
     Args:
         old: the plan that was.
         new: the plan that is to be.
-        rename: what takes the place of leading segments of the old plan's names: ``{"h.{i}.q":
-            "layer.{i}.query"}``, with ``{i}`` for a number. Two names that this joins are compared as one
+        rename: of the old plan's names, as in `initcfg.verify`. Two names that this joins are compared as one
             parameter; it is ``renamed`` where its values stay.
 
     Raises:

@@ -254,11 +254,7 @@ _BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
 def printable(text: str) -> str:
-    r"""`text` with what could steer a terminal written as escapes.
-
-    Control characters, line and paragraph separators, bidirectional overrides and lone surrogates become
-    ``\x1b``-style escapes, so that a name in a document can never forge a line of a report.
-    """
+    """`text` with what could steer a terminal, and so forge a line of a report, written as escapes."""
     if text.isascii() and text.isprintable():
         return text  # almost every text, and a plan has millions
     return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
@@ -408,12 +404,7 @@ def more_problems(count: int, told: Sequence[Diagnostic]) -> tuple[Diagnostic, .
 
 
 def stopped(problems: Sequence[Diagnostic], what: str) -> list[Diagnostic]:
-    """The problems and, where they are so many that the search has ended, a note of that.
-
-    Args:
-        problems: all of them.
-        what: was searched.
-    """
+    """The problems and, where they are so many that the search of `what` has ended, a note of that."""
     if len(problems) < MAX_TOLD:
         return list(problems)
     message = f"after {MAX_TOLD} problems the rest of {what} was not looked at"

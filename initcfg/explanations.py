@@ -19,17 +19,9 @@ Language = Literal["yaml", "json", "python", "console"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a person who meets a code needs to know.
+    """What a person who meets a code needs to know: the wrong example gives the code, the right one does not.
 
-    Args:
-        code: the code.
-        title: one line, without a full stop.
-        cause: what brings the problem about.
-        remedy: the way out.
-        wrong: an example that gives the code.
-        right: the same, mended.
-        language: what the examples are: ``yaml`` and ``json`` are whole specs, ``python`` a program,
-            ``console`` a session of the command line.
+    Examples in ``yaml`` and ``json`` are whole specs, in ``python`` a program, in ``console`` a session.
     """
 
     code: Code

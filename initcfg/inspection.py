@@ -30,23 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What some numbers come to. Mean, spread and bounds are of those that are finite.
+    """What some numbers come to. Mean, squares of differences from it, and bounds are of the finite ones.
 
-    Args:
-        count: how many are finite.
-        zeros: how many are 0, of either sign.
-        non_finite: how many are infinite or no number.
-        mean: their mean, in float64; 0 where there are none.
-        squares: the sum of the squares of the differences from the mean.
-        low: the least; an int for integers and bools. Infinite where there are none.
-        high: the greatest, likewise.
+    The bounds of integers and bools are ints; of no numbers they are infinite, and the mean is 0.
     """
 
-    count: int = 0
-    zeros: int = 0
+    count: int = 0  # of the finite ones
+    zeros: int = 0  # of either sign
     non_finite: int = 0
     mean: float = 0.0
-    squares: float = 0.0
+    squares: float = 0.0  # of the differences from the mean
     low: float | int = math.inf
     high: float | int = -math.inf
 
@@ -61,12 +54,6 @@ def moments_of(elements: Array) -> Moments:
 
     Differences between float64 elements whose squares leave the range of float64 (above 1e154 or below
     1e-162) make the spread infinite or 0, and sums beyond it the mean infinite.
-
-    Example:
-        >>> import numpy as np
-        >>> found = moments_of(np.array([0.0, 1.0, 2.0, np.nan], "float16"))
-        >>> found.count, found.zeros, found.non_finite, found.mean, found.low, found.high
-        (3, 1, 1, 1.0, 0.0, 2.0)
     """
     wide = elements.astype(np.float64)
     is_finite = np.isfinite(wide)
@@ -91,14 +78,7 @@ def moments_of(elements: Array) -> Moments:
 
 
 def merged(first: Moments, second: Moments) -> Moments:
-    """The moments of all numbers of two parts, by the update of Chan, Golub and LeVeque (1983).
-
-    Example:
-        >>> import numpy as np
-        >>> values = np.arange(10.0)
-        >>> round(merged(moments_of(values[:3]), moments_of(values[3:])).std ** 2, 12)
-        8.25
-    """
+    """The moments of all numbers of two parts, by the update of Chan, Golub and LeVeque (1983)."""
     count = first.count + second.count
     apart = second.mean - first.mean
     share = second.count / count if count else 0.0
@@ -119,14 +99,7 @@ _CHUNK = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What weights hold.
-
-    Args:
-        path: the file, or the index of a sharded set.
-        header: all that it holds.
-        tensors: those that were asked for, by their names, numbers in their order: ``h.2`` before ``h.10``.
-        values: what the elements of each come to; nothing where they were not read.
-    """
+    """What weights hold: those tensors that were asked for, ``h.2`` before ``h.10``, and their moments."""
 
     path: Path
     header: Header
@@ -151,13 +124,11 @@ def inspect(
     """Describes weights of any program; nothing is held but a few chunks.
 
     Args:
-        path: a ``.safetensors`` or ``.npz`` file; or a sharded set, by its folder or its
-            ``.safetensors.index.json``.
+        path: a file, a folder or an index, as in `initcfg.verify`.
         select: a glob over names; None takes all.
         values: read the elements too.
-        rename: what takes the place of leading segments of names in the weights, as ``{"model": ""}`` or
-            ``{"h.{i}.q": "layer.{i}.query"}``; texts ``"OLD=NEW"`` will do.
-        threads: how many; None means one a CPU. The last bits of means and spreads do not depend on it.
+        rename: as in `initcfg.verify`.
+        threads: likewise; the last bits of means do not depend on them.
         progress: called with the bytes read and the bytes in all.
 
     Raises:

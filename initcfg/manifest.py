@@ -40,12 +40,7 @@ class ManifestEntry:
 
 
 class PlacedEntries(Mapping[str, ManifestEntry]):
-    """The entries of a file, each made with its place when it is asked for.
-
-    Args:
-        entries: checked, without places; equal ones may be one object.
-        places: where each name stands.
-    """
+    """The checked entries of a file, each made with its place when it is asked for."""
 
     def __init__(self, entries: Mapping[str, ManifestEntry], places: Mapping[str, Location]) -> None:
         self._entries, self._places = entries, places
@@ -134,16 +129,7 @@ _SUFFIXES = ("_u", "_v", "_mask")
 
 
 def buffers_among(names: Collection[str]) -> set[str]:
-    """Those names of saved tensors that frameworks give to buffers.
-
-    Args:
-        names: of all tensors that were saved together; quick to search.
-
-    Example:
-        >>> names = ["bn.running_mean", "bn.weight", "fc.weight_orig", "fc.weight_u", "other.weight_v"]
-        >>> sorted(buffers_among(names))
-        ['bn.running_mean', 'fc.weight_u']
-    """
+    """Those names, of all tensors that were saved together, that frameworks give to buffers."""
     return {name for name in names if _is_buffer(name, names)}
 
 

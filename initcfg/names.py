@@ -33,15 +33,8 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     Names may look alike and be unequal, as two ways to write an accent are. So where what differs is not all
     ASCII, the hint gives the code points of both.
 
-    Args:
-        name: what was written.
-        known: what could have been meant.
-        cutoff: how alike they must be, from 0 to 1.
-
     Example:
-        >>> nearest("weihgt", ["bias", "weight"])
-        "'weight'"
-        >>> print(nearest("caf\u00e9", ["cafe\u0301"]).partition(" ")[2])
+        >>> print(nearest("caf\u00e9", ["bias", "cafe\u0301"]).partition(" ")[2])
         (U+0065 U+0301, not U+00E9)
     """
     near = _nearest(name, known, cutoff)
@@ -94,10 +87,7 @@ class NearestNames:
     """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
 
     Copies of a layer are searched for once, and none is taken for a misspelling of another: there are only
-    more of them, or fewer.
-
-    Args:
-        searches: how many, each among `_SEARCHED` names; after them there are no hints.
+    more of them, or fewer. After so many `searches`, each among `_SEARCHED` names, there are no hints.
     """
 
     def __init__(self, searches: int = 100) -> None:
@@ -105,12 +95,7 @@ class NearestNames:
         self._found: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def hint(self, name: str, known: Collection[str]) -> str | None:
-        """A hint that names the nearest of `known`; None when nothing is near or no search is left.
-
-        Args:
-            name: what was written.
-            known: what could have been meant; quick to search where there are many copies.
-        """
+        """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
         texts, numbers = _parts(name)
         near = _joined(self._found.get(texts, ()), numbers)
         if near in known:
@@ -142,15 +127,10 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Affix:
-    """What names have more, at one end, than those that they are held against; but for a few.
+    """What names have more, or lack, at one end against those that they are held against; but for a few.
 
-    Args:
-        text: what they have more, such as ``model.``.
-        is_prefix: whether they begin with it; else they end with it.
-        is_lacking: whether it is the others that have it.
-        apart: the names to which that does not apply.
-        unknown: names to which it applies, and which the others still lack.
-        missing: those of the others that are none of the names.
+    `apart` are the names to which that does not apply, `unknown` those to which it does and which the others
+    still lack, `missing` those of the others that are none of the names.
     """
 
     text: str
@@ -181,16 +161,7 @@ class Affix:
 def differ_alike(theirs: Collection[str], ours: Collection[str]) -> Affix | None:
     """What nearly all of `theirs` have more or less than `ours` at one end, or None.
 
-    A quarter of the names, and no more than ten, may be exceptions.
-
-    Args:
-        theirs: quick to search, such as the keys of a dict.
-        ours: likewise.
-
-    Example:
-        >>> names = ("a.w", "b.w", "c.w", "d.w")
-        >>> print(differ_alike({f"model.{name}": 1 for name in names} | {"head": 1}, dict.fromkeys(names)))
-        all begin with 'model.', but for 'head'
+    A quarter of the names, and no more than ten, may be exceptions. Both are quick to search.
     """
     limit = min(_MOST_APART, len(ours) // 4)
     absent = [name for name in ours if name not in theirs]

@@ -27,24 +27,12 @@ _LOADED: dict[str, None] = {}
 
 
 def load_plugins(names: Iterable[str]) -> tuple[type[Initializer], ...]:
-    """Load installed plugins and register their initializers, for this process.
-
-    Loading one again changes nothing.
-
-    Args:
-        names: of entry points in the group ``initcfg.initializers``.
-
-    Returns:
-        The classes, in the order of the names.
+    """Load installed plugins and register their initializers; loading one again changes nothing.
 
     Raises:
         PluginError: no installed package, or more than one, offers a plugin of that name, it cannot be
             imported, or holds something else than initializers (code ``plugin``).
         InitializerError: a class answers to a name that is taken (code ``hidden-name``).
-
-    Example:
-        >>> load_plugins([])
-        ()
     """
     # A single text would be read letter by letter.
     wanted = [names] if isinstance(names, str) else list(names)

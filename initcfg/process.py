@@ -30,11 +30,6 @@ def gc_paused() -> Iterator[None]:
 
     For blocks whose values stay and hold no cycle. The collector would walk all of them again each time that
     there are a quarter more: a fifth of the time of a large plan, half of that of a large manifest.
-
-    Example:
-        >>> with gc_paused():
-        ...     gc.isenabled()
-        False
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -50,11 +45,6 @@ class ForkSafeLock:
 
     Of the threads of a process a fork copies only the one that called it. A lock that another one held would
     stay shut in the child for ever.
-
-    Example:
-        >>> lock = ForkSafeLock()
-        >>> with lock:
-        ...     pass
     """
 
     def __init__(self) -> None:
@@ -98,11 +88,6 @@ LOADING = _LoadingLock()
 
 
 def load(module: str) -> ModuleType:
-    """A module, imported where it is not yet; no fork happens meanwhile.
-
-    Example:
-        >>> load("decimal").Decimal(1)
-        Decimal('1')
-    """
+    """A module, imported where it is not yet; no fork happens meanwhile."""
     with LOADING:
         return importlib.import_module(module)

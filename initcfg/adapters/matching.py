@@ -16,22 +16,7 @@ if TYPE_CHECKING:
 
 
 def require_plan(plan: object, taker: str, way: str) -> None:
-    """Nothing, if it is a plan.
-
-    Args:
-        plan: what was given for one.
-        taker: the function that wants it, as messages call it.
-        way: a call that makes one.
-
-    Raises:
-        TypeError: it is something else, such as the path of a spec.
-
-    Example:
-        >>> require_plan("mlp.yaml", "to_jax", "initcfg.make_plan(spec)")
-        Traceback (most recent call last):
-        ...
-        TypeError: to_jax takes a plan, not str: initcfg.make_plan(spec) makes one
-    """
+    """Raises a TypeError for what is no plan, such as the path of a spec; `way` is a call that makes one."""
     if not isinstance(plan, Plan):
         raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")
 
@@ -40,35 +25,13 @@ _CONVERT = "give the model {dtype}"
 
 
 def require_match(plan: Plan, manifest: Manifest, model: str, convert: str = _CONVERT) -> None:
-    """Nothing, if a model and a plan have the same parameters, of the same shapes and dtypes.
+    """Raises a SpecError unless a model and a plan have the same parameters, of the same shapes and dtypes.
 
-    A parameter that the plan skips may be in the model, of any form. Of the names that are tied to each other
-    the model has one, and only one: what has two names in it is two arrays, which training would part. An
-    entry of the manifest without a dtype takes any.
-
-    Args:
-        plan: what is to be made.
-        manifest: what the model has; each entry has an array of its own.
-        model: what messages call it, such as ``the module GPT2LMHeadModel``.
-        convert: how it gets another dtype, whose name takes the place of ``{dtype}``.
-
-    Raises:
-        SpecError: every problem, in the plan's order (codes ``not-in-manifest``, ``not-in-spec``,
-            ``shape-mismatch``, ``dtype-mismatch``, ``tied``).
-
-    Example:
-        >>> import initcfg
-        >>> from initcfg.manifest import Manifest
-        >>> plan = initcfg.make_plan(
-        ...     {"initcfg": 1, "params": {"fc.bias": {"shape": [4], "initializer": "zeros"}}}
-        ... )
-        >>> require_match(plan, Manifest({"fc.bias": (4,)}), "the module MLP")
-        >>> require_match(plan, Manifest({"fc.bias": (5,)}), "the module MLP")
-        Traceback (most recent call last):
-        ...
-        initcfg.errors.SpecError: error[shape-mismatch]: 'fc.bias' has shape (4,) in the plan and (5,) in the
-        module MLP
-          help: give the shape that the model has
+    A parameter that the plan skips may be in the model, of any form. Of the names that are tied to each
+    other the model has one, and only one: what has two names in it is two arrays, which training would
+    part. An entry of the manifest without a dtype takes any. `model` is what messages call it,
+    `convert` how it gets another ``{dtype}``. Every problem is told, in the plan's order (codes
+    ``not-in-manifest``, ``not-in-spec``, ``shape-mismatch``, ``dtype-mismatch``, ``tied``).
     """
     problems = (*match_problems(plan, manifest, model, convert), *_tie_problems(plan, manifest, model))
     if problems:

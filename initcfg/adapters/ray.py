@@ -176,11 +176,7 @@ class RayExecutor(Executor):
         return _connection() == self._connection
 
     def _check_head(self) -> None:
-        """Waits for a head that does not answer, because one may be started again, but not for ever.
-
-        Raises:
-            BrokenExecutor: it has not answered for twenty seconds.
-        """
+        """Waits for a head that does not answer, twenty seconds at most: one may be started again."""
         while self._head is not None and time.monotonic() - self._answered > _LOOK_SECONDS:
             if _refusal(self._head) is None:
                 self._answered = time.monotonic()

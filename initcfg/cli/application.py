@@ -41,10 +41,7 @@ class Command(click.Command):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
-        """The command's exit code; an `InitcfgError` ends it with a report about its argument ``file``.
-
-        ``ctx.obj`` gives the report to the user, where the command has an `Output`.
-        """
+        """The command's exit code; an `InitcfgError` becomes a report, which ``ctx.obj`` gives to a user."""
         try:
             return super().invoke(ctx)
         except InitcfgError as error:
@@ -82,12 +79,7 @@ class Command(click.Command):
 
 
 class Application(Command, click.Group):
-    """The whole program: runs a command and turns how it ends into an exit code.
-
-    Args:
-        modules: the names of the commands, in the order of the work, and of the modules that have them.
-        settings: as click's group takes them.
-    """
+    """The whole program: runs a command and turns how it ends into an exit code."""
 
     def __init__(self, *, modules: Mapping[str, str], **settings: Any) -> None:
         super().__init__(**settings)

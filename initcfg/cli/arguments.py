@@ -29,10 +29,7 @@ def expanded(files: Iterable[str]) -> tuple[str, ...]:
     """The files in the order given, without repetition, and in the place of a pattern what matches, sorted.
 
     A pattern has ``*``, ``?`` or ``[`` in it and is not itself the name of a file; ``**`` means any folders.
-    A pattern matches files only; a name that begins with a dot only where the pattern has the dot too.
-
-    Raises:
-        click.UsageError: nothing matches a pattern.
+    It matches files only, and a name that begins with a dot only where it has the dot too.
     """
     once: dict[str, str] = {}
     for file in files:
@@ -75,10 +72,7 @@ force_option = click.option("--force", is_flag=True, help="Replace a file that i
 
 
 def with_renames(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command ``--rename`` and ``--strip-prefix`` as one argument, ``renames``.
-
-    A rename that is malformed is a wrong command line.
-    """
+    """Give a command ``--rename`` and ``--strip-prefix`` as one argument, ``renames``."""
 
     @click.option(
         "--rename",
@@ -121,15 +115,9 @@ def _identity(file: str) -> str:
 
 
 class SpecOptions(NamedTuple):
-    """What a command line says beside a spec.
+    """What a command line says beside a spec."""
 
-    Args:
-        settings: values over those of the spec, as ``vars.d=1024``.
-        root: the folder that the spec's paths may not leave; None for the usual one.
-        plugins: the names of plugins whose initializers the spec may use.
-    """
-
-    settings: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()  # as vars.d=1024
     root: str | None = None
     plugins: tuple[str, ...] = ()
 
@@ -175,17 +163,7 @@ def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
 def plan_from(
     file: str, options: SpecOptions | None = None, *, tell: Callable[[str], None] | None = None
 ) -> Plan:
-    """The plan in `file`, or of the spec in it; ``-`` is standard input.
-
-    Args:
-        file: a name. A plan file is known by what it holds; a spec on standard input is read as YAML.
-        options: what goes with a spec.
-        tell: given a line about the plan's warnings, where it has any.
-
-    Raises:
-        SpecError: it cannot be read, with every problem that could be found.
-        click.UsageError: values are to be put over a plan, which is made already.
-    """
+    """The plan in `file`, or of the spec in it; ``-`` is standard input. `tell` learns of its warnings."""
     from initcfg.plan import Plan, plan_reading
 
     source = source_from(file, options)
@@ -205,10 +183,7 @@ def plan_from(
 def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:
     """The plan in `file`, or what reading the spec in it has given: its problems too.
 
-    Raises:
-        SpecError: nothing can be read.
-        PluginError: a plugin is missing or cannot be used.
-        click.UsageError: as `plan_from`.
+    A plan file is known by what it holds; a spec on standard input is read as YAML.
     """
     from initcfg.plan.plan import is_plan
     from initcfg.spec import read, reads

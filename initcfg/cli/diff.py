@@ -109,13 +109,7 @@ def _summary(diff: PlanDiff) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One change in words.
-
-    Args:
-        kind: of the change.
-        name: the name; of a renamed parameter the old one, an arrow and the new one.
-        details: what there is to say.
-    """
+    """One change in words; the name of a renamed parameter is the old one, an arrow and the new one."""
 
     kind: str
     name: str
@@ -223,13 +217,7 @@ def _painted(line: _Line, width: int | None) -> str:
 
 
 def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
-    """The changes as plain data, every parameter by itself.
-
-    Args:
-        diff: what differs.
-        old: the file of the old plan.
-        new: the file of the new one.
-    """
+    """The changes as plain data, every parameter by itself; `old` and `new` are the plans' files."""
     twins = _twins(diff)
     return {
         "diff": 1,

@@ -297,15 +297,7 @@ def report_published(output: Output, published: Published) -> None:
 
 @contextlib.contextmanager
 def ray_executor(output: Output, address: str | None) -> Iterator[Executor | None]:
-    """Ray while the block runs; None where nobody has asked for it.
-
-    Args:
-        output: learns how long the start took, which is no part of the work.
-        address: of ``--ray``; the empty text starts Ray here.
-
-    Raises:
-        click.UsageError: Ray is not installed, or nobody answers at the address.
-    """
+    """Ray while the block runs, started here for an empty address; None where nobody has asked for it."""
     if address is None:
         yield None
         return

@@ -89,11 +89,7 @@ class Output(NamedTuple):
         self.data(fit(text, self.width))
 
     def save(self, path: str, text: str, about: str = "", *, force: bool) -> None:
-        """Write a document to a file, whole or not at all, and note what it is.
-
-        Raises:
-            OutputError: as `check_replaceable`, or it cannot be written; what stood there is untouched.
-        """
+        """Write a document to a file, whole or not at all, where `check_replaceable` allows it."""
         from initcfg.formats.atomic import replacing
 
         check_replaceable(path, force=force)
@@ -195,10 +191,7 @@ def _quiet_option(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_output(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that makes data ``--format``, ``--color`` and ``-q`` as one argument, ``output``.
-
-    An `InitcfgError` ends the command with `Output.findings`.
-    """
+    """Give a command that makes data ``--format``, ``--color`` and ``-q`` as one argument, ``output``."""
 
     @click.option(
         "--format",
@@ -220,10 +213,7 @@ def with_output(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_report(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that checks something every format, ``-o``, ``--color`` and ``-q``, as ``output``.
-
-    The command ends with `Output.conclude`, and an `InitcfgError` does so too.
-    """
+    """Give a command that checks something every format, ``-o``, ``--color`` and ``-q``, as ``output``."""
 
     @click.option(
         "--format",
@@ -266,12 +256,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
 
 @contextlib.contextmanager
 def progress_bar(output: Output, label: str) -> Iterator[Progress | None]:
-    """A bar on stderr while the block runs; gives what to call with the bytes done and in all, or None.
-
-    Args:
-        output: decides about colour, and whether to show anything.
-        label: what stands before the bar.
-    """
+    """A bar on stderr while the block runs; gives what to call with the bytes done and in all, or None."""
     if output.quiet or not sys.stderr.isatty():
         yield None
         return
@@ -305,15 +290,7 @@ _BEGINNINGS = re.compile(
 
 
 def check_replaceable(path: str, *, force: bool) -> None:
-    """Refuse to replace a file that this program did not write: nobody can make it again from a spec.
-
-    Args:
-        path: where a file is to be written.
-        force: replace any regular file.
-
-    Raises:
-        OutputError: something else stands at `path` (code ``output``).
-    """
+    """Refuse to replace a file that this program did not write: nobody can make it again from a spec."""
     target = Path(path)
     if not target.exists():
         return

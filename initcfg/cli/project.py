@@ -18,11 +18,7 @@ _MAX_BYTES = 2**20
 
 
 def as_code(name: str) -> str:
-    """A diagnostic code by its name.
-
-    Raises:
-        ValueError: there is no such code.
-    """
+    """A diagnostic code by its name; a ValueError where there is no such code."""
     known = [str(code) for code in Code]
     if name not in known:
         hint = did_you_mean(name, known) or "initcfg explain lists them all"
@@ -61,11 +57,7 @@ class Project(BaseModel):
 
 
 def find_project() -> Project:
-    """The table in the nearest pyproject.toml, from the current folder upwards; an empty one without it.
-
-    Raises:
-        click.UsageError: the file cannot be read, or the table is malformed; the message has every problem.
-    """
+    """The table in the nearest pyproject.toml, from the current folder upwards; an empty one without it."""
     current = Path.cwd()
     path = next((each / _FILE for each in (current, *current.parents) if (each / _FILE).is_file()), None)
     return Project() if path is None else _read(path)

@@ -50,14 +50,8 @@ def find_rank(
 ) -> Ranked | None:
     """The rank of this process; None where it is the only one.
 
-    Args:
-        number: of ``--rank``.
-        world_size: of ``--world-size``.
-        environment: asked for what neither option says. Where two launchers disagree, the one that agrees
-            with the option counts, else the inner one that knows of other processes; the source names both.
-
-    Raises:
-        click.UsageError: only half of it is known, or it makes no sense.
+    The environment is asked for what neither option says. Where two launchers disagree, the one that agrees
+    with the option counts, else the inner one that knows of other processes; the source names both.
     """
     if number is not None:
         if world_size is None:

@@ -54,28 +54,17 @@ class Contents(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """One file that was checked.
-
-    Args:
-        file: its name.
-        diagnostics: all that was found in it.
-        contents: what it holds, where it could be planned.
-        verdict: what a summary says of it when it has no errors.
-        is_base: whether other documents extend it, and nothing is planned.
-    """
+    """One file that was checked: all that was found in it, and what a summary says of it without errors."""
 
     file: str
     diagnostics: tuple[Diagnostic, ...] = ()
-    contents: Contents | None = None
+    contents: Contents | None = None  # where it could be planned
     verdict: str = "valid"
-    is_base: bool = False
+    is_base: bool = False  # others extend it, and nothing is planned
 
     @classmethod
     def failed(cls, file: str, diagnostics: Iterable[Diagnostic]) -> Checked:
-        """A file with problems; those without a place are given the file's name.
-
-        What could not be read or written names itself, and may be another file.
-        """
+        """A file with problems; those without a place get its name, unless they name a file that is none."""
         placed = (
             each if each.where or each.code in IO_CODES else each.at(Location(file)) for each in diagnostics
         )
@@ -112,17 +101,11 @@ class Checked(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All files of one run, in the order given.
-
-    Args:
-        files: those checked.
-        ignored: the codes of the warnings left out, one for each.
-        excluded: how many files were not checked.
-    """
+    """All files of one run in the order given; a code for each warning that was left out."""
 
     files: tuple[Checked, ...]
     ignored: tuple[Code, ...] = ()
-    excluded: int = 0
+    excluded: int = 0  # files that were not checked
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

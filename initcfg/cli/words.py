@@ -24,32 +24,17 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def count(value: int) -> str:
-    """A whole number with its thousands marked.
-
-    Example:
-        >>> count(124439808)
-        '124,439,808'
-    """
+    """A whole number with its thousands marked."""
     return f"{value:,}"
 
 
 def counted(value: int, noun: str) -> str:
-    """A count and its noun, in the plural where it must be.
-
-    Example:
-        >>> counted(1, "file"), counted(0, "error")
-        ('1 file', '0 errors')
-    """
+    """A count and its noun, in the plural where it must be."""
     return f"{count(value)} {noun}" + ("" if value == 1 else "s")
 
 
 def size(nbytes: int) -> str:
-    """A number of bytes in the largest unit that leaves it at 1 or more.
-
-    Example:
-        >>> size(497759232), size(12), size(1)
-        ('474.7 MiB', '12 bytes', '1 byte')
-    """
+    """A number of bytes in the largest unit that leaves it at 1 or more: ``474.7 MiB``, ``1 byte``."""
     if nbytes < 1024:
         return counted(nbytes, "byte")
     power = min((nbytes.bit_length() - 1) // 10, len(_UNITS) - 1)
@@ -57,12 +42,7 @@ def size(nbytes: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number to four significant digits; whole numbers in full.
-
-    Example:
-        >>> number(0.036084391824351615), number(2.0), number(-1e-30), number(True)
-        ('0.03608', '2', '-1e-30', 'True')
-    """
+    """A number to four significant digits; whole numbers in full."""
     if isinstance(value, int):
         return str(value)
     return f"{value:.4g}"
@@ -97,20 +77,10 @@ class Column(NamedTuple):
 def table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> tuple[list[str], list[str]]:
-    r"""Lines of columns that stand apart by two blanks, with none at the end of a line.
+    """Lines of columns that stand apart by two blanks, and the headings of the columns left out.
 
-    Args:
-        columns: what stands in the rows. Headings make a line where there are any.
-        rows: a cell for each column.
-        width: of a terminal: cells take several lines and columns are left out, so that no word is broken.
-
-    Returns:
-        The lines, and the headings of the columns left out.
-
-    Example:
-        >>> print("\n".join(table([Column(), Column(right=True)], [("layer", "12"), ("w", "1")])[0]))
-        layer  12
-        w       1
+    Headings make a line where there are any. Where the terminal's `width` is too little, cells take several
+    lines and columns are left out, so that no word is broken.
     """
     headings = [column.heading for column in columns]
     above = [headings] if any(headings) else []
@@ -146,10 +116,7 @@ def _padded(cell: str, width: int, right: bool, style: Mapping[str, Any], *, is_
 def _fitted(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
 ) -> tuple[list[int], list[int]]:
-    """The ranks of the columns that fit a width without a broken word, and how wide each may be.
-
-    The widest column gives way first.
-    """
+    """The ranks of the columns that fit a width without a broken word, and how wide each may be."""
     cells = list(zip(*rows, strict=True))
     widths = [max(map(text_width, column)) for column in cells]
     shown = list(range(len(columns)))
@@ -193,10 +160,7 @@ def _broken(cell: str, parts: str | None, width: int) -> list[str]:
 
 
 def fit(text: str, width: int | None) -> str:
-    """Text whose lines are broken between words where they are wider than `width`, and go on further in.
-
-    A source line and the caret under it stay as they are.
-    """
+    """Text whose lines are broken between words where they are wider, and go on further in."""
     if width is None:
         return text
     return "\n".join(_fit_line(line, width) for line in text.split("\n"))
@@ -250,13 +214,7 @@ def _fill(entry: str, width: int, inner: str) -> str:
 
 
 def describe(distribution: Distribution | None) -> str:
-    """A distribution in a few characters, its numbers to four digits.
-
-    Example:
-        >>> from initcfg.distributions import Normal, TruncatedNormal
-        >>> describe(Normal(0.0, 0.02)), describe(TruncatedNormal(0.0, 0.5, -1.0, 1.0))
-        ('normal(0, 0.02)', 'truncated_normal(0, 0.5) in [-1, 1]')
-    """
+    """A distribution in a few characters, its numbers to four digits: ``normal(0, 0.02)``."""
     from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 
     match distribution:

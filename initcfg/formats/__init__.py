@@ -43,13 +43,10 @@ class FormatModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format.
+    """One format: the name of its module, and the end of its files' names.
 
-    Args:
-        name: of its module, and in errors and listings.
-        suffix: the end of its files' names, with the dot.
-        lists_aliases: whether readers expect a tied name to be left out and listed in the metadata; readers
-            of other formats look each name up, so each is written.
+    `lists_aliases` says whether readers expect a tied name to be left out and listed in the metadata;
+    readers of other formats look each name up, so each is written.
     """
 
     name: str
@@ -72,19 +69,7 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(path: str | PathLike[str], hint: str | None = None) -> Format:
-    """The format that a file's suffix names, in either case.
-
-    Args:
-        path: the name of the file.
-        hint: the way out where no format has the suffix; of itself one for a file to be written.
-
-    Raises:
-        FormatError: no format has the suffix (code ``format``).
-
-    Example:
-        >>> format_of("runs/gpt2.safetensors").name
-        'safetensors'
-    """
+    """The format that a file's suffix names, in either case; a FormatError where none has it."""
     suffix = Path(path).suffix.lower()
     if suffix in FORMATS:
         return FORMATS[suffix]

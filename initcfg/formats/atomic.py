@@ -51,16 +51,13 @@ _HINTS = {
 def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends, and leaves no trace when the block raises.
 
-    The new file has the permissions that the process's umask gives, whatever stood there before.
-
-    Args:
-        path: where the file goes; its folder must exist.
-        nbytes: how large it will be, or a little more: it must fit into the free space, and errors say it.
-        sweeping: remove what killed runs have left in the folder; whoever writes many files does that once.
+    The new file has the permissions that the process's umask gives, whatever stood there before. `nbytes`
+    is how large it will be, or a little more. Whoever writes many files sweeps once what killed runs have
+    left.
 
     Raises:
         OutputError: the folder is missing or closed, `path` is neither a regular file nor a symlink nor free,
-            or a write fails (code ``output``). Only a folder that could not be synced is told afterwards.
+            there is no space, or a write fails. Only a folder that could not be synced is told afterwards.
     """
     with _new_file(path, nbytes, sweeping=sweeping) as raw:
         file = io.BufferedWriter(raw, _BUFFER_BYTES)
@@ -73,11 +70,8 @@ def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Bin
 def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[PreallocatedFile]:
     """Like `replacing`, for a file of exactly `nbytes` bytes that is written by places, each byte once.
 
-    No thread may write any more when the block ends, or raises.
-
-    Raises:
-        OutputError: as in `replacing`; a lack of space shows before the block begins, where the file system
-            can tell.
+    A lack of space shows before the block begins, where the file system can tell. No thread may write any
+    more when the block ends, or raises.
     """
     with _new_file(path, nbytes, sweeping=sweeping) as raw:
         with reporting(path, nbytes):
@@ -89,11 +83,7 @@ def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Preal
 
 
 def move(source: Path, path: Path) -> None:
-    """Has a complete file of the same file system take the place of `path`.
-
-    Raises:
-        OutputError: as in `replacing`.
-    """
+    """Has a complete file of the same file system take the place of `path`."""
     with contextlib.ExitStack() as opened:
         with reporting(path, 0, "move"):
             _check_target(path)
@@ -205,13 +195,7 @@ def _sync_folder(folder: int | None, path: Path) -> None:
 
 
 class PreallocatedFile:
-    """Writes to an open file by position, from any number of threads at once.
-
-    Args:
-        descriptor: of the file; not closed here.
-        path: where the file will stand, for errors.
-        nbytes: how large it will be, for errors.
-    """
+    """Writes to an open file by position, from any number of threads at once; it is not closed here."""
 
     def __init__(self, descriptor: int, path: Path, nbytes: int) -> None:
         self._descriptor = descriptor
@@ -223,11 +207,7 @@ class PreallocatedFile:
         """Bytes written so far."""
 
     def write(self, data: memoryview, offset: int) -> None:
-        """All of `data`, from `offset` on.
-
-        Raises:
-            OutputError: the operating system refuses it (code ``output``).
-        """
+        """All of `data`, from `offset` on."""
         done = 0
         with reporting(self._path, self._nbytes), giving_back(self._descriptor):
             while done < len(data):
@@ -246,9 +226,6 @@ def reserve(descriptor: int, nbytes: int) -> None:
     """Makes a new file that long, and takes the space for it where the file system can.
 
     So a full disk, a quota and a limit of a file's size show before the work, not in its middle.
-
-    Raises:
-        OSError: there is no such space.
     """
     if nbytes == 0:
         return
@@ -305,14 +282,7 @@ def _os_error(code: int) -> OSError:
 def reporting(path: Path, nbytes: int, act: str = "write") -> Iterator[None]:
     """Turns what the operating system refuses in the block into an `OutputError`.
 
-    Args:
-        path: the file that was asked for.
-        nbytes: how large it was to be.
-        act: what was to be done with it.
-
-    Raises:
-        OutputError: in place of any OSError, and of the ValueError that Python answers to a path with a NUL
-            or a lone surrogate.
+    So it does with the ValueError that Python answers to a path with a NUL or a lone surrogate.
     """
     try:
         yield

@@ -49,13 +49,7 @@ _KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """The name, dtype and shape of one tensor.
-
-    Example:
-        >>> from initcfg.dtypes import as_dtype
-        >>> TensorInfo("wte", as_dtype("bfloat16"), (50257, 768)).nbytes
-        77194752
-    """
+    """The name, dtype and shape of one tensor."""
 
     name: str
     dtype: DType
@@ -76,38 +70,23 @@ class Elements(Protocol):
     """The elements of tensors. A format takes them once, in the way that suits it."""
 
     def in_order(self, tensors: Sequence[TensorInfo]) -> Iterator[Array]:
-        """For a file that is written from its beginning to its end.
+        """For a file that is written from its beginning to its end, with the tensors in its order.
 
-        Args:
-            tensors: in the order of the file.
-
-        Returns:
-            Their elements in that order and in C order, as flat contiguous arrays of which none spans two
-            tensors.
+        Gives their elements in that order and in C order, as flat contiguous arrays of which none spans two.
         """
 
     def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
         """For a file whose places are known: writes every byte once, in any order and from any thread.
 
-        No thread writes any more when this has returned or raised.
-
-        Args:
-            tensors: in the order of the file, in which they follow each other without a gap; no element type
-                is wider than one before it, so that each element is aligned where the first one is.
-            offset: where the first one begins.
-            write: puts little-endian bytes at their place.
+        The tensors follow each other from `offset` on without a gap; no element type is wider than one
+        before it, so each element is aligned where the first one is. `write` takes little-endian bytes. No
+        thread writes any more when this has returned or raised.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTensor:
-    """A tensor that another library holds.
-
-    Args:
-        dtype: of its elements.
-        shape: dimensions, each at least 0.
-        read: gives the elements [start, stop) in C order, as a flat array of that dtype, to any thread.
-    """
+    """A tensor that another library holds; `read` gives any thread the elements [start, stop) in C order."""
 
     dtype: DType
     shape: tuple[int, ...]
@@ -147,11 +126,7 @@ def finish(chunks: Iterator[Array]) -> None:
 
 
 def check_unique(tensors: Sequence[TensorInfo]) -> None:
-    """Refuses two tensors of one name.
-
-    Raises:
-        FormatError: a name occurs twice (code ``format``).
-    """
+    """Raises a FormatError where two tensors have one name."""
     seen: set[str] = set()
     for tensor in tensors:
         if tensor.name in seen:
@@ -167,12 +142,7 @@ def refuse(message: str, hint: str) -> FormatError:
 def tied_names(metadata: Mapping[str, str]) -> dict[str, str]:
     """The names that were left out of a file, each with the name whose tensor it shares.
 
-    Raises:
-        ValueError: the text is no JSON object of names; the message follows "the metadata 'initcfg.tied'".
-
-    Example:
-        >>> tied_names({TIED_KEY: '{"head": "wte"}'})
-        {'head': 'wte'}
+    The message of a ValueError follows "the metadata 'initcfg.tied'".
     """
     try:
         tied = parse_json(metadata.get(TIED_KEY, "{}"))
@@ -201,15 +171,7 @@ def common_texts(metadata: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """One tensor of a file.
-
-    Args:
-        name: as the file has it.
-        dtype: of its elements.
-        shape: dimensions, each at least 0.
-        begin: where its first byte stands, counted from the beginning of the file.
-        shard: the name of the file, where it is one of a sharded set.
-    """
+    """One tensor of a file; `begin` is the place of its first byte in that."""
 
     name: str
     dtype: DType
@@ -230,13 +192,9 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file or a sharded set holds, without its elements.
+    """What a file or a sharded set holds without its elements, in the order of its header or index.
 
-    Args:
-        tensors: by name, in the order of the file's header, or of the set's index.
-        metadata: the texts that its writer stored.
-        nbytes: the size of the file, or of all shards.
-        shards: the names of the shards; none in a single file.
+    `nbytes` is the size of the file, or of all shards; a single file names no shards.
     """
 
     tensors: Mapping[str, StoredTensor]
@@ -246,14 +204,10 @@ class Header:
 
 
 def natural_key(name: str) -> tuple[str, str]:
-    """What names are sorted by as a person would: by the numbers in them, not by the digits of these.
+    """What names are sorted by as a person would: ``h.2`` before ``h.10``.
 
     A safetensors file and an index have their tensors in the order of the alphabet, which says nothing of the
     model.
-
-    Example:
-        >>> sorted(["h.10.w", "h.2.w", "h.1.w", "h"], key=natural_key)
-        ['h', 'h.1.w', 'h.2.w', 'h.10.w']
     """
     return ".".join(map(_sortable, name.split("."))), name
 
@@ -266,11 +220,7 @@ def _sortable(segment: str) -> str:
 
 
 def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], begin: int, end: int) -> bool:
-    """Whether tensors fill the bytes from `begin` to `end` without a gap.
-
-    Raises:
-        FormatError: two of them overlap, or one ends behind `end` (code ``format``).
-    """
+    """Whether tensors fill the bytes from `begin` to `end` without a gap; they may not overlap."""
     solid, at = True, begin
     for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.nbytes)):
         if tensor.begin < at:
@@ -297,11 +247,7 @@ class _Handle:
 
 
 class FilePool:
-    """A pool of open files, used as a context.
-
-    Args:
-        kept: how many stay open while nobody reads; more are open only while more threads read.
-    """
+    """A pool of open files, used as a context; more than `kept` are open only while more threads read."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
@@ -326,11 +272,7 @@ class FilePool:
 
     @contextlib.contextmanager
     def using(self, path: Path) -> Iterator[BinaryIO]:
-        """An open file, which stays open in the block.
-
-        Raises:
-            FormatError: it cannot be read (code ``input``), or is no longer the file that was opened first.
-        """
+        """A file that stays open in the block; a FormatError where it is not the one opened first."""
         with self._lock:
             handle = self._open.pop(path, None) or _Handle(self._opened(path))
             self._open[path] = handle  # the last one now: the first is that which was not used for longest

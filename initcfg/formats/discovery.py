@@ -23,34 +23,19 @@ CLAIM_NAME = ".initcfg-run.json"
 
 
 def is_index(path: str | PathLike[str]) -> bool:
-    """Whether the name is that of an index of shards.
-
-    Example:
-        >>> is_index("runs/model.safetensors.index.json"), is_index("model.safetensors")
-        (True, False)
-    """
+    """Whether the name is that of an index of shards."""
     return os.fspath(path).lower().endswith(INDEX_ENDINGS)
 
 
 def is_torch_file(path: str | PathLike[str]) -> bool:
-    """Whether the name is that of a file that ``torch.save`` writes, or of an index of such files.
-
-    Example:
-        >>> is_torch_file("step0.pt"), is_torch_file("pytorch_model.bin.index.json")
-        (True, True)
-        >>> is_torch_file("model.safetensors")
-        False
-    """
+    """Whether the name is that of a file that ``torch.save`` writes, or of an index of such files."""
     return os.fspath(path).lower().removesuffix(".index.json").endswith(TORCH_ENDINGS)
 
 
 def find_weights(path: str | PathLike[str]) -> Path:
     """The file to read: in a folder its index of shards, else its only safetensors file.
 
-    Raises:
-        TypeError: it is no path.
-        FormatError: the folder cannot be read or has nothing that can be read alone (code ``input``), or more
-            than one thing (code ``format``).
+    A FormatError tells what keeps a folder from being one thing to read.
     """
     if not isinstance(path, str | os.PathLike):
         way = "give the path of a file or a folder; a live module is held by initcfg.adapters.torch.verify"

@@ -58,23 +58,13 @@ _Origin = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What an index says.
-
-    Args:
-        weight_map: the names of all tensors, each with the name of the file beside the index that holds it.
-        total_size: the bytes of all elements, at least 0; None where a foreign index does not say it.
-        total_parameters: how many elements there are, at least 0, or None.
-        metadata: the texts that its writer stored.
-        where: where each name stands in the file that was read; not compared.
-
-    Raises:
-        ValueError: a text of the metadata has the name of a total.
-    """
+    """What an index says: the file of each tensor, totals where it tells them, and texts."""
 
     weight_map: Mapping[str, str]
-    total_size: int | None = None
-    total_parameters: int | None = None
+    total_size: int | None = None  # bytes
+    total_parameters: int | None = None  # elements
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: Where each name stands in the file that was read.
     where: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,19 +74,7 @@ class Index:
 
 
 def index_text(index: Index) -> str:
-    """An index as transformers writes it: JSON in the order of its keys, two blanks a level.
-
-    Example:
-        >>> print(index_text(Index({"w": "model-00001-of-00001.safetensors"}, total_size=24)), end="")
-        {
-          "metadata": {
-            "total_size": 24
-          },
-          "weight_map": {
-            "w": "model-00001-of-00001.safetensors"
-          }
-        }
-    """
+    """An index as transformers writes it: JSON in the order of its keys, two blanks a level."""
     totals = {_SIZE: index.total_size, _PARAMETERS: index.total_parameters}
     numbers = {key: number for key, number in totals.items() if number is not None}
     tree = {_METADATA: {**index.metadata, **numbers}, _MAP: dict(index.weight_map)}
@@ -104,52 +82,23 @@ def index_text(index: Index) -> str:
 
 
 def read_index(path: str | PathLike[str]) -> Index:
-    """The index in a file; no shard is opened.
+    """The index in a file of 128 MiB at most; no shard is opened.
 
-    Of the metadata of a foreign index the texts are kept, and so are the totals; it may have none.
-
-    Args:
-        path: of 128 MiB at most.
-
-    Raises:
-        FormatError: it cannot be read (code ``input``) or is no index (code ``format``), with every problem
-            at its place.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> index = Index({"w": "model-00001-of-00001.safetensors"}, 24, metadata={"format": "pt"})
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, INDEX_NAME)
-        ...     _ = path.write_text(index_text(index))
-        ...     read_index(path) == index
-        True
+    Of the metadata of a foreign index the texts are kept, and so are the totals; it may have none. A
+    FormatError tells every problem at its place.
     """
     with _malformed():
         return _index(path, read_content(path, MAX_INDEX_BYTES, _too_large(path)))
 
 
 def parse_index(path: str | PathLike[str], content: bytes) -> Index:
-    """The index in bytes that somebody else has read.
-
-    Args:
-        path: for messages.
-        content: the whole file.
-
-    Raises:
-        FormatError: as in `read_index`.
-    """
+    """The index in bytes that somebody else has read; `path` is for messages."""
     with _malformed():
         return _index(path, content)
 
 
 def is_shard_name(name: object, ending: str = ".safetensors") -> bool:
-    """Whether this is the plain name of a file with that ending, on any system: it stands beside its index.
-
-    Example:
-        >>> is_shard_name("model-00001-of-00002.safetensors"), is_shard_name("../a.safetensors")
-        (True, False)
-    """
+    """Whether this is the plain name of a file with that ending, on any system: it is beside its index."""
     return (
         isinstance(name, str)
         and name.lower().endswith(ending)
@@ -240,18 +189,10 @@ def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> _Pr
 
 
 def read_set(path: Path, files: FilePool) -> tuple[Header, Index]:
-    """What the shards of an index hold, as one header in the order of the index.
+    """What the shards beside an index hold, as one header in the order of the index; and the index.
 
     Of the metadata those texts are kept on which the index and all shards agree; ``initcfg.tied`` is that of
-    all of them.
-
-    Args:
-        path: of the index; the shards stand beside it.
-        files: opens the shards.
-
-    Raises:
-        FormatError: a file cannot be read or is malformed, or index and shards do not say the same; with
-            every problem (the first hundred).
+    all of them. A FormatError tells every problem, the first hundred.
     """
     index = read_index(path)
     headers = _headers(path, index, files)
@@ -304,13 +245,7 @@ def _metadata(texts: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def index_problems(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
-    """What index and shards do not agree about: first the tensors; if these agree, the rest.
-
-    Args:
-        path: of the index.
-        index: what it says.
-        headers: what each shard holds.
-    """
+    """What index and shards do not agree about: first the tensors; if these agree, the rest."""
     stop = False
     for problem in _misplaced(path, index, headers):
         stop = True

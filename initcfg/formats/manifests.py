@@ -54,25 +54,12 @@ if TYPE_CHECKING:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    r"""The manifest that a file holds; the end of its name says what the file is.
-
-    Args:
-        path: ends in ``.json``, ``.yaml``, ``.yml``, ``.safetensors``, ``.npz`` or
-            ``.safetensors.index.json``; or is a folder with weights. With torch installed it may end in
-            ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or ``.bin.index.json`` as well.
+    """The manifest that a file holds; the end of its name says what the file is, as above.
 
     Raises:
         SpecError: the document cannot be read, or is no manifest; every problem has its place.
         FormatError: the weights cannot be read, or are malformed, or the index and its shards do not say the
             same.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "shapes.yaml")
-        ...     _ = path.write_text("params:\n  fc.weight: {shape: [256, 784]}\n")
-        ...     read_manifest(path).entries["fc.weight"].shape
-        (256, 784)
     """
     file = os.fspath(find_weights(path))
     reader = (
@@ -202,11 +189,7 @@ def _too_large(what: str, limit: int, language: str, file: str | None, hint: str
 
 
 def _manifest(source: Source, file: str) -> Manifest:
-    """The entries of a document, all of them checked.
-
-    Raises:
-        SpecError: it is no manifest; every problem has its place.
-    """
+    """The entries of a document, all of them checked."""
     problems = _top_problems(source)
     params: dict[str, Any] = {} if problems else source.tree["params"]  # type: ignore[index]
     problems = [*source.problems, *problems]
@@ -301,32 +284,14 @@ def _buffer_fault(written: dict[str, Any]) -> _Fault | None:
 
 
 def manifest_json(manifest: Manifest) -> str:
-    """A manifest as JSON, one parameter a line, in its order.
-
-    Example:
-        >>> print(manifest_json(Manifest({"w": (2, 3)})), end="")
-        {
-          "params": {
-            "w": {"shape": [2, 3]}
-          }
-        }
-    """
+    """A manifest as JSON, one parameter a line, in its order."""
     rows = [f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in _tree(manifest).items()]
     body = "\n" + ",\n".join(rows) + "\n  " if rows else ""
     return '{\n  "params": {' + body + "}\n}\n"
 
 
 def manifest_yaml(manifest: Manifest) -> str:
-    """A manifest as YAML, one parameter a line, in its order.
-
-    Raises:
-        SpecError: the text would be larger than what `read_manifest` reads (code ``too-large``).
-
-    Example:
-        >>> print(manifest_yaml(Manifest({"w": (2, 3)})), end="")
-        params:
-          w: {shape: [2, 3]}
-    """
+    """A manifest as YAML, one parameter a line; a SpecError where it would be larger than what is read."""
     text = write_yaml({"params": _tree(manifest)})
     if len(text.encode()) > MAX_YAML:
         raise SpecError(_too_large("this manifest", MAX_YAML, "YAML", None, _AS_JSON))

@@ -63,20 +63,9 @@ _VERSIONS = {
 
 
 def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]) -> int:
-    """Writes an archive, whole or not at all, in the memory of a chunk.
+    """Writes an archive, whole or not at all, in the memory of a chunk; its members are in the given order.
 
-    Args:
-        path: the file to make or to replace.
-        tensors: what the archive holds, in the order of its members.
-        elements: gives them in that order; a member's checksum is known only when it has passed.
-        metadata: texts for the archive's comment, 65,535 bytes at most.
-
-    Returns:
-        The size of the file in bytes.
-
-    Raises:
-        FormatError: the format cannot hold a name, a dtype or the metadata; nothing is written.
-        OutputError: the file cannot be written; what stood there before is untouched.
+    A member's checksum is known only when it has passed. The metadata has 65,535 bytes at most.
     """
     check_unique(tensors)
     headers = [_npy_header(tensor) for tensor in tensors]
@@ -159,20 +148,15 @@ def _comment(metadata: Mapping[str, str]) -> bytes:
 def read_header(path: str | PathLike[str]) -> Header:
     """What an npz file holds; its comment, where it is a JSON object of texts, is the metadata.
 
-    Raises:
-        FormatError: it cannot be read (code ``input``), is no npz file, or holds what is not read here: a
-            compressed, big-endian or Fortran-ordered array, or a dtype that is not known (code ``format``).
+    A FormatError where it is no npz file, or holds what is not read here: a compressed, big-endian or
+    Fortran-ordered array, or a dtype that is not known.
     """
     with open_input(path, FormatError) as file:
         return header_in(file, path)
 
 
 def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
-    """What an npz file holds that is open for reading; `path` is for messages.
-
-    Raises:
-        FormatError: as `read_header`.
-    """
+    """What an npz file holds that is open for reading; `path` is for messages."""
     size = os.fstat(file.fileno()).st_size
     try:
         with zipfile.ZipFile(file) as archive:

@@ -37,30 +37,16 @@ _ENDINGS = (
 
 
 def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> WeightsFile:
-    """Weights that are open for reading: a single file or a sharded set.
+    """Weights that are open for reading, as a context: a single file, a sharded set, or what torch reads.
 
     Args:
-        path: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, or a
-            folder with such an index or with one ``.safetensors`` file. With torch installed also a file that
-            ``torch.save`` has written (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), or a ``.bin.index.json``.
+        path: what `find_weights` takes, and names weights.
         rename: what `Renames.of` takes, for the names that its tensors are to have.
-
-    Returns:
-        A context; leaving it closes all files.
 
     Raises:
         FormatError: it is none of these or cannot be read, a file is malformed, or index and shards do not
             say the same.
         SpecError: a rename is malformed, fits no name, or two names become one.
-
-    Example:
-        >>> import initcfg, tempfile
-        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = initcfg.save(spec, f"{folder}/w.safetensors")
-        ...     with open_weights(folder) as weights:
-        ...         weights.read(weights.header.tensors["w"], 4, 6).tolist()
-        [1.0, 1.0]
     """
     found = find_weights(path)
     if is_torch_file(found):
@@ -69,18 +55,7 @@ def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> Weights
 
 
 class WeightsFile:
-    """Weights that are open for reading, used as a context.
-
-    A shard is opened when it is first read, and few stay open.
-
-    Args:
-        path: as in `open_weights`.
-        rename: as in `open_weights`.
-
-    Raises:
-        FormatError: as in `open_weights`.
-        SpecError: as in `open_weights`.
-    """
+    """Weights that are open for reading, used as a context; a shard is opened when it is first read."""
 
     what = "the file"
     """What messages call the weights."""
@@ -111,11 +86,7 @@ class WeightsFile:
         return self.what == WeightsFile.what
 
     def read(self, tensor: StoredTensor, start: int, stop: int) -> Array:
-        """The elements [start, stop) of a tensor, in C order; several threads may read at once.
-
-        Raises:
-            FormatError: the file has become shorter since its header was read, or the disk fails.
-        """
+        """The elements [start, stop) of a tensor, in C order; several threads may read at once."""
         elements = np.empty(stop - start, tensor.dtype.numpy)
         # Through uint8, because ml_dtypes arrays do not offer their own bytes.
         left = elements.view(np.uint8).data
@@ -155,18 +126,7 @@ class WeightsFile:
 
 
 class LoadedWeights(WeightsFile):
-    """Weights that another library holds, used as `WeightsFile` is.
-
-    Args:
-        path: what they are called in diagnostics.
-        tensors: by name.
-        tied: further names, each with the one whose tensor it shares.
-        rename: as in `open_weights`.
-        what: what messages call the weights.
-
-    Raises:
-        SpecError: as in `open_weights`.
-    """
+    """Weights that another library holds, used as `WeightsFile` is; `path` is what messages call them."""
 
     def __init__(
         self,

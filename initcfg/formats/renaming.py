@@ -51,12 +51,8 @@ class Renames:
     def of(cls, given: RenamesLike) -> Renames:
         """The renames that a mapping says, or texts such as ``"old.{i}=new.{i}"``.
 
-        Args:
-            given: what the weights have, with what the plan has. An empty new name takes the segments away,
-                an empty old one puts segments before every name.
-
-        Raises:
-            SpecError: a text has no ``=``, or a name is malformed (code ``pattern``).
+        Old names are those of the weights. An empty new name takes the segments away, an empty old one puts
+        segments before every name. A SpecError where one is malformed.
 
         Example:
             >>> renames = Renames.of({"layers.{i}.q_proj": "layer.{i}.query", "model": ""})
@@ -76,15 +72,9 @@ class Renames:
         return next((new for each in self.renames if (new := each(name)) is not None), name)
 
     def of_all(self, names: Iterable[str], where: str) -> dict[str, str]:
-        """The plan's name for each of all names.
+        """The plan's name for each of all names of `where`, as messages call it.
 
-        Args:
-            names: all of them.
-            where: what has them, as messages call it.
-
-        Raises:
-            SpecError: a rename is the first that fits for no name, or two names become one (code
-                ``pattern``).
+        A SpecError where a rename is the first that fits for no name, or two names become one.
         """
         if not self:
             return {name: name for name in names}
@@ -107,12 +97,7 @@ class Renames:
         return renamed
 
     def applied(self, header: Header, path: str | PathLike[str], what: str = "the file") -> Header:
-        """A header with the names that the plan has.
-
-        Raises:
-            SpecError: as `of_all`.
-            FormatError: the metadata of the file is malformed.
-        """
+        """A header with the names that the plan has; the errors are those of `of_all`."""
         if not self:
             return header
         try:

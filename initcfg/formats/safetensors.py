@@ -52,13 +52,7 @@ _BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """Where everything stands in a file.
-
-    Args:
-        header: the first bytes of the file, up to the data.
-        tensors: in the order of the file.
-        nbytes: the size of the file.
-    """
+    """Where everything stands in a file: its first bytes up to the data, the tensors in order, its size."""
 
     header: bytes
     tensors: tuple[TensorInfo, ...]
@@ -66,14 +60,9 @@ class FileLayout:
 
 
 def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = None) -> FileLayout:
-    """The layout of a file with these tensors.
+    """The layout of a file with tensors in any order; transformers asks for its ``"format": "pt"``.
 
-    Args:
-        tensors: in any order; names are unique.
-        metadata: texts for ``__metadata__``, beside ``"format": "pt"``, which transformers asks for.
-
-    Raises:
-        FormatError: a name, the metadata or the size of the header is not possible in this format.
+    A FormatError where a name, the metadata or the size of the header is not possible in this format.
     """
     check_unique(tensors)
     ordered = tuple(sorted(tensors, key=lambda tensor: (_RANK[tensor.dtype.tag], tensor.name)))
@@ -95,38 +84,14 @@ def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = N
 
 
 def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]) -> int:
-    """Writes a file, whole or not at all, in the memory of a few chunks.
-
-    Args:
-        path: the file to make or to replace.
-        tensors: what the file holds, in any order.
-        elements: writes them, each at its place.
-        metadata: texts for ``__metadata__``.
-
-    Returns:
-        The size of the file in bytes.
-
-    Raises:
-        FormatError: the format cannot hold a name or the header; nothing is written.
-        OutputError: the file cannot be written; what stood there before is untouched.
-    """
+    """Writes a file, whole or not at all, in the memory of a few chunks; gives its size."""
     place = layout(tensors, metadata)
     write_file(path, place, elements)
     return place.nbytes
 
 
 def write_file(path: Path, place: FileLayout, elements: Elements, *, sweeping: bool = True) -> None:
-    """Writes a file whose layout is known, whole or not at all, in the memory of a few chunks.
-
-    Args:
-        path: where.
-        place: where everything stands in it.
-        elements: of the tensors.
-        sweeping: as in `placing`.
-
-    Raises:
-        OutputError: the file cannot be written; what stood there before is untouched.
-    """
+    """Writes a file whose layout is known, whole or not at all, in the memory of a few chunks."""
     with placing(path, place.nbytes, sweeping=sweeping) as file:
         file.write(memoryview(place.header), 0)
         elements.write_at(place.tensors, len(place.header), file.write)
@@ -162,43 +127,18 @@ def _encoded(entries: Mapping[str, object]) -> bytes:
 
 
 def read_header(path: str | PathLike[str]) -> Header:
-    """The header of a safetensors file; no element is read, and nothing larger than the file is allocated.
-
-    Raises:
-        FormatError: it cannot be read (code ``input``), or is no whole safetensors file (code ``format``).
-
-    Example:
-        >>> import initcfg, tempfile
-        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = initcfg.save(spec, f"{folder}/w.safetensors").path
-        ...     read_header(path).tensors["w"].shape
-        (2, 3)
-    """
+    """The header of a safetensors file; no element is read, and nothing larger than the file is allocated."""
     with open_input(path, FormatError) as file:
         return header_in(file, path)
 
 
 def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
-    """The header of a safetensors file that is open at its beginning; `path` is for messages.
-
-    Raises:
-        FormatError: as `read_header`.
-    """
+    """The header of a safetensors file that is open at its beginning; `path` is for messages."""
     return _Reader(path, os.fstat(file.fileno()).st_size).header(file)
 
 
 def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Header:
-    """The header of a safetensors file whose first bytes somebody else has read.
-
-    Args:
-        path: for messages.
-        content: from the beginning of the file to the end of its header at least.
-        nbytes: the size of the file.
-
-    Raises:
-        FormatError: it is no whole safetensors file (code ``format``).
-    """
+    """The header of a file of `nbytes` bytes, of which somebody else has read the first, to its end."""
     return _Reader(path, nbytes).header(io.BytesIO(content))
 
 

@@ -37,18 +37,10 @@ _TABLE = Path("/proc/locks")
 
 
 def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) -> tuple[Path, int]:
-    """Makes an empty temporary file that no sweep removes until its descriptor is closed.
+    """Makes an empty temporary file that no sweep removes until its descriptor is closed; gives both.
 
-    Args:
-        folder: where.
-        announce: called with a path before anything is made there, because an interrupt may come between the
-            making and the return.
-
-    Returns:
-        Its path, and its descriptor for reading and writing.
-
-    Raises:
-        OSError: the system refuses it.
+    `announce` is called with a path before anything is made there, because an interrupt may come between the
+    making and the return.
     """
     for _ in range(_ATTEMPTS):
         path = folder / f"{TEMPORARY_PREFIX}{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
@@ -64,14 +56,10 @@ def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) ->
 
 
 def sweep(folder: Path) -> int:
-    """Removes the temporary files of runs that have died, and nothing else.
+    """Removes the temporary files in a folder of runs that have died, and nothing else; gives how many.
 
-    Args:
-        folder: where; not the folders below it.
-
-    Returns:
-        How many were removed. None where there are no locks, where the folder cannot be read, and none that
-        cannot be opened or removed: no run depends on it.
+    None where there are no locks or the folder cannot be read, nor what cannot be opened or removed: no run
+    depends on it.
     """
     try:
         with os.scandir(folder) as entries:
@@ -148,15 +136,8 @@ class LocksUnsupportedError(Exception):
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     """Takes a lock on an open file if that takes no waiting; it is released when the file is closed.
 
-    Args:
-        descriptor: of the file, open for writing: NFS locks nothing else exclusively.
-        shared: together with others who share, else alone.
-
-    Returns:
-        Whether the lock is held now. One that was held in the other way before is exchanged, or lost.
-
-    Raises:
-        LocksUnsupportedError: there are none here: Windows, some network file systems.
+    The file is open for writing: NFS locks nothing else exclusively. A lock that was held in the other way
+    before is exchanged, or lost. A LocksUnsupportedError on Windows and some network file systems.
     """
     if fcntl is None:
         raise LocksUnsupportedError("the system has no flock")

@@ -34,14 +34,10 @@ _MAX_REPEATED = 2**30
 
 
 def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
-    """The tensors of a file, or of all files that an index names, by name.
+    """The tensors by name of a state dict, a checkpoint that holds one, or all files that an index names.
 
-    Args:
-        path: of a state dict, or of a checkpoint that holds one among other things; or of an index of those.
-
-    Raises:
-        FormatError: there is no torch here; a file cannot be read, or holds objects other than tensors and
-            plain data, or no state dict; or a shard lacks what the index says of it.
+    A FormatError where there is no torch here; a file cannot be read, or holds objects other than tensors and
+    plain data, or no state dict; or a shard lacks what the index says of it.
     """
     if not is_index(path):
         return {name: loaded_tensor(name, each, path) for name, each in _state(_read(path), path).items()}
@@ -124,11 +120,7 @@ def _is_state(content: object) -> bool:
 
 
 def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
-    """A tensor as a source of elements.
-
-    Raises:
-        FormatError: it has no elements here, or of a dtype that initcfg does not make; `place` is named.
-    """
+    """A tensor as a source of elements; a FormatError where it has none here, or of a foreign dtype."""
     import torch  # noqa: PLC0415  the tensor is one of its own
 
     what = None
@@ -208,11 +200,8 @@ class _Seen:
 def array_of(memory: torch.Tensor, address: int | None = None) -> Array:
     """A tensor's own memory as an array of elements of no type, for ``view`` to give it one.
 
-    Args:
-        memory: a strided tensor of this machine's memory.
-        address: where its first element is to be taken to stand; None means where it is.
-
-    ``Tensor.numpy`` would mark the storage for ever as one that cannot be resized, as FSDP and others do it;
-    what ``np.from_dlpack`` gives can be written to with recent releases of both only.
+    `address` is where its first element is to be taken to stand, if not where it is. ``Tensor.numpy`` would
+    mark the storage for ever as one that cannot be resized, as FSDP and others do it; what
+    ``np.from_dlpack`` gives can be written to with recent releases of both only.
     """
     return np.asarray(_Seen(memory, memory.data_ptr() if address is None else address))

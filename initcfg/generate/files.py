@@ -60,18 +60,7 @@ def file_metadata(
     given: Mapping[str, str],
     spec: str | None = None,
 ) -> dict[str, str]:
-    """All texts that go into a file.
-
-    Args:
-        digest: the plan's fingerprint, or None.
-        select: the glob, or None.
-        tied: names that are left out, with those whose tensors they share.
-        given: the caller's own.
-        spec: the text of the plan's spec, where the file is to carry it.
-
-    Raises:
-        FormatError: one of the caller's keys is kept for this package (code ``format``).
-    """
+    """All texts that go into a file; a FormatError where a key of the caller's is kept for this package."""
     taken = [key for key in given if key.startswith(_OURS)]
     if taken:
         raise FormatError(
@@ -92,14 +81,7 @@ def file_metadata(
 
 @dataclass(frozen=True, slots=True)
 class PlannedElements:
-    """The elements of tensors that are parameters of a plan; an `initcfg.formats.Elements`.
-
-    Args:
-        parameters: by the tensor's name.
-        fill: an engine.
-        workers: the threads.
-        progress: told the bytes done and the bytes in all.
-    """
+    """The elements of tensors that are parameters of a plan, by names; an `initcfg.formats.Elements`."""
 
     parameters: Mapping[str, PlannedParameter]
     fill: FillFunction

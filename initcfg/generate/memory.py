@@ -40,10 +40,7 @@ if TYPE_CHECKING:
 def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     """The parameters whose names match a glob, in the plan's order; all of them for None.
 
-    Raises:
-        SpecError: the glob is malformed (code ``pattern``).
-        UnknownParameterError: it matches nothing (code ``unknown-parameter``).
-        TypeError: it is no text.
+    A SpecError where it is malformed, an UnknownParameterError where it matches nothing.
     """
     if select is None:
         return list(plan)
@@ -74,21 +71,7 @@ def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is to be made, and the memory that takes it.
-
-    Args:
-        source: a parameter, or a slice of one.
-        out: a C-contiguous array of its shape and dtype that may be written to; anything may be in it.
-
-    Raises:
-        ValueError: `out` is not such an array.
-
-    Example:
-        >>> import initcfg
-        >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"b": {"shape": [4], "initializer": "ones"}}})
-        >>> Target(plan["b"][1:3], np.empty(2, "float32")).parameter.name
-        'b'
-    """
+    """A parameter or a slice to be made, and the C-contiguous array of its shape and dtype that takes it."""
 
     source: PlannedParameter | ParameterSlice
     out: Array
@@ -118,29 +101,9 @@ def fill_targets(
     """Makes values where they are wanted, one pool of threads over all of them.
 
     What needs code that is not this package's is made first, in the calling thread and in memory of its own:
-    if that code fails, no target has been touched. All of that is in memory at once, beside the targets. A
-    parameter that cannot be cut is made whole, once, for all targets that are slices of it; each thread has
-    one.
-
-    Args:
-        targets: whose memory does not overlap.
-        threads: how many; None means one a CPU. They do not change a bit.
-        engine: the name of an engine; None chooses one.
-        progress: called with the bytes done and the bytes in all.
-
-    Raises:
-        InitializerError: custom code returned something else than it was asked for.
-        ValueError: `threads` is no positive integer.
-
-    Example:
-        >>> import initcfg
-        >>> plan = initcfg.make_plan(
-        ...     {"initcfg": 1, "params": {"w": {"shape": [512, 256], "initializer": "random_normal"}}}
-        ... )
-        >>> shards = [np.empty((256, 256), "float32") for _ in range(2)]
-        >>> fill_targets([Target(plan["w"][256 * at : 256 * (at + 1)], out) for at, out in enumerate(shards)])
-        >>> (np.concatenate(shards) == initcfg.materialize(plan["w"])).all()
-        np.True_
+    if that code fails, no target has been touched. All of that is in memory at once, beside the targets,
+    whose memory does not overlap. A parameter that cannot be cut is made whole, once, for all targets that
+    are slices of it; each thread has one.
     """
     wanted = [target for target in targets if target.out.size]
     fill = get_engine(engine)

@@ -26,13 +26,7 @@ Result = TypeVar("Result")
 
 
 def onward(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """The progress of one part of the work, told as that of all of it.
-
-    Args:
-        progress: told of all; None is told nothing.
-        before: bytes that were done before this part.
-        total: bytes in all.
-    """
+    """The progress of one part of the work, told as that of all of it, `before` bytes of which were done."""
     return None if progress is None else lambda done, _: progress(before + done, total)
 
 
@@ -43,13 +37,7 @@ _BYTES_AHEAD_A_THREAD = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[Result]):
-    """Something to run, and what is to be known before it runs.
-
-    Args:
-        run: does it.
-        holds: bytes that its result keeps in memory until it is used.
-        here: it runs in the calling thread, when its turn comes.
-    """
+    """Something to run, in a thread or `here`; its result holds so many bytes until it is used."""
 
     run: Callable[[], Result]
     holds: int = 0
@@ -57,16 +45,9 @@ class Task(Generic[Result]):
 
 
 class Workers:
-    """A pool of threads, used as a context.
+    """A pool of threads, used as a context; one thread means that all runs in the calling thread.
 
     Leaving the context, by an exception too, drops the tasks that have not begun and waits for the rest.
-
-    Args:
-        threads: how many, at least 1; None means one a CPU that this process may use. One means that all
-            runs in the calling thread.
-
-    Raises:
-        ValueError: `threads` is no positive integer.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -85,12 +66,7 @@ class Workers:
     def run(self, tasks: Iterable[Task[int]], total: int, progress: Progress | None) -> None:
         """Runs tasks that give the bytes they have made, and tells `progress` the sum of those.
 
-        When it returns or raises, none of them runs any more.
-
-        Args:
-            tasks: in the order in which they begin.
-            total: the bytes of all.
-            progress: called in this thread.
+        They begin in their order. When it returns or raises, none of them runs any more.
         """
         done = 0
         with contextlib.closing(self.in_order(tasks)) as sizes:
@@ -147,11 +123,7 @@ def available_cpus() -> int:
 
 
 def thread_count(threads: object) -> int:
-    """How many threads are meant: None means one a CPU.
-
-    Raises:
-        ValueError: it is no positive integer.
-    """
+    """How many threads are meant: None means one a CPU that this process may use."""
     if threads is None:
         return available_cpus()
     if isinstance(threads, SupportsIndex) and not is_bool(threads) and operator.index(threads) >= 1:

@@ -94,11 +94,7 @@ def is_made_whole(parameter: PlannedParameter) -> bool:
 
 
 def make_whole(parameter: PlannedParameter, fill: FillFunction) -> Array:
-    """The whole array of any parameter, in C order.
-
-    Raises:
-        InitializerError: custom code returned something else than it was asked for; the parameter is named.
-    """
+    """The whole array of any parameter, in C order; an error of custom code names it."""
     try:
         return make(parameter.initializer, _request(parameter, fill))
     except InitializerError as error:
@@ -152,23 +148,14 @@ CALL_COST = 1 << 11
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Elements to draw, and which of them go where.
+    """Elements to draw, and which of them go where, one after another in the flat result."""
 
-    Args:
-        start: the first element to draw, counted in the whole parameter.
-        length: how many to draw.
-        offset: the first one wanted, counted from `start`.
-        counts: how many are wanted, along each axis.
-        spacings: the distance between them, along each axis.
-        at: where they go in the flat result, one after another.
-    """
-
-    start: int
-    length: int
-    offset: int
-    counts: tuple[int, ...]
-    spacings: tuple[int, ...]
-    at: int
+    start: int  # the first element to draw, counted in the whole parameter
+    length: int  # how many to draw
+    offset: int  # the first one wanted, counted from `start`
+    counts: tuple[int, ...]  # how many are wanted, along each axis
+    spacings: tuple[int, ...]  # the distance between them, along each axis
+    at: int  # where they go in the flat result
 
     @property
     def size(self) -> int:

@@ -27,19 +27,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class SetClaim:
-    """Which set a folder is for, and how to tell that it is complete.
+    """Which set a folder is for, and how to tell that it is complete."""
 
-    Args:
-        plan: the fingerprint.
-        set: the digest over all files' names and headers.
-        shards: how many files there are to be.
-        spec: what the index is to carry, or None.
-    """
-
-    plan: str
-    set: str
-    shards: int
-    spec: str | None = None
+    plan: str  # the fingerprint
+    set: str  # the digest over all files' names and headers
+    shards: int  # how many files there are to be
+    spec: str | None = None  # what the index is to carry
 
     @classmethod
     def of(cls, shards: ShardSet) -> SetClaim:
@@ -71,29 +64,19 @@ class SetClaim:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A folder, compared with a set.
+    """A folder, compared with a set."""
 
-    Args:
-        finished: the names of shards that are there, whole.
-        foreign: files that a program would take for a part of a set, and are none of this one; sorted.
-        has_index: whether the index of this set is there.
-        sizes: of all files that are there, as `Store.sizes` tells them.
-    """
-
-    finished: frozenset[str]
-    foreign: tuple[str, ...]
-    has_index: bool
-    sizes: Mapping[str, int]
+    finished: frozenset[str]  # names of shards that are there, whole
+    foreign: tuple[str, ...]  # what a program would take for a part of a set, and is none of this one; sorted
+    has_index: bool  # that of this set
+    sizes: Mapping[str, int]  # of all files
 
 
 def scan_folder(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> Inventory:
     """Looks at the names, sizes and headers of what a folder holds.
 
-    Args:
-        store: the folder.
-        shards: the set.
-        is_claimed: the folder was for this set before; then a file that bears the name of one of its shards,
-            and is not whole, was begun by a run of this set, which may be at work.
+    In a folder that was claimed for this set before, a file that bears the name of one of its shards and is
+    not whole was begun by a run of this set, which may be at work.
     """
     sizes = store.sizes()
     finished = finished_in(store, shards.shards, sizes)
@@ -108,13 +91,7 @@ def scan_folder(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> 
 def finished_in(
     store: Store | None, shards: Iterable[Shard], sizes: Mapping[str, int] | None = None
 ) -> frozenset[str]:
-    """The names of those shards that are in a folder, whole; none where there is no folder.
-
-    Args:
-        store: the folder.
-        shards: what to look for.
-        sizes: what `Store.sizes` tells, where somebody has asked already.
-    """
+    """The names of those shards that are in a folder, whole; none where there is no folder."""
     if store is None:
         return frozenset()
     sizes = store.sizes() if sizes is None else sizes
@@ -122,13 +99,7 @@ def finished_in(
 
 
 def is_finished(store: Store, shard: Shard, size: int | None) -> bool:
-    """Whether a file is this shard: it appeared whole, and its header names its plan and its tensors.
-
-    Args:
-        store: the folder.
-        shard: what the file should be.
-        size: of the file, in bytes; None where there is none.
-    """
+    """Whether a file is this shard: it appeared whole, and its header names its plan and its tensors."""
     header = shard.layout.header
     return size == shard.nbytes and store.read(shard.name, 0, len(header)) == header
 
@@ -161,19 +132,12 @@ def make_room(
     """Prepares a folder for a set, while nobody else is in it; all that can be refused is refused first.
 
     An index goes before anything that it may name, so that it never names what is not there. Shards that are
-    staged come to their places.
-
-    Args:
-        store: the folder.
-        shards: the set.
-        share: those of its shards that this run writes.
-        found: the claim that an unfinished run has left, or None.
-        force: remove what is in the way; otherwise it is left, and refused.
-        rehearse: called before files of another set go for shards that are still to be written; it may raise.
+    staged come to their places. `rehearse`, which may raise, is called before files of another set go for
+    shards that are still to be written.
 
     Raises:
-        OutputError: the folder holds files of another set (code ``other-plan``), or there is no space;
-            nothing has been changed.
+        OutputError: the folder holds files of another set, or is claimed for it (code ``other-plan``), and
+            nothing is forced; or there is no space. Nothing has been changed.
     """
     claim = SetClaim.of(shards).text
     stock = scan_folder(store, shards, is_claimed=found == claim)
@@ -196,16 +160,7 @@ def make_room(
 
 
 def require_space(store: Store, shards: Sequence[Shard], freed: int = 0) -> None:
-    """Nothing, where shards have room, or nobody can tell.
-
-    Args:
-        store: the folder.
-        shards: what is to be written.
-        freed: bytes that will be free besides.
-
-    Raises:
-        OutputError: there is no space.
-    """
+    """Refuses shards without room, with `freed` bytes besides; nothing where nobody can tell."""
     needed, free = sum(shard.nbytes for shard in shards), store.free()
     if free is not None and needed > free + freed:
         what = f"no space for {len(shards):,} shards in {store.place!r}"

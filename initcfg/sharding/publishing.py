@@ -61,13 +61,7 @@ def finalize(store: Store) -> Published:
 
 
 def publish(store: Store, claim: SetClaim) -> Published:
-    """Writes the index, when every shard that the claim counts is there with the header it should have.
-
-    Raises:
-        InitcfgError: shards are missing (code ``unfinished``).
-        FormatError: a file in the place of a shard is not of this set.
-        OutputError: the index cannot be written.
-    """
+    """Writes the index, when every shard that the claim counts is there with the header it should have."""
     found = _look_at(
         store, [shard_name(number, claim.shards) for number in range(1, claim.shards + 1)], claim.spec
     )

@@ -135,11 +135,7 @@ class _LookedError(Exception):
 
 
 def _to_stage(store: Store, shards: ShardSet, claim: SetClaim) -> Store | None:
-    """Where the set is to be written first, if it is to replace another one and there is room for both.
-
-    Raises:
-        OutputError: a run of another set is at work in the folder.
-    """
+    """Where the set is to be written first, if it is to replace another one and there is room for both."""
     staged, is_other = store.staged, False
     if staged is None:
         return None

@@ -42,19 +42,12 @@ _MOST = 2**20
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of a set; a value that any process can write the file from.
-
-    Args:
-        name: of the file.
-        metadata: the texts in its header.
-        layout: where everything stands in it.
-        sources: by tensor name, the parameter whose values it holds.
-    """
+    """One file of a set; a value that any process can write the file from."""
 
     name: str
     metadata: Mapping[str, str]
     layout: FileLayout
-    sources: Mapping[str, PlannedParameter]
+    sources: Mapping[str, PlannedParameter]  # by the tensor's name
 
     @property
     def nbytes(self) -> int:
@@ -64,13 +57,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardSet:
-    """All files of a set, without their index.
+    """All files of a set, in the order of their numbers, without their index.
 
-    Args:
-        shards: in the order of their numbers.
-        tied: the names that were left out because they share the tensor of another name, with that name.
-        fingerprint: the plan's.
-        spec: the text of the plan's spec, where the index is to carry it.
+    `tied` are the names that were left out because they share the tensor of another name, with that name;
+    `spec` is the text that the index is to carry.
     """
 
     shards: tuple[Shard, ...]
@@ -111,20 +101,8 @@ def shard_set(
 ) -> ShardSet:
     """Cuts a plan into shards; nothing is made.
 
-    Args:
-        plan: the plan.
-        shard_size: the most bytes of elements in one file, unless one tensor alone has more.
-        select: a glob over names; None takes all.
-        write_tied: write a tied name as a tensor of its own, which is otherwise left out where the name
-            that it is tied to is written.
-        metadata: texts for the header of every file.
-        carry_spec: put the spec into the index too, if it takes 64 KiB at most, so that ``verify`` needs no
-            other file.
-
-    Raises:
-        SpecError: the plan holds code, so nothing could tell two sets apart (code ``not-serializable``).
-        UnknownParameterError: `select` matches nothing.
-        FormatError: safetensors cannot hold a name or the metadata, or there are too many shards.
+    A SpecError where the plan holds code, so that nothing could tell two sets apart; a FormatError where
+    safetensors cannot hold a name or the metadata, or there are too many shards.
 
     Example:
         >>> import initcfg
@@ -163,12 +141,7 @@ def _require_free(metadata: Mapping[str, str]) -> None:
 
 
 def shard_name(number: int, total: int) -> str:
-    """The name of a file as Hugging Face's libraries give it.
-
-    Example:
-        >>> shard_name(1, 30)
-        'model-00001-of-00030.safetensors'
-    """
+    """The name of a file as Hugging Face's libraries give it."""
     return f"model-{number:05}-of-{total:05}.safetensors"
 
 
@@ -234,18 +207,7 @@ def index_of(
 
 
 def shard_bytes(size: int | str) -> int:
-    """A number of bytes.
-
-    Args:
-        size: a number, or a text such as ``"5GB"`` (10**9 bytes each), ``"4.5 GiB"`` (2**30), ``"500M"``.
-
-    Raises:
-        ValueError: it is neither, or less than one byte.
-
-    Example:
-        >>> shard_bytes("5GB"), shard_bytes("1.5 GiB")
-        (5000000000, 1610612736)
-    """
+    """A number of bytes, from one or from a text: ``"5GB"`` (10**9 each), ``"4 GiB"`` (2**30), ``"50M"``."""
     given = size
     found = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     if found is not None:
@@ -260,28 +222,16 @@ def shard_bytes(size: int | str) -> int:
 
 
 def size_text(nbytes: int) -> str:
-    """A text that `shard_bytes` reads as this number.
-
-    Example:
-        >>> size_text(2_100_000_000), size_text(1536)
-        ('2100MB', '1536B')
-    """
+    """A text that `shard_bytes` reads as this number."""
     power = next(power for power in (9, 6, 3, 0) if nbytes % 10**power == 0)
     return f"{nbytes // 10**power}{ {9: 'G', 6: 'M', 3: 'k', 0: ''}[power] }B"
 
 
 def assigned(sizes: Sequence[int], world_size: int) -> list[list[int]]:
-    """The shards of each rank: the largest first, each to the rank that has least so far.
+    """The positions of each rank's shards: the largest first, each to the rank that has least so far.
 
     No rank has more than 4/3 of what the best division would give the fullest one (Graham 1969, "Bounds on
-    multiprocessing timing anomalies").
-
-    Args:
-        sizes: bytes of each shard.
-        world_size: how many ranks there are, at least 1.
-
-    Returns:
-        For each rank the positions of its shards, ascending. Ranks beyond the number of shards have none.
+    multiprocessing timing anomalies"). Ranks beyond the number of shards have none.
 
     Example:
         >>> assigned([5, 5, 5, 2], 2)
@@ -297,25 +247,12 @@ def assigned(sizes: Sequence[int], world_size: int) -> list[list[int]]:
 
 
 def loads(sizes: Sequence[int], world_size: int) -> list[int]:
-    """The bytes of each rank.
-
-    Example:
-        >>> loads([5, 5, 5, 2], 2)
-        [10, 7]
-    """
+    """The bytes of each rank."""
     return [sum(sizes[position] for position in positions) for positions in assigned(sizes, world_size)]
 
 
 def imbalance(shares: Sequence[int]) -> float:
-    """How much more the fullest rank has than a rank has on average: 0.1 is ten percent.
-
-    Args:
-        shares: of each rank, as `loads` gives them.
-
-    Example:
-        >>> imbalance([10, 5, 5])
-        0.5
-    """
+    """How much more the fullest rank has than a rank has on average: 0.1 is ten percent."""
     total = sum(shares)
     return max(shares) * len(shares) / total - 1 if total else 0.0
 
@@ -324,18 +261,8 @@ def even_shard_size(total: int, world_size: int) -> int:
     """A shard size with which no rank has over 10 percent more than the average, unless a tensor is larger.
 
     When the fullest rank was given its last shard, no rank had less, so it had the average at most; it ends
-    with no more than the average of all and one shard. Of ten shards a rank, one is a tenth.
-
-    Args:
-        total: the bytes of all.
-        world_size: how many ranks there are.
-
-    Returns:
-        A tenth of a rank's average, rounded down to two digits.
-
-    Example:
-        >>> even_shard_size(1_342_000_000_000, 64)
-        2000000000
+    with no more than the average of all and one shard. Of ten shards a rank, one is a tenth: a tenth of a
+    rank's average, rounded down to two digits.
     """
     size = max(1, total // (_EVEN_PARTS * world_size))
     unit: int = 10 ** max(0, len(str(size)) - 2)
@@ -344,15 +271,7 @@ def even_shard_size(total: int, world_size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """A process among several.
-
-    Args:
-        number: from 0 to `world_size` - 1.
-        world_size: how many processes there are.
-
-    Raises:
-        ValueError: there is no such rank.
-    """
+    """A process among several, numbered from 0; a ValueError where there is no such rank."""
 
     number: int
     world_size: int

@@ -58,19 +58,7 @@ class Receipt:
 def write_shard(
     store: Store, shard: Shard, workers: Workers, engine: str | None = None, progress: Progress | None = None
 ) -> Receipt:
-    """Makes the values of a shard and writes its file, in the memory of a few chunks.
-
-    Args:
-        store: the folder, held for the shard's set.
-        shard: what to write.
-        workers: make the values.
-        engine: the name of an engine; None chooses one.
-        progress: called with the bytes of elements done and the bytes in all.
-
-    Raises:
-        OutputError: the file cannot be written; what stood there before is untouched.
-        InitializerError: custom code returned something else than it was asked for.
-    """
+    """Makes the values of a shard and writes its file, in few chunks of memory; the folder is held for it."""
     started = time.perf_counter()
     fill = get_engine(engine)
     store.write(shard.name, shard.layout, PlannedElements(shard.sources, fill, workers, progress))
@@ -88,18 +76,7 @@ def write_claimed_shard(
 ) -> Receipt:
     """`write_shard`, for a process that has nothing but its arguments; all of them can be pickled.
 
-    Args:
-        place: the folder.
-        claim: which must still be the folder's.
-        shard: what to write; not written again where it is there already.
-        threads: how many; None means one a CPU.
-        engine: the name of an engine; None chooses one.
-        plugins: what the process that sends the shard has loaded.
-
-    Raises:
-        OutputError: as in `write_shard`, or the folder is another set's by now, or not the run's here.
-        InitializerError: as in `write_shard`.
-        PluginError: a plugin is missing here.
+    The claim must still be the folder's, and a shard that is there already is not written again.
     """
     load_plugins(plugins)
     store = open_store(place)
@@ -136,17 +113,7 @@ def try_shard(
 ) -> None:
     """What may fail when a shard is written, without writing; all arguments can be pickled.
 
-    Args:
-        place: the folder.
-        seen: a file that it holds.
-        shard: what is sent, and not made.
-        parts: made, and forgotten.
-        engine: the name of an engine; None chooses one.
-        plugins: what the process that sends the shard has loaded.
-
-    Raises:
-        OutputError: the folder is another one here.
-        InitcfgError: as in `write_claimed_shard`. What custom code raises comes through.
+    `seen` is a file that the folder holds; `parts` are made, and forgotten.
     """
     load_plugins(plugins)
     if open_store(place).size(seen) is None:
@@ -174,19 +141,7 @@ def rehearse(
     *,
     engine: str | None,
 ) -> None:
-    """Has a worker do all of a task that may fail, but for the writing.
-
-    Args:
-        executor: as in `send`.
-        place: as in `send`.
-        seen: a file of the folder, which the worker must find.
-        shard: is sent.
-        parts: are made.
-        engine: as in `send`.
-
-    Raises:
-        InitcfgError: as in `send`.
-    """
+    """Has a worker do all of a task that may fail, but for the writing."""
     given = (_absolute(place), seen, shard, parts)
     with _explaining(executor, place):
         future = _submitted(executor, place, try_shard, *given, engine=engine, plugins=loaded_plugins())
@@ -207,16 +162,7 @@ def send(
     """Has shards written by the workers of an executor; receipts come as they are ready.
 
     When it ends, by an error or an interrupt too, what has not begun is cancelled; what runs is waited for,
-    if the executor can tell.
-
-    Args:
-        executor: any of Python's, dask's (``Client.get_executor()``), or `initcfg.adapters.ray`'s.
-        place: the folder, as a path or URL that the workers know too.
-        claim: the folder's.
-        shards: what to write.
-        threads: how many in each task.
-        engine: the name of an engine; None lets each task choose.
-        progress: called with the bytes of finished shards and the bytes of all.
+    if the executor can tell. Progress is that of finished shards.
 
     Raises:
         InitcfgError: what a task has raised; or workers have died (code ``unfinished``), or a shard cannot be
@@ -268,11 +214,7 @@ def _submitted(
 
 
 def _ended(executor: Executor, place: str, running: set[Future[Any]]) -> set[Future[Any]]:
-    """Those futures that have ended, at least one.
-
-    Raises:
-        InitcfgError: none ever will, because the executor takes nothing more and runs nothing.
-    """
+    """Those futures that have ended, at least one; an error where none ever will."""
     is_suspect = False
     while True:
         finished = wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done

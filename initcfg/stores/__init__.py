@@ -23,23 +23,13 @@ _WEIGHTS = tuple(FORMATS)
 
 
 def is_remote(place: str | os.PathLike[str]) -> bool:
-    """Whether this is a URL of a file system that fsspec speaks for.
-
-    Example:
-        >>> is_remote("s3://models/llama"), is_remote("out/llama"), is_remote("file:///tmp/llama")
-        (True, False, False)
-    """
+    """Whether this is a URL of a file system that fsspec speaks for."""
     text = os.fspath(place)
     return _URL.match(text) is not None and _LOCAL.match(text) is None
 
 
 def is_folder(place: str | os.PathLike[str]) -> bool:
-    """Whether an output that somebody has named is a folder for shards, not one file.
-
-    Example:
-        >>> is_folder("out/gpt2"), is_folder("out/v1.5/"), is_folder("gpt2.safetensors")
-        (True, True, False)
-    """
+    """Whether an output that somebody has named is a folder for shards, not one file."""
     text = _LOCAL.sub("", os.fspath(place), count=1)
     separators = tuple(filter(None, (os.sep, os.altsep, "/")))
     if text.lower().endswith(_WEIGHTS):
@@ -48,11 +38,7 @@ def is_folder(place: str | os.PathLike[str]) -> bool:
 
 
 def require_folder(place: str | os.PathLike[str]) -> None:
-    """Refuses the name of one file in the place of a folder; a folder that is there may have any name.
-
-    Raises:
-        OutputError: it ends like a file of weights, or is empty.
-    """
+    """Refuses the name of one file in the place of a folder; a folder that is there may have any name."""
     text = os.fspath(place)
     if not text:
         hint = "name a folder, or '.' for the current one"
@@ -63,15 +49,7 @@ def require_folder(place: str | os.PathLike[str]) -> None:
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
-    """The path of one file that is to be written here, without ``file://``.
-
-    Raises:
-        OutputError: it is the URL of a remote place (code ``output``).
-
-    Example:
-        >>> local_path("file:///tmp/gpt2.safetensors"), local_path("gpt2.npz")
-        ('/tmp/gpt2.safetensors', 'gpt2.npz')
-    """
+    """The path of one file that is to be written here, without ``file://``; a URL is refused."""
     text = os.fspath(path)
     if is_remote(text):
         message = f"one file cannot be written to a URL, as to {text!r}"
@@ -82,11 +60,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
-    """The store of a folder; nothing is read or made.
-
-    Args:
-        place: a path, a ``file://`` URL, or another URL, for which the extra ``remote`` is needed.
-    """
+    """The store of a folder, by its path or its URL; nothing is read or made."""
     if is_remote(place):
         # fsspec takes a tenth of a second to load.
         from initcfg.stores.remote import RemoteStore  # noqa: PLC0415

@@ -24,11 +24,7 @@ this set or another one, or None."""
 
 @dataclass
 class Claim:
-    """A hold on a folder, for as long as a context lasts; an exception may end it too.
-
-    Args:
-        is_new: whether there was no claim of this set before.
-    """
+    """A hold on a folder, for as long as a context lasts; new where there was no claim of this set before."""
 
     is_new: bool = False
     is_released: bool = False
@@ -43,7 +39,7 @@ class ClaimLostError(OutputError):
 
 
 class Store(Protocol):
-    """A folder in which every file appears whole or not at all.
+    """A folder in which every file appears whole or not at all; what cannot be done is an `OutputError`.
 
     A *claim* is a text of one line that says which set of files the folder is for. Runs of one set give the
     same text and may work side by side, from any process; a run of another set is refused while one of them
@@ -58,46 +54,22 @@ class Store(Protocol):
         """A file's path or URL, for messages."""
 
     def sizes(self) -> dict[str, int]:
-        """The files in the folder, with their sizes in bytes; none where there is no folder.
-
-        Raises:
-            OutputError: it cannot be listed, or is no folder.
-        """
+        """The files in the folder, with their sizes in bytes; none where there is no folder."""
 
     def size(self, name: str) -> int | None:
-        """The size of one file as `sizes` tells it; None where there is none.
-
-        Raises:
-            OutputError: nobody can tell.
-        """
+        """The size of one file as `sizes` tells it; None where there is none."""
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """The bytes [start, stop) of a file; fewer where it ends before.
-
-        Raises:
-            OutputError: it cannot be read.
-        """
+        """The bytes [start, stop) of a file; fewer where it ends before."""
 
     def write(self, name: str, layout: FileLayout, elements: Elements) -> None:
-        """Writes a safetensors file.
-
-        Raises:
-            OutputError: it cannot be written; what stood there before is untouched.
-        """
+        """Writes a safetensors file."""
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes a small document.
-
-        Raises:
-            OutputError: it cannot be written; what stood there before is untouched.
-        """
+        """Writes a small document."""
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there.
-
-        Raises:
-            OutputError: it cannot be removed.
-        """
+        """Removes a file, if it is there."""
 
     def sweep(self) -> None:
         """Removes what dead runs have left of files that they had begun, where it can be told from others."""
@@ -110,18 +82,10 @@ class Store(Protocol):
         """A folder for a set that is to take this one's place; None where files cannot move at once."""
 
     def adopt(self, name: str) -> None:
-        """Moves a file from the staged folder to its place here.
-
-        Raises:
-            OutputError: it cannot be moved; it is there still.
-        """
+        """Moves a file from the staged folder to its place here."""
 
     def unstage(self, text: str) -> None:
-        """Removes the staged folder with all files in it, unless a run is at work there.
-
-        Args:
-            text: the claim of the set that this folder holds now.
-        """
+        """Removes the staged folder with all in it, unless a run is at work; `text` claims this one's set."""
 
     def claimed(self) -> str | None:
         """The claim of the unfinished set that the folder is for, or None."""
@@ -129,30 +93,18 @@ class Store(Protocol):
     def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
         """Makes the folder where there is none, and holds it for a set.
 
-        Args:
-            text: the claim, ended by a newline.
-            admit: called first, while nobody else changes the folder; not while a run of the set is at work.
-
-        Raises:
-            OutputError: a run of another set is at work, or the claim cannot be written.
+        `admit` is called first, while nobody else changes the folder; not while a run of the set is at work.
         """
 
     def joining(self, text: str) -> AbstractContextManager[Claim]:
         """Holds the folder for a set that another process has claimed.
 
-        Raises:
-            ClaimLostError: that claim is there no more; remotely it may show in the middle, too.
+        A `ClaimLostError` tells that it is claimed no more; remotely it may show in the middle, too.
         """
 
 
 def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputError:
-    """The error for a folder that is another set's; a `ClaimLostError` where it was this one's before.
-
-    Args:
-        place: the folder.
-        found: the claim that is there.
-        is_at_work: whether a run holds it.
-    """
+    """The error for a folder that is another set's; a `ClaimLostError` where it was this one's before."""
     if is_at_work:
         message = f"another run is writing another set of weights to {place!r} now"
         hint = "write to another folder, or wait until that run has ended"

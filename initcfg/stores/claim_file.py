@@ -41,21 +41,13 @@ _ATTEMPTS_TO_REMOVE = 10
 
 
 class ClaimFile:
-    """The claim on one folder.
-
-    Args:
-        path: the file.
-    """
+    """The claim on one folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def text(self) -> str | None:
-        """What the file says; None where there is none.
-
-        Raises:
-            OutputError: it cannot be read.
-        """
+        """What the file says; None where there is none."""
         with reporting(self._path, 0, "read"):
             try:
                 descriptor = _opened(self._path, os.O_RDONLY)

@@ -28,11 +28,7 @@ _STAGED_NAME = ".initcfg-staged"
 
 
 class LocalStore:
-    """A folder by its path; see `Store`.
-
-    Args:
-        folder: need not be there yet.
-    """
+    """A folder by its path, which need not be there yet; see `Store`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

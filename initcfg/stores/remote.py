@@ -53,14 +53,7 @@ _OF_CREDENTIALS = ("credential", "permission", "forbidden", "accessdenied", "una
 
 
 class RemoteStore:
-    """A folder by its URL; see `Store`.
-
-    Args:
-        url: ``protocol://...``; credentials do not stand in it.
-
-    Raises:
-        OutputError: the driver is missing, or refuses the URL.
-    """
+    """A folder by its URL, in which no credentials stand; see `Store`."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -238,11 +231,7 @@ class RemoteStore:
 
 
 def connect(url: str) -> tuple[AbstractFileSystem, str]:
-    """A file system, and the path on it; credentials come from where the driver looks for them.
-
-    Raises:
-        OutputError: fsspec or the driver is missing, nobody speaks the protocol, or the URL holds a password.
-    """
+    """A file system, and the path on it; credentials come from where the driver looks for them."""
     _refuse_passwords(url)
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415  an extra
@@ -305,17 +294,9 @@ class Upload:
 def uploading(
     fs: AbstractFileSystem, path: str, url: str, nbytes: int, check: Callable[[], None]
 ) -> Iterator[Upload]:
-    """A file of `nbytes` bytes that is completed when the block ends, and given up when it raises.
+    """What writes to a file of `nbytes` bytes that is completed when the block ends; not when it raises.
 
-    Args:
-        fs: the driver.
-        path: of the file, on it.
-        url: of the file, for errors.
-        nbytes: how large it will be.
-        check: called before the file is completed; what it raises gives the file up.
-
-    Raises:
-        OutputError: the driver refuses it, or the file is not of its size afterwards.
+    `check` is called before the file is completed; what it raises gives the file up.
     """
     with reporting_driver(url):
         begun, file = _opened(fs, path, nbytes)
@@ -382,15 +363,7 @@ def _check_size(fs: AbstractFileSystem, begun: str, url: str, nbytes: int) -> No
 
 @contextlib.contextmanager
 def reporting_driver(place: str, action: str = "write") -> Iterator[None]:
-    """Turns whatever a driver raises in the block into an `OutputError`.
-
-    Args:
-        place: the URL of the file or the folder.
-        action: what was to be done with it.
-
-    Raises:
-        OutputError: in place of any Exception but this package's own.
-    """
+    """Turns whatever a driver raises in the block into an `OutputError`."""
     try:
         yield
     except InitcfgError:

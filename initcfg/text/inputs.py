@@ -30,11 +30,7 @@ _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 @contextlib.contextmanager
 def confined_to(folder: str) -> Iterator[None]:
-    """A block in which `open_input` refuses what lies outside a folder, wherever links lead.
-
-    Args:
-        folder: without symbolic links, as ``os.path.realpath`` gives it.
-    """
+    """A block in which `open_input` refuses what lies outside a real path, wherever links lead."""
     token = _root.set(folder)
     try:
         yield
@@ -43,12 +39,7 @@ def confined_to(folder: str) -> Iterator[None]:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Whether a path is that of a folder or of something in it; both without symbolic links.
-
-    Example:
-        >>> is_within("/a/b/c", "/a/b"), is_within("/a/bc", "/a/b")
-        (True, False)
-    """
+    """Whether a path is that of a folder or of something in it; both without symbolic links."""
     try:
         return os.path.commonpath([path, folder]) == folder
     except ValueError:  # another drive
@@ -56,15 +47,9 @@ def is_within(path: str, folder: str) -> bool:
 
 
 def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO:
-    """A regular file, open for reading, without a buffer.
+    """A regular file, open for reading, without a buffer; `error` is raised for what is none.
 
-    Args:
-        path: the file.
-        error: what to raise.
-
-    Raises:
-        InitcfgError: it is not there, may not be read, or is no regular file (code ``input``); or it is
-            outside the folder of `confined_to` (code ``outside-root``).
+    Its code is ``input``, or ``outside-root`` for what is outside the folder of `confined_to`.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -107,16 +92,7 @@ def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError
 
 
 def read_content(path: str | PathLike[str], limit: int, too_large: Diagnostic) -> bytes:
-    """Reads a regular file whole.
-
-    Args:
-        path: the file.
-        limit: the most bytes that it may have.
-        too_large: the problem of one that has more.
-
-    Raises:
-        SpecError: it cannot be read (code ``input``) or is too large.
-    """
+    """Reads a regular file whole; `too_large` is the problem of one that has more bytes than the limit."""
     with open_input(path, SpecError) as stream:
         size = os.fstat(stream.fileno()).st_size
         pieces: list[bytes] = []
@@ -131,16 +107,7 @@ def read_content(path: str | PathLike[str], limit: int, too_large: Diagnostic) -
 
 
 def decoded(content: bytes, file: str | None = None, *, is_cut: bool = False) -> str:
-    """The text that UTF-8 bytes write, without a byte order mark.
-
-    Args:
-        content: the bytes.
-        file: a name for diagnostics.
-        is_cut: more may follow, so that a character may be incomplete at the end.
-
-    Raises:
-        SpecError: they are not UTF-8 (code ``encoding``).
-    """
+    """The text that UTF-8 bytes write, without a byte order mark; one that is cut may end in a character."""
     if content.startswith(_BOMS):
         where = Location(file)
         raise SpecError(Diagnostic(Code.ENCODING, "the text is UTF-16", where, "save the file as UTF-8"))

@@ -36,13 +36,7 @@ Entry: TypeAlias = "Callable[[str, Tree], Tree]"
 
 
 class JsonError(ValueError):
-    """What is wrong with a text that is read without places.
-
-    Args:
-        code: the kind.
-        message: the cause, in lower case.
-        at: the position in the text, where it is known.
-    """
+    """What is wrong with a text that is read without places, and where, if that is known."""
 
     def __init__(self, code: Code, message: str, at: int | None = None) -> None:
         super().__init__(message)
@@ -54,16 +48,9 @@ def read_entries(
 ) -> Source:
     """Reads one JSON document of many entries.
 
-    Args:
-        content: the document, in UTF-8.
-        file: its name, for diagnostics.
-        groups: the members at the top whose entries are many, and are noted one by one.
-        entry: makes of the name and the value of an entry what stands for it in the tree. It is called as
-            soon as the entry is read, so that not all values are held at one time.
-
-    Raises:
-        SpecError: it is not JSON, or would take too much memory. What can be read past is in the source's
-            `problems`.
+    Those of the members `groups` at the top are noted one by one. `entry` makes of the name and the value
+    of one what stands for it in the tree; it is called as soon as the entry is read, so that not all values
+    are held at one time. A SpecError where it is not JSON, or would take too much memory.
 
     Example:
         >>> found = read_entries(b'{"params": {"w": {"shape": [2, 3]}}}', "a.json", frozenset({"params"}))
@@ -81,18 +68,9 @@ def read_entries(
 
 
 def parse_json(content: str | bytes) -> Any:
-    """The value that a JSON text is, without places.
+    """The value that a JSON text is, without places; bytes are UTF-8.
 
-    Args:
-        content: the text; bytes are UTF-8.
-
-    Raises:
-        ValueError: bytes are not UTF-8; or, as a `JsonError`, it is no JSON, gives a key twice, is nested too
-            deep, or costs too much to read.
-
-    Example:
-        >>> parse_json('{"shape": [2, 3]}')
-        {'shape': [2, 3]}
+    A `JsonError` where it is no JSON, gives a key twice, is nested too deep, or costs too much to read.
     """
     check_cost(content)
     text = content if isinstance(content, str) else content.decode()
@@ -157,9 +135,6 @@ def check_cost(text: str | bytes) -> None:
     """Refuses a text whose lists, objects and keys would take far more memory than an honest one's.
 
     Brackets and colons in strings count as well: honest texts have too few of them to matter.
-
-    Raises:
-        JsonError: code ``too-large``.
     """
     signs = "[{:" if isinstance(text, str) else (b"[", b"{", b":")
     lists, objects, keys = (text.count(sign) for sign in signs)  # type: ignore[arg-type]
@@ -172,11 +147,7 @@ def check_cost(text: str | bytes) -> None:
 
 
 def _scanned(text: str, at: int) -> tuple[Any, int]:
-    """The value that begins at a position, and where it ends.
-
-    Raises:
-        JsonError: as `parse_json`, but for the cost.
-    """
+    """The value that begins at a position, and where it ends."""
     try:
         return _scan(text, at)  # type: ignore[no-any-return]
     except StopIteration as error:

@@ -44,14 +44,9 @@ Nodes: TypeAlias = "dict[str, Node] | Spans"
 
 
 def read_json(text: str, file: str | None = None) -> Source:
-    """Reads one JSON document, with the place of every part.
+    """Reads one JSON document, without a byte order mark, with the place of every part.
 
-    Args:
-        text: the document, without a byte order mark.
-        file: its name, for diagnostics.
-
-    Raises:
-        SpecError: the text is not JSON. What can be read past is in the source's `problems`.
+    A SpecError where it is not JSON; what can be read past is in the source's `problems`.
     """
     return JsonReader(file, text).document()
 

@@ -72,11 +72,7 @@ class Node(NamedTuple):
 
 
 class Spans(Mapping[str, Node]):
-    """The nodes of very many values in two numbers each: as nodes they would take ten times the memory.
-
-    Args:
-        names: whose they are, in the order in which they are put in.
-    """
+    """The nodes of very many values in two numbers each: as nodes they would take ten times the memory."""
 
     def __init__(self, names: Mapping[str, Tree]) -> None:
         self.names = names
@@ -110,14 +106,7 @@ class Spans(Mapping[str, Node]):
 
 
 class Places(Mapping[str, Location]):
-    """Where the members of one mapping begin, in two numbers each; a location is made when it is asked for.
-
-    Args:
-        file: the name the user gave.
-        group: the key of the mapping at the top.
-        names: the members, in the order of `starts`.
-        starts: the line and the column where each begins.
-    """
+    """Where the members of one mapping begin, in two numbers each; a location is made when asked for."""
 
     def __init__(
         self, file: str | None, group: str, names: Collection[str], starts: Iterable[tuple[int, int]]
@@ -189,10 +178,8 @@ class Source:
     def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
         """The place of a value; of the deepest part of `path` that the document has.
 
-        Args:
-            path: keys and indices from the root.
-            key: the place of the last key instead of its value.
-            offset: a character of a scalar; ignored where escapes or line breaks move characters.
+        With `key` it is that of the last key, with `offset` that of a character of a scalar; ignored where
+        escapes or line breaks move characters.
         """
         node, before = self.root, 0
         for depth, step in enumerate(path, start=1):
@@ -249,14 +236,7 @@ class Source:
 
 @dataclass
 class Reader:
-    """What the YAML and the JSON reader share: the text being read and the problems found so far.
-
-    Args:
-        file: a name for diagnostics.
-        text: all of it.
-        problems: the first ones.
-        untold: how many more there are.
-    """
+    """What the YAML and the JSON reader share: the text being read and the first problems found in it."""
 
     file: str | None
     text: str
@@ -282,12 +262,7 @@ class Reader:
     ) -> None:
         """Notes a problem that the rest can be read past; of very many the first are kept.
 
-        Args:
-            code: the kind of problem.
-            message: as of a `Diagnostic`.
-            place: the characters that it is about.
-            hint: the way out.
-            entry: the key that it is about, where `place` is a key that the tree does not keep.
+        `entry` is the key that it is about, where `place` is a key that the tree does not keep.
         """
         if self.is_full:
             self.untold += 1
@@ -330,20 +305,10 @@ class LiteralError(ValueError):
 
 
 def read_integer(digits: str, base: int = 10) -> int:
-    """The integer that `digits` write.
+    """The integer that `digits` write, with an optional sign and without a prefix.
 
-    The number of digits is looked at first, so that a million of them cost nothing.
-
-    Args:
-        digits: an optional sign and digits of `base`, without a prefix.
-        base: 8, 10 or 16.
-
-    Raises:
-        LiteralError: the integer is beyond float64's range.
-
-    Example:
-        >>> read_integer("-12")
-        -12
+    The number of digits is looked at first, so that a million of them cost nothing. A LiteralError where it
+    is beyond float64's range.
     """
     if len(digits) < _ALWAYS_SMALL:
         return int(digits, base)
@@ -358,18 +323,7 @@ def read_integer(digits: str, base: int = 10) -> int:
 
 
 def read_float(text: str) -> float:
-    """The float64 nearest to a decimal literal.
-
-    Args:
-        text: what Python's `float` reads, in plain decimal notation.
-
-    Raises:
-        LiteralError: the value overflows float64, or is not 0 and would become so.
-
-    Example:
-        >>> read_float("1e-3")
-        0.001
-    """
+    """The float64 nearest to a decimal literal; a LiteralError where it overflows, or would become 0."""
     value = float(text)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     if value == 0 and not set("123456789").isdisjoint(text.lower().partition("e")[0]):

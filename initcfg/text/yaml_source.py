@@ -48,14 +48,9 @@ _WORDS: dict[str, Tree] = {
 
 
 def read_yaml(text: str, file: str | None = None) -> Source:
-    """Reads one YAML document.
+    """Reads one YAML document, without a byte order mark.
 
-    Args:
-        text: the document, without a byte order mark.
-        file: its name, for diagnostics.
-
-    Raises:
-        SpecError: the text is not one YAML document. What can be read past is in the source's `problems`.
+    A SpecError where it is none; what can be read past is in the source's `problems`.
     """
     reader = Reader(file, text)
     _refuse_characters(reader)

@@ -103,13 +103,7 @@ def key_hint(raw: str, before: str = "") -> str:
 
 
 def flow_hint(reader: Reader, opened: int, at: int) -> str:
-    """How to mend a list or a mapping in brackets that does not go on.
-
-    Args:
-        reader: holds the text.
-        opened: where the bracket opens.
-        at: where neither a comma nor the closing bracket stands.
-    """
+    """How to mend a list or a mapping whose bracket opens at `opened` and does not go on at `at`."""
     text = reader.text
     first, here = reader.source.place(opened), reader.source.place(at)
     close = f"close the bracket that opens in line {first.line}, column {first.column}"

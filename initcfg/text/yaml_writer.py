@@ -21,18 +21,14 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def write_yaml(tree: dict[str, Any]) -> str:
-    """A document of nested dicts, lists and scalars as YAML text.
+    """A document of nested dicts with string keys, lists and scalars as YAML text.
 
     Layers, parameters, named initializers and rules have a line each; what stands below them is written in
     braces where it fits. Floats have a dot and a signed exponent, which YAML 1.1 readers want.
 
-    Args:
-        tree: string keys; None, bool, finite int and float, str, list, dict.
-
     Example:
         >>> layer = {"repeat": {"i": 12}, "params": {}}
-        >>> tree = {"vars": {"std": 1e-05, "n": "no"}, "layers": {"h.{i}": layer}}
-        >>> print(write_yaml(tree), end="")
+        >>> print(write_yaml({"vars": {"std": 1e-05, "n": "no"}, "layers": {"h.{i}": layer}}), end="")
         vars: {std: 1.0e-05, "n": "no"}
         layers:
           h.{i}:

@@ -62,11 +62,7 @@ class Verification:
         return not self._errors
 
     def require_equal(self) -> None:
-        """Nothing, where the weights are what the plan makes.
-
-        Raises:
-            InitcfgError: with all that differs.
-        """
+        """Raises an InitcfgError with all that differs, if anything does."""
         if self._errors:
             raise InitcfgError(*self._errors)
 
@@ -201,14 +197,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """What differs between the elements of a file and those of a plan.
-
-    Args:
-        at: the position of the first element that differs, in C order.
-        found: what the file holds there, in full precision.
-        expected: what the plan makes there.
-        count: how many elements differ.
-    """
+    """What differs between elements: the first position in C order, both values in full, and how many."""
 
     at: int
     found: str
@@ -220,11 +209,6 @@ def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> M
     """What differs between two flat arrays of one dtype, or None: bit for bit where the tolerance is 0.
 
     Elsewhere values may differ by the tolerance and one step of the dtype.
-
-    Example:
-        >>> import numpy as np
-        >>> mismatch(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.5, 3.0]))
-        Mismatch(at=1, found='1.0', expected='1.5', count=2)
     """
     bits = f"u{found.itemsize}"
     differing = found.view(bits) != expected.view(bits)
@@ -240,14 +224,9 @@ def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> M
 
 
 def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | float:
-    """How far each element may be from what is made here; 0 where the same bits are promised.
+    """How far each element may be from what is made here, one number for all or an array of the shape.
 
-    Args:
-        initializer: of a structured parameter.
-        shape: its shape.
-
-    Returns:
-        One number for all elements, or an array of `shape`.
+    It is 0 where the same bits are promised.
     """
     if isinstance(initializer, Orthogonal):
         return TOLERANCE * abs(initializer.gain)

@@ -28,30 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What can be compared, and what cannot.
-
-    Args:
-        pairs: tensors of one shape and dtype with the parameters whose values they should hold.
-        problems: everything else that the file and the plan disagree about; the fingerprint first.
-    """
+    """The tensors to compare with the parameters whose values they should hold, and what else disagrees."""
 
     pairs: tuple[tuple[StoredTensor, PlannedParameter], ...]
     problems: tuple[Diagnostic, ...]
 
 
 def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
-    """Holds the names, shapes and dtypes of weights against those of a plan.
+    """Holds the names, shapes and dtypes of weights against those of a plan, as far as the glob selects.
 
-    Args:
-        file: the weights; what is wrong with a tensor has the place of its shard.
-        plan: what it should hold.
-        select: a glob; names that it does not match are left alone. What the file says of itself, that it was
-            made as a part, is no reason to look at a part only: it is the file that is in question.
-
-    Raises:
-        FormatError: the metadata of the file is malformed.
-        SpecError: the plan holds code, and cannot be held against anything (code ``not-serializable``).
-        UnknownParameterError: the glob matches nothing.
+    What the file says of itself, that it was made as a part, is no reason to look at a part only: it is the
+    file that is in question.
     """
     header = file.header
     expected = selected(plan, select)
@@ -225,10 +212,6 @@ def carried_plan(file: WeightsFile) -> Plan:
 
     A spec that has rules only was planned for the names and shapes of a model; those of the weights take
     their place, and the fingerprint tells whether they are the same.
-
-    Raises:
-        FormatError: the weights carry no spec, or it is none that could have been put there; or they are a
-            part, and their names tell too little.
     """
     tree = _tree(file)
     # The manifest was another file, and where the spec describes its parameters it was a check only.
@@ -254,9 +237,6 @@ def _planned(tree: dict[str, Any], manifest: Manifest | None) -> Plan:
     """The plan of a carried spec, without the rules that fit no tensor.
 
     Such a rule skips what only the model has, or comes from a spec that this one extended.
-
-    Raises:
-        SpecError: it has no plan.
     """
     try:
         return plan_reading(read(tree, manifest=manifest))

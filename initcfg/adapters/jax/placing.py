@@ -57,9 +57,7 @@ def to_jax(
             which the first that matches wins, and which may be nested as parameters are
             (``{"mlp": {"*.kernel": sharding}}``); or a function from a planned parameter to its sharding.
             None, there too, is the default device, uncommitted, as ``jax.numpy.asarray`` has it.
-        select: a glob over names; None makes all.
-        threads: how many; None means one a CPU. They do not change a bit.
-        engine: the name of an engine; None chooses one.
+        select, threads, engine: as in `initcfg.materialize`.
         progress: called with the bytes made and the bytes to be made by this process. What it raises, such as
             a KeyboardInterrupt, ends the call, which then gives nothing.
 
@@ -99,12 +97,7 @@ _GROUP_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A parameter and where its array is to be.
-
-    Args:
-        source: the parameter.
-        sharding: over which devices; None for the default one.
-    """
+    """A parameter, and over which devices its array is to be; None for the default one."""
 
     source: PlannedParameter
     sharding: Sharding | None
@@ -122,15 +115,9 @@ def place(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, jax.Array]:
-    """The arrays, by the same names; one parameter with one sharding is one array under all its names.
+    """The arrays by the same names; one parameter with one sharding is one array under all its names.
 
-    Nothing is made before all of it is known to be possible.
-
-    Raises:
-        InitializerError: JAX would change an element type (code ``unknown-dtype``), or custom code failed.
-        SpecError: a sharding does not suit a shape, or is over an abstract mesh that no mesh is set for (code
-            ``shape``).
-        TypeError: what stands for a sharding is none.
+    Nothing is made before all of it is known to be possible; the errors are those of `to_jax`.
     """
     _require_possible(wanted)
     wanted = {

@@ -87,22 +87,14 @@ def cut(array: Array, at: Region, region: Region) -> Array:
 
 
 def on_devices(sharding: Sharding | None) -> Sharding | None:
-    """The sharding itself, or the same over the mesh that is set, where its own mesh is abstract.
-
-    Args:
-        sharding: one that `mesh_problem` finds no fault with.
-    """
+    """The same sharding, over the mesh that is set where its own mesh is abstract."""
     if not _is_abstract(sharding):
         return sharding
     return NamedSharding(jax.sharding.get_mesh(), sharding.spec, memory_kind=sharding.memory_kind)
 
 
 def over_set_mesh(sharding: Any) -> Any:
-    """A ``PartitionSpec`` as a sharding over the mesh that is set; anything else as it is.
-
-    Raises:
-        SpecError: no mesh is set (code ``shape``).
-    """
+    """A ``PartitionSpec`` as a sharding over the mesh that is set, which there must be; all else as it is."""
     if not isinstance(sharding, PartitionSpec):
         return sharding
     mesh = jax.sharding.get_mesh()
@@ -115,13 +107,7 @@ def over_set_mesh(sharding: Any) -> Any:
 
 
 def mesh_problem(name: str, sharding: Sharding | None, where: Location | None) -> Diagnostic | None:
-    """The problem with an abstract mesh that no mesh of devices stands for, or None.
-
-    Args:
-        name: of the parameter that is to be sharded.
-        sharding: any.
-        where: the parameter is in the spec.
-    """
+    """The problem with an abstract mesh that no mesh of devices stands for, or None."""
     if not _is_abstract(sharding):
         return None
     # Names and sizes of axes decide which device holds what; types of axes, which may differ, do not.
@@ -146,13 +132,7 @@ Shardings: TypeAlias = "Sharding | Mapping[str, Any] | Callable[[PlannedParamete
 
 
 def sharding_of(plan: Plan, shardings: Shardings) -> Callable[[PlannedParameter], Sharding | None]:
-    """The function from a parameter of the plan to its sharding.
-
-    Raises:
-        SpecError: a mapping has a pattern that wins no parameter of the plan (code ``unused-rule``), none
-            for some parameter (code ``missing-key``), or a malformed one (code ``pattern``).
-        TypeError: it is nothing of this kind.
-    """
+    """The function from a parameter of the plan to its sharding, with the errors that `to_jax` tells."""
     if shardings is None or isinstance(shardings, Sharding):
         return lambda _: shardings
     if isinstance(shardings, Mapping):

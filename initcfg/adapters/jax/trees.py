@@ -68,10 +68,7 @@ def initialize(
 
     Args:
         tree: as in `manifest`; its names, shapes and dtypes are the plan's.
-        plan: the plan.
-        threads: as in `to_jax`.
-        engine: as in `to_jax`.
-        progress: as in `to_jax`.
+        plan, threads, engine, progress: as in `to_jax`.
 
     Raises:
         SpecError: names, shapes or dtypes differ, or as in `manifest`; or two leaves are tied in the plan

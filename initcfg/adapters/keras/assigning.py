@@ -59,8 +59,7 @@ def initialize(
     Args:
         model: built.
         plan: of all weights of the model, as ``initcfg.make_plan(spec, manifest=manifest(model))`` makes it.
-        threads: how many; None means one a CPU. They do not change a bit.
-        engine: ``native`` or ``numpy``; None chooses one.
+        threads, engine: as in `initcfg.materialize`.
         progress: called with the bytes done and the bytes in all. What it raises, such as a
             KeyboardInterrupt, ends the call: each weight is as it was or as the plan has it, and the same
             call again sets them all.

@@ -87,11 +87,7 @@ def _scheme(owners: Owners, weight: keras.Variable) -> Initializer | Unknown:
 
 
 def _given(manifest: Manifest, initializers: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller says, by full names.
-
-    Raises:
-        SpecError: a pattern is malformed, or matches nothing.
-    """
+    """What the caller says, by full names; a SpecError where a pattern is malformed or matches nothing."""
     globs = GlobSet((pattern, None) for pattern in initializers)
     winners = {name: globs.first(name, 0) for name in manifest.entries}
     unused = [pattern for at, pattern in enumerate(initializers) if at not in winners.values()]

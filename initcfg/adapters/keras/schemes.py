@@ -27,21 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Why it cannot be said how a weight begins.
-
-    Args:
-        reason: in words that follow a colon.
-    """
+    """Why it cannot be said how a weight begins, in words that follow a colon."""
 
     reason: str
 
 
 def translated(value: object) -> Initializer | Unknown:
-    """The initializer with the same law and seed, or why there is none.
-
-    Args:
-        value: what a layer holds after ``keras.initializers.get``.
-    """
+    """The initializer with the law and seed of what a layer holds, or why there is none."""
     if isinstance(value, Initializer):
         return value
     cls = type(value)
@@ -65,11 +57,9 @@ def _named(value: object) -> str:
 
 
 def register_with_keras(register: Callable[..., Callable[[type], type]]) -> None:
-    """Enter the built-ins as ``initcfg>HeNormal`` and so on.
+    """Enter the built-ins as ``initcfg>HeNormal`` and so on, by ``keras.saving.register_keras_serializable``.
 
-    Args:
-        register: ``keras.saving.register_keras_serializable``. Without it Keras writes such a model and reads
-            its own class of the same name back, or fails where it has none.
+    Without it Keras writes such a model and reads its own class of the same name back, or fails.
     """
     for cls in BUILTINS:
         register(package=PACKAGE)(cls)
@@ -79,14 +69,10 @@ Scheme = Initializer | Unknown
 
 
 def scheme_of(layer: keras.Layer, weight: str) -> Scheme:
-    """The initializer of a layer's own weight, or why it is not known.
+    """The initializer of a built layer's own weight, such as ``kernel``, or why it is not known.
 
     Keras layers that call a weight's initializer otherwise than ``NAME_initializer``, or have none for it,
     are told apart by the class that has the ``build``, for that makes the weights.
-
-    Args:
-        layer: built.
-        weight: the variable's own name, such as ``kernel``.
     """
     if getattr(layer, "quantization_mode", None) is not None:
         return Unknown(f"the layer is quantized to {layer.quantization_mode}")

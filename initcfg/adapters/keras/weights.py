@@ -24,11 +24,7 @@ def layers_of(model: keras.Model) -> list[keras.Layer]:
 
 
 class Owners:
-    """The layers that hold each variable of a model.
-
-    Args:
-        model: built.
-    """
+    """The layers that hold each variable of a built model."""
 
     def __init__(self, model: keras.Model) -> None:
         self._holders: dict[int, list[keras.Layer]] = {}
@@ -50,11 +46,7 @@ class Owners:
 
 
 class Ways:
-    """The ways from a model down its layers, by their names.
-
-    Args:
-        model: built.
-    """
+    """The ways from a built model down its layers, by their names."""
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
@@ -108,11 +100,7 @@ def manifest_of(weights: Mapping[str, keras.Variable]) -> Manifest:
 
 
 def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
-    """The weights by name, in the order of ``model.weights``.
-
-    Raises:
-        SpecError: as `manifest`.
-    """
+    """The weights by name, in the order of ``model.weights``; the errors are those of `manifest`."""
     if not model.built:
         message = f"the model {model.name!r} has no weights yet"
         raise _refused(Code.MANIFEST, message, "build it first: call it, or model.build(input_shape)")

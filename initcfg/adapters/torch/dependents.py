@@ -23,15 +23,10 @@ if TYPE_CHECKING:
 
 
 class Dependent(NamedTuple):
-    """A word about state that depends on what was made.
-
-    Args:
-        message: what it is, and the way out.
-        is_wrong: whether the next forward pass would be wrong.
-    """
+    """A word about state that depends on what was made, with the way out."""
 
     message: str
-    is_wrong: bool = True
+    is_wrong: bool = True  # the next forward pass would be
 
 
 def unwritten_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[str]:
@@ -66,14 +61,7 @@ def _is_written(tensor: torch.Tensor) -> bool:
 def dependents(
     module: torch.nn.Module, made: list[ParameterRef], places: Iterable[Place], unwritten: list[str]
 ) -> Iterator[Dependent]:
-    """What the module's author should know of its next forward pass, once the parameters are made.
-
-    Args:
-        module: after it was initialised.
-        made: what the plan has made in it.
-        places: where, in this process.
-        unwritten: what `unwritten_buffers` has found.
-    """
+    """What the module's author should know of its next forward pass, once the parameters are made."""
     named = {name: ref for ref in made for name in ref.names}
     rows: set[str] = set()
     for place in places:

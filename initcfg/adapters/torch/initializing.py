@@ -116,10 +116,8 @@ def initialize_(
         plan: of all parameters, as ``initcfg.make_plan(spec, manifest=manifest(module))`` makes it.
         device: where parameters that are on the meta device are allocated. Others stay where they are; to
             memory of another device than the CPU values are copied in parts.
-        rename: what takes the place of leading segments of the module's names, as ``{"model": ""}`` or
-            ``{"h.{i}.q": "layer.{i}.query"}``; the report then has the plan's names.
-        threads: how many; None means one a CPU. They do not change a bit.
-        engine: ``native`` or ``numpy``; None chooses one.
+        rename: of the module's names, as in `initcfg.verify`; the report then has the plan's names.
+        threads, engine: as in `initcfg.materialize`.
         progress: called with the bytes done and the bytes in all, of this process.
 
     Returns:

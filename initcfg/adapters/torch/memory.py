@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 
 def require_memory(made: list[ParameterRef], device: torch.device | str | None) -> None:
-    """Refuses, before anything is allocated, what has no memory or none that can be written.
-
-    Raises:
-        ValueError: with a line for each such parameter.
-    """
+    """Raises a ValueError, before anything is allocated, that names what has no memory to write to."""
     problems = [
         f"the {'buffer' if ref.buffer else 'parameter'} {ref.names[0]!r} {problem}"
         for ref in made
@@ -90,14 +86,7 @@ def sharing_problems(
     buffers: Iterable[tuple[str, torch.Tensor]],
     model: str,
 ) -> Iterator[Diagnostic]:
-    """One for each pair of which one cannot be made without the other, told by names.
-
-    Args:
-        made: the parameters that are to be made.
-        skipped: those that are to stay as they are.
-        buffers: these are to stay too.
-        model: what messages call the module.
-    """
+    """One for each pair, told by names, of which one cannot be made while the other is to stay as it is."""
     named: dict[MemoryRange, tuple[str, str]] = {}
     for kind, tensors in (
         ("made", ((ref.names[0], ref.tensor) for ref in made)),

@@ -56,12 +56,7 @@ def _wrapped(module: torch.nn.Module) -> torch.nn.Module | None:
 
 
 def require_readable(module: torch.nn.Module) -> None:
-    """Refuses a module whose parameters, as they are now, are not those that it keeps.
-
-    Raises:
-        SpecError: FSDP1 has flattened them, or FSDP2 has gathered them; every such part is told (code
-            ``manifest``).
-    """
+    """Raises a SpecError for every part whose parameters FSDP1 has flattened or FSDP2 has gathered."""
     problems = tuple(_problems(module))
     if problems:
         raise SpecError(*problems)
@@ -95,20 +90,12 @@ def _is_sharded(module: torch.nn.Module) -> bool:
 
 @dataclass(slots=True, eq=False)
 class ParameterRef:
-    """One parameter of a module, or one persistent buffer.
-
-    Args:
-        tensor: the `torch.nn.Parameter`, or the buffer.
-        names: all that it has in the module, in the module's order.
-        places: where it stands: a module, and its name in that.
-        others: further parameters, or buffers, of the module that are the same memory.
-        buffer: whether it is a buffer.
-    """
+    """One parameter of a module, or one persistent buffer, with all its names, in the module's order."""
 
     tensor: torch.Tensor
     names: list[str] = field(default_factory=list)
     places: list[tuple[torch.nn.Module, str]] = field(default_factory=list)
-    others: list[torch.Tensor] = field(default_factory=list)
+    others: list[torch.Tensor] = field(default_factory=list)  # further ones that are the same memory
     buffer: bool = False
 
     @property
@@ -158,11 +145,7 @@ def entry_of(ref: ParameterRef) -> ManifestEntry:
 
 
 def refs_of(module: torch.nn.Module) -> list[ParameterRef]:
-    """The parameters and persistent buffers of a module, each once.
-
-    Raises:
-        SpecError: as `manifest` says.
-    """
+    """The parameters and persistent buffers of a module, each once; the errors are those of `manifest`."""
     found: dict[object, ParameterRef] = {}
     owners: dict[str, ParameterRef] = {}
     for name, tensor, place in _tensors(module):
@@ -242,11 +225,8 @@ def verify(
     Args:
         module: on any device but meta; nothing of it is changed.
         plan: what it should hold, as ``initcfg.make_plan(spec, manifest=manifest(module))`` makes it.
-        select: as in `initcfg.verify`, and so are the rest.
-        rename: of the module's names.
-        threads: how many.
-        engine: by name.
-        progress: called with the bytes compared and the bytes in all.
+        select, threads, engine, progress: as in `initcfg.verify`.
+        rename: of the module's names, likewise.
 
     Returns:
         What was compared and what differs; ``require_equal()`` raises it.

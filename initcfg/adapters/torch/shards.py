@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A box of a parameter's elements, and the memory that is to hold them.
-
-    Args:
-        parameter: the whole.
-        box: where the elements begin and end, along each axis.
-        memory: a plain tensor of the shape of the box.
-    """
+    """A box of a parameter's elements, and a plain tensor of its shape that is to hold them."""
 
     parameter: PlannedParameter
     box: tuple[slice, ...]
@@ -68,11 +62,7 @@ def local_of(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def places(parameter: PlannedParameter, tensor: torch.Tensor) -> Iterator[Place]:
-    """The boxes of a parameter that this process holds: one, or several where shards interleave.
-
-    Raises:
-        ValueError: a DTensor's memory is not of the shape that its placements give it.
-    """
+    """The boxes of a parameter that this process holds: one, or several where shards interleave."""
     local = local_of(tensor)
     if local.numel() == 0:
         return
@@ -155,13 +145,9 @@ _MOST_WORK = 1 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryRange:
-    """The bytes from a tensor's first element to its last.
+    """The bytes of a tensor, as far as this process holds it, from the first to behind the last.
 
-    Args:
-        space: what `begin` and `end` count in: the memory of a device, or a storage on the meta device.
-        begin: the first byte.
-        end: after the last byte.
-        memory: the tensor, as far as this process holds it.
+    `space` is what they are counted in: the memory of a device, or a storage on the meta device.
     """
 
     space: object

@@ -20,10 +20,7 @@ def laws_of(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, Law]:
     """By the full names of parameters, how the types of the modules that hold them begin them.
 
     What is a part of a transformers model begins as its config says. Models may do otherwise in code of their
-    own, which is not looked at. Parameters of other types are left out.
-
-    Args:
-        modules: with their prefixes, each after the one that it is in.
+    own, which is not looked at. Parameters of other types are left out. A module comes after what it is in.
     """
     laws: dict[str, Law] = {}
     deviations: dict[str, float | None] = {}

@@ -30,54 +30,29 @@ def defused(text: str) -> str:
 
 
 def defused_xml(document: str) -> str:
-    """The same XML document, without a command for a log in it.
-
-    Example:
-        >>> defused_xml("<a b='##[group]'>")
-        "<a b='#&#35;[group]'>"
-    """
+    """The same XML document, without a command for a log in it: ``##[group]`` becomes ``#&#35;[group]``."""
     # Both signs stand only in texts and attributes, so that a reference means the same.
     return _BEGINNINGS.sub(r"\1&#58;", document.replace("##", "#&#35;"))
 
 
 def command_data(text: str) -> str:
-    """The message of a GitHub workflow command.
-
-    Example:
-        >>> command_data("50%" + chr(10) + "::")
-        '50%25%0A::'
-    """
+    """The message of a GitHub workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def command_property(text: str) -> str:
-    """The value of a property of a GitHub workflow command.
-
-    Example:
-        >>> command_property("a:b,c")
-        'a%3Ab%2Cc'
-    """
+    """The value of a property of a GitHub workflow command."""
     return command_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def json_text(document: object) -> str:
-    r"""A JSON document in ASCII, without a command for a log in it.
-
-    Example:
-        >>> print(json_text("é ##[group]"))
-        "\u00e9 #\u0023[group]"
-    """
+    """A JSON document in ASCII, without a command for a log in it."""
     # "#" stands only inside JSON's strings, so that the escape means the same.
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
 
 
 def markdown_text(text: str) -> str:
-    """Text for a cell of a table in GitHub's Markdown, where punctuation means nothing but itself.
-
-    Example:
-        >>> markdown_text("*a* | <b>")
-        '&#42;a&#42; &#124; &#60;b&#62;'
-    """
+    """Text for a cell of a table in GitHub's Markdown, where punctuation means nothing but itself."""
     return "".join(char if _is_plain(char) else f"&#{ord(char)};" for char in printable(text))
 
 
@@ -86,12 +61,7 @@ def _is_plain(char: str) -> bool:
 
 
 def xml_text(text: str) -> str:
-    r"""Text with what XML 1.0 has no way to write as escapes; the writer of XML does the rest.
-
-    Example:
-        >>> xml_text("a" + chr(0xFFFF) + chr(27))
-        'a\\uffff\\x1b'
-    """
+    """Text with what XML 1.0 has no way to write as escapes; the writer of XML does the rest."""
     lines = (printable(line) for line in text.split("\n"))
     return "\n".join(lines).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
 
@@ -101,10 +71,7 @@ _FOREIGN_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def source_path(file: str) -> str | None:
-    """The path from the root of the checkout, with forward slashes; None for a file outside of it.
-
-    The root is ``GITHUB_WORKSPACE``, where GitHub Actions says it, else the current folder.
-    """
+    """The path from the root of the checkout (``GITHUB_WORKSPACE``, else here); None for a file outside."""
     root = os.environ.get("GITHUB_WORKSPACE") or Path.cwd()
     try:
         path = os.path.relpath(file, root)
@@ -114,10 +81,5 @@ def source_path(file: str) -> str | None:
 
 
 def file_uri(path: str) -> str:
-    """A path as the path of a URI, its bytes percent-encoded where they must be.
-
-    Example:
-        >>> file_uri("configs/a b%c:é.yaml")
-        'configs/a%20b%25c%3A%C3%A9.yaml'
-    """
+    """A path as the path of a URI, its bytes percent-encoded where they must be."""
     return quote(_FOREIGN_SURROGATES.sub("\ufffd", path).encode("utf-8", "surrogateescape"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.errors import Code, FormatError
-from initcfg.formats.discovery import find_weights
-from initcfg.formats.index import INDEX_NAME
+from initcfg.formats.discovery import find_weights, is_index, is_torch_file
+from initcfg.formats.index import INDEX_NAME, is_shard_name
 from initcfg.formats.safetensors import read_header
 
 if TYPE_CHECKING:
@@ -88,3 +88,16 @@ def test_a_url_is_told_from_a_file_that_is_missing() -> None:
     with pytest.raises(FormatError, match="read from local files") as caught:
         find_weights("s3://bucket/model")
     assert "fetch the file or the folder first" in str(caught.value)
+
+
+def test_the_end_of_a_name_says_what_a_file_is() -> None:
+    assert is_index("runs/model.safetensors.index.json")
+    assert not is_index("model.safetensors")
+    assert is_torch_file("step0.pt")
+    assert is_torch_file("pytorch_model.bin.index.json")
+    assert not is_torch_file("model.safetensors")
+
+
+def test_a_shard_stands_beside_its_index() -> None:
+    assert is_shard_name("model-00001-of-00002.safetensors")
+    assert not is_shard_name("../a.safetensors")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.errors import OutputError
-from initcfg.stores import is_folder, is_remote, open_store, require_folder
+from initcfg.stores import is_folder, is_remote, local_path, open_store, require_folder
 from initcfg.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -67,3 +67,8 @@ def test_the_name_of_a_file_is_no_folder_unless_it_is_one(tmp_path: Path) -> Non
     (tmp_path / "w.safetensors").mkdir()
     require_folder(tmp_path / "w.safetensors")
     require_folder(tmp_path / "w")
+
+
+def test_a_file_url_is_the_path_in_it() -> None:
+    assert local_path("file:///tmp/gpt2.safetensors") == "/tmp/gpt2.safetensors"
+    assert local_path("gpt2.npz") == "gpt2.npz"
