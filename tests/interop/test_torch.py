@@ -21,10 +21,10 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, init_device_mesh
 from torch.distributed.tensor._utils import _compute_local_shape_and_global_offset
 from torch.distributed.tensor.placement_types import _StridedShard
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedConfig, PreTrainedModel
 
 import initcfg
-from initcfg.adapters.torch import initialize_, manifest, memory
+from initcfg.adapters.torch import initialize_, manifest, memory, verify
 from initcfg.adapters.torch.shards import Place, places
 from initcfg.draft import new_spec
 from initcfg.errors import Code, SpecError
@@ -749,6 +749,40 @@ def test_init_weights_of_transformers_keeps_what_was_made_and_makes_the_rest() -
     initialize_(module, plan, device="cpu")
     module.init_weights()
     assert_planned(module, plan)
+
+
+class WritesItself(PreTrainedModel):
+    """As models of transformers were written when only modules were marked."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config)
+        self.made, self.left = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        for parameter in module.parameters(recurse=False):
+            parameter.data.fill_(7)
+
+    def is_custom_code(self) -> bool:
+        return False
+
+
+def test_a_model_that_writes_to_its_memory_itself_keeps_what_was_made() -> None:
+    with torch.device("meta"):
+        module = WritesItself(PreTrainedConfig())
+    plan = normals({"match": "left.*", "skip": True}, module=module)
+    initialize_(module, plan, device="cpu")
+    module.left.to_empty(device="cpu")
+    module.all_tied_weights_keys = {}
+    module.init_weights()
+    assert (module.left.weight == 7).all()
+    assert verify(module, plan).is_equal
+
+
+def test_a_module_whose_buffers_are_left_on_the_meta_device_is_verified() -> None:
+    module = torch.nn.BatchNorm1d(3, device="meta")
+    plan = normals(module=module)
+    initialize_(module, plan, device="cpu")
+    assert verify(module, plan).is_equal
 
 
 def test_a_gpt2_on_the_meta_device_runs_without_transformers_own_initialization() -> None:

@@ -190,13 +190,20 @@ def _refs(module: torch.nn.Module, rename: RenamesLike) -> list[ParameterRef]:
 
 
 def _keep_from_transformers(module: torch.nn.Module, made: list[ParameterRef]) -> None:
-    """Marks what was made as transformers marks what it has loaded, which ``init_weights`` leaves alone."""
+    """Marks what was made as transformers marks what it has loaded, which ``init_weights`` leaves alone.
+
+    Modules of which all was made are marked too, since the code of a model may write to their memory itself.
+    """
     library = sys.modules.get("transformers.modeling_utils")
     if library is None or not any(isinstance(each, library.PreTrainedModel) for each in module.modules()):
         return
     for ref in made:
         for tensor in (ref.tensor, *ref.others):
             tensor._is_hf_initialized = True
+    for inner in module.modules():
+        held = [*inner.parameters(), *inner.buffers()]
+        if held and all(getattr(tensor, "_is_hf_initialized", False) for tensor in held):
+            inner._is_hf_initialized = True
 
 
 def _check_kinds(module: object, plan: object) -> None:

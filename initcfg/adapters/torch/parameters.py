@@ -15,6 +15,7 @@ from initcfg.adapters.torch.shards import is_dtensor, memory_range
 from initcfg.adapters.torch.types import laws_of
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.reading import LoadedWeights
+from initcfg.formats.renaming import Renames
 from initcfg.formats.torch_files import loaded_tensor
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.verification import verify_weights
@@ -257,11 +258,14 @@ def verify(
     place = Path(type(module).__name__)
     tensors: dict[str, LoadedTensor] = {}
     tied: dict[str, str] = {}
+    renames = Renames.of(rename)
     for ref in refs_of(module):
+        if ref.buffer and ref.tensor.is_meta and not any(renames(name) in plan for name in ref.names):
+            continue  # left as the module had it, which has no values yet
         first, *others = ref.names
         tensors[first] = loaded_tensor(first, ref.tensor, place)
         tied |= dict.fromkeys(others, first)
-    weights = LoadedWeights(place, tensors, tied, rename, f"the module {place}")
+    weights = LoadedWeights(place, tensors, tied, renames, f"the module {place}")
     found = verify_weights(weights, plan, select=select, threads=threads, engine=engine, progress=progress)
     # A file tells by its fingerprint who wrote it; a module has none, and nothing is to be said of that.
     told = tuple(problem for problem in found.diagnostics if problem.code is not Code.FINGERPRINT)
