@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,8 @@ class Application(Command, click.Group):
 def _prepare_a_short_run() -> None:
     """What a library must not do to the process of its caller."""
     collect_seldom()
+    # The place of a warning is a line of this program, which tells nobody anything.
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     # Otherwise pydantic reads the metadata of every installed package, to find plugins that no spec needs.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 

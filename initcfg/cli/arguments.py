@@ -195,12 +195,14 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
 
         load_plugins(options.plugins)
     beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)
+    root = options.root if options.root is not None else _project_root(None if file == "-" else file)
     if is_plan(beginning):
         from initcfg.plan.read import read_plan, read_plan_bytes
 
         _refuse_settings(file, options)
-        return read_plan(file) if file != "-" else read_plan_bytes(_rest(beginning), "<stdin>")
-    root = options.root if options.root is not None else _project_root(None if file == "-" else file)
+        if file != "-":
+            return read_plan(file, root=root)
+        return read_plan_bytes(_rest(beginning), "<stdin>", root=root)
     if file != "-":
         return read(file, root=root, settings=options.settings)
     return reads(beginning, file="<stdin>", root=root, settings=options.settings)

@@ -335,6 +335,11 @@ class Template(NamedTuple):
         """The indices and vars that the name depends on."""
         return frozenset().union(*(part.expression.names for part in self.parts if isinstance(part, _Hole)))
 
+    @property
+    def trees(self) -> list[Ast]:
+        """The expressions in its braces."""
+        return [part.expression.tree for part in self.parts if isinstance(part, _Hole)]
+
     def render(self, env: Mapping[str, Value]) -> str:
         """The name with its braces filled in.
 

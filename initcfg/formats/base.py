@@ -43,8 +43,8 @@ SPEC_KEY = "initcfg.spec"
 TIED_KEY = "initcfg.tied"
 """Metadata: a JSON object of the names that were left out, each with the name whose tensor it shares."""
 _NUMBER = re.compile("0*([0-9]+)")
-# Threads read neighbours, which are in one shard or in two.
-_KEPT = 8
+#: Files that stay open: threads read neighbours, which are in one shard or in two.
+KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class _Handle:
 class FilePool:
     """A pool of open files, used as a context; more than `kept` are open only while more threads read."""
 
-    def __init__(self, kept: int = _KEPT) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._lock = threading.Lock()
         self._open: dict[Path, _Handle] = {}

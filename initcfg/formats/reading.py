@@ -13,7 +13,7 @@ import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location
 from initcfg.formats import FORMATS, format_of
-from initcfg.formats.base import TIED_KEY, FilePool, Header, StoredTensor
+from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, StoredTensor
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
 from initcfg.formats.index import read_set
 from initcfg.formats.renaming import Renames
@@ -36,12 +36,13 @@ _ENDINGS = (
 )
 
 
-def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> WeightsFile:
+def open_weights(path: str | PathLike[str], rename: RenamesLike = (), *, kept: int = KEPT) -> WeightsFile:
     """Weights that are open for reading, as a context: a single file, a sharded set, or what torch reads.
 
     Args:
         path: what `find_weights` takes, and names weights.
         rename: what `Renames.of` takes, for the names that its tensors are to have.
+        kept: how many files stay open while nobody reads; with 0 it need not be left as a context.
 
     Raises:
         FormatError: it is none of these or cannot be read, a file is malformed, or index and shards do not
@@ -51,7 +52,7 @@ def open_weights(path: str | PathLike[str], rename: RenamesLike = ()) -> Weights
     found = find_weights(path)
     if is_torch_file(found):
         return LoadedWeights(found, torch_tensors(found), {}, rename)
-    return WeightsFile(found, rename)
+    return WeightsFile(found, rename, kept)
 
 
 class WeightsFile:
@@ -60,10 +61,11 @@ class WeightsFile:
     what = "the file"
     """What messages call the weights."""
 
-    def __init__(self, path: str | PathLike[str], rename: RenamesLike = ()) -> None:
+
+    def __init__(self, path: str | PathLike[str], rename: RenamesLike = (), kept: int = KEPT) -> None:
         self.path = find_weights(path)
         """The file, or the index of a set."""
-        self._files = FilePool()
+        self._files = FilePool(kept)
         self._lock = threading.Lock()
         try:
             self.header = Renames.of(rename).applied(self._read_header(), self.path)

@@ -7,6 +7,7 @@ number keeps the form in which it was written. A spec's own numbers are of these
 
 from __future__ import annotations
 
+import os
 import types
 from typing import (
     TYPE_CHECKING,
@@ -67,10 +68,12 @@ class Reading(NamedTuple):
         expression: checks the text of an expression and returns it, or raises a fault; None where a document
             holds literals only.
         depth: how many initializers are around this one.
+        template: checks a name with braces in the same way.
     """
 
     expression: Callable[[str], str] | None = None
     depth: int = 0
+    template: Callable[[str], str] | None = None
 
 
 #: Of a document that holds no expressions.
@@ -169,6 +172,31 @@ class ReadBy(NamedTuple):
         return self.nouns if plural else self.noun
 
 
+class Text(NamedTuple):
+    """Marks a text that a document completes: a path from its own folder, or a name with braces.
+
+    Args:
+        noun: what it accepts, in words.
+        is_path: which of the two it is.
+    """
+
+    noun: str
+    is_path: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(strict=True, min_length=1)
+        return core_schema.with_info_wrap_validator_function(self._read, text)
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return self.noun
+
+    def _read(self, value: object, handler: Callable[[object], str], info: Any) -> str:
+        text = handler(os.fspath(value) if self.is_path and isinstance(value, os.PathLike) else value)
+        template = None if self.is_path or info.context is None else info.context.template
+        return text if template is None else template(text)
+
+
 def read_constant(value: object, info: Any) -> object:
     """The value of a constant, with an error for each wrong element."""
     return read_value(value, info.context and info.context.expression)
@@ -207,6 +235,8 @@ Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
 Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config)]
+FileName = Annotated[str, Text("the path of a file", is_path=True)]
+TensorName = Annotated[str, Text("the name of a tensor")]
 Anything = Annotated[Any, ReadBy(read_anything, "any value", "any value")]
 
 

@@ -30,6 +30,7 @@ from initcfg.initializers.annotations import (
     Limits,
     Number,
     Sizes,
+    Text,
     Value,
     Whole,
     code_of,
@@ -101,6 +102,12 @@ class Argument(NamedTuple):
         inner, _ = without_none(self.annotation)
         marks = getattr(inner, "__metadata__", ())
         return any(isinstance(mark, Limits) for mark in marks) or inner in (Axes, Sizes, Value)
+
+    @property
+    def text(self) -> Text | None:
+        """What a document completes in it: a path or a name; None where it is neither."""
+        inner, _ = without_none(self.annotation)
+        return next((mark for mark in getattr(inner, "__metadata__", ()) if isinstance(mark, Text)), None)
 
     @property
     def is_number(self) -> bool:

@@ -30,6 +30,28 @@ def drawn(request: Request, distribution: Distribution) -> np.ndarray[Any, Any]:
     return out.reshape(request.shape)
 
 
+def converted(values: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+    """Values of another dtype of the same kind: floats rounded once, integers exactly.
+
+    Raises:
+        ValueError: a finite float or an integer is beyond what the dtype holds.
+    """
+    if values.dtype == dtype.numpy:
+        return values
+    if dtype.kind == "float":
+        wide = values.astype(np.float64)
+        made = round_all(wide, dtype)
+        is_lost = np.isfinite(wide) & ~np.isfinite(made)
+    else:
+        made = values.astype(dtype.numpy)
+        is_lost = made.astype(values.dtype) != values
+        if values.dtype.kind != made.dtype.kind:  # a sign may be lost and come back
+            is_lost |= (values < 0) != (made < 0)
+    if is_lost.any():
+        raise ValueError(f"the value {values[is_lost][0]} cannot be held in {dtype}")
+    return made
+
+
 def draw_diagonal(
     out: np.ndarray[Any, Any], start: int, shape: tuple[int, int], value: np.ndarray[Any, Any]
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Annotated, Any, overload
 
 from pydantic_core import ValidationError
@@ -24,6 +25,7 @@ from initcfg.initializers.values import Faults, fault, is_finite, listed, plain,
 
 Identifier = str | Mapping[str, Any] | type[Initializer] | Callable[..., Any]
 
+_by_content: ContextVar[bool] = ContextVar("by_content", default=False)
 _WAYS = "give a name, a dict with class_name and config, an Initializer, a function or an array"
 
 
@@ -180,6 +182,20 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
         "config": {key: _written(key, value, cls) for key, value in config.items()},
         "registered_name": registered_name(cls),
     }
+
+
+def serialize_by_content(initializer: Initializer) -> dict[str, Any]:
+    """As `serialize`, with a digest of what is read from a file in the place of its name."""
+    token = _by_content.set(True)
+    try:
+        return serialize(initializer)
+    finally:
+        _by_content.reset(token)
+
+
+def is_by_content() -> bool:
+    """Whether a config is for `serialize_by_content`."""
+    return _by_content.get()
 
 
 def _written(key: object, value: object, cls: type[Initializer]) -> object:

@@ -37,6 +37,7 @@ _MODULES = {
     "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
     "structured": ("Identity", "Orthogonal"),
     "combined": ("Concatenate",),
+    "stored": ("Pretrained",),
 }
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {

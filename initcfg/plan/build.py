@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +20,7 @@ from initcfg.plan.scope import scope_of
 from initcfg.process import gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
+from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,7 +84,9 @@ def _planned(reading: Reading) -> _Planner:
     if reading.spec is None:
         raise SpecError(*reading.problems)
     planner = _Planner(reading, reading.spec, Problems(reading.spec, reading.problems))
-    with gc_paused(), suppress(EnoughProblemsError):
+    # What initializers read is held in the root, too.
+    confined = confined_to(reading.root.folder) if reading.root else nullcontext()
+    with gc_paused(), confined, suppress(EnoughProblemsError):
         planner.plan()
     return planner
 
@@ -121,7 +124,7 @@ class _Planner:
         definitions = check_definitions(spec, scope, self.left_out("initializers"))
         rules_complete = not any(entry[0] == "rules" for entry in self.reading.left_out)
         stream = parameter_streams(spec.seed)
-        context = PlanContext(spec, scope, definitions, manifest, rules_complete, stream)
+        context = PlanContext(self.reading, spec, scope, definitions, manifest, rules_complete, stream)
         rules = Rules(context)
         rules.check()
         is_left_out = any(entry[0] in ("layers", "params") for entry in self.reading.left_out)

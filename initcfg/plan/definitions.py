@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code
-from initcfg.expressions import FANS, Expression
+from initcfg.expressions import FANS, Expression, Template
 from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import is_free
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from initcfg.plan.scope import Scope
     from initcfg.spec import Spec
 
+#: Stands among the names that an initializer depends on for the full name of the parameter; no name is empty.
+OWN_NAME = ""
 _MAX_DEPTH = 64
 _MAX_PARTS = 10_000
 _SHOWN = 6
@@ -225,9 +227,20 @@ def names_in(config: InitializerConfig, spec: Spec, definitions: Definitions) ->
     name = config.lookup_name
     if name in spec.initializers and name not in definitions.broken:
         return names_in(spec.initializers[name], spec, definitions)
-    own = (expression.names for expression, _ in expressions_in(config, ()))
+    own = [expression.names for expression, _ in expressions_in(config, ())]
+    own += _names_in_texts(config)
     nested = (names_in(inner, spec, definitions) for inner, _ in nested_in(config, ()))
     return frozenset().union(*own, *nested)
+
+
+def _names_in_texts(config: InitializerConfig) -> Iterator[frozenset[str]]:
+    """The names in the braces of texts, and `OWN_NAME` where a text is missing that is then this name."""
+    cls = initializers.lookup(config.lookup_name)
+    for name, argument in (arguments_of(cls) if cls is not None else {}).items():
+        if argument.text is None or argument.text.is_path:
+            continue
+        written = config.config.get(name)
+        yield frozenset((OWN_NAME,)) if written is None else Template.parse(written).names
 
 
 def expressions_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Expression, Path]]:

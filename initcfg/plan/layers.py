@@ -203,7 +203,7 @@ class ParameterTemplate:
             if self._stream is None:
                 stream_name = self._rules.stream_name(at, name)
         else:
-            resolved = self._resolver(dtype).resolve(shape, scope)
+            resolved = self._resolver(dtype).resolve(name, shape, scope)
         if self._stream is not None:
             stream_name = self._stream.fill(scope)
         stream = resolved.stream or self._context.stream(stream_name)

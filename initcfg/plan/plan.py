@@ -16,6 +16,7 @@ from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
+from initcfg.initializers.configs import serialize_by_content
 from initcfg.names import did_you_mean
 from initcfg.spec.dump import dump_tree
 from initcfg.stream import STREAM_VERSION
@@ -106,7 +107,8 @@ def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
     stream = parameter.stream.digest.hex()
     if parameter.distribution is None:
         layout = parameter.layout.name if parameter.layout else None
-        return {**facts, "stream": stream, "layout": layout, "initializer": _initializer(parameter)}
+        made = _initializer(parameter, by_content=True)
+        return {**facts, "stream": stream, "layout": layout, "initializer": made}
     recipe = prepare(parameter.distribution, parameter.dtype)
     if isinstance(recipe, Constant):
         # One value in that dtype, whatever scheme and numbers it came from; no random number enters.
@@ -114,9 +116,10 @@ def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
     return {**facts, "stream": stream, "distribution": law_data(parameter.distribution)}
 
 
-def _initializer(parameter: PlannedParameter) -> dict[str, Any]:
+def _initializer(parameter: PlannedParameter, *, by_content: bool = False) -> dict[str, Any]:
+    serialize = serialize_by_content if by_content else initializers.serialize
     try:
-        written = initializers.serialize(parameter.initializer)
+        written = serialize(parameter.initializer)
         json.dumps(written["config"], allow_nan=False)
     except InitializerError as error:
         raise _unwritable(parameter, *error.diagnostics) from None

@@ -21,8 +21,9 @@ from initcfg.plan.resolve import Resolved
 from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import gc_paused
 from initcfg.spec import load
+from initcfg.spec.files import Root
 from initcfg.stream import STREAM_VERSION, Stream
-from initcfg.text.inputs import decoded, read_content
+from initcfg.text.inputs import confined_to, decoded, read_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -209,7 +210,9 @@ _FORMAT = "initcfg.plan"
 _VERSION = 1
 
 
-def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
+def read_plan(
+    source: str | os.PathLike[str] | Mapping[str, Any], *, root: str | os.PathLike[str] | None = None
+) -> Plan:
     """The plan that ``initcfg plan -o`` or `Plan.to_json` wrote.
 
     It has the fingerprint of the plan that was written and makes the same bits. Custom initializers must be
@@ -217,6 +220,8 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
 
     Args:
         source: the path of the file, of 1 GiB at most, or its content as a mapping.
+        root: the folder that files which initializers read may not be outside of. By default the current one
+            if the plan is under it, else the plan's own.
 
     Raises:
         SpecError: it cannot be read, is no plan, is of another version, or was edited by hand (code
@@ -230,26 +235,29 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
         True
     """
     if isinstance(source, Mapping):
-        return _restored(source, None)
+        return _restored(source, None, Root(None, root))
     if not isinstance(source, str | os.PathLike):
         message = f"a plan is read from a path or a mapping, got {shown(source)}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint="give the path of a plan file"))
     file = os.fspath(source)
-    return read_plan_bytes(read_content(file, MAX_PLAN_BYTES, _too_large(file)), file)
+    return read_plan_bytes(read_content(file, MAX_PLAN_BYTES, _too_large(file)), file, root=root)
 
 
-def read_plan_bytes(content: bytes, file: str | None = None) -> Plan:
+def read_plan_bytes(
+    content: bytes, file: str | None = None, *, root: str | os.PathLike[str] | None = None
+) -> Plan:
     """As `read_plan`, for the bytes of a file that are at hand.
 
     Args:
         content: UTF-8 text.
         file: a name for diagnostics.
+        root: as of `read_plan`.
 
     Raises:
         SpecError: as `read_plan`.
     """
     with gc_paused():
-        return _restored(_parsed(content, file), file)
+        return _restored(_parsed(content, file), file, Root(file, root))
 
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
@@ -273,7 +281,7 @@ def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
     return tree
 
 
-def _restored(tree: Mapping[str, Any], file: str | None) -> Plan:
+def _restored(tree: Mapping[str, Any], file: str | None, root: Root) -> Plan:
     _check_versions(tree, file)
     document = _validated(tree, file)
     del tree  # of a file it is nobody else's, and as large as the document
@@ -281,7 +289,8 @@ def _restored(tree: Mapping[str, Any], file: str | None) -> Plan:
         message = f"a plan holds at most {MAX_PARAMETERS:,} parameters, this one {len(document.parameters):,}"
         raise _refused(Code.TOO_LARGE, message, file)
     try:
-        parameters = restore(document.parameters, document.seed, file)
+        with confined_to(root.folder):
+            parameters = restore(document.parameters, document.seed, file)
     except RecursionError:
         raise _refused(Code.TOO_DEEP, "nested too deep for an initializer", file) from None
     skipped = restore_skipped(document.skipped)

@@ -13,15 +13,15 @@ from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
-from initcfg.expressions import FANS, Expression
+from initcfg.expressions import FANS, Expression, Template
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, resolved_fans
-from initcfg.plan.definitions import complexity_of, names_in
+from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION
+from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of
 from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
+    from initcfg.spec import Reading as Document
     from initcfg.spec import Rule, Spec
 
 _MAX_BYTES = 2**63 - 1
@@ -49,7 +50,8 @@ class PlanContext:
     """What the parameters of a document have in common.
 
     Args:
-        spec: the document.
+        reading: the document, as far as it could be read; finds the files that it names.
+        spec: what is left of it.
         scope: its vars.
         definitions: its named initializers.
         manifest: what it names; None where it names none.
@@ -57,6 +59,7 @@ class PlanContext:
         stream: the stream of a name.
     """
 
+    reading: Document
     spec: Spec
     scope: Scope
     definitions: Definitions
@@ -172,10 +175,12 @@ class Resolver:
         self._resolved: dict[tuple[object, ...], Resolved | None] = {}
         self._kind: tuple[DType, Layout | None] | None = None
         self._varying: tuple[str, ...] = ()
+        self._is_named = False
         self._cost = PART
         if declared.initializer is not None:
             used = names_in(declared.initializer, context.spec, context.definitions)
             self._varying = tuple(used - context.spec.vars.keys())
+            self._is_named = OWN_NAME in used
             complexity = complexity_of(declared.initializer, context.definitions.complexities)
             self._cost = PART * complexity.parts + LEAF * complexity.leaves
 
@@ -183,19 +188,21 @@ class Resolver:
         """Whether the initializer depends on one of `names`."""
         return any(name in self._varying for name in names)
 
-    def resolve(self, shape: tuple[int, ...], scope: Scope) -> Resolved:
-        """What a parameter of a shape is.
+    def resolve(self, name: str, shape: tuple[int, ...], scope: Scope) -> Resolved:
+        """What a parameter of a name and a shape is.
 
         Raises:
             SpecError: what is written is wrong for this shape.
             BrokenError: that has been reported already.
         """
-        key = (shape, *[scope.values.get(name) for name in self._varying])
+        key = (shape, *[scope.values.get(each) for each in self._varying])
+        if self._is_named:
+            key = (*key, name)
         try:
             resolved = self._resolved[key]
         except KeyError:
             self._resolved[key] = None
-            resolved = self._resolved[key] = self._resolve(shape, scope)
+            resolved = self._resolved[key] = self._resolve(name, shape, scope)
         if resolved is None:
             raise BrokenError
         return resolved
@@ -223,7 +230,7 @@ class Resolver:
         with problems.placing(declared.layout_path):
             return dtype, layout, layout.fans(shape)
 
-    def _resolve(self, shape: tuple[int, ...], scope: Scope) -> Resolved:
+    def _resolve(self, name: str, shape: tuple[int, ...], scope: Scope) -> Resolved:
         place, problems = self._declared.initializer_path, scope.problems
         scope.pay(self._cost, place)
         dtype, layout, fans = self.check_array(shape, scope)
@@ -232,7 +239,7 @@ class Resolver:
             hint = "add initializer: NAME, or tied_to: PARAMETER"
             raise problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
         initializer = instantiate(
-            self._declared.initializer, place, EvalContext(self._context, scope, shape, layout)
+            self._declared.initializer, place, EvalContext(self._context, scope, name, shape, layout)
         )
         with problems.placing(place):
             distribution = initializers.resolve(initializer, shape, layout)
@@ -289,12 +296,14 @@ class EvalContext(NamedTuple):
     Args:
         plan: gives the named initializers.
         scope: vars and indices.
+        name: the parameter's full name.
         shape: of the parameter, or of the part that the initializer makes.
         layout: the parameter's.
     """
 
     plan: PlanContext
     scope: Scope
+    name: str
     shape: tuple[int, ...]
     layout: Layout | None
 
@@ -349,8 +358,13 @@ def _arguments(
                 values[name] = nested[name] = written
             elif name in arguments and arguments[name].holds_expressions:
                 values[name] = _evaluated(written, (*place, name), context)
+            elif name in arguments and (text := arguments[name].text) and written is not None:
+                values[name] = _completed(written, (*place, name), context, is_path=text.is_path)
             else:
                 values[name] = _thawed(written)
+    for name, argument in arguments.items():
+        if argument.text is not None and not argument.is_required and values.get(name) is None:
+            values[name] = context.name
     problems.break_if_more_than(before)
     if nested:
         # An initializer that is not made yet is checked as far as it is written.
@@ -402,6 +416,14 @@ def _evaluated(written: Any, path: Path, context: EvalContext) -> Any:
     if isinstance(written, str):
         return _with_facts(written, path, context).number(written, path)
     return _thawed(written)
+
+
+def _completed(written: str, path: Path, context: EvalContext, *, is_path: bool) -> str:
+    """The path that a text means, or the name that it gives with its braces filled in."""
+    if is_path:
+        return context.plan.reading.find(written, path)
+    template = Template.parse(written)
+    return context.scope.text(template, path, cost=1 + sum(map(cost_of, template.trees)))
 
 
 def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:

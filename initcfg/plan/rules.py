@@ -154,7 +154,7 @@ class Rules:
             self._resolvers[key] = self._resolver(at, dtype, param)
         resolver, captures = self._resolvers[key]
         try:
-            return resolver.resolve(shape, self._captured(at, name) if captures else self._scope)
+            return resolver.resolve(name, shape, self._captured(at, name) if captures else self._scope)
         except SpecError as error:
             raise _about(name, error) from None
 

@@ -12,7 +12,7 @@ from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
-from initcfg.spec.files import Root, as_tree, named_at, read_bytes, read_file, read_text
+from initcfg.spec.files import Root, Steps, as_tree, named_at, read_bytes, read_file, read_text
 from initcfg.spec.hints import is_model_config
 from initcfg.spec.models import Spec
 from initcfg.spec.overlay import Document, Unwritten, extended, header_problems
@@ -114,7 +114,9 @@ def read(
     else:
         reader, draft = _draft(document, root, settings)
         reading = reader.reading(draft)
-    return reader.with_manifest(reading) if manifest is None else reading._replace(manifest=manifest)
+    if manifest is None:
+        return reader.with_manifest(reading)
+    return reading._replace(manifest=manifest, root=reader.root)
 
 
 def _draft(
@@ -183,6 +185,7 @@ class _Reader(NamedTuple):
 
     def with_manifest(self, reading: Reading) -> Reading:
         """The reading with the manifest that the spec names, or with what keeps it from being read."""
+        reading = reading._replace(root=self.root)
         if reading.spec is None or reading.spec.manifest is None:
             return reading
         # Weights formats are loaded only for specs that name a manifest.
@@ -190,7 +193,7 @@ class _Reader(NamedTuple):
 
         where = reading.spec.locate(("manifest",))
         try:
-            path = self.root.find(reading.spec.manifest, self.root.folder_of(self.file), where)
+            path = reading.find(reading.spec.manifest, ("manifest",))
             with confined_to(self.root.folder), named_at(path, where):
                 return reading._replace(manifest=read_manifest(path))
         except InitcfgError as error:
@@ -262,12 +265,29 @@ class Reading(NamedTuple):
             In the place of ``("rules", "3")`` stands a rule that skips what it matches, so that those after
             it keep their places.
         manifest: what the spec's ``manifest`` names; None where it names none or that could not be read.
+        root: no file that it names is outside of this.
     """
 
     spec: Spec | None
     problems: tuple[Diagnostic, ...] = ()
     left_out: frozenset[Entry] = frozenset()
     manifest: Manifest | None = None
+    root: Root | None = None
+
+    def find(self, written: str, path: Steps) -> str:
+        """The path of a file that the document names.
+
+        Args:
+            written: relative to the folder of the document.
+            path: where it is written in the spec.
+
+        Raises:
+            SpecError: as `initcfg.spec.files.Root.find`.
+        """
+        assert self.spec is not None  # noqa: S101
+        file = self.spec.locate(()).file
+        root = self.root or Root(file)
+        return root.find(written, root.folder_of(file), self.spec.locate(path))
 
 
 def without_faulty_entries(

@@ -39,6 +39,7 @@ from initcfg.spec.scalars import (
     WarningCode,
     Whole,
     expression,
+    template,
 )
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Range(_Model):
 Repeat = Annotated[
     Count | Annotated[tuple[Text, ...], Field(min_length=1)] | Range, OneOf(((list, tuple), (Mapping, Range)))
 ]
-_READING = Reading(expression=expression)
+_READING = Reading(expression=expression, template=template)
 
 
 def read_initializer(value: object) -> InitializerConfig:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Path = tuple["PathStep", ...]
 
+#: Initializers with an argument 'file'.
+_FILE_READERS = ("pretrained", "Pretrained")
 #: The inherited keys of a parameter that a key of it removes.
 _EXCLUDED = {"tied_to": ("initializer", "stream", "layout"), "initializer": ("tied_to",)}
 #: What is about one file alone, and not about those that extend it.
@@ -272,7 +274,7 @@ class _Chain(NamedTuple):
         problems = (*document.problems, *header_problems(document))
         if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
             raise SpecError(*problems)
-        tree = _with_moved_manifest(document.tree, self.root.folder_of(path), folder)
+        tree = _with_moved_paths(document.tree, self.root.folder_of(path), folder)
         document = document._replace(tree=tree, problems=(*problems, *_version_problems(document)))
         return _Chain(self.root, (*self.files, _identity(path)), size).over_parents(document, path)
 
@@ -288,7 +290,24 @@ def _version_problems(document: Document) -> list[Diagnostic]:
     return []
 
 
-def _with_moved_manifest(tree: Mapping[str, Any], old: str, new: str) -> Mapping[str, Any]:
-    """The tree of a file in the folder `old`, its ``manifest`` as one in `new` would write it."""
+def _with_moved_paths(tree: Mapping[str, Any], old: str, new: str) -> Mapping[str, Any]:
+    """The tree of a file in the folder `old`, the paths in it as one in `new` would write them."""
+    if os.path.realpath(old) == os.path.realpath(new):
+        return tree
+    made: dict[str, Any] = _with_moved_files(tree, old, new)
     manifest = tree.get("manifest")
-    return {**tree, "manifest": moved(manifest, old, new)} if isinstance(manifest, str) else tree
+    return {**made, "manifest": moved(manifest, old, new)} if isinstance(manifest, str) else made
+
+
+def _with_moved_files(value: Any, old: str, new: str) -> Any:
+    """As `_with_moved_paths`, for the files that initializers anywhere in the tree read."""
+    if isinstance(value, list):
+        return [_with_moved_files(item, old, new) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {key: _with_moved_files(item, old, new) for key, item in value.items()}
+    for key, config in made.items():
+        name = value.get("class_name") if key == "config" else key
+        if name in _FILE_READERS and isinstance(config, Mapping) and isinstance(config.get("file"), str):
+            made[key] = {**config, "file": moved(config["file"], old, new)}
+    return made

@@ -164,7 +164,8 @@ def _warning(value: str) -> str:
     raise fault(Code.UNKNOWN_CHOICE, f"no warning is named {shown(value)}", hint)
 
 
-def _template(value: str) -> str:
+def template(value: str) -> str:
+    """A name whose braces hold expressions of right syntax."""
     if not value:
         raise fault(Code.BAD_NAME, "a name is empty", "write at least one character")
     try:
@@ -225,7 +226,7 @@ SchemaAddress = Annotated[None, Parsed(lambda _: None)]
 Reason = Annotated[str, Parsed(_reason, accepts={"type": "string", "pattern": r"\S"})]
 Pattern = Annotated[str, Parsed(_pattern, noun="a pattern")]
 WarningCode = Annotated[str, Parsed(_warning, accepts={"enum": sorted(WARNINGS)})]
-NameTemplate = Annotated[str, Parsed(_template, accepts={"type": "string", "minLength": 1})]
+NameTemplate = Annotated[str, Parsed(template, accepts={"type": "string", "minLength": 1})]
 DTypeName = Annotated[str, Parsed(_dtype, _ANY, {"enum": list(DTYPES)})]
 LayoutName = Annotated[str, Parsed(_layout, _ANY, _LAYOUTS)]
 Identifier = Annotated[str, Key(r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$", "a var or an index", _PLAIN_NAME)]

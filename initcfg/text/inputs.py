@@ -38,6 +38,11 @@ def confined_to(folder: str) -> Iterator[None]:
         _root.reset(token)
 
 
+def confining_folder() -> str | None:
+    """The folder of the `confined_to` around this, or None."""
+    return _root.get()
+
+
 def is_within(path: str, folder: str) -> bool:
     """Whether a path is that of a folder or of something in it; both without symbolic links."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from initcfg.initializers import (
     LecunUniform,
     Ones,
     Orthogonal,
+    Pretrained,
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
@@ -59,6 +61,7 @@ EXAMPLES: tuple[BuiltIn, ...] = (
     Identity(0.5),
     Orthogonal(2**0.5, seed=3),
     Concatenate(-1, [1, 1], [HeNormal(), Concatenate(0, [2], ["zeros"])]),
+    Pretrained(Path(__file__).parents[2] / "cases/valid/pretrained/base.safetensors", "h.0.w"),
 )
 
 

@@ -1,0 +1,183 @@
+"""An initializer that copies a tensor of a weights file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from initcfg.errors import Code, Diagnostic, FormatError, InitializerError
+from initcfg.initializers.annotations import FileName, TensorName
+from initcfg.initializers.base import Cuttable, initializer
+from initcfg.initializers.configs import is_by_content
+from initcfg.names import did_you_mean
+from initcfg.text.inputs import confined_to, confining_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from initcfg.dtypes import DType
+    from initcfg.formats.base import StoredTensor
+    from initcfg.formats.reading import WeightsFile
+    from initcfg.initializers.custom import Request
+    from initcfg.layout import Layout
+
+__all__ = ["Pretrained"]
+
+# Elements that are read at once for a digest.
+_CHUNK = 1 << 20
+
+
+@initializer
+class Pretrained(Cuttable):
+    """The values of a tensor in a weights file.
+
+    Formula:
+        w = file[name]
+
+    The tensor has the shape of the parameter. Floats are converted to the parameter's dtype and rounded once;
+    integers and bools must be held exactly. Values are read slice by slice, when they are wanted.
+
+    In a spec, `file` is relative to the document that names it and stays inside the root folder, `name` may
+    hold vars and indices in braces, as ``h.{i}.weight``, and without it the tensor has the parameter's own
+    full name. A plan's fingerprint covers the values, and neither the file nor the name.
+
+    Args:
+        file: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, the
+            folder of one, or, where torch is installed, a file that ``torch.save`` has written.
+        name: the tensor in it; needed outside a spec.
+
+    Example:
+        >>> import initcfg, tempfile
+        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = initcfg.save(spec, f"{folder}/base.safetensors")
+        ...     Pretrained(f"{folder}/base.safetensors", "w")((2, 3), "float16")
+        array([[1., 1., 1.],
+               [1., 1., 1.]], dtype=float16)
+    """
+
+    MODULE: ClassVar[str] = "initcfg.initializers"
+
+    file: FileName
+    name: TensorName | None = None
+
+    if TYPE_CHECKING:  # a path may be of any kind; the attribute then is a text
+
+        def __init__(self, file: str | os.PathLike[str], name: str | None = None) -> None: ...
+
+    def __post_init__(self) -> None:
+        """Keeps the folder that the file may not be outside of, where a document is being planned."""
+        object.__setattr__(self, "_root", confining_folder())
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments by name; for the fingerprint of a plan a digest of the values."""
+        return {"digest": self.digest()} if is_by_content() else super().get_config()
+
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the tensor's dtype, shape and bytes.
+
+        Raises:
+            InitializerError: the file cannot be read, or has no such tensor.
+        """
+        found = self._find()
+        return _digest(found.weights, found.tensor)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
+        """Refuse a file that cannot be read, and a tensor of another shape or kind; reads no values."""
+        tensor = self._find().tensor
+        what = f"tensor {tensor.name!r} of {self.file!r}"
+        if tensor.shape != shape:
+            raise _refusal(
+                Code.INITIALIZER_SHAPE,
+                f"{what} has shape {tensor.shape}, not {shape}",
+                "give the parameter the tensor's shape, or name another tensor",
+            )
+        if tensor.dtype.kind.removeprefix("u") != dtype.kind.removeprefix("u"):
+            hint = "floats, integers and bools stay what they are: give the parameter a dtype of that kind"
+            raise _refusal(Code.DTYPE_VALUE, f"{what} is {tensor.dtype}, not {dtype}", hint)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of the tensor, in the dtype of `request`."""
+        from initcfg.initializers.arrays import converted  # noqa: PLC0415  numpy is not for planning
+
+        self.check(request.shape, request.dtype, request.layout)
+        weights, tensor = self._find()
+        with self._naming():
+            stored = weights.read(tensor, start, start + out.size)
+        try:
+            out[...] = converted(stored, request.dtype)
+        except ValueError as error:
+            message = f"tensor {tensor.name!r} of {self.file!r}: {error}"
+            raise _refusal(Code.DTYPE_VALUE, message, "give a dtype that holds every value") from None
+
+    def _find(self) -> _Found:
+        """The open file and the tensor; the file is opened once, for all that it initializes.
+
+        Raises:
+            InitializerError: there is no such file or tensor.
+        """
+        if self.name is None:
+            hint = "give the argument 'name'; in a spec it is the parameter's own by default"
+            raise _refusal(Code.MISSING_KEY, "Pretrained needs the name of a tensor", hint)
+        root: str | None = getattr(self, "_root", None)
+        with self._naming():
+            weights = _opened(self.file, root, _stamp(self.file))
+        tensor = weights.header.tensors.get(self.name)
+        if tensor is None:
+            hint = (
+                did_you_mean(self.name, weights.header.tensors) or f"initcfg inspect {self.file} lists them"
+            )
+            raise _refusal(Code.UNKNOWN_PARAMETER, f"{self.file!r} has no tensor {self.name!r}", hint)
+        return _Found(weights, tensor)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """A block in which what is wrong with the file names it: its place is where it is asked for."""
+        try:
+            yield
+        except FormatError as error:
+            named = (replace(each, message=f"{self.file!r}: {each.message}") for each in error.diagnostics)
+            raise InitializerError(*named) from None
+
+
+class _Found(NamedTuple):
+    weights: WeightsFile
+    tensor: StoredTensor
+
+
+def _stamp(path: str) -> object:
+    """What differs once a file was replaced; None where it is not there, which opening it tells."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _opened(path: str, root: str | None, stamp: object) -> WeightsFile:  # noqa: ARG001  a new file is opened anew
+    from initcfg.formats.reading import open_weights  # noqa: PLC0415  numpy is not for planning
+
+    with nullcontext() if root is None else confined_to(root):
+        return open_weights(path, kept=0)
+
+
+@lru_cache(maxsize=4096)
+def _digest(weights: WeightsFile, tensor: StoredTensor) -> str:
+    from initcfg.formats.base import little_endian  # noqa: PLC0415  as above
+
+    content = hashlib.sha256(f"{tensor.dtype} {tensor.shape}\n".encode())
+    for start in range(0, tensor.numel, _CHUNK):
+        piece = weights.read(tensor, start, min(start + _CHUNK, tensor.numel))
+        content.update(little_endian(piece))
+    return content.hexdigest()
+
+
+def _refusal(code: Code, message: str, hint: str) -> InitializerError:
+    return InitializerError(Diagnostic(code, message, hint=hint))
