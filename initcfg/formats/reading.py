@@ -61,7 +61,6 @@ class WeightsFile:
     what = "the file"
     """What messages call the weights."""
 
-
     def __init__(self, path: str | PathLike[str], rename: RenamesLike = (), kept: int = KEPT) -> None:
         self.path = find_weights(path)
         """The file, or the index of a set."""

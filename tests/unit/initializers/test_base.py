@@ -107,9 +107,7 @@ def test_the_array_has_the_shape_and_dtype_asked_for(example: BuiltIn, dtype: st
 @pytest.mark.parametrize("shape", [(0, 2), (2, 0), (0, 0)])
 @pytest.mark.parametrize("cls", [cls for cls in BUILTINS if cls is not Pretrained])
 def test_empty_arrays_are_made(cls: type[BuiltIn], shape: tuple[int, ...]) -> None:
-    example = (
-        cls() if cls is not Concatenate else Concatenate(1, [shape[1], 0], ["ones", "orthogonal"])
-    )
+    example = cls() if cls is not Concatenate else Concatenate(1, [shape[1], 0], ["ones", "orthogonal"])
     assert example(shape).shape == shape
 
 
