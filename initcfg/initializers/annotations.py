@@ -230,6 +230,7 @@ def read_anything(value: object, info: Any) -> object:
 Number = Annotated[float, Limits()]
 NonNegative = Annotated[float, Limits(ge=0)]
 Positive = Annotated[float, Limits(gt=0)]
+Share = Annotated[float, Limits(ge=0, le=1)]
 Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Axes = Annotated[tuple[Whole, ...], Items()]

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initcfg.distributions import Uniform
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.initializers.custom import Request
     from initcfg.initializers.values import ArrayValue
 
+_KEYS = Uniform(0.0, 1.0)
 # Up to here every integer is a float64.
 _EXACT = 2**53
 
@@ -60,6 +62,54 @@ def draw_diagonal(
     step = shape[1] + 1
     first = -(-start // step)
     out[first * step - start :: step][: max(0, min(shape) - first)] = value
+
+
+def draw_spots(
+    out: np.ndarray[Any, Any],
+    start: int,
+    shape: tuple[int, ...],
+    spots: Sequence[Mapping[int, int]],
+    copied: Sequence[int],
+) -> None:
+    """Write the elements from `start` on of an array that is 1 at some places and 0 elsewhere.
+
+    Args:
+        out: takes them; one axis.
+        start: the first one, in C order.
+        shape: of the whole array.
+        spots: places by axis, for all axes but those in `copied`.
+        copied: axes along which the array repeats.
+    """
+    out[...] = 0
+    if not math.prod(shape):
+        return
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    places = np.array([sum(at * steps[axis] for axis, at in spot.items()) for spot in spots], np.int64)
+    for axis in copied:
+        places = np.add.outer(places, np.arange(shape[axis]) * steps[axis]).reshape(-1)
+    places -= start
+    out[places[(places >= 0) & (places < out.size)]] = 1
+
+
+def draw_sparse(request: Request, law: Distribution, along: int, zeros: int) -> np.ndarray[Any, Any]:
+    """A matrix of draws, with the same number of zeros at random places of each line.
+
+    A line's zeros are at its smallest keys, the first of equal ones: uniform float64 draws of the child
+    stream ``zeros``, numbered line after line.
+
+    Args:
+        request: the matrix; its draws are those of an array that has no zeros.
+        law: of the draws.
+        along: the axis along which a line runs.
+        zeros: of each line.
+    """
+    whole = drawn(request, law)
+    lines = whole if along else whole.T
+    keys = np.empty(lines.size)
+    request.fill(keys, _KEYS, request.stream.child("zeros"), 0)
+    smallest = np.argsort(keys.reshape(lines.shape), axis=1, kind="stable")[:, :zeros]
+    np.put_along_axis(lines, smallest, 0, axis=1)
+    return whole
 
 
 def interleave(

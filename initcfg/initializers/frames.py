@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from initcfg.distributions import Normal
+from initcfg.distributions import Normal, Uniform
+from initcfg.engines.casting import round_all
 from initcfg.process import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -244,3 +245,83 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], by_column: bool) -> np.
     """A stack of matrices in memory of its own, row by row or column by column."""
     copies, rows, columns = shape
     return np.empty((copies, columns, rows), dtype).swapaxes(1, 2) if by_column else np.empty(shape, dtype)
+
+
+def at_the_centre(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
+    """What `orthogonal` makes of the axes that are not receptive, at the centre of those; 0 elsewhere."""
+    whole = np.zeros(request.shape, request.dtype.numpy)
+    if whole.size:
+        kept = [axis for axis in range(whole.ndim) if axis not in axes.receptive]
+        places = {axis: at for at, axis in enumerate(kept)}
+        inputs, outputs, batch = (tuple(map(places.__getitem__, group)) for group in axes[:3])
+        roles = axes._replace(inputs=inputs, outputs=outputs, batch=batch, receptive=())
+        inner = request._replace(shape=tuple(request.shape[axis] for axis in kept))
+        centre = tuple(
+            slice(None) if axis in places else (size - 1) // 2 for axis, size in enumerate(request.shape)
+        )
+        whole[centre] = orthogonal(inner, roles, gain)
+    return whole
+
+
+_COIN = Uniform(-1.0, 1.0)
+
+
+def isometry(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
+    """`gain` times a kernel whose circular convolution keeps lengths, or a stack of such kernels.
+
+    Args:
+        request: the array, of a floating type; each kernel of a stack has the child stream of its index.
+        axes: the inputs, no more than the outputs; batch axes are the stack.
+        gain: the factor.
+    """
+    shape = request.shape
+    whole = np.empty(shape, request.dtype.numpy)
+    ordered = whole.transpose(*axes.batch, *axes.receptive, *axes.inputs, *axes.outputs)
+    inputs, outputs, stack, kernel = (tuple(shape[axis] for axis in group) for group in axes)
+    if whole.size:
+        for at, index in enumerate(np.ndindex(stack)):
+            stream = request.stream.child(str(at)) if stack else request.stream
+            with _BLAS, np.errstate(under="ignore"):
+                made = _kernel(kernel, math.prod(inputs), math.prod(outputs), stream, request.fill) * gain
+            ordered[index] = round_all(made.reshape(kernel + inputs + outputs), request.dtype)
+    return whole
+
+
+def _kernel(
+    sizes: tuple[int, ...], rows: int, columns: int, stream: Stream, fill: FillFunction
+) -> np.ndarray[Any, Any]:
+    """A kernel of the receptive field `sizes`, then (rows, columns).
+
+    It begins as orthonormal rows at position 0. A factor [P, I - P] leaves the part in the subspace of P
+    where it is, and moves the rest by one position: no length changes, for the two are orthogonal.
+    """
+    made = np.zeros((*sizes, rows, columns))
+    made[(0,) * len(sizes)] = _frame(columns, rows, stream.child("0"), fill).T
+    factors = (
+        axis for step in range(1, max(sizes, default=1)) for axis, size in enumerate(sizes) if step < size
+    )
+    for number, axis in enumerate(factors, 1):
+        kept = made @ _projection(columns, stream.child(str(number)), fill)
+        moved = made - kept
+        made = kept
+        # Nothing has reached the last position yet.
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        made[after] += moved[before]
+    return made
+
+
+def _projection(size: int, stream: Stream, fill: FillFunction) -> np.ndarray[Any, Any]:
+    """The orthogonal projection onto a random subspace, of a dimension that a coin decides `size` times."""
+    coins = np.empty(size)
+    fill(coins, _COIN, stream.child("rank"), 0)
+    frame = _frame(size, int(np.count_nonzero(coins > 0)), stream, fill)
+    projection: np.ndarray[Any, Any] = frame @ frame.T
+    return projection
+
+
+def _frame(rows: int, columns: int, stream: Stream, fill: FillFunction) -> np.ndarray[Any, Any]:
+    """One matrix with orthonormal columns, in float64."""
+    frames = np.empty((1, rows, columns))
+    draw_frames(frames, [stream], fill)
+    found: np.ndarray[Any, Any] = frames[0]
+    return found

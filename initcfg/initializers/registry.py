@@ -35,7 +35,8 @@ _MODULES = {
         *("LecunNormal", "LecunUniform"),
     ),
     "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
-    "structured": ("Identity", "Orthogonal"),
+    "structured": ("Identity", "Orthogonal", "Sparse"),
+    "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal"),
     "combined": ("Concatenate",),
     "stored": ("Pretrained",),
 }

@@ -1,4 +1,4 @@
-"""Initializers that fix how the elements of a matrix hang together: identity and orthogonal."""
+"""Initializers that fix how the elements of a matrix hang together: identity, orthogonal, sparse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.initializers.annotations import Number, Seed
+from initcfg.initializers.annotations import Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
-__all__ = ["Identity", "Orthogonal"]
+__all__ = ["Identity", "Orthogonal", "Sparse"]
 
 
 @initializer
@@ -70,7 +70,93 @@ class Identity(Cuttable):
 
 
 @initializer
-class Orthogonal(Structured):
+class Sparse(Structured):
+    """Normal draws, of which the same share is 0 for each input, at random places.
+
+    Formula:
+        w ~ N(0, std**2), and ceil(sparsity * outputs) elements of each input are 0
+
+    As PyTorch's ``sparse_``, which reads a matrix as (out, in); here the layout says which axis the outputs
+    are. The zeros of an input are a uniformly distributed choice, independent of those of the others.
+
+    Args:
+        sparsity: the share of zeros, from 0 to 1.
+        std: the standard deviation of the other elements, > 0; default 0.01.
+        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Reference:
+        Martens, "Deep learning via Hessian-free optimization", 2010,
+        https://www.cs.toronto.edu/~jmartens/docs/Deep_HessianFree.pdf; torch/nn/init.py
+
+    Example:
+        >>> (Sparse(0.6)((3, 5)) == 0).sum(axis=1)
+        array([3, 3, 3])
+    """
+
+    MODULE = "initcfg.initializers"
+
+    sparsity: Share
+    std: Positive = 0.01
+    seed: Seed | None = None
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+        """``Normal(0, std)``, of those that are not 0."""
+        return (Normal(0.0, self.std),)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes that are not (inputs, outputs) in some order, and dtypes that hold no such draws."""
+        axes = needed_layout(shape, layout).axes(len(shape)) if len(shape) == 2 else None
+        if axes is None or (len(axes.inputs), len(axes.outputs)) != (1, 1):
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"Sparse makes matrices of inputs and outputs, not shape {shape} under layout {layout}",
+                    hint="give the parameter one axis of inputs and one of outputs, or another initializer",
+                )
+            )
+        engines.check(Normal(0.0, self.std), dtype)
+
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """The draws of ``random_normal``, and the zeros among them."""
+        from initcfg.initializers.arrays import draw_sparse  # noqa: PLC0415  as above
+
+        outputs = needed_layout(request.shape, request.layout).axes(2).outputs[0]
+        zeros = math.ceil(self.sparsity * request.shape[outputs])
+        return draw_sparse(request, Normal(0.0, self.std), outputs, zeros)
+
+
+@initializer
+class OfFrames(Structured):
+    """What is made of orthogonal matrices, times a factor: its last digits are BLAS's."""
+
+    gain: Number = 1.0
+    seed: Seed | None = None
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
+        if len(shape) < 2:
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes",
+                    hint="give the parameter two axes or more, or another initializer",
+                )
+            )
+        if dtype.drawn is None:
+            raise InitializerError(
+                Diagnostic(
+                    Code.DISTRIBUTION,
+                    f"an orthogonal matrix cannot be held in {dtype}",
+                    hint="give a floating-point dtype",
+                )
+            )
+        needed_layout(shape, layout).axes(len(shape))
+        engines.check(Fill(float(self.gain)), dtype)
+
+
+@initializer
+class Orthogonal(OfFrames):
     """A matrix with orthonormal columns, or rows where it is wide, drawn uniformly from all such matrices.
 
     Formula:
@@ -98,9 +184,6 @@ class Orthogonal(Structured):
                [0., 1.]], dtype=float32)
     """
 
-    gain: Number = 1.0
-    seed: Seed | None = None
-
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
         """The law of one coordinate of a random point on a sphere: a normal, in many dimensions.
 
@@ -117,27 +200,6 @@ class Orthogonal(Structured):
         if dimensions < 4:
             return (Uniform(-radius, radius),)
         return (Normal(0.0, radius / math.sqrt(dimensions)),)
-
-    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
-        if len(shape) < 2:
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"Orthogonal makes matrices, and shape {shape} has {len(shape)} axes",
-                    hint="give the parameter two axes or more, or another initializer",
-                )
-            )
-        if dtype.drawn is None:
-            raise InitializerError(
-                Diagnostic(
-                    Code.DISTRIBUTION,
-                    f"an orthogonal matrix cannot be held in {dtype}",
-                    hint="give a floating-point dtype",
-                )
-            )
-        needed_layout(shape, layout).axes(len(shape))
-        engines.check(Fill(float(self.gain)), dtype)
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""

@@ -18,7 +18,8 @@ from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.initializers import Concatenate, Orthogonal
+from initcfg.initializers import Concatenate
+from initcfg.initializers.structured import OfFrames
 from initcfg.verification.matching import alone, carried_plan, match
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
 
     It is 0 where the same bits are promised.
     """
-    if isinstance(initializer, Orthogonal):
+    if isinstance(initializer, OfFrames):
         return TOLERANCE * abs(initializer.gain)
     if not isinstance(initializer, Concatenate):
         return 0.0

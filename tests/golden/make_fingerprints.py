@@ -56,6 +56,14 @@ INITIALIZERS: list[Any] = [
     {"identity": {"gain": 0.5}},
     "orthogonal",
     {"orthogonal": {"gain": 2, "seed": 3}},
+    {"sparse": {"sparsity": 0.3}},
+    {"sparse": {"sparsity": 0.5, "std": 0.02}},
+    "dirac",
+    {"dirac": {"groups": 2}},
+    {"delta_orthogonal": {}},
+    {"delta_orthogonal": {"gain": 2, "seed": 3}},
+    {"convolutional_orthogonal": {}},
+    {"convolutional_orthogonal": {"gain": 2, "seed": 3}},
     {"concatenate": {"axis": 0, "sizes": [2, 2], "initializers": ["zeros", "he_normal"]}},
     {"concatenate": {"axis": 1, "sizes": [1, 5], "initializers": ["orthogonal", "ones"]}},
 ]
@@ -68,7 +76,9 @@ def specs() -> dict[str, Any]:
         spec = min(path.glob("spec.*")) if path.is_dir() else path
         found[f"valid/{path.name}"] = spec
     for law in INITIALIZERS:
-        found[f"law {json.dumps(law)}"] = {"w": {"shape": [4, 6], "layout": "out_in", "initializer": law}}
+        # Kernels are for no more inputs than outputs.
+        layout = "in_out" if "l_orth" in json.dumps(law) or "delta" in json.dumps(law) else "out_in"
+        found[f"law {json.dumps(law)}"] = {"w": {"shape": [4, 6], "layout": layout, "initializer": law}}
     for dtype in DTYPES:
         found[f"dtype {dtype}"] = {"w": {"shape": [3], "dtype": dtype, "initializer": "ones"}}
     for dtype in ("float64", "float32", "float16", "bfloat16"):

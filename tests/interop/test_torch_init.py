@@ -55,6 +55,11 @@ FIXED: tuple[tuple[str, dict[str, Any], Initializer, tuple[int, ...]], ...] = (
     ("ones_", {}, initializers.Ones(), (3, 4)),
     ("constant_", {"val": 0.3}, initializers.Constant(0.3), (3, 4)),
     *(("eye_", {}, initializers.Identity(), shape) for shape in ((4, 4), (3, 5), (5, 3))),
+    *(
+        ("dirac_", {"groups": groups}, initializers.Dirac(groups), shape)
+        for shape in ((6, 2, 3), (6, 4, 3, 4), (6, 9, 1, 2, 5))
+        for groups in (1, 2, 3)
+    ),
 )
 
 
@@ -127,10 +132,44 @@ def test_kaiming_s_numbers_are_pytorch_s(
     assert (law.mean, law.std) == handed_over(INIT.kaiming_normal_, shape, **arguments)
 
 
+@given(
+    kernel=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    groups=st.integers(1, 4),
+    outputs=st.integers(0, 4),
+    inputs=st.integers(0, 9),
+)
+def test_dirac_is_pytorch_s(kernel: list[int], groups: int, outputs: int, inputs: int) -> None:
+    shape = (groups * outputs, inputs, *kernel)
+    np.testing.assert_array_equal(
+        ours(initializers.Dirac(groups), shape), theirs("dirac_", shape, {"groups": groups})
+    )
+
+
+@given(
+    shape=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    sparsity=st.floats(0, 1),
+)
+def test_columns_of_sparse_have_as_many_zeros_as_pytorch_s(shape: tuple[int, int], sparsity: float) -> None:
+    one, other = theirs("sparse_", shape, {"sparsity": sparsity}), ours(initializers.Sparse(sparsity), shape)
+    np.testing.assert_array_equal((other == 0).sum(axis=0), (one == 0).sum(axis=0))
+
+
+def test_what_is_left_of_sparse_comes_from_one_law() -> None:
+    """The draws, and where the zeros of a column are."""
+    shape = (20, 25_000)
+    one, other = (
+        theirs("sparse_", shape, {"sparsity": 0.4, "std": 0.5}),
+        ours(initializers.Sparse(0.4, 0.5), shape),
+    )
+    assert stats.ks_2samp(one[one != 0], other[other != 0]).pvalue > 1e-3
+    counts = np.stack([(one == 0).sum(axis=1), (other == 0).sum(axis=1)])
+    assert stats.chi2_contingency(counts).pvalue > 1e-3
+
+
 def test_the_defaults_are_pytorch_s() -> None:
     left_out = ("tensor", "generator")
     names = {"xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "trunc_normal"}
-    for name in names:
+    for name in (*names, "dirac"):
         parameters = inspect.signature(getattr(INIT, f"{name}_")).parameters
         expected = {key: each.default for key, each in parameters.items() if key not in left_out}
         config = initializers.get(name).get_config()

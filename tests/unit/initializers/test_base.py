@@ -22,7 +22,6 @@ from initcfg.initializers import (
     BUILTINS,
     BuiltIn,
     Combined,
-    Concatenate,
     Constant,
     Cuttable,
     Elementwise,
@@ -41,7 +40,9 @@ from initcfg.initializers import (
     resolve,
     stream_of,
 )
+from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import class_names
+from initcfg.initializers.structured import OfFrames
 from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
@@ -107,8 +108,9 @@ def test_the_array_has_the_shape_and_dtype_asked_for(example: BuiltIn, dtype: st
 @pytest.mark.parametrize("shape", [(0, 2), (2, 0), (0, 0)])
 @pytest.mark.parametrize("cls", [cls for cls in BUILTINS if cls is not Pretrained])
 def test_empty_arrays_are_made(cls: type[BuiltIn], shape: tuple[int, ...]) -> None:
-    example = cls() if cls is not Concatenate else Concatenate(1, [shape[1], 0], ["ones", "orthogonal"])
-    assert example(shape).shape == shape
+    arguments = {"axis": 1, "sizes": [shape[1], 0], "initializers": ["ones", "orthogonal"], "sparsity": 0.5}
+    needed = (each.name for each in arguments_of(cls).values() if each.is_required)
+    assert cls(**{name: arguments[name] for name in needed})(shape).shape == shape
 
 
 def test_standalone_calls_take_what_keras_passes() -> None:
@@ -245,7 +247,7 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     documented = text.partition("Args:")[2]
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
-    bases = (Elementwise, Structured, Cuttable, Combined)
+    bases = (Elementwise, Structured, Cuttable, Combined, OfFrames)
     assert built_in.__mro__[1] in bases or built_in.__mro__[1].__name__.startswith("_")
 
 

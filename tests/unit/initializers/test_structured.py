@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
-from initcfg.initializers import Identity, Initializer, Orthogonal, Request, check, make
+from initcfg.initializers import (
+    Identity,
+    Initializer,
+    Orthogonal,
+    RandomNormal,
+    Request,
+    Sparse,
+    check,
+    make,
+)
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
@@ -180,3 +190,50 @@ def test_the_order_of_the_axes_moves_the_matrices_and_changes_no_more_than_round
         other = made(Orthogonal(0.5), tuple(shape[axis] for axis in order), layout, dtype)
         back = other.transpose(np.argsort(order)).astype(np.float64)
         np.testing.assert_allclose(back, usual, rtol=0, atol=2**-9 if dtype == "bfloat16" else 1e-6)
+
+
+@given(
+    rows=st.integers(0, 12),
+    columns=st.integers(0, 12),
+    sparsity=st.floats(0, 1),
+    layout=st.sampled_from(["in_out", "out_in"]),
+)
+def test_each_input_of_a_sparse_matrix_has_its_share_of_zeros(
+    rows: int, columns: int, sparsity: float, layout: str
+) -> None:
+    array = made(Sparse(sparsity, 0.5), (rows, columns), layout, "float64")
+    dense = made(RandomNormal(0.0, 0.5), (rows, columns), layout, "float64")
+    outputs = 0 if layout == "out_in" else 1
+    zeros = (array == 0).sum(axis=outputs)
+    assert (zeros == math.ceil(sparsity * array.shape[outputs])).all()
+    np.testing.assert_array_equal(array[array != 0], dense[array != 0])
+
+
+def test_every_choice_of_zeros_is_equally_likely() -> None:
+    """Chi-square over the six ways to choose two places of four, at a seed that was not chosen."""
+    array = made(Sparse(0.5), (6000, 4))
+    patterns, counts = np.unique(array == 0, axis=0, return_counts=True)
+    assert len(patterns) == 6
+    assert ((counts - 1000) ** 2 / 1000).sum() < 20.5  # the 0.999 quantile of five degrees of freedom
+
+
+def test_the_bits_of_a_sparse_matrix_are_kept() -> None:
+    """Written once by this code; numpy sorts, and IEEE comparisons decide."""
+    digests = {
+        (layout, dtype): hashlib.sha256(made(Sparse(0.3), (31, 17), layout, dtype).tobytes()).hexdigest()[:16]
+        for layout in ("in_out", "out_in")
+        for dtype in ("float32", "float64")
+    }
+    assert digests == {
+        ("in_out", "float32"): "76d2de08fc25924c",
+        ("in_out", "float64"): "b2e7b18008bcda6b",
+        ("out_in", "float32"): "08958fbedc2d9000",
+        ("out_in", "float64"): "3d2a4659d9ac61c4",
+    }
+
+
+@pytest.mark.parametrize(("shape", "layout"), [((3,), "in_out"), ((3, 3, 3), "in_out"), ((3, 3), "OB")])
+def test_sparse_is_for_matrices_only(shape: tuple[int, ...], layout: str) -> None:
+    with pytest.raises(InitializerError, match="Sparse makes matrices") as caught:
+        check(Sparse(0.5), shape, as_dtype("float32"), Layout(layout))
+    assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE

@@ -1,0 +1,213 @@
+"""Kernels of convolutions: Dirac's, and orthogonal ones, whatever the layout says of their axes.
+
+A shape without a receptive field is a kernel that reads one position: a matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from initcfg import engines
+from initcfg.distributions import Fill, Normal
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.annotations import Limits
+from initcfg.initializers.base import Cuttable, initializer
+from initcfg.initializers.structured import OfFrames
+from initcfg.layout import Axes, Layout, needed_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.initializers.custom import Request
+
+__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac"]
+
+
+@initializer
+class Dirac(Cuttable):
+    """A kernel that hands its inputs on as they are: 1 at its centre for each pair of channels, 0 elsewhere.
+
+    Formula:
+        w[g * m + c, c, k // 2, ...] = 1 for c < min(m, in), m = out / groups, in PyTorch's order of axes
+
+    As PyTorch's ``dirac_``, which wants three to five axes; here the layout says which of them are outputs
+    and inputs, one each, and which are the receptive field, of any number. The centre of an even kernel is
+    the later one. Batch axes hold copies.
+
+    Args:
+        groups: of the convolution, a divisor of the number of outputs; default 1. Each group hands on its
+            inputs.
+
+    Reference:
+        torch/nn/init.py
+
+    Example:
+        >>> Dirac()((3, 1, 2))  # one axis of three positions, one input, two outputs
+        array([[[0., 0.]],
+        <BLANKLINE>
+               [[1., 0.]],
+        <BLANKLINE>
+               [[0., 0.]]], dtype=float32)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    groups: Annotated[int, Limits(ge=1)] = 1
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+        """``Fill(1)``, of those at the centre; a 0 is one in any dtype."""
+        return (Fill(1),)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes without one input and one output axis, and outputs that the groups do not divide."""
+        axes = needed_layout(shape, layout).axes(len(shape))
+        if (len(axes.inputs), len(axes.outputs)) != (1, 1):
+            raise _misfit(
+                f"Dirac pairs one axis of outputs with one of inputs, and the layout {layout} of shape "
+                f"{shape} names {len(axes.outputs)} and {len(axes.inputs)}",
+                "give the parameter one axis of each, or another initializer",
+            )
+        outputs = shape[axes.outputs[0]]
+        if outputs % self.groups:
+            raise _misfit(
+                f"{self.groups} groups do not divide the {outputs} outputs of shape {shape}",
+                "give the groups of the convolution, a divisor of its outputs",
+            )
+        engines.check(Fill(1), dtype)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of the kernel: the ones that lie in it."""
+        from initcfg.initializers.arrays import draw_spots  # noqa: PLC0415  numpy is not for planning
+
+        shape = request.shape
+        axes = needed_layout(shape, request.layout).axes(len(shape))
+        (of_outputs,), (of_inputs,) = axes.outputs, axes.inputs
+        outputs = shape[of_outputs] // self.groups
+        pairs = [
+            {of_outputs: group * outputs + channel, of_inputs: channel}
+            for group in range(self.groups)
+            for channel in range(min(outputs, shape[of_inputs]))
+        ]
+        centre = {axis: shape[axis] // 2 for axis in axes.receptive}
+        draw_spots(out, start, shape, [pair | centre for pair in pairs], axes.batch)
+
+
+@initializer
+class DeltaOrthogonal(OfFrames):
+    """An orthogonal matrix at the centre of a kernel, and 0 elsewhere: a convolution that keeps lengths.
+
+    Formula:
+        w[(k - 1) // 2, ...] = gain * Q, QQ' = I, from the Haar distribution, inputs as rows; 0 elsewhere
+
+    There may be no more inputs than outputs. The centre of an even kernel is the earlier one, as in JAX and
+    TensorFlow. Bits are as of ``orthogonal``.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+        seed: an integer in [0, 2**64), for the same kernel at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Reference:
+        Xiao et al., "Dynamical Isometry and a Mean Field Theory of CNNs", 2018, algorithm 2,
+        https://arxiv.org/abs/1806.05393; jax/_src/nn/initializers.py
+
+    Example:
+        >>> w = DeltaOrthogonal(seed=1)((3, 2, 2))
+        >>> (w[1] @ w[1].T).round(5) + 0, float(abs(w[[0, 2]]).max())
+        (array([[1., 0.],
+               [0., 1.]], dtype=float32), 0.0)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+        """That of a coordinate of a random point on a sphere, at the centre: nearly a normal."""
+        _, outputs = _rows_and_columns(shape, needed_layout(shape, layout).axes(len(shape)))
+        return (Normal(0.0, abs(self.gain) / math.sqrt(outputs)),)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse more inputs than outputs, dtypes that are no floats, and gains out of their range."""
+        super().check(shape, dtype, layout)
+        _refuse_contraction(type(self).__name__, shape, needed_layout(shape, layout))
+
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """Zeros, and at their centre what ``orthogonal`` makes of the other axes."""
+        from initcfg.initializers.frames import at_the_centre  # noqa: PLC0415  as above
+
+        axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
+        return at_the_centre(request, axes, self.gain)
+
+
+@initializer
+class ConvolutionalOrthogonal(OfFrames):
+    """A kernel whose convolution, with circular padding, keeps the length of every input.
+
+    Formula:
+        w = gain * Q * [P_1, I - P_1] * [P_2, I - P_2] * ..., a convolution of k - 1 factors along each axis
+        of the receptive field, with Q as in ``delta_orthogonal`` and P_i random projections
+
+    In one, two, three or more dimensions, of any sizes; there may be no more inputs than outputs. Each
+    projection is onto a uniformly distributed subspace whose dimension is binomial, n tosses of a coin where
+    there are n outputs. The kernel is made in float64 and rounded once; it uses BLAS, so that its bits are
+    as of ``orthogonal``.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+        seed: an integer in [0, 2**64), for the same kernel at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Reference:
+        Xiao et al., "Dynamical Isometry and a Mean Field Theory of CNNs", 2018, algorithm 1,
+        https://arxiv.org/abs/1806.05393; tensorflow/python/ops/init_ops.py
+
+    Example:
+        >>> w = ConvolutionalOrthogonal(seed=1)((2, 1, 4))[:, 0]
+        >>> float(abs((w * w).sum() - 1)) < 1e-6, float(abs(w[0] @ w[1])) < 1e-6
+        (True, True)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+        """A normal with the mean square of all elements; those at the edges are smaller."""
+        axes = needed_layout(shape, layout).axes(len(shape))
+        _, outputs = _rows_and_columns(shape, axes)
+        positions = math.prod(shape[axis] for axis in axes.receptive)
+        return (Normal(0.0, abs(self.gain) / math.sqrt(outputs * positions)),)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """As of ``delta_orthogonal``."""
+        super().check(shape, dtype, layout)
+        _refuse_contraction(type(self).__name__, shape, needed_layout(shape, layout))
+
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """One kernel, or one for each index of the batch axes, whose stream is the child of that index."""
+        from initcfg.initializers.frames import isometry  # noqa: PLC0415  as above
+
+        axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
+        return isometry(request, axes, self.gain)
+
+
+def _rows_and_columns(shape: tuple[int, ...], axes: Axes) -> tuple[int, int]:
+    """How many inputs and outputs each position of a kernel has."""
+    inputs, outputs = (math.prod(shape[axis] for axis in group) for group in (axes.inputs, axes.outputs))
+    return inputs, outputs
+
+
+def _refuse_contraction(name: str, shape: tuple[int, ...], layout: Layout) -> None:
+    inputs, outputs = _rows_and_columns(shape, layout.axes(len(shape)))
+    if inputs > outputs and 0 not in shape:
+        raise _misfit(
+            f"{name} keeps lengths, and shape {shape} takes {inputs} inputs to {outputs} outputs under "
+            f"layout {layout}",
+            "give it no more inputs than outputs, or use orthogonal",
+        )
+
+
+def _misfit(message: str, hint: str) -> InitializerError:
+    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, hint=hint))

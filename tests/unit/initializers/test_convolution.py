@@ -1,0 +1,177 @@
+"""Kernels of convolutions: Dirac's, delta-orthogonal and orthogonal ones, under every layout."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from initcfg import engines
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, InitializerError
+from initcfg.initializers import (
+    ConvolutionalOrthogonal,
+    DeltaOrthogonal,
+    Dirac,
+    Initializer,
+    Orthogonal,
+    Request,
+    check,
+    draw,
+    make,
+)
+from initcfg.layout import IN_OUT, Layout
+from initcfg.stream import Stream
+
+STREAM = Stream.of_parameter(0, "w")
+
+
+def request(shape: tuple[int, ...], layout: str, dtype: str = "float64") -> Request:
+    return Request(shape, as_dtype(dtype), Layout(layout), STREAM, engines.get_engine())
+
+
+def made(initializer: Initializer, shape: tuple[int, ...], layout: str = "in_out") -> np.ndarray:
+    return make(initializer, request(shape, layout))
+
+
+def length_error(kernel: np.ndarray) -> float:
+    """How far the circular convolution with a kernel (..., in, out) is from keeping lengths."""
+    positions = list(np.ndindex(kernel.shape[:-2]))
+    worst = 0.0
+    for shift in itertools.product(*(range(1 - size, size) for size in kernel.shape[:-2])):
+        product = np.zeros((kernel.shape[-2],) * 2)
+        for place in positions:
+            other = tuple(one + by for one, by in zip(place, shift, strict=True))
+            if other in positions:
+                product += kernel[place] @ kernel[other].T
+        wanted = np.zeros_like(product) if any(shift) else np.eye(len(product))
+        worst = max(worst, float(abs(product - wanted).max(initial=0)))
+    return worst
+
+
+def reference_dirac(shape: tuple[int, ...], groups: int) -> np.ndarray:
+    """PyTorch's loop."""
+    found = np.zeros(shape)
+    outputs = shape[0] // groups
+    for group in range(groups):
+        for channel in range(min(outputs, shape[1])):
+            found[(group * outputs + channel, channel, *(size // 2 for size in shape[2:]))] = 1
+    return found
+
+
+@given(data=st.data(), kernel=st.lists(st.integers(1, 5), max_size=3), groups=st.integers(1, 4))
+def test_dirac_is_pytorch_s_under_any_layout(data: st.DataObject, kernel: list[int], groups: int) -> None:
+    shape = (groups * data.draw(st.integers(0, 4)), data.draw(st.integers(0, 6)), *kernel)
+    expected = reference_dirac(shape, groups)
+    np.testing.assert_array_equal(made(Dirac(groups), shape, "out_in"), expected)
+    order = data.draw(st.permutations(range(len(shape))))
+    letters = "".join("OI"[axis] if axis < 2 else "K" for axis in order)
+    turned = tuple(shape[axis] for axis in order)
+    np.testing.assert_array_equal(made(Dirac(groups), turned, letters), expected.transpose(order))
+
+
+@given(start=st.integers(0, 288), size=st.integers(0, 288))
+def test_any_stretch_of_dirac_is_that_of_the_whole(start: int, size: int) -> None:
+    wanted = request((2, 4, 3, 4, 3), "BOKIK")
+    whole = make(Dirac(2), wanted)
+    out = np.full(min(size, 288 - start), 7.0)
+    draw(Dirac(2), out, start, wanted)
+    np.testing.assert_array_equal(out, whole.reshape(-1)[start : start + size])
+    np.testing.assert_array_equal(whole[0], whole[1])
+    assert whole.sum() == 2 * 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", "bool"])
+def test_dirac_is_made_in_any_dtype(dtype: str) -> None:
+    array = make(Dirac(), request((2, 2, 3), "out_in", dtype))
+    assert array.dtype.name == dtype
+    assert array.sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("initializer", "shape", "layout", "told"),
+    [
+        (Dirac(3), (4, 2, 3), "out_in", "3 groups do not divide the 4 outputs"),
+        (Dirac(), (4, 2, 3), "IOO", "names 2 and 1"),
+        (Dirac(), (4, 2), "IK", "names 0 and 1"),
+        (DeltaOrthogonal(), (3, 4, 2), "in_out", "takes 4 inputs to 2 outputs under layout in_out"),
+        (ConvolutionalOrthogonal(), (2, 4, 3), "out_in", "takes 4 inputs to 2 outputs under layout out_in"),
+        (ConvolutionalOrthogonal(), (3,), "O", "has 1 axes"),
+    ],
+)
+def test_shapes_that_do_not_suit_are_refused(
+    initializer: Initializer, shape: tuple[int, ...], layout: str, told: str
+) -> None:
+    with pytest.raises(InitializerError, match=told) as caught:
+        check(initializer, shape, as_dtype("float32"), Layout(layout))
+    assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+@pytest.mark.parametrize("initializer", [DeltaOrthogonal(), ConvolutionalOrthogonal()])
+def test_integers_hold_no_orthogonal_kernel(initializer: Initializer) -> None:
+    with pytest.raises(InitializerError, match="cannot be held in int32"):
+        check(initializer, (3, 2, 2), as_dtype("int32"), IN_OUT)
+
+
+kernels = st.lists(st.integers(1, 4), max_size=3).map(tuple)
+
+
+@given(kernel=kernels, inputs=st.integers(1, 5), more=st.integers(0, 4))
+def test_convolutions_keep_lengths(kernel: tuple[int, ...], inputs: int, more: int) -> None:
+    shape = (*kernel, inputs, inputs + more)
+    for initializer in (DeltaOrthogonal(), ConvolutionalOrthogonal()):
+        assert length_error(made(initializer, shape)) < 1e-12
+    np.testing.assert_allclose(
+        made(ConvolutionalOrthogonal(-0.5), shape), -0.5 * made(ConvolutionalOrthogonal(), shape)
+    )
+
+
+def test_a_kernel_that_is_not_orthogonal_would_be_noticed() -> None:
+    assert length_error(made(Orthogonal(), (3, 4, 4))) > 0.1
+
+
+@given(kernel=st.lists(st.integers(0, 5), max_size=3).map(tuple))
+def test_delta_orthogonal_is_orthogonal_at_its_centre_alone(kernel: tuple[int, ...]) -> None:
+    array = made(DeltaOrthogonal(2.0), (*kernel, 3, 5))
+    if array.size:
+        centre = tuple((size - 1) // 2 for size in kernel)
+        np.testing.assert_array_equal(array[centre], made(Orthogonal(2.0), (3, 5)))
+        array[centre] = 0
+    assert not array.any()
+
+
+@pytest.mark.parametrize("initializer", [DeltaOrthogonal(), ConvolutionalOrthogonal()])
+def test_the_layout_moves_the_axes_and_each_copy_is_made_alone(initializer: Initializer) -> None:
+    usual = made(initializer, (3, 2, 4, 5), "KKIO")
+    np.testing.assert_allclose(
+        made(initializer, (5, 4, 3, 2), "out_in"), usual.transpose(3, 2, 0, 1), atol=1e-12
+    )
+    copies = made(initializer, (3, 2, 2, 4, 5), "KBKIO")
+    assert not np.allclose(copies[:, 0], copies[:, 1])
+    for at in range(2):
+        alone = request((3, 2, 4, 5), "KKIO")._replace(stream=STREAM.child(str(at)))
+        np.testing.assert_allclose(copies[:, at], make(initializer, alone), atol=1e-12)
+
+
+def test_several_axes_of_outputs_are_one() -> None:
+    array = made(ConvolutionalOrthogonal(), (3, 2, 2, 3), "KIOO")
+    assert length_error(array.reshape(3, 2, 6)) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_narrow_kernel_is_the_float64_one_rounded(dtype: str) -> None:
+    wide = made(ConvolutionalOrthogonal(), (3, 3, 4))
+    narrow = make(ConvolutionalOrthogonal(), request((3, 3, 4), "in_out", dtype)).astype(np.float64)
+    np.testing.assert_allclose(narrow, wide, rtol=2**-8 if dtype == "bfloat16" else 2**-23, atol=1e-12)
+
+
+def test_the_mean_square_is_spread_over_the_kernel() -> None:
+    """The projections are of half the outputs on average: positions are binomial, and none stays empty."""
+    array = made(ConvolutionalOrthogonal(), (3, 64, 64))
+    shares = (array**2).sum(axis=(1, 2)) / 64
+    assert math.isclose(shares.sum(), 1)
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.1)
