@@ -740,7 +740,7 @@ def test_a_dtype_that_the_backend_does_not_hold_is_not_promised() -> None:
 OURS: dict[str, Any] = {
     cls.__name__: cls(seed=3) if "seed" in inspect.signature(cls).parameters else cls()  # type: ignore[call-arg]
     for cls in BUILTINS
-    if cls not in (initializers.Concatenate, initializers.Sparse)
+    if cls not in (initializers.Concatenate, initializers.Pretrained, initializers.Sparse)
 } | {
     "sparse": initializers.Sparse(0.5, seed=3),
     "bounds": initializers.TruncatedNormal(stddev=0.1, low=-1, high=3, seed=2),

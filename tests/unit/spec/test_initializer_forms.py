@@ -15,7 +15,6 @@ from initcfg.initializers import (
     Constant,
     GlorotUniform,
     Initializer,
-    Pretrained,
     RandomNormal,
     Zeros,
     canonical_name,
