@@ -62,29 +62,14 @@ class ForkSafeLock:
         self._lock.release()
 
 
-class _LoadingLock:
-    """A lock under which modules are imported, and which a fork waits for; a context manager.
-
-    Python locks a module while it is imported. A child that is forked meanwhile has the lock and not the
-    thread that would open it, so that it would wait for ever where it imports the module itself.
-    """
-
-    def __init__(self) -> None:
-        # Whoever holds it may fork: modules may do so as they load.
-        self._lock = threading.RLock()
-        if hasattr(os, "register_at_fork"):  # as above
-            release = self._lock.release
-            os.register_at_fork(before=self._lock.acquire, after_in_parent=release, after_in_child=release)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-#: One for all: a thread that waits for a second one would hold the first.
-LOADING = _LoadingLock()
+#: Held while modules are imported, and waited for by a fork: Python locks a module while it imports it, and a
+#: child that is forked meanwhile has the lock, not the thread that would open it. One for all: a thread that
+#: waits for a second one would hold the first. Whoever holds it may fork: modules may do so as they load.
+LOADING = threading.RLock()
+if hasattr(os, "register_at_fork"):  # as above
+    os.register_at_fork(
+        before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
+    )
 
 
 def load(module: str) -> ModuleType:

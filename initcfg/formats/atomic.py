@@ -109,7 +109,11 @@ def _new_file(path: Path, nbytes: int, *, sweeping: bool) -> Iterator[_Raw]:
         failed.callback(_close, raw)
         yield raw
         with reporting(path, nbytes):
-            _publish(raw, temporary, path)
+            os.fsync(raw.fileno())
+            # Elsewhere it stays open, and so locked, until it has lost the name that a sweep looks for.
+            if os.name == "nt":
+                _close(raw)
+            temporary.replace(path)
         failed.pop_all()
         _sync_folder(folder, path)
 
@@ -120,7 +124,7 @@ def _check_target(path: Path) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise _os_error(errno.EISDIR)
     if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
         raise ValueError("a pipe, socket or device stands there")
 
@@ -128,7 +132,7 @@ def _check_target(path: Path) -> None:
 def _check_space(path: Path, nbytes: int) -> None:
     free = free_bytes(path)
     if free is not None and free < nbytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise _os_error(errno.ENOSPC)
 
 
 def _open_folder(folder: Path, opened: contextlib.ExitStack) -> int | None:
@@ -143,14 +147,6 @@ def _open_folder(folder: Path, opened: contextlib.ExitStack) -> int | None:
         raise
     opened.callback(os.close, descriptor)
     return descriptor
-
-
-def _publish(raw: _Raw, temporary: Path, path: Path) -> None:
-    os.fsync(raw.fileno())
-    # Elsewhere it stays open, and so locked, until it has lost the name that a sweep looks for.
-    if os.name == "nt":
-        _close(raw)
-    temporary.replace(path)
 
 
 def _discard(temporary: Path) -> None:
@@ -300,16 +296,13 @@ def free_bytes(path: Path) -> int | None:
 
 def _output_error(path: Path, nbytes: int, act: str, error: OSError | ValueError) -> OutputError:
     code = error.errno if isinstance(error, OSError) else None
-    reason = (os.strerror(code) if code is not None else _words(error)).lower()
+    words = "its name is no text" if isinstance(error, UnicodeError) else str(error)
+    reason = (words if code is None else os.strerror(code)).lower()
     message = f"cannot {act} {str(path)!r}: {reason}"
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         message += f"; it takes {nbytes:,} bytes{_free_words(path, code)}"
     hint = _HINTS.get(code or 0, "choose another place to write to")
     return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
-
-
-def _words(error: OSError | ValueError) -> str:
-    return "its name is no text" if isinstance(error, UnicodeError) else str(error)
 
 
 def _free_words(path: Path, code: int) -> str:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     import numpy as np
@@ -170,24 +169,11 @@ def common_texts(metadata: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """One tensor of a file; `begin` is the place of its first byte in that."""
+class StoredTensor(TensorInfo):
+    """One tensor of a file, which may be a shard; `begin` is the place of its first byte in that."""
 
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
     begin: int
     shard: str | None = None
-
-    @property
-    def numel(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the elements."""
-        return self.numel * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +244,7 @@ class FilePool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -9,12 +9,11 @@ what remains of a run that was not finished, or of two that were mixed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, FormatError, Location, SpecError, capped, stopped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_texts, tied_names
@@ -24,7 +23,7 @@ from initcfg.text.inputs import read_content
 from initcfg.text.json_entries import read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -49,7 +48,6 @@ _WAY_OUT = 'an index is {"weight_map": {"h.0.w": "model-00001-of-00002.safetenso
 
 _AGAIN = "write the index again, or fetch it again if it was copied"
 
-_Problems: TypeAlias = "Iterator[Diagnostic]"
 STALE = "take the index and the shards from one place, or write them again"
 """The way out of most disagreements."""
 _MIXED = "the shards of a set are made from one plan: write those of the other plan again"
@@ -81,20 +79,17 @@ def index_text(index: Index) -> str:
     return json.dumps(tree, indent=2, sort_keys=True) + "\n"
 
 
-def read_index(path: str | PathLike[str]) -> Index:
-    """The index in a file of 128 MiB at most; no shard is opened.
+def read_index(path: str | PathLike[str], content: bytes | None = None) -> Index:
+    """The index in a file of 128 MiB at most, or in bytes that somebody else has read; no shard is opened.
 
     Of the metadata of a foreign index the texts are kept, and so are the totals; it may have none. A
     FormatError tells every problem at its place.
     """
-    with _malformed():
-        return _index(path, read_content(path, MAX_INDEX_BYTES, _too_large(path)))
-
-
-def parse_index(path: str | PathLike[str], content: bytes) -> Index:
-    """The index in bytes that somebody else has read; `path` is for messages."""
-    with _malformed():
-        return _index(path, content)
+    try:
+        return _index(path, _content(path) if content is None else content)
+    except SpecError as error:
+        # A document that cannot be read as one is, here, a malformed weights file.
+        raise FormatError(*map(_recoded, error.diagnostics)) from None
 
 
 def is_shard_name(name: object, ending: str = ".safetensors") -> bool:
@@ -107,13 +102,10 @@ def is_shard_name(name: object, ending: str = ".safetensors") -> bool:
     )
 
 
-@contextlib.contextmanager
-def _malformed() -> Iterator[None]:
-    """A document that cannot be read as one is, here, a malformed weights file."""
-    try:
-        yield
-    except SpecError as error:
-        raise FormatError(*map(_recoded, error.diagnostics)) from None
+def _content(path: str | PathLike[str]) -> bytes:
+    message = f"the file is larger than the {MAX_INDEX_BYTES // 2**20} MiB that an index of shards may have"
+    too_large = Diagnostic(Code.TOO_LARGE, message, Location(os.fspath(path)))
+    return read_content(path, MAX_INDEX_BYTES, too_large)
 
 
 def _recoded(problem: Diagnostic) -> Diagnostic:
@@ -138,8 +130,7 @@ def _index(path: str | PathLike[str], content: bytes) -> Index:
         problems.append(_problem(f"an index has an object {_MAP!r} of names", where, _WAY_OUT))
         raise FormatError(*map(_recoded, problems))
     ending = ".bin" if os.fspath(path).lower().endswith(".bin.index.json") else ".safetensors"
-    problems += _unknown(tree, source)
-    problems += _metadata_problems(tree, source)
+    problems += _top_problems(tree, source)
     problems += _shard_problems(tree, source, ending)
     if problems:
         raise FormatError(*capped(map(_recoded, problems)))
@@ -149,19 +140,12 @@ def _index(path: str | PathLike[str], content: bytes) -> Index:
     return Index(tree[_MAP], size, parameters, texts, source.places(_MAP))
 
 
-def _too_large(path: str | PathLike[str]) -> Diagnostic:
-    message = f"the file is larger than the {MAX_INDEX_BYTES // 2**20} MiB that an index of shards may have"
-    return Diagnostic(Code.TOO_LARGE, message, Location(os.fspath(path)))
-
-
-def _unknown(tree: Mapping[str, Any], source: Source) -> _Problems:
+def _top_problems(tree: Mapping[str, Any], source: Source) -> Iterator[Diagnostic]:
+    """What is wrong with the keys of an index, and with its metadata."""
     for key in tree:
         if key not in (_METADATA, _MAP):
             where = source.locate((key,), key=True)
             yield _problem(f"an index has no key {key!r}", where, f"its keys are {_METADATA} and {_MAP}")
-
-
-def _metadata_problems(tree: Mapping[str, Any], source: Source) -> _Problems:
     metadata = tree.get(_METADATA, {})
     if not isinstance(metadata, dict):
         yield _problem("the metadata of an index is an object", source.locate((_METADATA,)), _WAY_OUT)
@@ -173,7 +157,7 @@ def _metadata_problems(tree: Mapping[str, Any], source: Source) -> _Problems:
             yield _problem(f"{key!r} is no whole number from 0 on", where, _AGAIN)
 
 
-def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> _Problems:
+def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> Iterator[Diagnostic]:
     """One for each wrong name of a shard, where it is first given, and of a tensor."""
     told = set()
     for name, shard in tree[_MAP].items():
@@ -203,7 +187,12 @@ def read_set(path: Path, files: FilePool) -> tuple[Header, Index]:
         name: dataclasses.replace(headers[shard].tensors[name], shard=shard)
         for name, shard in index.weight_map.items()
     }
-    metadata = _metadata([index.metadata, *(header.metadata for header in headers.values())])
+    texts = [index.metadata, *(header.metadata for header in headers.values())]
+    tied = {name: shared for each in texts for name, shared in tied_names(each).items()}
+    metadata = common_texts(texts)
+    metadata.pop(TIED_KEY, None)
+    if tied:
+        metadata[TIED_KEY] = json.dumps(tied, sort_keys=True, ensure_ascii=False)
     nbytes = sum(header.nbytes for header in headers.values())
     return Header(tensors, metadata, nbytes, tuple(headers)), index
 
@@ -220,7 +209,15 @@ def _headers(path: Path, index: Index, files: FilePool) -> dict[str, Header]:
             with files.using(path.parent / shard) as file:
                 headers[shard] = header_in(file, path.parent / shard)
         except FormatError as error:
-            problems += [_at_index(each, shard, index.where[name]) for each in error.diagnostics]
+            # Placed in the index where the shard cannot be read, else where it was found.
+            problems += (
+                Diagnostic(
+                    Code.INPUT, f"the shard {shard!r}: {each.message}", index.where[name], each.hint or STALE
+                )
+                if each.code is Code.INPUT
+                else each
+                for each in error.diagnostics
+            )
         if len(problems) >= MAX_TOLD:
             break
     if problems:
@@ -228,32 +225,20 @@ def _headers(path: Path, index: Index, files: FilePool) -> dict[str, Header]:
     return headers
 
 
-def _at_index(problem: Diagnostic, shard: str, where: Location) -> Diagnostic:
-    """A problem of a shard: placed in the index where the shard cannot be read, else where it was found."""
-    if problem.code is not Code.INPUT:
-        return problem
-    return Diagnostic(Code.INPUT, f"the shard {shard!r}: {problem.message}", where, problem.hint or STALE)
-
-
-def _metadata(texts: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The texts that all agree on, and the tied names of all."""
-    found = list(texts)
-    tied = {name: shared for each in found for name, shared in tied_names(each).items()}
-    common = common_texts(found)
-    common.pop(TIED_KEY, None)
-    return common | ({TIED_KEY: json.dumps(tied, sort_keys=True, ensure_ascii=False)} if tied else {})
-
-
 def index_problems(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
     """What index and shards do not agree about: first the tensors; if these agree, the rest."""
-    stop = False
-    for problem in _misplaced(path, index, headers):
-        stop = True
-        yield problem
-    if not stop:
-        yield from _other_size(path, index, headers)
-        yield from _other_plans(path, index, headers)
-        yield from _ties(path, index, headers)
+    misplaced = _misplaced(path, index, headers)
+    first = next(misplaced, None)
+    if first is not None:
+        yield first
+        yield from misplaced
+        return
+    nbytes = sum(tensor.nbytes for header in headers.values() for tensor in header.tensors.values())
+    if index.total_size not in (None, nbytes):
+        message = f"'total_size' is {index.total_size:,}, the tensors have {nbytes:,} bytes"
+        yield _problem(message, Location(os.fspath(path), path=("metadata", "total_size")))
+    yield from _other_plans(path, index, headers)
+    yield from _ties(path, index, headers)
 
 
 def _misplaced(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
@@ -272,13 +257,6 @@ def _misplaced(path: Path, index: Index, headers: Mapping[str, Header]) -> Itera
             elif named != shard and name in headers[named].tensors:
                 message = f"{name!r} is in two shards: {named!r}, where the index has it, and {shard!r}"
                 yield _problem(message, index.where[name])
-
-
-def _other_size(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:
-    nbytes = sum(tensor.nbytes for header in headers.values() for tensor in header.tensors.values())
-    if index.total_size not in (None, nbytes):
-        message = f"'total_size' is {index.total_size:,}, the tensors have {nbytes:,} bytes"
-        yield _problem(message, Location(os.fspath(path), path=("metadata", "total_size")))
 
 
 def _other_plans(path: Path, index: Index, headers: Mapping[str, Header]) -> Iterator[Diagnostic]:

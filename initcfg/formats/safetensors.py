@@ -9,7 +9,6 @@ an overlap.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from dataclasses import dataclass
@@ -132,14 +131,12 @@ def read_header(path: str | PathLike[str]) -> Header:
         return header_in(file, path)
 
 
-def header_in(file: BinaryIO, path: str | PathLike[str]) -> Header:
-    """The header of a safetensors file that is open at its beginning; `path` is for messages."""
-    return _Reader(path, os.fstat(file.fileno()).st_size).header(file)
+def header_in(file: BinaryIO, path: str | PathLike[str], nbytes: int | None = None) -> Header:
+    """The header of a file that is open at its beginning, and of `nbytes` where it is not all of it.
 
-
-def parse_header(path: str | PathLike[str], content: bytes, nbytes: int) -> Header:
-    """The header of a file of `nbytes` bytes, of which somebody else has read the first, to its end."""
-    return _Reader(path, nbytes).header(io.BytesIO(content))
+    `path` is for messages.
+    """
+    return _Reader(path, os.fstat(file.fileno()).st_size if nbytes is None else nbytes).header(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,14 +103,10 @@ def _is_dead(descriptor: int, path: Path) -> bool:
     # A file that has another name as well is somebody's: a writer's never has.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return False
-    if not _is_of(_machine(), path) and time.time() - status.st_mtime < _OLD_SECONDS:
+    is_of_here = path.name.startswith(f"{TEMPORARY_PREFIX}{_machine()}-")
+    if not is_of_here and time.time() - status.st_mtime < _OLD_SECONDS:
         return False
     return try_lock(descriptor) and is_linked(descriptor, path)
-
-
-def _is_of(machine: str, path: Path) -> bool:
-    match = _NAME.fullmatch(path.name)
-    return match is not None and match[1] == machine
 
 
 @functools.cache

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, OutputError
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
-from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, parse_index
-from initcfg.formats.safetensors import MAX_HEADER_BYTES, parse_header
+from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, read_index
+from initcfg.formats.safetensors import MAX_HEADER_BYTES, header_in
 from initcfg.sharding.inventory import SetClaim
 from initcfg.sharding.shards import digest_of, index_of, shard_name
 from initcfg.stores.base import ClaimLostError
@@ -46,7 +47,9 @@ def finalize(store: Store) -> Published:
         return _published_before(store)
     claim = SetClaim.parse(text)
     if claim is None:
-        raise _foreign_claim(store)
+        message = "the folder is being written by another release of initcfg"
+        hint = "finalize it with that release"
+        raise OutputError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
     try:
         with store.joining(text) as hold:
             store.sweep()
@@ -62,54 +65,54 @@ def finalize(store: Store) -> Published:
 
 def publish(store: Store, claim: SetClaim) -> Published:
     """Writes the index, when every shard that the claim counts is there with the header it should have."""
-    found = _look_at(
-        store, [shard_name(number, claim.shards) for number in range(1, claim.shards + 1)], claim.spec
-    )
-    if found.digest != claim.set:
-        raise _mixed(store)
-    store.write_text(INDEX_NAME, found.index)
-    return found.published(store, claim.plan)
+    names = [shard_name(number, claim.shards) for number in range(1, claim.shards + 1)]
+    index, digest, nbytes = _look_at(store, names, claim.spec)
+    if digest != claim.set:
+        message = "the shards are not all of the set that this folder was claimed for"
+        hint = "run all ranks again with the same spec and the same options; verify tells which file is wrong"
+        raise FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+    store.write_text(INDEX_NAME, index)
+    return Published(store.path(INDEX_NAME), len(names), nbytes, claim.plan)
 
 
 def _published_before(store: Store) -> Published:
     size = store.size(INDEX_NAME)
     if size is None:
-        raise _nothing_begun(store)
+        message = "no rank has begun to write a set here"
+        hint = "initcfg materialize SPEC -o DIR --rank R --world-size W begins one"
+        raise InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
     text = store.read(INDEX_NAME, 0, min(size, MAX_INDEX_BYTES))
-    index = parse_index(store.path(INDEX_NAME), text)
+    said = read_index(store.path(INDEX_NAME), text)
     # A set without tensors has one file all the same.
-    found = _look_at(
-        store, sorted(set(index.weight_map.values())) or [shard_name(1, 1)], index.metadata.get(SPEC_KEY)
-    )
-    if found.index.encode() != text or PLAN_KEY not in index.metadata:
-        raise _not_ours(store)
-    return found.published(store, index.metadata[PLAN_KEY])
+    names = sorted(set(said.weight_map.values())) or [shard_name(1, 1)]
+    index, _, nbytes = _look_at(store, names, said.metadata.get(SPEC_KEY))
+    if index.encode() != text or PLAN_KEY not in said.metadata:
+        message = (
+            "the folder holds an index that initcfg has not written, or that its shards do not agree with"
+        )
+        hint = "initcfg verify compares a folder with its spec"
+        raise FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+    return Published(store.path(INDEX_NAME), len(names), nbytes, said.metadata[PLAN_KEY])
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the headers of all shards of a folder say."""
-
-    names: Sequence[str]
-    digest: str
-    index: str
-    nbytes: int
-
-    def published(self, store: Store, fingerprint: str) -> Published:
-        return Published(store.path(INDEX_NAME), len(self.names), self.nbytes, fingerprint)
-
-
-def _look_at(store: Store, names: Sequence[str], spec: str | None) -> _Found:
+def _look_at(store: Store, names: Sequence[str], spec: str | None) -> tuple[str, str, int]:
+    """The index of the shards of a folder, the digest over their headers, and the bytes of all."""
     sizes = store.sizes()
     missing = [name for name in names if name not in sizes]
     if missing:
-        raise _unfinished(store, missing, len(names))
+        more = f" and {len(missing) - _SHOWN:,} more" if missing[_SHOWN:] else ""
+        shown = ", ".join(missing[:_SHOWN]) + more
+        message = f"shards are missing, {len(missing):,} of {len(names):,}: {shown}"
+        hint = "run the ranks again that have not ended; what is finished is kept"
+        raise InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
     contents = {name: _header(store, name, sizes[name]) for name in names}
-    headers = {name: parse_header(store.path(name), contents[name], sizes[name]) for name in names}
+    headers = {
+        name: header_in(io.BytesIO(content), store.path(name), sizes[name])
+        for name, content in contents.items()
+    }
     files = ((name, header.tensors.values(), header.metadata) for name, header in headers.items())
-    index = index_of(files, spec)
-    nbytes = sum(header.nbytes for header in headers.values())
-    return _Found(names, digest_of(contents.items()), index_text(index), nbytes)
+    index = index_text(index_of(files, spec))
+    return index, digest_of(contents.items()), sum(header.nbytes for header in headers.values())
 
 
 def _header(store: Store, name: str, size: int) -> bytes:

@@ -83,13 +83,20 @@ def save_set(
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"an executor has a method submit, which {executor!r} has not")
     claim = SetClaim.of(shards)
-    share = _share(shards, rank)
+    share: Sequence[Shard] = shards.shards
+    if rank is not None:
+        share = [share[position] for position in assigned(shards.sizes, rank.world_size)[rank.number]]
     is_lone = rank is None or rank.world_size == 1
     removed_first = False
 
     def rehearsing() -> None:
+        """Tries all that may fail when shards are written, but for the writing."""
         nonlocal removed_first
-        _rehearse(store, share, executor, engine)
+        parts, seen = custom_parts(share), min(store.sizes())
+        if executor is None:
+            try_shard(store.place, seen, share[0], parts, engine=engine)
+        else:
+            rehearse(executor, store.place, seen, share[0], parts, engine=engine)
         removed_first = True
 
     def write(to: Store) -> dict[str, Receipt]:
@@ -156,15 +163,6 @@ def _to_stage(store: Store, shards: ShardSet, claim: SetClaim) -> Store | None:
     return staged if free is None or needed <= free else None
 
 
-def _rehearse(store: Store, share: Sequence[Shard], executor: Executor | None, engine: str | None) -> None:
-    """Tries all that may fail when shards are written, but for the writing."""
-    parts, seen = custom_parts(share), min(store.sizes())
-    if executor is None:
-        try_shard(store.place, seen, share[0], parts, engine=engine)
-    else:
-        rehearse(executor, store.place, seen, share[0], parts, engine=engine)
-
-
 @contextlib.contextmanager
 def _held(
     store: Store, shards: ShardSet, claim: SetClaim, is_lone: bool, admit: Callable[[str | None], None]
@@ -183,12 +181,6 @@ def _held(
                 is_ours = is_lone and hold.is_new
                 if is_published(store, shards) or (is_ours and not has_any(store, shards)):
                     hold.release()
-
-
-def _share(shards: ShardSet, rank: Rank | None) -> Sequence[Shard]:
-    if rank is None:
-        return shards.shards
-    return [shards.shards[position] for position in assigned(shards.sizes, rank.world_size)[rank.number]]
 
 
 def _write_here(

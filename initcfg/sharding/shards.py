@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from initcfg.formats import TensorInfo
 from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
@@ -111,7 +111,9 @@ def shard_set(
         >>> [len(shard.layout.tensors) for shard in shard_set(plan, 600_000).shards]
         [2, 2, 2]
     """
-    _require_free(metadata or {})
+    taken = [key for key in TOTALS if key in (metadata or {})]
+    if taken:
+        raise refuse(f"the metadata key {taken[0]!r} is a number of the index", "choose another key")
     chosen = selected(plan, select)
     names = {parameter.name for parameter in chosen}
     tied = (
@@ -132,12 +134,6 @@ def shard_set(
         own = {name: sources[name] for name in held}
         shards.append(Shard(shard_name(number, len(groups)), texts, layout(group, texts), own))
     return ShardSet(tuple(shards), tied, plan.fingerprint, carried_spec(plan) if carry_spec else None)
-
-
-def _require_free(metadata: Mapping[str, str]) -> None:
-    for key in TOTALS:
-        if key in metadata:
-            raise refuse(f"the metadata key {key!r} is a number of the index", "choose another key")
 
 
 def shard_name(number: int, total: int) -> str:
@@ -170,24 +166,8 @@ def _divided(tensors: Sequence[TensorInfo], shard_size: int) -> Iterator[list[Te
         yield group
 
 
-class Tensor(Protocol):
-    """What an index says of a tensor."""
-
-    @property
-    def name(self) -> str:
-        """The name of the parameter."""
-
-    @property
-    def numel(self) -> int:
-        """The number of elements."""
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the elements."""
-
-
 def index_of(
-    shards: Iterable[tuple[str, Iterable[Tensor], Mapping[str, str]]], spec: str | None = None
+    shards: Iterable[tuple[str, Iterable[TensorInfo], Mapping[str, str]]], spec: str | None = None
 ) -> Index:
     """The index of files that are given by name, tensors and metadata, of which all have the same texts.
 

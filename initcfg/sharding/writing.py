@@ -249,8 +249,11 @@ def _explaining(executor: Executor, place: str) -> Iterator[None]:
     except InitcfgError:
         raise
     except Exception as error:
-        if _is_about_pickling(error):
-            raise _not_sent(error) from error
+        first = str(error).partition("\n")[0]
+        if _is_about_pickling(error, first.lower()):
+            message = f"a shard cannot be sent to another process: {first}"
+            hint = "define the class of an initializer at the top of a module that the workers can import"
+            raise InitcfgError(Diagnostic(Code.NOT_SERIALIZABLE, message, hint=hint)) from error
         if isinstance(error, BrokenExecutor | CancelledError) or _is_of(executor, error):
             raise _lost(place, error) from error
         raise
@@ -262,17 +265,10 @@ def _is_of(executor: Executor, error: Exception) -> bool:
     return package not in _PYTHON and type(error).__module__.partition(".")[0] == package
 
 
-def _is_about_pickling(error: Exception) -> bool:
+def _is_about_pickling(error: Exception, said: str) -> bool:
     # Of a class inside a function most Pythons say that it has no such attribute, each in its own words.
-    first = str(error).partition("\n")[0].lower()
-    is_said = any(words in first for words in ("pickle", "serialize", "local object"))
+    is_said = any(words in said for words in ("pickle", "serialize", "local object"))
     return isinstance(error, pickle.PicklingError) or (isinstance(error, _UNPICKLED) and is_said)
-
-
-def _not_sent(error: Exception) -> InitcfgError:
-    message = f"a shard cannot be sent to another process: {str(error).partition(chr(10))[0]}"
-    hint = "define the class of an initializer at the top of a module that the workers can import"
-    return InitcfgError(Diagnostic(Code.NOT_SERIALIZABLE, message, hint=hint))
 
 
 def _lost(place: str, error: Exception) -> InitcfgError:

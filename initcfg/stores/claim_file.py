@@ -120,7 +120,8 @@ class ClaimFile:
     def _claimed(self, text: str, admit: Admit, claim: Claim) -> int | None:
         """One attempt; None where another process is just changing the file."""
         descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
-        with _closing_unless_kept(descriptor) as keep:
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, descriptor)
             alone = _lock(descriptor, shared=False)
             if not alone and not _lock(descriptor, shared=True):
                 return None
@@ -131,7 +132,12 @@ class ClaimFile:
                 self._admit(admit, found)
                 claim.is_new = found != text
                 if claim.is_new:
-                    self._put(descriptor, text)
+                    try:
+                        _write(descriptor, text)
+                    except OSError:
+                        # A claim that cannot be written is none; the one before has lost its files.
+                        self._unlink()
+                        raise
                 # The lock may be lost for a moment while it becomes a shared one, and the claim with it.
                 if not _lock(descriptor, shared=True) or not self._is_ours(descriptor, text):
                     return None
@@ -139,7 +145,8 @@ class ClaimFile:
                 return None
             elif found != text:
                 raise other_claim(str(self._path.parent), found, is_at_work=True)
-            return keep()
+            failed.pop_all()
+        return descriptor
 
     def _admit(self, admit: Admit, found: str | None) -> None:
         """A file that was made for a set which is then refused goes again."""
@@ -150,25 +157,19 @@ class ClaimFile:
                 self._unlink()
             raise
 
-    def _put(self, descriptor: int, text: str) -> None:
-        """A claim that cannot be written is none; the one before has lost its files."""
-        try:
-            _write(descriptor, text)
-        except OSError:
-            self._unlink()
-            raise
-
     def _joined(self, text: str) -> int | None:
         try:
             descriptor = _opened(self._path, os.O_RDWR)
         except FileNotFoundError:
             raise other_claim(str(self._path.parent), None, is_at_work=False) from None
-        with _closing_unless_kept(descriptor) as keep:
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, descriptor)
             if not _lock(descriptor, shared=True):
                 return None
             if not self._is_ours(descriptor, text):
                 raise other_claim(str(self._path.parent), _read(descriptor), is_at_work=False)
-            return keep()
+            failed.pop_all()
+        return descriptor
 
     def _is_ours(self, descriptor: int, text: str) -> bool:
         return is_linked(descriptor, self._path) and _read(descriptor) == text
@@ -230,19 +231,3 @@ def _write(descriptor: int, text: str) -> None:
     while left:
         left = left[os.write(descriptor, left) :]
     os.fsync(descriptor)
-
-
-@contextlib.contextmanager
-def _closing_unless_kept(descriptor: int) -> Iterator[Callable[[], int]]:
-    kept = False
-
-    def keep() -> int:
-        nonlocal kept
-        kept = True
-        return descriptor
-
-    try:
-        yield keep
-    finally:
-        if not kept:
-            os.close(descriptor)

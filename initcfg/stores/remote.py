@@ -107,10 +107,10 @@ class RemoteStore:
         """Sends it in order, in the memory of a few blocks."""
         self._check_claim()
         url = self.path(name)
-        with uploading(self._fs, self._at(name), url, layout.nbytes, self._check_claim) as upload:
-            upload.write(layout.header)
+        with uploading(self._fs, self._at(name), url, layout.nbytes, self._check_claim) as write:
+            write(layout.header)
             for chunk in elements.in_order(layout.tensors):
-                upload.write(little_endian(chunk))
+                write(little_endian(chunk))
 
     def write_text(self, name: str, text: str) -> None:
         """See `Store`."""
@@ -197,7 +197,10 @@ class RemoteStore:
             try:
                 return self._create(text)
             except FileNotFoundError:
-                self._make_folder()
+                # Where there are folders. A bucket is never made: who pays for it is not ours to say.
+                top = re.match("/*[^/]*", self._root)[0]  # type: ignore[index]
+                if top != self._root and self._fs.exists(top):
+                    self._fs.makedirs(self._root, exist_ok=True)
                 return self._create(text)
 
     def _create(self, text: str) -> bool:
@@ -215,13 +218,6 @@ class RemoteStore:
             self._fs.pipe_file(path, content)
         return True
 
-    def _make_folder(self) -> None:
-        """Where there are folders. A bucket is never made: who pays for it is not ours to say."""
-        top = self._root[: len(self._root) - len(self._root.lstrip("/"))]
-        top += self._root.lstrip("/").partition("/")[0]
-        if top != self._root and self._fs.exists(top):
-            self._fs.makedirs(self._root, exist_ok=True)
-
     def _put(self, name: str, text: str) -> None:
         with reporting_driver(self.path(name)):
             self._fs.pipe_file(self._at(name), text.encode())
@@ -232,7 +228,10 @@ class RemoteStore:
 
 def connect(url: str) -> tuple[AbstractFileSystem, str]:
     """A file system, and the path on it; credentials come from where the driver looks for them."""
-    _refuse_passwords(url)
+    # A URL is shown in messages and kept in receipts and logs; one that is chained has several hosts.
+    if any(":" in user for user in _USERS.findall(url)):
+        hint = "leave it out: fsspec reads it from its configuration, such as FSSPEC_FTP_PASSWORD"
+        raise _cannot(_USERS.sub("://...@", url), "a password in a URL ends up in logs", hint)
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415  an extra
     except ImportError:
@@ -248,14 +247,6 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
     return fs, path.rstrip("/")
 
 
-def _refuse_passwords(url: str) -> None:
-    """A URL is shown in messages and kept in receipts and logs; one that is chained has several hosts."""
-    if any(":" in user for user in _USERS.findall(url)):
-        shown = _USERS.sub("://...@", url)
-        hint = "leave it out: fsspec reads it from its configuration, such as FSSPEC_FTP_PASSWORD"
-        raise _cannot(shown, "a password in a URL ends up in logs", hint)
-
-
 def _driver_hint(url: str, error: ImportError) -> str:
     """How to install what is missing: fsspec says "Install s3fs to access S3", in one way or another."""
     found = _INSTALL.search(str(error))
@@ -268,40 +259,23 @@ def _cannot(url: str, reason: str, hint: str) -> OutputError:
     return OutputError(Diagnostic(Code.OUTPUT, f"cannot open {url!r}: {reason}", hint=hint))
 
 
-class Upload:
-    """A file that is being sent, from its beginning to its end.
-
-    Args:
-        file: of the driver.
-        url: for errors.
-    """
-
-    def __init__(self, file: Any, url: str) -> None:
-        self._file = file
-        self._url = url
-
-    def write(self, data: bytes | memoryview) -> None:
-        """The next bytes; all of them.
-
-        Raises:
-            OutputError: the driver refuses it.
-        """
-        with reporting_driver(self._url):
-            self._file.write(data)
-
-
 @contextlib.contextmanager
 def uploading(
     fs: AbstractFileSystem, path: str, url: str, nbytes: int, check: Callable[[], None]
-) -> Iterator[Upload]:
+) -> Iterator[Callable[[bytes | memoryview], None]]:
     """What writes to a file of `nbytes` bytes that is completed when the block ends; not when it raises.
 
     `check` is called before the file is completed; what it raises gives the file up.
     """
     with reporting_driver(url):
         begun, file = _opened(fs, path, nbytes)
+
+    def write(data: bytes | memoryview) -> None:
+        with reporting_driver(url):
+            file.write(data)
+
     try:
-        yield Upload(file, url)
+        yield write
         check()
         with reporting_driver(url):
             # Never as a context: its exit would complete half a file after a failure.
@@ -369,17 +343,8 @@ def reporting_driver(place: str, action: str = "write") -> Iterator[None]:
     except InitcfgError:
         raise
     except Exception as error:
-        message = f"cannot {action} {place!r}: {_words(error)}"
-        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=_hint(error))) from error
-
-
-def _words(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0][:_LONGEST]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def _hint(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return _NOT_FOUND
-    kind = type(error).__name__.lower()
-    return _NOT_ALLOWED if any(word in kind for word in _OF_CREDENTIALS) else _ELSE
+        kind, first = type(error).__name__, str(error).strip().partition("\n")[0][:_LONGEST]
+        is_refusal = any(word in kind.lower() for word in _OF_CREDENTIALS)
+        hint = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_ALLOWED if is_refusal else _ELSE
+        message = f"cannot {action} {place!r}: {kind}" + (f": {first}" if first else "")
+        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint)) from error

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
 
@@ -71,23 +71,24 @@ class Node(NamedTuple):
         return (self.keys or {}).get(step) if isinstance(step, str) else None
 
 
-class Spans(Mapping[str, Node]):
-    """The nodes of very many values in two numbers each: as nodes they would take ten times the memory."""
+Value_co = TypeVar("Value_co", covariant=True)
 
-    def __init__(self, names: Mapping[str, Tree]) -> None:
+
+class _Pairs(Mapping[str, Value_co]):
+    """Two numbers for each of very many names, and what is made of these when somebody asks."""
+
+    def __init__(self, names: Collection[str], numbers: Iterable[int] = ()) -> None:
         self.names = names
-        self._bounds = array("I")
-        self._groups: dict[str, Node] = {}
+        self._numbers = array("I", numbers)
 
-    def __setitem__(self, name: str, node: Node) -> None:
-        self._bounds.append(node.start)
-        self._bounds.append(node.end)
-        if node.values is not None:
-            self._groups[name] = node
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Where each name stands among them; asked for once all are put in."""
+        return {name: at for at, name in enumerate(self.names)}
 
-    def __getitem__(self, name: str) -> Node:
+    def _pair(self, name: str) -> tuple[int, int]:
         at = 2 * self._positions[name]
-        return self._groups.get(name) or Node(self._bounds[at], self._bounds[at + 1])
+        return self._numbers[at], self._numbers[at + 1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -95,39 +96,38 @@ class Spans(Mapping[str, Node]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        """Where each name stands among them; asked for once all are put in."""
-        return {name: at for at, name in enumerate(self.names)}
+
+class Spans(_Pairs[Node]):
+    """The nodes of very many values in two numbers each: as nodes they would take ten times the memory."""
+
+    def __init__(self, names: Mapping[str, Tree]) -> None:
+        super().__init__(names)
+        self._groups: dict[str, Node] = {}
+
+    def __setitem__(self, name: str, node: Node) -> None:
+        self._numbers.extend((node.start, node.end))
+        if node.values is not None:
+            self._groups[name] = node
+
+    def __getitem__(self, name: str) -> Node:
+        return self._groups.get(name) or Node(*self._pair(name))
 
     def starts(self) -> Iterator[int]:
         """Where each begins, in their order."""
-        return islice(self._bounds, 0, None, 2)
+        return islice(self._numbers, 0, None, 2)
 
 
-class Places(Mapping[str, Location]):
+class Places(_Pairs[Location]):
     """Where the members of one mapping begin, in two numbers each; a location is made when asked for."""
 
     def __init__(
         self, file: str | None, group: str, names: Collection[str], starts: Iterable[tuple[int, int]]
     ) -> None:
-        self._file, self._group, self._names = file, group, names
-        self._starts = array("I", chain.from_iterable(starts))
+        super().__init__(names, chain.from_iterable(starts))
+        self._file, self._group = file, group
 
     def __getitem__(self, name: str) -> Location:
-        at = 2 * self._positions[name]
-        line, column = self._starts[at : at + 2]
-        return Location(self._file, line, column, path=(self._group, name))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: at for at, name in enumerate(self._names)}
+        return Location(self._file, *self._pair(name), path=(self._group, name))
 
 
 @dataclass(frozen=True, eq=False)

@@ -290,8 +290,8 @@ def test_an_interrupt_in_mid_file_leaves_nothing_of_it(url: str) -> None:
 
 def test_a_file_of_another_size_is_an_error_and_goes_again(url: str) -> None:
     fs, root = fsspec.core.url_to_fs(url)
-    with pytest.raises(OutputError, match="3 of 4 bytes"), uploading(fs, f"{root}/f", url, 4, bool) as upload:  # type: ignore[arg-type]
-        upload.write(b"abc")
+    with pytest.raises(OutputError, match="3 of 4 bytes"), uploading(fs, f"{root}/f", url, 4, bool) as write:  # type: ignore[arg-type]
+        write(b"abc")
     assert "f" not in open_store(url).sizes()
 
 
@@ -299,8 +299,8 @@ def test_a_file_that_was_there_outlives_a_failed_upload(bucket: str) -> None:
     """Not in memory, nor where drivers write in place."""
     fs, path = fsspec.core.url_to_fs(f"s3://{bucket}/f")
     fs.pipe_file(path, b"before")
-    with contextlib.suppress(ArithmeticError), uploading(fs, path, "url", 40_000_000, bool) as upload:  # type: ignore[arg-type]
-        upload.write(bytes(30_000_000))
+    with contextlib.suppress(ArithmeticError), uploading(fs, path, "url", 40_000_000, bool) as write:  # type: ignore[arg-type]
+        write(bytes(30_000_000))
         raise ArithmeticError
     assert fs.cat_file(path) == b"before"
 
