@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.exact import normal_cdf, truncation
+from initcfg.exact.normal import normal_cdf, truncation
 
 if TYPE_CHECKING:
-    from initcfg.exact import Truncation
+    from initcfg.exact.normal import Truncation
 
 
 @dataclass(frozen=True, slots=True)

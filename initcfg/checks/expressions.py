@@ -82,7 +82,7 @@ class _Vars:
 
 
 def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
-    if "//" not in expression.text and not expression.names & envs.floored:
+    if "//" not in expression.text and not (expression.names | expression.hideable) & envs.floored:
         return None
     try:
         written = Evaluator(envs.written).number(expression.tree)

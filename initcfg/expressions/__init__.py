@@ -6,18 +6,21 @@ from initcfg.expressions.evaluation import (
     CONSTANTS,
     FANS,
     FUNCTIONS,
+    GAINS,
     RESERVED_NAMES,
     Evaluator,
     Expression,
-    Template,
     Value,
+    gain_of,
 )
 from initcfg.expressions.grammar import ExpressionError, UnknownNameError
+from initcfg.expressions.templates import Template
 
 __all__ = [
     "CONSTANTS",
     "FANS",
     "FUNCTIONS",
+    "GAINS",
     "RESERVED_NAMES",
     "Evaluator",
     "Expression",
@@ -25,4 +28,5 @@ __all__ = [
     "Template",
     "UnknownNameError",
     "Value",
+    "gain_of",
 ]

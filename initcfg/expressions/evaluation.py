@@ -1,11 +1,11 @@
-"""Expressions and names with braces: parsed once, evaluated to the same number on every machine."""
+"""Expressions: parsed once, evaluated to the same number on every machine."""
 
 from __future__ import annotations
 
 import math
 import operator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg import exact
 from initcfg.errors import Code
@@ -35,23 +35,69 @@ Real = int | float
 #: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
 Value = int | float | str | tuple[int | float, ...]
 
+
+def _sign(x: Real) -> int:
+    return (x > 0) - (x < 0)
+
+
+_PLAIN_GAINS = ("linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)), "sigmoid")
+#: What the size of a signal is multiplied by to pass a nonlinearity unchanged: PyTorch's ``calculate_gain``.
+GAINS = dict.fromkeys(_PLAIN_GAINS, 1.0) | {
+    "tanh": 5.0 / 3,
+    "relu": math.sqrt(2.0),
+    "leaky_relu": math.sqrt(2.0 / (1 + 0.01 * 0.01)),
+    "selu": 3.0 / 4,
+}
+
+
+def gain_of(nonlinearity: str, slope: Real | None = None) -> float:
+    """The gain of a nonlinearity, as ``torch.nn.init.calculate_gain`` has it.
+
+    Args:
+        nonlinearity: a key of `GAINS`.
+        slope: that of ``leaky_relu`` on its negative side; None for 0.01. Others have none.
+
+    Raises:
+        OverflowError: the square of `slope` is beyond the largest double.
+
+    Example:
+        >>> gain_of("leaky_relu", 5**0.5), gain_of("linear")
+        (0.5773502691896257, 1.0)
+    """
+    if slope is None or nonlinearity != "leaky_relu":
+        return GAINS[nonlinearity]
+    return math.sqrt(2.0 / (1 + slope * slope))
+
+
 #: Each function with how many arguments it takes: the least and the most.
 FUNCTIONS: dict[str, tuple[Callable[..., Real], int, int]] = {
     "sqrt": (math.sqrt, 1, 1),
     "exp": (exact.exp, 1, 1),
     "log": (exact.log, 1, 1),
     "log2": (exact.log2, 1, 1),
+    "expm1": (exact.expm1, 1, 1),
+    "log1p": (exact.log1p, 1, 1),
+    "sin": (exact.sin, 1, 1),
+    "cos": (exact.cos, 1, 1),
+    "tan": (exact.tan, 1, 1),
+    "tanh": (exact.tanh, 1, 1),
+    "atan": (exact.atan, 1, 1),
+    "abs": (abs, 1, 1),
+    "sign": (_sign, 1, 1),
     "min": (min, 2, 32),
     "max": (max, 2, 32),
     "floor": (math.floor, 1, 1),
     "ceil": (math.ceil, 1, 1),
     "round": (round, 1, 1),
+    "gain": (gain_of, 1, 2),
 }
+# Functions that came to the language later: a var or an index of an older document may have such a name.
+_HIDEABLE = frozenset(("expm1", "log1p", "sin", "cos", "tan", "tanh", "atan", "abs", "sign", "gain"))
 CONSTANTS: dict[str, float] = {"pi": math.pi}
 #: Names that stand for facts of the parameter inside an initializer's config.
 FANS = ("fan_in", "fan_out", "fan_avg", "numel", "ndim")
 #: Names that no var and no index may take.
-RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) | KEYWORDS
+RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) - _HIDEABLE | KEYWORDS
 
 _MAX_KNOWN = 50
 _MAX_BITS = LARGEST.bit_length()
@@ -116,9 +162,12 @@ class Evaluator:
 
     def refuse_unknown(self, tree: Ast) -> None:
         """Raises the error for the first name in a tree that stands for nothing, if there is one."""
+        words = set()
         for reference in references(tree):
             name = reference.name
-            if name in self.env or name in FUNCTIONS or name in CONSTANTS:
+            if isinstance(reference, Call) and name == "gain" and name not in self.env:
+                words.add(_nonlinearity(reference))
+            if name in self.env or name in FUNCTIONS or name in CONSTANTS or reference in words:
                 continue
             lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
             known = [*lists, *FUNCTIONS] if isinstance(reference, Call) else [*self.env, *CONSTANTS]
@@ -137,11 +186,17 @@ class Evaluator:
             what, hint = f"{name!r} is a list", f"read an item, as {name}(0)"
         elif isinstance(value, str):
             what, hint = f"{name!r} is the text {value!r}", "an index over texts can only stand in names"
-        else:
+        elif name in FUNCTIONS:
             what, hint = f"{name!r} is a function", f"give it arguments, as {name}(x)"
+        else:
+            raise UnknownNameError(
+                name, offset, "a var or an index named 'gain' hides the function of nonlinearities"
+            )
         raise ExpressionError(what, offset, Code.EXPRESSION_VALUE, hint)
 
     def _call(self, call: Call) -> Real:
+        if call.name == "gain" and call.name not in self.env:
+            return self._gain(call)
         values = [self.number(argument) for argument in call.arguments]
         if call.name in self.env or call.name in CONSTANTS:
             return self._item(call, values)
@@ -156,10 +211,19 @@ class Evaluator:
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
         return _computed(call.name, call.offset, function, *values)
 
+    def _gain(self, call: Call) -> Real:
+        word, slopes = _nonlinearity(call), call.arguments[1:]
+        if len(slopes) > (word.name == "leaky_relu"):
+            message = "'gain' takes one number more for leaky_relu, its slope, and none for others"
+            raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
+        return _computed(call.name, call.offset, gain_of, word.name, *map(self.number, slopes))
+
     def _item(self, call: Call, indices: list[Real]) -> Real:
         items = self.env.get(call.name)
         if not isinstance(items, tuple):
             hint = f"a product is written {call.name} * (...)"
+            if call.name in _HIDEABLE:
+                hint = f"a var or an index named {call.name!r} hides the function: give it another name"
             raise ExpressionError(f"{call.name!r} is not a list", call.offset, Code.EXPRESSION_VALUE, hint)
         index = indices[0]
         if len(indices) == 1 and index == int(index) and 0 <= index < len(items):
@@ -167,6 +231,20 @@ class Evaluator:
         shown = ", ".join(map(repr, indices))
         hint = f"its items are numbered 0 to {len(items) - 1}"
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
+
+
+def _nonlinearity(call: Call) -> Name:
+    """The word that a call of ``gain`` begins with."""
+    word = call.arguments[0]
+    if not isinstance(word, Name):
+        hint = "write the slope after it, as gain(leaky_relu, 0.2)"
+        message = "'gain' takes the name of a nonlinearity"
+        raise ExpressionError(message, word.offset, Code.EXPRESSION_VALUE, hint)
+    if word.name not in GAINS:
+        hint = did_you_mean(word.name, GAINS) or f"known are {', '.join(GAINS)}"
+        message = f"'gain' knows no nonlinearity {word.name!r}"
+        raise ExpressionError(message, word.offset, Code.UNKNOWN_NAME, hint)
+    return word
 
 
 def _way_out(reference: Name | Call, known: list[str]) -> str | None:
@@ -181,7 +259,7 @@ def _way_out(reference: Name | Call, known: list[str]) -> str | None:
     return "; ".join(ways) or None
 
 
-def _computed(name: str, offset: int, function: Callable[..., Real], *values: Real) -> Real:
+def _computed(name: str, offset: int, function: Callable[..., Real], *values: Any) -> Real:
     """A step's value; every way to have none becomes one error at its place."""
     try:
         value = function(*values)
@@ -189,6 +267,8 @@ def _computed(name: str, offset: int, function: Callable[..., Real], *values: Re
         raise _without_value(f"division by zero in {_shown(name, values)}", offset) from None
     except OverflowError:
         raise _without_value(f"{_shown(name, values)} is beyond the range of float64", offset) from None
+    except exact.ReachError as error:
+        raise _without_value(f"{_shown(name, values)} is not computed: {error}", offset) from None
     except ValueError:
         raise _without_value(f"{_shown(name, values)} has no real value", offset) from None
     if isinstance(value, bool):
@@ -202,17 +282,17 @@ def _computed(name: str, offset: int, function: Callable[..., Real], *values: Re
 
 
 # Steps that give 0 only by underflow where so many of their operands, from the left, are not 0.
-_NEVER_ZERO = {"*": 2, "/": 1, "**": 1, "exp": 0}
+_NEVER_ZERO = {"*": 2, "/": 1, "**": 1, "exp": 0, "gain": 0}
 
 
 def _without_value(message: str, offset: int) -> ExpressionError:
     return ExpressionError(message, offset, Code.EXPRESSION_VALUE)
 
 
-def _shown(name: str, values: tuple[Real, ...]) -> str:
+def _shown(name: str, values: tuple[Any, ...]) -> str:
     """A step as it would be written; a negative base is in parentheses, as -8 ** 2 is -(8 ** 2)."""
     if name not in _OPERATORS:
-        return f"{name}({', '.join(map(repr, values))})"
+        return f"{name}({', '.join(map(str, values))})"
     left, right = map(repr, values)
     return f"({left}) {name} {right}" if name == "**" and values[0] < 0 else f"{left} {name} {right}"
 
@@ -224,6 +304,8 @@ class Expression(NamedTuple):
         text: what was written.
         tree: what it means.
         names: the vars, indices and fans that it uses.
+        hideable: what means something by itself, unless a var or an index has that name: a function that came
+            to the language later, and the word that ``gain`` takes.
 
     Example:
         >>> residual = Expression.parse("0.02 / sqrt(2 * n_layer)")
@@ -236,6 +318,7 @@ class Expression(NamedTuple):
     text: str
     tree: Ast
     names: frozenset[str]
+    hideable: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Expression:
@@ -252,8 +335,8 @@ class Expression(NamedTuple):
     def evaluate(self, env: Mapping[str, Value]) -> int | float:
         """The value: integers stay exact under ``+ - * // % **``, everything else is float64.
 
-        ``+ - * / sqrt`` are IEEE 754; ``exp log log2 **`` are rounded once from `decimal`; ``round`` goes
-        half to even.
+        ``+ - * / sqrt`` are IEEE 754; ``**``, ``exp``, ``sin`` and their kin are rounded once from `decimal`;
+        ``round`` goes half to even.
 
         Args:
             env: a number, or a tuple of numbers that ``name(i)`` reads, for each name.
@@ -274,120 +357,17 @@ class Expression(NamedTuple):
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Expression:
     tree = parse(text)
-    used = {reference.name for reference in references(tree)}
-    return Expression(text, tree, frozenset(used - FUNCTIONS.keys() - CONSTANTS.keys()))
-
-
-_MAX_LENGTH = 4096
-
-
-class _Hole(NamedTuple):
-    """A pair of braces: its expression, and the offset of that expression in the template."""
-
-    expression: Expression
-    offset: int
-
-
-class Template(NamedTuple):
-    """A name that may hold expressions in braces; a plain name is a template without any.
-
-    Example:
-        >>> block = Template.parse("layer{s + 1}.{kind}")
-        >>> sorted(block.names)
-        ['kind', 's']
-        >>> block.render({"s": 2, "kind": "attn"})
-        'layer3.attn'
-    """
-
-    text: str
-    parts: tuple[str | _Hole, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Template:
-        """The template that `text` writes.
-
-        Raises:
-            ExpressionError: braces do not pair (code ``template``), or what they hold is no expression.
-        """
-        if len(text) > _MAX_LENGTH:
-            message = f"a name has at most {_MAX_LENGTH} characters, this one {len(text)}"
-            raise ExpressionError(message, 0, Code.TEMPLATE)
-        parts: list[str | _Hole] = []
-        at = 0
-        while at < len(text):
-            opening = text.find("{", at)
-            plain = text[at:] if opening < 0 else text[at:opening]
-            if "}" in plain:
-                raise ExpressionError("'}' closes no brace", at + plain.index("}"), Code.TEMPLATE)
-            if plain:
-                parts.append(plain)
-            if opening < 0:
-                break
-            closing = text.find("}", opening)
-            if closing < 0:
-                raise ExpressionError("'{' is not closed", opening, Code.TEMPLATE)
-            parts.append(_hole(text, opening + 1, closing))
-            at = closing + 1
-        return cls(text, tuple(parts))
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The indices and vars that the name depends on."""
-        return frozenset().union(*(part.expression.names for part in self.parts if isinstance(part, _Hole)))
-
-    @property
-    def trees(self) -> list[Ast]:
-        """The expressions in its braces."""
-        return [part.expression.tree for part in self.parts if isinstance(part, _Hole)]
-
-    def render(self, env: Mapping[str, Value]) -> str:
-        """The name with its braces filled in.
-
-        Args:
-            env: an integer, or the text of an index over texts, for each name.
-
-        Raises:
-            ExpressionError: an expression has no value, or one that is no integer.
-        """
-        return "".join(part if isinstance(part, str) else _filled(part, env) for part in self.parts)
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _hole(text: str, start: int, end: int) -> _Hole:
-    inner = text[start:end]
-    if not inner.strip():
-        hint = "write an index or an expression, such as {i}"
-        raise ExpressionError("the braces are empty", start - 1, Code.TEMPLATE, hint)
-    try:
-        return _Hole(Expression.parse(inner), start)
-    except ExpressionError as error:
-        raise ExpressionError(error.message, start + error.offset, error.code, error.hint) from None
-
-
-def _index_hint(hole: _Hole, env: Mapping[str, Value]) -> str:
-    """The way out where braces hold a name that stands for nothing."""
-    name = min(hole.expression.names - env.keys(), key=hole.expression.text.find)
-    near = did_you_mean(name, env)
-    define = f"repeat: {{{name}: N}} in its layer would define it"
-    return f"{near} ({define})" if near else define
-
-
-def _filled(hole: _Hole, env: Mapping[str, Value]) -> str:
-    tree = hole.expression.tree
-    if isinstance(tree, Name):
-        named = env.get(tree.name)
-        if isinstance(named, str):
-            return named
-    try:
-        value = hole.expression.evaluate(env)
-    except ExpressionError as error:
-        hint = _index_hint(hole, env) if error.code is Code.UNKNOWN_NAME else error.hint
-        raise ExpressionError(error.message, hole.offset + error.offset, error.code, hint) from None
-    if value != int(value):
-        hint = "a name holds whole numbers; // divides without a remainder"
-        raise ExpressionError(
-            f"{hole.expression.text!r} is {value!r}", hole.offset, Code.EXPRESSION_VALUE, hint
-        )
-    return str(int(value))
+    used: set[Name | Call] = set()
+    hideable: set[Name | Call] = set()
+    for reference in references(tree):
+        if not isinstance(reference, Call) or reference.name not in _HIDEABLE:
+            used.add(reference)
+            continue
+        hideable.add(reference)
+        word = reference.arguments[0]
+        if reference.name == "gain" and isinstance(word, Name) and word.name in GAINS:
+            hideable.add(word)
+    names = (
+        {reference.name for reference in used - hideable} - (FUNCTIONS.keys() - _HIDEABLE) - CONSTANTS.keys()
+    )
+    return Expression(text, tree, frozenset(names), frozenset(reference.name for reference in hideable))

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from initcfg.expressions import gain_of
 from initcfg.initializers.annotations import NonNegative, Number, Seed
 from initcfg.initializers.base import Elementwise, initializer
 from initcfg.initializers.random import crossed
@@ -33,18 +34,6 @@ Nonlinearity = Literal[
     "leaky_relu",
     "selu",
 ]
-
-
-def gain_of(nonlinearity: str, slope: float) -> float:
-    """PyTorch's ``calculate_gain``: the factor that keeps the size of a signal through a nonlinearity.
-
-    Example:
-        >>> gain_of("leaky_relu", 5**0.5), gain_of("linear", 0.0)
-        (0.5773502691896257, 1.0)
-    """
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1 + slope**2))
-    return {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}.get(nonlinearity, 1.0)
 
 
 def _centred(law: Literal["uniform", "normal"], std: float) -> Distribution:

@@ -32,7 +32,12 @@ PART, LEAF, DIMENSION, _BEGIN = 400, 8, 5, 10
 #: What a parameter takes that shares all else with others, and a mass below a normal curve to 40 digits.
 PARAMETER, TRUNCATION = 16, 4000
 #: These are computed to 66 digits before they are rounded.
-_SLOW = {"exp": 110, "log": 240, "log2": 240, "**": 320}
+_SLOW = {
+    "exp": 110,
+    **dict.fromkeys(("log", "log2", "tanh"), 240),
+    "**": 320,
+    **dict.fromkeys(("expm1", "log1p", "sin", "cos", "tan", "atan"), 700),
+}
 _MAX_KNOWN = 2**16
 #: What a unit of the work of `initcfg.globs` takes.
 MATCHING = 4
@@ -101,7 +106,8 @@ class EvalBudget:
             SpentError: no steps are left (code ``too-large``).
         """
         expression, cost = self._read(text)
-        key = (text, *[_known_by(env.get(name)) for name in expression.names])
+        names = (*expression.names, *expression.hideable)
+        key = (text, *[_known_by(env.get(name)) for name in names])
         value = self._values.get(key)
         if value is None:
             self.spend(cost)
@@ -363,7 +369,13 @@ class NameText:
                 path,
                 key,
                 part.expression.tree.name if isinstance(part.expression.tree, Name) else None,
-                tuple(sorted(name for name in part.expression.names if name not in constant)),
+                tuple(
+                    sorted(
+                        name
+                        for name in part.expression.names | part.expression.hideable
+                        if name not in constant
+                    )
+                ),
                 cost_of(part.expression.tree),
             )
             for part in Template.parse(text).parts

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from initcfg import exact
 from initcfg.exact import exp, log, log2, power
 
 positive = st.floats(min_value=1e-300, max_value=1e300)
@@ -31,6 +34,45 @@ def test_log_is_the_nearest_double(x: float) -> None:
 @given(positive)
 def test_log2_is_the_nearest_double(x: float) -> None:
     assert log2(x) == nearest(lambda: mpmath.log(mpmath.mpf(x)) / mpmath.log(2))
+
+
+ANY_SIZE = st.floats(min_value=-(2.0**30), max_value=2.0**30)
+NEAR_RIGHT_ANGLES = st.integers(-(2**29), 2**29).map(lambda n: n * 1.5707963267948966)
+
+
+@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "atan", "sin", "cos", "tan"])
+@settings(max_examples=4 * settings().max_examples)
+@given(
+    st.one_of(ANY_SIZE, ANY_SIZE.map(lambda x: x * 2.0**-30), NEAR_RIGHT_ANGLES, st.integers(-(10**9), 10**9))
+)
+def test_other_functions_give_the_nearest_double(name: str, x: float) -> None:
+    if name == "log1p":
+        x = abs(x) - 1 if abs(x) > 1 else abs(x) - 0.5
+    if name == "expm1":
+        x %= 1400
+        x -= 700
+    with mpmath.workdps(400):
+        assert getattr(exact, name)(x) == float(getattr(mpmath, name)(mpmath.mpf(x)))
+
+
+@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "atan", "sin", "tan"])
+@pytest.mark.parametrize("x", [5e-324, -1e-300, 1e-20, -(2.0**-53), 2.0**-27])
+def test_near_zero_other_functions_give_the_nearest_double(name: str, x: float) -> None:
+    with mpmath.workdps(800):
+        assert getattr(exact, name)(x) == float(getattr(mpmath, name)(mpmath.mpf(x)))
+
+
+def test_ends_of_other_functions() -> None:
+    assert (exact.expm1(-1e308), exact.tanh(1e308), exact.tanh(-30)) == (-1.0, 1.0, -1.0)
+    assert exact.atan(-(10**300)) == -math.pi / 2
+    assert exact.cos(-(2**30)) == exact.cos(2.0**30)
+    for function in (exact.sin, exact.cos, exact.tan):
+        with pytest.raises(exact.ReachError, match="2\\*\\*30"):
+            function(2**30 + 1)
+    with pytest.raises(OverflowError):
+        exact.expm1(710)
+    with pytest.raises(ValueError, match="above 0"):
+        exact.log1p(-1)
 
 
 @given(st.floats(min_value=1e-20, max_value=1e20), st.floats(min_value=-14, max_value=14))

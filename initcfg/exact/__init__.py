@@ -1,0 +1,311 @@
+"""Real functions in decimal arithmetic, rounded once to float64: the same number on every machine.
+
+The C library's ``exp``, ``log`` and ``pow`` differ in the last bit between systems, so nothing that ends up
+in a weight may come from them. Here each function is evaluated to 50 digits and more, and rounded once.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Number = int | float
+
+# 50 digits, and guard digits: no step in this package loses more than ten.
+CONTEXT = decimal.Context(
+    prec=66,
+    rounding=decimal.ROUND_HALF_EVEN,
+    Emin=-999_999_999,
+    Emax=999_999_999,
+    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
+)
+_LN2 = CONTEXT.ln(Decimal(2))
+# exp of anything above is beyond the largest double; of anything below, less than half the smallest.
+_EXP_OVERFLOW = Decimal(710)
+_EXP_UNDERFLOW = Decimal(-746)
+# Doubles end at 2**1024; without a bound a conversion could take for ever.
+_MAX_BITS = 1100
+# Only a short exact result can be a tie between two doubles, and such a power is below this.
+_WHOLE_POWERS = 64
+PI = Decimal(
+    "3.14159265358979323846264338327950288419716939937510"
+    "582097494459230781640628620899862803482534211706798214808651"
+)
+# Digits to spare where an angle loses up to 27: 10 before the point, and 17 by lying near a right angle.
+_WIDE = decimal.Context(prec=100, rounding=decimal.ROUND_HALF_EVEN)
+_ANGLE_END = 2**30
+# Up to here exp(x) - 1 and log(1 + x) are series, which lose no digits.
+_NEAR_ZERO = Decimal("0.25")
+# From 20 on the nearest double is 1.
+_TANH_END = Decimal(20)
+
+
+def exp(x: Number) -> float:
+    """The exponential function, correctly rounded.
+
+    Args:
+        x: a finite number.
+
+    Raises:
+        ValueError: `x` is not finite.
+        OverflowError: the result is beyond the largest double.
+
+    Example:
+        >>> exp(1)
+        2.718281828459045
+    """
+    return to_float(_exp(to_decimal(x)))
+
+
+def log(x: Number) -> float:
+    """The natural logarithm, correctly rounded.
+
+    Args:
+        x: a finite number above 0.
+
+    Raises:
+        ValueError: `x` is not finite, or not above 0.
+
+    Example:
+        >>> log(50257)
+        10.82490511970208
+    """
+    return to_float(_ln(to_decimal(x)))
+
+
+def log2(x: Number) -> float:
+    """The logarithm to base 2, correctly rounded; exact for powers of two.
+
+    Args:
+        x: a finite number above 0.
+
+    Raises:
+        ValueError: `x` is not finite, or not above 0.
+
+    Example:
+        >>> log2(4096)
+        12.0
+    """
+    return to_float(CONTEXT.divide(_ln(to_decimal(x)), _LN2))
+
+
+def power(base: Number, exponent: Number) -> float:
+    """`base` to the power `exponent`, in the reals, correctly rounded.
+
+    Args:
+        base: a finite number.
+        exponent: a finite number; whole where `base` is negative, not negative where `base` is 0.
+
+    Raises:
+        ValueError: the power is not a real number, or an argument is not finite.
+        OverflowError: the result is beyond the largest double.
+
+    Example:
+        >>> power(768, -0.5)
+        0.03608439182435161
+        >>> power(-2, 3)
+        -8.0
+    """
+    x, y = to_decimal(base), to_decimal(exponent)
+    if not y:
+        return 1.0
+    if not x:
+        if y < 0:
+            raise ValueError("0 cannot be raised to a negative power")
+        return 0.0
+    whole = exponent == int(exponent)
+    if x < 0 and not whole:
+        raise ValueError("a negative number can only be raised to a whole power")
+    size = CONTEXT.multiply(y, _ln(x.copy_abs()))
+    if whole and y.copy_abs() <= _WHOLE_POWERS and _EXP_UNDERFLOW < size < _EXP_OVERFLOW:
+        quotient = Fraction(base) ** int(exponent)
+        # Division of integers rounds once, ties to even, and raises OverflowError by itself.
+        return quotient.numerator / quotient.denominator
+    sign = -1.0 if x < 0 and int(exponent) % 2 else 1.0
+    return sign * to_float(_exp(size))
+
+
+def expm1(x: Number) -> float:
+    """The exponential function less 1, correctly rounded near 0 too; fails as `exp`.
+
+    Example:
+        >>> expm1(1e-20)
+        1e-20
+    """
+    return to_float(_expm1(to_decimal(x)))
+
+
+def log1p(x: Number) -> float:
+    """The natural logarithm of 1 + x, correctly rounded near 0 too; fails as `log`.
+
+    Example:
+        >>> log1p(1e-20)
+        1e-20
+    """
+    value = to_decimal(x)
+    if value.copy_abs() > _NEAR_ZERO:
+        return to_float(_ln(CONTEXT.add(value, Decimal(1))))
+    return to_float(CONTEXT.multiply(Decimal(2), _atan_series(_over_two_more(value), Decimal(1))))
+
+
+def tanh(x: Number) -> float:
+    """The hyperbolic tangent, correctly rounded.
+
+    Example:
+        >>> tanh(1)
+        0.7615941559557649
+    """
+    value = to_decimal(x)
+    if value.copy_abs() > _TANH_END:
+        return math.copysign(1.0, x)
+    return to_float(_over_two_more(_expm1(CONTEXT.multiply(value, Decimal(2)))))
+
+
+def atan(x: Number) -> float:
+    """The arc tangent, correctly rounded.
+
+    Example:
+        >>> atan(1)
+        0.7853981633974483
+    """
+    c, value = CONTEXT, to_decimal(x)
+    if value.copy_abs() > 1:
+        rest = c.divide(Decimal(1), value)
+        return to_float(c.subtract(c.divide(PI, Decimal(2)).copy_sign(value), _atan(rest)))
+    return to_float(_atan(value))
+
+
+def sin(x: Number) -> float:
+    """The sine, correctly rounded; `ReachError` beyond 2**30.
+
+    Example:
+        >>> sin(1)
+        0.8414709848078965
+    """
+    return to_float(_sine_and_cosine(x)[0])
+
+
+def cos(x: Number) -> float:
+    """The cosine, correctly rounded; `ReachError` beyond 2**30.
+
+    Example:
+        >>> cos(1)
+        0.5403023058681398
+    """
+    return to_float(_sine_and_cosine(x)[1])
+
+
+def tan(x: Number) -> float:
+    """The tangent, correctly rounded; `ReachError` beyond 2**30.
+
+    Example:
+        >>> tan(1)
+        1.5574077246549023
+    """
+    return to_float(CONTEXT.divide(*_sine_and_cosine(x)))
+
+
+class ReachError(ValueError):
+    """An angle is beyond 2**30, where a double says little of where in the circle it is."""
+
+
+def to_decimal(x: Number) -> Decimal:
+    """The exact value of `x`.
+
+    Raises:
+        ValueError: `x` is not finite.
+        OverflowError: `x` is an integer far beyond the largest double.
+    """
+    if isinstance(x, int):
+        if x.bit_length() > _MAX_BITS:
+            raise OverflowError("the number is beyond the largest float64")
+        return Decimal(x)
+    if not math.isfinite(x):
+        raise ValueError("the number is not finite")
+    return Decimal(x)
+
+
+def to_float(value: Decimal) -> float:
+    """The double nearest to `value`, ties to even.
+
+    Raises:
+        OverflowError: it is beyond the largest double.
+    """
+    result = float(value)
+    if math.isinf(result):
+        raise OverflowError("the result is beyond the largest float64")
+    return result
+
+
+def _exp(x: Decimal) -> Decimal:
+    if x > _EXP_OVERFLOW:
+        raise OverflowError("the result is beyond the largest float64")
+    return Decimal(0) if x < _EXP_UNDERFLOW else CONTEXT.exp(x)
+
+
+def _ln(x: Decimal) -> Decimal:
+    if x <= 0:
+        raise ValueError("only a number above 0 has a logarithm")
+    return CONTEXT.ln(x)
+
+
+def _expm1(x: Decimal) -> Decimal:
+    if x.copy_abs() > _NEAR_ZERO:
+        return CONTEXT.subtract(_exp(x), Decimal(1))
+    return series(x, lambda n: CONTEXT.divide(x, Decimal(n + 1)))
+
+
+def _over_two_more(x: Decimal) -> Decimal:
+    return CONTEXT.divide(x, CONTEXT.add(x, Decimal(2)))
+
+
+def _atan(x: Decimal) -> Decimal:
+    """The arc tangent of up to 1, as 8 times that of an eighth of the angle."""
+    c = CONTEXT
+    for _ in range(3):
+        x = c.divide(x, c.add(Decimal(1), c.sqrt(c.add(Decimal(1), c.multiply(x, x)))))
+    return c.multiply(Decimal(8), _atan_series(x, Decimal(-1)))
+
+
+def _atan_series(x: Decimal, sign: Decimal) -> Decimal:
+    """The sum of sign**n x**(2n+1) / (2n+1): the arc tangent, or with a sign of 1 its hyperbolic sister."""
+    c = CONTEXT
+    square = c.multiply(sign, c.multiply(x, x))
+    return series(x, lambda n: c.divide(c.multiply(square, Decimal(2 * n - 1)), Decimal(2 * n + 1)))
+
+
+def _sine_and_cosine(x: Number) -> tuple[Decimal, Decimal]:
+    value = to_decimal(x)
+    if value.copy_abs() > _ANGLE_END:
+        raise ReachError("an angle is at most 2**30")
+    right_angle = _WIDE.divide(PI, Decimal(2))
+    turns = _WIDE.to_integral_value(_WIDE.divide(value, right_angle))
+    r = _WIDE.subtract(value, _WIDE.multiply(turns, right_angle))
+    minus = CONTEXT.multiply(r, r).copy_negate()
+    sine = series(r, lambda n: CONTEXT.divide(minus, Decimal(2 * n * (2 * n + 1))))
+    cosine = series(Decimal(1), lambda n: CONTEXT.divide(minus, Decimal(2 * n * (2 * n - 1))))
+    for _ in range(int(turns) % 4):
+        sine, cosine = cosine, sine.copy_negate()
+    return sine, cosine
+
+
+def series(first: Decimal, factor: Callable[[int], Decimal]) -> Decimal:
+    """The sum of a series, up to the term that adds nothing.
+
+    Args:
+        first: its first term.
+        factor: what the n-th one after it is of the one before.
+    """
+    term = total = first
+    before, n = Decimal("NaN"), 0
+    while total != before:
+        n += 1
+        term = CONTEXT.multiply(term, factor(n))
+        before, total = total, CONTEXT.add(total, term)
+    return total
