@@ -13,7 +13,7 @@ from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
@@ -64,31 +64,12 @@ def draw_diagonal(
     out[first * step - start :: step][: max(0, min(shape) - first)] = value
 
 
-def draw_spots(
-    out: np.ndarray[Any, Any],
-    start: int,
-    shape: tuple[int, ...],
-    spots: Sequence[Mapping[int, int]],
-    copied: Sequence[int],
-) -> None:
-    """Write the elements from `start` on of an array that is 1 at some places and 0 elsewhere.
-
-    Args:
-        out: takes them; one axis.
-        start: the first one, in C order.
-        shape: of the whole array.
-        spots: places by axis, for all axes but those in `copied`.
-        copied: axes along which the array repeats.
-    """
-    out[...] = 0
-    if not math.prod(shape):
-        return
-    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    places = np.array([sum(at * steps[axis] for axis, at in spot.items()) for spot in spots], np.int64)
-    for axis in copied:
-        places = np.add.outer(places, np.arange(shape[axis]) * steps[axis]).reshape(-1)
-    places -= start
-    out[places[(places >= 0) & (places < out.size)]] = 1
+def places(
+    start: int, size: int, shape: tuple[int, ...], axes: Sequence[int]
+) -> tuple[np.ndarray[Any, Any], ...]:
+    """Where the elements from `start` on, in C order, stand along each of `axes`."""
+    flat = np.arange(start, start + size)
+    return tuple(flat // math.prod(shape[axis + 1 :]) % shape[axis] for axis in axes)
 
 
 def draw_sparse(request: Request, law: Distribution, along: int, zeros: int) -> np.ndarray[Any, Any]:

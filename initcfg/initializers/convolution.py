@@ -6,6 +6,7 @@ A shape without a receptive field is a kernel that reads one position: a matrix.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg import engines
@@ -14,7 +15,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.annotations import Limits
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
-from initcfg.layout import Axes, Layout, needed_layout
+from initcfg.layout import Layout, needed_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,11 +26,49 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.initializers.custom import Request
 
-__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac"]
+__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity"]
+
+
+class _OfChannels(Cuttable):
+    """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
+
+    MODULE = "initcfg.initializers"
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes without one input and one output axis, and dtypes that do not hold the values."""
+        axes = needed_layout(shape, layout).axes(len(shape))
+        if (len(axes.inputs), len(axes.outputs)) != (1, 1):
+            raise _misfit(
+                f"{type(self).__name__} takes one axis of outputs and one of inputs, and layout {layout} of "
+                f"shape {shape} names {len(axes.outputs)} and {len(axes.inputs)}",
+                "give the parameter one axis of each, or another initializer",
+            )
+        for law in self.element_laws(shape, layout):
+            engines.check(law, dtype)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of the kernel, element by element."""
+        from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
+        from initcfg.initializers.arrays import places  # noqa: PLC0415
+
+        shape = request.shape
+        axes = needed_layout(shape, request.layout).axes(len(shape))
+        (output_axis,), (input_axis,) = axes.outputs, axes.inputs
+        along = places(start, out.size, shape, (output_axis, input_axis, *axes.receptive))
+        taken = self._taken(along[0], along[1], shape[output_axis], shape[input_axis])
+        for axis, place in zip(axes.receptive, along[2:], strict=True):
+            taken *= place == shape[axis] // 2
+        out[...] = round_all(taken, request.dtype) if request.dtype.format else taken
+
+    @abstractmethod
+    def _taken(
+        self, output: np.ndarray[Any, Any], given: np.ndarray[Any, Any], outputs: int, inputs: int
+    ) -> Any:
+        """What each output takes of an input, in float64, as numbers from 0."""
 
 
 @initializer
-class Dirac(Cuttable):
+class Dirac(_OfChannels):
     """A kernel that hands its inputs on as they are: 1 at its centre for each pair of channels, 0 elsewhere.
 
     Formula:
@@ -55,8 +94,6 @@ class Dirac(Cuttable):
                [[0., 0.]]], dtype=float32)
     """
 
-    MODULE = "initcfg.initializers"
-
     groups: Annotated[int, Limits(ge=1)] = 1
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
@@ -64,37 +101,64 @@ class Dirac(Cuttable):
         return (Fill(1),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse shapes without one input and one output axis, and outputs that the groups do not divide."""
-        axes = needed_layout(shape, layout).axes(len(shape))
-        if (len(axes.inputs), len(axes.outputs)) != (1, 1):
-            raise _misfit(
-                f"Dirac pairs one axis of outputs with one of inputs, and the layout {layout} of shape "
-                f"{shape} names {len(axes.outputs)} and {len(axes.inputs)}",
-                "give the parameter one axis of each, or another initializer",
-            )
-        outputs = shape[axes.outputs[0]]
+        """Refuse outputs that the groups do not divide, and what has not one axis of outputs and inputs."""
+        super().check(shape, dtype, layout)
+        outputs = _channels(shape, needed_layout(shape, layout))[1]
         if outputs % self.groups:
             raise _misfit(
                 f"{self.groups} groups do not divide the {outputs} outputs of shape {shape}",
                 "give the groups of the convolution, a divisor of its outputs",
             )
-        engines.check(Fill(1), dtype)
 
-    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
-        """A stretch of the kernel: the ones that lie in it."""
-        from initcfg.initializers.arrays import draw_spots  # noqa: PLC0415  numpy is not for planning
+    def _taken(
+        self,
+        output: np.ndarray[Any, Any],
+        given: np.ndarray[Any, Any],
+        outputs: int,
+        inputs: int,  # noqa: ARG002
+    ) -> Any:
+        return (output % max(1, outputs // self.groups) == given) * 1.0
 
-        shape = request.shape
-        axes = needed_layout(shape, request.layout).axes(len(shape))
-        (of_outputs,), (of_inputs,) = axes.outputs, axes.inputs
-        outputs = shape[of_outputs] // self.groups
-        pairs = [
-            {of_outputs: group * outputs + channel, of_inputs: channel}
-            for group in range(self.groups)
-            for channel in range(min(outputs, shape[of_inputs]))
-        ]
-        centre = {axis: shape[axis] // 2 for axis in axes.receptive}
-        draw_spots(out, start, shape, [pair | centre for pair in pairs], axes.batch)
+
+@initializer
+class HadamardIdentity(_OfChannels):
+    """ZerO: inputs handed on as they are, spread by a Hadamard matrix where outputs outnumber them.
+
+    Formula:
+        w[o, i] = 1 if o == i else 0, for no more outputs than inputs; otherwise
+        w[o, i] = (-1)**(number of ones in o AND i) * 2**(-m / 2), m = ceil(log2(outputs))
+
+    At the centre of a kernel, and 0 elsewhere, as ``dirac``. All of it is without randomness: the layers of a
+    network differ by their widths alone.
+
+    Reference:
+        Zhao, Schäfer, Anandkumar, "ZerO Initialization: Initializing Neural Networks with only Zeros and
+        Ones", 2022, algorithms 1 and 2, https://arxiv.org/abs/2110.12661;
+        github.com/jiaweizzhao/ZerO-initialization
+
+    Example:
+        >>> HadamardIdentity()((2, 4))
+        array([[ 0.5,  0.5,  0.5,  0.5],
+               [ 0.5, -0.5,  0.5, -0.5]], dtype=float32)
+    """
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+        """``Fill`` of the value at the centre."""
+        return (Fill(_spread(*_channels(shape, needed_layout(shape, layout)))),)
+
+    def _taken(
+        self, output: np.ndarray[Any, Any], given: np.ndarray[Any, Any], outputs: int, inputs: int
+    ) -> Any:
+        import numpy as np  # noqa: PLC0415  as above
+
+        if outputs <= inputs:
+            return (output == given) * 1.0
+        return (1.0 - 2.0 * (np.bitwise_count(output & given) & 1)) * _spread(inputs, outputs)
+
+
+def _spread(inputs: int, outputs: int) -> float:
+    """What keeps the lengths of the columns of a Hadamard matrix at 1, or 1 where there is none."""
+    return math.sqrt(math.ldexp(1.0, -(outputs - 1).bit_length())) if outputs > inputs else 1.0
 
 
 @initializer
@@ -127,7 +191,7 @@ class DeltaOrthogonal(OfFrames):
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
         """That of a coordinate of a random point on a sphere, at the centre: nearly a normal."""
-        _, outputs = _rows_and_columns(shape, needed_layout(shape, layout).axes(len(shape)))
+        outputs = _channels(shape, needed_layout(shape, layout))[1]
         return (Normal(0.0, abs(self.gain) / math.sqrt(outputs)),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
@@ -175,10 +239,8 @@ class ConvolutionalOrthogonal(OfFrames):
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
         """A normal with the mean square of all elements; those at the edges are smaller."""
-        axes = needed_layout(shape, layout).axes(len(shape))
-        _, outputs = _rows_and_columns(shape, axes)
-        positions = math.prod(shape[axis] for axis in axes.receptive)
-        return (Normal(0.0, abs(self.gain) / math.sqrt(outputs * positions)),)
+        fan_out = needed_layout(shape, layout).fans(shape).fan_out
+        return (Normal(0.0, abs(self.gain) / math.sqrt(fan_out)),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """As of ``delta_orthogonal``."""
@@ -193,14 +255,15 @@ class ConvolutionalOrthogonal(OfFrames):
         return isometry(request, axes, self.gain)
 
 
-def _rows_and_columns(shape: tuple[int, ...], axes: Axes) -> tuple[int, int]:
+def _channels(shape: tuple[int, ...], layout: Layout) -> tuple[int, int]:
     """How many inputs and outputs each position of a kernel has."""
+    axes = layout.axes(len(shape))
     inputs, outputs = (math.prod(shape[axis] for axis in group) for group in (axes.inputs, axes.outputs))
     return inputs, outputs
 
 
 def _refuse_contraction(name: str, shape: tuple[int, ...], layout: Layout) -> None:
-    inputs, outputs = _rows_and_columns(shape, layout.axes(len(shape)))
+    inputs, outputs = _channels(shape, layout)
     if inputs > outputs and 0 not in shape:
         raise _misfit(
             f"{name} keeps lengths, and shape {shape} takes {inputs} inputs to {outputs} outputs under "

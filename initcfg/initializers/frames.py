@@ -263,6 +263,16 @@ def at_the_centre(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, 
     return whole
 
 
+def mirrored(half: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
+    """What `orthogonal` makes of a request in four quarters along one axis of outputs and one of inputs.
+
+    It is negated where only one of the two is in its second half.
+    """
+    quarter = orthogonal(half, axes, gain)
+    rows = np.concatenate([quarter, -quarter], axis=axes.inputs[0])
+    return np.concatenate([rows, -rows], axis=axes.outputs[0])
+
+
 _COIN = Uniform(-1.0, 1.0)
 
 

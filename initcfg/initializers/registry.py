@@ -35,8 +35,8 @@ _MODULES = {
         *("LecunNormal", "LecunUniform"),
     ),
     "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
-    "structured": ("Identity", "Orthogonal", "Sparse"),
-    "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal"),
+    "structured": ("Identity", "Orthogonal", "Sparse", "LooksLinear"),
+    "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
     "combined": ("Concatenate",),
     "stored": ("Pretrained",),
 }

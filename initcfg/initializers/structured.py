@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
-__all__ = ["Identity", "Orthogonal", "Sparse"]
+__all__ = ["Identity", "LooksLinear", "Orthogonal", "Sparse"]
 
 
 @initializer
@@ -207,3 +207,64 @@ class Orthogonal(OfFrames):
 
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
         return orthogonal(request, axes, self.gain)
+
+
+@initializer
+class LooksLinear(OfFrames):
+    """An orthogonal matrix four times, two of them negated: ReLU layers of it pass signals on as if linear.
+
+    Formula:
+        w = gain * [[Q, -Q], [-Q, Q]], with Q as ``orthogonal`` makes it for half of the outputs and inputs
+
+    After a ReLU, activations that come in pairs a and -a give Q a and -Q a, which are such pairs again. Bits
+    are as of ``orthogonal``.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
+            None, for fresh entropy, or in a plan the parameter's own stream.
+
+    Reference:
+        Balduzzi et al., "The Shattered Gradients Problem", 2017, section 5, https://arxiv.org/abs/1702.08591
+
+    Example:
+        >>> abs(LooksLinear()((2, 2))).round(5)
+        array([[1., 1.],
+               [1., 1.]], dtype=float32)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+        """Those of the orthogonal matrix."""
+        return Orthogonal(self.gain).element_laws(_halved(shape, needed_layout(shape, layout)), layout)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse what ``orthogonal`` does, and outputs and inputs that are odd or on more than one axis."""
+        super().check(shape, dtype, layout)
+        axes = needed_layout(shape, layout).axes(len(shape))
+        pair = (*axes.outputs, *axes.inputs)
+        if len(axes.outputs) != 1 or len(axes.inputs) != 1 or any(shape[axis] % 2 for axis in pair):
+            raise InitializerError(
+                Diagnostic(
+                    Code.INITIALIZER_SHAPE,
+                    f"LooksLinear pairs the outputs and the inputs, and shape {shape} under layout {layout} "
+                    "has odd ones or not one axis of each",
+                    hint="give it even numbers of outputs and inputs, or use orthogonal",
+                )
+            )
+
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """The matrix of half the size in all four quarters."""
+        from initcfg.initializers.frames import mirrored  # noqa: PLC0415  as above
+
+        layout = needed_layout(request.shape, request.layout)
+        half = request._replace(shape=_halved(request.shape, layout))
+        return mirrored(half, layout.axes(len(request.shape)), self.gain)
+
+
+def _halved(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+    """The shape with half of its outputs and inputs."""
+    axes = layout.axes(len(shape))
+    paired = (*axes.outputs, *axes.inputs)
+    return tuple(size // 2 if axis in paired else size for axis, size in enumerate(shape))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import hadamard
 
 from initcfg import engines
 from initcfg.dtypes import as_dtype
@@ -17,7 +19,9 @@ from initcfg.initializers import (
     ConvolutionalOrthogonal,
     DeltaOrthogonal,
     Dirac,
+    HadamardIdentity,
     Initializer,
+    LooksLinear,
     Orthogonal,
     Request,
     check,
@@ -74,15 +78,53 @@ def test_dirac_is_pytorch_s_under_any_layout(data: st.DataObject, kernel: list[i
     np.testing.assert_array_equal(made(Dirac(groups), turned, letters), expected.transpose(order))
 
 
+@pytest.mark.parametrize("initializer", [Dirac(2), HadamardIdentity()])
 @given(start=st.integers(0, 288), size=st.integers(0, 288))
-def test_any_stretch_of_dirac_is_that_of_the_whole(start: int, size: int) -> None:
+def test_any_stretch_is_that_of_the_whole(initializer: Initializer, start: int, size: int) -> None:
     wanted = request((2, 4, 3, 4, 3), "BOKIK")
-    whole = make(Dirac(2), wanted)
+    whole = make(initializer, wanted)
     out = np.full(min(size, 288 - start), 7.0)
-    draw(Dirac(2), out, start, wanted)
+    draw(initializer, out, start, wanted)
     np.testing.assert_array_equal(out, whole.reshape(-1)[start : start + size])
     np.testing.assert_array_equal(whole[0], whole[1])
     assert whole.sum() == 2 * 4
+
+
+@given(outputs=st.integers(1, 40), inputs=st.integers(1, 40), kernel=st.lists(st.integers(1, 4), max_size=2))
+def test_zero_s_matrix_is_its_authors(outputs: int, inputs: int, kernel: list[int]) -> None:
+    """With scipy's Hadamard matrix, and their constant."""
+    expected = np.eye(outputs, inputs)
+    if outputs > inputs:
+        power = math.ceil(math.log2(outputs))
+        expected = hadamard(2**power)[:outputs, :inputs] / 2 ** (power / 2)
+    array = made(HadamardIdentity(), (outputs, inputs, *kernel), "out_in")
+    centre: Any = (slice(None), slice(None), *(size // 2 for size in kernel))
+    np.testing.assert_allclose(array[centre], expected, rtol=1e-15)
+    array[centre] = 0
+    assert not array.any()
+
+
+def test_zero_s_matrix_keeps_lengths_where_outputs_are_a_power_of_two() -> None:
+    array = made(HadamardIdentity(), (5, 8))
+    np.testing.assert_allclose(array @ array.T, np.eye(5), atol=1e-15)
+
+
+def test_zero_s_matrix_is_in_integers_only_where_it_is_an_identity() -> None:
+    np.testing.assert_array_equal(make(HadamardIdentity(), request((3, 2), "in_out", "int8")), np.eye(3, 2))
+    with pytest.raises(InitializerError):
+        check(HadamardIdentity(), (2, 3), as_dtype("int8"), IN_OUT)
+
+
+@given(outputs=st.integers(1, 4), inputs=st.integers(1, 4), kernel=st.lists(st.integers(1, 3), max_size=2))
+def test_looks_linear_is_linear_through_a_relu(outputs: int, inputs: int, kernel: list[int]) -> None:
+    """Of a kernel at each of its positions, which a convolution sums over."""
+    array = made(LooksLinear(0.5), (*kernel, 2 * inputs, 2 * outputs)).reshape(-1, 2 * inputs, 2 * outputs)
+    half = array[:, :inputs, :outputs]
+    signal = np.linspace(-1, 2, inputs)
+    paired = np.maximum(np.concatenate([signal, -signal]), 0)
+    np.testing.assert_allclose(paired @ array, np.concatenate([signal @ half, -signal @ half], axis=1))
+    alone = made(Orthogonal(0.5), (*kernel, inputs, outputs)).reshape(-1, inputs, outputs)
+    np.testing.assert_array_equal(half, alone)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8", "bool"])
@@ -96,6 +138,9 @@ def test_dirac_is_made_in_any_dtype(dtype: str) -> None:
     ("initializer", "shape", "layout", "told"),
     [
         (Dirac(3), (4, 2, 3), "out_in", "3 groups do not divide the 4 outputs"),
+        (LooksLinear(), (4, 3), "in_out", "pairs the outputs and the inputs"),
+        (LooksLinear(), (4, 2, 2), "IOO", "pairs the outputs and the inputs"),
+        (HadamardIdentity(), (4,), "O", "names 1 and 0"),
         (Dirac(), (4, 2, 3), "IOO", "names 2 and 1"),
         (Dirac(), (4, 2), "IK", "names 0 and 1"),
         (DeltaOrthogonal(), (3, 4, 2), "in_out", "takes 4 inputs to 2 outputs under layout in_out"),
