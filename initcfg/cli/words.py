@@ -238,12 +238,21 @@ def law_of(parameter: PlannedParameter) -> str:
     return canonical_name(type(parameter.initializer)) if law == "structured" else law
 
 
+def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
+    """What says how the elements of a structured initializer come about: the text of a formula."""
+    text, of = getattr(initializer, "value", None), getattr(initializer, "of", None)
+    if not isinstance(text, str):
+        return describe(None)
+    return text if of is None else f"{text}, x from {describe_law(of, shape, layout)}"
+
+
 def describe_law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
     """The distribution; of a concatenation those of its parts, equal neighbours counted."""
     from initcfg.initializers import Combined, resolve
 
     if not isinstance(initializer, Combined):
-        return describe(resolve(initializer, shape, layout))
+        law = resolve(initializer, shape, layout)
+        return describe(law) if law is not None else _of_elements(initializer, shape, layout)
     parts = [describe_law(part, each, layout) for part, each in initializer.parts(shape)]
     runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
     return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)

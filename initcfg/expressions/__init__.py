@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from initcfg.expressions.evaluation import (
     CONSTANTS,
+    ELEMENT_NAMES,
     FANS,
     FUNCTIONS,
     GAINS,
@@ -11,6 +12,7 @@ from initcfg.expressions.evaluation import (
     Evaluator,
     Expression,
     Value,
+    facts_of,
     gain_of,
 )
 from initcfg.expressions.grammar import ExpressionError, UnknownNameError
@@ -18,6 +20,7 @@ from initcfg.expressions.templates import Template
 
 __all__ = [
     "CONSTANTS",
+    "ELEMENT_NAMES",
     "FANS",
     "FUNCTIONS",
     "GAINS",
@@ -28,5 +31,6 @@ __all__ = [
     "Template",
     "UnknownNameError",
     "Value",
+    "facts_of",
     "gain_of",
 ]

@@ -23,13 +23,15 @@ from initcfg.expressions.grammar import (
     parse,
     references,
 )
+from initcfg.layout import resolved_fans
 from initcfg.names import did_you_mean
 from initcfg.text.source import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from initcfg.expressions.grammar import Ast
+    from initcfg.layout import Layout
 
 Real = int | float
 #: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
@@ -96,6 +98,8 @@ _HIDEABLE = frozenset(("expm1", "log1p", "sin", "cos", "tan", "tanh", "atan", "a
 CONSTANTS: dict[str, float] = {"pi": math.pi}
 #: Names that stand for facts of the parameter inside an initializer's config.
 FANS = ("fan_in", "fan_out", "fan_avg", "numel", "ndim")
+#: What a formula may use of an element, unless a var or an index has taken the name.
+ELEMENT_NAMES = frozenset({"index", "size", "x"})
 #: Names that no var and no index may take.
 RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) - _HIDEABLE | KEYWORDS
 
@@ -116,7 +120,8 @@ def _unit_power(base: int, exponent: int) -> int:
     return base if exponent % 2 else base * base if exponent else 1
 
 
-_OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
+#: What each sign between two operands does.
+OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -131,6 +136,29 @@ _OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+def facts_of(names: Collection[str], shape: tuple[int, ...], layout: Layout | None) -> dict[str, Value]:
+    """Those facts of an array that are among some names.
+
+    Args:
+        names: that an expression uses.
+        shape: of the array.
+        layout: of its axes, or None where nothing says.
+
+    Raises:
+        InitializerError: a fan is among them, and the shape has none under this layout.
+
+    Example:
+        >>> facts_of({"fan_in", "numel", "d"}, (3,), None)
+        {'numel': 3, 'fan_in': 3}
+    """
+    used = [name for name in FANS if name in names]
+    facts: dict[str, Value] = {"numel": math.prod(shape), "ndim": len(shape)}
+    if {"fan_in", "fan_out", "fan_avg"}.intersection(used):
+        fans = resolved_fans(shape, layout)
+        facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
+    return {name: facts[name] for name in facts if name in used}
 
 
 class Evaluator:
@@ -154,23 +182,30 @@ class Evaluator:
                 value = self.number(operand)
                 return -value if sign == "-" else value
             case Binary(sign, left, right, offset):
-                return _computed(sign, offset, _OPERATORS[sign], self.number(left), self.number(right))
+                return computed(sign, offset, OPERATORS[sign], self.number(left), self.number(right))
             case Choice(then, condition, otherwise):
                 return self.number(then if self.number(condition) else otherwise)
             case Call():
                 return self._call(tree)
 
-    def refuse_unknown(self, tree: Ast) -> None:
-        """Raises the error for the first name in a tree that stands for nothing, if there is one."""
+    def refuse_unknown(self, tree: Ast, others: Collection[str] = ()) -> None:
+        """Raises the error for the first name in a tree that stands for nothing, if there is one.
+
+        Args:
+            tree: any.
+            others: names that mean something there beside those of the environment.
+        """
         words = set()
         for reference in references(tree):
             name = reference.name
             if isinstance(reference, Call) and name == "gain" and name not in self.env:
                 words.add(_nonlinearity(reference))
-            if name in self.env or name in FUNCTIONS or name in CONSTANTS or reference in words:
+            is_known = name in self.env or name in FUNCTIONS or name in CONSTANTS or name in others
+            if is_known or reference in words:
                 continue
             lists = [name for name, value in self.env.items() if isinstance(value, tuple)]
             known = [*lists, *FUNCTIONS] if isinstance(reference, Call) else [*self.env, *CONSTANTS]
+            known += others
             # A short name is like 'pi' by chance only.
             likely = [each for each in known if each not in CONSTANTS] if len(name) < 3 else known
             hint = did_you_mean(name, likely[-_MAX_KNOWN:])
@@ -200,23 +235,29 @@ class Evaluator:
         values = [self.number(argument) for argument in call.arguments]
         if call.name in self.env or call.name in CONSTANTS:
             return self._item(call, values)
-        function, least, most = FUNCTIONS[call.name]
-        if not least <= len(values) <= most:
+        self.check_count(call)
+        return computed(call.name, call.offset, FUNCTIONS[call.name][0], *values)
+
+    def check_count(self, call: Call) -> None:
+        """Raises the error for a call of a function with too few or too many arguments."""
+        if call.name in CONSTANTS:
+            self._item(call, [])
+        _, least, most = FUNCTIONS[call.name]
+        if not least <= len(call.arguments) <= most:
             count = (
                 f"{least} argument{'s' if least > 1 else ''}"
                 if least == most
                 else f"{least} or more arguments"
             )
-            message = f"{call.name!r} takes {count}, got {len(values)}"
+            message = f"{call.name!r} takes {count}, got {len(call.arguments)}"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
-        return _computed(call.name, call.offset, function, *values)
 
     def _gain(self, call: Call) -> Real:
         word, slopes = _nonlinearity(call), call.arguments[1:]
         if len(slopes) > (word.name == "leaky_relu"):
             message = "'gain' takes one number more for leaky_relu, its slope, and none for others"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
-        return _computed(call.name, call.offset, gain_of, word.name, *map(self.number, slopes))
+        return computed(call.name, call.offset, gain_of, word.name, *map(self.number, slopes))
 
     def _item(self, call: Call, indices: list[Real]) -> Real:
         items = self.env.get(call.name)
@@ -225,9 +266,8 @@ class Evaluator:
             if call.name in _HIDEABLE:
                 hint = f"a var or an index named {call.name!r} hides the function: give it another name"
             raise ExpressionError(f"{call.name!r} is not a list", call.offset, Code.EXPRESSION_VALUE, hint)
-        index = indices[0]
-        if len(indices) == 1 and index == int(index) and 0 <= index < len(items):
-            return items[int(index)]
+        if len(indices) == 1 and indices[0] == int(indices[0]) and 0 <= indices[0] < len(items):
+            return items[int(indices[0])]
         shown = ", ".join(map(repr, indices))
         hint = f"its items are numbered 0 to {len(items) - 1}"
         raise ExpressionError(f"{call.name!r} has no item {shown}", call.offset, Code.EXPRESSION_VALUE, hint)
@@ -259,24 +299,34 @@ def _way_out(reference: Name | Call, known: list[str]) -> str | None:
     return "; ".join(ways) or None
 
 
-def _computed(name: str, offset: int, function: Callable[..., Real], *values: Any) -> Real:
-    """A step's value; every way to have none becomes one error at its place."""
+def computed(name: str, offset: int, function: Callable[..., Real], *values: Any) -> Real:
+    """The value of one step.
+
+    Args:
+        name: of the function, or the sign.
+        offset: where that stands.
+        function: what makes the value.
+        values: its operands.
+
+    Raises:
+        ExpressionError: there is no finite one, for whatever reason.
+    """
     try:
         value = function(*values)
     except ZeroDivisionError:
-        raise _without_value(f"division by zero in {_shown(name, values)}", offset) from None
+        raise _without_value(f"division by zero in {step_text(name, values)}", offset) from None
     except OverflowError:
-        raise _without_value(f"{_shown(name, values)} is beyond the range of float64", offset) from None
+        raise _without_value(f"{step_text(name, values)} is beyond the range of float64", offset) from None
     except exact.ReachError as error:
-        raise _without_value(f"{_shown(name, values)} is not computed: {error}", offset) from None
+        raise _without_value(f"{step_text(name, values)} is not computed: {error}", offset) from None
     except ValueError:
-        raise _without_value(f"{_shown(name, values)} has no real value", offset) from None
+        raise _without_value(f"{step_text(name, values)} has no real value", offset) from None
     if isinstance(value, bool):
         return int(value)
     if abs(value) > LARGEST:
-        raise _without_value(f"{_shown(name, values)} is beyond the range of float64", offset)
+        raise _without_value(f"{step_text(name, values)} is beyond the range of float64", offset)
     if value == 0 and name in _NEVER_ZERO and all(values[: _NEVER_ZERO[name]]):
-        message = f"{_shown(name, values)} is too small for float64, and would become 0"
+        message = f"{step_text(name, values)} is too small for float64, and would become 0"
         raise _without_value(message, offset)
     return value
 
@@ -289,9 +339,9 @@ def _without_value(message: str, offset: int) -> ExpressionError:
     return ExpressionError(message, offset, Code.EXPRESSION_VALUE)
 
 
-def _shown(name: str, values: tuple[Any, ...]) -> str:
+def step_text(name: str, values: tuple[Any, ...]) -> str:
     """A step as it would be written; a negative base is in parentheses, as -8 ** 2 is -(8 ** 2)."""
-    if name not in _OPERATORS:
+    if name not in OPERATORS:
         return f"{name}({', '.join(map(str, values))})"
     left, right = map(repr, values)
     return f"({left}) {name} {right}" if name == "**" and values[0] < 0 else f"{left} {name} {right}"

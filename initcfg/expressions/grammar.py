@@ -8,7 +8,7 @@ Grammar, from the loosest to the tightest; a comparison is 1 or 0::
     product    := unary (("*" | "/" | "//" | "%") unary)*
     unary      := ("+" | "-") unary | power
     power      := atom ["**" unary]
-    atom       := number | name | name "(" choice ("," choice)* ")" | "(" choice ")"
+    atom       := number | name | name "(" choice ("," choice)* ")" | "index" "(" ")" | "(" choice ")"
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class UnknownNameError(ExpressionError):
 
 KEYWORDS = frozenset({"if", "else"})
 
+# In a formula, index() is the position of an element among all.
+_NEEDS_NONE = "index"
 _MAX_LENGTH = 1000
 _MAX_TOKENS = 250
 _MAX_DEPTH = 32
@@ -75,7 +77,8 @@ _TOKEN = re.compile(
     r"|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%<>(),])"
 )
 _FOREIGN_CALL = re.compile(r"\b(?:np|numpy|math|jnp|torch)\.([a-z0-9]+)\($")
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+#: Signs between two values that are compared.
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 class Number(NamedTuple):
@@ -269,11 +272,11 @@ class _Parser:
 
     def comparison(self) -> Ast:
         left = self.sum()
-        sign = self.take(*_COMPARISONS)
+        sign = self.take(*COMPARISONS)
         if not sign:
             return left
         tree = Binary(sign.text, left, self.sum(), sign.offset)
-        if self.next.text in _COMPARISONS:
+        if self.next.text in COMPARISONS:
             hint = "compare two values at a time"
             raise ExpressionError("comparisons cannot be chained", self.next.offset, hint=hint)
         return tree
@@ -317,7 +320,7 @@ class _Parser:
         if token.kind == "name" and token.text not in KEYWORDS:
             self.at += 1
             if self.next.text == "(":
-                return Call(token.text, self.arguments(), token.offset)
+                return Call(token.text, self.arguments(token.text), token.offset)
             return Name(token.text, token.offset)
         if not self.take("("):
             self.unexpected("a number, a name or '('")
@@ -327,12 +330,14 @@ class _Parser:
         self.depth -= 1
         return tree
 
-    def arguments(self) -> tuple[Ast, ...]:
+    def arguments(self, name: str) -> tuple[Ast, ...]:
         self.enter(self.next.offset)
         self.expect("(")
-        arguments = [self.choice()]
-        while self.take(","):
+        arguments = []
+        if name != _NEEDS_NONE or self.next.text != ")":
             arguments.append(self.choice())
+            while self.take(","):
+                arguments.append(self.choice())
         self.expect(")")
         self.depth -= 1
         return tuple(arguments)

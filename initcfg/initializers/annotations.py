@@ -24,9 +24,11 @@ from typing import (
 from pydantic_core import PydanticKnownError, core_schema
 
 from initcfg.errors import Code
+from initcfg.expressions import Expression, ExpressionError
 from initcfg.initializers.values import (
     CONSTANT,
     as_config,
+    fault,
     frozen,
     is_finite,
     listed,
@@ -202,6 +204,28 @@ def read_constant(value: object, info: Any) -> object:
     return read_value(value, info.context and info.context.expression)
 
 
+class Formulas(NamedTuple):
+    """Marks the text of an expression over the elements of an array, which a document may use its vars in."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._read, core_schema.str_schema(strict=True))
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return "expressions" if plural else "an expression"
+
+    def _read(self, value: str, info: Any) -> str:
+        if info.context and info.context.expression:
+            return cast("str", info.context.expression(value))
+        from initcfg.expressions.folding import check_closed  # noqa: PLC0415  few documents hold a formula
+
+        try:
+            check_closed(Expression.parse(value))
+        except ExpressionError as error:
+            raise fault(error.code, error.message, error.hint, error.offset) from None
+        return value
+
+
 class Items(NamedTuple):
     """Marks a list: also a numpy array of one axis, but nothing whose order or length is unknown."""
 
@@ -235,6 +259,7 @@ Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
+FormulaText = Annotated[str, Formulas()]
 Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config)]
 FileName = Annotated[str, Text("the path of a file", is_path=True)]
 TensorName = Annotated[str, Text("the name of a tensor")]

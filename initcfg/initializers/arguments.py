@@ -27,6 +27,7 @@ from initcfg.initializers.annotations import (
     CODES,
     Anything,
     Axes,
+    FormulaText,
     Limits,
     Number,
     Sizes,
@@ -108,6 +109,11 @@ class Argument(NamedTuple):
         """What a document completes in it: a path or a name; None where it is neither."""
         inner, _ = without_none(self.annotation)
         return next((mark for mark in getattr(inner, "__metadata__", ()) if isinstance(mark, Text)), None)
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether it is the text of an expression over elements."""
+        return bool(self.annotation == FormulaText)
 
     @property
     def is_number(self) -> bool:

@@ -109,7 +109,7 @@ def interleave(
             there on into the array.
     """
     row = sum(widths)
-    for begin, end in _stretches(start, start + out.size, row):
+    for begin, end in stretches(start, start + out.size, row):
         stretch = out[begin - start : end - start]
         at = 0
         for index, width in enumerate(widths):
@@ -133,7 +133,7 @@ def copy_stretch(view: np.ndarray[Any, Any], start: int, out: np.ndarray[Any, An
         out[...] = view
         return
     row = math.prod(view.shape[1:])
-    for begin, end in _stretches(start, start + out.size, row):
+    for begin, end in stretches(start, start + out.size, row):
         stretch, first, rows = out[begin - start : end - start], begin // row, (end - begin) // row
         if rows:
             stretch.reshape(rows, *view.shape[1:])[...] = view[first : first + rows]
@@ -141,7 +141,7 @@ def copy_stretch(view: np.ndarray[Any, Any], start: int, out: np.ndarray[Any, An
             copy_stretch(view[first], begin % row, stretch)
 
 
-def _stretches(start: int, stop: int, row: int) -> Iterator[tuple[int, int]]:
+def stretches(start: int, stop: int, row: int) -> Iterator[tuple[int, int]]:
     """The parts of a stretch that consist of whole rows, or lie within one."""
     while start < stop:
         skipped = start % row

@@ -39,6 +39,7 @@ _MODULES = {
     "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
     "combined": ("Concatenate",),
     "stored": ("Pretrained",),
+    "formulas": ("Formula",),
 }
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {

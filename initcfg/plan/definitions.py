@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code
-from initcfg.expressions import FANS, Expression, Template
+from initcfg.expressions import ELEMENT_NAMES, FANS, Expression, Template
 from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import is_free
@@ -202,7 +202,7 @@ class NameCheck:
         self._problems = scope.problems
         self._named = spec.initializers.keys() | definitions.broken
         self._known = {*scope.values, *scope.broken, *indices, *FANS}
-        # Evaluating an expression words the error; names that get their value later stand for 1 meanwhile.
+        # Names that get their value later stand for 1 meanwhile.
         self._scope = scope.extended(dict.fromkeys((*indices, *FANS), 1))
 
     def __call__(self, config: InitializerConfig, path: Path) -> None:
@@ -210,10 +210,10 @@ class NameCheck:
         if config.instance is None and config.lookup_name not in self._named:
             with self._problems.collecting():
                 self._problems.known_class(config, path)
-        for expression, place in expressions_in(config, path):
-            if expression.names - self._known:
+        for expression, place, others in expressions_in(config, path):
+            if expression.names - self._known - others:
                 with self._problems.collecting():
-                    self._scope.number(expression.text, place)
+                    self._scope.refuse_unknown(expression, place, others)
         for nested, place in nested_in(config, path):
             self(nested, place)
 
@@ -227,7 +227,7 @@ def names_in(config: InitializerConfig, spec: Spec, definitions: Definitions) ->
     name = config.lookup_name
     if name in spec.initializers and name not in definitions.broken:
         return names_in(spec.initializers[name], spec, definitions)
-    own = [expression.names for expression, _ in expressions_in(config, ())]
+    own = [expression.names for expression, *_ in expressions_in(config, ())]
     own += _names_in_texts(config)
     nested = (names_in(inner, spec, definitions) for inner, _ in nested_in(config, ()))
     return frozenset().union(*own, *nested)
@@ -243,15 +243,18 @@ def _names_in_texts(config: InitializerConfig) -> Iterator[frozenset[str]]:
         yield frozenset((OWN_NAME,)) if written is None else Template.parse(written).names
 
 
-def expressions_in(config: InitializerConfig, path: Path) -> Iterator[tuple[Expression, Path]]:
-    """The expressions among a config's own arguments, with their places."""
+def expressions_in(
+    config: InitializerConfig, path: Path
+) -> Iterator[tuple[Expression, Path, frozenset[str]]]:
+    """The expressions among a config's own arguments, with their places and what only formulas may use."""
     cls = initializers.lookup(config.lookup_name)
     arguments = arguments_of(cls) if cls is not None else {}
     place = config.arguments_path(path)
     for name, written in config.config.items():
-        if name in arguments and arguments[name].holds_expressions:
+        if name in arguments and (arguments[name].holds_expressions or arguments[name].is_formula):
+            others = ELEMENT_NAMES if arguments[name].is_formula else frozenset()
             for text, inner in _texts(written, (*place, name)):
-                yield Expression.parse(text), inner
+                yield Expression.parse(text), inner, others
 
 
 def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:

@@ -13,15 +13,15 @@ from initcfg import engines, initializers
 from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
-from initcfg.expressions import FANS, Expression, Template
+from initcfg.expressions import Expression, Template, facts_of
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
-from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, resolved_fans
+from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
 from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of
+from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Diagnostic
-    from initcfg.expressions import Value
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
     from initcfg.manifest import Manifest
@@ -260,7 +259,8 @@ def _truncations(initializer: Initializer, distribution: Distribution | None) ->
         return int(isinstance(distribution, TruncatedNormal))
     if isinstance(initializer, Combined):
         return sum(max(1, _truncations(part, None)) for part in initializer.initializers)
-    return 0
+    drawn = getattr(initializer, "of", None)
+    return 0 if drawn is None else max(1, _truncations(drawn, None))
 
 
 def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:
@@ -336,6 +336,7 @@ def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> 
     values = _arguments(cls, config, path, context)
     if known_arguments(cls) is not None:
         validated = _validated(cls, config, values, path, context, None)
+        _try_formula(validated, config, path, context)
         if isinstance(validated, BuiltIn) and cls.from_config.__func__ is BuiltIn.from_config.__func__:  # type: ignore[attr-defined]
             return validated
     with context.scope.problems.placing(path):
@@ -360,6 +361,9 @@ def _arguments(
                 values[name] = _evaluated(written, (*place, name), context)
             elif name in arguments and (text := arguments[name].text) and written is not None:
                 values[name] = _completed(written, (*place, name), context, is_path=text.is_path)
+            elif name in arguments and arguments[name].is_formula:
+                scope = _with_facts(written, (*place, name), context)
+                values[name] = scope.formula(written, (*place, name)).text
             else:
                 values[name] = _thawed(written)
     for name, argument in arguments.items():
@@ -426,20 +430,26 @@ def _completed(written: str, path: Path, context: EvalContext, *, is_path: bool)
     return context.scope.text(template, path, cost=1 + sum(map(cost_of, template.trees)))
 
 
+def _try_formula(made: object, config: InitializerConfig, path: Path, context: EvalContext) -> None:
+    """Evaluates a formula at some elements as the document writes it, so that errors have their column."""
+    if not any(argument.is_formula for argument in arguments_of(type(made)).values()):
+        return
+    from initcfg.initializers.formulas import Formula, try_out  # noqa: PLC0415  few documents hold a formula
+
+    assert isinstance(made, Formula)  # noqa: S101
+    place, text = (*config.arguments_path(path), "value"), str(config.config["value"])
+    scope = _with_facts(text, place, context)
+    expression = scope.formula(text, place)
+    scope.pay(len(expression.text) * formula_cost(math.prod(context.shape)), place)
+    with scope.problems.placing(place), scope.placing(text, place):
+        try_out(expression, made.of, context.shape, context.layout)
+
+
 def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:
     """The scope with those facts of the shape that an expression uses."""
-    shape, scope = context.shape, context.scope
-    used = Expression.parse(text).names & set(FANS)
-    facts: dict[str, Value] = {}
-    if "numel" in used:
-        facts["numel"] = math.prod(shape)
-    if "ndim" in used:
-        facts["ndim"] = len(shape)
-    if used & {"fan_in", "fan_out", "fan_avg"}:
-        with scope.problems.placing(path):
-            fans = resolved_fans(shape, context.layout)
-        facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
-    return scope.extended(facts) if facts else scope
+    with context.scope.problems.placing(path):
+        facts = facts_of(Expression.parse(text).names, context.shape, context.layout)
+    return context.scope.extended(facts) if facts else context.scope
 
 
 def _parts(

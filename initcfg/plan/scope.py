@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.expressions import RESERVED_NAMES, Expression, ExpressionError, Template, UnknownNameError
+from initcfg.expressions import (
+    RESERVED_NAMES,
+    Evaluator,
+    Expression,
+    ExpressionError,
+    Template,
+    UnknownNameError,
+)
 from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 
@@ -162,6 +169,11 @@ def _known_by(value: Value | None) -> object:
     return id(value) if isinstance(value, tuple) else value
 
 
+def formula_cost(numel: int) -> int:
+    """How many steps each character of a formula takes to be tried out for an array of so many elements."""
+    return 10 + min(numel, 4096) // 20
+
+
 def cost_of(tree: Ast) -> int:
     """How many steps a tree takes to evaluate, all of its branches counted."""
     match tree:
@@ -228,11 +240,17 @@ class Scope:
         """
         if not isinstance(written, str):
             return written
-        try:
+        with self.placing(written, path):
             self._require(self.budget.expression(written).names)
             return self.budget.value(written, self.values)
+
+    @contextmanager
+    def placing(self, text: str, path: Path) -> Iterator[None]:
+        """A block whose errors of the expression `text` are given their place."""
+        try:
+            yield
         except ExpressionError as error:
-            raise self._placed(error, path, here=self._here(written, error)) from None
+            raise self._placed(error, path, here=self._here(text, error)) from None
 
     def integer(self, written: float | str, path: Path, what: str) -> int:
         """As `number`, for a place that takes a whole number; ``768.0`` is one.
@@ -246,6 +264,37 @@ class Scope:
         hint = "// divides without a remainder" if isinstance(written, str) and "/" in written else None
         shown = f"{written!r} is {value!r}" if isinstance(written, str) else f"got {value!r}"
         raise self.problems.error(Code.EXPRESSION_VALUE, f"{what} must be whole, {shown}", path, hint=hint)
+
+    def refuse_unknown(self, expression: Expression, path: Path, others: Collection[str] = ()) -> None:
+        """Notes the first name in an expression that stands for nothing.
+
+        Args:
+            expression: what is written.
+            path: where.
+            others: names that mean something there beside those of the scope.
+
+        Raises:
+            SpecError: there is one.
+            BrokenError: it uses a name whose definition has been reported.
+        """
+        with self.placing(expression.text, path):
+            self._require(expression.names)
+            Evaluator(self.values).refuse_unknown(expression.tree, others)
+
+    def formula(self, text: str, path: Path) -> Expression:
+        """The formula that a text writes, without the names that stand for something here.
+
+        Raises:
+            SpecError: a name is unknown, or a part that counts for every element has no value.
+            BrokenError: it uses a name whose definition has been reported.
+        """
+        from initcfg.expressions.folding import closed  # noqa: PLC0415  few documents hold a formula
+
+        with self.placing(text, path):
+            expression = self.budget.expression(text)
+            self._require(expression.names)
+            self.budget.spend(cost_of(expression.tree))
+            return closed(expression, self.values)
 
     def text(self, template: Template, path: Path, *, key: bool = False, cost: int = 1) -> str:
         """A name with its braces filled in; `cost` is what that takes.

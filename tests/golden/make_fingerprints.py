@@ -69,6 +69,8 @@ INITIALIZERS: list[Any] = [
     {"convolutional_orthogonal": {"gain": 2, "seed": 3}},
     {"concatenate": {"axis": 0, "sizes": [2, 2], "initializers": ["zeros", "he_normal"]}},
     {"concatenate": {"axis": 1, "sizes": [1, 5], "initializers": ["orthogonal", "ones"]}},
+    {"formula": {"value": "log(index(-1) + 1)"}},
+    {"formula": {"value": "x / sqrt(fan_in) + index()", "of": "random_uniform"}},
 ]
 
 

@@ -15,6 +15,7 @@ from initcfg.initializers import (
     ConvolutionalOrthogonal,
     DeltaOrthogonal,
     Dirac,
+    Formula,
     GlorotNormal,
     GlorotUniform,
     HadamardIdentity,
@@ -74,6 +75,8 @@ EXAMPLES: tuple[BuiltIn, ...] = (
     LooksLinear(0.5, 10),
     Concatenate(-1, [1, 1], [HeNormal(), Concatenate(0, [2], ["zeros"])]),
     Pretrained(Path(__file__).parents[2] / "cases/valid/pretrained/base.safetensors", "h.0.w"),
+    Formula("log(index(-1) + 1)"),
+    Formula("2 ** x if index(0) > 0 else size(-1)", RandomNormal(0, 0.5, 3)),
 )
 
 

@@ -1,0 +1,227 @@
+"""Expressions of which a part has no value yet: the rest folded to numbers, and the whole written again.
+
+In a formula, over the elements of an array, ``index(k)`` is the place of one along axis k, ``index()`` its
+place among all in C order, ``size(k)`` the length of axis k, ``x`` a draw. Few documents need this module.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from initcfg.errors import Code
+from initcfg.expressions.evaluation import ELEMENT_NAMES, FANS, Evaluator, Expression
+from initcfg.expressions.grammar import (
+    COMPARISONS,
+    Ast,
+    Binary,
+    Call,
+    Choice,
+    ExpressionError,
+    Name,
+    Number,
+    Unary,
+    references,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initcfg.expressions.evaluation import Value
+_OF_ARRAYS = ("index", "size")
+
+
+def check_closed(expression: Expression) -> None:
+    """Nothing, if a formula uses no name but those that hold for any array.
+
+    Raises:
+        ExpressionError: there is another.
+    """
+    Evaluator(dict.fromkeys(FANS, 1)).refuse_unknown(expression.tree, ELEMENT_NAMES)
+
+
+def closed(expression: Expression, env: Mapping[str, Value]) -> Expression:
+    """A formula without the names of `env`: what depends on no element is its number.
+
+    Args:
+        expression: the formula.
+        env: what names stand for, as in `Expression.evaluate`.
+
+    Returns:
+        The formula, whose text reads as its tree; the offsets in the tree are those of `expression`.
+
+    Raises:
+        ExpressionError: a name is unknown, or a part that counts for every element has no value.
+
+    Example:
+        >>> closed(Expression.parse("0.5 * d * (index(0) + 1) if d > 1 else x"), {"d": 8}).text
+        '4.0 * (index(0) + 1)'
+    """
+    tree = _Folder(env, None).folded(expression.tree)
+    return Expression(written(tree), tree, frozenset(each.name for each in references(tree)))
+
+
+def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
+    """A closed formula for one shape: a number where no element matters, axes counted from 0.
+
+    Args:
+        tree: of a closed formula.
+        env: the facts of the array that it uses.
+        shape: of the array.
+
+    Raises:
+        ExpressionError: the shape has no such axis, or a part that counts for every element has no value.
+    """
+    return _Folder(env, shape).folded(tree)
+
+
+def varies(tree: Ast) -> bool:
+    """Whether a folded tree depends on the element."""
+    return any(each.name in ELEMENT_NAMES for each in references(tree))
+
+
+class _Folder:
+    """Folds trees in one environment; without a shape, sizes stay as they are."""
+
+    def __init__(self, env: Mapping[str, Value], shape: tuple[int, ...] | None) -> None:
+        self.evaluator = Evaluator(env)
+        self.shape = shape
+        self.optional = 0
+
+    def folded(self, tree: Ast) -> Ast:
+        """The tree with a number for each part that depends on no element."""
+        hidden = sorted(ELEMENT_NAMES & self.evaluator.env.keys() & {each.name for each in references(tree)})
+        try:
+            self.evaluator.refuse_unknown(tree, ELEMENT_NAMES)
+            return self._fold(tree)
+        except ExpressionError as error:
+            if not hidden:
+                raise
+            hint = f"{hidden[0]!r} is a var or an index here, which hides what a formula means by that name"
+            raise ExpressionError(error.message, error.offset, error.code, hint) from None
+
+    def _fold(self, tree: Ast) -> Ast:
+        match tree:
+            case Name(name, offset) if name in _OF_ARRAYS and name not in self.evaluator.env:
+                hint = f"say of which axis: {name}(0) of the first, {name}(-1) of the last"
+                raise ExpressionError(f"{name!r} needs an axis", offset, Code.EXPRESSION_VALUE, hint)
+            case Unary(sign, operand, offset):
+                return self._known(Unary(sign, self._fold(operand), offset))
+            case Binary(sign, left, right, offset):
+                found = Binary(sign, self._fold(left), self._fold(right), offset)
+                # What it compares, and not 1 or 0: an array of bools takes comparisons only.
+                return found if sign in COMPARISONS else self._known(found)
+            case Choice():
+                return self._choice(tree)
+            case Call():
+                return self._call(tree)
+        return self._known(tree)
+
+    def _known(self, tree: Ast) -> Ast:
+        """A tree, whose operands are folded, as its number if no element matters in it.
+
+        Where it may count for no element, what has no value is left to those for which it counts.
+        """
+        if varies(tree):
+            return tree
+        try:
+            return Number(self.evaluator.number(tree), tree.offset)
+        except ExpressionError:
+            if not self.optional or isinstance(tree, Name):
+                raise
+            return tree
+
+    def _choice(self, tree: Choice) -> Ast:
+        condition = self._fold(tree.condition)
+        if not varies(condition) and isinstance(found := self._known(condition), Number):
+            return self._fold(tree.then if found.value else tree.otherwise)
+        self.optional += 1
+        then, otherwise = self._fold(tree.then), self._fold(tree.otherwise)
+        self.optional -= 1
+        return Choice(then, condition, otherwise, tree.offset)
+
+    def _call(self, tree: Call) -> Ast:
+        is_item = tree.name in self.evaluator.env
+        if tree.name in ELEMENT_NAMES and not is_item:
+            return self._axis(tree)
+        if not is_item:
+            self.evaluator.check_count(tree)
+        # The first argument of gain is a word.
+        words = tree.arguments[: tree.name == "gain" and not is_item]
+        found = tree._replace(arguments=(*words, *map(self._fold, tree.arguments[len(words) :])))
+        if words and varies(found):
+            message = "the slope of 'gain' cannot depend on the element"
+            raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE)
+        if is_item and varies(found):
+            hint = "an item of a list is chosen when planned, by vars and the indices of repeats"
+            message = f"which item of {tree.name!r} this is depends on the element"
+            raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE, hint)
+        return self._known(found)
+
+    def _axis(self, tree: Call) -> Ast:
+        """``index`` or ``size`` of an axis, as an integer."""
+        name, offset = tree.name, tree.offset
+        arguments = tuple(map(self._fold, tree.arguments))
+        if name == "index" and not arguments:
+            return tree
+        if name == "x" or len(arguments) != 1:
+            message = "'x' is a number" if name == "x" else f"{name!r} takes one axis, got {len(arguments)}"
+            raise ExpressionError(message, offset, Code.EXPRESSION_VALUE)
+        axis = arguments[0].value if isinstance(arguments[0], Number) else None
+        if axis is None or axis != int(axis):
+            shown = "one that depends on the element" if axis is None else repr(axis)
+            message = f"{name!r} takes the number of an axis, got {shown}"
+            raise ExpressionError(message, offset, Code.EXPRESSION_VALUE)
+        return self._of_axis(name, int(axis), offset)
+
+    def _of_axis(self, name: str, axis: int, offset: int) -> Ast:
+        if self.shape is None:
+            return Call(name, (Number(axis, offset),), offset)
+        ndim = len(self.shape)
+        if not -ndim <= axis < ndim:
+            hint = f"its axes are 0 to {ndim - 1}, or -{ndim} to -1" if ndim else "it has no axis"
+            message = f"shape {self.shape} has no axis {axis}"
+            raise ExpressionError(message, offset, Code.EXPRESSION_VALUE, hint)
+        if name == "size":
+            return Number(self.shape[axis], offset)
+        return Call(name, (Number(axis % ndim, offset),), offset)
+
+
+# How tightly each kind of tree binds, as in the grammar.
+_CHOICE, _COMPARISON, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(7)
+_LEVELS = (
+    dict.fromkeys(COMPARISONS, (_COMPARISON, _SUM, _SUM))
+    | dict.fromkeys(("+", "-"), (_SUM, _SUM, _PRODUCT))
+    | dict.fromkeys(("*", "/", "//", "%"), (_PRODUCT, _PRODUCT, _UNARY))
+    | {"**": (_POWER, _ATOM, _UNARY)}
+)
+
+
+def written(tree: Ast, level: int = _CHOICE) -> str:
+    """A tree as text that reads as the same tree, with no more parentheses than that needs.
+
+    Example:
+        >>> written(Expression.parse("(2*(x+1))**(-(3))").tree)
+        '(2 * (x + 1)) ** -3'
+    """
+    own, text = _written(tree)
+    return text if own >= level else f"({text})"
+
+
+def _written(tree: Ast) -> tuple[int, str]:
+    match tree:
+        case Number(value):
+            is_negative = math.copysign(1, value) < 0
+            return (_UNARY if is_negative else _ATOM), repr(value)
+        case Name(name):
+            return _ATOM, name
+        case Unary(sign, operand):
+            return _UNARY, sign + written(operand, _UNARY)
+        case Binary(sign, left, right):
+            own, of_left, of_right = _LEVELS[sign]
+            return own, f"{written(left, of_left)} {sign} {written(right, of_right)}"
+        case Choice(then, condition, otherwise):
+            parts = (written(then, _COMPARISON), written(condition, _COMPARISON), written(otherwise))
+            return _CHOICE, "{} if {} else {}".format(*parts)
+        case Call(name, arguments):
+            return _ATOM, f"{name}({', '.join(map(written, arguments))})"

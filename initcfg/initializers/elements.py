@@ -1,0 +1,168 @@
+"""Formulas as arrays: which elements are evaluated at a time, and how their values are held."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg import engines
+from initcfg.dtypes import DTYPES
+from initcfg.engines.casting import round_all
+from initcfg.errors import Code
+from initcfg.expressions import ExpressionError
+from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
+from initcfg.initializers.arrays import stretches
+from initcfg.initializers.base import draw, resolve, stream_of
+from initcfg.initializers.custom import Initializer, Request
+from initcfg.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initcfg.dtypes import DType
+    from initcfg.expressions.grammar import Ast
+    from initcfg.layout import Layout
+
+    Array = np.ndarray[Any, Any]
+
+# Of so many elements the temporary arrays stay in a core's cache.
+_TILE = 1 << 15
+# What depends on the last axis only is evaluated once for so many rows, where there are so many.
+_ROWS = 16
+# So many draws are held at a time.
+_DRAWS = 1 << 17
+# So many elements are looked at where a formula is planned.
+_SAMPLE = 1 << 12
+_FLOAT64 = DTYPES["float64"]
+
+
+def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initializer | None) -> None:
+    """Write the elements from `start` on of a formula into a flat `out`.
+
+    Args:
+        out: takes them; one axis, of the dtype of `request`.
+        start: the first one, in C order.
+        request: the whole array.
+        tree: the formula, settled for its shape.
+        of: what ``x`` is a draw of, or None.
+
+    Raises:
+        ExpressionError: an element has no value, or none that the dtype holds.
+    """
+    evaluator = ArrayEvaluator(engines.functions(request.fill))
+    shape = request.shape or (1,)
+    step = out.size if of is None else _DRAWS
+    for begin in range(start, start + out.size, step or 1):
+        stretch = out[begin - start : begin - start + step]
+        x = None if of is None else _drawn(of, begin, stretch.size, request)
+        for at, box in _boxes(begin, begin + stretch.size, shape):
+            lengths = tuple(map(len, box))
+            part = slice(at - begin, at - begin + math.prod(lengths))
+            target, draws = stretch[part].reshape(lengths), None if x is None else x[part].reshape(lengths)
+            for tile in _tiles(lengths):
+                positions = [axis[cut] for axis, cut in zip(box, tile, strict=True)]
+                grid = Grid.of(shape, positions, None if draws is None else draws[tile])
+                target[tile] = _held(evaluator.value(tree, grid), request.dtype, tree, grid)
+
+
+def check_formula(
+    tree: Ast, of: Initializer | None, shape: tuple[int, ...], dtype: DType, layout: Layout | None
+) -> None:
+    """Refuse what `draw_formula` would, at all elements of a small array, or at some of a large one.
+
+    Of a large array these are the ends of each axis and places between them; with draws, of a stream that is
+    nobody's.
+
+    Raises:
+        ExpressionError: as `draw_formula`; or the formula gives no integers, or no bools, for such a dtype.
+    """
+    _refuse_kind(tree, dtype)
+    numel = math.prod(shape)
+    request = Request(shape, dtype, layout, Stream(bytes(16)), engines.get_engine("numpy"))
+    if numel <= _SAMPLE or (of is not None and resolve(of, shape, layout) is None):
+        size = min(numel, _SAMPLE)
+        for start in {0, numel - size}:
+            draw_formula(np.empty(size, dtype.numpy), start, request, tree, of)
+        return
+    positions = _sampled(shape)
+    x = None if of is None else _drawn(of, 0, math.prod(map(len, positions)), request)
+    grid = Grid.of(shape, positions, x)
+    _held(ArrayEvaluator(engines.functions(request.fill)).value(tree, grid), dtype, tree, grid)
+
+
+def _drawn(of: Initializer, start: int, size: int, request: Request) -> Array:
+    """Elements of the draw, in float64."""
+    x = np.empty(size, np.float64)
+    stream = stream_of(of, request.shape, request.stream.child("0"))
+    draw(of, x, start, request._replace(dtype=_FLOAT64, stream=stream))
+    return x
+
+
+def _boxes(start: int, stop: int, shape: tuple[int, ...]) -> Iterator[tuple[int, tuple[range, ...]]]:
+    """The boxes that a stretch consists of, one after another: the first element, and a range an axis."""
+    row = math.prod(shape[1:])
+    for begin, end in stretches(start, stop, row):
+        first, rows = begin // row, (end - begin) // row
+        if rows:
+            yield begin, (range(first, first + rows), *map(range, shape[1:]))
+            continue
+        for at, inner in _boxes(begin - first * row, end - first * row, shape[1:]):
+            yield at + first * row, (range(first, first + 1), *inner)
+
+
+def _tiles(lengths: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """A box cut into tiles of at most `_TILE` elements, as wide as leaves room for `_ROWS` rows."""
+    left, steps = _TILE // min(_ROWS, math.prod(lengths[:-1])), []
+    for axis in reversed(range(len(lengths))):
+        step = max(1, min(lengths[axis], left))
+        steps.append(step)
+        left = (_TILE if axis == len(lengths) - 1 else left) // step
+    cuts = (
+        [slice(at, min(at + step, length)) for at in range(0, length, step)]
+        for length, step in zip(lengths, reversed(steps), strict=True)
+    )
+    yield from itertools.product(*cuts)
+
+
+def _sampled(shape: tuple[int, ...]) -> list[list[int]]:
+    """Positions along each axis: both ends, and others without a period."""
+    found: list[list[int]] = []
+    room = _SAMPLE
+    for left, length in zip(range(len(shape), 0, -1), sorted(shape), strict=True):
+        count = min(length, int(room ** (1 / left)))
+        room //= count
+        spread = {int(length * ((at * 0.6180339887498949) % 1)) for at in range(max(0, count - 4))}
+        found.append(sorted({0, min(1, length - 1), max(0, length - 2), length - 1} | spread))
+    order = sorted(range(len(shape)), key=shape.__getitem__)
+    return [found[order.index(axis)] for axis in range(len(shape))]
+
+
+def _refuse_kind(tree: Ast, dtype: DType) -> None:
+    if dtype.kind == "bool" and not is_comparison(tree):
+        message, hint = "a bool array takes comparisons", "compare, as index(0) == index(1)"
+    elif dtype.kind in {"int", "uint"} and not is_whole(tree):
+        message = f"an array of {dtype} takes integers"
+        hint = "// divides without a remainder; floor, ceil and round give integers"
+    else:
+        return
+    raise ExpressionError(message, tree.offset, Code.DTYPE_VALUE, hint)
+
+
+def _held(values: Array, dtype: DType, tree: Ast, grid: Grid) -> Array:
+    """Values in a dtype, rounded once."""
+    if dtype.format is not None:
+        held = round_all(values.astype(np.float64, copy=False), dtype)
+        bad = ~np.isfinite(held)
+    else:
+        low, high = dtype.bounds
+        bad = (values < low) | (values > min(high, 2**63 - 1))
+        held = values.astype(dtype.numpy)
+    if bad.any():
+        at = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
+        message = f"{values[at].item()!r}, at element {grid.element(at)}, cannot be held in {dtype}"
+        hint = "give a dtype that holds every value, or smaller numbers"
+        raise ExpressionError(message, tree.offset, Code.DTYPE_VALUE, hint)
+    return held

@@ -1,0 +1,148 @@
+"""Initializers whose elements are the values of an expression."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from initcfg.distributions import Fill
+from initcfg.dtypes import DTYPES
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.expressions import Expression, ExpressionError, facts_of
+from initcfg.expressions.folding import settled
+from initcfg.expressions.grammar import Number
+from initcfg.initializers.annotations import FormulaText
+from initcfg.initializers.base import Cuttable, initializer, is_cut
+from initcfg.initializers.configs import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    import numpy as np
+
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.expressions.grammar import Ast
+    from initcfg.initializers.configs import Identifier
+    from initcfg.initializers.custom import Initializer, Request
+    from initcfg.layout import Layout
+
+__all__ = ["Formula"]
+
+
+@initializer
+class Formula(Cuttable):
+    """Each element is the value of an expression over its place in the array, or over a draw.
+
+    Formula:
+        w[i, j, ...] = value, where index(0) is i, index(1) is j, size(k) is the length of axis k, and x is
+        the element of a draw of `of`
+
+    Axes are those of the array as it is stored, whatever the layout says of them; inside a combined
+    initializer they are those of the part. Negative ones count from the end, and ``index()`` counts all
+    elements in C order. What depends on no element follows the exact rules of every expression. Over
+    elements, integers are exact in 64 bits, and all else is float64 by IEEE operations, rounded once to the
+    dtype; integer dtypes take integers, bool takes comparisons. In ``a if c else b`` each branch counts for
+    the elements that take it only. A division by zero, a logarithm of 0, an overflow are errors with the
+    place of the element; what is too small for float64 becomes 0.
+
+    In a spec the expression may use vars, the indices of repeats and what a rule captures as well; a name
+    that is one of these hides ``x``, ``index`` or ``size``.
+
+    Args:
+        value: the expression. It may use ``index(k)``, ``index()``, ``size(k)``, ``x``, functions, and
+            ``fan_in``, ``fan_out``, ``fan_avg``, ``numel``, ``ndim`` of the array.
+        of: an initializer of which ``x`` is a draw, in float64, from the child stream ``0``; one that can be
+            made in parts. Default None, for an expression without ``x``.
+
+    Example:
+        >>> Formula("2 * index(0) + index(-1) / size(-1)")((2, 2))
+        array([[0. , 0.5],
+               [2. , 2.5]], dtype=float32)
+        >>> Formula("x if index(0) > 0 else -1", of="ones")((3,))
+        array([-1.,  1.,  1.], dtype=float32)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    value: FormulaText
+    of: Part | None = None
+
+    if TYPE_CHECKING:  # what the arguments may be, which is more than the attributes then are
+
+        def __init__(self, value: str, of: Identifier | None = None) -> None: ...
+
+    def _conflict(self) -> Diagnostic | None:
+        draws = "x" in Expression.parse(self.value).names
+        if draws and self.of is None:
+            message, hint = f"nothing says what x in {self.value!r} is a draw of", "give 'of' an initializer"
+        elif self.of is not None and not draws:
+            message, hint = f"'of' is not used: {self.value!r} has no x", "use x in 'value', or remove 'of'"
+        elif self.of is not None and not is_cut(self.of):
+            message = f"{type(self.of).__name__} makes its array as a whole, and x is drawn in parts"
+            hint = "give 'of' an initializer of independent elements, such as random_normal"
+        else:
+            return None
+        return Diagnostic(Code.INITIALIZER_CONFIG, message, hint=hint)
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:
+        """``Fill`` where no element matters, else None."""
+        tree = self._settled(shape, layout)
+        return Fill(tree.value) if isinstance(tree, Number) else None
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse what has no value that the dtype holds: at all elements of a small array, else at some."""
+        from initcfg.initializers.elements import check_formula  # noqa: PLC0415  numpy is not for planning
+
+        tree = self._settled(shape, layout)
+        with _told(self.value):
+            check_formula(tree, self.of, shape, dtype, layout)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of the elements."""
+        from initcfg.initializers.elements import draw_formula  # noqa: PLC0415  as above
+
+        tree = self._settled(request.shape, request.layout)
+        with _told(self.value):
+            draw_formula(out, start, request, tree, self.of)
+
+    def _settled(self, shape: tuple[int, ...], layout: Layout | None) -> Ast:
+        with _told(self.value):
+            return _settled(self.value, shape, layout)
+
+
+def try_out(
+    expression: Expression, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None
+) -> None:
+    """Evaluate a closed expression at some elements.
+
+    Args:
+        expression: the formula, as `initcfg.expressions.folding.closed` gives it.
+        of: what ``x`` is a draw of, or None.
+        shape: of the array.
+        layout: of its axes.
+
+    Raises:
+        ExpressionError: an element has no value, with the place in the text that was closed.
+    """
+    from initcfg.initializers.elements import check_formula  # noqa: PLC0415  as above
+
+    check_formula(settled(expression.tree, {}, shape), of, shape, DTYPES["float64"], layout)
+
+
+@lru_cache(maxsize=1024)
+def _settled(value: str, shape: tuple[int, ...], layout: Layout | None) -> Ast:
+    expression = Expression.parse(value)
+    return settled(expression.tree, facts_of(expression.names, shape, layout), shape)
+
+
+@contextmanager
+def _told(text: str) -> Iterator[None]:
+    """A block whose errors of expressions are those of an initializer, which has no place in a document."""
+    try:
+        yield
+    except ExpressionError as error:
+        message = f"{error.message}, at character {error.offset + 1} of {text!r}"
+        raise InitializerError(Diagnostic(error.code, message, hint=error.hint)) from None
