@@ -12,12 +12,12 @@ import numpy as np
 from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.formats.base import PLAN_KEY, natural_key
 from initcfg.formats.reading import open_weights
-from initcfg.generate.pool import Task, Workers
+from initcfg.generate.pool import Task, Workers, in_groups
 from initcfg.globs import Glob
 from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -169,7 +169,13 @@ def _survey(
 ) -> dict[str, Moments]:
     found = dict.fromkeys((tensor.name for tensor in tensors), Moments())
     total, done = sum(tensor.nbytes for tensor in tensors), 0
-    tasks = (Task(partial(_describe, file, batch)) for batch in _batches(tensors))
+    pieces = (
+        (tensor, start, min(start + _CHUNK, tensor.numel))
+        for tensor in tensors
+        for start in range(0, tensor.numel, _CHUNK)
+    )
+    batches = in_groups(pieces, lambda piece: piece[2] - piece[1], _CHUNK)
+    tasks = (Task(partial(_describe, file, batch)) for batch in batches)
     # In their order, so that the same sums are made in the same order.
     for parts in workers.in_order(tasks):
         for tensor, part in parts:
@@ -180,24 +186,7 @@ def _survey(
     return found
 
 
-_Piece = tuple["StoredTensor", int, int]
-
-
-def _batches(tensors: Iterable[StoredTensor]) -> Iterator[tuple[_Piece, ...]]:
-    """Pieces of tensors, as many at a time as have a chunk's elements together."""
-    batch: list[_Piece] = []
-    size = 0
-    for tensor in tensors:
-        for start in range(0, tensor.numel, _CHUNK):
-            stop = min(start + _CHUNK, tensor.numel)
-            if batch and size + stop - start > _CHUNK:
-                yield tuple(batch)
-                batch, size = [], 0
-            batch.append((tensor, start, stop))
-            size += stop - start
-    if batch:
-        yield tuple(batch)
-
-
-def _describe(file: WeightsFile, batch: tuple[_Piece, ...]) -> list[tuple[StoredTensor, Moments]]:
+def _describe(
+    file: WeightsFile, batch: list[tuple[StoredTensor, int, int]]
+) -> list[tuple[StoredTensor, Moments]]:
     return [(tensor, moments_of(file.read(tensor, start, stop))) for tensor, start, stop in batch]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -125,8 +124,7 @@ _MOST_APART = 10
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Affix:
+class Affix(NamedTuple):
     """What names have more, or lack, at one end against those that they are held against; but for a few.
 
     `apart` are the names to which that does not apply, `unknown` those to which it does and which the others
@@ -204,8 +202,8 @@ def _with_exceptions(
     strange, missing = (unlike, others) if affix.is_lacking else (others, unlike)
     apart = tuple(name for name in strange if name in ours or affix.is_at(name) == affix.is_lacking)
     unknown = tuple(name for name in strange if name not in apart)
-    return replace(
-        affix, apart=apart, unknown=unknown, missing=tuple(name for name in missing if name not in theirs)
+    return affix._replace(
+        apart=apart, unknown=unknown, missing=tuple(name for name in missing if name not in theirs)
     )
 
 

@@ -1,15 +1,15 @@
-"""A plan held against a live model before anything of it is touched, and the work on it in bounded pieces."""
+"""A plan held against a live model before anything of it is touched."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames, differ_alike
 from initcfg.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan import PlannedParameter
@@ -135,30 +135,3 @@ def _recast(
 def _conversion(dtype: str, convert: str) -> str:
     way = convert.replace("{dtype}", dtype)
     return f"{way}, or drop 'dtype:' from the spec: what states none is as the model has it"
-
-
-Item = TypeVar("Item")
-
-
-def in_groups(items: Iterable[Item], nbytes: Callable[[Item], int], limit: int) -> Iterator[list[Item]]:
-    """Items in their order, as many at a time as have so many bytes together; a larger one alone.
-
-    Args:
-        items: any.
-        nbytes: the size of one.
-        limit: of a group.
-
-    Example:
-        >>> list(in_groups([3, 1, 9, 2], lambda size: size, 4))
-        [[3, 1], [9], [2]]
-    """
-    group: list[Item] = []
-    size = 0
-    for item in items:
-        if group and size + nbytes(item) > limit:
-            yield group
-            group, size = [], 0
-        group.append(item)
-        size += nbytes(item)
-    if group:
-        yield group

@@ -119,8 +119,16 @@ class Application(Command, click.Group):
         **extra: Any,
     ) -> Any:
         """Run, and exit with the code of `Exit` that fits; without `standalone_mode` return it."""
-        _prepare_a_short_run()
-        _escape_what_streams_cannot_show()
+        # What a library must not do to the process of its caller.
+        collect_seldom()
+        # The place of a warning is a line of this program, which tells nobody anything.
+        warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+        # Otherwise pydantic reads the metadata of all that is installed, to find plugins that no spec needs.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        for stream in (sys.stdout, sys.stderr):
+            # What they cannot show is escaped.
+            if reconfigure := getattr(stream, "reconfigure", None):
+                reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -137,22 +145,6 @@ class Application(Command, click.Group):
         if standalone_mode:
             sys.exit(code)
         return code
-
-
-def _prepare_a_short_run() -> None:
-    """What a library must not do to the process of its caller."""
-    collect_seldom()
-    # The place of a warning is a line of this program, which tells nobody anything.
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-    # Otherwise pydantic reads the metadata of every installed package, to find plugins that no spec needs.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
-
-def _escape_what_streams_cannot_show() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
 
 
 def report_internal_error(error: Exception) -> None:

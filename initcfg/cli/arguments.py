@@ -33,8 +33,10 @@ def expanded(files: Iterable[str]) -> tuple[str, ...]:
     """
     once: dict[str, str] = {}
     for file in files:
-        for match in _matches(file) if _is_pattern(file) else [file]:
-            once.setdefault(_identity(match), match)
+        is_pattern = not set("*?[").isdisjoint(file) and not os.path.lexists(file)
+        for match in _matches(file) if is_pattern else [file]:
+            # Path.absolute keeps "..".
+            once.setdefault(match if match == "-" else os.path.abspath(match), match)  # noqa: PTH100
     return tuple(once.values())
 
 
@@ -69,6 +71,11 @@ def output_option(metavar: str, help: str) -> Callable[[Function], Function]:  #
 
 #: Gives a command ``--force``, for a file that `initcfg.cli.output.check_replaceable` refuses to replace.
 force_option = click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="How many threads to use.  [default: as many as there are cores]",
+)
 
 
 def with_renames(function: Callable[..., int]) -> Callable[..., int]:
@@ -96,10 +103,6 @@ def with_renames(function: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-def _is_pattern(file: str) -> bool:
-    return not set("*?[").isdisjoint(file) and not os.path.lexists(file)
-
-
 def _matches(pattern: str) -> list[str]:
     import glob
 
@@ -108,10 +111,6 @@ def _matches(pattern: str) -> list[str]:
     if not found:
         raise click.UsageError(f"no file matches the pattern {pattern!r}")
     return found
-
-
-def _identity(file: str) -> str:
-    return file if file == "-" else os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps ".."
 
 
 class SpecOptions(NamedTuple):
@@ -187,7 +186,7 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
     """
     from initcfg.plan.plan import is_plan
     from initcfg.spec import read, reads
-    from initcfg.spec.files import MAX_BYTES
+    from initcfg.spec.files import MAX_BYTES, Root
 
     options = options or SpecOptions()
     if options.plugins:
@@ -195,14 +194,22 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
 
         load_plugins(options.plugins)
     beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)
-    root = options.root if options.root is not None else _project_root(None if file == "-" else file)
-    if is_plan(beginning):
-        from initcfg.plan.read import read_plan, read_plan_bytes
+    root = options.root
+    if root is None:
+        from initcfg.cli.project import find_project
 
-        _refuse_settings(file, options)
+        root = find_project().root_for(Root(None if file == "-" else file).folder)
+    if is_plan(beginning):
+        from initcfg.plan.read import MAX_PLAN_BYTES, read_plan, read_plan_bytes
+
+        if options.settings:
+            hint = "--set changes specs; give it with the spec and plan that again"
+            raise click.UsageError(f"{file!r} is a plan, and {hint}")
         if file != "-":
             return read_plan(file, root=root)
-        return read_plan_bytes(_rest(beginning), "<stdin>", root=root)
+        # One byte more than a plan may have tells that it is too large.
+        rest = sys.stdin.buffer.read(MAX_PLAN_BYTES + 1 - len(beginning))
+        return read_plan_bytes(beginning + rest, "<stdin>", root=root)
     if file != "-":
         return read(file, root=root, settings=options.settings)
     return reads(beginning, file="<stdin>", root=root, settings=options.settings)
@@ -236,14 +243,6 @@ def planning_progress() -> Iterator[None]:
             sys.stderr.write("\r\x1b[K")
 
 
-def _project_root(file: str | None) -> str | None:
-    """The root that the project's pyproject.toml gives to a spec; None for the usual one."""
-    from initcfg.cli.project import find_project
-    from initcfg.spec.files import Root
-
-    return find_project().root_for(Root(file).folder)
-
-
 def _beginning(file: str, size: int) -> bytes:
     """The first bytes of a regular file; none where reading it as a spec will tell that it cannot be read."""
     from initcfg.errors import SpecError
@@ -254,17 +253,3 @@ def _beginning(file: str, size: int) -> bytes:
             return stream.read(size)
     except (SpecError, OSError):
         return b""
-
-
-def _rest(beginning: bytes) -> bytes:
-    """The whole of standard input, up to one byte more than a plan may have."""
-    from initcfg.plan.read import MAX_PLAN_BYTES
-
-    return beginning + sys.stdin.buffer.read(MAX_PLAN_BYTES + 1 - len(beginning))
-
-
-def _refuse_settings(file: str, options: SpecOptions) -> None:
-    if options.settings:
-        raise click.UsageError(
-            f"{file!r} is a plan, and --set changes specs; give it with the spec and plan that again"
-        )

@@ -28,7 +28,7 @@ from initcfg.names import folded, told_apart
 from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
@@ -98,13 +98,9 @@ _SIGNS = {
 def as_text(diff: PlanDiff, width: int | None = None) -> str:
     """The changes as lines with colours, and how many there are of each kind."""
     lines = [_painted(line, width) for line in _collapsed(diff)]
-    return "\n".join([*lines, *([""] if lines else []), _summary(diff)])
-
-
-def _summary(diff: PlanDiff) -> str:
-    counts = ((len(diff.of_kind(kind)), kind) for kind in ("added", "removed", "changed", "renamed"))
-    told = [f"{count(number)} {kind}" for number, kind in counts if number]
-    return ", ".join([*told, f"{count(diff.unchanged)} unchanged"])
+    counts = {kind: len(diff.of_kind(kind)) for kind in _SIGNS} | {"unchanged": diff.unchanged}
+    told = (f"{count(number)} {kind}" for kind, number in counts.items() if number or kind == "unchanged")
+    return "\n".join([*lines, *([""] if lines else []), ", ".join(told)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +178,16 @@ def _detail(
 
 def _laws(old: PlannedParameter, new: PlannedParameter) -> tuple[str, str]:
     """Two laws in words that tell them apart: in a few digits, in all digits, or with all arguments."""
-    for way in (law_of, _precise, _in_full):
+    ways: tuple[Callable[[PlannedParameter], str], ...] = (
+        law_of,
+        lambda each: repr(each.distribution or each.initializer),
+        lambda each: f"{each.initializer!r} with layout {each.layout}",
+    )
+    for way in ways:
         before, after = way(old), way(new)
         if before != after:
             break
     return before, after
-
-
-def _precise(parameter: PlannedParameter) -> str:
-    return repr(parameter.distribution or parameter.initializer)
-
-
-def _in_full(parameter: PlannedParameter) -> str:
-    return f"{parameter.initializer!r} with layout {parameter.layout}"
 
 
 def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import with_renames
+from initcfg.cli.arguments import threads_option, with_renames
 from initcfg.cli.output import progress_bar, with_output
 from initcfg.cli.report import Exit
 from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, number, size, table_text
@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 @click.option("--select", metavar="GLOB", help="Show only the tensors whose names match.")
 @with_renames
 @click.option("--header", "header_only", is_flag=True, help="Read no element.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="How many threads to use.  [default: as many as there are cores]",
-)
+@threads_option
 @with_output
 def inspect(
     *,

@@ -114,7 +114,9 @@ def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) 
         problem = unknown_initializer(name)
         raise click.UsageError(f"{problem.message}; {problem.hint}")
     row = _row(cls)
-    output.answer(row, _initializer_page(row, output.prose_width))
+    names = ", ".join([row["name"], *row["aliases"]])
+    headline = f"{click.style(row['signature'], bold=True)}\nIn a spec: {names}"
+    output.answer(row, f"{headline}\n\n{reflow(row['documentation'], output.prose_width)}")
     return Exit.FINE
 
 
@@ -132,12 +134,6 @@ def _row(cls: type[Initializer]) -> dict[str, Any]:
         "signature": f"{cls.__name__}{inspect.Signature(bare)}",
         "documentation": documentation,
     }
-
-
-def _initializer_page(row: dict[str, Any], width: int) -> str:
-    names = ", ".join([row["name"], *row["aliases"]])
-    headline = click.style(row["signature"], bold=True)
-    return f"{headline}\nIn a spec: {names}\n\n{reflow(row['documentation'], width)}"
 
 
 @click.command(

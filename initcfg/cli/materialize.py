@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_output, with_spec_options
+from initcfg.cli.arguments import not_standard_output, threads_option, with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.cli.words import count, counted, size
@@ -68,11 +68,7 @@ _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
     flag_value="",
     help="Have the shards of a folder written by Ray: the cluster at ADDRESS, or one started here.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="How many threads to use.  [default: as many as there are cores]",
-)
+@threads_option
 @click.option(
     "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
 )

@@ -126,7 +126,12 @@ class Output(NamedTuple):
             elif report.ignored or report.excluded:
                 self.note(report.summary())
             return report.exit
-        unwritten = self._write(report, self.report_file)
+        unwritten = Report(())
+        try:
+            self.save(self.report_file, render(report, self.format) + "\n", force=self.force)
+        except OutputError as error:
+            # That is no finding about a file that was checked.
+            unwritten = Report((Checked.failed(self.report_file, error.diagnostics),))
         self._tell(report, self.complain, "text")
         self._tell(unwritten, self.complain, "text")
         self._sum_up(report)
@@ -144,14 +149,6 @@ class Output(NamedTuple):
             self.note(f"For more about a code: initcfg explain {worst.code}")
         if self.format == "github":
             self._fill_step_summary(report)
-
-    def _write(self, report: Report, path: str) -> Report:
-        """Write the report to its file; gives what went wrong, which is no finding about a file checked."""
-        try:
-            self.save(path, render(report, self.format) + "\n", force=self.force)
-        except OutputError as error:
-            return Report((Checked.failed(path, error.diagnostics),))
-        return Report(())
 
     def _fill_step_summary(self, report: Report) -> None:
         """Give the summary of a job on GitHub what GitHub does not show beside the lines of a change."""
@@ -174,20 +171,16 @@ def _width(stream: TextIO) -> int | None:
     return shutil.get_terminal_size().columns if os.environ.get("COLUMNS") or stream.isatty() else None
 
 
-def _color_option(function: Callable[..., int]) -> Callable[..., int]:
-    return click.option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        show_default=True,
-        help="When to colour; auto means on a terminal, or as NO_COLOR and FORCE_COLOR say.",
-    )(function)
-
-
-def _quiet_option(function: Callable[..., int]) -> Callable[..., int]:
-    return click.option(
-        "-q", "--quiet", is_flag=True, help="Say nothing but what was asked for and what is wrong."
-    )(function)
+_color_option = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="When to colour; auto means on a terminal, or as NO_COLOR and FORCE_COLOR say.",
+)
+_quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Say nothing but what was asked for and what is wrong."
+)
 
 
 def with_output(function: Callable[..., int]) -> Callable[..., int]:
@@ -311,19 +304,13 @@ def is_ours(path: Path) -> bool:
     from initcfg.formats.safetensors import read_header
 
     try:
-        if _is_document(path):
-            return True
-        metadata = _npz_metadata(path) if zipfile.is_zipfile(path) else read_header(path).metadata
+        with path.open("rb") as file:
+            if _BEGINNINGS.match(file.read(_BEGINNING_BYTES)):
+                return True
+        if not zipfile.is_zipfile(path):
+            return PLAN_KEY in read_header(path).metadata
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.comment)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, FormatError):
         return False
     return isinstance(metadata, dict) and PLAN_KEY in metadata
-
-
-def _is_document(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _BEGINNINGS.match(file.read(_BEGINNING_BYTES)) is not None
-
-
-def _npz_metadata(path: Path) -> object:
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.comment)

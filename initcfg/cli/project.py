@@ -35,7 +35,8 @@ class Project(BaseModel):
         root: the folder that the paths in a spec may not leave, in the table's folder.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Most projects have no table, and then no validator is built.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     exclude: list[str] = Field(default_factory=list)
     ignore: list[Annotated[str, AfterValidator(as_code)]] = Field(default_factory=list)
@@ -60,7 +61,7 @@ def find_project() -> Project:
     """The table in the nearest pyproject.toml, from the current folder upwards; an empty one without it."""
     current = Path.cwd()
     path = next((each / _FILE for each in (current, *current.parents) if (each / _FILE).is_file()), None)
-    return Project() if path is None else _read(path)
+    return Project.model_construct() if path is None else _read(path)
 
 
 def is_excluded(file: str, patterns: list[str], folder: str) -> bool:

@@ -103,7 +103,15 @@ def _check_all(files: Sequence[str], options: SpecOptions) -> tuple[Checked, ...
         if left_out:
             rest = tuple(setting for setting in options.settings if setting not in left_out)
             again = _check(files[at], options._replace(settings=rest))
-            notes = (_not_applied(setting, files[at]) for setting in left_out)
+            notes = (
+                Diagnostic(
+                    Code.SETTING,
+                    f"--set {setting} was not applied: the document has no {_target(setting)}",
+                    Location(files[at]),
+                    severity="note",
+                )
+                for setting in left_out
+            )
             checked[at] = again._replace(diagnostics=(*notes, *again.diagnostics))
     return tuple(map(_with_file_named, checked) if len(files) > 1 else checked)
 
@@ -123,14 +131,11 @@ def _inapplicable(checked: Checked, settings: Sequence[str]) -> list[str]:
     """The settings whose target the document does not have."""
     lacking = (each for each in checked.diagnostics if each.message.startswith("the document has no "))
     missing = {each.where.file for each in lacking if each.code is Code.SETTING and each.where is not None}
-    targets = {setting: setting.partition("=")[0].strip() for setting in settings}
-    return [each for each in settings if "." in targets[each] and f"--set {targets[each]}" in missing]
+    return [each for each in settings if "." in _target(each) and f"--set {_target(each)}" in missing]
 
 
-def _not_applied(setting: str, file: str) -> Diagnostic:
-    target = setting.partition("=")[0].strip()
-    message = f"--set {setting} was not applied: the document has no {target}"
-    return Diagnostic(Code.SETTING, message, Location(file), severity="note")
+def _target(setting: str) -> str:
+    return setting.partition("=")[0].strip()
 
 
 def _check(file: str, options: SpecOptions) -> Checked:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import with_renames, with_spec_options
+from initcfg.cli.arguments import threads_option, with_renames, with_spec_options
 from initcfg.cli.output import progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import InitcfgError, printable
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 @click.argument("file", required=False)
 @click.option("--select", metavar="GLOB", help="Compare only the parameters whose names match.")
 @with_renames
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="How many threads to use.  [default: as many as there are cores]",
-)
+@threads_option
 @with_spec_options
 @with_report
 def verify(

@@ -91,7 +91,7 @@ def table(
         styles = [{"bold": True} if at < len(above) else columns[rank].style for rank in shown]
         for line in itertools.zip_longest(*cells, fillvalue=""):
             padded = [
-                _padded(cell, widths[rank], columns[rank].right, style, is_last=rank == shown[-1])
+                _padded(cell, widths[rank], columns[rank].right, style)
                 for cell, rank, style in zip(line, shown, styles, strict=True)
             ]
             lines.append(_GAP.join(padded).rstrip())
@@ -107,10 +107,10 @@ def table_text(
     return "\n".join([*lines, "", *totals, *rest])
 
 
-def _padded(cell: str, width: int, right: bool, style: Mapping[str, Any], *, is_last: bool) -> str:
+def _padded(cell: str, width: int, right: bool, style: Mapping[str, Any]) -> str:
     blanks = " " * (width - text_width(cell))
     styled = click.style(cell, **style) if cell and style else cell
-    return blanks + styled if right else styled + ("" if is_last else blanks)
+    return blanks + styled if right else styled + blanks
 
 
 def _fitted(
@@ -129,7 +129,7 @@ def _fitted(
     longest = [
         natural
         if column.parts is None
-        else max(len(part) for cell in own for part in _parts(cell, column.parts))
+        else max(len(part.rstrip()) for cell in own for part in re.findall(column.parts, cell) or [""])
         for column, own, natural in zip(columns, cells, widths, strict=True)
     ]
     least = [max(parts, min(natural, _EASY)) for parts, natural in zip(longest, widths, strict=True)]
@@ -141,10 +141,6 @@ def _fitted(
             while widths[rank] > floor[rank] and is_wide(widths):
                 widths[rank] -= 1
     return shown, widths
-
-
-def _parts(cell: str, pattern: str) -> list[str]:
-    return [part.rstrip() for part in re.findall(pattern, cell)] or [""]
 
 
 def _broken(cell: str, parts: str | None, width: int) -> list[str]:

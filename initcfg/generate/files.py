@@ -138,7 +138,7 @@ class _Memory:
         self._free.append(buffer)
 
 
-def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
+def _made(batch: list[Piece], fill: FillFunction) -> list[Array]:
     if is_made_whole(batch[0].parameter):
         return [make_whole(piece.parameter, fill).reshape(-1) for piece in batch]
     arrays = [np.empty(piece.stop - piece.start, piece.parameter.dtype.numpy) for piece in batch]
@@ -146,19 +146,19 @@ def _made(batch: tuple[Piece, ...], fill: FillFunction) -> list[Array]:
     return arrays
 
 
-def _fill_batch(batch: tuple[Piece, ...], arrays: Sequence[Array], fill: FillFunction) -> None:
+def _fill_batch(batch: list[Piece], arrays: Sequence[Array], fill: FillFunction) -> None:
     pairs = zip(batch, arrays, strict=True)
     fill_elements(((piece.parameter, piece.start, array) for piece, array in pairs), fill)
 
 
-def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tuple[tuple[Piece, ...], int]]:
+def _placed(parameters: Sequence[PlannedParameter], offset: int) -> Iterator[tuple[list[Piece], int]]:
     """Batches, each with the place of its first byte; parameters follow each other without a gap."""
     for batch in batches(parameters):
         yield batch, offset
         offset += sum(piece.nbytes for piece in batch)
 
 
-def _write(batch: tuple[Piece, ...], offset: int, fill: FillFunction, memory: _Memory, write: WriteAt) -> int:
+def _write(batch: list[Piece], offset: int, fill: FillFunction, memory: _Memory, write: WriteAt) -> int:
     """Makes a batch and writes it at once; gives its bytes."""
     first = batch[0].parameter
     if is_made_whole(first):

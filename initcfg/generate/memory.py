@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Protocol, TypeVar, overload
 
 import numpy as np
 
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, UnknownParameterError
-from initcfg.generate.pool import Task, Workers
+from initcfg.generate.pool import Task, Workers, in_groups
 from initcfg.generate.work import (
     CHUNK,
     draw_run,
@@ -51,17 +51,10 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     if found:
         return found
     names = [parameter.name for parameter in plan]
-    hint = did_you_mean(select, names) or _names(names)
-    raise UnknownParameterError(
-        Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no parameter", hint=hint)
-    )
-
-
-def _names(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:3]))
-    return (
-        f"the plan has {len(names):,} parameters, such as {shown}" if names else "the plan has no parameters"
-    )
+    shown = f"the plan has {len(names):,} parameters, such as {', '.join(map(repr, names[:3]))}"
+    hint = did_you_mean(select, names) or (shown if names else "the plan has no parameters")
+    message = f"{select!r} matches no parameter"
+    raise UnknownParameterError(Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=hint))
 
 
 def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
@@ -108,27 +101,41 @@ def fill_targets(
     wanted = [target for target in targets if target.out.size]
     fill = get_engine(engine)
     drawn = [target for target in wanted if not is_made_whole(target.parameter)]
-    built = _by_parameter(target for target in wanted if is_made_whole(target.parameter))
-    foreign = [group for group in built if is_foreign(group[0].parameter.initializer)]
-    own = [group for group in built if not is_foreign(group[0].parameter.initializer)]
+    foreign, own = by_parameter(target for target in wanted if is_made_whole(target.parameter))
+    pieces = ((target, run) for target in drawn for run in _runs(target.source))
     held: list[list[Array]] = []
     tasks: Iterator[Task[int]] = chain(
         (Task(partial(_hold, group, held, fill), here=True) for group in foreign),
         (Task(partial(_release, group, held), here=True) for group in foreign),
         (Task(partial(_build, group, fill)) for group in own),
-        (_task(group, fill) for group in _groups(drawn)),
+        (_task(group, fill) for group in in_groups(pieces, lambda piece: piece[1].cost, CHUNK)),
     )
     with Workers(threads) as workers:
         workers.run(tasks, sum(target.out.nbytes for target in wanted), progress)
 
 
-def _by_parameter(targets: Iterable[Target]) -> list[list[Target]]:
-    """Targets of one parameter together, in the order of the first of each."""
-    groups: dict[int, list[Target]] = {}
-    for target in targets:
+class _OfParameter(Protocol):
+    """What is of one parameter, such as a target."""
+
+    @property
+    def parameter(self) -> PlannedParameter:
+        """The parameter."""
+
+
+Part = TypeVar("Part", bound=_OfParameter)
+
+
+def by_parameter(parts: Iterable[Part]) -> tuple[list[list[Part]], list[list[Part]]]:
+    """What is of one parameter together, in the order of the first of each: code of others makes, and not."""
+    groups: dict[int, list[Part]] = {}
+    for part in parts:
         # Parameters compare by initializers, which need not be hashable.
-        groups.setdefault(id(target.parameter), []).append(target)
-    return list(groups.values())
+        groups.setdefault(id(part.parameter), []).append(part)
+    foreign: list[list[Part]] = []
+    own: list[list[Part]] = []
+    for group in groups.values():
+        (foreign if is_foreign(group[0].parameter.initializer) else own).append(group)
+    return foreign, own
 
 
 def _hold(group: list[Target], held: list[list[Array]], fill: FillFunction) -> int:
@@ -166,31 +173,14 @@ def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
 
 
 def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
-    solid = [pair for pair in group if pair[1].is_solid]
-    fill_elements((_stretch(target, run) for target, run in solid), fill)
+    solid = ((target, run, target.out.reshape(-1)) for target, run in group if run.is_solid)
+    fill_elements(
+        ((each.parameter, run.start, out[run.at : run.at + run.size]) for each, run, out in solid), fill
+    )
     for target, run in group:
         if not run.is_solid:
             draw_run(target.parameter, run, target.out.reshape(-1), fill)
     return sum(run.size * target.out.itemsize for target, run in group)
-
-
-def _stretch(target: Target, run: Run) -> tuple[PlannedParameter, int, Array]:
-    return target.parameter, run.start, target.out.reshape(-1)[run.at : run.at + run.size]
-
-
-def _groups(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Run]]]:
-    """Runs in the order of the targets, put together until a thread has something to do."""
-    group: list[tuple[Target, Run]] = []
-    cost = 0
-    for target in targets:
-        for run in _runs(target.source):
-            group.append((target, run))
-            cost += run.cost
-            if cost >= CHUNK:
-                yield group
-                group, cost = [], 0
-    if group:
-        yield group
 
 
 def _runs(source: PlannedParameter | ParameterSlice) -> Iterator[Run]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 from initcfg.dtypes import is_bool
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from typing import Self
 
 Progress = Callable[[int, int], None]
@@ -41,6 +41,28 @@ class Task(Generic[Result]):
     run: Callable[[], Result]
     holds: int = 0
     here: bool = False
+
+
+Item = TypeVar("Item")
+
+
+def in_groups(items: Iterable[Item], size: Callable[[Item], int], limit: int) -> Iterator[list[Item]]:
+    """Items in their order, as many at a time as have so much together; a larger one alone.
+
+    Example:
+        >>> list(in_groups([3, 1, 9, 2], lambda size: size, 4))
+        [[3, 1], [9], [2]]
+    """
+    group: list[Item] = []
+    total = 0
+    for item in items:
+        if group and total + size(item) > limit:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += size(item)
+    if group:
+        yield group
 
 
 class Workers:

@@ -18,10 +18,11 @@ import numpy as np
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
+from initcfg.generate.pool import in_groups
 from initcfg.initializers import BuiltIn, Initializer, Request, draw, is_built_in, is_cut, make
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
@@ -49,23 +50,17 @@ class Piece:
         return (self.stop - self.start) * self.parameter.dtype.itemsize
 
 
-def batches(parameters: Iterable[PlannedParameter]) -> Iterator[tuple[Piece, ...]]:
+def batches(parameters: Iterable[PlannedParameter]) -> Iterator[list[Piece]]:
     """The parameters in their order, cut where they are large and put together where they are small.
 
     A batch has at most `CHUNK` elements, or is one parameter that is made whole. Empty ones have no piece.
     """
-    batch: list[Piece] = []
-    size = 0
-    for piece in _pieces(parameters):
-        # What is made whole counts as a full batch: how long it takes does not follow from its size.
-        length = CHUNK if is_made_whole(piece.parameter) else piece.stop - piece.start
-        if batch and size + length > CHUNK:
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(piece)
-        size += length
-    if batch:
-        yield tuple(batch)
+    # What is made whole counts as a full batch: how long it takes does not follow from its size.
+    return in_groups(
+        _pieces(parameters),
+        lambda piece: CHUNK if is_made_whole(piece.parameter) else piece.stop - piece.start,
+        CHUNK,
+    )
 
 
 def _pieces(parameters: Iterable[PlannedParameter]) -> Iterator[Piece]:
@@ -117,7 +112,7 @@ def _request(parameter: PlannedParameter, fill: FillFunction) -> Request:
     return Request(parameter.shape, parameter.dtype, parameter.layout, parameter.stream, fill)
 
 
-def is_for_caller(batch: tuple[Piece, ...]) -> bool:
+def is_for_caller(batch: Sequence[Piece]) -> bool:
     """Whether the calling thread is to make a batch, in its turn.
 
     Code of somebody else may not stand a second thread beside it, or another order.

@@ -234,17 +234,14 @@ class Source:
         return self.place(start, found.end() if found else None, path)
 
 
-@dataclass
 class Reader:
     """What the YAML and the JSON reader share: the text being read and the first problems found in it."""
 
-    file: str | None
-    text: str
-    problems: list[_Noted] = field(default_factory=list)
-    untold: int = 0
-
-    def __post_init__(self) -> None:
-        self.source = Source(self.file, self.text)
+    def __init__(self, file: str | None, text: str) -> None:
+        self.file, self.text = file, text
+        self.source = Source(file, text)
+        self.problems: list[_Noted] = []
+        self.untold = 0
 
     @property
     def is_full(self) -> bool:

@@ -153,7 +153,7 @@ class _Comparison:
             if each.name in self.found
         ]
 
-    def _compare(self, batch: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], list[Mismatch | None]]:
+    def _compare(self, batch: list[Piece]) -> tuple[list[Piece], list[Mismatch | None]]:
         return batch, [self._piece(piece) for piece in batch]
 
     def _piece(self, piece: Piece) -> Mismatch | None:

@@ -50,7 +50,7 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
     if alike is not None:
         # Of names that share an array the file has one.
         lost = tuple(name for name in alike.missing if plan[name].tied_to is None)
-        alike = dataclasses.replace(alike, missing=lost)
+        alike = alike._replace(missing=lost)
         message = f"the names in {file.what} {alike}"
         return Match((), (*problems, Diagnostic(Code.MISSING_TENSOR, message, hint=_way_out(alike, file))))
     wrapped = _wrapped(file, {parameter.name for parameter in plan})

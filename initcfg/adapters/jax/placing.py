@@ -21,10 +21,10 @@ from initcfg.adapters.jax.shardings import (
     to_region,
     whole,
 )
-from initcfg.adapters.matching import in_groups, require_plan
+from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
 from initcfg.generate.memory import Target, fill_targets, owner, selected
-from initcfg.generate.pool import onward
+from initcfg.generate.pool import in_groups, onward
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

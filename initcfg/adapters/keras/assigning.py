@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from initcfg.adapters.keras.weights import layers_of, manifest_of, other_variables, weights_of
-from initcfg.adapters.matching import in_groups, require_match, require_plan
+from initcfg.adapters.matching import require_match, require_plan
 from initcfg.generate.memory import Target, fill_targets, owner
-from initcfg.generate.pool import onward
+from initcfg.generate.pool import in_groups, onward
 from initcfg.generate.work import is_foreign
 
 if TYPE_CHECKING:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from initcfg.adapters.matching import match_problems
+from initcfg.adapters.matching import match_problems, require_plan
 from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
 from initcfg.adapters.torch.memory import allocated, fill_places, install, require_memory, sharing_problems
 from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, refs_of
@@ -20,7 +19,6 @@ from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.renaming import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
-from initcfg.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from initcfg.formats.renaming import RenamesLike
     from initcfg.generate import Progress
     from initcfg.manifest import ManifestEntry
+    from initcfg.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,9 @@ def initialize_(
         >>> bool((module.weight.detach().numpy() == initcfg.materialize(plan["weight"])).all())
         True
     """
-    _check_kinds(module, plan)
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"initialize_ takes a torch.nn.Module, not {type(module).__name__}")
+    require_plan(plan, "initialize_", "initcfg.make_plan(spec, manifest=manifest(module))")
     every = _refs(module, rename)
     _require_agreement(module, plan, every)
     wanted = [(ref, _planned_name(plan, ref)) for ref in every]
@@ -154,7 +155,8 @@ def initialize_(
     made = [ref for ref, _ in chosen]
     require_memory(made, device)
     unwritten = unwritten_buffers(module, made)
-    with _without_traces():
+    # Autograd sees nothing, and what is allocated can be trained, whatever the caller's mode is.
+    with torch.inference_mode(False), torch.no_grad():
         tensors = [allocated(ref.tensor, device) for ref in made]
         boxes = [
             place
@@ -204,21 +206,6 @@ def _keep_from_transformers(module: torch.nn.Module, made: list[ParameterRef]) -
         held = [*inner.parameters(), *inner.buffers()]
         if held and all(getattr(tensor, "_is_hf_initialized", False) for tensor in held):
             inner._is_hf_initialized = True
-
-
-def _check_kinds(module: object, plan: object) -> None:
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"initialize_ takes a torch.nn.Module, not {type(module).__name__}")
-    if not isinstance(plan, Plan):
-        way = "initcfg.make_plan(spec, manifest=manifest(module)) makes one"
-        raise TypeError(f"initialize_ takes a plan, not {type(plan).__name__}: {way}")
-
-
-@contextmanager
-def _without_traces() -> Iterator[None]:
-    """Autograd sees nothing, and what is allocated can be trained, whatever the caller's mode is."""
-    with torch.inference_mode(False), torch.no_grad():
-        yield
 
 
 def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[ParameterRef]) -> None:

@@ -16,9 +16,9 @@ import torch
 from initcfg.adapters.torch.shards import has_own_elements, is_dtensor, local_of, memory_range, overlapping
 from initcfg.errors import Code, Diagnostic
 from initcfg.formats.torch_files import array_of
-from initcfg.generate.memory import Target, fill_targets
+from initcfg.generate.memory import Target, by_parameter, fill_targets
 from initcfg.generate.pool import onward
-from initcfg.generate.work import is_foreign, is_made_whole
+from initcfg.generate.work import is_made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,13 +61,9 @@ def _memory_problem(tensor: torch.Tensor) -> str | None:
         return (
             "is expanded or strided, so that elements share memory: make it a copy (clone) that is contiguous"
         )
-    return _allocation_problem(tensor) if tensor.is_meta else _storage_problem(local)
-
-
-def _storage_problem(local: torch.Tensor) -> str | None:
-    if local.numel() and local.untyped_storage().nbytes() == 0:
+    if local.numel() and not tensor.is_meta and local.untyped_storage().nbytes() == 0:
         return "has a storage that was freed: allocate it again, such as by Module.to_empty"
-    return None
+    return _allocation_problem(tensor) if tensor.is_meta else None
 
 
 def _allocation_problem(tensor: torch.Tensor) -> str | None:
@@ -103,26 +99,25 @@ def sharing_problems(
             (named[each] for each in pair), key=lambda each: each[0] != "made"
         )
         if kind == "made":
-            yield _PROBLEMS[other](name, second, model)
+            message, hint = _SHARED[other]
+            yield Diagnostic(Code.TIED, message.format(name, second, model), hint=hint)
 
 
-def _two(name: str, other: str, model: str) -> Diagnostic:
-    message = f"{name!r} and {other!r} share memory in {model}, and are not one parameter"
-    hint = "give each memory of its own (clone it), or let both names hold one Parameter"
-    return Diagnostic(Code.TIED, message, hint=hint)
-
-
-def _skipped(name: str, other: str, model: str) -> Diagnostic:
-    message = f"{name!r} shares memory in {model} with {other!r}, which the plan skips"
-    return Diagnostic(Code.TIED, message, hint="give each memory of its own (clone it), or skip both")
-
-
-def _buffer(name: str, other: str, model: str) -> Diagnostic:
-    message = f"the parameter {name!r} shares memory in {model} with the buffer {other!r}, which is to stay"
-    return Diagnostic(Code.TIED, message, hint="register a clone as the buffer")
-
-
-_PROBLEMS = {"made": _two, "skipped": _skipped, "buffer": _buffer}
+# The problem and the way out, by what it is that a parameter shares memory with.
+_SHARED = {
+    "made": (
+        "{0!r} and {1!r} share memory in {2}, and are not one parameter",
+        "give each memory of its own (clone it), or let both names hold one Parameter",
+    ),
+    "skipped": (
+        "{0!r} shares memory in {2} with {1!r}, which the plan skips",
+        "give each memory of its own (clone it), or skip both",
+    ),
+    "buffer": (
+        "the parameter {0!r} shares memory in {2} with the buffer {1!r}, which is to stay",
+        "register a clone as the buffer",
+    ),
+}
 
 
 # So much is made at a time for memory that cannot be written to directly.
@@ -142,13 +137,15 @@ def fill_places(
     def fill(together: Sequence[Place], hosts: Sequence[torch.Tensor]) -> None:
         nonlocal done
         now = onward(progress, done, total)
-        pairs = map(_target, together, hosts)
-        fill_targets(list(pairs), threads=threads, engine=engine, progress=now)
+        pairs = zip(together, hosts, strict=True)
+        # A tensor's own memory, as numpy sees it.
+        targets = [
+            Target(place.source, array_of(host).view(place.parameter.dtype.numpy)) for place, host in pairs
+        ]
+        fill_targets(targets, threads=threads, engine=engine, progress=now)
         done += sum(place.nbytes for place in together)
 
-    groups = _by_parameter(places)
-    foreign = [group for group in groups if is_foreign(group[0].parameter.initializer)]
-    own = [group for group in groups if not is_foreign(group[0].parameter.initializer)]
+    foreign, own = by_parameter(places)
     waiting: deque[tuple[Place, torch.Tensor]] = deque()
     for group in foreign:
         hosts = list(map(_host, group))
@@ -158,13 +155,6 @@ def fill_places(
         _copy(*waiting.popleft())
     for together in _rounds(own):
         _fill_together(together, fill)
-
-
-def _by_parameter(places: Iterable[Place]) -> list[list[Place]]:
-    groups: dict[int, list[Place]] = {}
-    for place in places:
-        groups.setdefault(id(place.parameter), []).append(place)
-    return list(groups.values())
 
 
 def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
@@ -201,11 +191,6 @@ def _is_direct(memory: torch.Tensor) -> bool:
 def _host(place: Place) -> torch.Tensor:
     """Memory of the form of a place that can be written to directly."""
     return torch.empty(place.memory.shape, dtype=place.memory.dtype, device="cpu")
-
-
-def _target(place: Place, memory: torch.Tensor) -> Target:
-    """What a place holds, to be made in a tensor's own memory as numpy sees it."""
-    return Target(place.source, array_of(memory).view(place.parameter.dtype.numpy))
 
 
 def _bits(memory: torch.Tensor) -> torch.Tensor:

@@ -53,11 +53,10 @@ def json_text(document: object) -> str:
 
 def markdown_text(text: str) -> str:
     """Text for a cell of a table in GitHub's Markdown, where punctuation means nothing but itself."""
-    return "".join(char if _is_plain(char) else f"&#{ord(char)};" for char in printable(text))
-
-
-def _is_plain(char: str) -> bool:
-    return char.isalnum() or not char.isascii() or char in " ,='\"/-"
+    return "".join(
+        char if char.isalnum() or not char.isascii() or char in " ,='\"/-" else f"&#{ord(char)};"
+        for char in printable(text)
+    )
 
 
 def xml_text(text: str) -> str:

@@ -1,15 +1,11 @@
-"""A plan held against a model: everything that differs, at once; and work in groups of bounded size."""
+"""A plan held against a model: everything that differs, at once."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import initcfg
-from initcfg.adapters.matching import in_groups, require_match, require_plan
+from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -143,14 +139,6 @@ def test_what_is_no_plan_is_told_how_one_is_made(wrong) -> None:
     kind = type(wrong).__name__
     with pytest.raises(TypeError, match=rf"f takes a plan, not {kind}: make_plan\(spec\) makes one"):
         require_plan(wrong, "f", "make_plan(spec)")
-
-
-@given(st.lists(st.integers(0, 20)), st.integers(1, 30))
-def test_groups_are_as_large_as_the_limit_lets_them(sizes: list[int], limit: int) -> None:
-    groups = list(in_groups(sizes, int, limit))
-    assert [size for group in groups for size in group] == sizes
-    assert all(sum(group) <= limit or len(group) == 1 for group in groups)
-    assert all(sum(group) + after[0] > limit for group, after in pairwise(groups))
 
 
 def test_another_dtype_of_all_is_one_problem() -> None:

@@ -7,12 +7,15 @@ import threading
 import time
 from concurrent.futures import wait
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from initcfg.generate import pool
-from initcfg.generate.pool import Task, Workers, available_cpus
+from initcfg.generate.pool import Task, Workers, available_cpus, in_groups
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -175,3 +178,11 @@ def test_progress_is_told_the_sum_and_the_total(threads) -> None:
         workers.run(tasks, 6, lambda done, total: told.append((done, total)))
         workers.run(tasks, 6, None)
     assert told == [(1, 6), (3, 6), (6, 6)]
+
+
+@given(st.lists(st.integers(0, 20)), st.integers(1, 30))
+def test_groups_are_as_large_as_the_limit_lets_them(sizes: list[int], limit: int) -> None:
+    groups = list(in_groups(sizes, int, limit))
+    assert [size for group in groups for size in group] == sizes
+    assert all(sum(group) <= limit or len(group) == 1 for group in groups)
+    assert all(sum(group) + after[0] > limit for group, after in pairwise(groups))
