@@ -132,8 +132,7 @@ def make_plan(
         root, settings, plugins: as in `load_spec`.
 
     Raises:
-        SpecError: with every problem found, each with its place.
-        PluginError: a plugin is missing or unusable.
+        SpecError, PluginError: as `load_spec`.
         FormatError: `manifest` is a file of weights that cannot be read.
         ValueError: `source` is a `Plan`, and something is to be changed about it.
 
@@ -240,10 +239,8 @@ def materialize(
         >>> bool((materialize(spec)["w"][1] == materialize(make_plan(spec)["w"][1])).all())
         True
     """
-    if isinstance(source, PlannedParameter | ParameterSlice):
-        return generate.materialize(source, threads=threads, engine=engine, progress=progress)
-    plan = make_plan(source)
-    return generate.materialize(plan, select, threads=threads, engine=engine, progress=progress)
+    made = source if isinstance(source, PlannedParameter | ParameterSlice) else make_plan(source)
+    return generate.materialize(made, select, threads=threads, engine=engine, progress=progress)
 
 
 def save(
@@ -282,10 +279,9 @@ def save(
     with LOADING:
         from initcfg import stores  # noqa: PLC0415  only who writes pays for what writes
 
-    path = stores.local_path(path)
     return generate.write(
         make_plan(source),
-        path,
+        stores.local_path(path),
         select=select,
         threads=threads,
         engine=engine,
@@ -383,11 +379,7 @@ def save_sharded(
 def finalize(folder: str | os.PathLike[str]) -> Published:
     """Check that all shards of a folder are there, which ranks have written, and write their index.
 
-    Args:
-        folder: a path or URL.
-
-    Returns:
-        The path of the index, and what it names. A folder that is published already gives the same.
+    A folder, by its path or URL, that is published already gives the same index.
 
     Raises:
         InitcfgError: shards are missing, or no rank has begun (code ``unfinished``).

@@ -23,6 +23,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from initcfg.names import fill_numbers, mark_numbers, number_spans
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -168,14 +170,12 @@ class Location:
     def __str__(self) -> str:
         """``file:line:column`` as far as it is known, else the path (``$.layers.fc.params``)."""
         steps = [str(part) for part in (self.file, self.line, self.column) if part is not None]
-        return printable(":".join(steps)) if self.line is not None else self._dotted()
-
-    def _dotted(self) -> str:
+        if self.line is not None:
+            return printable(":".join(steps))
         if self.file is not None and not self.path:
             return printable(self.file)
-        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
-        prefix = f"{self.file}: " if self.file else ""
-        return printable(f"{prefix}${steps}")
+        dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        return printable(f"{self.file}: ${dotted}" if self.file else f"${dotted}")
 
 
 _LONGEST = 400
@@ -257,21 +257,19 @@ def printable(text: str) -> str:
     """`text` with what could steer a terminal, and so forge a line of a report, written as escapes."""
     if text.isascii() and text.isprintable():
         return text  # almost every text, and a plan has millions
-    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
+    return "".join(
+        char.encode("unicode_escape", "surrogatepass").decode("ascii") if _is_unsafe(char) else char
+        for char in text
+    )
 
 
 def _is_unsafe(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or ord(char) in _BIDI
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
 # Problems with a model's names: one mend serves all copies, wherever each stands in the manifest.
 _OF_NAMES = frozenset({Code.NO_INITIALIZER, Code.NOT_IN_SPEC})
 # Patterns, compiled when first used.
-_NUMBER = r"(?<![0-9])(0|[1-9][0-9]{0,17})(?![0-9])"
 _SEGMENT = r"(?<![^.])(0|[1-9][0-9]{0,17})(?![^.])"
 # A word of a sentence that is more than a number.
 _WORD = r"(?![-+.0-9]+(?:[\s'\"(),]|$))[^\s'\"(),]+"
@@ -294,7 +292,11 @@ def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     for template, members in groups.items():
         for spans, ranks in number_spans([numbers for _, numbers in members]):
             at, _ = members[ranks[0]]
-            told[at] = found[at] if len(ranks) == 1 else _filled(template, spans, len(ranks), found[at].where)
+            told[at] = found[at]
+            if len(ranks) > 1:
+                message = f"{fill_numbers(template.message, spans)} (x{len(ranks):,})"
+                hint = template.hint and fill_numbers(template.hint, spans)
+                told[at] = dataclasses.replace(template, message=message, hint=hint, where=found[at].where)
     return tuple(told[at] for at in sorted(told))
 
 
@@ -313,75 +315,6 @@ def _template(problem: Diagnostic) -> tuple[Diagnostic, tuple[str, ...]]:
         where = Location(where.file, path=tuple(marked(str(step)) for step in where.path))
     hint = problem.hint and marked(problem.hint)
     return dataclasses.replace(problem, message=marked(problem.message), hint=hint, where=where), numbers
-
-
-def _filled(template: Diagnostic, spans: Sequence[str], count: int, where: Location | None) -> Diagnostic:
-    message = f"{fill_numbers(template.message, spans)} (x{count:,})"
-    hint = template.hint and fill_numbers(template.hint, spans)
-    return dataclasses.replace(template, message=message, hint=hint, where=where)
-
-
-def numbers_of(name: str) -> tuple[str, ...]:
-    """The whole numbers in a name."""
-    return tuple(re.findall(_NUMBER, name))
-
-
-def mark_numbers(name: str, numbers: Sequence[str], pattern: str = _NUMBER) -> str:
-    """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
-    ranks = itertools.count()
-
-    def mark(found: re.Match[str]) -> str:
-        rank = next(ranks)
-        return f"\0{rank}\0" if rank < len(numbers) and found[0] == numbers[rank] else found[0]
-
-    return re.sub(pattern, mark, name)
-
-
-def fill_numbers(text: str, spans: Sequence[str]) -> str:
-    """A text with `spans` in the place of its marks."""
-
-    def fill(mark: re.Match[str]) -> str:
-        rank = int(mark[1])
-        return spans[rank] if rank < len(spans) else mark[0]
-
-    return re.sub("\0([0-9]{1,4})\0", fill, text)
-
-
-def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], list[int]]]:
-    """Tuples of numbers, put together where they differ in one place only; the last places first.
-
-    Returns:
-        Spans, and the positions in `found` of those that they stand for.
-
-    Example:
-        >>> number_spans([("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")])
-        [(('{0..1}', '{1..2}'), [0, 1, 2, 3])]
-    """
-    rows = [(row, [at]) for at, row in enumerate(found)]
-    for place in reversed(range(len(found[0]))):
-        alike: defaultdict[tuple[str, ...], list[tuple[str, list[int]]]] = defaultdict(list)
-        for row, positions in rows:
-            alike[*row[:place], *row[place + 1 :]].append((row[place], positions))
-        rows = []
-        for rest, merged in alike.items():
-            span = _span(number for number, _ in merged)
-            positions = sorted(itertools.chain.from_iterable(ranks for _, ranks in merged))
-            rows.append(((*rest[:place], span, *rest[place:]), positions))
-    return rows
-
-
-def _span(numbers: Iterable[str]) -> str:
-    """``3``, ``{0..11}`` or ``{0..3,7}``."""
-    runs: list[list[int]] = []
-    for number in sorted(set(map(int, numbers))):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    if len(runs) == 1 and len(runs[0]) == 1:
-        return str(runs[0][0])
-    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
-    return "{" + ",".join(shown) + "}"
 
 
 #: More problems than these, told at once, would help nobody.

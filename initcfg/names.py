@@ -1,10 +1,11 @@
-"""Names held against other names: the nearest, those that look alike, and those that all differ alike."""
+"""Names held against other names: the nearest, those that look or differ alike, and copies told as one."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import chain, islice, zip_longest
+from collections import defaultdict
+from itertools import chain, count, islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -210,3 +211,70 @@ def _with_exceptions(
 def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(map(repr, names[:_SHOWN])) + more
+
+
+# A whole number anywhere; compiled when first used.
+_WHOLE = r"(?<![0-9])(0|[1-9][0-9]{0,17})(?![0-9])"
+
+
+def numbers_of(name: str) -> tuple[str, ...]:
+    """The whole numbers in a name."""
+    return tuple(re.findall(_WHOLE, name))
+
+
+def mark_numbers(name: str, numbers: Sequence[str], pattern: str = _WHOLE) -> str:
+    """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
+    ranks = count()
+
+    def mark(found: re.Match[str]) -> str:
+        rank = next(ranks)
+        return f"\0{rank}\0" if rank < len(numbers) and found[0] == numbers[rank] else found[0]
+
+    return re.sub(pattern, mark, name)
+
+
+def fill_numbers(text: str, spans: Sequence[str]) -> str:
+    """A text with `spans` in the place of its marks."""
+
+    def fill(mark: re.Match[str]) -> str:
+        rank = int(mark[1])
+        return spans[rank] if rank < len(spans) else mark[0]
+
+    return re.sub("\0([0-9]{1,4})\0", fill, text)
+
+
+def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Tuples of numbers, put together where they differ in one place only; the last places first.
+
+    Returns:
+        Spans, and the positions in `found` of those that they stand for.
+
+    Example:
+        >>> number_spans([("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")])
+        [(('{0..1}', '{1..2}'), [0, 1, 2, 3])]
+    """
+    rows = [(row, [at]) for at, row in enumerate(found)]
+    for place in reversed(range(len(found[0]))):
+        alike: defaultdict[tuple[str, ...], list[tuple[str, list[int]]]] = defaultdict(list)
+        for row, positions in rows:
+            alike[*row[:place], *row[place + 1 :]].append((row[place], positions))
+        rows = []
+        for rest, merged in alike.items():
+            span = _span(number for number, _ in merged)
+            positions = sorted(chain.from_iterable(ranks for _, ranks in merged))
+            rows.append(((*rest[:place], span, *rest[place:]), positions))
+    return rows
+
+
+def _span(numbers: Iterable[str]) -> str:
+    """``3``, ``{0..11}`` or ``{0..3,7}``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(map(int, numbers))):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    if len(runs) == 1 and len(runs[0]) == 1:
+        return str(runs[0][0])
+    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+    return "{" + ",".join(shown) + "}"

@@ -14,17 +14,8 @@ from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.words import count, law_of
-from initcfg.errors import (
-    InitcfgError,
-    SpecError,
-    fill_numbers,
-    mark_numbers,
-    number_spans,
-    numbers_of,
-    printable,
-    text_width,
-)
-from initcfg.names import folded, told_apart
+from initcfg.errors import InitcfgError, SpecError, printable, text_width
+from initcfg.names import fill_numbers, folded, mark_numbers, number_spans, numbers_of, told_apart
 from initcfg.plan.plan import parameter_data
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -189,24 +189,6 @@ def _runs(source: PlannedParameter | ParameterSlice) -> Iterator[Run]:
     return runs(source.parameter.shape, source.selection)
 
 
-@overload
-def materialize(
-    source: Plan,
-    select: str | None = None,
-    *,
-    threads: int | None = None,
-    engine: str | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Array]: ...
-@overload
-def materialize(
-    source: PlannedParameter | ParameterSlice,
-    select: None = None,
-    *,
-    threads: int | None = None,
-    engine: str | None = None,
-    progress: Progress | None = None,
-) -> Array: ...
 def materialize(
     source: Plan | PlannedParameter | ParameterSlice,
     select: str | None = None,

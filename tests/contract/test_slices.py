@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
+from initcfg import materialize
 from initcfg.dtypes import DTYPES
-from initcfg.generate import materialize, work
+from initcfg.generate import work
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,

@@ -8,7 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from initcfg.generate import materialize, work, write
+from initcfg import materialize
+from initcfg.generate import work, write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from initcfg import materialize
 from initcfg.distributions import Fill, Normal, moments
 from initcfg.draft import new_spec
-from initcfg.generate import materialize
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of
 from initcfg.spec import loads

@@ -18,9 +18,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from initcfg import materialize
 from initcfg.errors import FormatError, InitializerError, OutputError, UnknownParameterError
 from initcfg.formats import atomic, base
-from initcfg.generate import materialize, work, write
+from initcfg.generate import work, write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import FunctionInitializer, Orthogonal, RandomNormal, RandomUniform, Zeros
 from initcfg.plan import Plan

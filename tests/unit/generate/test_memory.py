@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import initcfg
+from initcfg import materialize
 from initcfg.errors import Code, InitializerError, SpecError, UnknownParameterError
-from initcfg.generate import materialize
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from initcfg.generate import materialize
+from initcfg import materialize
 from initcfg.generate.memory import Target, fill_targets
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import Concatenate, FunctionInitializer, Ones, Orthogonal, RandomNormal
