@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.constants import *  # noqa: F403
     from initcfg.initializers.convolution import *  # noqa: F403
     from initcfg.initializers.formulas import *  # noqa: F403
+    from initcfg.initializers.derived import *  # noqa: F403
     from initcfg.initializers.pytorch import *  # noqa: F403
     from initcfg.initializers.random import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403

@@ -179,11 +179,13 @@ class Text(NamedTuple):
 
     Args:
         noun: what it accepts, in words.
-        is_path: which of the two it is.
+        is_path: whether it is a path.
+        is_parameter: whether it is the name of a parameter, which depends on where it is asked for.
     """
 
     noun: str
     is_path: bool = False
+    is_parameter: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(strict=True, min_length=1)
@@ -262,6 +264,7 @@ Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
 FormulaText = Annotated[str, Formulas()]
 Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config)]
 FileName = Annotated[str, Text("the path of a file", is_path=True)]
+ParameterName = Annotated[str, Text("the name of a parameter", is_parameter=True)]
 TensorName = Annotated[str, Text("the name of a tensor")]
 Anything = Annotated[Any, ReadBy(read_anything, "any value", "any value")]
 

@@ -54,6 +54,16 @@ def converted(values: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any
     return made
 
 
+def summed(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The sum over the first axis, by halves: in an order that no processor chooses. Overwrites `rows`."""
+    count = len(rows)
+    while count > 1:
+        half = count // 2
+        rows[:half] += rows[count - half : count]
+        count -= half
+    return rows[0] if count else np.zeros(rows.shape[1:])
+
+
 def draw_diagonal(
     out: np.ndarray[Any, Any], start: int, shape: tuple[int, int], value: np.ndarray[Any, Any]
 ) -> None:

@@ -31,7 +31,7 @@ from initcfg.layout import IN_OUT
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
 
@@ -312,6 +312,17 @@ def make(initializer: Initializer, request: Request) -> np.ndarray[Any, Any]:
     if _is_built_in(initializer):
         return _make_built_in(initializer, request)
     return call_custom(initializer, request)
+
+
+def nested_in(value: object) -> Iterator[BuiltIn]:
+    """A built-in and those among its arguments, and theirs."""
+    if isinstance(value, BuiltIn):
+        yield value
+        for each in dataclasses.fields(value):
+            yield from nested_in(getattr(value, each.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from nested_in(item)
 
 
 def is_cut(initializer: Initializer) -> bool:

@@ -203,6 +203,9 @@ def _short_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -
         faults.append(((), fault(Code.BAD_NAME, f"{shown(name)} is not the name of an initializer", FORMS)))
         return None
     config = _given(config, reading)
+    short = getattr(lookup(name), "SHORT", None)
+    if short is not None and isinstance(config, str):
+        config = {short: config}
     if not isinstance(config, Mapping):
         hint = f"write the name alone, {name}, where there are no arguments"
         if config is not None:

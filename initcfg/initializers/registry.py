@@ -40,6 +40,7 @@ _MODULES = {
     "combined": ("Concatenate",),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),
+    "derived": ("Parameter", "NormOf"),
 }
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {

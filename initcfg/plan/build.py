@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
+from initcfg.plan.following import follow
 from initcfg.plan.layers import Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.manifest import Manifest
+    from initcfg.plan.following import Follower
     from initcfg.plan.layers import Entry
     from initcfg.spec import Reading, Spec
 
@@ -140,7 +142,12 @@ class _Planner:
             self.leave_buffers(manifest)
         # Others add to a base.
         is_complete = described.is_complete and not is_left_out and not spec.base
-        self.parameters = self.tied(lambda name: is_complete and name not in described.failed)
+
+        def is_missing(name: str) -> bool:
+            return is_complete and name not in described.failed
+
+        self.parameters = self.tied(is_missing)
+        self.follow(context.followers, is_missing)
         if self.problems.is_clean:
             buffers = [each.name for each in self.others if isinstance(each, SkippedParameter)]
             found = unused_rules(rules, self.meetings(), buffers, is_empty=not self.entries)
@@ -181,6 +188,15 @@ class _Planner:
         if not self.others:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
         return tuple(resolve_ties(self.entries, self.problems, is_missing))
+
+    def follow(self, followers: list[Follower], is_missing: Callable[[str], bool]) -> None:
+        """Gives initializers that follow another parameter their source; notes those that have none."""
+        if not followers:
+            return
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        for follower, found in follow(followers, by_name, is_missing):
+            where = self.spec.locate(follower.path)
+            self.problems.note([replace(found, where=where)])
 
     def meetings(self) -> Iterator[tuple[str, int, bool]]:
         """Of each parameter the name, how many axes it has, and whether a rule was wanted for it."""

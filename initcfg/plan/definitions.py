@@ -234,13 +234,16 @@ def names_in(config: InitializerConfig, spec: Spec, definitions: Definitions) ->
 
 
 def _names_in_texts(config: InitializerConfig) -> Iterator[frozenset[str]]:
-    """The names in the braces of texts, and `OWN_NAME` where a text is missing that is then this name."""
+    """The names in the braces of texts, and `OWN_NAME` where what they mean depends on that."""
     cls = initializers.lookup(config.lookup_name)
     for name, argument in (arguments_of(cls) if cls is not None else {}).items():
         if argument.text is None or argument.text.is_path:
             continue
         written = config.config.get(name)
-        yield frozenset((OWN_NAME,)) if written is None else Template.parse(written).names
+        if written is None or argument.text.is_parameter:
+            yield frozenset((OWN_NAME,))
+        if written is not None:
+            yield Template.parse(written).names
 
 
 def expressions_in(

@@ -6,15 +6,17 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, capped, stopped
 from initcfg.initializers import Combined, is_built_in, stream_of
+from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
+from initcfg.plan.following import Follower, follow
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
 from initcfg.plan.resolve import Resolved
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
     from initcfg.initializers import Initializer
+    from initcfg.initializers.derived import Derived
     from initcfg.plan.document import ParameterDocument, PlaceDocument, PlanDocument, SkippedDocument
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.spec import Spec
@@ -64,11 +67,25 @@ def restore(
         except InitializerError as error:
             faulty.add(document.name)
             problems += restorer.placed(error, at)
+    for follower, found in follow(list(_followers(documents, made)), made):
+        problems += restorer.placed(InitializerError(found), cast("int", follower.path[1]))
     if problems:
         raise SpecError(
             *stopped(sorted(problems, key=lambda each: each.where.path if each.where else ()), "the plan")
         )
     return tuple(made[document.name] for document in documents)
+
+
+def _followers(
+    documents: Sequence[ParameterDocument], made: Mapping[str, PlannedParameter]
+) -> Iterator[Follower]:
+    """The initializers that follow another parameter."""
+    for at, document in enumerate(documents):
+        parameter = made.get(document.name)
+        if parameter is not None and parameter.distribution is None and parameter.tied_to is None:
+            for part in nested_in(parameter.initializer):
+                if hasattr(part, "follow"):
+                    yield Follower(document.name, cast("Derived", part), ("parameters", at))
 
 
 def _targets_first(documents: Sequence[ParameterDocument]) -> list[tuple[int, ParameterDocument]]:

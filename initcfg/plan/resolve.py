@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic_core import ValidationError
@@ -20,6 +20,7 @@ from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
 from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in
+from initcfg.plan.following import Follower
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.spec import InitializerConfig, Param
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from initcfg.errors import Diagnostic
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
+    from initcfg.initializers.derived import Derived
     from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.problems import Path
@@ -56,6 +58,7 @@ class PlanContext:
         manifest: what it names; None where it names none.
         rules_complete: whether all of its rules could be read.
         stream: the stream of a name.
+        followers: the initializers made so far that follow another parameter.
     """
 
     reading: Document
@@ -65,6 +68,7 @@ class PlanContext:
     manifest: Manifest | None
     rules_complete: bool
     stream: Callable[[str], Stream]
+    followers: list[Follower] = field(default_factory=list)
 
     def dtype(self, name: str) -> str | None:
         """What the manifest says of a parameter's dtype."""
@@ -338,6 +342,9 @@ def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> 
         validated = _validated(cls, config, values, path, context, None)
         _try_formula(validated, config, path, context)
         if isinstance(validated, BuiltIn) and cls.from_config.__func__ is BuiltIn.from_config.__func__:  # type: ignore[attr-defined]
+            if hasattr(validated, "follow"):
+                place = (*config.arguments_path(path), "parameter")
+                context.plan.followers.append(Follower(context.name, cast("Derived", validated), place))
             return validated
     with context.scope.problems.placing(path):
         return cls.from_config(values)

@@ -164,9 +164,16 @@ def _short_form(classes: Classes) -> Schema:
         "maxProperties": 1,
         # Not in propertyNames, whose pattern editors would offer as a name.
         "patternProperties": {"^$": False},
-        "properties": {name: _reference(cls) for cls in classes for name in _names(cls)},
+        "properties": {name: _shortest(cls) for cls in classes for name in _names(cls)},
         "additionalProperties": {"type": "object"},
     }
+
+
+def _shortest(cls: type[Initializer]) -> Schema:
+    """The arguments, or the one that may be written alone."""
+    if not hasattr(cls, "SHORT"):
+        return _reference(cls)
+    return {"type": ["string", "object"], "minLength": 1, "if": {"type": "object"}, "then": _reference(cls)}
 
 
 def _keras_form(classes: Classes) -> Schema:
