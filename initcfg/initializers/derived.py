@@ -128,7 +128,7 @@ class Parameter(Derived, Cuttable):
         ...     "b": {"shape": [2], "initializer": {"parameter": "a"}},
         ... }
         >>> weights = initcfg.materialize({"initcfg": 1, "params": params})
-        >>> (weights["a"] == weights["b"]).all()
+        >>> weights["a"].tolist() == weights["b"].tolist()
         True
     """
 

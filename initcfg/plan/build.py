@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
-from initcfg.plan.following import follow
 from initcfg.plan.layers import Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.manifest import Manifest
-    from initcfg.plan.following import Follower
     from initcfg.plan.layers import Entry
+    from initcfg.plan.resolve import Follower
     from initcfg.spec import Reading, Spec
 
 
@@ -193,6 +192,8 @@ class _Planner:
         """Gives initializers that follow another parameter their source; notes those that have none."""
         if not followers:
             return
+        from initcfg.plan.following import follow  # noqa: PLC0415  few plans need it
+
         by_name = {parameter.name: parameter for parameter in self.parameters}
         for follower, found in follow(followers, by_name, is_missing):
             where = self.spec.locate(follower.path)

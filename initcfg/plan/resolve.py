@@ -20,7 +20,6 @@ from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
 from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in
-from initcfg.plan.following import Follower
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.spec import InitializerConfig, Param
@@ -44,6 +43,20 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))
+
+
+class Follower(NamedTuple):
+    """An initializer that asks for another parameter.
+
+    Args:
+        name: the full name of the parameter that it initializes.
+        initializer: it.
+        path: where the name that it asks for is written.
+    """
+
+    name: str
+    initializer: Derived
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
