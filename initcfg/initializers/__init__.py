@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.combined import *  # noqa: F403  for type checkers, which cannot call __getattr__
     from initcfg.initializers.constants import *  # noqa: F403
     from initcfg.initializers.convolution import *  # noqa: F403
-    from initcfg.initializers.formulas import *  # noqa: F403
     from initcfg.initializers.derived import *  # noqa: F403
+    from initcfg.initializers.formulas import *  # noqa: F403
     from initcfg.initializers.pytorch import *  # noqa: F403
     from initcfg.initializers.random import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403
