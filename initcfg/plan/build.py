@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, Diagnostic, SpecError
@@ -25,9 +26,10 @@ from initcfg.text.inputs import confined_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from initcfg.initializers.derived import Derived
     from initcfg.manifest import Manifest
     from initcfg.plan.layers import Entry
-    from initcfg.plan.resolve import Follower
+    from initcfg.plan.problems import Path
     from initcfg.spec import Reading, Spec
 
 
@@ -146,7 +148,8 @@ class _Planner:
             return is_complete and name not in described.failed
 
         self.parameters = self.tied(is_missing)
-        self.follow(context.followers, is_missing)
+        if context.followers:
+            self.follow(context.followers, is_missing)
         if self.problems.is_clean:
             buffers = [each.name for each in self.others if isinstance(each, SkippedParameter)]
             found = unused_rules(rules, self.meetings(), buffers, is_empty=not self.entries)
@@ -188,16 +191,13 @@ class _Planner:
             return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
         return tuple(resolve_ties(self.entries, self.problems, is_missing))
 
-    def follow(self, followers: list[Follower], is_missing: Callable[[str], bool]) -> None:
+    def follow(self, found: list[tuple[str, Derived, Path]], is_missing: Callable[[str], bool]) -> None:
         """Gives initializers that follow another parameter their source; notes those that have none."""
-        if not followers:
-            return
-        from initcfg.plan.following import follow  # noqa: PLC0415  few plans need it
+        from initcfg.plan.following import Follower, follow  # noqa: PLC0415  few plans need it
 
         by_name = {parameter.name: parameter for parameter in self.parameters}
-        for follower, found in follow(followers, by_name, is_missing):
-            where = self.spec.locate(follower.path)
-            self.problems.note([replace(found, where=where)])
+        for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing):
+            self.problems.note([replace(wrong, where=self.spec.locate(follower.path))])
 
     def meetings(self) -> Iterator[tuple[str, int, bool]]:
         """Of each parameter the name, how many axes it has, and whether a rule was wanted for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -13,12 +13,27 @@ from initcfg.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from initcfg.initializers.derived import Derived
     from initcfg.plan.parameters import PlannedParameter
-    from initcfg.plan.resolve import Follower
+    from initcfg.plan.problems import Path
 
 # A parameter that follows one that follows one ...: each is made again for the one before it.
 _MOST_MADE = 1000
 _HINT = "let one of them begin in another way"
+
+
+class Follower(NamedTuple):
+    """An initializer that asks for another parameter.
+
+    Args:
+        name: the full name of the parameter that it initializes.
+        initializer: it.
+        path: where the name that it asks for is written.
+    """
+
+    name: str
+    initializer: Derived
+    path: Path
 
 
 def related(name: str, asked: str, known: Mapping[str, object]) -> str:

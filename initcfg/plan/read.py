@@ -16,10 +16,10 @@ from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
-from initcfg.plan.following import follow
+from initcfg.plan.following import Follower, follow
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
-from initcfg.plan.resolve import Follower, Resolved
+from initcfg.plan.resolve import Resolved
 from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import gc_paused
 from initcfg.spec import load

@@ -45,20 +45,6 @@ _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))
 
 
-class Follower(NamedTuple):
-    """An initializer that asks for another parameter.
-
-    Args:
-        name: the full name of the parameter that it initializes.
-        initializer: it.
-        path: where the name that it asks for is written.
-    """
-
-    name: str
-    initializer: Derived
-    path: Path
-
-
 @dataclass(frozen=True, slots=True)
 class PlanContext:
     """What the parameters of a document have in common.
@@ -71,7 +57,7 @@ class PlanContext:
         manifest: what it names; None where it names none.
         rules_complete: whether all of its rules could be read.
         stream: the stream of a name.
-        followers: the initializers made so far that follow another parameter.
+        followers: the initializers made so far that follow another parameter, as `Follower` says.
     """
 
     reading: Document
@@ -81,7 +67,7 @@ class PlanContext:
     manifest: Manifest | None
     rules_complete: bool
     stream: Callable[[str], Stream]
-    followers: list[Follower] = field(default_factory=list)
+    followers: list[tuple[str, Derived, Path]] = field(default_factory=list)
 
     def dtype(self, name: str) -> str | None:
         """What the manifest says of a parameter's dtype."""
@@ -357,7 +343,7 @@ def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> 
         if isinstance(validated, BuiltIn) and cls.from_config.__func__ is BuiltIn.from_config.__func__:  # type: ignore[attr-defined]
             if hasattr(validated, "follow"):
                 place = (*config.arguments_path(path), "parameter")
-                context.plan.followers.append(Follower(context.name, cast("Derived", validated), place))
+                context.plan.followers.append((context.name, cast("Derived", validated), place))
             return validated
     with context.scope.problems.placing(path):
         return cls.from_config(values)
