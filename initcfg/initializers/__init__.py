@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from initcfg.initializers.formulas import *  # noqa: F403
     from initcfg.initializers.pytorch import *  # noqa: F403
     from initcfg.initializers.random import *  # noqa: F403
+    from initcfg.initializers.recipes import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403
     from initcfg.initializers.stored import *  # noqa: F403
     from initcfg.initializers.structured import *  # noqa: F403
+    from initcfg.initializers.transformers import *  # noqa: F403
 
     BUILTINS: tuple[type[BuiltIn], ...]
 

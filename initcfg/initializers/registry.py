@@ -37,6 +37,11 @@ _MODULES = {
     "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
     "structured": ("Identity", "Orthogonal", "Sparse", "LooksLinear"),
     "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
+    "transformers": (
+        *("SmallInit", "WangInit", "DepthScaledNormal", "Mitchell", "Mup", "SwitchNormal"),
+        *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),
+    ),
+    "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
     "combined": ("Concatenate",),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from initcfg.initializers import BUILTINS, NormOf, Parameter, Pretrained
+from initcfg.initializers.registry import snake_case
 from initcfg.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_every_initializer_has_a_plan_in_the_file() -> None:
     laws = " ".join(name for name in GOLDEN if name.startswith("law "))
     # Those need more than one parameter, or a file: valid/derived.yaml, valid/pretrained.
     others = [each.__name__ for each in BUILTINS if each not in (NormOf, Parameter, Pretrained)]
-    names = [re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in others]
+    names = list(map(snake_case, others))
     missing = [name for name in names if f'"{name}"' not in laws]
     assert missing == [], "add them to INITIALIZERS of make_fingerprints.py, and run that with --write"
 

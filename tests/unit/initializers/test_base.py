@@ -43,6 +43,7 @@ from initcfg.initializers import (
     stream_of,
 )
 from initcfg.initializers.arguments import arguments_of
+from initcfg.initializers.recipes import Recipe
 from initcfg.initializers.registry import class_names
 from initcfg.initializers.structured import OfFrames
 from initcfg.initializers.values import as_shape
@@ -112,6 +113,7 @@ def test_the_array_has_the_shape_and_dtype_asked_for(example: BuiltIn, dtype: st
 def test_empty_arrays_are_made(cls: type[BuiltIn], shape: tuple[int, ...]) -> None:
     arguments = {"axis": 1, "sizes": [shape[1], 0], "initializers": ["ones", "orthogonal"], "sparsity": 0.5}
     arguments["value"] = "1 / index(0)"
+    arguments |= {"dim": 8, "layers": 2, "stack": "encoder", "branches": 2, "stddev": 1, "width_mult": 2}
     needed = (each.name for each in arguments_of(cls).values() if each.is_required)
     assert cls(**{name: arguments[name] for name in needed})(shape).shape == shape
 
@@ -250,7 +252,7 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     documented = text.partition("Args:")[2]
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
-    bases = (Elementwise, Structured, Cuttable, Combined, OfFrames)
+    bases = (Elementwise, Structured, Cuttable, Combined, OfFrames, Recipe)
     assert built_in.__mro__[1] in bases or built_in.__mro__[1].__name__.startswith("_")
 
 
