@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from initcfg import generate, spec
+from initcfg import spec
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.formats.renaming import RenamesLike
-    from initcfg.generate import Progress, Written
+    from initcfg.generate.files import Written
+    from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
     from initcfg.sharding import Published, Saved
     from initcfg.spec.settings import Settings
@@ -240,7 +241,10 @@ def materialize(
         True
     """
     made = source if isinstance(source, PlannedParameter | ParameterSlice) else make_plan(source)
-    return generate.materialize(made, select, threads=threads, engine=engine, progress=progress)
+    with LOADING:
+        from initcfg.generate import memory  # noqa: PLC0415  a spec is checked without numpy
+
+    return memory.materialize(made, select, threads=threads, engine=engine, progress=progress)
 
 
 def save(
@@ -278,8 +282,9 @@ def save(
     """
     with LOADING:
         from initcfg import stores  # noqa: PLC0415  only who writes pays for what writes
+        from initcfg.generate import files  # noqa: PLC0415
 
-    return generate.write(
+    return files.write(
         make_plan(source),
         stores.local_path(path),
         select=select,

@@ -11,7 +11,7 @@ from initcfg.formats.renaming import Renames
 from initcfg.plan.plan import deciding_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Mapping
 
     from initcfg.formats.renaming import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
@@ -126,11 +126,8 @@ def _renamed(known: Mapping[str, PlannedParameter], new: Plan) -> dict[str, Plan
     for name, parameter in known.items():
         if name not in new:
             gone[_identity(parameter)].append(parameter)
-    return {name: gone[key].pop(0) for name, key in _added(known, new) if gone.get(key)}
-
-
-def _added(known: Mapping[str, PlannedParameter], new: Plan) -> Iterator[tuple[str, Hashable]]:
-    return ((each.name, _identity(each)) for each in new if each.name not in known)
+    added = ((each.name, _identity(each)) for each in new if each.name not in known)
+    return {name: gone[key].pop(0) for name, key in added if gone.get(key)}
 
 
 def _identity(parameter: PlannedParameter) -> Hashable:

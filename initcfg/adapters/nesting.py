@@ -30,7 +30,15 @@ def nest(values: Mapping[str, Value], separator: str = ".") -> dict[str, Any]:
         {'fc': {'kernel': 1, 'bias': 2}, 'scale': 3}
     """
     paths = {tuple(name.split(separator)): value for name, value in values.items()}
-    _require_leaves(paths, separator)
+    below = {path[:end]: path for path in paths for end in range(1, len(path))}
+    hint = "rename one, or keep the flat names: a dict holds either a value or more names"
+    clashes = [
+        f"{separator.join(path)!r} is a parameter, and {separator.join(below[path])!r} would stand inside it"
+        for path in paths
+        if path in below
+    ]
+    if clashes:
+        raise SpecError(*(Diagnostic(Code.BAD_NAME, message, hint=hint) for message in clashes))
     tree: dict[str, Any] = {}
     for path, value in paths.items():
         branch = tree
@@ -38,19 +46,3 @@ def nest(values: Mapping[str, Value], separator: str = ".") -> dict[str, Any]:
             branch = branch.setdefault(key, {})
         branch[path[-1]] = value
     return tree
-
-
-def _require_leaves(paths: Mapping[tuple[str, ...], object], separator: str) -> None:
-    """No path may begin another."""
-    below = {path[:end]: path for path in paths for end in range(1, len(path))}
-    clashes = [path for path in paths if path in below]
-    if clashes:
-        raise SpecError(*(_clash(separator.join(path), separator.join(below[path])) for path in clashes))
-
-
-def _clash(name: str, inner: str) -> Diagnostic:
-    return Diagnostic(
-        Code.BAD_NAME,
-        f"{name!r} is a parameter, and {inner!r} would stand inside it",
-        hint="rename one, or keep the flat names: a dict holds either a value or more names",
-    )

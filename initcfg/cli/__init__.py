@@ -31,25 +31,9 @@ COMMANDS = {
 }
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(f"initcfg {initcfg.__version__}")
-        ctx.exit()
-
-
 main = Application(
     name="initcfg",
     modules=COMMANDS,
-    params=[
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_version,
-            help="Show the version and exit.",
-        )
-    ],
     help="""A model's starting weights, written down.
 
     A spec, one YAML or JSON file, says how every parameter of a model begins. These commands check it, plan
@@ -61,3 +45,4 @@ main = Application(
         "initcfg materialize configs/gpt2.yaml -o gpt2.safetensors",
     ),
 )
+click.version_option(initcfg.__version__, message="initcfg %(version)s")(main)

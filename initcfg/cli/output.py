@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from initcfg.cli.report import Exit
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
 
 # The most severe first.
 _SEVERITIES = ("error", "warning", "note")

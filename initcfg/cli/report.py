@@ -20,12 +20,6 @@ def _count(diagnostics: Iterable[Diagnostic], severity: Severity) -> int:
     return sum(diagnostic.severity == severity for diagnostic in diagnostics)
 
 
-def _strict(diagnostic: Diagnostic) -> Diagnostic:
-    return (
-        dataclasses.replace(diagnostic, severity="error") if diagnostic.severity == "warning" else diagnostic
-    )
-
-
 def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     """A note in the place of warnings and notes that are not shown."""
     if left_out:
@@ -92,7 +86,11 @@ class Checked(NamedTuple):
 
     def strict(self) -> Checked:
         """The same file, its warnings taken for errors."""
-        return self._replace(diagnostics=tuple(map(_strict, self.diagnostics)))
+        strict = (
+            dataclasses.replace(each, severity="error") if each.severity == "warning" else each
+            for each in self.diagnostics
+        )
+        return self._replace(diagnostics=tuple(strict))
 
     def ignoring(self, codes: Collection[str]) -> Checked:
         """The same file without its warnings of these codes."""

@@ -96,17 +96,10 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
     found = {key: value for key, value in entries.items() if _is_state(value)}
     if len(found) == 1:
         return next(iter(found.values()))
-    message = (
-        "the file holds no state dict"
-        if not found
-        else f"the file holds {len(found):,} of them: {', '.join(_named(found))}"
-    )
+    named = ", ".join(repr(key)[:_SHOWN_CHARACTERS] for key in islice(found, _SHOWN))
+    message = f"the file holds {len(found):,} of them: {named}" if found else "the file holds no state dict"
     hint = "save module.state_dict() alone: names with tensors"
     raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
-
-
-def _named(keys: Mapping[Any, object]) -> list[str]:
-    return [repr(key)[:_SHOWN_CHARACTERS] for key in islice(keys, _SHOWN)]
 
 
 def _is_state(content: object) -> bool:

@@ -29,18 +29,6 @@ if TYPE_CHECKING:
     from initcfg.generate.work import Piece
     from initcfg.plan import Plan, PlannedParameter
 
-__all__ = [
-    "MAX_SPEC_BYTES",
-    "PLAN_KEY",
-    "SELECT_KEY",
-    "TIED_KEY",
-    "PlannedElements",
-    "Written",
-    "carried_spec",
-    "file_metadata",
-    "write",
-]
-
 MAX_SPEC_BYTES = 1 << 16
 """The longest spec that weights carry: some readers take a header of a few MB only."""
 
@@ -215,7 +203,7 @@ def write(
     """
     fmt = format_of(path)
     chosen = selected(plan, select)
-    tied = _left_out(chosen) if fmt.lists_aliases and not write_tied else {}
+    tied = left_out(chosen) if fmt.lists_aliases and not write_tied else {}
     sources = {p.name: owner(plan, p) for p in chosen if p.name not in tied}
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     digest = _fingerprint(plan)
@@ -228,7 +216,7 @@ def write(
     return Written(Path(path), nbytes, len(tensors), tied, digest)
 
 
-def _left_out(chosen: list[PlannedParameter]) -> dict[str, str]:
+def left_out(chosen: list[PlannedParameter]) -> dict[str, str]:
     """Tied names whose target is among the chosen, with that target."""
     names = {parameter.name for parameter in chosen}
     return {p.name: p.tied_to for p in chosen if p.tied_to is not None and p.tied_to in names}

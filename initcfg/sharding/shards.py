@@ -19,7 +19,7 @@ from initcfg.formats import TensorInfo
 from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
 from initcfg.formats.index import TOTALS, Index, index_text
 from initcfg.formats.safetensors import layout
-from initcfg.generate.files import carried_spec, file_metadata
+from initcfg.generate.files import carried_spec, file_metadata, left_out
 from initcfg.generate.memory import owner, selected
 
 if TYPE_CHECKING:
@@ -115,12 +115,7 @@ def shard_set(
     if taken:
         raise refuse(f"the metadata key {taken[0]!r} is a number of the index", "choose another key")
     chosen = selected(plan, select)
-    names = {parameter.name for parameter in chosen}
-    tied = (
-        {}
-        if write_tied
-        else {p.name: p.tied_to for p in chosen if p.tied_to is not None and p.tied_to in names}
-    )
+    tied = {} if write_tied else left_out(chosen)
     sources = {p.name: owner(plan, p) for p in chosen if p.name not in tied}
     tensors = [TensorInfo(name, source.dtype, source.shape) for name, source in sources.items()]
     groups = list(_divided(tensors, shard_size)) or [[]]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from initcfg import materialize
-from initcfg.generate import work, write
+from initcfg.generate import work
+from initcfg.generate.files import write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,

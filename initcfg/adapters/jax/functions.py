@@ -15,7 +15,7 @@ from initcfg.adapters.jax.placing import Wanted, dtype_problem, place
 from initcfg.adapters.jax.shardings import over_set_mesh
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.generate import materialize
+from initcfg.generate.memory import materialize
 from initcfg.initializers import BuiltIn, Initializer, check, get, resolve
 from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout

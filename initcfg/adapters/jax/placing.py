@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from initcfg.adapters.jax.shardings import Region, Shardings
     from initcfg.dtypes import DType
     from initcfg.formats import Array
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
     from initcfg.plan import ParameterSlice, Plan, PlannedParameter
 
 

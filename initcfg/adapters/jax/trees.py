@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jax.sharding import Sharding
     from jax.tree_util import KeyPath
 
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
     from initcfg.plan import Plan
 
 Tree = TypeVar("Tree")

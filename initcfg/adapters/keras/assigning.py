@@ -17,7 +17,7 @@ from initcfg.generate.work import is_foreign
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
     from initcfg.plan import Plan, PlannedParameter
 
 # So much is made at a time beside the model; a larger weight is made alone.

@@ -70,7 +70,9 @@ def spec(model: keras.Model, *, initializers: Mapping[str, Any] | None = None) -
     for name, weight in weights.items():
         scheme = given[name] if name in given else _scheme(owners, weight)
         if isinstance(scheme, Unknown):
-            problems.append(_unknown(name, scheme))
+            message = f"the model does not say how {name!r} begins: {scheme.reason}"
+            hint = f"say it, as in spec(model, initializers={{{name!r}: 'zeros'}}), or None to skip it"
+            problems.append(Diagnostic(Code.NO_INITIALIZER, message, hint=hint))
         schemes[name] = scheme
     if problems:
         raise SpecError(*problems)
@@ -90,9 +92,18 @@ def _given(manifest: Manifest, initializers: Mapping[str, Any]) -> dict[str, Any
     """What the caller says, by full names; a SpecError where a pattern is malformed or matches nothing."""
     globs = GlobSet((pattern, None) for pattern in initializers)
     winners = {name: globs.first(name, 0) for name in manifest.entries}
-    unused = [pattern for at, pattern in enumerate(initializers) if at not in winners.values()]
+    unused = [
+        Diagnostic(
+            Code.UNUSED_RULE,
+            f"{pattern!r} matches no weight of the model that no pattern before it matches",
+            hint=did_you_mean(pattern, manifest.entries)
+            or "initcfg.adapters.keras.manifest(model) has the names",
+        )
+        for at, pattern in enumerate(initializers)
+        if at not in winners.values()
+    ]
     if unused:
-        raise SpecError(*(_unused(pattern, manifest) for pattern in unused))
+        raise SpecError(*unused)
     values = list(initializers.values())
     return {name: values[at] for name, at in winners.items() if at is not None}
 
@@ -115,15 +126,3 @@ def _written(model: str, manifest: Manifest, schemes: Mapping[str, Any], skips: 
     rules = tuple(Rule(match=pattern, skip=True) for pattern in skips)
     stated = None if dtype == DEFAULT_DTYPE else dtype
     return Spec(name=model, dtype=stated, layout="in_out", params=params, layers=made, rules=rules)
-
-
-def _unknown(name: str, unknown: Unknown) -> Diagnostic:
-    message = f"the model does not say how {name!r} begins: {unknown.reason}"
-    hint = f"say it, as in spec(model, initializers={{{name!r}: 'zeros'}}), or None to skip it"
-    return Diagnostic(Code.NO_INITIALIZER, message, hint=hint)
-
-
-def _unused(pattern: str, manifest: Manifest) -> Diagnostic:
-    hint = did_you_mean(pattern, manifest.entries) or "initcfg.adapters.keras.manifest(model) has the names"
-    message = f"{pattern!r} matches no weight of the model that no pattern before it matches"
-    return Diagnostic(Code.UNUSED_RULE, message, hint=hint)

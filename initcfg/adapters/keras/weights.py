@@ -103,18 +103,23 @@ def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
     """The weights by name, in the order of ``model.weights``; the errors are those of `manifest`."""
     if not model.built:
         message = f"the model {model.name!r} has no weights yet"
-        raise _refused(Code.MANIFEST, message, "build it first: call it, or model.build(input_shape)")
+        hint = "build it first: call it, or model.build(input_shape)"
+        raise SpecError(Diagnostic(Code.MANIFEST, message, hint=hint))
     ways, owners = Ways(model), Owners(model)
     weights: dict[str, keras.Variable] = {}
-    problems = []
+    problems: dict[str, str] = {}
     for weight in model.weights:
         names = _names(model, ways, owners, weight)
         if len(names) > 1:
-            problems.append(_either(model.name, weight.path, names))
+            may = f"the weight {weight.path!r} of the model {model.name!r} may be"
+            problems[f"{may} {names[0]!r} or {names[1]!r}"] = "give the model a name that no layer in it has"
         elif weights.setdefault(names[0], weight) is not weight:
-            problems.append(_twice(model.name, weight.path))
+            message = f"two weights of the model {model.name!r} are called {weight.path!r}"
+            problems[message] = "give the layers names of their own"
     if problems:
-        raise SpecError(*problems)
+        raise SpecError(
+            *(Diagnostic(Code.DUPLICATE_PARAMETER, message, hint=hint) for message, hint in problems.items())
+        )
     return weights
 
 
@@ -148,18 +153,3 @@ def _dtype(weight: keras.Variable) -> str:
     """The dtype of the values: JAX without x64 holds a float64 variable in float32."""
     name: str = keras.backend.standardize_dtype(weight.value.dtype)
     return name
-
-
-def _twice(model: str, path: str) -> Diagnostic:
-    message = f"two weights of the model {model!r} are called {path!r}"
-    return Diagnostic(Code.DUPLICATE_PARAMETER, message, hint="give the layers names of their own")
-
-
-def _either(model: str, path: str, names: list[str]) -> Diagnostic:
-    message = f"the weight {path!r} of the model {model!r} may be {names[0]!r} or {names[1]!r}"
-    hint = "give the model a name that no layer in it has"
-    return Diagnostic(Code.DUPLICATE_PARAMETER, message, hint=hint)
-
-
-def _refused(code: Code, message: str, hint: str) -> SpecError:
-    return SpecError(Diagnostic(code, message, hint=hint))

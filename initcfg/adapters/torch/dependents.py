@@ -73,18 +73,15 @@ def dependents(
         verb = "holds" if len(unwritten) == 1 else "hold"
         message = f"{_few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
         hint = "give them their values, as the module's own init_weights may, before the module is used"
-        yield _warning(message, hint)
+        yield Dependent(f"{message}: {hint}")
     for ref in made:
         for at, key in ref.places:
             yield from _of_parametrization(ref, at, key)
     stale = list(_stale_statistics(module, made, frozenset(unwritten)))
     if stale:
         message = f"{_few(stale)}: statistics of batches that the values from before have seen"
-        yield _warning(message, "call reset_running_stats() on these modules, or let rules make the buffers")
-
-
-def _warning(message: str, hint: str) -> Dependent:
-    return Dependent(f"{message}: {hint}")
+        hint = "call reset_running_stats() on these modules, or let rules make the buffers"
+        yield Dependent(f"{message}: {hint}")
 
 
 def _few(names: list[str]) -> str:
@@ -106,7 +103,7 @@ def _padding(ref: ParameterRef, row: int) -> Dependent:
     names = ", ".join(name for count, name in parts if count)
     message = f"row {row} of {ref.names[0]!r} is padding_idx, kept at zero, and the plan fills it"
     hint = f"write {{concatenate: {{axis: 0, sizes: [{sizes}], initializers: [{names}]}}}}"
-    return _warning(message, hint)
+    return Dependent(f"{message}: {hint}")
 
 
 def _of_parametrization(ref: ParameterRef, at: torch.nn.Module, key: str) -> Iterator[Dependent]:
@@ -126,7 +123,7 @@ def _of_parametrization(ref: ParameterRef, at: torch.nn.Module, key: str) -> Ite
                 "apply spectral_norm after initialize_, since it begins with power iterations; "
                 "or call the module in train mode some twenty times, each of which is one"
             )
-            yield _warning(message, hint)
+            yield Dependent(f"{message}: {hint}")
         elif isinstance(law, WeightNorm) or (isinstance(law, _WeightNorm) and key == "original1"):
             message = f"weight norm takes the direction of {ref.names[0]!r} only, not its scale"
             hint = "the parameter beside it is the scale; apply weight_norm after initialize_ to keep both"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from initcfg.adapters.torch.parameters import ParameterRef
     from initcfg.formats.renaming import RenamesLike
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
     from initcfg.plan import Plan
 
@@ -263,7 +263,10 @@ def _tie_problems(
     for ref in every:
         planned = [name for name in ref.names if name in plan]
         for name in planned:
-            yield from _two_in_plan(plan, planned[0], name, model)
+            if owner(plan, plan[name]).name != owner(plan, plan[planned[0]]).name:
+                message = f"{planned[0]!r} and {name!r} are one parameter in {model}, and two in the plan"
+                hint = f"write tied_to: {planned[0]} at {name!r}, or untie them in the module"
+                yield Diagnostic(Code.TIED, message, plan[name].where, hint)
             other = first.setdefault(owner(plan, plan[name]).name, ref)
             if other is not ref:
                 yield _two_in_module(plan, other.names[0], name, model)
@@ -272,13 +275,6 @@ def _tie_problems(
             message = f"{planned[0]!r} and {left[0]!r} are one parameter in {model}; the plan skips one"
             hint = f"describe {left[0]!r} as tied_to: {planned[0]}, or skip both"
             yield Diagnostic(Code.TIED, message, plan[planned[0]].where, hint)
-
-
-def _two_in_plan(plan: Plan, first: str, name: str, model: str) -> Iterator[Diagnostic]:
-    if owner(plan, plan[name]).name != owner(plan, plan[first]).name:
-        message = f"{first!r} and {name!r} are one parameter in {model}, and two in the plan"
-        hint = f"write tied_to: {first} at {name!r}, or untie them in the module"
-        yield Diagnostic(Code.TIED, message, plan[name].where, hint)
 
 
 def _two_in_module(plan: Plan, first: str, name: str, model: str) -> Diagnostic:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from initcfg.adapters.torch.parameters import ParameterRef
     from initcfg.adapters.torch.shards import MemoryRange, Place
-    from initcfg.generate import Progress
+    from initcfg.generate.pool import Progress
 
 
 def require_memory(made: list[ParameterRef], device: torch.device | str | None) -> None:

@@ -35,18 +35,12 @@ _WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")
 
 def modules_of(module: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
     """A module and all within it, in the order of ``named_modules``, each under every name that it has."""
-    inner = _unwrapped(module)
-    yield prefix, inner
-    for key, child in inner._modules.items():
-        if child is not None:
-            yield from modules_of(child, f"{prefix}.{key}" if prefix else key)
-
-
-def _unwrapped(module: torch.nn.Module) -> torch.nn.Module:
-    """The module inside those that only wrap it."""
     while (wrapped := _wrapped(module)) is not None:
         module = wrapped
-    return module
+    yield prefix, module
+    for key, child in module._modules.items():
+        if child is not None:
+            yield from modules_of(child, f"{prefix}.{key}" if prefix else key)
 
 
 def _wrapped(module: torch.nn.Module) -> torch.nn.Module | None:

@@ -21,7 +21,8 @@ from safetensors.numpy import load_file
 from initcfg import materialize
 from initcfg.errors import FormatError, InitializerError, OutputError, UnknownParameterError
 from initcfg.formats import atomic, base
-from initcfg.generate import work, write
+from initcfg.generate import work
+from initcfg.generate.files import write
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import FunctionInitializer, Orthogonal, RandomNormal, RandomUniform, Zeros
 from initcfg.plan import Plan
@@ -366,7 +367,7 @@ def test_a_run_that_is_killed_leaves_the_old_file(tmp_path, suffix) -> None:
     path.write_bytes(b"old")
     program = (
         "import os, signal, sys, initcfg\n"
-        "from initcfg.generate import write\n"
+        "from initcfg.generate.files import write\n"
         "w = {'shape': [8, 1048576], 'initializer': 'ones'}\n"
         "plan = initcfg.make_plan({'initcfg': 1, 'params': {'w': w}})\n"
         "def progress(done, total):\n"
