@@ -6,6 +6,7 @@ Run it after changing any of them: ``python docs/generate.py``. A test fails whi
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import re
 import textwrap
@@ -19,7 +20,7 @@ from initcfg.cli import main
 from initcfg.cli.renderers.documents import json_schema as report_schema
 from initcfg.explanations import load_explanations
 from initcfg.initializers import BUILTINS
-from initcfg.initializers.registry import aliases_of, canonical_name
+from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 from initcfg.plan.document import json_schema as plan_schema
 from initcfg.spec import schema as spec_schema
 
@@ -104,12 +105,16 @@ def initializers_page() -> str:
     """Every built-in initializer, from its docstring."""
     names = "".join(f"    {name},\n" for name in sorted(cls.__name__ for cls in BUILTINS))
     imports = f"from initcfg import Layout\nfrom initcfg.initializers import (\n{names})"
-    rows = "\n".join(f"| [`{cls.__name__}`](#{cls.__name__.lower()}) | {_summary(cls)} |" for cls in BUILTINS)
+    tables = (
+        f"**{family}**\n\n| name | what it makes |\n|---|---|\n"
+        + "\n".join(f"| [`{cls.__name__}`](#{cls.__name__.lower()}) | {_summary(cls)} |" for cls in members)
+        for family, members in itertools.groupby(BUILTINS, key=family_of)
+    )
     intro = (
         "# Initializers",
         "A spec names an initializer by its class, in snake_case, or by an alias. The examples below assume:",
         fenced("python", imports),
-        f"| name | what it makes |\n|---|---|\n{rows}",
+        *tables,
     )
     return "\n\n".join([*intro, *(_initializer(cls) for cls in BUILTINS)])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import json
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from initcfg.errors import Code
 from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from initcfg.explanations import Explanation
     from initcfg.initializers import Initializer
@@ -90,24 +92,37 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
 @click.command(
     cls=Command,
     short_help="List the initializers, or show one in full.",
-    example=("initcfg initializers", "initcfg initializers glorot_uniform"),
+    example=(
+        "initcfg initializers",
+        "initcfg initializers glorot_uniform",
+        "initcfg initializers --search nn.init.xavier_uniform_",
+    ),
 )
 @click.argument("name", required=False, shell_complete=_names)
+@click.option(
+    "--search", metavar="WORDS", help="List those whose names, summary, authors or code files hold WORDS."
+)
 @_plugin_option
 @with_output
-def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) -> int:
-    """List the initializers, or show one in full: signature, formula, arguments, reference.
+def initializers(*, name: str | None, search: str | None, plugins: tuple[str, ...], output: Output) -> int:
+    """List the initializers by family, or show one in full: signature, formula, arguments, reference.
 
     NAME is a class name, a snake_case name or an alias: GlorotUniform, glorot_uniform and Keras's other names
-    show the same page.
+    show the same page. WORDS are names under which a scheme is known (Xavier, SIREN), authors, parts of
+    a paper's title, or a call of another framework.
     """
     from initcfg.initializers.registry import built_ins, lookup, unknown_initializer
     from initcfg.plugins import load_plugins
 
     added = load_plugins(plugins)
+    if name is not None and search is not None:
+        raise click.UsageError(f"--search lists initializers, and {name!r} asks for one; give one of the two")
     if name is None:
         rows = [_row(cls) for cls in (*built_ins(), *added)]
-        output.answer(rows, _listed([(row["name"], row["summary"]) for row in rows], output.width))
+        found = rows if search is None else [row for row in rows if _is_about(row, search)]
+        if not found:
+            raise click.UsageError(f"no initializer is about {search!r}; initcfg initializers lists them all")
+        output.answer(found, _by_family(found, output.width))
         return Exit.FINE
     cls = lookup(name)
     if cls is None:
@@ -121,7 +136,7 @@ def initializers(*, name: str | None, plugins: tuple[str, ...], output: Output) 
 
 
 def _row(cls: type[Initializer]) -> dict[str, Any]:
-    from initcfg.initializers.registry import aliases_of, canonical_name
+    from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 
     signature = inspect.signature(cls)
     bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
@@ -129,11 +144,39 @@ def _row(cls: type[Initializer]) -> dict[str, Any]:
     return {
         "name": canonical_name(cls),
         "class": cls.__name__,
+        "family": family_of(cls),
         "aliases": aliases_of(cls),
         "summary": documentation.partition("\n")[0],
         "signature": f"{cls.__name__}{inspect.Signature(bare)}",
         "documentation": documentation,
     }
+
+
+def _by_family(rows: Sequence[Mapping[str, Any]], width: int | None) -> str:
+    """A table a family, all with columns of the same width."""
+    widest = max(len(row["name"]) for row in rows)
+    parts = []
+    for family, members in itertools.groupby(rows, key=lambda row: row["family"]):
+        cells = [(f"  {row['name']:<{widest}}", row["summary"]) for row in members]
+        parts.append(f"{click.style(family, bold=True)}\n{_listed(cells, width)}")
+    return "\n\n".join(parts)
+
+
+def _is_about(row: Mapping[str, Any], search: str) -> bool:
+    """Whether each of the words is part of a name, or begins a word of the summary or the reference."""
+    reference = row["documentation"].partition("Reference:")[2].partition("Example:")[0]
+    names = [_folded(each) for each in (row["name"], *row["aliases"])]
+    prose = [_folded(each) for each in re.split(r"[^\w-]+", f"{row['summary']} {reference}")]
+    # Of a call in Python the function's name counts: nn.init.xavier_uniform_(w).
+    words = [_folded(word.rpartition(".")[2]) for word in search.partition("(")[0].split()]
+    return all(
+        any(word in each for each in names) or any(each.startswith(word) for each in prose) for word in words
+    )
+
+
+def _folded(text: str) -> str:
+    """A name without what its spellings differ in: T-Fixup and t_fixup."""
+    return re.sub(r"[\W_]", "", text).lower()
 
 
 @click.command(

@@ -47,6 +47,21 @@ _MODULES = {
     "formulas": ("Formula",),
     "derived": ("Parameter", "NormOf"),
 }
+#: What the built-ins of each module are called together, in the order of the documentation.
+FAMILIES = {
+    "constants": "Constants",
+    "random": "Random, the same for every shape",
+    "scaling": "Variance scaling",
+    "pytorch": "PyTorch's own laws",
+    "structured": "Matrices",
+    "convolution": "Convolution kernels",
+    "transformers": "Recipes for transformers",
+    "recipes": "Other published recipes",
+    "combined": "Made of parts",
+    "stored": "From a file",
+    "formulas": "Formulas",
+    "derived": "Following another parameter",
+}
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {
     "IdentityInitializer": "Identity",
@@ -107,6 +122,17 @@ def class_names() -> tuple[str, ...]:
 def built_ins() -> tuple[type[BuiltIn], ...]:
     """The built-in classes, in the order of the documentation."""
     return tuple(map(_built_in, _HOMES))
+
+
+def family_of(cls: type[object]) -> str:
+    """What a class is listed under: the title of its module among the built-ins', else ``Plugins``.
+
+    Example:
+        >>> from initcfg.initializers import HeNormal
+        >>> family_of(HeNormal)
+        'Variance scaling'
+    """
+    return FAMILIES[_HOMES[cls.__name__]] if is_built_in(cls) else "Plugins"
 
 
 def is_built_in(cls: type[object]) -> bool:

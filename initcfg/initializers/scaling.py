@@ -165,7 +165,7 @@ class _Preset(Elementwise):
 
 
 class GlorotNormal(_Preset):
-    """Truncated normal draws with the variance that keeps signals and gradients of equal size.
+    """Glorot's (Xavier's) variance, truncated normal: signals and gradients keep their size.
 
     Formula:
         w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(2 / (fan_in + fan_out)) / 0.87962566103423978
@@ -186,7 +186,7 @@ class GlorotNormal(_Preset):
 
 
 class GlorotUniform(_Preset):
-    """Uniform draws with the variance that keeps signals and gradients of equal size.
+    """Glorot's (Xavier's) variance, uniform: signals and gradients keep their size.
 
     Formula:
         w ~ U(-limit, limit), limit = sqrt(6 / (fan_in + fan_out))
@@ -206,7 +206,7 @@ class GlorotUniform(_Preset):
 
 
 class HeNormal(_Preset):
-    """Truncated normal draws with the variance that keeps signals of equal size through ReLU layers.
+    """He's (Kaiming's) variance, truncated normal: signals keep their size through ReLU layers.
 
     Formula:
         w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(2 / fan_in) / 0.87962566103423978
@@ -225,7 +225,7 @@ class HeNormal(_Preset):
 
 
 class HeUniform(_Preset):
-    """Uniform draws with the variance that keeps signals of equal size through ReLU layers.
+    """He's (Kaiming's) variance, uniform: signals keep their size through ReLU layers.
 
     Formula:
         w ~ U(-limit, limit), limit = sqrt(6 / fan_in)
@@ -242,7 +242,7 @@ class HeUniform(_Preset):
 
 
 class LecunNormal(_Preset):
-    """Truncated normal draws with the variance that keeps signals of equal size through linear layers.
+    """LeCun's variance, truncated normal: signals keep their size through linear and SELU layers.
 
     Formula:
         w ~ N(0, s**2) given |w| <= 2 * s, s = sqrt(1 / fan_in) / 0.87962566103423978
@@ -262,7 +262,7 @@ class LecunNormal(_Preset):
 
 
 class LecunUniform(_Preset):
-    """Uniform draws with the variance that keeps signals of equal size through linear layers.
+    """LeCun's variance, uniform: signals keep their size through linear and SELU layers.
 
     Formula:
         w ~ U(-limit, limit), limit = sqrt(3 / fan_in)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from click.testing import Result
 
 from initcfg.errors import Code
 from initcfg.initializers import BUILTINS
-from initcfg.initializers.registry import aliases_of, canonical_name
+from initcfg.initializers.registry import FAMILIES, aliases_of, canonical_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +53,49 @@ def test_only_the_schema_of_a_spec_takes_plugins_and_only_installed_ones(run: Ru
     assert "no plugin is named 'not-installed'" in missing.stderr
 
 
-def test_the_list_has_a_line_for_every_initializer(run: Run) -> None:
-    lines = run("initializers").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [canonical_name(cls) for cls in BUILTINS]
+def listed(text: str) -> list[str]:
+    """The names in a list by family; what a line has no room for goes on further in."""
+    return re.findall(r"^  (\w+)", text, re.MULTILINE)
+
+
+def test_the_list_has_a_line_for_every_initializer_under_its_family(run: Run) -> None:
+    text = run("initializers").stdout
+    assert listed(text) == [canonical_name(cls) for cls in BUILTINS]
+    assert [line for line in text.splitlines() if line[:1].strip()] == list(FAMILIES.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("siren", ["siren_first", "siren"]),
+        ("nn.init.xavier_uniform_(w, gain=2)", ["xavier_uniform"]),
+        ("jax.nn.initializers.he_normal", ["he_normal"]),
+        ("keras.initializers.GlorotUniform", ["glorot_uniform"]),
+        ("IdentityInitializer", ["identity"]),
+        ("T-Fixup", ["t_fixup", "t_fixup_embedding"]),
+        ("DeepNorm", ["deep_norm"]),
+        ("LoRA", ["lora_a"]),
+        ("Magneto", ["sub_ln"]),
+        ("GPT-2", ["depth_scaled_normal"]),
+        ("torchscale", ["deep_norm", "sub_ln"]),
+        ("Kaiming uniform", ["he_uniform", "kaiming_uniform"]),
+        ("Saxe", ["orthogonal"]),
+        ("Nguyen Salazar", ["small_init"]),
+    ],
+)
+def test_a_scheme_is_found_by_whatever_it_is_known_by(words: str, names: list[str], run: Run) -> None:
+    assert listed(run("initializers", "--search", words).stdout) == names
+    rows = json.loads(run("initializers", "--search", words, "--format", "json").stdout)
+    assert [row["name"] for row in rows] == names
+
+
+def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
+    result = run("initializers", "--search", "wavelet")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no initializer is about 'wavelet'" in result.stderr
+    both = run("initializers", "zeros", "--search", "ones")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "give one of the two" in both.stderr
 
 
 @pytest.mark.parametrize("cls", BUILTINS, ids=lambda cls: cls.__name__)

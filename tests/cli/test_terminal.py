@@ -82,7 +82,13 @@ def test_materialize_shows_no_progress_bar_in_a_pipe(spawn: Spawn, folder: Path)
 
 WEIGHTS = "made.safetensors"
 SHOWN = [
-    *(("initializers",), ("initializers", "variance_scaling"), ("explain",), ("explain", "bad-name")),
+    *(
+        ("initializers",),
+        ("initializers", "variance_scaling"),
+        ("initializers", "--search", "he"),
+        ("explain",),
+        ("explain", "bad-name"),
+    ),
     *(
         ("inspect", WEIGHTS),
         ("verify", WEIGHTS, "typo.yaml"),
