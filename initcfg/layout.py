@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: The most axes of a shape, as many as NumPy has, and the largest size of one.
 MAX_NDIM = 64
 MAX_DIM = 2**63 - 1
+_NAMED = ("in_out", "out_in")
 _RECEPTIVE = frozenset("DHWTLK")
 _LETTERS = frozenset("IOB") | _RECEPTIVE
 _WAYS = (
@@ -87,7 +88,7 @@ class Layout:
                     hint=_WAYS,
                 )
             )
-        if self.name in ("in_out", "out_in"):
+        if self.name in _NAMED:
             return
         letters = set(self.name)
         if letters and letters <= _LETTERS and letters & {"I", "O"}:
@@ -102,7 +103,7 @@ class Layout:
         Raises:
             InitializerError: the layout has another number of axes, or none for inputs and outputs.
         """
-        if self.name in ("in_out", "out_in"):
+        if self.name in _NAMED:
             return self._named_axes(ndim)
         if len(self.name) != ndim:
             raise InitializerError(
@@ -140,12 +141,39 @@ class Layout:
         Raises:
             InitializerError: the layout's letters do not fit the shape.
         """
-        if self.name in ("in_out", "out_in") and len(shape) < 2:
+        if self.name in _NAMED and len(shape) < 2:
             size = math.prod(shape)
             return Fans(size, size)
         axes = self.axes(len(shape))
         receptive = _product(shape, axes.receptive)
         return Fans(_product(shape, axes.inputs) * receptive, _product(shape, axes.outputs) * receptive)
+
+    def without(self, dropped: Collection[int], ndim: int) -> Layout | None:
+        """The layout that a shape of `ndim` axes has left where some are taken away at one position each.
+
+        Args:
+            dropped: those axes.
+            ndim: how many there were.
+
+        Returns:
+            None where neither inputs nor outputs are left.
+
+        Example:
+            >>> Layout("in_out").without({3}, 4), Layout("OIHW").without({2, 3}, 4)
+            (Layout(name='KKI'), Layout(name='OI'))
+        """
+        if not dropped or (self.name in _NAMED and ndim < 2):
+            return self
+        axes = self.axes(ndim)
+        if self.name in _NAMED and not {*axes.inputs, *axes.outputs}.intersection(dropped):
+            return self
+        letters = self.name
+        if letters in _NAMED:
+            letters = "".join(
+                "I" if at in axes.inputs else "O" if at in axes.outputs else "K" for at in range(ndim)
+            )
+        left = "".join(letter for axis, letter in enumerate(letters) if axis not in dropped)
+        return Layout(left) if {"I", "O"}.intersection(left) else None
 
     def __str__(self) -> str:
         return self.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg import initializers
 from initcfg.checks.survey import Complaint, Finding
@@ -104,9 +104,11 @@ def _numbers(spec: Spec, member: PlannedParameter, piece: Piece) -> Iterator[tup
     if start is None:
         return
     config, path = _followed(spec, *start)
-    for part in piece.path:
-        inner = config.config["initializers"][part]
-        config, path = _followed(spec, inner, (*config.arguments_path(path), "initializers", part))
+    for share in piece.shares:
+        inner: Any = config.config
+        for step in share.place:
+            inner = inner[step]
+        config, path = _followed(spec, inner, (*config.arguments_path(path), *share.place))
     cls = initializers.lookup(config.lookup_name) if config.instance is None else None
     arguments = arguments_of(cls) if cls is not None else {}
     for name, written in config.config.items():

@@ -300,7 +300,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
         for (noun, usual), members in found.items():
             text = f"a {noun} that begins with random values, from {law}"
             hint = f"use {usual}; or allow random-bias and say why, where the model asks for it"
-            yield Finding(random._replace(path=()), tuple(members), Complaint(text, hint))
+            yield Finding(random._replace(shares=()), tuple(members), Complaint(text, hint))
 
 
 def _kind(name: str) -> tuple[str, str] | None:

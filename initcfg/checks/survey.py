@@ -23,25 +23,26 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.initializers import Initializer
+    from initcfg.initializers.base import Share
     from initcfg.layout import Fans, Layout
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Spec
 
 
 class Piece(NamedTuple):
-    """What one initializer makes: a whole parameter, or a part of a concatenation.
+    """What one initializer makes: a whole parameter, or a part of a combined one.
 
     Args:
-        path: the index of the part, that of its part, and so on; empty for a whole parameter.
+        shares: which part it is, of which part, and so on; empty for a whole parameter.
         shape: without a dimension of 0.
         dtype: the element type.
-        layout: the parameter's, or None.
+        layout: of this shape, or None.
         fans: of this shape; None where they are not known.
-        initializer: one that is no concatenation.
+        initializer: one that is not combined of others.
         distribution: the law of every element, or None for a structured or a custom initializer.
     """
 
-    path: tuple[int, ...]
+    shares: tuple[Share, ...]
     shape: tuple[int, ...]
     dtype: DType
     layout: Layout | None
@@ -77,11 +78,16 @@ class Piece(NamedTuple):
         """Whether at most one axis is longer than 1: nothing is summed over, and fans mean little."""
         return sum(size > 1 for size in self.shape) < 2
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The labels of the streams that lead from the parameter's to the one that it draws from."""
+        return tuple(share.label for share in self.shares if share.label is not None)
+
     def name_in(self, parameter: PlannedParameter) -> str:
         """How messages call it: the parameter's name, or which part of that parameter it is."""
         if not self.path:
             return repr(parameter.name)
-        return f"part {'.'.join(map(str, self.path))} of {parameter.name!r}"
+        return f"part {'.'.join(self.path)} of {parameter.name!r}"
 
 
 class Alike(NamedTuple):
@@ -135,7 +141,7 @@ def _identity(initializer: Initializer) -> object:
 
 def _whole(parameter: PlannedParameter) -> Piece:
     return Piece(
-        path=(),
+        shares=(),
         shape=parameter.shape,
         dtype=parameter.dtype,
         layout=parameter.layout,
@@ -146,20 +152,21 @@ def _whole(parameter: PlannedParameter) -> Piece:
 
 
 def _pieces(piece: Piece) -> Iterator[Piece]:
-    """The piece, or the parts that it is concatenated from, without empty ones."""
+    """The piece, or the parts that it is combined of, without empty ones."""
     made = piece.initializer
     if not isinstance(made, Combined):
         yield piece
         return
-    for at, (part, shape) in enumerate(made.parts(piece.shape)):
-        if math.prod(shape):
+    for part, share in made.parts(piece.shape, piece.layout):
+        if math.prod(share.shape):
             yield from _pieces(
                 piece._replace(
-                    path=(*piece.path, at),
-                    shape=shape,
-                    fans=known_fans(shape, piece.layout),
+                    shares=(*piece.shares, share),
+                    shape=share.shape,
+                    layout=share.layout,
+                    fans=known_fans(share.shape, share.layout),
                     initializer=part,
-                    distribution=initializers.resolve(part, shape, piece.layout),
+                    distribution=initializers.resolve(part, share.shape, share.layout),
                 )
             )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.initializers import Initializer
+    from initcfg.initializers.base import Share
     from initcfg.layout import Layout
     from initcfg.plan import PlannedParameter
 
@@ -243,12 +244,18 @@ def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layou
 
 
 def describe_law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
-    """The distribution; of a concatenation those of its parts, equal neighbours counted."""
+    """The distribution; of a combined initializer those of its parts, equal neighbours counted."""
     from initcfg.initializers import Combined, resolve
 
     if not isinstance(initializer, Combined):
         law = resolve(initializer, shape, layout)
         return describe(law) if law is not None else _of_elements(initializer, shape, layout)
-    parts = [describe_law(part, each, layout) for part, each in initializer.parts(shape)]
+    parts = [_law_of_part(part, share) for part, share in initializer.parts(shape, layout)]
     runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
     return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)
+
+
+def _law_of_part(part: Initializer, share: Share) -> str:
+    """The law of a part, and its place where that does not follow from its rank."""
+    law = describe_law(part, share.shape, share.layout)
+    return law if share.label is None or share.label.isdecimal() else f"{law} {share.label}"

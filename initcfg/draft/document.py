@@ -197,10 +197,7 @@ class Draft:
         at, law = row.entry.zero_row, self._called(row.law)
         if at is None:
             return law
-        parts = [(at, law), (1, "zeros"), (row.entry.shape[0] - at - 1, law)]
-        kept = [part for part in parts if part[0]]
-        sizes, initializers = [size for size, _ in kept], [each for _, each in kept]
-        return {"concatenate": {"axis": 0, "sizes": sizes, "initializers": initializers}}
+        return {"patch": {"base": law, "patches": [{"at": [at], "initializer": "zeros"}]}}
 
 
 def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
 from initcfg.generate.pool import in_groups
-from initcfg.initializers import BuiltIn, Initializer, Request, draw, is_built_in, is_cut, make
+from initcfg.initializers import Initializer, Request, draw, is_built_in, is_cut, make, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,13 +128,9 @@ def is_crumbs(numel: int, calls: int) -> bool:
     return numel < calls * _CRUMB
 
 
-def is_foreign(value: object) -> bool:
-    """An initializer whose class is not in the list of built-ins, or a built-in with such a part."""
-    if isinstance(value, tuple):
-        return any(map(is_foreign, value))
-    if isinstance(value, BuiltIn) and is_built_in(type(value)):
-        return any(is_foreign(getattr(value, field.name)) for field in dataclasses.fields(value))
-    return isinstance(value, Initializer)
+def is_foreign(initializer: Initializer) -> bool:
+    """Whether its class is not in the list of built-ins, or that of one of its parts."""
+    return not is_built_in(type(initializer)) or any(map(is_foreign, parts_of(initializer)))
 
 
 # A run takes about as long as this many elements besides what it draws.

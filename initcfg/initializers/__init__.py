@@ -18,6 +18,7 @@ from initcfg.initializers.base import (
     draw,
     is_cut,
     make,
+    parts_of,
     resolve,
     stream_of,
 )
@@ -73,6 +74,7 @@ __all__ = [  # noqa: PLE0604  strings, of which some are computed
     "known_names",
     "lookup",
     "make",
+    "parts_of",
     "register",
     "resolve",
     "serialize",

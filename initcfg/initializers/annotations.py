@@ -158,12 +158,14 @@ class ReadBy(NamedTuple):
         noun: what it accepts, in words.
         nouns: the same for the items of a list.
         write: gives what a config has for it; None for the value itself.
+        holds_expressions: whether a document may write expressions in it.
     """
 
     read: Callable[[Any, Any], object]
     noun: str
     nouns: str
     write: Callable[[Any], object] | None = None
+    holds_expressions: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         written = self.write and core_schema.plain_serializer_function_ser_schema(self.write)
@@ -262,7 +264,7 @@ Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
 FormulaText = Annotated[str, Formulas()]
-Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config)]
+Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config, holds_expressions=True)]
 FileName = Annotated[str, Text("the path of a file", is_path=True)]
 ParameterName = Annotated[str, Text("the name of a parameter", is_parameter=True)]
 TensorName = Annotated[str, Text("the name of a tensor")]

@@ -26,13 +26,10 @@ from initcfg.errors import Code, Diagnostic, PathStep
 from initcfg.initializers.annotations import (
     CODES,
     Anything,
-    Axes,
     FormulaText,
     Limits,
     Number,
-    Sizes,
     Text,
-    Value,
     Whole,
     code_of,
     without_none,
@@ -100,9 +97,7 @@ class Argument(NamedTuple):
     @property
     def holds_expressions(self) -> bool:
         """Whether a document may write an expression here, or for the items of a list."""
-        inner, _ = without_none(self.annotation)
-        marks = getattr(inner, "__metadata__", ())
-        return any(isinstance(mark, Limits) for mark in marks) or inner in (Axes, Sizes, Value)
+        return _holds_expressions(self.annotation)
 
     @property
     def text(self) -> Text | None:
@@ -120,6 +115,15 @@ class Argument(NamedTuple):
         """Whether it is a single real number."""
         inner, _ = without_none(self.annotation)
         return get_origin(inner) is Annotated and inner.__origin__ is float
+
+
+def _holds_expressions(annotation: Any) -> bool:
+    inner, _ = without_none(annotation)
+    marks = getattr(inner, "__metadata__", ())
+    if any(isinstance(mark, Limits) or getattr(mark, "holds_expressions", False) for mark in marks):
+        return True
+    kind = inner.__origin__ if marks else inner
+    return get_origin(kind) is tuple and _holds_expressions(get_args(kind)[0])
 
 
 @_remembered

@@ -103,38 +103,76 @@ def draw_sparse(request: Request, law: Distribution, along: int, zeros: int) -> 
     return whole
 
 
-def interleave(
+def draw_box(
     out: np.ndarray[Any, Any],
     start: int,
-    widths: Sequence[int],
-    draw_part: Callable[[int, np.ndarray[Any, Any], int], None],
+    shape: tuple[int, ...],
+    box: tuple[range, ...],
+    draw_part: Callable[[np.ndarray[Any, Any], int], None],
 ) -> None:
-    """Write the elements from `start` on of rows in which parts lie side by side.
+    """Write those elements of a box in an array that lie in a stretch of it.
 
     Args:
-        out: takes them; one axis.
-        start: the first one, counted over all rows.
-        widths: the elements of each part in a row.
-        draw_part: called with the index of a part, an array and a position; writes the part's elements from
-            there on into the array.
+        out: the stretch, in C order; one axis.
+        start: its first element, counted in the array.
+        shape: of the array.
+        box: a range of positions an axis.
+        draw_part: called with an array and a position in the box, unless the stretch has nothing of it. It
+            writes the box's elements from there on, in C order, into the array.
     """
-    row = sum(widths)
+    if not out.size:
+        return
+    low, high = (_elements_before(end, shape, box) for end in (start, start + out.size))
+    if low == high:
+        return
+    long = next((axis for axis, taken in enumerate(box) if len(taken) > 1), len(shape))
+    if all(len(taken) == size for taken, size in zip(box[long + 1 :], shape[long + 1 :], strict=True)):
+        # Its elements lie side by side.
+        strides = (math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        first = sum(taken.start * stride for taken, stride in zip(box, strides, strict=True)) - start
+        draw_part(out[first + low : first + high], low)
+    else:
+        part = np.empty(high - low, out.dtype)
+        draw_part(part, low)
+        _paste(out, start, shape, box, part)
+
+
+def _elements_before(end: int, shape: tuple[int, ...], box: tuple[range, ...]) -> int:
+    """How many elements of a box come before a position of the array, in C order."""
+    count = 0
+    for axis, taken in enumerate(box):
+        at, end = divmod(end, math.prod(shape[axis + 1 :]))
+        passed = min(max(at - taken.start, 0), len(taken))
+        count += passed * math.prod(map(len, box[axis + 1 :]))
+        if at not in taken:
+            return count
+    # Nothing is left over but of an array without axes, which is its one element.
+    return count + end
+
+
+def _paste(
+    out: np.ndarray[Any, Any],
+    start: int,
+    shape: tuple[int, ...],
+    box: tuple[range, ...],
+    part: np.ndarray[Any, Any],
+) -> int:
+    """Write elements of a box, those in a stretch of the array and perhaps more; gives how many were used."""
+    if not shape:
+        out[...] = part[:1]
+        return 1
+    used, row = 0, math.prod(shape[1:])
+    inside = tuple(slice(taken.start, taken.stop) for taken in box[1:])
     for begin, end in stretches(start, start + out.size, row):
-        stretch = out[begin - start : end - start]
-        at = 0
-        for index, width in enumerate(widths):
-            rows = (end - begin) // row
-            if rows > 1 and width:
-                part = np.empty((rows, width), out.dtype)
-                draw_part(index, part.reshape(-1), begin // row * width)
-                stretch.reshape(rows, row)[:, at : at + width] = part
-            else:
-                skipped = begin % row
-                low, high = max(skipped, at), min(skipped + len(stretch), at + width)
-                if low < high:
-                    position = begin // row * width + low - at
-                    draw_part(index, stretch[low - skipped : high - skipped], position)
-            at += width
+        stretch, first, rows = out[begin - start : end - start], begin // row, (end - begin) // row
+        if rows:
+            low, high = max(first, box[0].start), min(first + rows, box[0].stop)
+            target = stretch.reshape(rows, *shape[1:])[low - first : max(low, high) - first, *inside]
+            target[...] = part[used : used + target.size].reshape(target.shape)
+            used += target.size
+        elif first in box[0]:
+            used += _paste(stretch, begin % row, shape[1:], box[1:], part[used:])
+    return used
 
 
 def copy_stretch(view: np.ndarray[Any, Any], start: int, out: np.ndarray[Any, Any]) -> None:

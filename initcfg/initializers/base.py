@@ -15,7 +15,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 from abc import ABCMeta, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard, TypeVar, dataclass_transform
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeGuard, TypeVar, dataclass_transform
 
 from pydantic import ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
@@ -24,6 +25,7 @@ from pydantic_core import ArgsKwargs, ValidationError
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import CONFIG, adapter_of, problems_of, with_argument_types
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
+    from initcfg.errors import PathStep
     from initcfg.initializers.annotations import Reading
     from initcfg.layout import Layout
 
@@ -226,38 +229,93 @@ class Cuttable(Structured):
         return whole
 
 
-class Combined(Cuttable):
-    """A built-in of parts that lie beside each other, each made by an initializer of its own."""
+class Share(NamedTuple):
+    """What one of a combined initializer's initializers makes.
 
-    if TYPE_CHECKING:  # a field of every subclass
-        initializers: tuple[Initializer, ...]
+    Args:
+        place: where that initializer stands among the arguments.
+        box: the positions that it fills, a range an axis of the whole.
+        shape: of what it makes; axes that a single position was named of are left out.
+        layout: of that shape; None where nothing says which axes are inputs and outputs.
+        label: of the child stream that it draws from; None for the stream of the whole.
+    """
+
+    place: tuple[PathStep, ...]
+    box: tuple[range, ...]
+    shape: tuple[int, ...]
+    layout: Layout | None
+    label: str | None
+
+
+class Combined(Cuttable):
+    """A built-in of parts in one array, each made by an initializer of its own."""
+
+    if TYPE_CHECKING:  # a field or a property of every subclass
+
+        @property
+        def initializers(self) -> tuple[Initializer, ...]:
+            """Those of the parts, in the order of `divide`."""
 
     @staticmethod
     @abstractmethod
-    def shapes(shape: tuple[int, ...], arguments: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
-        """The shape of each part.
+    def divide(
+        shape: tuple[int, ...], layout: Layout | None, arguments: Mapping[str, Any]
+    ) -> tuple[Share, ...]:
+        """What each part makes; a later one goes over earlier ones.
 
         Args:
             shape: of the whole.
+            layout: of the whole.
             arguments: by name; those that are initializers may be missing.
 
         Raises:
             InitializerError: the shape does not divide so (code ``initializer-shape``).
         """
 
-    def parts(self, shape: tuple[int, ...]) -> tuple[tuple[Initializer, tuple[int, ...]], ...]:
-        """The initializer and the shape of each part; raises as `shapes`."""
-        return tuple(zip(self.initializers, self.shapes(shape, vars(self)), strict=True))
+    def parts(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[tuple[Initializer, Share], ...]:
+        """The initializer of each part and what it makes; raises as `divide`."""
+        return tuple(zip(self.initializers, self.divide(shape, layout, vars(self)), strict=True))
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes that do not divide into the parts, and what the parts refuse."""
-        for part, its_shape in self.parts(shape):
-            check(part, its_shape, dtype, layout)
+        for part, share in self.parts(shape, layout):
+            check(part, share.shape, dtype, share.layout)
 
     @property
     def is_cut(self) -> bool:
         """Whether every part is."""
         return all(map(is_cut, self.initializers))
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """The stretches of the parts that lie in this one; parts outside it are not made."""
+        from initcfg.initializers.arrays import draw_box  # noqa: PLC0415  numpy is not for planning
+
+        for part, share in self.parts(request.shape, request.layout):
+            stream = request.stream if share.label is None else request.stream.child(share.label)
+            stream = stream_of(part, share.shape, stream)
+            inner = request._replace(shape=share.shape, layout=share.layout, stream=stream)
+            draw_box(out, start, request.shape, share.box, partial(draw, part, request=inner))
+
+
+def parts_of(initializer: Initializer) -> tuple[Initializer, ...]:
+    """The initializers among the arguments of a built-in, wherever they stand; none of custom code.
+
+    Example:
+        >>> from initcfg.initializers import Patch, Zeros
+        >>> parts_of(Patch(Zeros(), [{"at": [0], "initializer": "ones"}]))
+        (Zeros(), Ones())
+    """
+    if not isinstance(initializer, BuiltIn):
+        return ()
+    return tuple(_within([getattr(initializer, field.name) for field in dataclasses.fields(initializer)]))
+
+
+def _within(value: object) -> Iterator[Initializer]:
+    if isinstance(value, Initializer):
+        yield value
+    elif isinstance(value, list | tuple | FrozenDict):
+        for item in value.values() if isinstance(value, FrozenDict) else value:
+            yield from _within(item)
 
 
 def resolve(
@@ -314,15 +372,12 @@ def make(initializer: Initializer, request: Request) -> np.ndarray[Any, Any]:
     return call_custom(initializer, request)
 
 
-def nested_in(value: object) -> Iterator[BuiltIn]:
+def nested_in(initializer: Initializer) -> Iterator[BuiltIn]:
     """A built-in and those among its arguments, and theirs."""
-    if isinstance(value, BuiltIn):
-        yield value
-        for each in dataclasses.fields(value):
-            yield from nested_in(getattr(value, each.name))
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from nested_in(item)
+    if isinstance(initializer, BuiltIn):
+        yield initializer
+    for part in parts_of(initializer):
+        yield from nested_in(part)
 
 
 def is_cut(initializer: Initializer) -> bool:

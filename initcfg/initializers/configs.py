@@ -15,6 +15,7 @@ from typing import Annotated, Any, overload
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import LITERALS, ReadBy, Reading
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.base import BuiltIn, checked
@@ -127,6 +128,8 @@ def _built(value: Any) -> Any:
     """Nested configs as initializers."""
     if isinstance(value, tuple):
         return tuple(map(_built, value))
+    if isinstance(value, FrozenDict):
+        return FrozenDict({key: _built(item) for key, item in value.items()})
     return build(value) if isinstance(value, InitializerConfig) else value
 
 

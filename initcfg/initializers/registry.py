@@ -42,7 +42,7 @@ _MODULES = {
         *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),
     ),
     "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
-    "combined": ("Concatenate",),
+    "combined": ("Concatenate", "Patch"),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),
     "derived": ("Parameter", "NormOf"),

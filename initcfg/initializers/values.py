@@ -300,6 +300,20 @@ def _no_shape(message: str) -> InitializerError:
     return InitializerError(Diagnostic(Code.SHAPE, message, hint=hint))
 
 
+def halves_of(text: str) -> list[str]:
+    """The expressions of a text: one, or start and stop of a slice, each at the column where it stands.
+
+    Example:
+        >>> halves_of("n - 1"), halves_of("n:2 * n"), halves_of(":")
+        (['n - 1'], ['n', '  2 * n'], ['', ' '])
+    """
+    halves, column = [], 0
+    for half in text.split(":"):
+        halves.append(" " * column + half)
+        column += len(half) + 1
+    return halves
+
+
 def plain(value: object) -> Any:
     """A numpy scalar, a 0-d array or a 0-d tensor as Python's own number; anything else unchanged."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):

@@ -13,6 +13,7 @@ from initcfg.expressions import ELEMENT_NAMES, FANS, Expression, Template
 from initcfg.globs import Glob
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.registry import is_free
+from initcfg.initializers.values import halves_of
 from initcfg.spec import InitializerConfig
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def complexity_of(config: InitializerConfig, complexities: Mapping[str, Complexi
 
 def _leaves(written: object) -> int:
     """The plain values that an argument consists of."""
-    if isinstance(written, tuple):
-        return sum(map(_leaves, written))
-    return len(written) if isinstance(written, Mapping) else not isinstance(written, InitializerConfig)
+    if isinstance(written, tuple | Mapping):
+        return sum(map(_leaves, written.values() if isinstance(written, Mapping) else written))
+    return not isinstance(written, InitializerConfig)
 
 
 def check_complexity(
@@ -103,14 +104,15 @@ def check_complexity(
 
 def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
     """The initializers that a config holds as arguments, with their places."""
-    place = config.arguments_path(path)
-    for name, written in config.config.items():
-        if isinstance(written, InitializerConfig):
-            yield written, (*place, name)
-        elif isinstance(written, tuple):
-            for at, item in enumerate(written):
-                if isinstance(item, InitializerConfig):
-                    yield item, (*place, name, at)
+    yield from _nested(config.config, config.arguments_path(path))
+
+
+def _nested(written: object, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
+    if isinstance(written, InitializerConfig):
+        yield written, path
+    elif isinstance(written, tuple | Mapping):
+        for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
+            yield from _nested(item, (*path, step))
 
 
 def _fits(complexity: Complexity, path: Path, problems: Problems) -> bool:
@@ -262,10 +264,11 @@ def expressions_in(
 
 def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:
     if isinstance(written, str):
-        yield written, path
-    elif isinstance(written, tuple):
-        for at, item in enumerate(written):
-            yield from _texts(item, (*path, at))
+        # Of a slice there are two, of which either may be missing.
+        yield from ((half, path) for half in halves_of(written) if half.strip())
+    elif isinstance(written, tuple | Mapping):
+        for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
+            yield from _texts(item, (*path, step))
 
 
 def _refuse_hiding(name: str, path: Path, scope: Scope) -> None:

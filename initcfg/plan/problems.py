@@ -129,9 +129,10 @@ class Problems:
         raise self.error(fault.code, fault.message, place, hint=fault.hint, key=is_key)
 
     def placed(self, error: InitializerError, path: Path) -> SpecError:
-        """An initializer's error with the place `path`."""
-        where = self._spec.locate(path)
-        return SpecError(*(diagnostic.at(where) for diagnostic in error.diagnostics))
+        """An initializer's error with the place `path`, or that of the argument which it names there."""
+        within = (each.where.path if each.where else () for each in error.diagnostics)
+        places = (self._spec.locate((*path, *steps)) for steps in within)
+        return SpecError(*(each.at(where) for each, where in zip(error.diagnostics, places, strict=True)))
 
     def raise_any(self, *, but: Collection[Code] = ()) -> None:
         """Raises a `SpecError` with the problems noted so far, in the order of their places.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, capped, stopped
-from initcfg.initializers import Combined, is_built_in, stream_of
+from initcfg.initializers import is_built_in, parts_of, stream_of
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
@@ -193,9 +193,7 @@ def _resolved(document: ParameterDocument) -> Resolved:
 
 def _is_shareable(initializer: Initializer) -> bool:
     """Whether two parameters may hold one instance: somebody's own class may count its calls."""
-    if isinstance(initializer, Combined):
-        return all(map(_is_shareable, initializer.initializers))
-    return is_built_in(type(initializer))
+    return is_built_in(type(initializer)) and all(map(_is_shareable, parts_of(initializer)))
 
 
 def _tied(document: ParameterDocument, made: dict[str, PlannedParameter]) -> PlannedParameter:

@@ -18,8 +18,9 @@ from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
+from initcfg.initializers.values import halves_of
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
-from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in
+from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.spec import InitializerConfig, Param
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from initcfg.errors import Diagnostic
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
+    from initcfg.initializers.base import Share
     from initcfg.initializers.derived import Derived
     from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
@@ -358,12 +360,9 @@ def _arguments(
     arguments = arguments_of(cls)
     before = problems.count
     values: dict[str, Any] = {}
-    nested: dict[str, Any] = {}
     for name, written in config.config.items():
         with problems.collecting():
-            if _is_nested(written):
-                values[name] = nested[name] = written
-            elif name in arguments and arguments[name].holds_expressions:
+            if name in arguments and arguments[name].holds_expressions:
                 values[name] = _evaluated(written, (*place, name), context)
             elif name in arguments and (text := arguments[name].text) and written is not None:
                 values[name] = _completed(written, (*place, name), context, is_path=text.is_path)
@@ -376,19 +375,36 @@ def _arguments(
         if argument.text is not None and not argument.is_required and values.get(name) is None:
             values[name] = context.name
     problems.break_if_more_than(before)
+    nested = list(nested_in(config, path))
     if nested:
         # An initializer that is not made yet is checked as far as it is written.
-        _validated(cls, config, values, path, context, LITERALS)
-        for name, written in nested.items():
-            values[name] = _parts(cls, written, (*place, name), values, context)
+        written = vars(_validated(cls, config, values, path, context, LITERALS))
+        shares = _shares(cls, written, place, context)
+        for inner, where in nested:
+            share = shares.get(where[len(place) :])
+            its = context if share is None else context._replace(shape=share.shape, layout=share.layout)
+            with problems.collecting():
+                _put(values, where[len(place) :], instantiate(inner, where, its))
     problems.break_if_more_than(before)
     return values
 
 
-def _is_nested(written: Any) -> bool:
-    """Whether an argument is an initializer, or a list of them."""
-    first = written[0] if isinstance(written, tuple) and written else written
-    return isinstance(first, InitializerConfig)
+def _shares(
+    cls: type[Initializer], values: dict[str, Any], place: Path, context: EvalContext
+) -> dict[Path, Share]:
+    """What each initializer that a combined one holds is for, by its place among the arguments."""
+    if not issubclass(cls, Combined):
+        return {}
+    with context.scope.problems.placing(place):
+        return {share.place: share for share in cls.divide(context.shape, context.layout, values)}
+
+
+def _put(values: Any, place: Path, made: Initializer) -> None:
+    """Puts an initializer into nested arguments."""
+    *steps, last = place
+    for step in steps:
+        values = values[step]
+    values[last] = made
 
 
 def _validated(  # noqa: PLR0917
@@ -423,9 +439,20 @@ def _placed(problem: Problem, config: InitializerConfig, path: Path, context: Ev
 def _evaluated(written: Any, path: Path, context: EvalContext) -> Any:
     if isinstance(written, tuple):
         return [_evaluated(item, (*path, at), context) for at, item in enumerate(written)]
+    if isinstance(written, Mapping):
+        return {key: _evaluated(item, (*path, key), context) for key, item in written.items()}
     if isinstance(written, str):
+        if ":" in written:
+            return ":".join(_position(half, path, context) for half in halves_of(written))
         return _with_facts(written, path, context).number(written, path)
     return _thawed(written)
+
+
+def _position(text: str, path: Path, context: EvalContext) -> str:
+    """The start or the stop of a slice, which may be missing."""
+    if not text.strip():
+        return ""
+    return str(_with_facts(text, path, context).integer(text, path, "a position"))
 
 
 def _completed(written: str, path: Path, context: EvalContext, *, is_path: bool) -> str:
@@ -458,27 +485,8 @@ def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:
     return context.scope.extended(facts) if facts else context.scope
 
 
-def _parts(
-    cls: type[Initializer], written: Any, path: Path, values: dict[str, Any], context: EvalContext
-) -> Any:
-    """The initializers that an initializer holds, each for its part of the shape."""
-    if isinstance(written, InitializerConfig):
-        return instantiate(written, path, context)
-    problems = context.scope.problems
-    shapes = [context.shape] * len(written)
-    if issubclass(cls, Combined):
-        with problems.placing(path[:-1]):
-            divided = list(cls.shapes(context.shape, values))
-        shapes = divided if len(divided) == len(written) else shapes
-    made = []
-    for at, (config, shape) in enumerate(zip(written, shapes, strict=True)):
-        with problems.collecting():
-            made.append(instantiate(config, (*path, at), context._replace(shape=shape)))
-    return made
-
-
 def _thawed(written: Any) -> Any:
-    """Immutable plain data as the lists and dicts that a ``from_config`` expects."""
+    """Immutable plain data as the lists and dicts that a ``from_config`` expects; initializers stay."""
     if isinstance(written, tuple):
         return [_thawed(item) for item in written]
     if hasattr(written, "items"):

@@ -262,7 +262,7 @@ class Scope:
         if value == int(value):
             return int(value)
         hint = "// divides without a remainder" if isinstance(written, str) and "/" in written else None
-        shown = f"{written!r} is {value!r}" if isinstance(written, str) else f"got {value!r}"
+        shown = f"{written.strip()!r} is {value!r}" if isinstance(written, str) else f"got {value!r}"
         raise self.problems.error(Code.EXPRESSION_VALUE, f"{what} must be whole, {shown}", path, hint=hint)
 
     def refuse_unknown(self, expression: Expression, path: Path, others: Collection[str] = ()) -> None:

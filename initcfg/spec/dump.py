@@ -101,8 +101,9 @@ def _instances(value: Any) -> list[InitializerConfig]:
     if isinstance(value, InitializerConfig):
         nested = [found for item in value.config.values() for found in _instances(item)]
         return nested if value.instance is None else [value]
-    if isinstance(value, tuple):
-        return [found for item in value for found in _instances(item)]
+    if isinstance(value, tuple | Mapping):
+        items = value.values() if isinstance(value, Mapping) else value
+        return [found for item in items for found in _instances(item)]
     return []
 
 

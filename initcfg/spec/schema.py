@@ -11,6 +11,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.annotations import read_constant
 from initcfg.initializers.arguments import adapter_of
+from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.registry import aliases_of, registered_name
@@ -120,6 +121,15 @@ def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[s
         "initializer_name": _name_alone(classes),
         "initializer_short_form": _short_form(classes),
         "initializer_keras_form": _keras_form(classes),
+        "patch_region": {
+            "type": "object",
+            "required": ["at", "initializer"],
+            "properties": {
+                "at": {"type": "array", "items": {"type": ["integer", "string"]}},
+                "initializer": {"$ref": _REF.format("initializer")},
+            },
+            "additionalProperties": False,
+        },
         "constant_value": _value(["number", "boolean", "string", "array", "object"]),
         "constant_item": _value(["number", "boolean", "string", "array"]),
         "number_array": {
@@ -255,6 +265,7 @@ class _Generator(GenerateJsonSchema):
         names: dict[object, str] = {
             read_constant: "constant_value",
             read_part: "initializer",
+            read_region: "patch_region",
             read_initializer: "initializer",
         }
         if (name := names.get(function)) is None:

@@ -18,7 +18,7 @@ from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.initializers import Concatenate
+from initcfg.initializers import Combined
 from initcfg.initializers.structured import OfFrames
 from initcfg.verification.matching import alone, carried_plan, match
 
@@ -231,14 +231,16 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
     """
     if isinstance(initializer, OfFrames):
         return TOLERANCE * abs(initializer.gain)
-    if not isinstance(initializer, Concatenate):
+    if not isinstance(initializer, Combined):
         return 0.0
-    shapes = [its_shape for _, its_shape in initializer.parts(shape)]
-    parts = [tolerance_of(part, its_shape) for part, its_shape in initializer.parts(shape)]
-    if not any(np.any(part) for part in parts):
+    parts = [(tolerance_of(part, share.shape), share) for part, share in initializer.parts(shape, None)]
+    if not any(np.any(tolerance) for tolerance, _ in parts):
         return 0.0
-    wide = [np.broadcast_to(part, its_shape) for part, its_shape in zip(parts, shapes, strict=True)]
-    return np.concatenate(wide, axis=initializer.axis)
+    wide = np.zeros(shape)
+    for tolerance, share in parts:
+        box = wide[tuple(slice(taken.start, taken.stop) for taken in share.box)]
+        box[...] = np.broadcast_to(tolerance, share.shape).reshape(box.shape)
+    return wide
 
 
 def _near(found: Array, expected: Array, tolerance: Array | float) -> Any:

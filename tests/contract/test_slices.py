@@ -29,6 +29,7 @@ from initcfg.initializers import (
     LecunUniform,
     Ones,
     Orthogonal,
+    Patch,
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
@@ -64,6 +65,15 @@ def cuttable(draw: st.DrawFn, shape: tuple[int, ...], depth: int = 2) -> Initial
     if depth == 0 or draw(st.booleans()):
         return draw(st.sampled_from(simple))
     axis = draw(st.integers(0, len(shape) - 1))
+    if shape[axis] and draw(st.booleans()):
+        start = draw(st.integers(0, shape[axis] - 1))
+        stop = draw(st.integers(start + 1, shape[axis]))
+        its_shape = (*shape[:axis], stop - start, *shape[axis + 1 :])
+        patch = {
+            "at": [":"] * axis + [f"{start}:{stop}"],
+            "initializer": draw(cuttable(its_shape, depth - 1)),
+        }
+        return Patch(draw(cuttable(shape, depth - 1)), [patch])
     first = draw(st.integers(0, shape[axis]))
     sizes = (first, shape[axis] - first)
     parts = [draw(cuttable((*shape[:axis], size, *shape[axis + 1 :]), depth - 1)) for size in sizes]

@@ -17,6 +17,7 @@ from initcfg.initializers import (
     GlorotUniform,
     HeNormal,
     Ones,
+    Patch,
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
@@ -28,11 +29,13 @@ from initcfg.plan import Plan
 @pytest.fixture(scope="module")
 def plan(planned) -> Plan:
     """Parameters much smaller and larger than a chunk, in several dtypes."""
+    over = Patch(RandomNormal(), [{"at": [":", "7:250"], "initializer": RandomUniform(-1.0, 1.0)}])
     parameters = [
         planned("wte", (CHUNK // 300, 701), RandomNormal(0.0, 0.02)),
         planned("wpe", (CHUNK + 3,), TruncatedNormal(0.0, 1.0), dtype="float64"),
         planned("narrow", (CHUNK + 1,), RandomUniform(-1.0, 1.0), dtype="bfloat16"),
         planned("fused", (64, 96), Concatenate(1, (32, 64), (RandomNormal(), GlorotUniform()))),
+        planned("patched", (CHUNK // 100, 301), over),
         planned("empty", (0, 4)),
         planned("scalar", (), RandomNormal(0.0, 1.0)),
     ]

@@ -89,6 +89,8 @@ INITIALIZERS: list[Any] = [
     {"concatenate": {"axis": 1, "sizes": [1, 5], "initializers": ["orthogonal", "ones"]}},
     {"formula": {"value": "log(index(-1) + 1)"}},
     {"formula": {"value": "x / sqrt(fan_in) + index()", "of": "random_uniform"}},
+    {"patch": {"base": "he_normal", "patches": [{"at": [-1], "initializer": "zeros"}]}},
+    {"patch": {"base": "zeros", "patches": [{"at": [":", "1:3"], "initializer": "orthogonal"}]}},
 ]
 
 

@@ -680,10 +680,8 @@ def test_a_row_of_padding_that_a_plan_fills_is_warned_of(row: int) -> None:
     with pytest.warns(RuntimeWarning, match=rf"row {row} of '0\.weight' is padding_idx") as warned:
         report = initialize_(module, normals(module=module))
     assert report.warnings == tuple(str(each.message) for each in warned)
-    draw = {"random_normal": {"stddev": 0.02}}
-    kept = [(size, what) for size, what in ((row, draw), (1, "zeros"), (3 - row, draw)) if size]
-    parts = {"axis": 0, "sizes": [size for size, _ in kept], "initializers": [what for _, what in kept]}
-    plan = normals({"match": "0.weight", "initializer": {"concatenate": parts}}, module=module)
+    padded = {"base": {"random_normal": {"stddev": 0.02}}, "patches": [{"at": [row], "initializer": "zeros"}]}
+    plan = normals({"match": "0.weight", "initializer": {"patch": padded}}, module=module)
     assert initialize_(module, plan).warnings == ()
     assert module[0].weight[row].tolist() == [0.0] * 3
     drafted = initcfg.make_plan(yaml.safe_load(new_spec(manifest(module))))

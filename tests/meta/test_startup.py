@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MODULES = 78
-CLASSES = 195
+CLASSES = 200
 # What validating a spec has no use for.
 IDLE = [
     *("numpy", "ml_dtypes", "rich", "asyncio", "multiprocessing", "concurrent.futures"),

@@ -16,7 +16,7 @@ from initcfg.adapters.jax.shardings import over_set_mesh
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.generate.memory import materialize
-from initcfg.initializers import BuiltIn, Initializer, check, get, resolve
+from initcfg.initializers import BuiltIn, Initializer, check, get, parts_of, resolve
 from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.plan import PlannedParameter
@@ -185,10 +185,6 @@ def _seeded(parameter: PlannedParameter, words: Any) -> PlannedParameter:
     return dataclasses.replace(parameter, stream=stream)
 
 
-def _has_seed(value: object) -> bool:
-    if isinstance(value, tuple):
-        return any(map(_has_seed, value))
-    if not isinstance(value, BuiltIn):
-        return False
-    fields = [getattr(value, field.name) for field in dataclasses.fields(value)]
-    return getattr(value, "seed", None) is not None or any(map(_has_seed, fields))
+def _has_seed(initializer: Initializer) -> bool:
+    own = getattr(initializer, "seed", None) if isinstance(initializer, BuiltIn) else None
+    return own is not None or any(map(_has_seed, parts_of(initializer)))

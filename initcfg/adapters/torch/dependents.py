@@ -97,12 +97,8 @@ def _fills(place: Place, row: int) -> bool:
 
 
 def _padding(ref: ParameterRef, row: int) -> Dependent:
-    size = ref.tensor.shape[0]
-    parts = [(row, "NAME"), (1, "zeros"), (size - row - 1, "NAME")]
-    sizes = ", ".join(str(count) for count, _ in parts if count)
-    names = ", ".join(name for count, name in parts if count)
     message = f"row {row} of {ref.names[0]!r} is padding_idx, kept at zero, and the plan fills it"
-    hint = f"write {{concatenate: {{axis: 0, sizes: [{sizes}], initializers: [{names}]}}}}"
+    hint = f"write {{patch: {{base: NAME, patches: [{{at: [{row}], initializer: zeros}}]}}}}"
     return Dependent(f"{message}: {hint}")
 
 

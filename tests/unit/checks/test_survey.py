@@ -36,8 +36,8 @@ def looked_at(plan: Plan) -> list[Piece]:
 def test_a_judge_is_asked_once_for_all_copies_of_all_layers() -> None:
     assert [(piece.path, piece.shape) for piece in looked_at(plan_of(loads(SPEC)))] == [
         ((), (8, 8)),
-        ((0,), (8, 8)),
-        ((1,), (8, 16)),
+        (("0",), (8, 8)),
+        (("1",), (8, 16)),
     ]
 
 

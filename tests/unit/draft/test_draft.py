@@ -190,8 +190,8 @@ def test_a_draft_that_could_not_be_read_is_refused() -> None:
     assert raised.value.diagnostics[0].code is Code.TOO_LARGE
 
 
-@pytest.mark.parametrize(("row", "sizes"), [(0, [1, 9]), (1, [1, 1, 8]), (9, [9, 1])])
-def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int, sizes: list[int]) -> None:
+@pytest.mark.parametrize("row", [0, 1, 9])
+def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int) -> None:
     entries = {
         "embed_tokens.weight": ManifestEntry((10, 4), "float32", zero_row=row),
         "other.embed_tokens.weight": ManifestEntry((10, 4), "float32"),
@@ -200,7 +200,8 @@ def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int, size
     spec, plan = drafted(Manifest(entries))
     assert "base" in spec.initializers
     assert [each.name for each in plan] == ["embed_tokens.weight", "other.embed_tokens.weight"]
-    assert plan["embed_tokens.weight"].initializer.get_config()["sizes"] == sizes
+    [patch] = plan["embed_tokens.weight"].initializer.get_config()["patches"]
+    assert patch["at"] == [row]
     weights = materialize(plan)["embed_tokens.weight"]
     assert abs(weights).max() < 0.1
     assert [at for at in range(10) if not weights[at].any()] == [row]

@@ -12,6 +12,7 @@ from initcfg.initializers import (
     Identity,
     Ones,
     Orthogonal,
+    Patch,
     RandomNormal,
 )
 
@@ -68,6 +69,8 @@ def test_a_scalar_is_one_element(planned) -> None:
         (FunctionInitializer(len), True),
         (Concatenate(0, (1, 1), (Ones(), FunctionInitializer(len))), True),
         (Concatenate(0, (2,), (Concatenate(0, (2,), (FunctionInitializer(len),)),)), True),
+        (Patch("ones", [{"at": [0], "initializer": "orthogonal"}]), False),
+        (Patch("ones", [{"at": [0], "initializer": len}]), True),
         (Called(), True),
         (Built(), True),
         (Concatenate(0, (1, 1), (Ones(), Called())), True),

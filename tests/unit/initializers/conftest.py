@@ -36,6 +36,7 @@ from initcfg.initializers import (
     Mup,
     Ones,
     Orthogonal,
+    Patch,
     Pretrained,
     RandomNormal,
     RandomUniform,
@@ -108,6 +109,7 @@ EXAMPLES: tuple[BuiltIn, ...] = (
     Pretrained(Path(__file__).parents[2] / "cases/valid/pretrained/base.safetensors", "h.0.w"),
     Formula("log(index(-1) + 1)"),
     Formula("2 ** x if index(0) > 0 else size(-1)", RandomNormal(0, 0.5, 3)),
+    Patch(HeNormal(), [{"at": [-1], "initializer": "zeros"}, {"at": [0, ":1"], "initializer": HeNormal(1)}]),
 )
 
 

@@ -320,4 +320,13 @@ def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_
             assert written == taken, cls
             assert [type(each[2]) for each in written] == [type(each[2]) for each in taken], cls
             compared.add(cls.__name__)
-    assert compared == {"Param", "Layer", "Rule", "Spec", "Concatenate", "VarianceScaling", "_Preset"}
+    assert compared == {
+        "Param",
+        "Layer",
+        "Rule",
+        "Spec",
+        "Concatenate",
+        "Patch",
+        "VarianceScaling",
+        "_Preset",
+    }
