@@ -110,13 +110,13 @@ def build(folder: Path, library: Path, target: Target | None = None) -> None:
     digest = _sources(folder).digest(folder)
     library.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        objects = [str(Path(scratch, f"{name}.o")) for name in ("fill", *sets)]
-        commands = [["-c", str(folder / "fill.c"), f'-DSOURCES="{digest}"', "-o", objects[0]]]
-        for (name, options), made in zip(sets.items(), objects[1:], strict=True):
-            commands.append(
-                ["-c", str(folder / "kernels.c"), f"-DFILL=initcfg_fill_{name}", *options, "-o", made]
-            )
-        for command in commands:
+        sources = [("fill", [f'-DSOURCES="{digest}"'], "fill")]
+        for name, options in sets.items():
+            sources.append(("kernels", [f"-DFILL=initcfg_fill_{name}", *options], f"fill_{name}"))
+            sources.append(("elementary", [f"-DAPPLY=initcfg_apply_{name}", *options], f"apply_{name}"))
+        objects = [str(Path(scratch, f"{made}.o")) for *_, made in sources]
+        for (source, options, _), made in zip(sources, objects, strict=True):
+            command = ["-c", str(folder / f"{source}.c"), *options, "-o", made]
             subprocess.run([*compiler, *flags, *command], check=True)
         # Renamed when whole: another process may have the old one mapped.
         part = library.with_name(f".{library.name}.{os.getpid()}")

@@ -91,7 +91,7 @@ def fill_many(fill: FillFunction, calls: Iterable[tuple[NDArray[Any], Distributi
             fill(*call)
 
 
-def functions(fill: FillFunction) -> Mapping[str, Callable[..., NDArray[np.float64]]]:  # noqa: ARG001
+def functions(fill: FillFunction) -> Mapping[str, Callable[..., NDArray[np.float64]]]:
     """The elementary functions by name, ``exp`` to ``pow``, as the engine of a fill function has them.
 
     Each takes contiguous float64 arrays of one shape, ``pow`` two of them, and gives a new one. All engines
@@ -102,9 +102,9 @@ def functions(fill: FillFunction) -> Mapping[str, Callable[..., NDArray[np.float
         >>> functions(get_engine())["log2"](np.array([0.125, 4096.0]))
         array([-3., 12.])
     """
-    from initcfg.engines import elementary  # noqa: PLC0415  as above
+    from initcfg.engines import elementary, native  # noqa: PLC0415  as above
 
-    return elementary.FUNCTIONS
+    return native.FUNCTIONS if fill is native.fill else elementary.FUNCTIONS
 
 
 def check(distribution: Distribution, dtype: DType) -> None:

@@ -187,7 +187,6 @@ LEAST_MASS = 2.0**-960
 INVERSE_LN2, INVERSE_LN2_LOW = _hex("0x1.71547652b82fep+0"), _hex("0x1.777d0ffda0d24p-56")
 TWO_THIRDS, TWO_THIRDS_LOW = 2 / 3, 2.0**-54 * (2 / 3)
 TWO_OVER_PI = _hex("0x1.45f306dc9c883p-1")
-HALF_PI_LOW = _hex("0x1.1a62633145c07p-54")
 # Four parts of 23 bits, and the next 53 bits.
 HALF_PI_PARTS = (
     _hex("0x1.921fb4p+0"),
@@ -202,13 +201,21 @@ CIRCULAR_REACH = 2.0**30
 # 2 atanh(s) from s**5 on, in s**2.
 EXP64 = tuple(1 / math.factorial(n) for n in range(3, 15))
 LOG64_SERIES = tuple(2 / (2 * n + 1) for n in range(2, 13))
-# Where each centre begins, the centre, and its arc tangent; beyond the end it is pi/2 - atan(1 / x).
-ATAN_CENTRES = (
-    (0.4375, 0.5, _hex("0x1.dac670561bb4fp-2"), _hex("0x1.a2b7f222f65e2p-56")),
-    (0.6875, 1.0, _hex("0x1.921fb54442d18p-1"), _hex("0x1.1a62633145c07p-55")),
-    (1.1875, 1.5, _hex("0x1.f730bd281f69bp-1"), _hex("0x1.007887af0cbbdp-56")),
+# From which size on the arc tangent is taken from a centre, the centres, and their own; the last is infinity.
+ATAN_STARTS = (0.4375, 0.6875, 1.1875, 2.4375)
+ATAN_CENTRES = (0.5, 1.0, 1.5)
+ATAN_HIGH = (
+    _hex("0x1.dac670561bb4fp-2"),
+    _hex("0x1.921fb54442d18p-1"),
+    _hex("0x1.f730bd281f69bp-1"),
+    HALF_PI,
 )
-ATAN_END = 2.4375
+ATAN_LOW = (
+    _hex("0x1.a2b7f222f65e2p-56"),
+    _hex("0x1.1a62633145c07p-55"),
+    _hex("0x1.007887af0cbbdp-56"),
+    _hex("0x1.1a62633145c07p-54"),
+)
 ATAN64 = (
     3.33333333333329318027e-01,
     -1.99999999998764832476e-01,

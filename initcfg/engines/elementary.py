@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from initcfg.engines import constants as k
 from initcfg.engines.polynomial import polynomial
+from initcfg.engines.target import checked_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,14 +108,15 @@ def _atan(x: Doubles) -> Doubles:
     size = np.absolute(x)
     over, under = size, np.ones_like(x)
     base, base_low = np.zeros_like(x), np.zeros_like(x)
-    for start, centre, high, low in k.ATAN_CENTRES:
+    for n, start in enumerate(k.ATAN_STARTS):
         beyond = size >= start
-        over = np.where(beyond, size - centre, over)
-        under = np.where(beyond, 1.0 + centre * size, under)
-        base, base_low = np.where(beyond, high, base), np.where(beyond, low, base_low)
-    beyond = size >= k.ATAN_END
-    over, under = np.where(beyond, -1.0, over), np.where(beyond, size, under)
-    base, base_low = np.where(beyond, k.HALF_PI, base), np.where(beyond, k.HALF_PI_LOW, base_low)
+        if n < len(k.ATAN_CENTRES):
+            over = np.where(beyond, size - k.ATAN_CENTRES[n], over)
+            under = np.where(beyond, 1.0 + k.ATAN_CENTRES[n] * size, under)
+        else:
+            over, under = np.where(beyond, -1.0, over), np.where(beyond, size, under)
+        base = np.where(beyond, k.ATAN_HIGH[n], base)
+        base_low = np.where(beyond, k.ATAN_LOW[n], base_low)
     t = over / under
     z = t * t
     out = base - ((t * (z * _polynomial(k.ATAN64, z)) - base_low) - t)
@@ -312,14 +314,14 @@ def _sin_of_quadrant(n: Whole, r: Doubles, r_low: Doubles) -> Doubles:
 
 def _apply(kernel: Callable[..., Doubles], *arguments: Doubles) -> Doubles:
     """`kernel` over whole arrays, block by block."""
-    out = np.empty(arguments[0].shape)
-    flat, flats = out.reshape(-1), [argument.reshape(-1) for argument in arguments]
+    flat = checked_arguments(arguments)
+    out = np.empty_like(flat[0])
     # Lanes that the last step overwrites may overflow on the way there.
     with np.errstate(all="ignore"):
         for start in range(0, out.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            flat[block] = kernel(*(each[block] for each in flats))
-    return out
+            out[block] = kernel(*(each[block] for each in flat))
+    return out.reshape(arguments[0].shape)
 
 
 _KERNELS: dict[str, Callable[..., Doubles]] = {

@@ -1,4 +1,4 @@
-"""What every engine asks of the array that it fills, and of the place where it begins."""
+"""What every engine asks of the array that it fills and where it begins, and of what functions are given."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from initcfg.dtypes import as_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     import numpy as np
@@ -34,6 +35,17 @@ def checked_start(out: NDArray[Any], start: int) -> int:
     if start < 0 or start + out.size > _MAX_ELEMENTS:
         raise ValueError(f"start must be at least 0, and the last element below 2**63, not {start!r}")
     return start
+
+
+def checked_arguments(arguments: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """The arrays that an elementary function is given, flat and contiguous.
+
+    Raises:
+        ValueError: they are not float64, or of several shapes.
+    """
+    if any(each.dtype != "=f8" or each.shape != arguments[0].shape for each in arguments):
+        raise ValueError("an elementary function takes float64 arrays of one shape")
+    return [each.ravel() for each in arguments]
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import random
+import struct
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES
-from initcfg.engines import native, reference
+from initcfg.engines import elementary, native, reference
 from initcfg.errors import InitializerError
 from initcfg.stream import Stream
 
@@ -41,10 +42,12 @@ if platform.machine() == "x86_64":
         BUILDS["x86-64, avx512, sanitized"] = ("gcc", [*SANITIZERS, *wide], [])
 
 
-def compiled(folder: Path, compiler: str, options: list[str]) -> Path:
-    program = folder / "fills"
-    files = [str(SOURCES / "kernels.c"), str(Path(__file__).with_name("fills.c"))]
-    common = [*FLAGS, f"-I{SOURCES}", "-DFILL=initcfg_fill_plain"]
+def compiled(
+    folder: Path, compiler: str, options: list[str], source: str = "kernels", caller: str = "fills"
+) -> Path:
+    program = folder / caller
+    files = [str(SOURCES / f"{source}.c"), str(Path(__file__).with_name(f"{caller}.c"))]
+    common = [*FLAGS, f"-I{SOURCES}", "-DFILL=initcfg_fill_plain", "-DAPPLY=initcfg_apply_plain"]
     subprocess.run([compiler, *common, *options, *files, "-o", str(program), "-lm"], check=True)
     return program
 
@@ -101,6 +104,37 @@ def test_ten_thousand_fills_have_the_bits_of_the_reference(build: str, work, tmp
         at += len(each)
     assert at == len(done.stdout)
     assert [n for n, (ours, theirs) in enumerate(zip(made, expected, strict=True)) if ours != theirs] == []
+
+
+@pytest.fixture(scope="module")
+def calls() -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Functions of bit patterns and of moderate numbers, and what the reference gives."""
+    numbers = np.random.default_rng(7)
+    packed, expected = [], []
+    for number, (name, function) in enumerate(elementary.FUNCTIONS.items()):
+        for size in [1, 2, 3, 5, 9, 17, 30_001]:
+            for moderate in (False, True):
+                shape = (2 if name == "pow" else 1, size)
+                bits = numbers.integers(0, 2**64, shape, np.uint64)
+                arguments = numbers.uniform(-800, 800, shape) if moderate else bits.view(np.float64)
+                packed.append(struct.pack("=QQ", number, size) + arguments.tobytes())
+                expected.append((name, function(*arguments).tobytes()))
+    return b"".join(packed), expected
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_elementary_functions_have_the_bits_of_the_reference(build: str, calls, tmp_path: Path) -> None:
+    compiler, options, runner = BUILDS[build]
+    program = compiled(tmp_path, compiler, options, "elementary", "functions")
+    packed, expected = calls
+    done = subprocess.run([*runner, str(program)], input=packed, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    at, differing = 0, set()
+    for name, values in expected:
+        if done.stdout[at : at + len(values)] != values:
+            differing.add(name)
+        at += len(values)
+    assert (at, differing) == (len(done.stdout), set())
 
 
 def test_a_big_endian_machine_is_refused_when_it_compiles(tmp_path: Path) -> None:

@@ -11,26 +11,28 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from initcfg.distributions import Fill
+from initcfg.engines import elementary
 from initcfg.engines.native.sources import LIBRARY, digest
 from initcfg.engines.recipe import Constant, prepare
-from initcfg.engines.target import checked_start, row_of
+from initcfg.engines.target import checked_arguments, checked_start, row_of
 from initcfg.errors import Code, Diagnostic, InitializerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from initcfg.distributions import Distribution
     from initcfg.stream import Stream
 
-__all__ = ["SETS", "fill", "fill_many", "instruction_sets", "library"]
+__all__ = ["FUNCTIONS", "SETS", "fill", "fill_many", "instruction_sets", "library"]
 
 _FOLDER = Path(__file__).parent
 
@@ -52,11 +54,13 @@ class Library(NamedTuple):
 
     Args:
         fill: ``initcfg_fill``.
+        apply: ``initcfg_apply``.
         found: a bit for each of `SETS` that the library has and this processor runs.
         chosen: the number of the instruction set in use.
     """
 
     fill: Any
+    apply: Any
     found: int
     chosen: int
 
@@ -81,9 +85,12 @@ def library() -> Library:
         raise _refusal("the compiled kernels were made from other sources than those beside them", _REBUILD)
     loaded.initcfg_fill.argtypes = (ctypes.c_char_p, ctypes.c_uint64, ctypes.c_int32)
     loaded.initcfg_fill.restype = None
+    pointer, number = ctypes.c_void_p, ctypes.c_int32
+    loaded.initcfg_apply.argtypes = (number, pointer, pointer, pointer, ctypes.c_uint64, number)
+    loaded.initcfg_apply.restype = None
     loaded.initcfg_sets.restype = ctypes.c_uint32
     found = loaded.initcfg_sets()
-    return Library(loaded.initcfg_fill, found, _choice(found))
+    return Library(loaded.initcfg_fill, loaded.initcfg_apply, found, _choice(found))
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -132,6 +139,21 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
     if jobs:
         kernels = library()
         kernels.fill(b"".join(jobs), len(jobs), kernels.chosen)
+
+
+def _apply(function: int, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
+    first, *rest = flat = checked_arguments(arguments)
+    out = np.empty_like(first)
+    kernels = library()
+    addresses = [each.ctypes.data for each in (first, *(rest or flat), out)]
+    kernels.apply(function, *addresses, out.size, kernels.chosen)
+    return out.reshape(arguments[0].shape)
+
+
+#: As `initcfg.engines.elementary.FUNCTIONS`, with the same bits.
+FUNCTIONS: dict[str, Callable[..., NDArray[np.float64]]] = {
+    name: partial(_apply, number) for number, name in enumerate(elementary.FUNCTIONS)
+}
 
 
 def _address(out: NDArray[Any]) -> int:

@@ -79,4 +79,43 @@ static const double FAR_Q[] = {
     0x1.35c2c496374bfp-16, 0x1.31446f740b9ep-23, 0x1.269bff1f8c19p-49,
 };
 
+/* The elementary functions. */
+#define INVERSE_LN2 0x1.71547652b82fep0
+#define INVERSE_LN2_LOW 0x1.777d0ffda0d24p-56
+#define TWO_THIRDS 0x1.5555555555555p-1
+#define TWO_THIRDS_LOW 0x1.5555555555555p-55
+#define TWO_OVER_PI 0x1.45f306dc9c883p-1
+#define CIRCULAR_REACH 0x1p30
+
+static const double HALF_PI_PARTS[] = {
+    0x1.921fb4p0, 0x1.4442dp-24, 0x1.846988p-48, 0x1.8cc514p-72, 0x1.80dc1cd129025p-95,
+};
+static const double EXP64[] = {
+    0x1.5555555555555p-3, 0x1.5555555555555p-5, 0x1.1111111111111p-7, 0x1.6c16c16c16c17p-10,
+    0x1.a01a01a01a01ap-13, 0x1.a01a01a01a01ap-16, 0x1.71de3a556c734p-19, 0x1.27e4fb7789f5cp-22,
+    0x1.ae64567f544e4p-26, 0x1.1eed8eff8d898p-29, 0x1.6124613a86d09p-33, 0x1.93974a8c07c9dp-37,
+};
+static const double LOG64_SERIES[] = {
+    0x1.999999999999ap-2, 0x1.2492492492492p-2, 0x1.c71c71c71c71cp-3, 0x1.745d1745d1746p-3,
+    0x1.3b13b13b13b14p-3, 0x1.1111111111111p-3, 0x1.e1e1e1e1e1e1ep-4, 0x1.af286bca1af28p-4,
+    0x1.8618618618618p-4, 0x1.642c8590b2164p-4, 0x1.47ae147ae147bp-4,
+};
+static const double ATAN_STARTS[] = {
+    0x1.cp-2, 0x1.6p-1, 0x1.3p0, 0x1.38p1,
+};
+static const double ATAN_CENTRES[] = {
+    0x1p-1, 0x1p0, 0x1.8p0,
+};
+static const double ATAN_HIGH[] = {
+    0x1.dac670561bb4fp-2, 0x1.921fb54442d18p-1, 0x1.f730bd281f69bp-1, 0x1.921fb54442d18p0,
+};
+static const double ATAN_LOW[] = {
+    0x1.a2b7f222f65e2p-56, 0x1.1a62633145c07p-55, 0x1.007887af0cbbdp-56, 0x1.1a62633145c07p-54,
+};
+static const double ATAN64[] = {
+    0x1.555555555550dp-2, -0x1.999999998ebc4p-3, 0x1.24924920083ffp-3, -0x1.c71c6fe231671p-4,
+    0x1.745cdc54c206ep-4, -0x1.3b0f2af749a6dp-4, 0x1.10d66a0d03d51p-4, -0x1.dde2d52defd9ap-5,
+    0x1.97b4b24760debp-5, -0x1.2b4442c6a6c2fp-5, 0x1.0ad3ae322da11p-6,
+};
+
 #endif

@@ -1,4 +1,5 @@
-/* The library's three names: which instruction sets this processor runs, fills by one of them, the sources. */
+/* The library's four names: which instruction sets this processor runs, fills and functions by one of them, the
+ * sources. */
 #include "fill.h"
 
 #if defined(_WIN32)
@@ -13,14 +14,19 @@ EXPORT const char *const initcfg_sources = SOURCES;
 /* The order of SETS in __init__.py, the widest last. */
 enum set { PLAIN, SSE2, AVX2, AVX512, NEON, SETS };
 
-static fill_function *const FILLS[SETS] = {
-    [PLAIN] = initcfg_fill_plain,
+#define BOTH(name) {initcfg_fill_##name, initcfg_apply_##name}
+
+static const struct {
+    fill_function *fill;
+    apply_function *apply;
+} KERNELS[SETS] = {
+    [PLAIN] = BOTH(plain),
 #if defined(__x86_64__)
-    [SSE2] = initcfg_fill_sse2,
-    [AVX2] = initcfg_fill_avx2,
-    [AVX512] = initcfg_fill_avx512,
+    [SSE2] = BOTH(sse2),
+    [AVX2] = BOTH(avx2),
+    [AVX512] = BOTH(avx512),
 #elif defined(__aarch64__)
-    [NEON] = initcfg_fill_neon,
+    [NEON] = BOTH(neon),
 #endif
 };
 
@@ -39,17 +45,21 @@ static int has_set(enum set set) {
     return (low & 0xE6) == 0xE6 && (b & all) == all;
 }
 #else
-static int has_set(enum set set) { return FILLS[set] != 0; }
+static int has_set(enum set set) { return KERNELS[set].fill != 0; }
 #endif
 
 /* A bit for each instruction set that runs here. */
 EXPORT uint32_t initcfg_sets(void) {
     uint32_t found = 0;
     for (int set = 0; set < SETS; set++)
-        if (FILLS[set] && has_set((enum set)set)) found |= 1u << set;
+        if (KERNELS[set].fill && has_set((enum set)set)) found |= 1u << set;
     return found;
 }
 
 EXPORT void initcfg_fill(const struct job *jobs, uint64_t count, int32_t set) {
-    for (uint64_t n = 0; n < count; n++) FILLS[set](jobs + n);
+    for (uint64_t n = 0; n < count; n++) KERNELS[set].fill(jobs + n);
+}
+
+EXPORT void initcfg_apply(int32_t function, const double *x, const double *y, double *out, uint64_t count, int32_t set) {
+    KERNELS[set].apply(function, x, y, out, count);
 }

@@ -37,4 +37,14 @@ typedef void fill_function(const struct job *);
 fill_function initcfg_fill_plain, initcfg_fill_sse2, initcfg_fill_avx2, initcfg_fill_avx512,
     initcfg_fill_neon;
 
+/* The order of elementary.py's FUNCTIONS. */
+enum function { EXP, LOG, LOG2, EXPM1, LOG1P, SIN, COS, TAN, TANH, ATAN, POW };
+
+/* A function of x, or of x and y, into out: `count` doubles each. A function of one is given it
+ * twice. */
+typedef void apply_function(int32_t function, const double *x, const double *y, double *out, uint64_t count);
+
+apply_function initcfg_apply_plain, initcfg_apply_sse2, initcfg_apply_avx2, initcfg_apply_avx512,
+    initcfg_apply_neon;
+
 #endif

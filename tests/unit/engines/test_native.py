@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import DTYPES, DType
-from initcfg.engines import constants, native, reference
+from initcfg.engines import constants, elementary, functions, get_engine, native, reference
 from initcfg.engines.native.sources import LIBRARY, digest
 from initcfg.engines.recipe import prepare
 from initcfg.errors import InitializerError
@@ -211,6 +212,67 @@ def test_threads_fill_parts_of_one_array() -> None:
         )
     reference.fill(expected, law, STREAM)
     assert out.tobytes() == expected.tobytes()
+
+
+EDGES = np.array(
+    [
+        *(0.0, 5e-324, 2.0**-1022, 1e-300, 2.0**-54, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 22.0, 709.782712893384),
+        *(745.1332191019412, 2.0**30, 2.0**52 + 1, 2.0**53 - 1, 2.0**53, 1.7976931348623157e308),
+        *(*constants.ATAN_STARTS, np.inf, np.nan),
+    ]
+)
+
+
+def arguments(name: str, count: int) -> Iterator[list[np.ndarray]]:
+    """Arrays of bit patterns, with pairs of edges first, and of moderate numbers."""
+    numbers = np.random.default_rng(22)
+    parameters = 2 if name == "pow" else 1
+    values = numbers.integers(0, 2**64, (parameters, count), np.uint64).view(np.float64)
+    edges = np.concatenate([EDGES, -EDGES])
+    grid = np.meshgrid(*[edges] * parameters)
+    values[:, : grid[0].size] = [each.ravel() for each in grid]
+    yield list(values)
+    for reach in (1, 30, 800, 2**30):
+        yield list(numbers.uniform(-reach, reach, (parameters, count)))
+
+
+@pytest.mark.parametrize("name", native.FUNCTIONS)
+def test_functions_have_the_bits_of_the_reference(name: str, simd: str) -> None:
+    """Of a million arguments with ``INITCFG_EXAMPLES=250``."""
+    for values in arguments(name, 800 * settings().max_examples):
+        got, expected = native.FUNCTIONS[name](*values), elementary.FUNCTIONS[name](*values)
+        (differing,) = np.nonzero(got.view(np.uint64) != expected.view(np.uint64))
+        assert [each[differing[:5]].tolist() for each in values] == [[] for _ in values]
+
+
+def test_functions_of_a_few_elements_are_those_of_many(simd: str) -> None:
+    x = np.random.default_rng(23).uniform(0, 9, 40)
+    for name, function in native.FUNCTIONS.items():
+        rest = [x[::-1].copy()] if name == "pow" else []
+        whole = function(x, *rest)
+        for size in range(20):
+            part = slice(3, 3 + size)
+            assert function(x[part], *(each[part] for each in rest)).tobytes() == whole[part].tobytes()
+
+
+def test_each_engine_has_its_own_functions() -> None:
+    assert functions(get_engine("native")) is native.FUNCTIONS
+    assert functions(get_engine("numpy")) is elementary.FUNCTIONS
+
+
+@pytest.mark.parametrize("table", [native.FUNCTIONS, elementary.FUNCTIONS], ids=["native", "numpy"])
+def test_functions_keep_the_shape_and_refuse_what_is_no_array_of_doubles(
+    table: dict[str, Callable[..., np.ndarray]],
+) -> None:
+    assert list(table) == list(elementary.FUNCTIONS)
+    x = np.random.default_rng(24).uniform(0, 9, (4, 6))
+    assert table["exp"](x[:, ::2]).tobytes() == table["exp"](x)[:, ::2].tobytes()
+    assert table["log"](np.array(1.0)).shape == ()
+    x.flags.writeable = False
+    assert table["sin"](x).shape == x.shape
+    for wrong in ([x.astype(np.float32)] * 2, [x, x[:2]], [x, x.T], [x.astype(x.dtype.newbyteorder())] * 2):
+        with pytest.raises(ValueError, match="float64 arrays of one shape"):
+            table["pow"](*wrong)
 
 
 def header_numbers() -> dict[str, Any]:
