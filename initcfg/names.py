@@ -143,9 +143,9 @@ class Affix(NamedTuple):
         place = "begin with" if self.is_prefix else "end with"
         lacking = f"lack {self.text!r}, which those of the plan {place}"
         words = f"all {lacking if self.is_lacking else f'{place} {self.text!r}'}"
-        words += f", but for {_few(self.apart)}" if self.apart else ""
-        words += f"; the plan has no {_few(self.unknown)}" if self.unknown else ""
-        words += f"; only the plan has {_few(self.missing)}" if self.missing else ""
+        words += f", but for {few(self.apart)}" if self.apart else ""
+        words += f"; the plan has no {few(self.unknown)}" if self.unknown else ""
+        words += f"; only the plan has {few(self.missing)}" if self.missing else ""
         return words
 
     def is_at(self, name: str) -> bool:
@@ -208,7 +208,8 @@ def _with_exceptions(
     )
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first names, quoted, and how many there are more."""
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(map(repr, names[:_SHOWN])) + more
 

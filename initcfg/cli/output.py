@@ -35,32 +35,22 @@ ColorChoice = Literal["auto", "always", "never"]
 
 
 class Output(NamedTuple):
-    """The streams of one run, and the file of its report.
+    """The streams of one run, and the file of its report."""
 
-    Args:
-        format: a name in `FORMATS`.
-        color: ``auto`` colours a terminal whose ``TERM`` is not ``dumb``; ``FORCE_COLOR`` colours whatever
-            it is, and ``NO_COLOR``, which comes first, nothing.
-        report_file: where a report goes in the place of stdout.
-        force: replace any file that stands there.
-        quiet: say nothing but what was asked for and what is wrong.
-    """
-
-    format: str = "text"
+    format: str = "text"  # a name in `FORMATS`
     color: ColorChoice = "auto"
-    report_file: str | None = None
-    force: bool = False
+    report_file: str | None = None  # in the place of stdout
+    force: bool = False  # replace any file that stands there
     quiet: bool = False
 
     def colored(self, stream: TextIO) -> bool:
-        """Whether colour is wanted on `stream`."""
+        """Whether colour is wanted: by default on a terminal, if neither NO_COLOR nor FORCE_COLOR speaks."""
         if self.color != "auto":
             return self.color == "always"
         if os.environ.get("NO_COLOR"):
             return False
-        if os.environ.get("FORCE_COLOR"):
-            return True
-        return stream.isatty() and os.environ.get("TERM") != "dumb"
+        is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        return bool(os.environ.get("FORCE_COLOR")) or is_terminal
 
     def data(self, text: str) -> None:
         """Print what the command was asked for on stdout, as it is."""
@@ -288,14 +278,13 @@ def check_replaceable(path: str, *, force: bool) -> None:
     if not target.exists():
         return
     if not target.is_file():
-        raise _refused(f"{path!r} is not a regular file", "name a file that may be replaced, or a new one")
-    if not force and not is_ours(target):
+        problem, hint = f"{path!r} is not a regular file", "name a file that may be replaced, or a new one"
+    elif not force and not is_ours(target):
         problem = f"{path!r} exists and was not written by initcfg"
-        raise _refused(problem, "write to another name, or give --force to replace it")
-
-
-def _refused(message: str, hint: str) -> OutputError:
-    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+        hint = "write to another name, or give --force to replace it"
+    else:
+        return
+    raise OutputError(Diagnostic(Code.OUTPUT, problem, hint=hint))
 
 
 def is_ours(path: Path) -> bool:

@@ -58,21 +58,13 @@ _EASY = 22
 
 
 class Column(NamedTuple):
-    """A column of a table.
-
-    Args:
-        heading: what stands above it.
-        parts: a pattern of what its cells may be broken into: `SEGMENTS` of names, or `WORDS`.
-        weight: columns that do not fit are left out, those of least weight first; without a weight it stays.
-        right: whether its cells are aligned on the right.
-        style: how its cells look where there is colour, as `click.style` takes it.
-    """
+    """A column of a table."""
 
     heading: str = ""
-    parts: str | None = None
-    weight: int | None = None
-    right: bool = False
-    style: Mapping[str, Any] = MappingProxyType({})
+    parts: str | None = None  # a pattern of what its cells may be broken into: `SEGMENTS` or `WORDS`
+    weight: int | None = None  # where width is short the least is left out first, none stays
+    right: bool = False  # how its cells are aligned
+    style: Mapping[str, Any] = MappingProxyType({})  # as `click.style` takes it
 
 
 def table(

@@ -87,24 +87,20 @@ def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadat
 
 def _member(tensor: TensorInfo) -> zipfile.ZipInfo:
     """The archive's entry, with everything in it fixed that zipfile would take from the machine."""
-    _check_name(tensor.name)
+    problem = _problem(tensor.name)
+    if problem:
+        raise refuse(
+            f"an npz file cannot hold a tensor named {tensor.name!r}: {problem}",
+            "write a .safetensors file, which takes any name, or rename the parameter",
+        )
     member = zipfile.ZipInfo(f"{tensor.name}.npy")
     member.create_system = _UNIX
     member.external_attr = 0o644 << 16
     return member
 
 
-def _check_name(name: str) -> None:
-    """Refuses what an unpacker could write elsewhere, and what `np.load` would not find again."""
-    problem = _problem(name)
-    if problem:
-        raise refuse(
-            f"an npz file cannot hold a tensor named {name!r}: {problem}",
-            "write a .safetensors file, which takes any name, or rename the parameter",
-        )
-
-
 def _problem(name: str) -> str | None:
+    """Whether an unpacker could write it elsewhere, or `np.load` would not find it again."""
     segments = name.split("/")
     if not name or "" in segments or "." in segments or ".." in segments:
         return "its path has an empty, '.' or '..' segment"

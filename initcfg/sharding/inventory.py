@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats.index import INDEX_NAME
+from initcfg.names import few
 from initcfg.sharding.shards import MAX_SHARDS
 from initcfg.text.json_entries import parse_json
 
@@ -22,7 +23,6 @@ _TYPES = {"plan": str, "set": str, "shards": int}
 _FORMAT = {"format": "initcfg.run", "version": 1}
 # What programs that load a sharded model look for.
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
-_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,10 @@ def make_room(
     claim = SetClaim.of(shards).text
     stock = scan_folder(store, shards, is_claimed=found == claim)
     if (found not in (None, claim) or stock.foreign) and not force:
-        raise _occupied(store, stock.foreign)
+        held = f"holds files that are of another set, or not whole: {few(stock.foreign)}"
+        what = held if stock.foreign else "is for another set, which was begun and not finished"
+        hint = "write to another folder; --force (force=True) removes what is in the way"
+        raise OutputError(Diagnostic(Code.OTHER_PLAN, f"the folder {store.place!r} {what}", hint=hint))
     missing = [shard for shard in share if shard.name not in stock.finished]
     staged = finished_in(store.staged, missing)
     missing = [shard for shard in missing if shard.name not in staged]
@@ -167,17 +170,3 @@ def require_space(store: Store, shards: Sequence[Shard], freed: int = 0) -> None
         message = f"{what}: they take {needed:,} bytes, {free + freed:,} are free"
         hint = "free some space, or write to another file system"
         raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
-
-
-def _occupied(store: Store, foreign: Iterable[str]) -> OutputError:
-    names = list(foreign)
-    shown = ", ".join(map(repr, names[:_SHOWN])) + (
-        f" and {len(names) - _SHOWN:,} more" if names[_SHOWN:] else ""
-    )
-    what = (
-        f"holds files that are of another set, or not whole: {shown}"
-        if names
-        else "is for another set, which was begun and not finished"
-    )
-    hint = "write to another folder; --force (force=True) removes what is in the way"
-    return OutputError(Diagnostic(Code.OTHER_PLAN, f"the folder {store.place!r} {what}", hint=hint))

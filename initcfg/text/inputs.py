@@ -69,7 +69,9 @@ def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO
     root = _root.get()
     if root is not None and not is_within(_real_path(descriptor, path), root):
         os.close(descriptor)
-        raise _outside(path, root, error)
+        message = f"{os.fspath(path)!r} leads out of the root folder {root!r}"
+        hint = "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
+        raise error(Diagnostic(Code.OUTSIDE_ROOT, message, Location(os.fspath(path)), hint))
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
@@ -83,12 +85,6 @@ def _real_path(descriptor: int, path: str | PathLike[str]) -> str:
             return real if os.path.samestat(os.stat(real), os.fstat(descriptor)) else ""  # noqa: PTH116
         except OSError:
             return ""
-
-
-def _outside(path: str | PathLike[str], root: str, error: type[InitcfgError]) -> InitcfgError:
-    message = f"{os.fspath(path)!r} leads out of the root folder {root!r}"
-    hint = "keep the file in that folder, or name a folder above both as the root: --root DIR, or root="
-    return error(Diagnostic(Code.OUTSIDE_ROOT, message, Location(os.fspath(path)), hint))
 
 
 def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError]) -> InitcfgError:

@@ -132,22 +132,14 @@ class Places(_Pairs[Location]):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One document: what it says and where it says it.
+    """One document: what it says and where it says it."""
 
-    Args:
-        file: the name the user gave.
-        text: the whole text, without a byte order mark.
-        tree: its content as plain data.
-        root: the places that belong to `tree`.
-        problems: what was wrong with the text and did not keep the rest from being read.
-        read_parts: marks the parts of a value that was left unmarked, in its text; None where all are marked.
-    """
-
-    file: str | None
-    text: str = field(repr=False)
+    file: str | None  # the name the user gave
+    text: str = field(repr=False)  # without a byte order mark
     tree: Tree = field(default=None, repr=False)
-    root: Node = field(default_factory=lambda: Node(0, 0), repr=False)
-    problems: tuple[Diagnostic, ...] = ()
+    root: Node = field(default_factory=lambda: Node(0, 0), repr=False)  # the places that belong to `tree`
+    problems: tuple[Diagnostic, ...] = ()  # which did not keep the rest from being read
+    #: Marks the parts of a value that was left unmarked, in its text; None where all are marked.
     read_parts: Callable[[str], Node] | None = field(default=None, repr=False)
 
     @cached_property

@@ -337,10 +337,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def watched(folder: Path, lines: list, name: str = "jobs.json", code: str = "") -> list[dict]:
+# Of each command: ten times the dearest, so that only what does not end is killed.
+CPU_SECONDS = 20
+
+
+def watched(
+    folder: Path, lines: list, name: str = "jobs.json", code: str = "", seconds: int = CPU_SECONDS
+) -> list[dict]:
     """What `watched_commands.py` tells of each command line; `code` is run before it."""
     warmup = [("warmup", line, None) for line in WARMUP]
-    (folder / name).write_text(json.dumps({"folder": str(folder), "warmup": warmup, "commands": lines}))
+    jobs = {"folder": str(folder), "warmup": warmup, "commands": lines, "seconds": seconds}
+    (folder / name).write_text(json.dumps(jobs))
     start = f"import runpy, sys; sys.argv[1:] = [{name!r}]; {code}\n"
     start += f"runpy.run_path({str(RUNNER)!r}, run_name='__main__')"
     ran = subprocess.run(
@@ -422,7 +429,7 @@ def test_the_watch_sees_what_is_planted(folder):
 def test_a_command_that_does_not_end_is_stopped(folder):
     code = planted({"endless": "all(x == 0 for x in iter(int, 1))"})
     with pytest.raises(AssertionError, match="ended by -"):
-        watched(folder, lines_for(folder, ["endless"]), "endless.json", code)
+        watched(folder, lines_for(folder, ["endless"]), "endless.json", code, seconds=2)
 
 
 def test_an_endless_standard_input_is_refused(folder):

@@ -1,7 +1,8 @@
 """Runs command lines one after another in this process, under limits and under watch; a script for a test.
 
 ``python watched_commands.py JOBS``: JOBS is a JSON file with `folder`, where everything stands and nothing
-may be written but below `out`, `warmup` and `commands` (lists of ``[name, arguments, stdin file or null]``).
+may be written but below `out`, `warmup` and `commands` (lists of ``[name, arguments, stdin file or null]``),
+and `seconds`, the limit of CPU time.
 Prints a JSON line a command. Before each command the limit on CPU time is set anew, so that one that does not
 come to an end kills the process, and the last line tells which was the last to end.
 """
@@ -24,7 +25,6 @@ from click.testing import CliRunner
 import initcfg
 from initcfg.cli import main
 
-CPU_SECONDS = 20  # of each command: ten times the dearest, so that only what does not end is killed
 MEMORY = 500 * 2**20
 NEVER = ("exec", "compile", "import", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
          "os.fork", "pty.", "socket.", "ssl.", "urllib.", "http.", "ftplib.", "smtplib.", "pickle.",
@@ -71,11 +71,11 @@ class Watch:
         return os.path.realpath(os.fsdecode(path)).startswith((self.package, *LIBRARIES))
 
 
-def run(watch: Watch, name: str, arguments: list[str], stdin: str | None) -> dict[str, object]:
+def run(watch: Watch, seconds: int, name: str, arguments: list[str], stdin: str | None) -> dict[str, object]:
     """Run one command line; what it did, said and took."""
     source = Path(stdin).read_bytes() if stdin else b""
     watch.named, watch.seen, began = set(arguments), [], time.process_time()
-    resource.setrlimit(resource.RLIMIT_CPU, (int(began) + CPU_SECONDS + 1, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(began) + seconds + 1, resource.RLIM_INFINITY))
     try:
         result = CliRunner().invoke(main, arguments, input=source, prog_name="initcfg")
     except CaughtError as caught:
@@ -126,7 +126,7 @@ def work(jobs: dict[str, Any]) -> None:
     watch = Watch(jobs["folder"])
     sys.addaudithook(watch)
     for job in jobs["commands"]:
-        print(json.dumps(run(watch, *job)), flush=True)
+        print(json.dumps(run(watch, jobs["seconds"], *job)), flush=True)
 
 
 if __name__ == "__main__":

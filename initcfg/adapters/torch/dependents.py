@@ -12,6 +12,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from initcfg.adapters.torch.parameters import buffers_of, named_modules_of
 from initcfg.adapters.torch.shards import is_dtensor
+from initcfg.names import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ def dependents(
             yield _padding(ref, ref.zero_row)
     if unwritten:
         verb = "holds" if len(unwritten) == 1 else "hold"
-        message = f"{_few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
+        message = f"{few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
         hint = "give them their values, as the module's own init_weights may, before the module is used"
         yield Dependent(f"{message}: {hint}")
     for ref in made:
@@ -79,15 +80,9 @@ def dependents(
             yield from _of_parametrization(ref, at, key)
     stale = list(_stale_statistics(module, made, frozenset(unwritten)))
     if stale:
-        message = f"{_few(stale)}: statistics of batches that the values from before have seen"
+        message = f"{few(stale)}: statistics of batches that the values from before have seen"
         hint = "call reset_running_stats() on these modules, or let rules make the buffers"
         yield Dependent(f"{message}: {hint}")
-
-
-def _few(names: list[str]) -> str:
-    """The first names, and how many there are more."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, names[:3])) + more
 
 
 def _fills(place: Place, row: int) -> bool:
