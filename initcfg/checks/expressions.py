@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import ChainMap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ from initcfg.checks.survey import Complaint, Finding
 from initcfg.expressions import Evaluator, Expression, ExpressionError
 from initcfg.expressions.grammar import Ast, Binary, Call, Choice, Unary
 from initcfg.initializers.arguments import arguments_of
+from initcfg.plan.scope import cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.expressions import Value
     from initcfg.plan import PlannedParameter
+    from initcfg.plan.scope import EvalBudget
     from initcfg.spec import InitializerConfig, Spec
 
 _Path = tuple["PathStep", ...]
@@ -32,12 +35,15 @@ def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
     """
     if looked_at.spec is None:
         return
-    vars_ = _Vars(looked_at.spec)
+    vars_, judge = _Vars(looked_at.spec), _Judge(looked_at.budget)
+    rules: dict[str, list[int]] = {}
+    for at, rule in enumerate(looked_at.spec.rules):
+        rules.setdefault(rule.match, []).append(at)
     for group in looked_at.groups:
         for members in _by_entry(group.members):
             for piece in group.pieces:
-                for name, text, path in _numbers(looked_at.spec, members[0], piece):
-                    complaint = _judged(name, Expression.parse(text), vars_.with_facts(piece))
+                for name, text, path in _numbers(looked_at.spec, rules, members[0], piece):
+                    complaint = judge(name, text, vars_.with_facts(piece))
                     if complaint is not None:
                         yield Finding(piece, members, complaint, looked_at.spec.locate(path))
 
@@ -53,8 +59,8 @@ def _by_entry(members: tuple[PlannedParameter, ...]) -> Iterator[tuple[PlannedPa
 class _Envs(NamedTuple):
     """What names stand for, as written and with ``/`` for each ``//``; and those that this makes unequal."""
 
-    written: Mapping[str, Value]
-    divided: Mapping[str, Value]
+    written: ChainMap[str, Value]
+    divided: ChainMap[str, Value]
     floored: frozenset[str]
 
 
@@ -78,12 +84,30 @@ class _Vars:
         if piece.fans is not None:
             fans = piece.fans
             facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
-        return _Envs(self._written | facts, self._divided | facts, self._floored)
+        # Joined, not copied: there may be thousands of vars, and of pieces.
+        return _Envs(ChainMap(facts, self._written), ChainMap(facts, self._divided), self._floored)
+
+
+class _Judge:
+    """Finds quotients that were cut; looks at an expression once for the same values of its names."""
+
+    def __init__(self, budget: EvalBudget) -> None:
+        self._budget = budget
+        self._known: dict[tuple[object, ...], Complaint | None] = {}
+
+    def __call__(self, name: str, text: str, envs: _Envs) -> Complaint | None:
+        expression = Expression.parse(text)
+        if "//" not in text and not (expression.names | expression.hideable) & envs.floored:
+            return None
+        facts = envs.written.maps[0]
+        key = (name, text, *[facts.get(each) for each in expression.names])
+        if key not in self._known:
+            self._budget.spend(cost_of(expression.tree))
+            self._known[key] = _judged(name, expression, envs)
+        return self._known[key]
 
 
 def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
-    if "//" not in expression.text and not (expression.names | expression.hideable) & envs.floored:
-        return None
     try:
         written = Evaluator(envs.written).number(expression.tree)
         divided = Evaluator(envs.divided).number(_divided(expression.tree))
@@ -98,9 +122,11 @@ def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
     return Complaint(text, f"write / in place of //, or the number {written:g} if that is what is meant")
 
 
-def _numbers(spec: Spec, member: PlannedParameter, piece: Piece) -> Iterator[tuple[str, str, _Path]]:
+def _numbers(
+    spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter, piece: Piece
+) -> Iterator[tuple[str, str, _Path]]:
     """The texts that stand for numbers among the arguments of a piece's initializer, with their places."""
-    start = _written(spec, member)
+    start = _written(spec, rules, member)
     if start is None:
         return
     config, path = _followed(spec, *start)
@@ -116,12 +142,15 @@ def _numbers(spec: Spec, member: PlannedParameter, piece: Piece) -> Iterator[tup
             yield name, written, (*config.arguments_path(path), name)
 
 
-def _written(spec: Spec, member: PlannedParameter) -> tuple[InitializerConfig, _Path] | None:
+def _written(
+    spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter
+) -> tuple[InitializerConfig, _Path] | None:
     """The initializer of a parameter as the spec has it: its entry's, or that of the rule that won."""
     pattern = member.rule
     if pattern is not None:
-        for at, rule in enumerate(spec.rules):
-            if rule.match == pattern and rule.ndim in (None, len(member.shape)) and rule.initializer:
+        for at in rules.get(pattern, ()):
+            rule = spec.rules[at]
+            if rule.ndim in (None, len(member.shape)) and rule.initializer:
                 return rule.initializer, ("rules", at, "initializer")
     path: _Path = member.where.path if member.where else ()
     match path:

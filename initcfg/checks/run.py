@@ -29,12 +29,13 @@ class Permissions:
     Args:
         entries: in the spec's order.
         spec: gives their place; None where it is not at hand.
+        budget: pays for matching them.
     """
 
-    def __init__(self, entries: Sequence[Allow], spec: Spec | None) -> None:
+    def __init__(self, entries: Sequence[Allow], spec: Spec | None, budget: EvalBudget) -> None:
         self._entries = entries
         self._spec = spec
-        self._budget = EvalBudget()
+        self._budget = budget
         self._of: dict[str, list[int]] = {}
         for at, entry in enumerate(entries):
             self._of.setdefault(entry.code, []).append(at)
@@ -47,7 +48,7 @@ class Permissions:
         """The parameters that no entry allows a warning for; each entry that allows one counts as used.
 
         Raises:
-            SpecError: the patterns take more steps than planning may (code ``too-large``).
+            SpentError: the patterns take more steps than there are.
         """
         mine = self._of.get(code)
         if mine is None:
@@ -57,18 +58,11 @@ class Permissions:
         for member in members:
             before = globs.work
             allowing = globs.every(member.name)
-            self._pay(globs.work - before)
+            self._budget.spend(MATCHING * (globs.work - before))
             self._used.update(mine[at] for at in allowing)
             if not allowing:
                 left.append(member)
         return left
-
-    def _pay(self, work: int) -> None:
-        try:
-            self._budget.spend(MATCHING * work)
-        except SpentError as error:
-            where = Location(path=("allow",)) if self._spec is None else self._spec.locate(("allow",))
-            raise SpecError(Diagnostic(error.code, error.message, where, error.hint)) from None
 
     def unused(self) -> list[Diagnostic]:
         """A warning for each entry that silenced nothing; a note, where another file wrote it for its own.
@@ -184,6 +178,9 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
     Returns:
         The warnings in the order of their places, and notes of entries of `allow` that another file brought.
 
+    Raises:
+        SpecError: it takes more steps than planning may (code ``too-large``).
+
     Example:
         >>> from initcfg.plan import plan_of
         >>> from initcfg.spec import Param, Spec
@@ -194,8 +191,14 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
         >>> [warning.code.value for warning in check_plan(plan_of(spec))]
         ['vector-scaling', 'random-bias']
     """
-    surveyed, permissions, collected = survey(plan, spec), Permissions(allow, spec), WarningCollector()
-    for code, check in CHECKS.items():
-        for finding in check(surveyed):
-            collected.add(code, finding, permissions.unallowed(code, finding.members))
+    budget = EvalBudget(what="to check this plan")
+    permissions, collected = Permissions(allow, spec, budget), WarningCollector()
+    try:
+        surveyed = survey(plan, spec, budget)
+        for code, check in CHECKS.items():
+            for finding in check(surveyed):
+                collected.add(code, finding, permissions.unallowed(code, finding.members))
+    except SpentError as error:
+        where = spec.locate(()) if spec is not None else None
+        raise SpecError(Diagnostic(error.code, error.message, where, error.hint)) from None
     return (*collected.diagnostics(), *permissions.unused())

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg import initializers
-from initcfg.distributions import point
+from initcfg.distributions import TruncatedNormal, point
 from initcfg.initializers import BuiltIn, Combined, Structured
 from initcfg.layout import known_fans
+from initcfg.plan.scope import PART, TRUNCATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.base import Share
     from initcfg.layout import Fans, Layout
     from initcfg.plan import Plan, PlannedParameter
+    from initcfg.plan.scope import EvalBudget
     from initcfg.spec import Spec
 
 
@@ -109,14 +111,21 @@ class Survey(NamedTuple):
         groups: its parameters by what they share; without tied ones and empty ones. A tied parameter has the
             array of its target, which is looked at; in an empty one there is nothing wrong.
         spec: what the plan was made from, or None where that is not at hand.
+        budget: pays for what the checks compute. Of a plan that has just been made they compute no more than
+            planning did; one that was read from a file may hold more than any spec.
     """
 
     groups: tuple[Alike, ...]
     spec: Spec | None
+    budget: EvalBudget
 
 
-def survey(plan: Plan, spec: Spec | None) -> Survey:
-    """What the checks look at, in one pass over the plan."""
+def survey(plan: Plan, spec: Spec | None, budget: EvalBudget) -> Survey:
+    """What the checks look at, in one pass over the plan.
+
+    Raises:
+        SpentError: to look at all of it takes more steps than there are.
+    """
     identities: dict[int, object] = {}
     groups: dict[tuple[object, ...], list[PlannedParameter]] = {}
     for each in plan:
@@ -126,8 +135,8 @@ def survey(plan: Plan, spec: Spec | None) -> Survey:
                 identities[id(made)] = _identity(made)
             shared = (identities[id(made)], each.shape, each.dtype.name, each.layout)
             groups.setdefault(shared, []).append(each)
-    alike = (Alike(tuple(_pieces(_whole(group[0]))), tuple(group)) for group in groups.values())
-    return Survey(tuple(alike), spec)
+    alike = (Alike(tuple(_pieces(_whole(group[0]), budget)), tuple(group)) for group in groups.values())
+    return Survey(tuple(alike), spec, budget)
 
 
 def _identity(initializer: Initializer) -> object:
@@ -151,10 +160,11 @@ def _whole(parameter: PlannedParameter) -> Piece:
     )
 
 
-def _pieces(piece: Piece) -> Iterator[Piece]:
+def _pieces(piece: Piece, budget: EvalBudget) -> Iterator[Piece]:
     """The piece, or the parts that it is combined of, without empty ones."""
     made = piece.initializer
     if not isinstance(made, Combined):
+        budget.spend(PART + TRUNCATION * isinstance(piece.distribution, TruncatedNormal))
         yield piece
         return
     for part, share in made.parts(piece.shape, piece.layout):
@@ -167,7 +177,8 @@ def _pieces(piece: Piece) -> Iterator[Piece]:
                     fans=known_fans(share.shape, share.layout),
                     initializer=part,
                     distribution=initializers.resolve(part, share.shape, share.layout),
-                )
+                ),
+                budget,
             )
 
 

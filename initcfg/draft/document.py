@@ -17,6 +17,7 @@ from initcfg.errors import Code, Diagnostic, SpecError, capped
 from initcfg.manifest import Manifest
 from initcfg.plan import plan_of
 from initcfg.plan.parameters import name_problem
+from initcfg.plan.scope import EvalBudget
 from initcfg.spec import load
 from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
@@ -360,7 +361,7 @@ def _complained(draft: Draft, judge: Callable[[Piece], Complaint | None]) -> set
     rows = {row.place.path: at for at, row in enumerate(draft.rows)}
     return {
         rows[member.where.path]  # type: ignore[index]
-        for group in survey(plan_of(load(draft.tree())), None).groups
+        for group in survey(plan_of(load(draft.tree())), None, EvalBudget()).groups
         if any(judge(piece) for piece in group.pieces)
         for member in group.members
         if member.where is not None

@@ -82,10 +82,12 @@ class EvalBudget:
 
     Args:
         most: how many steps may be taken; `MAX_STEPS`, or what the environment raises it to, where negative.
+        what: takes them, as messages say it.
         parameters: how many parameters the plan may still take.
     """
 
     most: int = -1
+    what: str = "planning this"
     parameters: int = MAX_PARAMETERS
     _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
     _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
@@ -135,7 +137,7 @@ class EvalBudget:
             self._tell_at = self.left - _TELL_EVERY
             self._tell(self.most - self.left)
         if self.left < 0:
-            message = f"planning this takes more than {self.most:,} steps of evaluation"
+            message = f"{self.what} takes more than {self.most:,} steps of evaluation"
             hint = (
                 "let expensive expressions and initializers depend on fewer indices; "
                 f"if you trust the document, raise the bound: {_RAISED_BY}={8 * self.most}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from initcfg.checks import expressions
+
 SPEC = """
 layout: in_out
 vars: {{d: 512, n: 3, inverse: 1 // d, half: d // 2, widths: [1 // n, 2]}}
@@ -85,3 +87,24 @@ def test_without_the_spec_nothing_is_said() -> None:
 
     plan = plan_of(loads("initcfg: 1" + SPEC.format("1 // d")))
     assert check_plan(plan) == ()
+
+
+def test_an_expression_is_looked_at_once_for_the_same_values(monkeypatch, warnings) -> None:
+    seen: list[str] = []
+    judged = expressions._judged
+
+    def counted(name, *rest):
+        seen.append(name)
+        return judged(name, *rest)
+
+    monkeypatch.setattr(expressions, "_judged", counted)
+    many = """
+        layers:
+          h.{{i}}:
+            repeat: {{i: 50}}
+            params: {{w: {{shape: [i + 1], initializer: {{random_normal: {{stddev: {}}}}}}}}}
+    """
+    for text, times in (("exp(1) // 1", 1), ("numel // 7", 50)):
+        seen.clear()
+        warnings(many.format(text))
+        assert len(seen) == times

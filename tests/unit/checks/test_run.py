@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import dataclasses
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from initcfg.checks import check_plan, run
 from initcfg.errors import Code, SpecError
 from initcfg.plan import Plan, plan_of
+from initcfg.plan.scope import PART
 from initcfg.spec import Allow, Layer, Param, Spec, load, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LAYER = """
 layers:
@@ -158,4 +160,37 @@ def test_patterns_of_allow_are_paid_for(monkeypatch) -> None:
     with pytest.raises(SpecError) as caught:
         check_plan(plan_of(read), read.allow, read)
     [found] = caught.value.diagnostics
-    assert (found.code, found.where.path) == ("too-large", ("allow",))
+    assert (found.code, found.where.path) == ("too-large", ())
+
+
+def test_a_plan_of_more_laws_than_a_spec_may_have_is_not_looked_at(monkeypatch) -> None:
+    spec = loads("initcfg: 1\nparams:" + "".join(PARAM.format(at + 1) for at in range(10)))
+    plan = plan_of(spec)
+    assert check_plan(plan) == ()
+    monkeypatch.setattr("initcfg.plan.scope.MAX_STEPS", 9 * PART)
+    with pytest.raises(SpecError, match="to check this plan takes more than 3,600 steps") as caught:
+        check_plan(plan)
+    assert caught.value.diagnostics[0].code == "too-large"
+
+
+PARAM = "\n  w{0}: {{shape: [{0}], initializer: zeros}}"
+# Masses below a normal curve were computed to forty digits, to tell three.
+NARROW = """
+layers:
+  h.{i}:
+    repeat: {i: 300}
+    params: {w: {shape: [i + 1, 2], dtype: float16, initializer: {orthogonal: {gain: 1e-3 + i / 1e6}}}}
+"""
+
+
+def test_to_look_at_a_plan_takes_no_longer_than_planning() -> None:
+    def calls(function: Callable[[], object]) -> int:
+        profile = cProfile.Profile()
+        profile.runcall(function)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    read = loads("initcfg: 1\nlayout: in_out" + NARROW)
+    plan = plan_of(read)
+    check_plan(plan, read.allow, read)
+    checks, planning = calls(lambda: check_plan(plan, read.allow, read)), calls(lambda: plan_of(read))
+    assert checks < 1.5 * planning

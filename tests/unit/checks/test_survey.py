@@ -6,6 +6,7 @@ import dataclasses
 
 from initcfg.checks.survey import Piece, for_each_piece, survey
 from initcfg.plan import Plan, plan_of
+from initcfg.plan.scope import EvalBudget
 from initcfg.spec import loads
 
 SPEC = """
@@ -29,7 +30,7 @@ params:
 def looked_at(plan: Plan) -> list[Piece]:
     pieces: list[Piece] = []
     # What append returns is no complaint.
-    list(for_each_piece(pieces.append)(survey(plan, None)))
+    list(for_each_piece(pieces.append)(survey(plan, None, EvalBudget())))
     return pieces
 
 
@@ -49,7 +50,7 @@ def test_initializers_that_are_equal_but_not_one_object_are_alike() -> None:
 
 def test_every_parameter_with_values_of_its_own_is_in_one_group() -> None:
     plan = plan_of(loads(SPEC))
-    members = [member for group in survey(plan, None).groups for member in group.members]
+    members = [member for group in survey(plan, None, EvalBudget()).groups for member in group.members]
     assert sorted(each.name for each in members) == sorted(
         each.name for each in plan if each.numel and each.tied_to is None
     )
