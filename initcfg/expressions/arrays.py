@@ -104,10 +104,9 @@ class Grid(NamedTuple):
         if len(axes) == 1:
             (axis,) = axes
             taken = np.flatnonzero(mask)
-            length = mask.shape[axis]
-            cut = partial(_taken, taken=taken, axis=axis, length=length)
+            index: Any = (*(slice(None),) * axis, _evenly(taken))
+            cut = partial(_cut, index=index, axis=axis, length=mask.shape[axis])
             extent = (*self.extent[:axis], len(taken), *self.extent[axis + 1 :])
-            index: Any = (*(slice(None),) * axis, taken)
         else:
             index = np.broadcast_to(mask, self.extent)
             cut = partial(_masked, mask=index)
@@ -123,8 +122,16 @@ class Grid(NamedTuple):
         )
 
 
-def _taken(leaf: Array, taken: Array, axis: int, length: int) -> Array:
-    return leaf.take(taken, axis) if leaf.shape[axis] == length else leaf
+def _evenly(taken: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Positions as a slice if they are evenly spaced, which is much faster to read and to write."""
+    steps = np.diff(taken)
+    step = int(steps[0]) if steps.size else 1
+    return slice(int(taken[0]), int(taken[-1]) + 1, step) if (steps == step).all() else taken
+
+
+def _cut(leaf: Array, index: Any, axis: int, length: int) -> Array:
+    found: Array = leaf[index] if leaf.shape[axis] == length else leaf
+    return found
 
 
 def _masked(leaf: Array, mask: Array) -> Array:
@@ -140,10 +147,10 @@ def is_comparison(tree: Ast) -> bool:
 
 
 def is_whole(tree: Ast) -> bool:
-    """Whether the value is an integer at every element, exact in 64 bits: it follows from the tree."""
+    """Whether the value is a 64-bit integer at every element, which follows from the tree alone."""
     match tree:
         case Number(value):
-            return isinstance(value, int)
+            return _is_int64(value)
         case Unary(_, operand):
             return is_whole(operand)
         case Binary(sign, left, right):
@@ -286,8 +293,6 @@ class Step(NamedTuple):
     def _fits(self) -> bool:
         """Whether no result can leave 64 bits, whichever operands meet."""
         ends = [_ends(each) for each in self.values]
-        if not all(_is_int64(end) for pair in ends for end in pair):
-            return False
         (low, high), *others = ends
         match self.name, others:
             case "+" | "-" | "*", [other]:
@@ -338,7 +343,7 @@ def _of_kind(value: Any, tree: Ast) -> Array:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind == "i")
+    return _is_int64(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "i")
 
 
 def _is_int64(value: Any) -> bool:

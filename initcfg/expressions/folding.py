@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initcfg.expressions.evaluation import Value
-_OF_ARRAYS = ("index", "size")
 
 
 def check_closed(expression: Expression) -> None:
@@ -51,14 +50,21 @@ def closed(expression: Expression, env: Mapping[str, Value]) -> Expression:
         The formula, whose text reads as its tree; the offsets in the tree are those of `expression`.
 
     Raises:
-        ExpressionError: a name is unknown, or a part that counts for every element has no value.
+        ExpressionError: a name is unknown, a part that counts for every element has no value, or the formula
+            becomes too long.
 
     Example:
         >>> closed(Expression.parse("0.5 * d * (index(0) + 1) if d > 1 else x"), {"d": 8}).text
         '4.0 * (index(0) + 1)'
     """
     tree = _Folder(env, None).folded(expression.tree)
-    return Expression(written(tree), tree, frozenset(each.name for each in references(tree)))
+    text = written(tree)
+    try:
+        names = Expression.parse(text).names
+    except ExpressionError as error:
+        message = f"with the numbers of its names filled in, {error.message}"
+        raise ExpressionError(message, 0, error.code, "give what depends on no element a var") from None
+    return Expression(text, tree, names)
 
 
 def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
@@ -86,11 +92,12 @@ class _Folder:
     def __init__(self, env: Mapping[str, Value], shape: tuple[int, ...] | None) -> None:
         self.evaluator = Evaluator(env)
         self.shape = shape
+        self.free = ELEMENT_NAMES - env.keys()
         self.optional = 0
 
     def folded(self, tree: Ast) -> Ast:
         """The tree with a number for each part that depends on no element."""
-        hidden = sorted(ELEMENT_NAMES & self.evaluator.env.keys() & {each.name for each in references(tree)})
+        hidden = sorted({each.name for each in references(tree)} & ELEMENT_NAMES - self.free)
         try:
             self.evaluator.refuse_unknown(tree, ELEMENT_NAMES)
             return self._fold(tree)
@@ -102,7 +109,7 @@ class _Folder:
 
     def _fold(self, tree: Ast) -> Ast:
         match tree:
-            case Name(name, offset) if name in _OF_ARRAYS and name not in self.evaluator.env:
+            case Name(name, offset) if name in self.free and name != "x":
                 hint = f"say of which axis: {name}(0) of the first, {name}(-1) of the last"
                 raise ExpressionError(f"{name!r} needs an axis", offset, Code.EXPRESSION_VALUE, hint)
             case Unary(sign, operand, offset):
@@ -122,18 +129,22 @@ class _Folder:
 
         Where it may count for no element, what has no value is left to those for which it counts.
         """
-        if varies(tree):
+        if self._varies(tree):
             return tree
         try:
             return Number(self.evaluator.number(tree), tree.offset)
         except ExpressionError:
-            if not self.optional or isinstance(tree, Name):
+            # A name, or an item of a list, would mean something else in the closed text.
+            if not self.optional or isinstance(tree, Name) or getattr(tree, "name", "") in self.evaluator.env:
                 raise
             return tree
 
+    def _varies(self, tree: Ast) -> bool:
+        return any(each.name in self.free for each in references(tree))
+
     def _choice(self, tree: Choice) -> Ast:
         condition = self._fold(tree.condition)
-        if not varies(condition) and isinstance(found := self._known(condition), Number):
+        if not self._varies(condition) and isinstance(found := self._known(condition), Number):
             return self._fold(tree.then if found.value else tree.otherwise)
         self.optional += 1
         then, otherwise = self._fold(tree.then), self._fold(tree.otherwise)
@@ -142,17 +153,17 @@ class _Folder:
 
     def _call(self, tree: Call) -> Ast:
         is_item = tree.name in self.evaluator.env
-        if tree.name in ELEMENT_NAMES and not is_item:
+        if tree.name in self.free:
             return self._axis(tree)
         if not is_item:
             self.evaluator.check_count(tree)
         # The first argument of gain is a word.
         words = tree.arguments[: tree.name == "gain" and not is_item]
         found = tree._replace(arguments=(*words, *map(self._fold, tree.arguments[len(words) :])))
-        if words and varies(found):
+        if words and self._varies(found):
             message = "the slope of 'gain' cannot depend on the element"
             raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE)
-        if is_item and varies(found):
+        if is_item and self._varies(found):
             hint = "an item of a list is chosen when planned, by vars and the indices of repeats"
             message = f"which item of {tree.name!r} this is depends on the element"
             raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE, hint)

@@ -11,8 +11,7 @@ import numpy as np
 from initcfg import engines
 from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
-from initcfg.errors import Code
-from initcfg.expressions import ExpressionError
+from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import draw, resolve, stream_of
@@ -50,7 +49,8 @@ def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initia
         of: what ``x`` is a draw of, or None.
 
     Raises:
-        ExpressionError: an element has no value, or none that the dtype holds.
+        ExpressionError: an element has no value.
+        InitializerError: the dtype does not hold one.
     """
     evaluator = ArrayEvaluator(engines.functions(request.fill))
     shape = request.shape or (1,)
@@ -65,7 +65,7 @@ def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initia
             for tile in _tiles(lengths):
                 positions = [axis[cut] for axis, cut in zip(box, tile, strict=True)]
                 grid = Grid.of(shape, positions, None if draws is None else draws[tile])
-                target[tile] = _held(evaluator.value(tree, grid), request.dtype, tree, grid)
+                target[tile] = _held(evaluator.value(tree, grid), request.dtype, grid)
 
 
 def check_formula(
@@ -77,7 +77,8 @@ def check_formula(
     nobody's.
 
     Raises:
-        ExpressionError: as `draw_formula`; or the formula gives no integers, or no bools, for such a dtype.
+        ExpressionError: an element has no value.
+        InitializerError: the dtype does not hold one, or takes integers or bools, which the formula is not.
     """
     _refuse_kind(tree, dtype)
     numel = math.prod(shape)
@@ -90,7 +91,7 @@ def check_formula(
     positions = _sampled(shape)
     x = None if of is None else _drawn(of, 0, math.prod(map(len, positions)), request)
     grid = Grid.of(shape, positions, x)
-    _held(ArrayEvaluator(engines.functions(request.fill)).value(tree, grid), dtype, tree, grid)
+    _held(ArrayEvaluator(engines.functions(request.fill)).value(tree, grid), dtype, grid)
 
 
 def _drawn(of: Initializer, start: int, size: int, request: Request) -> Array:
@@ -148,10 +149,10 @@ def _refuse_kind(tree: Ast, dtype: DType) -> None:
         hint = "// divides without a remainder; floor, ceil and round give integers"
     else:
         return
-    raise ExpressionError(message, tree.offset, Code.DTYPE_VALUE, hint)
+    raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
 
 
-def _held(values: Array, dtype: DType, tree: Ast, grid: Grid) -> Array:
+def _held(values: Array, dtype: DType, grid: Grid) -> Array:
     """Values in a dtype, rounded once."""
     if dtype.format is not None:
         held = round_all(values.astype(np.float64, copy=False), dtype)
@@ -164,5 +165,5 @@ def _held(values: Array, dtype: DType, tree: Ast, grid: Grid) -> Array:
         at = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
         message = f"{values[at].item()!r}, at element {grid.element(at)}, cannot be held in {dtype}"
         hint = "give a dtype that holds every value, or smaller numbers"
-        raise ExpressionError(message, tree.offset, Code.DTYPE_VALUE, hint)
+        raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
     return held

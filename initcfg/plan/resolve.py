@@ -14,6 +14,7 @@ from initcfg.distributions import TruncatedNormal
 from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression, Template, facts_of
+from initcfg.expressions.grammar import references
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
@@ -367,8 +368,7 @@ def _arguments(
             elif name in arguments and (text := arguments[name].text) and written is not None:
                 values[name] = _completed(written, (*place, name), context, is_path=text.is_path)
             elif name in arguments and arguments[name].is_formula:
-                scope = _with_facts(written, (*place, name), context)
-                values[name] = scope.formula(written, (*place, name)).text
+                values[name] = _closed(config, (*place, name), context)
             else:
                 values[name] = _thawed(written)
     for name, argument in arguments.items():
@@ -376,6 +376,11 @@ def _arguments(
             values[name] = context.name
     problems.break_if_more_than(before)
     nested = list(nested_in(config, path))
+    if isinstance(formula := values.get("value"), Expression):
+        values["value"] = formula.text
+        if "x" not in formula.names and "x" in Expression.parse(config.config["value"]).names:
+            values.pop("of", None)  # no branch that is left uses it
+            nested.clear()
     if nested:
         # An initializer that is not made yet is checked as far as it is written.
         written = vars(_validated(cls, config, values, path, context, LITERALS))
@@ -470,12 +475,24 @@ def _try_formula(made: object, config: InitializerConfig, path: Path, context: E
     from initcfg.initializers.formulas import Formula, try_out  # noqa: PLC0415  few documents hold a formula
 
     assert isinstance(made, Formula)  # noqa: S101
-    place, text = (*config.arguments_path(path), "value"), str(config.config["value"])
-    scope = _with_facts(text, place, context)
-    expression = scope.formula(text, place)
+    place, scope = (*config.arguments_path(path), "value"), context.scope
+    expression = _closed(config, place, context)
     scope.pay(len(expression.text) * formula_cost(math.prod(context.shape)), place)
-    with scope.problems.placing(place), scope.placing(text, place):
+    with scope.problems.placing(place), scope.placing(config.config["value"], place):
         try_out(expression, made.of, context.shape, context.layout)
+
+
+def _closed(config: InitializerConfig, path: Path, context: EvalContext) -> Expression:
+    """The formula at a place, without the names that stand for something there."""
+    text = config.config[str(path[-1])]
+    scope = _with_facts(text, path, context)
+    if "of" in config.config and "x" in scope.values:
+        hidden = (each for each in references(Expression.parse(text).tree) if each.name == "x")
+        message = "'x' is a var or an index here, which hides the draw of 'of'"
+        for each in hidden:
+            hint = "give the var or the index another name"
+            raise scope.problems.error(Code.HIDDEN_NAME, message, path, hint=hint, offset=each.offset)
+    return scope.formula(text, path)
 
 
 def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:
