@@ -182,6 +182,10 @@ Wherever a number may stand, an expression may stand as text: numbers, names, `+
 `repeat` around it, CONSTANTS and, inside an initializer's arguments, FANS: those of the parameter,
 or of its part where a combined initializer splits it. A var that is a list is read as `widths(0)`. An
 expression gives the same number on every machine.
+
+`gain(relu)` and its like are PyTorch's `calculate_gain`, for the words GAINS; `gain(leaky_relu, 0.2)` says the slope, which is
+0.01 otherwise. `sin`, `cos` and `tan` take angles up to 2**30. A var or an index may be named as one of HIDEABLE, which came to
+the language later, and hides it.
 """
 NAMES = """
 A parameter's full name is its layer's name, a dot, and its own name; those under the top-level `params`
@@ -222,7 +226,13 @@ initializers are replaced, never added, and nothing else can be set.
 
 def spec_page() -> str:
     """The keys of a spec, and the small languages in its values."""
-    words = {"FUNCTIONS": expressions.FUNCTIONS, "CONSTANTS": expressions.CONSTANTS, "FANS": expressions.FANS}
+    words: dict[str, Iterable[str]] = {
+        "FUNCTIONS": expressions.FUNCTIONS,
+        "CONSTANTS": expressions.CONSTANTS,
+        "FANS": expressions.FANS,
+        "GAINS": expressions.GAINS,
+        "HIDEABLE": [name for name in expressions.FUNCTIONS if name not in expressions.RESERVED_NAMES],
+    }
     page = EXPRESSIONS
     for word, names in words.items():
         page = page.replace(word, " ".join(f"`{name}`" for name in names))

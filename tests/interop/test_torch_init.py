@@ -22,6 +22,7 @@ from scipy import stats
 from initcfg import engines, initializers
 from initcfg.distributions import Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import as_dtype
+from initcfg.expressions import GAINS, Expression
 from initcfg.initializers import Initializer, Request, make, resolve
 from initcfg.layout import Layout
 from initcfg.stream import Stream
@@ -194,3 +195,11 @@ def test_orthogonal_matrices_come_from_one_law(shape: tuple[int, ...]) -> None:
     other = np.stack([array.reshape(matrix) for array in made])
     for statistic in (lambda q: q[:, 0, 0], lambda q: q[:, -1, -1], lambda q: np.trace(q, axis1=1, axis2=2)):
         assert stats.ks_2samp(statistic(one), statistic(other)).pvalue > 1e-3
+
+
+def test_gains_in_expressions_are_those_of_pytorch() -> None:
+    words = [*GAINS, *(f"leaky_relu, {slope!r}" for slope in (0.0, 0.2, -0.5, 5**0.5, 7))]
+    for word in words:
+        name, _, slope = word.partition(", ")
+        theirs = INIT.calculate_gain(name, float(slope) if slope else None)
+        assert Expression.parse(f"gain({word})").evaluate({}) == pytest.approx(theirs, rel=1e-15, abs=0)
