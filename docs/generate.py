@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -362,12 +363,41 @@ def _explanation(page: Explanation) -> str:
     )
 
 
+# --- Published schemes --------------------------------------------------------------------------------------
+
+SCHEMES = """
+Each scheme that is published or widely used: its formula, where it is from, how a spec says it, and what the law or the
+values of that line are compared with by `tests/meta/test_schemes.py`, or the test beside the initializer. n is fan_in, m fan_out, d the width, N and M
+the layers of an encoder and a decoder, i a layer's index. The lines are planned for an array of (48, 96) as (out, in)
+where they give no shape, with the vars `d: 96`, `N: 12`, `M: 6`, `i: 3`; what is compared is an expression over numpy.
+"""
+
+
+def schemes_page() -> str:
+    """The table of published schemes, from docs/schemes.toml."""
+    schemes = tomllib.loads((Path(__file__).parent / "schemes.toml").read_text("utf-8"))["scheme"]
+    cells = "\n".join(_scheme(scheme) for scheme in schemes)
+    head = "| scheme | formula | source | in a spec | compared with |\n|---|---|---|---|---|"
+    count = sum("line" in scheme for scheme in schemes)
+    rest = f"{count} of {len(schemes)} are lines of a spec; the others have their reason."
+    return f"# Published schemes\n\n{SCHEMES.strip()}\n\n{rest}\n\n{head}\n{cells}"
+
+
+def _scheme(scheme: dict[str, Any]) -> str:
+    lines = scheme.get("line", ())
+    written = "<br>".join(f"`{line['spec']}`" for line in lines) or f"no: {scheme['reason']}"
+    compared = "<br>".join(f"`{line.get('expected') or line['test']}`" for line in lines)
+    cells = (scheme["name"], scheme["formula"], scheme["source"], written, compared)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "diagnostics.md": diagnostics_page,
     "initializers.md": initializers_page,
     "plan.md": plan_page,
     "report.md": report_page,
+    "schemes.md": schemes_page,
     "spec.md": spec_page,
 }
 

@@ -1,0 +1,158 @@
+"""The table of published schemes: every line is planned, and gives the law or the values of its formula.
+
+`expected` in docs/schemes.toml is an expression over numpy and the names below: the formula, by other
+arithmetic than that of documents.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+import initcfg
+from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
+from initcfg.initializers import Concatenate, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from initcfg.plan import PlannedParameter
+
+    Array = np.ndarray[Any, Any]
+
+ROOT = Path(__file__).parents[2]
+SCHEMES: list[dict[str, Any]] = tomllib.loads((ROOT / "docs/schemes.toml").read_text("utf-8"))["scheme"]
+LINES = [(scheme["name"], line) for scheme in SCHEMES for line in scheme.get("line", ())]
+SIZES = {"d": 96, "N": 12, "M": 6, "i": 3}
+SHAPE = (48, 96)
+
+
+class Planned:
+    """A line of the table as a plan, and its weights once they are asked for."""
+
+    def __init__(self, line: Mapping[str, str]) -> None:
+        written = yaml.safe_load(line["spec"])
+        params = written if isinstance(written, dict) and "w" in written else {"w": written}
+        for name, law in params.items():
+            if not (isinstance(law, dict) and "initializer" in law):
+                params[name] = {"shape": SHAPE, "initializer": law}
+        document = {
+            "initcfg": 1,
+            "dtype": "float64",
+            "layout": "out_in",
+            "vars": SIZES,
+            "params": params,
+        }
+        self.plan = initcfg.make_plan(document)
+
+    @property
+    def parameter(self) -> PlannedParameter:
+        return self.plan["w"]
+
+    def weights(self, name: str = "w") -> Array:
+        return initcfg.materialize(self.plan)[name]
+
+
+def has_law(law: Distribution) -> Callable[[Planned], None]:
+    def check(planned: Planned) -> None:
+        agree(planned.parameter.distribution, law)
+
+    return check
+
+
+def agree(found: Distribution | None, law: Distribution) -> None:
+    assert type(found) is type(law)
+    assert found is not None
+    assert astuple(found) == pytest.approx(astuple(law), rel=1e-12, abs=1e-300)
+
+
+def parts(count: int, law: Distribution) -> Callable[[Planned], None]:
+    def check(planned: Planned) -> None:
+        parameter = planned.parameter
+        assert isinstance(parameter.initializer, Concatenate)
+        made = parameter.initializer.parts(parameter.shape, parameter.layout)
+        assert len(made) == count
+        for part, share in made:
+            agree(resolve(part, share.shape, share.layout), law)
+
+    return check
+
+
+def orthogonal(gain: float, of: Callable[[Array], list[Array]]) -> Callable[[Planned], None]:
+    def check(planned: Planned) -> None:
+        for block in of(planned.weights()):
+            assert np.allclose(block @ block.T, gain**2 * np.eye(len(block)), atol=1e-9)
+
+    return check
+
+
+def draws(quantiles: Callable[[Array], Array]) -> Callable[[Planned], None]:
+    """Values that are a function of a uniform variable, by a Kolmogorov-Smirnov test at a fixed seed."""
+
+    def check(planned: Planned) -> None:
+        expected = quantiles((np.arange(100_000) + 0.5) / 100_000)
+        assert stats.ks_2samp(planned.weights().reshape(-1), expected).pvalue > 1e-3
+
+    return check
+
+
+def follows(function: Callable[[Array], Array]) -> Callable[[Planned], None]:
+    def check(planned: Planned) -> None:
+        assert np.allclose(planned.weights(), function(planned.weights("v")), rtol=1e-12)
+
+    return check
+
+
+def index(*shape: int) -> Array:
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+NAMES: dict[str, Any] = {
+    **SIZES,
+    "n": 96,
+    "m": 48,
+    "np": np,
+    "k": index,
+    **{name: getattr(math, name) for name in ("sqrt", "log", "exp", "pi")},
+    "fill": Fill,
+    "normal": lambda std: Normal(0.0, std),
+    "uniform": Uniform,
+    "cut": lambda std, low, high: TruncatedNormal(0.0, std, low, high),
+    "parts": parts,
+    "rows": lambda gain: orthogonal(gain, lambda w: [w]),
+    "columns": lambda gain: orthogonal(gain, lambda w: [w.T]),
+    "blocks": lambda count: orthogonal(1.0, lambda w: np.split(w, count)),
+    "draws": draws,
+    "follows": follows,
+}
+
+
+def test_every_scheme_has_lines_or_a_reason_and_none_is_there_twice() -> None:
+    names = [scheme["name"] for scheme in SCHEMES]
+    assert len(set(names)) == len(names) == 97
+    assert [each["name"] for each in SCHEMES if ("line" in each) == ("reason" in each)] == []
+
+
+@pytest.mark.parametrize(("name", "line"), LINES, ids=[name for name, _ in LINES])
+def test_a_line_gives_what_its_formula_gives(name: str, line: dict[str, str]) -> None:
+    planned = Planned(line)
+    if "test" in line:
+        assert (ROOT / line["test"]).exists()
+        return
+    expected = eval(line["expected"], dict(NAMES))  # the table's own text
+    if isinstance(expected, Distribution):
+        expected = has_law(expected)
+    if callable(expected):
+        expected(planned)
+        return
+    weights = planned.weights()
+    assert weights.shape == np.shape(expected)
+    assert np.allclose(weights, expected, rtol=1e-12, atol=1e-14)
