@@ -203,6 +203,17 @@ class Text(NamedTuple):
         return text if template is None else template(text)
 
 
+class Switch:
+    """Marks a bool, and nothing that could be taken for one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(plain, core_schema.bool_schema(strict=True))
+
+    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
+        """What it accepts."""
+        return "true or false"
+
+
 def read_constant(value: object, info: Any) -> object:
     """The value of a constant, with an error for each wrong element."""
     return read_value(value, info.context and info.context.expression)
@@ -261,6 +272,7 @@ Positive = Annotated[float, Limits(gt=0)]
 Share = Annotated[float, Limits(ge=0, le=1)]
 Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
+Flag = Annotated[bool, Switch()]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
 FormulaText = Annotated[str, Formulas()]

@@ -42,6 +42,7 @@ _MODULES = {
         *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),
     ),
     "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
+    "spectral": ("STFT",),
     "combined": ("Concatenate", "Patch"),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),
@@ -55,6 +56,7 @@ FAMILIES = {
     "pytorch": "PyTorch's own laws",
     "structured": "Matrices",
     "convolution": "Convolution kernels",
+    "spectral": "Fourier transforms",
     "transformers": "Recipes for transformers",
     "recipes": "Other published recipes",
     "combined": "Made of parts",
@@ -66,6 +68,7 @@ FAMILIES = {
 _ALIASES = {
     "IdentityInitializer": "Identity",
     "OrthogonalInitializer": "Orthogonal",
+    "STFTInitializer": "STFT",
     "eye": "Identity",
     "normal": "RandomNormal",
     "one": "Ones",

@@ -15,6 +15,7 @@ from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.registry import aliases_of, registered_name
+from initcfg.initializers.spectral import read_window
 from initcfg.spec.models import Spec, read_initializer
 
 if TYPE_CHECKING:
@@ -262,6 +263,8 @@ class _Generator(GenerateJsonSchema):
 
     def _ours(self, function: Any) -> Schema:
         """What a function of ours reads, by the name of its definition."""
+        if function is read_window:
+            return {"type": ["string", "array"], "items": {"type": "number"}}
         names: dict[object, str] = {
             read_constant: "constant_value",
             read_part: "initializer",

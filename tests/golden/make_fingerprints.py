@@ -92,6 +92,11 @@ INITIALIZERS: list[Any] = [
     {"patch": {"base": "he_normal", "patches": [{"at": [-1], "initializer": "zeros"}]}},
     {"patch": {"base": "zeros", "patches": [{"at": [":", "1:3"], "initializer": "orthogonal"}]}},
 ]
+SPECTRAL: list[Any] = [
+    "stft",
+    {"stft": {"side": "imag", "window": "hamming", "scaling": None, "periodic": True}},
+    {"stft": {"window": [0.5, 1, 2, 1]}},
+]
 
 
 def specs() -> dict[str, Any]:
@@ -100,10 +105,12 @@ def specs() -> dict[str, Any]:
     for path in sorted(CASES.iterdir()):
         spec = min(path.glob("spec.*")) if path.is_dir() else path
         found[f"valid/{path.name}"] = spec
-    for law in INITIALIZERS:
+    for law in [*INITIALIZERS, *SPECTRAL]:
         # Kernels are for no more inputs than outputs.
-        layout = "in_out" if "l_orth" in json.dumps(law) or "delta" in json.dumps(law) else "out_in"
-        found[f"law {json.dumps(law)}"] = {"w": {"shape": [4, 6], "layout": layout, "initializer": law}}
+        text, shape = json.dumps(law), [4, 1, 3] if law in SPECTRAL else [4, 6]
+        is_in_out = law in SPECTRAL or "l_orth" in text or "delta" in text
+        layout = "in_out" if is_in_out else "out_in"
+        found[f"law {text}"] = {"w": {"shape": shape, "layout": layout, "initializer": law}}
     for dtype in DTYPES:
         found[f"dtype {dtype}"] = {"w": {"shape": [3], "dtype": dtype, "initializer": "ones"}}
     for dtype in ("float64", "float32", "float16", "bfloat16"):

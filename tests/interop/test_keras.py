@@ -21,6 +21,7 @@ from scipy import stats
 from initcfg import initializers
 from initcfg.distributions import Normal, TruncatedNormal, Uniform
 from initcfg.initializers import BUILTINS, BuiltIn, resolve
+from initcfg.initializers.spectral import _WINDOWS
 from initcfg.layout import IN_OUT, Fans, Layout, fans_of_axes
 
 # One row a config that Keras writes: the class and its arguments.
@@ -52,12 +53,17 @@ CONFIGS: tuple[tuple[str, dict[str, Any]], ...] = (
         for name in ("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform")
         for arguments in ({}, {"seed": 5}, {"seed": 5, "input_axes": [0], "output_axes": [1]})
     ),
+    ("STFT", {}),
+    ("STFT", {"side": "imag", "window": "blackman", "scaling": "spectrum", "periodic": True}),
+    ("STFT", {"window": None, "scaling": None}),
+    ("STFT", {"window": [0.5, 1.0, 2.0]}),
     ("Identity", {}),
     ("Orthogonal", {}),
     ("Orthogonal", {"gain": 2.0, "seed": 9}),
 )
 with_every_config = pytest.mark.parametrize(("name", "arguments"), CONFIGS)
 IN_KERAS = [cls for cls in BUILTINS if cls.MODULE == "keras.initializers"]
+OF_MATRICES = [cls for cls in IN_KERAS if cls is not initializers.STFT]
 
 
 def of_keras(name: str, arguments: dict[str, Any]) -> keras.initializers.Initializer:
@@ -124,7 +130,7 @@ def test_every_name_of_ours_is_one_of_keras(cls: type[BuiltIn]) -> None:
         assert type(found).__name__ == cls.__name__
 
 
-@pytest.mark.parametrize("cls", IN_KERAS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", OF_MATRICES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_layer_of_keras_takes_our_initializer(cls: type[BuiltIn], dtype: str) -> None:
     arguments = {"seed": 1} if "seed" in cls().get_config() else {}
@@ -161,7 +167,8 @@ def test_the_config_of_a_layer_that_holds_ours_is_read_on_both_sides() -> None:
 LAWS: tuple[tuple[str, dict[str, Any]], ...] = tuple(
     (name, {**arguments, "seed": 11})
     for name, arguments in CONFIGS
-    if name not in ("Zeros", "Ones", "Constant", "Identity", "Orthogonal") and arguments.get("seed") != 5
+    if name not in ("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "STFT")
+    and arguments.get("seed") != 5
 )
 
 
@@ -188,6 +195,29 @@ def test_orthogonal_matrices_of_a_pair_come_from_one_law() -> None:
     )
     for statistic in (lambda q: q[:, 0, 0], lambda q: q[:, -1, -1], lambda q: np.trace(q, axis1=1, axis2=2)):
         assert stats.ks_2samp(statistic(ours), statistic(theirs)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("window", [*_WINDOWS, None])
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("scaling", ["density", "spectrum", None])
+def test_the_kernels_of_a_pair_are_equal_but_for_keras_s_digits(
+    window: str | None, periodic: bool, scaling: str | None
+) -> None:
+    """Keras multiplies angles in float32: they are off by 2**-24 of themselves, here up to 200."""
+    arguments = {"window": window, "scaling": scaling, "periodic": periodic}
+    for shape in ((64, 1, 33), (33, 1, 17), (7, 1, 2), (1, 1, 5)):
+        largest = 0.0
+        for side in ("real", "imag"):
+            theirs = np.asarray(of_keras("STFT", {**arguments, "side": side})(shape))
+            ours = initializers.STFT.from_config({**arguments, "side": side})(shape)
+            largest = max(largest, float(abs(ours).max()))
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * largest)
+
+
+def test_a_layer_of_keras_takes_our_kernels_of_a_transform() -> None:
+    layer = keras.layers.Conv1D(9, 16, kernel_initializer=initializers.STFT("imag"), use_bias=False)
+    layer.build((None, 40, 1))
+    np.testing.assert_array_equal(np.asarray(layer.kernel.value), initializers.STFT("imag")((16, 1, 9)))
 
 
 @given(st.lists(st.integers(0, 40), max_size=6).map(tuple))

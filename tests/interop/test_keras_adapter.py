@@ -864,7 +864,7 @@ def test_an_initializer_has_the_arguments_of_its_namesake_in_keras() -> None:
             assert set(inspect.signature(theirs).parameters) <= set(inspect.signature(cls).parameters), cls
     known = {cls.__name__ for cls in BUILTINS}
     public = {cls.__name__ for cls in vars(keras.initializers).values() if inspect.isclass(cls)}
-    assert public - known == {"Initializer", "STFT"}
+    assert public - known == {"Initializer"}
 
 
 def test_another_dtype_is_told_in_the_words_of_keras() -> None:

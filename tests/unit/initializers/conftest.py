@@ -9,6 +9,7 @@ import pytest
 
 from initcfg.initializers import (
     BUILTINS,
+    STFT,
     BuiltIn,
     Concatenate,
     Constant,
@@ -105,6 +106,8 @@ EXAMPLES: tuple[BuiltIn, ...] = (
     ConvolutionalOrthogonal(0.5, 9),
     HadamardIdentity(),
     LooksLinear(0.5, 10),
+    STFT("imag", "hamming", None, True),
+    STFT(window=[0.5, 1.0, 2.0, 1], scaling="spectrum"),
     Concatenate(-1, [1, 1], [HeNormal(), Concatenate(0, [2], ["zeros"])]),
     Pretrained(Path(__file__).parents[2] / "cases/valid/pretrained/base.safetensors", "h.0.w"),
     Formula("log(index(-1) + 1)"),
@@ -122,6 +125,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("example", EXAMPLES, ids=repr)
     if "built_in" in metafunc.fixturenames:
         metafunc.parametrize("built_in", STANDALONE, ids=lambda cls: cls.__name__)
+
+
+@pytest.fixture
+def fitting(example: BuiltIn) -> tuple[int, ...]:
+    """A shape that an example makes."""
+    return (4, 1, 3) if isinstance(example, STFT) else (2, 2)
 
 
 @pytest.fixture
