@@ -1,0 +1,211 @@
+"""The configs of real models are those models to the real transformers: names, shapes, laws, and loading.
+
+Laws are held against three models that transformers initialises itself, at sizes that `--set` shrinks. What
+three models agree on to the last bit is fixed, and is compared to the error of float32 arithmetic. Of the
+rest the two-sample Kolmogorov-Smirnov test, the mean and the standard deviation are looked at; the seeds are
+fixed, and for other ones a false alarm in the whole file would have a probability below 1e-3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from scipy import stats
+
+import initcfg
+from initcfg.initializers import Orthogonal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+# Of each of a few hundred tensors.
+ALARM = 1e-6
+
+
+@dataclass(frozen=True)
+class Model:
+    """A config, and the model that it is of.
+
+    Args:
+        file: the config, without its ending.
+        name: the model's class, and that of its configuration.
+        config: the configuration at full size, where it differs from the default.
+        small: settings of the config, with what they are in the model's configuration.
+        others: what the small model's configuration needs besides.
+        tolerance: of fixed values that are not constant, relative to the largest: upstream computes in float32.
+        faults: names where the config says what the paper says and transformers something else.
+    """
+
+    file: str
+    name: str
+    configuration: str
+    small: Mapping[str, tuple[int, tuple[str, ...]]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 1e-6
+    faults: tuple[str, ...] = ()
+
+    def made(self, *, is_small: bool) -> Any:
+        """The model, as transformers initialises it."""
+        changed = {key: value for value, keys in self.small.values() for key in keys}
+        options = {**self.config, **changed, **self.others} if is_small else self.config
+        return getattr(transformers, self.name)(getattr(transformers, self.configuration)(**options))
+
+    def plan(self, *, is_small: bool) -> initcfg.Plan:
+        """The plan of the config."""
+        settings = {f"vars.{name}": value for name, (value, _) in self.small.items()} if is_small else {}
+        return initcfg.make_plan(CONFIGS / f"{self.file}.yaml", settings=settings)
+
+
+MODELS = [
+    Model(
+        "mamba-130m",
+        "MambaForCausalLM",
+        "MambaConfig",
+        {
+            "vocab": (500, ("vocab_size",)),
+            "d": (64, ("hidden_size",)),
+            "n_layer": (3, ("num_hidden_layers",)),
+        },
+        others={"time_step_rank": 4, "intermediate_size": 128},
+    ),
+    Model(
+        "rwkv4-169m",
+        "RwkvForCausalLM",
+        "RwkvConfig",
+        {
+            "vocab": (300, ("vocab_size",)),
+            "d": (96, ("hidden_size", "attention_hidden_size")),
+            "n_layer": (4, ("num_hidden_layers",)),
+            "ff": (384, ("intermediate_size",)),
+        },
+        config={"hidden_size": 768, "num_hidden_layers": 12},
+        faults=("attention.time_first",),
+    ),
+    Model(
+        "xlstm-7b",
+        "xLSTMForCausalLM",
+        "xLSTMConfig",
+        {
+            "vocab": (300, ("vocab_size",)),
+            "d": (128, ("hidden_size",)),
+            "n_layer": (4, ("num_hidden_layers",)),
+        },
+        faults=("ogate_preact.weight", "proj_up_gate.weight"),
+    ),
+    Model(
+        "recurrentgemma-2b",
+        "RecurrentGemmaForCausalLM",
+        "RecurrentGemmaConfig",
+        {
+            "vocab": (300, ("vocab_size",)),
+            "d": (80, ("hidden_size",)),
+            "width": (80, ("lru_width",)),
+            "n_layer": (5, ("num_hidden_layers",)),
+        },
+        others={"intermediate_size": 240},
+    ),
+    Model(
+        "whisper-tiny",
+        "WhisperForConditionalGeneration",
+        "WhisperConfig",
+        {
+            "vocab": (500, ("vocab_size",)),
+            "d": (96, ("d_model",)),
+            "pad": (300, ("pad_token_id",)),
+            "n_encoder": (2, ("encoder_layers",)),
+            "n_decoder": (2, ("decoder_layers",)),
+            "ff": (256, ("encoder_ffn_dim", "decoder_ffn_dim")),
+        },
+        others={"bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
+        tolerance=2e-4,
+    ),
+]
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
+
+
+@each_model
+def test_names_and_shapes_are_those_of_the_full_model(model: Model) -> None:
+    with torch.device("meta"):
+        theirs = {name: tuple(value.shape) for name, value in model.made(is_small=False).state_dict().items()}
+    assert {parameter.name: parameter.shape for parameter in model.plan(is_small=False)} == theirs
+
+
+@each_model
+def test_laws_are_those_of_the_library(model: Model) -> None:
+    torch.manual_seed(0)
+    drawn = [model.made(is_small=True).state_dict() for _ in range(3)]
+    plan = model.plan(is_small=True)
+    weights = initcfg.materialize(plan)
+    assert set(weights) == set(drawn[0])
+    wrong = []
+    for name, values in weights.items():
+        theirs = [state[name].double().numpy() for state in drawn]
+        ours = values.astype(np.float64)
+        if all(np.array_equal(theirs[0], other) for other in theirs[1:]):
+            fault = _fixed(ours, theirs[0], model.tolerance)
+        elif isinstance(plan[name].initializer, Orthogonal):
+            fault = _lengths(ours, theirs[0])
+        else:
+            fault = _law(ours, np.stack(theirs))
+        if bool(fault) != name.endswith(model.faults or ("no name",)):
+            wrong.append(f"{name}: {fault or 'as in transformers'}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _fixed(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], tolerance: float) -> str:
+    # A constant has no arithmetic behind it.
+    allowed = 0 if np.ptp(theirs) == 0 else tolerance * np.abs(theirs).max()
+    off = np.abs(ours - theirs).max()
+    return "" if off <= allowed else f"fixed values are off by {off}"
+
+
+def _lengths(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> str:
+    off = np.abs(np.linalg.svd(ours)[1] - np.linalg.svd(theirs)[1]).max()
+    return "" if off <= 1e-5 * np.abs(theirs).sum() else f"singular values are off by {off}"
+
+
+def _law(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> str:
+    """What speaks against one law, of parts that are fixed in all draws and of the rest."""
+    is_fixed = np.ptp(theirs, axis=0) == 0
+    if not np.array_equal(ours[is_fixed], theirs[0][is_fixed]):
+        return "a fixed part differs"
+    mine, other = ours[~is_fixed].ravel(), theirs[:, ~is_fixed].ravel()
+    chance = stats.ks_2samp(mine, other).pvalue
+    if chance < ALARM:
+        return f"Kolmogorov-Smirnov: {chance:.1e}"
+    both = np.sqrt(1 / mine.size + 1 / other.size)
+    spread = other.std()
+    if abs(mine.mean() - other.mean()) > 5 * spread * both:
+        return f"the mean is {mine.mean()}, not {other.mean()}"
+    # The standard error of a standard deviation follows from the fourth moment.
+    kurtosis = float(stats.kurtosis(other)) + 2
+    if abs(mine.std() - spread) > 5 * spread * np.sqrt(kurtosis) / 2 * both:
+        return f"the std is {mine.std()}, not {spread}"
+    return ""
+
+
+@each_model
+def test_a_file_is_loaded_without_a_missing_or_an_unexpected_key(model: Model, tmp_path: Path) -> None:
+    initcfg.save(model.plan(is_small=True), tmp_path / "model.safetensors")
+    made = model.made(is_small=True)
+    made.config.save_pretrained(tmp_path)
+    loaded, info = type(made).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values()), info
+    assert set(loaded.state_dict()) == set(made.state_dict())
+
+
+def test_a_wrong_law_is_found() -> None:
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(size=(3, 100, 100))
+    assert not _law(rng.normal(size=(100, 100)), theirs)
+    assert "std" in _law(rng.normal(size=(100, 100)) * 1.06, theirs)
+    assert "Kolmogorov" in _law(rng.uniform(-np.sqrt(3), np.sqrt(3), size=(100, 100)), theirs)
+    assert "fixed" in _fixed(np.arange(4.0), np.arange(4.0) + 1e-3, 1e-6)
