@@ -39,7 +39,7 @@ class Model:
         config: the configuration at full size, where it differs from the default.
         small: settings of the config, with what they are in the model's configuration.
         others: what the small model's configuration needs besides.
-        tolerance: of fixed values that are not constant, relative to the largest: upstream computes in float32.
+        tolerance: of tables, relative to the largest value: upstream computes them in float32.
         faults: names where the config says what the paper says and transformers something else.
     """
 
