@@ -12,7 +12,7 @@ import numpy as np
 from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.formats.base import PLAN_KEY, natural_key
 from initcfg.formats.reading import open_weights
-from initcfg.generate.pool import Task, Workers, in_groups
+from initcfg.generate.pool import Task, Workers, counting, in_groups
 from initcfg.globs import Glob
 from initcfg.names import did_you_mean
 
@@ -168,7 +168,7 @@ def _survey(
     file: WeightsFile, tensors: tuple[StoredTensor, ...], workers: Workers, progress: Progress | None
 ) -> dict[str, Moments]:
     found = dict.fromkeys((tensor.name for tensor in tensors), Moments())
-    total, done = sum(tensor.nbytes for tensor in tensors), 0
+    tell = counting(progress, sum(tensor.nbytes for tensor in tensors))
     pieces = (
         (tensor, start, min(start + _CHUNK, tensor.numel))
         for tensor in tensors
@@ -180,9 +180,7 @@ def _survey(
     for parts in workers.in_order(tasks):
         for tensor, part in parts:
             found[tensor.name] = merged(found[tensor.name], part)
-            done += (part.count + part.non_finite) * tensor.dtype.itemsize
-        if progress is not None:
-            progress(done, total)
+        tell(sum((part.count + part.non_finite) * tensor.dtype.itemsize for tensor, part in parts))
     return found
 
 

@@ -174,11 +174,8 @@ def _entry(tensor: StoredTensor, found: Inspection) -> dict[str, Any]:
         "shard": tensor.shard,
     }
     if found.values:
-        entry["values"] = _numbers(found.values[tensor.name])
+        moments = found.values[tensor.name]
+        numbers = {"mean": moments.mean, "std": moments.std, "min": moments.low, "max": moments.high}
+        told = {key: each if moments.count and math.isfinite(each) else None for key, each in numbers.items()}
+        entry["values"] = told | {"zeros": moments.zeros, "non_finite": moments.non_finite}
     return entry
-
-
-def _numbers(moments: Moments) -> dict[str, float | None]:
-    numbers = {"mean": moments.mean, "std": moments.std, "min": moments.low, "max": moments.high}
-    told = {key: each if moments.count and math.isfinite(each) else None for key, each in numbers.items()}
-    return told | {"zeros": moments.zeros, "non_finite": moments.non_finite}

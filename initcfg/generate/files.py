@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, little_endian, make_little_endian
 from initcfg.generate.memory import owner, selected
-from initcfg.generate.pool import Task, Workers
+from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 
 if TYPE_CHECKING:
@@ -83,13 +83,10 @@ class PlannedElements:
             Task(partial(_made, batch, self.fill), sum(piece.nbytes for piece in batch), is_for_caller(batch))
             for batch in batches(parameters)
         )
-        done = 0
+        tell = counting(self.progress, total)
         for arrays in self.workers.in_order(tasks):
-            for array in arrays:
-                yield array
-                done += array.nbytes
-            if self.progress is not None:
-                self.progress(done, total)
+            yield from arrays
+            tell(sum(array.nbytes for array in arrays))
 
     def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
         """Every batch is made by one thread in memory that it uses again, and written from there."""

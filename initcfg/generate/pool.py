@@ -29,6 +29,19 @@ def onward(progress: Progress | None, before: int, total: int) -> Progress | Non
     return None if progress is None else lambda done, _: progress(before + done, total)
 
 
+def counting(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """What takes the bytes of each part that is done, and tells `progress` their sum."""
+    done = 0
+
+    def add(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if progress is not None:
+            progress(done, total)
+
+    return add
+
+
 # Enough for every thread to find its next task while the oldest result is being used.
 _TASKS_AHEAD_A_THREAD = 2
 _BYTES_AHEAD_A_THREAD = 1 << 24
@@ -87,12 +100,10 @@ class Workers:
 
         They begin in their order. When it returns or raises, none of them runs any more.
         """
-        done = 0
+        tell = counting(progress, total)
         with contextlib.closing(self.in_order(tasks)) as sizes:
             for size in sizes:
-                done += size
-                if progress is not None:
-                    progress(done, total)
+                tell(size)
 
     def in_order(self, tasks: Iterable[Task[Result]]) -> Generator[Result]:
         """The results in the order of the tasks; `tasks` is read, and run, only a little ahead of them.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, OutputError
 from initcfg.generate.files import PlannedElements
-from initcfg.generate.pool import Workers
+from initcfg.generate.pool import Workers, counting
 from initcfg.generate.work import is_foreign, make_whole
 from initcfg.initializers import BUILTINS
 from initcfg.plugins import load_plugins, loaded_plugins
@@ -168,7 +168,7 @@ def send(
         InitcfgError: what a task has raised; or workers have died (code ``unfinished``), or a shard cannot be
             sent to them (code ``not-serializable``).
     """
-    total, done = sum(shard.nbytes for shard in shards), 0
+    tell = counting(progress, sum(shard.nbytes for shard in shards))
     place = _absolute(place)
     settings: dict[str, Any] = {"threads": threads, "engine": engine, "plugins": loaded_plugins()}
     rest = iter(shards)
@@ -186,9 +186,7 @@ def send(
             for future in finished:
                 with _explaining(executor, place):
                     receipt = future.result()
-                done += receipt.nbytes
-                if progress is not None:
-                    progress(done, total)
+                tell(receipt.nbytes)
                 yield receipt
     finally:
         left = {future for future in running if not future.cancel()}

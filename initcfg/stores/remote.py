@@ -240,19 +240,15 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
         try:
             fs, path = url_to_fs(url)
         except ImportError as error:
-            raise _cannot(url, "its driver is not installed", _driver_hint(url, error)) from error
+            # fsspec says "Install s3fs to access S3", in one way or another.
+            found = _INSTALL.search(str(error))
+            hint = f"{url.partition(':')[0]} needs a package of its own: {error}"
+            hint = f"{found[1]} is needed: pip install {found[1]}" if found else hint
+            raise _cannot(url, "its driver is not installed", hint) from error
         except ValueError as error:
             known = "python -c 'import fsspec; print(fsspec.available_protocols())' lists the protocols"
             raise _cannot(url, str(error), known) from error
     return fs, path.rstrip("/")
-
-
-def _driver_hint(url: str, error: ImportError) -> str:
-    """How to install what is missing: fsspec says "Install s3fs to access S3", in one way or another."""
-    found = _INSTALL.search(str(error))
-    if found is not None:
-        return f"{found[1]} is needed: pip install {found[1]}"
-    return f"{url.partition(':')[0]} needs a package of its own: {error}"
 
 
 def _cannot(url: str, reason: str, hint: str) -> OutputError:

@@ -16,7 +16,7 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
-from initcfg.generate.pool import Task, Workers
+from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 from initcfg.initializers import Combined
 from initcfg.initializers.structured import OfFrames
@@ -137,14 +137,11 @@ class _Comparison:
     def run(self, workers: Workers, progress: Progress | None) -> None:
         cut = batches(self.parameters)
         tasks = (Task(partial(self._compare, batch), here=is_for_caller(batch)) for batch in cut)
-        total = sum(parameter.nbytes for parameter in self.parameters)
-        done = 0
+        tell = counting(progress, sum(parameter.nbytes for parameter in self.parameters))
         for batch, mismatches in workers.in_order(tasks):
             for piece, found in zip(batch, mismatches, strict=True):
                 self._note(piece, found)
-                done += piece.nbytes
-            if progress is not None:
-                progress(done, total)
+            tell(sum(piece.nbytes for piece in batch))
 
     def problems(self) -> list[Diagnostic]:
         return [

@@ -123,7 +123,7 @@ def place(
     wanted = {
         name: dataclasses.replace(each, sharding=on_devices(each.sharding)) for name, each in wanted.items()
     }
-    parts = {each.key: _Parts.of(each) for each in wanted.values()}
+    parts = {each.key: _Parts(each) for each in wanted.values()}
     total = sum(part.nbytes for part in parts.values())
     made: dict[tuple[str, Sharding | None], jax.Array] = {}
     done = 0
@@ -180,37 +180,26 @@ def _misfit(name: str, wanted: Wanted) -> Diagnostic | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
 class _Parts:
     """What is made of one array: regions that devices of this process hold, or one around them."""
 
-    wanted: Wanted
-    regions: tuple[Region, ...]
-
-    @classmethod
-    def of(cls, wanted: Wanted) -> _Parts:
+    def __init__(self, wanted: Wanted) -> None:
         source, sharding = wanted.source, wanted.sharding
-        if sharding is None:
-            return cls(wanted, (whole(source.shape),))
-        held = sharding.addressable_devices_indices_map(source.shape).values()
-        return cls(wanted, regions_to_make(source, (to_region(source.shape, index) for index in held)))
-
-    @property
-    def sources(self) -> list[PlannedParameter | ParameterSlice]:
-        source = self.wanted.source
-        return [
-            source if shape_of(region) == source.shape else source[slices_of(region)]
-            for region in self.regions
-        ]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(source.nbytes for source in self.sources)
+        regions: tuple[Region, ...] = (whole(source.shape),)
+        if sharding is not None:
+            held = sharding.addressable_devices_indices_map(source.shape).values()
+            regions = regions_to_make(source, (to_region(source.shape, index) for index in held))
+        self.wanted = wanted
+        self.sources: dict[Region, PlannedParameter | ParameterSlice] = {
+            region: source if shape_of(region) == source.shape else source[slices_of(region)]
+            for region in regions
+        }
+        self.nbytes = sum(part.nbytes for part in self.sources.values())
 
     def allocated(self) -> _Memory:
         dtype = self.wanted.source.dtype.numpy
-        targets = [Target(source, aligned(source.shape, dtype)) for source in self.sources]
-        arrays = {region: target.out for region, target in zip(self.regions, targets, strict=True)}
+        arrays = {region: aligned(part.shape, dtype) for region, part in self.sources.items()}
+        targets = [Target(part, arrays[region]) for region, part in self.sources.items()]
         return _Memory(self.wanted, targets, arrays)
 
 

@@ -126,7 +126,15 @@ class _Flat:
     def manifest(self) -> Manifest:
         named = list(zip(self.names, self.leaves, strict=True))
         problems = [_no_parameter(name, leaf) for name, leaf in named if not _is_parameter(leaf)]
-        problems += [_twice(name) for name, times in Counter(self.names).items() if times > 1]
+        problems += [
+            Diagnostic(
+                Code.DUPLICATE_PARAMETER,
+                f"two leaves of the tree are called {name!r}",
+                hint="rename a key: dots in keys, and keys that differ in type only, give the same name",
+            )
+            for name, times in Counter(self.names).items()
+            if times > 1
+        ]
         if problems:
             raise SpecError(*problems)
         return Manifest({name: ManifestEntry(tuple(leaf.shape), str(leaf.dtype)) for name, leaf in named})
@@ -156,12 +164,4 @@ def _no_parameter(name: str, leaf: Any) -> Diagnostic:
         Code.MANIFEST,
         f"the leaf {name!r} is {kind}, which is no parameter",
         hint="give the parameters only: variables['params'], or nnx.state(model, nnx.Param)",
-    )
-
-
-def _twice(name: str) -> Diagnostic:
-    return Diagnostic(
-        Code.DUPLICATE_PARAMETER,
-        f"two leaves of the tree are called {name!r}",
-        hint="rename a key: dots in keys, and keys that differ in type only, give the same name",
     )

@@ -173,12 +173,8 @@ def memory_range(tensor: torch.Tensor) -> MemoryRange | None:
         if begin == 0:
             # The storage was freed, or the device tells no addresses.
             return None
-    return MemoryRange(space, begin, begin + _length(local), local)
-
-
-def _length(local: torch.Tensor) -> int:
     steps = sum((size - 1) * stride for size, stride in zip(local.shape, local.stride(), strict=True))
-    return int((steps + 1) * local.element_size())
+    return MemoryRange(space, begin, begin + int((steps + 1) * local.element_size()), local)
 
 
 def has_own_elements(memory: torch.Tensor) -> bool:
