@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.initializers.forms import InitializerConfig
+from initcfg.process import load
 from initcfg.spec.files import MAX_BYTES
-from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
@@ -48,7 +48,8 @@ def dump_yaml(spec: Spec, schema: str | None = None) -> str:
     Raises:
         SpecError: as `dump_tree`; or the text would be larger than a spec may be (code ``too-large``).
     """
-    return _readable((_MODELINE.format(schema) if schema else "") + write_yaml(dump_tree(spec)))
+    text: str = load("initcfg.text.yaml_writer").write_yaml(dump_tree(spec))
+    return _readable((_MODELINE.format(schema) if schema else "") + text)
 
 
 def dump_json(spec: Spec) -> str:

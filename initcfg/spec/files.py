@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, PathStep, SpecError
+from initcfg.process import load
 from initcfg.text.inputs import decoded, is_within, open_input
-from initcfg.text.json_source import read_json
 from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 #: The largest spec that is read. Whatever it holds is answered within about a second.
 MAX_BYTES = 2**18
 _FORMATS: dict[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-_READERS: dict[str, Callable[[str, str | None], Source]] = {"yaml": read_yaml, "json": read_json}
+_READERS: dict[str, Callable[[str, str | None], Source]] = {
+    "yaml": read_yaml,
+    # Loaded for a document that is JSON, as few are.
+    "json": lambda text, file: load("initcfg.text.json_source").read_json(text, file),
+}
 
 
 def read_file(path: str | os.PathLike[str]) -> Source:
