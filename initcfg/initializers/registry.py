@@ -37,12 +37,12 @@ _MODULES = {
     "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
     "structured": ("Identity", "Orthogonal", "Sparse", "LooksLinear"),
     "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
+    "spectral": ("STFT",),
     "transformers": (
         *("SmallInit", "WangInit", "DepthScaledNormal", "Mitchell", "Mup", "SwitchNormal"),
         *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),
     ),
     "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
-    "spectral": ("STFT",),
     "combined": ("Concatenate", "Patch"),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),
