@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 # Of so many elements the temporary arrays stay in a core's cache.
-_TILE = 1 << 15
+_TILE = 1 << 17
 # What depends on the last axis only is evaluated once for so many rows, where there are so many.
 _ROWS = 16
 # So many draws are held at a time.
 _DRAWS = 1 << 17
 # So many elements are looked at where a formula is planned.
 _SAMPLE = 1 << 12
+# Multiples of it, their whole part dropped, are spread evenly without a period.
+_GOLDEN = 0.6180339887498949
 _FLOAT64 = DTYPES["float64"]
 
 
@@ -82,7 +84,7 @@ def check_formula(
     """
     _refuse_kind(tree, dtype)
     numel = math.prod(shape)
-    request = Request(shape, dtype, layout, Stream(bytes(16)), engines.get_engine("numpy"))
+    request = Request(shape, dtype, layout, Stream(bytes(16)), engines.get_engine())
     if numel <= _SAMPLE or (of is not None and resolve(of, shape, layout) is None):
         size = min(numel, _SAMPLE)
         for start in {0, numel - size}:
@@ -130,15 +132,19 @@ def _tiles(lengths: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
 
 def _sampled(shape: tuple[int, ...]) -> list[list[int]]:
     """Positions along each axis: both ends, and others without a period."""
-    found: list[list[int]] = []
+    found: dict[int, list[int]] = {}
     room = _SAMPLE
-    for left, length in zip(range(len(shape), 0, -1), sorted(shape), strict=True):
+    # Short axes first: what they leave is for the long ones.
+    for left, axis in zip(
+        range(len(shape), 0, -1), sorted(range(len(shape)), key=shape.__getitem__), strict=True
+    ):
+        length = shape[axis]
         count = min(length, int(room ** (1 / left)))
-        room //= count
-        spread = {int(length * ((at * 0.6180339887498949) % 1)) for at in range(max(0, count - 4))}
-        found.append(sorted({0, min(1, length - 1), max(0, length - 2), length - 1} | spread))
-    order = sorted(range(len(shape)), key=shape.__getitem__)
-    return [found[order.index(axis)] for axis in range(len(shape))]
+        spread = (int(length * (at * _GOLDEN % 1)) for at in range(count))
+        ordered = dict.fromkeys((length - 1, 0, min(1, length - 1), max(0, length - 2), *spread))
+        found[axis] = sorted(itertools.islice(ordered, count))
+        room //= len(found[axis])
+    return [found[axis] for axis in range(len(shape))]
 
 
 def _refuse_kind(tree: Ast, dtype: DType) -> None:

@@ -477,7 +477,8 @@ def _try_formula(made: object, config: InitializerConfig, path: Path, context: E
     assert isinstance(made, Formula)  # noqa: S101
     place, scope = (*config.arguments_path(path), "value"), context.scope
     expression = _closed(config, place, context)
-    scope.pay(len(expression.text) * formula_cost(math.prod(context.shape)), place)
+    parts = complexity_of(config, context.plan.definitions.complexities).parts
+    scope.pay(formula_cost(expression, parts, math.prod(context.shape)), place)
     with scope.problems.placing(place), scope.placing(config.config["value"], place):
         try_out(expression, made.of, context.shape, context.layout)
 

@@ -171,9 +171,15 @@ def _known_by(value: Value | None) -> object:
     return id(value) if isinstance(value, tuple) else value
 
 
-def formula_cost(numel: int) -> int:
-    """How many steps each character of a formula takes to be tried out for an array of so many elements."""
-    return 10 + min(numel, 4096) // 20
+def formula_cost(formula: Expression, parts: int, numel: int) -> int:
+    """How many steps it takes to try a formula out.
+
+    Args:
+        formula: what is evaluated, character by character.
+        parts: the initializers that it and what it draws consist of.
+        numel: the elements of the array, of which some are tried.
+    """
+    return parts * (_BEGIN + len(formula.text)) * (10 + min(numel, 4096) // 20)
 
 
 def cost_of(tree: Ast) -> int:
