@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import textwrap
+from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
-from initcfg.errors import text_width
+from initcfg.errors import InitializerError, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from initcfg.distributions import Distribution
-    from initcfg.initializers import Initializer
+    from initcfg.initializers import Formula, Initializer
     from initcfg.initializers.base import Share
     from initcfg.layout import Layout
     from initcfg.plan import PlannedParameter
@@ -228,11 +230,22 @@ def law_of(parameter: PlannedParameter) -> str:
 
 
 def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
-    """What says how the elements of a structured initializer come about: the text of a formula."""
-    text, of = getattr(initializer, "value", None), getattr(initializer, "of", None)
-    if not isinstance(text, str):
+    """How the elements of a structured initializer come about, and what they come to: of a formula."""
+    if not hasattr(initializer, "spread"):
         return describe(None)
-    return text if of is None else f"{text}, x from {describe_law(of, shape, layout)}"
+    formula = cast("Formula", initializer)
+    text = formula.value
+    if formula.of is not None:
+        text += f", x from {describe_law(formula.of, shape, layout)}"
+    if 0 in shape:
+        return text
+    with suppress(InitializerError):  # a fault that planning did not see; making the array tells it
+        spread = formula.spread(shape, layout)
+        text += f": mean {number(spread.mean)}, std {number(spread.std)}"
+        if math.isfinite(spread.low) and math.isfinite(spread.high):
+            text += f", {number(spread.low)} to {number(spread.high)}"
+        text += " in a sample" if spread.is_sample else ""
+    return text
 
 
 def describe_law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initcfg import engines
+from initcfg.distributions import Fill, Normal, TruncatedNormal, point, support
 from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
+from initcfg.expressions.grammar import references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import draw, resolve, stream_of
 from initcfg.initializers.custom import Initializer, Request
@@ -35,6 +37,8 @@ _ROWS = 16
 _DRAWS = 1 << 17
 # So many elements are looked at where a formula is planned.
 _SAMPLE = 1 << 12
+# And at so many where its moments are shown.
+_SHOWN = 1 << 20
 # Multiples of it, their whole part dropped, are spread evenly without a period.
 _GOLDEN = 0.6180339887498949
 _FLOAT64 = DTYPES["float64"]
@@ -96,6 +100,79 @@ def check_formula(
     _held(ArrayEvaluator(engines.functions(request.fill)).value(tree, grid), dtype, grid)
 
 
+class Spread(NamedTuple):
+    """What the elements of a formula come to.
+
+    Args:
+        mean, std: over the elements, and over the draw.
+        low, high: the least and the greatest value that was met; infinite where the draw has no bounds.
+        is_sample: whether some elements were looked at, and not all.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    is_sample: bool
+
+
+def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+    """The moments of a formula's elements: over a table, or by quadrature over the law of the draw.
+
+    Args:
+        tree: the formula, settled for its shape.
+        of: what ``x`` is a draw of, or None.
+        shape: of the array, which has elements.
+        layout: of its axes.
+
+    Raises:
+        ExpressionError: an element has no value.
+    """
+    nodes, weights = (np.zeros(1), np.ones(1)) if of is None else _nodes(of, shape, layout)
+    positions = _sampled(shape or (1,), _SHOWN // len(nodes) if _places(tree) else 1)
+    lengths = tuple(map(len, positions))
+    axes = tuple(
+        each[..., np.newaxis] for each in np.ix_(*(np.asarray(each, np.int64) for each in positions))
+    )
+    extent = (*lengths, len(nodes))
+    grid = Grid(shape or (1,), axes, extent, np.broadcast_to(nodes, extent))
+    evaluator = ArrayEvaluator(engines.functions(engines.get_engine()))
+    found = np.broadcast_to(evaluator.value(tree, grid).astype(np.float64), extent)
+    share = weights / (weights.sum() * math.prod(lengths))
+    mean = float((found * share).sum())
+    std = math.sqrt(float(((found - mean) ** 2 * share).sum()))
+    is_sample = _places(tree) and math.prod(lengths) < math.prod(shape)
+    law = Fill(0) if of is None else resolve(of, shape, layout)
+    low, high = (-math.inf, math.inf) if isinstance(law, Normal) else map(float, (found.min(), found.max()))
+    return Spread(mean, std, low, high, is_sample or law is None)
+
+
+def _places(tree: Ast) -> bool:
+    return any(each.name == "index" for each in references(tree))
+
+
+def _nodes(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> tuple[Array, Array]:
+    """Values of a draw and their weights: Gauss's between the ends of its law, else a sample."""
+    law = resolve(of, shape, layout)
+    if law is None:
+        request = Request(shape, _FLOAT64, layout, Stream(bytes(16)), engines.get_engine())
+        numel = math.prod(shape)
+        size = min(numel, _SAMPLE // 16)
+        starts = {at * (numel - size) // 15 for at in range(16)}
+        sample = np.concatenate([_drawn(of, start, size, request) for start in sorted(starts)])
+        return sample, np.ones(sample.size)
+    value = point(law)
+    if value is not None:
+        return np.array([float(value)]), np.ones(1)
+    places, weights = np.polynomial.legendre.leggauss(256)
+    low, high = support(law)
+    if isinstance(law, Normal | TruncatedNormal):
+        low, high = max(low, law.mean - 9 * law.std), min(high, law.mean + 9 * law.std)
+        nodes = low + (high - low) * (places + 1) / 2
+        return nodes, weights * np.exp(-(((nodes - law.mean) / law.std) ** 2) / 2)
+    return low + (high - low) * (places + 1) / 2, weights
+
+
 def _drawn(of: Initializer, start: int, size: int, request: Request) -> Array:
     """Elements of the draw, in float64."""
     x = np.empty(size, np.float64)
@@ -130,10 +207,9 @@ def _tiles(lengths: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     yield from itertools.product(*cuts)
 
 
-def _sampled(shape: tuple[int, ...]) -> list[list[int]]:
+def _sampled(shape: tuple[int, ...], room: int = _SAMPLE) -> list[list[int]]:
     """Positions along each axis: both ends, and others without a period."""
     found: dict[int, list[int]] = {}
-    room = _SAMPLE
     # Short axes first: what they leave is for the long ones.
     for left, axis in zip(
         range(len(shape), 0, -1), sorted(range(len(shape)), key=shape.__getitem__), strict=True
@@ -142,7 +218,7 @@ def _sampled(shape: tuple[int, ...]) -> list[list[int]]:
         count = min(length, int(room ** (1 / left)))
         spread = (int(length * (at * _GOLDEN % 1)) for at in range(count))
         ordered = dict.fromkeys((length - 1, 0, min(1, length - 1), max(0, length - 2), *spread))
-        found[axis] = sorted(itertools.islice(ordered, count))
+        found[axis] = sorted(itertools.islice(ordered, count)) if count < length else list(range(length))
         room //= len(found[axis])
     return [found[axis] for axis in range(len(shape))]
 

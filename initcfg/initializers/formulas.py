@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from initcfg.expressions.grammar import Ast
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Initializer, Request
+    from initcfg.initializers.elements import Spread
     from initcfg.layout import Layout
 
 __all__ = ["Formula"]
@@ -99,6 +100,17 @@ class Formula(Cuttable):
         tree = self._settled(shape, layout)
         with _told(self.value):
             check_formula(tree, self.of, shape, dtype, layout)
+
+    def spread(self, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+        """Mean, standard deviation and bounds of the elements of an array that has some.
+
+        Raises:
+            InitializerError: an element has no value.
+        """
+        from initcfg.initializers.elements import spread_of  # noqa: PLC0415  as above
+
+        with _told(self.value):
+            return spread_of(self._settled(shape, layout), self.of, shape, layout)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the elements."""

@@ -108,6 +108,35 @@ def test_a_table_reads_back_from_a_plan_and_verifies(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "of"),
+    [
+        ("log(index(-1) + 1)", None),
+        ("index() % 7 - size(0)", None),
+        ("log(x)", {"random_uniform": {"minval": 1, "maxval": 16}}),
+        ("exp(x)", {"random_normal": {"stddev": 0.5}}),
+        ("x * index(0)", {"truncated_normal": {"stddev": 2}}),
+        ("2 * x", {"concatenate": {"axis": 0, "sizes": [100, 300], "initializers": ["ones", "zeros"]}}),
+    ],
+)
+def test_what_is_shown_is_what_the_elements_come_to(value: str, of: Any) -> None:
+    formula = Formula(value, of)
+    found, told = made(formula, (400, 300)), formula.spread((400, 300), IN_OUT)
+    assert math.isclose(told.mean, found.mean(), rel_tol=0.02, abs_tol=0.02 * found.std())
+    assert math.isclose(told.std, found.std(), rel_tol=0.02)
+    if of is None:
+        assert (told.low, told.high, told.is_sample) == (found.min(), found.max(), False)
+
+
+def test_a_table_of_many_axes_or_elements_is_planned_at_once() -> None:
+    for shape in [(2,) * 32, (10**9,), (3, 10**8, 2)]:
+        check(Formula("index() + index(0) / size(-1)"), shape, as_dtype("float32"), IN_OUT)
+        assert Formula("index(0) % 2").spread(shape, IN_OUT).is_sample
+    part = np.empty(5)
+    draw(Formula("sqrt(index())"), part, 10**9 - 5, request((10**9,)))
+    assert part.tolist() == [math.sqrt(10**9 - n) for n in (5, 4, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(
     ("value", "of", "code"),
     [
         ("x", None, Code.INITIALIZER_CONFIG),
