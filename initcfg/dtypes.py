@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from typing import Any
@@ -60,11 +61,13 @@ class DType:
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype; narrow floats come from ml_dtypes."""
         # Planning needs no arrays, and to load these two takes longer than to plan.
-        import numpy as np  # noqa: PLC0415
+        with LOADING:
+            import numpy as np  # noqa: PLC0415
 
         scalar: type[Any] | None = getattr(np, self.name, None)
         if scalar is None:
-            import ml_dtypes  # noqa: PLC0415
+            with LOADING:
+                import ml_dtypes  # noqa: PLC0415
 
             scalar = getattr(ml_dtypes, self.name)
         found: np.dtype[Any] = np.dtype(scalar)
@@ -175,7 +178,8 @@ def is_type(value: object) -> bool:
 
 
 def _numpy_name(dtype: Any) -> str:
-    import numpy as np  # noqa: PLC0415  what a spec writes is a string, and needs no numpy
+    with LOADING:
+        import numpy as np  # noqa: PLC0415  what a spec writes is a string, and needs no numpy
 
     if dtype is None:  # numpy would read it as float64
         return "None"

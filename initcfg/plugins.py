@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, Diagnostic, PluginError
 from initcfg.initializers import Initializer, register
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,8 @@ def _classes(name: str) -> tuple[type[Initializer], ...]:
 
 def _entry_point(name: str) -> EntryPoint:
     # Reading what is installed is dear, and most programs ask for nothing.
-    from importlib import metadata  # noqa: PLC0415
+    with LOADING:
+        from importlib import metadata  # noqa: PLC0415
 
     installed = metadata.entry_points(group=GROUP)
     offered = [point for point in installed if point.name == name]

@@ -15,6 +15,7 @@ from initcfg.engines.rounding import round_once, strictly_above, strictly_below
 from initcfg.globs import Glob
 from initcfg.initializers import Elementwise, stream_of
 from initcfg.layout import IN_OUT
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +148,8 @@ def idle_truncation(piece: Piece) -> Complaint | None:
         f"the bounds {law.low:.4g} and {law.high:.4g} cut nothing: with std {law.std:.4g} the farthest draw "
         f"is {reach * law.std:.4g} from the mean {law.mean:.4g}, {reach:.4g} standard deviations"
     )
-    from initcfg.initializers import TruncNormal  # noqa: PLC0415  no class is loaded that no spec names
+    with LOADING:
+        from initcfg.initializers import TruncNormal  # noqa: PLC0415  no class is loaded that no spec names
 
     if isinstance(piece.initializer, TruncNormal):
         return Complaint(text, "'a' and 'b' are values, as PyTorch has them; or use random_normal")
@@ -404,7 +406,8 @@ def _step(piece: Piece, law: object) -> object:
     """
     if isinstance(law, Draw):
         return "rising" if law.kernel in _RISING else law.kernel, law.arithmetic
-    from initcfg.initializers import Orthogonal  # noqa: PLC0415  no class is loaded that no spec names
+    with LOADING:
+        from initcfg.initializers import Orthogonal  # noqa: PLC0415  no class is loaded that no spec names
 
     if isinstance(piece.initializer, Orthogonal):
         law = Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))

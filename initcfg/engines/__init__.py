@@ -82,7 +82,8 @@ def fill_many(fill: FillFunction, calls: Iterable[tuple[NDArray[Any], Distributi
         InitializerError: as `fill` does.
         ValueError: as `fill` does.
     """
-    from initcfg.engines import native  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg.engines import native  # noqa: PLC0415  as above
 
     if fill is native.fill:
         native.fill_many(calls)
@@ -102,7 +103,8 @@ def functions(fill: FillFunction) -> Mapping[str, Callable[..., NDArray[np.float
         >>> functions(get_engine())["log2"](np.array([0.125, 4096.0]))
         array([-3., 12.])
     """
-    from initcfg.engines import elementary, native  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg.engines import elementary, native  # noqa: PLC0415  as above
 
     return native.FUNCTIONS if fill is native.fill else elementary.FUNCTIONS
 

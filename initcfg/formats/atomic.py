@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
 from initcfg.formats.temporary import create, sweep
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,7 +257,8 @@ def _allocate(descriptor: int, nbytes: int) -> None:
 
 def _fallocate(descriptor: int, nbytes: int) -> None:
     """Linux's own call: where it fails, glibc's posix_fallocate writes a byte to every block instead."""
-    import ctypes  # noqa: PLC0415  only weights need it
+    with LOADING:
+        import ctypes  # noqa: PLC0415  only weights need it
 
     try:
         libc = ctypes.CDLL(None, use_errno=True)

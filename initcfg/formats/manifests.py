@@ -40,7 +40,7 @@ from initcfg.formats.safetensors import read_header
 from initcfg.layout import shape_problem
 from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries, buffers_among
 from initcfg.names import did_you_mean
-from initcfg.process import gc_paused
+from initcfg.process import LOADING, gc_paused
 from initcfg.text.inputs import decoded, read_content
 from initcfg.text.json_entries import read_entries
 from initcfg.text.yaml_source import read_yaml
@@ -87,7 +87,8 @@ def _from_npz(file: str) -> Manifest:
 
 def _from_torch(file: str) -> Manifest:
     # It needs numpy, which a spec and its manifest do not.
-    from initcfg.formats.torch_files import torch_tensors  # noqa: PLC0415
+    with LOADING:
+        from initcfg.formats.torch_files import torch_tensors  # noqa: PLC0415
 
     return _of_tensors(file, torch_tensors(Path(file)))
 

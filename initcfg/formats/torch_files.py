@@ -19,6 +19,7 @@ from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location
 from initcfg.formats.base import LoadedTensor
 from initcfg.formats.discovery import is_index
 from initcfg.formats.index import read_index
+from initcfg.process import LOADING
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
 
 def _torch(path: Path) -> Any:
     try:
-        import torch  # noqa: PLC0415  only for its own files
+        with LOADING:
+            import torch  # noqa: PLC0415  only for its own files
     except ImportError as error:
         message = f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})"
         hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
@@ -103,7 +105,8 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _is_state(content: object) -> bool:
-    import torch  # noqa: PLC0415  it has read the file
+    with LOADING:
+        import torch  # noqa: PLC0415  it has read the file
 
     return (
         isinstance(content, Mapping)
@@ -114,7 +117,8 @@ def _is_state(content: object) -> bool:
 
 def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     """A tensor as a source of elements; a FormatError where it has none here, or of a foreign dtype."""
-    import torch  # noqa: PLC0415  the tensor is one of its own
+    with LOADING:
+        import torch  # noqa: PLC0415  the tensor is one of its own
 
     what = None
     if tensor.is_nested:
@@ -155,7 +159,8 @@ def _is_inflated(tensor: torch.Tensor) -> bool:
 
 def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     """Some elements in their order, at least one; where strides are out of order, no others are copied."""
-    import torch  # noqa: PLC0415  the tensor is one of its own
+    with LOADING:
+        import torch  # noqa: PLC0415  the tensor is one of its own
 
     if tensor.dim() < 2 or tensor.is_contiguous():
         return tensor.reshape(-1)[start:stop]

@@ -35,6 +35,7 @@ from initcfg.initializers.values import (
     plain,
     read_value,
 )
+from initcfg.process import LOADING
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
@@ -232,7 +233,8 @@ class Formulas(NamedTuple):
     def _read(self, value: str, info: Any) -> str:
         if info.context and info.context.expression:
             return cast("str", info.context.expression(value))
-        from initcfg.expressions.folding import check_closed  # noqa: PLC0415  few documents hold a formula
+        with LOADING:
+            from initcfg.expressions.folding import check_closed  # noqa: PLC0415  few documents hold a formula
 
         try:
             check_closed(Expression.parse(value))

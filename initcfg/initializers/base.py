@@ -30,6 +30,7 @@ from initcfg.initializers.arguments import CONFIG, adapter_of, problems_of, with
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same
 from initcfg.layout import IN_OUT
+from initcfg.process import LOADING
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
@@ -222,7 +223,8 @@ class Cuttable(Structured):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """All elements, as `draw` makes them."""
-        import numpy as np  # noqa: PLC0415  planning makes no arrays
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  planning makes no arrays
 
         whole = np.empty(request.shape, request.dtype.numpy)
         self.draw(whole.reshape(-1), 0, request)
@@ -288,7 +290,8 @@ class Combined(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """The stretches of the parts that lie in this one; parts outside it are not made."""
-        from initcfg.initializers.arrays import draw_box  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.arrays import draw_box  # noqa: PLC0415  numpy is not for planning
 
         for part, share in self.parts(request.shape, request.layout):
             stream = request.stream if share.label is None else request.stream.child(share.label)
@@ -434,7 +437,8 @@ def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:
 def _make_built_in(initializer: BuiltIn, request: Request) -> np.ndarray[Any, Any]:
     distribution = initializer.resolve(request.shape, request.layout)
     if distribution is not None:
-        from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
 
         return drawn(request, distribution)
     if not isinstance(initializer, Structured):

@@ -9,6 +9,7 @@ from initcfg.distributions import Distribution, Fill
 from initcfg.initializers.annotations import Value
 from initcfg.initializers.base import Cuttable, Elementwise, initializer
 from initcfg.initializers.values import ArrayValue
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,12 +103,14 @@ class Constant(Cuttable):
         if not isinstance(self.value, ArrayValue):
             request.fill(out, Fill(self.value), request.stream, start)
             return
-        from initcfg.initializers.arrays import copy_stretch  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.arrays import copy_stretch  # noqa: PLC0415  numpy is not for planning
 
         copy_stretch(_repeated(self.value, request.shape, request.dtype), start, out)
 
 
 def _repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    from initcfg.initializers.arrays import repeated  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg.initializers.arrays import repeated  # noqa: PLC0415  as above
 
     return repeated(value, shape, dtype)

@@ -16,6 +16,7 @@ from initcfg.initializers.annotations import Limits
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
 from initcfg.layout import Layout, needed_layout
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,8 +49,9 @@ class _OfChannels(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the kernel, element by element."""
-        from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
-        from initcfg.initializers.arrays import places  # noqa: PLC0415
+        with LOADING:
+            from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
+            from initcfg.initializers.arrays import places  # noqa: PLC0415
 
         shape = request.shape
         axes = needed_layout(shape, request.layout).axes(len(shape))
@@ -149,7 +151,8 @@ class HadamardIdentity(_OfChannels):
     def _taken(
         self, output: np.ndarray[Any, Any], given: np.ndarray[Any, Any], outputs: int, inputs: int
     ) -> Any:
-        import numpy as np  # noqa: PLC0415  as above
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  as above
 
         if outputs <= inputs:
             return (output == given) * 1.0
@@ -201,7 +204,8 @@ class DeltaOrthogonal(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """Zeros, and at their centre what ``orthogonal`` makes of the other axes."""
-        from initcfg.initializers.frames import at_the_centre  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.frames import at_the_centre  # noqa: PLC0415  as above
 
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
         return at_the_centre(request, axes, self.gain)
@@ -249,7 +253,8 @@ class ConvolutionalOrthogonal(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One kernel, or one for each index of the batch axes, whose stream is the child of that index."""
-        from initcfg.initializers.frames import isometry  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.frames import isometry  # noqa: PLC0415  as above
 
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
         return isometry(request, axes, self.gain)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.values import shown
+from initcfg.process import LOADING
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def call_custom(function: Callable[..., Any], request: Request) -> np.ndarray[An
         InitializerError: the function cannot be called so, or the result has another shape or dtype, or is no
             array.
     """
-    import numpy as np  # noqa: PLC0415  a plan calls nobody's code
+    with LOADING:
+        import numpy as np  # noqa: PLC0415  a plan calls nobody's code
 
     name, (shape, dtype) = name_of(function), request[:2]
     returned = invoke(function, shape, dtype.numpy, lambda: generator_of(request.stream))
@@ -179,10 +181,12 @@ def generator_of(stream: Stream) -> np.random.Generator:
     Its words are a function of the stream for ever; what its methods make of them is numpy's promise, not
     that of this package's stream version.
     """
-    import numpy as np  # noqa: PLC0415  as above
+    with LOADING:
+        # numpy itself loads it when it is first asked for.
+        from numpy.random import Generator, Philox  # noqa: PLC0415
 
     key = int.from_bytes(stream.child("rng").digest, "little")
-    return np.random.Generator(np.random.Philox(key=key))
+    return Generator(Philox(key=key))
 
 
 def invoke(

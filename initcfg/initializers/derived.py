@@ -10,6 +10,7 @@ from initcfg.initializers.annotations import Axes, ParameterName
 from initcfg.initializers.base import Cuttable, Structured, draw, initializer, is_cut, make
 from initcfg.initializers.configs import is_by_content, serialize
 from initcfg.initializers.custom import Request
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,9 +152,10 @@ class Parameter(Derived, Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the source, in the dtype of `request`."""
-        import numpy as np  # noqa: PLC0415  planning makes no arrays
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  planning makes no arrays
 
-        from initcfg.initializers.arrays import converted  # noqa: PLC0415
+            from initcfg.initializers.arrays import converted  # noqa: PLC0415
 
         source = self.source
         stored = np.empty(out.size, source.dtype.numpy)
@@ -223,9 +225,10 @@ class NormOf(Derived):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The norms, of the shape and dtype of `request`."""
-        import numpy as np  # noqa: PLC0415  planning makes no arrays
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  planning makes no arrays
 
-        from initcfg.initializers.arrays import converted, summed  # noqa: PLC0415
+            from initcfg.initializers.arrays import converted, summed  # noqa: PLC0415
 
         source = self.source
         ndim = len(source.shape)

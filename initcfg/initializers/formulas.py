@@ -15,6 +15,7 @@ from initcfg.expressions.grammar import Number
 from initcfg.initializers.annotations import FormulaText
 from initcfg.initializers.base import Cuttable, initializer, is_cut
 from initcfg.initializers.configs import Part
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,8 @@ class Formula(Cuttable):
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse what has no value that the dtype holds: at all elements of a small array, else at some."""
-        from initcfg.initializers.elements import check_formula  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.elements import check_formula  # noqa: PLC0415  numpy is not for planning
 
         tree = self._settled(shape, layout)
         with _told(self.value):
@@ -114,7 +116,8 @@ class Formula(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the elements."""
-        from initcfg.initializers.elements import draw_formula  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.elements import draw_formula  # noqa: PLC0415  as above
 
         tree = self._settled(request.shape, request.layout)
         with _told(self.value):
@@ -139,7 +142,8 @@ def try_out(
     Raises:
         ExpressionError: an element has no value, with the place in the text that was closed.
     """
-    from initcfg.initializers.elements import check_formula  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg.initializers.elements import check_formula  # noqa: PLC0415  as above
 
     check_formula(settled(expression.tree, {}, shape), of, shape, DTYPES["float64"], layout)
 

@@ -12,6 +12,7 @@ from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.values import ArrayValue, as_config, fault, plain, read_value
 from initcfg.layout import IN_OUT
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,8 +118,9 @@ class STFT(Cuttable):
         """A stretch of the kernel, from one turn of the circle and one window."""
         if not out.size:
             return
-        from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
-        from initcfg.initializers.arrays import places  # noqa: PLC0415
+        with LOADING:
+            from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
+            from initcfg.initializers.arrays import places  # noqa: PLC0415
 
         shape = request.shape
         steps, _, frequencies = _axes(shape, request.layout)
@@ -135,7 +137,8 @@ class STFT(Cuttable):
         out[...] = round_all(values, request.dtype)
 
     def _window(self, steps: int, functions: Any) -> np.ndarray[Any, Any]:
-        import numpy as np  # noqa: PLC0415  as above
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  as above
 
         if isinstance(self.window, ArrayValue):
             return np.array(self.window.numbers, np.float64)
@@ -164,7 +167,8 @@ class STFT(Cuttable):
 
 def _circle(function: Callable[..., Any], size: int) -> np.ndarray[Any, Any]:
     """The cosine or sine of as many angles as divide the circle in equal parts."""
-    import numpy as np  # noqa: PLC0415  as above
+    with LOADING:
+        import numpy as np  # noqa: PLC0415  as above
 
     found: np.ndarray[Any, Any] = function(2 * math.pi / size * np.arange(size))
     return found

@@ -14,6 +14,7 @@ from initcfg.initializers.annotations import FileName, TensorName
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.configs import is_by_content
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 from initcfg.text.inputs import confined_to, confining_folder
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class Pretrained(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the tensor, in the dtype of `request`."""
-        from initcfg.initializers.arrays import converted  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.arrays import converted  # noqa: PLC0415  numpy is not for planning
 
         self.check(request.shape, request.dtype, request.layout)
         weights, tensor = self._find()
@@ -162,7 +164,8 @@ def _stamp(path: str) -> object:
 
 @lru_cache(maxsize=16)
 def _opened(path: str, root: str | None, stamp: object) -> WeightsFile:  # noqa: ARG001  a new file is opened anew
-    from initcfg.formats.reading import open_weights  # noqa: PLC0415  numpy is not for planning
+    with LOADING:
+        from initcfg.formats.reading import open_weights  # noqa: PLC0415  numpy is not for planning
 
     with nullcontext() if root is None else confined_to(root):
         return open_weights(path, kept=0)
@@ -170,7 +173,8 @@ def _opened(path: str, root: str | None, stamp: object) -> WeightsFile:  # noqa:
 
 @lru_cache(maxsize=4096)
 def _digest(weights: WeightsFile, tensor: StoredTensor) -> str:
-    from initcfg.formats.base import little_endian  # noqa: PLC0415  as above
+    with LOADING:
+        from initcfg.formats.base import little_endian  # noqa: PLC0415  as above
 
     content = hashlib.sha256(f"{tensor.dtype} {tensor.shape}\n".encode())
     for start in range(0, tensor.numel, _CHUNK):

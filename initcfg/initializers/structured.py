@@ -11,6 +11,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.annotations import Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,8 @@ class Identity(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the matrix, row after row."""
-        from initcfg.initializers.arrays import draw_diagonal, drawn  # noqa: PLC0415  numpy is not for planning
+        with LOADING:
+            from initcfg.initializers.arrays import draw_diagonal, drawn  # noqa: PLC0415  numpy is not for planning
 
         rows, columns = request.shape
         draw_diagonal(out, start, (rows, columns), drawn(request._replace(shape=()), Fill(self.gain)))
@@ -119,7 +121,8 @@ class Sparse(Structured):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The draws of ``random_normal``, and the zeros among them."""
-        from initcfg.initializers.arrays import draw_sparse  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.arrays import draw_sparse  # noqa: PLC0415  as above
 
         outputs = needed_layout(request.shape, request.layout).axes(2).outputs[0]
         zeros = math.ceil(self.sparsity * request.shape[outputs])
@@ -203,7 +206,8 @@ class Orthogonal(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
-        from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
 
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
         return orthogonal(request, axes, self.gain)
@@ -256,7 +260,8 @@ class LooksLinear(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The matrix of half the size in all four quarters."""
-        from initcfg.initializers.frames import mirrored  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.frames import mirrored  # noqa: PLC0415  as above
 
         layout = needed_layout(request.shape, request.layout)
         half = request._replace(shape=_halved(request.shape, layout))

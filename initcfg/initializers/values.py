@@ -15,6 +15,7 @@ from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, InitializerError, PathStep
 from initcfg.frozen import FrozenDict
 from initcfg.layout import MAX_NDIM
+from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def _read_array_form(value: Mapping[str, Any]) -> ArrayValue:
 
 def _read_array(value: Any) -> ArrayValue:
     """A numpy array, or what becomes one."""
-    import numpy as np  # noqa: PLC0415  only for values that are arrays already
+    with LOADING:
+        import numpy as np  # noqa: PLC0415  only for values that are arrays already
 
     try:
         array = np.asarray(value)

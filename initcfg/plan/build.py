@@ -18,7 +18,7 @@ from initcfg.plan.problems import EnoughProblemsError, Problems
 from initcfg.plan.resolve import PlanContext
 from initcfg.plan.rules import Rules, unused_rules
 from initcfg.plan.scope import scope_of
-from initcfg.process import gc_paused
+from initcfg.process import LOADING, gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
 from initcfg.text.inputs import confined_to
@@ -193,7 +193,8 @@ class _Planner:
 
     def follow(self, found: list[tuple[str, Derived, Path]], is_missing: Callable[[str], bool]) -> None:
         """Gives initializers that follow another parameter their source; notes those that have none."""
-        from initcfg.plan.following import Follower, follow  # noqa: PLC0415  few plans need it
+        with LOADING:
+            from initcfg.plan.following import Follower, follow  # noqa: PLC0415  few plans need it
 
         by_name = {parameter.name: parameter for parameter in self.parameters}
         for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing):

@@ -21,7 +21,7 @@ from initcfg.plan.parameters import SkippedParameter, name_problem, planned_para
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
 from initcfg.plan.resolve import Resolved
 from initcfg.plan.scope import MAX_PARAMETERS
-from initcfg.process import gc_paused
+from initcfg.process import LOADING, gc_paused
 from initcfg.spec import load
 from initcfg.spec.files import Root
 from initcfg.stream import STREAM_VERSION, Stream
@@ -276,7 +276,8 @@ def read_plan_bytes(
 
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
-    from initcfg.text.json_entries import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
+    with LOADING:
+        from initcfg.text.json_entries import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
 
     if len(content) > MAX_PLAN_BYTES:
         raise SpecError(_too_large(file))
@@ -346,9 +347,10 @@ def _check_versions(tree: Mapping[str, Any], file: str | None) -> None:
 
 
 def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
-    from pydantic import ValidationError  # noqa: PLC0415  planning needs none of the models
+    with LOADING:
+        from pydantic import ValidationError  # noqa: PLC0415  planning needs none of the models
 
-    from initcfg.plan.document import PlanDocument  # noqa: PLC0415
+        from initcfg.plan.document import PlanDocument  # noqa: PLC0415
 
     try:
         return PlanDocument.model_validate(dict(tree))

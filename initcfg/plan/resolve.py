@@ -24,6 +24,7 @@ from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
 from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
+from initcfg.process import LOADING
 from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
@@ -472,7 +473,8 @@ def _try_formula(made: object, config: InitializerConfig, path: Path, context: E
     """Evaluates a formula at some elements as the document writes it, so that errors have their column."""
     if not any(argument.is_formula for argument in arguments_of(type(made)).values()):
         return
-    from initcfg.initializers.formulas import Formula, try_out  # noqa: PLC0415  few documents hold a formula
+    with LOADING:
+        from initcfg.initializers.formulas import Formula, try_out  # noqa: PLC0415  few documents hold a formula
 
     assert isinstance(made, Formula)  # noqa: S101
     place, scope = (*config.arguments_path(path), "value"), context.scope

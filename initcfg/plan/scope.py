@@ -19,6 +19,7 @@ from initcfg.expressions import (
 )
 from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator, Mapping
@@ -296,7 +297,8 @@ class Scope:
             SpecError: a name is unknown, or a part that counts for every element has no value.
             BrokenError: it uses a name whose definition has been reported.
         """
-        from initcfg.expressions.folding import closed  # noqa: PLC0415  few documents hold a formula
+        with LOADING:
+            from initcfg.expressions.folding import closed  # noqa: PLC0415  few documents hold a formula
 
         with self.placing(text, path):
             expression = self.budget.expression(text)

@@ -10,6 +10,7 @@ from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
 from initcfg.initializers.values import shown
+from initcfg.process import LOADING
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
 from initcfg.spec.files import Root, Steps, as_tree, named_at, read_bytes, read_file, read_text
@@ -189,7 +190,8 @@ class _Reader(NamedTuple):
         if reading.spec is None or reading.spec.manifest is None:
             return reading
         # Weights formats are loaded only for specs that name a manifest.
-        from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
+        with LOADING:
+            from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
 
         where = reading.spec.locate(("manifest",))
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from initcfg.errors import Code, Diagnostic, OutputError
 from initcfg.formats import FORMATS
+from initcfg.process import LOADING
 from initcfg.stores.base import Store
 
 __all__ = ["Store", "is_folder", "is_remote", "local_path", "open_store", "require_folder"]
@@ -63,9 +64,11 @@ def open_store(place: str | os.PathLike[str]) -> Store:
     """The store of a folder, by its path or its URL; nothing is read or made."""
     if is_remote(place):
         # fsspec takes a tenth of a second to load.
-        from initcfg.stores.remote import RemoteStore  # noqa: PLC0415
+        with LOADING:
+            from initcfg.stores.remote import RemoteStore  # noqa: PLC0415
 
         return RemoteStore(os.fspath(place))
-    from initcfg.stores.local import LocalStore  # noqa: PLC0415  a spec is checked without it
+    with LOADING:
+        from initcfg.stores.local import LocalStore  # noqa: PLC0415  a spec is checked without it
 
     return LocalStore(Path(_LOCAL.sub("", os.fspath(place), count=1)))

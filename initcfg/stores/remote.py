@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
+from initcfg.process import LOADING
 from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
         hint = "leave it out: fsspec reads it from its configuration, such as FSSPEC_FTP_PASSWORD"
         raise _cannot(_USERS.sub("://...@", url), "a password in a URL ends up in logs", hint)
     try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415  an extra
+        with LOADING:
+            from fsspec.core import url_to_fs  # noqa: PLC0415  an extra
     except ImportError:
         raise _cannot(url, "fsspec is not installed", "pip install 'initcfg[remote]'") from None
     with reporting_driver(url, "open"):
@@ -292,7 +294,8 @@ def _opened(fs: AbstractFileSystem, path: str, nbytes: int) -> tuple[str, Any]:
     Where a driver writes in place, a run of the same set may come by, and whoever fails may only remove what
     is its own.
     """
-    from fsspec.spec import AbstractBufferedFile  # noqa: PLC0415  an extra
+    with LOADING:
+        from fsspec.spec import AbstractBufferedFile  # noqa: PLC0415  an extra
 
     begun = f"{path}.{os.urandom(8).hex()}{_PART}"
     file = fs.open(begun, "wb", block_size=_block(nbytes))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+import initcfg
 from initcfg.process import ForkSafeLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -141,6 +148,29 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 thread.join()
 """
 
+# As above, where an initializer is called by itself.
+FIRST_ARRAY = """
+import os, signal, sys, threading, time
+from initcfg import initializers
+
+def made():
+    if sys.argv[1] == "custom":
+        initializers.get(lambda shape, dtype=None, *, rng: rng.normal(size=shape))((3,))
+    else:
+        initializers.get({"class_name": sys.argv[1], "config": {}})((8, 8))
+
+thread = threading.Thread(target=made)
+thread.start()
+time.sleep(float(sys.argv[2]))
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    made()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+"""
+
 # Nothing is held in Python: the loader of the system renews its own lock in a child.
 RACE = """
 import os, signal, sys, threading
@@ -216,8 +246,39 @@ def test_a_child_forked_while_an_engine_is_imported_for_the_first_time_imports_i
     assert done.stdout == "0\n"
 
 
+@pytest.mark.parametrize("delay", ["0.03", "0.1"])
+@pytest.mark.parametrize("name", ["Constant", "Orthogonal", "custom"])
+def test_a_child_of_the_first_call_of_an_initializer_can_make_one_too(name: str, delay: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_ARRAY, name, delay]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["0"]
+
+
 @pytest.mark.parametrize("delay", ["0.02", "0.1", "0.2"])
 def test_a_child_of_the_first_call_can_make_one_too(delay: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FIRST_CALL, delay]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["0"]
+
+
+# Commands run alone in their process, and adapters are imported whole; `names` is below the lock.
+LOAD_AS_THEY_LIKE = ("cli", "adapters", "names.py")
+PACKAGE = Path(initcfg.__file__).parent
+
+
+def unlocked_imports(tree: ast.AST, *, late: bool = False) -> Iterator[int]:
+    """The lines of imports inside functions that do not hold ``LOADING``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom) and late:
+            yield node.lineno
+        elif not (isinstance(node, ast.With) and any("LOADING" in ast.dump(each) for each in node.items)):
+            yield from unlocked_imports(node, late=late or isinstance(node, ast.FunctionDef))
+
+
+def test_no_fork_happens_while_a_module_is_imported_late():
+    files = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    checked = [file for file in files if file.parts[0] not in LOAD_AS_THEY_LIKE]
+    trees = {file: ast.parse((PACKAGE / file).read_text("utf-8")) for file in checked}
+    assert not {str(file): lines for file, tree in trees.items() if (lines := list(unlocked_imports(tree)))}
+    planted = "def f():\n    import a\n    with LOADING:\n        import b"
+    assert list(unlocked_imports(ast.parse(planted))) == [2]
