@@ -132,6 +132,7 @@ class Code(enum.StrEnum):
     # Warnings, to the end: a plan that can be made, and is perhaps not what was meant.
     IDENTICAL_VALUES = "identical-values"
     VECTOR_SCALING = "vector-scaling"
+    VECTOR_FANS = "vector-fans"
     UNUSUAL_VARIANCE = "unusual-variance"
     IDLE_TRUNCATION = "idle-truncation"
     RANDOM_BIAS = "random-bias"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -66,6 +66,7 @@ class Layout:
     Args:
         name: ``in_out`` (Keras, JAX: ..., in, out), ``out_in`` (PyTorch: out, in, ...), or one letter an
             axis: ``I`` in, ``O`` out, ``B`` batch of independent copies, any of ``D H W T L K`` receptive.
+        given: the fans of whatever shape, those of another parameter; None where the shape gives them.
 
     Raises:
         InitializerError: the name is neither (code ``layout``).
@@ -78,6 +79,7 @@ class Layout:
     """
 
     name: str
+    given: Fans | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -141,6 +143,8 @@ class Layout:
         Raises:
             InitializerError: the layout's letters do not fit the shape.
         """
+        if self.given is not None:
+            return self.given
         if self.name in _NAMED and len(shape) < 2:
             size = math.prod(shape)
             return Fans(size, size)
@@ -173,7 +177,18 @@ class Layout:
                 "I" if at in axes.inputs else "O" if at in axes.outputs else "K" for at in range(ndim)
             )
         left = "".join(letter for axis, letter in enumerate(letters) if axis not in dropped)
-        return Layout(left) if {"I", "O"}.intersection(left) else None
+        if {"I", "O"}.intersection(left):
+            return replace(self, name=left)
+        return replace(IN_OUT, given=self.given) if self.given and len(left) < 2 else None
+
+    def lent(self, fans: Fans) -> Layout:
+        """The same roles of axes, with the fans of another parameter."""
+        return replace(self, given=fans)
+
+    @property
+    def own(self) -> Layout:
+        """The same without fans of another parameter."""
+        return self if self.given is None else replace(self, given=None)
 
     def __str__(self) -> str:
         return self.name

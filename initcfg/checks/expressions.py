@@ -1,4 +1,4 @@
-"""Expressions whose ``//`` drops a fraction that was surely meant."""
+"""Expressions that are perhaps not what was meant: a ``//`` that drops a fraction, fans of a vector."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg import initializers
+from initcfg.checks.laws import has_named_layout, scale_of
 from initcfg.checks.survey import Complaint, Finding
 from initcfg.expressions import Evaluator, Expression, ExpressionError
 from initcfg.expressions.grammar import Ast, Binary, Call, Choice, Unary
 from initcfg.initializers.arguments import arguments_of
+from initcfg.plan.definitions import expressions_in
 from initcfg.plan.scope import cost_of
 
 if TYPE_CHECKING:
@@ -35,10 +37,7 @@ def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
     """
     if looked_at.spec is None:
         return
-    vars_, judge = _Vars(looked_at.spec), _Judge(looked_at.budget)
-    rules: dict[str, list[int]] = {}
-    for at, rule in enumerate(looked_at.spec.rules):
-        rules.setdefault(rule.match, []).append(at)
+    vars_, judge, rules = _Vars(looked_at.spec), _Judge(looked_at.budget), _rules_of(looked_at.spec)
     for group in looked_at.groups:
         for members in _by_entry(group.members):
             for piece in group.pieces:
@@ -46,6 +45,48 @@ def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
                     complaint = judge(name, text, vars_.with_facts(piece))
                     if complaint is not None:
                         yield Finding(piece, members, complaint, looked_at.spec.locate(path))
+
+
+_OF_BOTH = frozenset({"fan_in", "fan_out", "fan_avg"})
+
+
+def vector_fans(looked_at: Survey) -> Iterator[Finding]:
+    """An expression that uses fans of a shape that has no inputs and outputs to tell apart.
+
+    Only where the spec is at hand; not where the initializer scales by fans itself, which is told of anyway.
+    """
+    if looked_at.spec is None:
+        return
+    rules = _rules_of(looked_at.spec)
+    for group in looked_at.groups:
+        for piece in group.pieces:
+            if len(piece.shape) > 1 or piece.fans is None or not has_named_layout(piece) or scale_of(piece):
+                continue
+            for members in _by_entry(group.members):
+                yield from _of_vector(looked_at.spec, rules, members, piece)
+
+
+def _rules_of(spec: Spec) -> dict[str, list[int]]:
+    """The rules by their patterns."""
+    rules: dict[str, list[int]] = {}
+    for at, rule in enumerate(spec.rules):
+        rules.setdefault(rule.match, []).append(at)
+    return rules
+
+
+def _of_vector(
+    spec: Spec, rules: Mapping[str, list[int]], members: tuple[PlannedParameter, ...], piece: Piece
+) -> Iterator[Finding]:
+    found = _config_of(spec, rules, members[0], piece)
+    for expression, path, _ in expressions_in(*found) if found else ():
+        used = sorted(expression.names & _OF_BOTH)
+        if used and piece.fans is not None:
+            text = (
+                f"{expression.text.strip()!r} uses {used[0]}, and a shape with one axis or none has it by "
+                f"convention only: it is {getattr(piece.fans, used[0]):,}, the number of elements"
+            )
+            hint = "write fans_of: weight for the fans of the weight beside it; or numel, if that is meant"
+            yield Finding(piece, members, Complaint(text, hint), spec.locate(path))
 
 
 def _by_entry(members: tuple[PlannedParameter, ...]) -> Iterator[tuple[PlannedParameter, ...]]:
@@ -126,20 +167,31 @@ def _numbers(
     spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter, piece: Piece
 ) -> Iterator[tuple[str, str, _Path]]:
     """The texts that stand for numbers among the arguments of a piece's initializer, with their places."""
+    found = _config_of(spec, rules, member, piece)
+    if found is None:
+        return
+    config, path = found
+    cls = initializers.lookup(config.lookup_name) if config.instance is None else None
+    arguments = arguments_of(cls) if cls is not None else {}
+    for name, written in config.config.items():
+        if isinstance(written, str) and name in arguments and arguments[name].is_number:
+            yield name, written, (*config.arguments_path(path), name)
+
+
+def _config_of(
+    spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter, piece: Piece
+) -> tuple[InitializerConfig, _Path] | None:
+    """What is written of a piece's initializer, and where; None where that is not known."""
     start = _written(spec, rules, member)
     if start is None:
-        return
+        return None
     config, path = _followed(spec, *start)
     for share in piece.shares:
         inner: Any = config.config
         for step in share.place:
             inner = inner[step]
         config, path = _followed(spec, inner, (*config.arguments_path(path), *share.place))
-    cls = initializers.lookup(config.lookup_name) if config.instance is None else None
-    arguments = arguments_of(cls) if cls is not None else {}
-    for name, written in config.config.items():
-        if isinstance(written, str) and name in arguments and arguments[name].is_number:
-            yield name, written, (*config.arguments_path(path), name)
+    return config, path
 
 
 def _written(

@@ -53,16 +53,16 @@ _MOST_RATIO = 10
 
 def vector_scaling(piece: Piece) -> Complaint | None:
     """Fans are asked of a shape that has no inputs and outputs to tell apart."""
-    if _scale(piece) is None or piece.fans is None or len(piece.shape) > 1:
+    if scale_of(piece) is None or piece.fans is None or len(piece.shape) > 1:
         return None
-    if getattr(piece.initializer, "input_axes", None) is not None or not _has_named_layout(piece):
+    if getattr(piece.initializer, "input_axes", None) is not None or not has_named_layout(piece):
         return None
     axes = "one axis" if piece.shape else "no axis"
     text = (
         f"{type(piece.initializer).__name__} scales by fans, and a shape with {axes} has them by convention "
         f"only: fan_in = fan_out = {piece.fans.fan_in:,}"
     )
-    hint = "use an initializer with a stddev of its own, or zeros or ones"
+    hint = "use an initializer with a stddev of its own, or zeros or ones, or fans_of: NAME"
     return Complaint(text, f"{hint}; layout: I or layout: O says what the axis is" if piece.shape else hint)
 
 
@@ -77,7 +77,7 @@ def unusual_variance(piece: Piece) -> Complaint | None:
         return None
     std = moments_of(law).std
     hint = "use lecun_normal or he_normal; or allow unusual-variance and say why, as for an embedding"
-    scale = _scale(piece)
+    scale = scale_of(piece)
     if scale is not None:
         text = f"a scale of {scale:.3g} gives {_spread(law, std)}, where 1 gives {std * scale**-0.5:.3g}"
         return None if _is_usual(scale) else Complaint(text, hint)
@@ -108,21 +108,21 @@ def _is_usual(ratio: float) -> bool:
     return 1 <= ratio * _MOST_RATIO <= _MOST_RATIO**2
 
 
-def _scale(piece: Piece) -> float | None:
+def scale_of(piece: Piece) -> float | None:
     """The variance times a fan, where the initializer scales by one."""
     return piece.initializer.variance_times_fan if isinstance(piece.initializer, Elementwise) else None
 
 
-def _has_named_layout(piece: Piece) -> bool:
-    """Whether the layout leaves the roles of some axes to a convention."""
-    return piece.layout is None or piece.layout.name in _NAMED
+def has_named_layout(piece: Piece) -> bool:
+    """Whether the layout leaves the roles of some axes to a convention, and the fans are not another's."""
+    return piece.layout is None or (piece.layout.name in _NAMED and piece.layout.given is None)
 
 
 def _reads_copies(piece: Piece) -> bool:
     """Whether the receptive field is so large that it is hardly one, and the fans hardly fans."""
     if piece.layout is None or len(piece.shape) < 3:
         return False
-    return _has_named_layout(piece) and _positions(piece) > _MOST_POSITIONS
+    return has_named_layout(piece) and _positions(piece) > _MOST_POSITIONS
 
 
 def _positions(piece: Piece) -> int:
@@ -305,7 +305,8 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
             continue
         found: dict[tuple[str, str], list[PlannedParameter]] = {}
         for member in group.members:
-            kind = _kind(member.name.lower())
+            # Who gives a bias the fans of its weight wants it to be drawn.
+            kind = _kind(member.name.lower()) if member.fans_of is None else None
             if kind is not None:
                 found.setdefault(kind, []).append(member)
         law = type(random.initializer).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.checks import laws
-from initcfg.checks.expressions import integer_expressions
+from initcfg.checks.expressions import integer_expressions, vector_fans
 from initcfg.checks.survey import Check, for_each_piece, survey
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.globs import GlobSet
@@ -72,7 +72,7 @@ class Permissions:
         return [
             self._unused(at)
             for at, entry in enumerate(self._entries)
-            if at not in self._used and (self._spec is not None or entry.code != Code.INTEGER_EXPRESSION)
+            if at not in self._used and (self._spec is not None or entry.code not in _OF_EXPRESSIONS)
         ]
 
     def _unused(self, at: int) -> Diagnostic:
@@ -149,10 +149,13 @@ def _position(diagnostic: Diagnostic) -> tuple[int, int]:
     return ((where.line or 0), (where.column or 0)) if where else (0, 0)
 
 
+_OF_EXPRESSIONS = (Code.VECTOR_FANS, Code.INTEGER_EXPRESSION)
+
 # CONTRIBUTING.md says what else a new warning takes.
 CHECKS: dict[Code, Check] = {
     Code.IDENTICAL_VALUES: laws.identical_values,
     Code.VECTOR_SCALING: for_each_piece(laws.vector_scaling),
+    Code.VECTOR_FANS: vector_fans,
     Code.UNUSUAL_VARIANCE: for_each_piece(laws.unusual_variance),
     Code.IDLE_TRUNCATION: for_each_piece(laws.idle_truncation),
     Code.RANDOM_BIAS: laws.random_biases,

@@ -70,7 +70,7 @@ _SHOWN_SKIPS = 5
 def _cells(parameter: PlannedParameter) -> tuple[str, ...]:
     from initcfg.initializers import canonical_name
 
-    fans, initializer = parameter.fans, parameter.initializer
+    initializer = parameter.initializer
     tied = parameter.tied_to is not None
     cells = (
         parameter.name,
@@ -79,10 +79,19 @@ def _cells(parameter: PlannedParameter) -> tuple[str, ...]:
         f"= {parameter.tied_to}" if tied else canonical_name(type(initializer)),
         "" if tied else describe_law(initializer, parameter.shape, parameter.layout),
         parameter.rule or "",
-        f"{fans.fan_in}, {fans.fan_out}" if fans else "-",
+        _fans(parameter),
         "-" if tied else size(parameter.nbytes),
     )
     return tuple(printable(cell) for cell in cells)
+
+
+def _fans(parameter: PlannedParameter) -> str:
+    """Both fans, and the parameter that they are those of."""
+    fans, lender = parameter.fans, parameter.fans_of
+    if fans is None:
+        return "-"
+    layer = f"{parameter.name.rpartition('.')[0]}."
+    return f"{fans.fan_in}, {fans.fan_out}{f' of {lender.removeprefix(layer)}' if lender else ''}"
 
 
 def plan_text(plan: Plan, width: int | None = None) -> str:

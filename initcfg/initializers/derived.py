@@ -88,6 +88,7 @@ class Derived(Structured):
                 "shape": list(source.shape),
                 "dtype": source.dtype.name,
                 "layout": source.layout and source.layout.name,
+                **({"fans": source.layout.given} if source.layout and source.layout.given else {}),
                 "stream": source.stream.digest.hex(),
             }
         return config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
-from initcfg.plan.layers import Described, Tie
+from initcfg.plan.layers import Borrower, Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
 from initcfg.plan.plan import Plan
@@ -110,7 +110,8 @@ class _Planner:
         spec: what is left of it.
         problems: takes what is wrong.
         entries: what has been planned, by full name.
-        others: those among them that are not simply parameters.
+        others: those among them that are ties or skipped.
+        borrowers: those among them that are to have the fans of others.
         parameters: the plan's, once all are known.
     """
 
@@ -119,6 +120,7 @@ class _Planner:
     problems: Problems
     entries: dict[str, Entry] = field(default_factory=dict)
     others: list[Tie | SkippedParameter] = field(default_factory=list)
+    borrowers: list[Borrower] = field(default_factory=list)
     parameters: tuple[PlannedParameter, ...] = ()
 
     def plan(self) -> None:
@@ -147,6 +149,8 @@ class _Planner:
         def is_missing(name: str) -> bool:
             return is_complete and name not in described.failed
 
+        if self.borrowers:
+            self.lend(is_missing, described.failed)
         self.parameters = self.tied(is_missing)
         if context.followers:
             self.follow(context.followers, is_missing)
@@ -168,6 +172,8 @@ class _Planner:
             if first.where == entry.where:
                 hint = "put every index of the repeat into the name, as h.{i}"
             self.problems.note([Diagnostic(Code.DUPLICATE_PARAMETER, message, entry.where, hint)])
+        elif isinstance(entry, Borrower):
+            self.borrowers.append(entry)
         elif not isinstance(entry, PlannedParameter):
             self.others.append(entry)
 
@@ -184,6 +190,18 @@ class _Planner:
             hint = f'a rule that ends in its name makes a buffer: - {{match: "**.{leaf}", initializer: NAME}}'
             note = Diagnostic(Code.NOT_IN_SPEC, message, self.spec.locate(("manifest",)), hint, "note")
             self.problems.note([note])
+
+    def lend(self, is_missing: Callable[[str], bool], failed: set[str]) -> None:
+        """Plans the parameters that have the fans of others; those that cannot be are no entries any more."""
+        from initcfg.plan.following import lend  # noqa: PLC0415  few plans need it
+
+        planned = {each.name: each for each in lend(self.borrowers, self.entries, self.problems, is_missing)}
+        for each in self.borrowers:
+            if each.name in planned:
+                self.entries[each.name] = planned[each.name]
+            else:
+                del self.entries[each.name]
+                failed.add(each.name)
 
     def tied(self, is_missing: Callable[[str], bool]) -> tuple[PlannedParameter, ...]:
         """The parameters of the plan, each tie replaced by what its target is."""
@@ -235,6 +253,7 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: 
         SpecError: there is no such target, it is tied itself, or has another shape or dtype (code ``tied``).
     """
     target = entries.get(tie.target)
+    assert not isinstance(target, Borrower)  # noqa: S101  planned by now, or no entry any more
     path = (*tie.path, "tied_to")
     if target is None:
         hint = near.hint(tie.target, entries)
@@ -263,4 +282,5 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: 
         where=tie.where,
         rule=target.rule,
         tied_to=tie.target,
+        fans_of=target.fans_of,
     )

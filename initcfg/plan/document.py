@@ -92,6 +92,10 @@ class ParameterDocument(_Model):
     stream_name: str
     tied_to: str | None
     nbytes: int
+    fans_of: str | None = Field(
+        None,
+        description="The parameter whose fan_in and fan_out this one has; missing where they are its own.",
+    )
     rule: str | None = Field(
         None,
         description="The pattern of the rule that won; missing where the parameter names its initializer.",

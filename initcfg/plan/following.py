@@ -1,4 +1,4 @@
-"""Initializers that follow another parameter, told what that is once all parameters are known."""
+"""What asks about another parameter, told once all are known: initializers that follow it, and its fans."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.names import did_you_mean
+from initcfg.layout import resolved_fans
+from initcfg.names import NearestNames, did_you_mean
+from initcfg.plan.layers import Tie
+from initcfg.plan.parameters import SkippedParameter
+from initcfg.plan.problems import BrokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initcfg.initializers.derived import Derived
+    from initcfg.layout import Fans
+    from initcfg.plan.layers import Borrower, Entry
     from initcfg.plan.parameters import PlannedParameter
-    from initcfg.plan.problems import Path
+    from initcfg.plan.problems import Path, Problems
 
 # A parameter that follows one that follows one ...: each is made again for the one before it.
 _MOST_MADE = 1000
@@ -45,6 +51,56 @@ def related(name: str, asked: str, known: Mapping[str, object]) -> str:
     """
     sibling = f"{name.rpartition('.')[0]}.{asked}"
     return sibling if sibling in known else asked
+
+
+def lend(
+    borrowers: Iterable[Borrower],
+    entries: Mapping[str, Entry],
+    problems: Problems,
+    is_missing: Callable[[str], bool],
+) -> Iterator[PlannedParameter]:
+    """The parameters that have the fans of others, those others looked up; notes those that cannot be.
+
+    Args:
+        borrowers: in their order.
+        entries: all of the plan, by full name.
+        problems: takes what is wrong.
+        is_missing: whether a name that is not among the entries is surely that of no parameter.
+    """
+    near = NearestNames()
+    for each in borrowers:
+        lender = related(each.name, each.asked, entries)
+        sibling = f"{each.name.rpartition('.')[0]}.{each.asked}".lstrip(".")
+        if lender in entries or (is_missing(each.asked) and is_missing(sibling)):
+            with problems.collecting():
+                yield each.planned(_fans(each, lender, entries, near, problems), lender)
+
+
+def _fans(
+    borrower: Borrower, lender: str, entries: Mapping[str, Entry], near: NearestNames, problems: Problems
+) -> Fans:
+    """The fans of a parameter by its own shape and layout, or that of the one which it is tied to.
+
+    Raises:
+        SpecError: there is no such parameter, it is left out, or nothing says what its fans are.
+        BrokenError: it is tied to something whose problem is told elsewhere.
+    """
+    found = entries.get(lender)
+    start = f"{borrower.name!r} is to have the fans of {borrower.asked!r}"
+    if found is None:
+        hint = near.hint(lender, entries) or "name a parameter of the same layer, or give a full name"
+        raise problems.error(
+            Code.UNKNOWN_PARAMETER, f"{start}, which is no parameter", borrower.path, hint=hint
+        )
+    array = entries.get(found.target) if isinstance(found, Tie) else found
+    if isinstance(array, SkippedParameter):
+        message = f"{start}, which the plan leaves out"
+        hint = f"give {array.name!r} an initializer, or write the number in the place of the fan"
+        raise problems.error(Code.UNKNOWN_PARAMETER, message, borrower.path, hint=hint)
+    if array is None or isinstance(array, Tie):
+        raise BrokenError
+    with problems.placing(borrower.path):
+        return resolved_fans(array.shape, array.layout)
 
 
 def follow(

@@ -7,7 +7,7 @@ once, and what they come to is kept for each combination of just those indices.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, SpecError
@@ -20,13 +20,14 @@ from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
 from initcfg.spec import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.expressions import Value
+    from initcfg.layout import Fans, Layout
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import PlanContext
+    from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
     from initcfg.spec import Layer, Param
@@ -46,7 +47,29 @@ class Tie(NamedTuple):
     where: Location
 
 
-Entry = PlannedParameter | SkippedParameter | Tie
+class Borrower(NamedTuple):
+    """A parameter that is to have the fans of another one, before that one is looked up.
+
+    Args:
+        name: its full name.
+        shape: its shape.
+        layout: its own, or None.
+        asked: the name that ``fans_of`` comes to.
+        path: where that stands.
+        where: where the parameter is written.
+        planned: the parameter, for the fans and the full name of the other one; raises as planning does.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout | None
+    asked: str
+    path: Path
+    where: Location
+    planned: Callable[[Fans, str], PlannedParameter]
+
+
+Entry = PlannedParameter | SkippedParameter | Tie | Borrower
 
 
 class Described:
@@ -166,6 +189,8 @@ class ParameterTemplate:
         self._resolvers: dict[str | None, Resolver] = {}
         self._tied: dict[tuple[object, ...], DType] = {}
         self._is_told = False
+        # One scope for all copies, whose indices change: a spec may have thousands of vars.
+        self._later: tuple[Scope, dict[str, Value]] | None = None
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy.
@@ -191,7 +216,7 @@ class ParameterTemplate:
         if self._tied_to is not None:
             array_dtype = self._tied_dtype(shape, dtype, scope)
             return Tie(name, shape, array_dtype, self._tied_to.fill(scope), self._path, self._where)
-        rule, stream_name = None, name
+        at, rule, stream_name = None, None, name
         if self._has_rule:
             at = self._rules.winner(name, len(shape))
             if at is None:
@@ -199,17 +224,80 @@ class ParameterTemplate:
             rule = self._context.spec.rules[at].match
             if self._context.spec.rules[at].skip:
                 return SkippedParameter(name, rule, self._where)
-            resolved = self._rules.resolve(at, name, shape, dtype, (self._param, self._path))
             if self._stream is None:
                 stream_name = self._rules.stream_name(at, name)
-        else:
-            resolved = self._resolver(dtype).resolve(name, shape, scope)
         if self._stream is not None:
             stream_name = self._stream.fill(scope)
+        if self._fans_of is not None or (at is not None and self._rules.borrows(at)):
+            return self._borrower(name, shape, dtype, at, stream_name, scope)
+        if at is not None:
+            resolved = self._rules.resolve(at, name, shape, dtype, (self._param, self._path))
+        else:
+            resolved = self._resolver(dtype).resolve(name, shape, scope)
         stream = resolved.stream or self._context.stream(stream_name)
         return planned_parameter(
             resolved, name=name, stream=stream, stream_name=stream_name, where=self._where, rule=rule
         )
+
+    def _borrower(  # noqa: PLR0917
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str | None,
+        at: int | None,
+        stream_name: str,
+        scope: Scope,
+    ) -> Borrower:
+        """A parameter that is planned once all are known; `at` is the rule that decides for it, or None."""
+        if at is not None:
+            param = (self._param, self._path)
+            layout = self._rules.layout(at, name, shape, dtype, param)
+            resolve = partial(self._rules.resolve, at, name, shape, dtype, param)
+            rule = self._context.spec.rules[at].match
+        else:
+            resolver, rule = self._resolver(dtype), None
+            layout = resolver.check_array(shape, scope)[1]
+            resolve = partial(self._resolve_later, resolver, name, shape, self._held(resolver, scope))
+
+        def planned(fans: Fans, lender: str) -> PlannedParameter:
+            resolved = resolve(fans=fans)
+            return planned_parameter(
+                resolved,
+                name=name,
+                stream=resolved.stream or self._context.stream(stream_name),
+                stream_name=stream_name,
+                where=self._where,
+                rule=rule,
+                fans_of=lender,
+            )
+
+        if self._fans_of is not None:
+            asked, path = self._fans_of.fill(scope), (*self._path, "fans_of")
+        else:
+            assert at is not None  # noqa: S101
+            asked, path = self._rules.fans_of(at, name), ("rules", at, "fans_of")
+        return Borrower(name, shape, layout, asked, path, self._where, planned)
+
+    def _held(self, resolver: Resolver, scope: Scope) -> dict[str, Value]:
+        """What the indices are now, those that an initializer depends on."""
+        if self._later is None:
+            values = dict(scope.values)
+            self._later = replace(scope, values=values), values
+        return {each: scope.values[each] for each in resolver.varying if each in scope.values}
+
+    def _resolve_later(
+        self,
+        resolver: Resolver,
+        name: str,
+        shape: tuple[int, ...],
+        held: dict[str, Value],
+        *,
+        fans: Fans,
+    ) -> Resolved:
+        assert self._later is not None  # noqa: S101
+        scope, values = self._later
+        values.update(held)
+        return resolver.resolve(name, shape, scope, fans)
 
     def name(self, prefix: str, scope: Scope) -> str:
         """The full name of the parameter of one copy.
@@ -241,7 +329,7 @@ class ParameterTemplate:
     def _tied_dtype(self, shape: tuple[int, ...], dtype: str | None, scope: Scope) -> DType:
         """The dtype of a tied parameter, which says nothing that its target says."""
         if (shape, dtype) not in self._tied:
-            for other in ("initializer", "stream", "layout"):
+            for other in ("initializer", "stream", "layout", "fans_of"):
                 if getattr(self._param, other) is not None:
                     message = f"a tied parameter is what its target is, so it has no {other!r} of its own"
                     hint = f"remove {other!r} or 'tied_to'"
@@ -261,6 +349,10 @@ class ParameterTemplate:
     @cached_property
     def _stream(self) -> NameText | None:
         return self._other_name(self._param.stream, "stream")
+
+    @cached_property
+    def _fans_of(self) -> NameText | None:
+        return self._other_name(self._param.fans_of, "fans_of")
 
     @cached_property
     def _tied_to(self) -> NameText | None:

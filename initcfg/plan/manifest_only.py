@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 from initcfg.names import NearestNames
-from initcfg.plan.layers import Tie
+from initcfg.plan.layers import Borrower, Tie
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import LONG_NAME, PARAMETER
@@ -15,8 +15,10 @@ from initcfg.plan.scope import LONG_NAME, PARAMETER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from initcfg.layout import Fans
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan.layers import Entry
+    from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.problems import Problems
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
@@ -58,12 +60,25 @@ def _planned(
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])
     _check(context, name, entry)
-    resolved = rules.resolve(at, name, entry.shape, entry.dtype)
     stream_name = rules.stream_name(at, name)
-    stream = resolved.stream or context.stream(stream_name)
-    return planned_parameter(
-        resolved, name=name, stream=stream, stream_name=stream_name, where=places[at], rule=rule.match
-    )
+
+    def planned(fans: Fans | None = None, lender: str | None = None) -> PlannedParameter:
+        resolved = rules.resolve(at, name, entry.shape, entry.dtype, fans=fans)
+        return planned_parameter(
+            resolved,
+            name=name,
+            stream=resolved.stream or context.stream(stream_name),
+            stream_name=stream_name,
+            where=places[at],
+            rule=rule.match,
+            fans_of=lender,
+        )
+
+    if not rules.borrows(at):
+        return planned()
+    layout = rules.layout(at, name, entry.shape, entry.dtype, None)
+    path = ("rules", at, "fans_of")
+    return Borrower(name, entry.shape, layout, rules.fans_of(at, name), path, places[at], planned)
 
 
 def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:

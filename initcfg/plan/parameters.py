@@ -164,6 +164,7 @@ class PlannedParameter:
         tied_to: the full name of the parameter whose array this one shares, or None.
         where: where the spec says so; for a parameter that only the manifest names, the rule that won.
         rule: the pattern of the rule that won; None where the parameter names its initializer itself.
+        fans_of: the full name of the parameter whose fans this one has; None where they are its own.
     """
 
     name: str
@@ -178,6 +179,7 @@ class PlannedParameter:
     tied_to: str | None = None
     where: Location | None = field(default=None, compare=False)
     rule: str | None = None
+    fans_of: str | None = None
 
     @property
     def numel(self) -> int:
@@ -234,6 +236,7 @@ def planned_parameter(
     where: Location | None,
     rule: str | None,
     tied_to: str | None = None,
+    fans_of: str | None = None,
 ) -> PlannedParameter:
     """A parameter by its name, and what it shares with others: with the target of a tie, too.
 
@@ -254,6 +257,7 @@ def planned_parameter(
     made.tied_to = tied_to
     made.where = where
     made.rule = rule
+    made.fans_of = fans_of
     made.__class__ = PlannedParameter
     parameter: PlannedParameter = made
     return parameter

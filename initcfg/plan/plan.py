@@ -52,6 +52,7 @@ def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
         "stream_name": parameter.stream_name,
         "tied_to": parameter.tied_to,
         "nbytes": parameter.nbytes,
+        **({} if parameter.fans_of is None else {"fans_of": parameter.fans_of}),
         **({} if parameter.rule is None else {"rule": parameter.rule}),
         **_place(parameter.where),
     }
@@ -108,7 +109,9 @@ def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
     if parameter.distribution is None:
         layout = parameter.layout.name if parameter.layout else None
         made = _initializer(parameter, by_content=True)
-        return {**facts, "stream": stream, "layout": layout, "initializer": made}
+        lent = parameter.layout.given if parameter.layout else None
+        fans = {} if lent is None else {"fans": lent}
+        return {**facts, "stream": stream, "layout": layout, **fans, "initializer": made}
     recipe = prepare(parameter.distribution, parameter.dtype)
     if isinstance(recipe, Constant):
         # One value in that dtype, whatever scheme and numbers it came from; no random number enters.

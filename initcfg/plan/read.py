@@ -141,6 +141,7 @@ class _Restorer:
             stream_name=document.stream_name,
             where=_place(document.where),
             rule=document.rule,
+            fans_of=document.fans_of,
         )
 
 
@@ -154,6 +155,7 @@ def _sharing_key(document: ParameterDocument) -> object:
         document.layout,
         document.fan_in,
         document.fan_out,
+        document.fans_of is None,
         document.nbytes,
         initializer.class_name,
         initializer.registered_name,
@@ -175,6 +177,10 @@ def _resolved(document: ParameterDocument) -> Resolved:
         fans = Fans(document.fan_in, document.fan_out)
     elif document.fan_in is not document.fan_out:
         raise _edited(document, "it has only one of fan_in and fan_out")
+    if document.fans_of is not None:
+        if layout is None or fans is None:
+            raise _edited(document, "it has fans of another parameter, and no layout or fans")
+        layout = layout.lent(fans)
     written: dict[str, Any] = {"class_name": document.initializer.class_name}
     if document.initializer.registered_name is not None:
         written["registered_name"] = document.initializer.registered_name

@@ -20,7 +20,7 @@ from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.values import halves_of
-from initcfg.layout import MAX_DIM, Fans, Layout, known_fans
+from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, needed_layout
 from initcfg.plan.definitions import OWN_NAME, complexity_of, names_in, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
@@ -190,25 +190,26 @@ class Resolver:
             complexity = complexity_of(declared.initializer, context.definitions.complexities)
             self._cost = PART * complexity.parts + LEAF * complexity.leaves
 
-    def uses(self, names: tuple[str, ...]) -> bool:
-        """Whether the initializer depends on one of `names`."""
-        return any(name in self._varying for name in names)
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The names that the initializer depends on and that are no vars."""
+        return self._varying
 
-    def resolve(self, name: str, shape: tuple[int, ...], scope: Scope) -> Resolved:
-        """What a parameter of a name and a shape is.
+    def resolve(self, name: str, shape: tuple[int, ...], scope: Scope, fans: Fans | None = None) -> Resolved:
+        """What a parameter of a name and a shape is, with the fans of another one if `fans` are given.
 
         Raises:
             SpecError: what is written is wrong for this shape.
             BrokenError: that has been reported already.
         """
-        key = (shape, *[scope.values.get(each) for each in self._varying])
+        key: tuple[object, ...] = (shape, fans, *[scope.values.get(each) for each in self._varying])
         if self._is_named:
             key = (*key, name)
         try:
             resolved = self._resolved[key]
         except KeyError:
             self._resolved[key] = None
-            resolved = self._resolved[key] = self._resolve(name, shape, scope)
+            resolved = self._resolved[key] = self._resolve(name, shape, scope, fans)
         if resolved is None:
             raise BrokenError
         return resolved
@@ -236,7 +237,7 @@ class Resolver:
         with problems.placing(declared.layout_path):
             return dtype, layout, layout.fans(shape)
 
-    def _resolve(self, name: str, shape: tuple[int, ...], scope: Scope) -> Resolved:
+    def _resolve(self, name: str, shape: tuple[int, ...], scope: Scope, lent: Fans | None) -> Resolved:
         place, problems = self._declared.initializer_path, scope.problems
         scope.pay(self._cost, place)
         dtype, layout, fans = self.check_array(shape, scope)
@@ -244,6 +245,9 @@ class Resolver:
             message = "nothing says how this parameter begins"
             hint = "add initializer: NAME, or tied_to: PARAMETER"
             raise problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
+        if lent is not None:
+            with problems.placing(place):
+                layout, fans = needed_layout(shape, layout).lent(lent), lent
         initializer = instantiate(
             self._declared.initializer, place, EvalContext(self._context, scope, name, shape, layout)
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.expressions import Value
+    from initcfg.layout import Fans, Layout
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.scope import Scope
@@ -44,7 +45,7 @@ class Rules:
     context: PlanContext
     won: set[int] = field(default_factory=set)
     _resolvers: dict[tuple[object, ...], tuple[Resolver, bool]] = field(default_factory=dict)
-    _streams: dict[int, tuple[NameText, bool]] = field(default_factory=dict)
+    _names: dict[tuple[str, int], tuple[NameText, bool]] = field(default_factory=dict)
     _paid: int = 0
     _unusable: set[int] = field(default_factory=set)
     _capturing: dict[int, tuple[Scope, dict[str, Value]]] = field(default_factory=dict)
@@ -71,14 +72,15 @@ class Rules:
                 check(rule.initializer, place)
                 if not check.is_buildable(rule.initializer, place):
                     self._unusable.add(at)
-            if rule.stream is not None:
-                self._add_stream(at, rule.stream, captures)
+            for key, written in (("stream", rule.stream), ("fans_of", rule.fans_of)):
+                if written is not None:
+                    self._add_name(key, at, written, captures)
 
-    def _add_stream(self, at: int, written: str, captures: tuple[str, ...]) -> None:
-        """Keeps the stream of a rule, and whether it uses a capture; notes names in it that nothing has."""
-        path: Path = ("rules", at, "stream")
+    def _add_name(self, key: str, at: int, written: str, captures: tuple[str, ...]) -> None:
+        """Keeps a name that a rule gives, and whether it uses a capture; notes names that nothing has."""
+        path: Path = ("rules", at, key)
         names = Template.parse(written).names
-        self._streams[at] = NameText(written, path, self.spec.vars), not names.isdisjoint(captures)
+        self._names[key, at] = NameText(written, path, self.spec.vars), not names.isdisjoint(captures)
         if names <= {*self._scope.values, *self._scope.broken, *captures}:
             return
         self._unusable.add(at)
@@ -133,6 +135,8 @@ class Rules:
         shape: tuple[int, ...],
         dtype: str | None,
         param: tuple[Param, Path] | None = None,
+        *,
+        fans: Fans | None = None,
     ) -> Resolved:
         """What a rule makes of a parameter.
 
@@ -142,6 +146,7 @@ class Rules:
             shape: its shape.
             dtype: what the manifest says of it.
             param: its entry among layers or params, with its place; None where only the manifest names it.
+            fans: those of another parameter, which it is to have; None for its own.
 
         Raises:
             SpecError: the rule cannot make it; the message names the parameter.
@@ -149,25 +154,43 @@ class Rules:
         """
         if at in self._unusable:
             raise BrokenError
-        key = (at, dtype, None if param is None else param[1])
-        if key not in self._resolvers:
-            self._resolvers[key] = self._resolver(at, dtype, param)
-        resolver, captures = self._resolvers[key]
+        resolver, captures = self._resolver(at, dtype, param)
         try:
-            return resolver.resolve(name, shape, self._captured(at, name) if captures else self._scope)
+            return resolver.resolve(name, shape, self._captured(at, name) if captures else self._scope, fans)
+        except SpecError as error:
+            raise _about(name, error) from None
+
+    def layout(
+        self, at: int, name: str, shape: tuple[int, ...], dtype: str | None, param: tuple[Param, Path] | None
+    ) -> Layout | None:
+        """The layout of a parameter that a rule decides for; arguments and errors as those of `resolve`."""
+        try:
+            return self._resolver(at, dtype, param)[0].check_array(shape, self._scope)[1]
         except SpecError as error:
             raise _about(name, error) from None
 
     def stream_name(self, at: int, name: str) -> str:
-        """What a parameter draws as: what its rule's ``stream`` comes to, or else its own name.
+        """What a parameter draws as: what its rule's ``stream`` comes to, or else its own name."""
+        return self._filled("stream", at, name) or name
+
+    def borrows(self, at: int) -> bool:
+        """Whether a rule gives its parameters the fans of others."""
+        return ("fans_of", at) in self._names
+
+    def fans_of(self, at: int, name: str) -> str:
+        """The name of the parameter whose fans a parameter has by its rule."""
+        return self._filled("fans_of", at, name)
+
+    def _filled(self, key: str, at: int, name: str) -> str:
+        """A name that a rule gives a parameter, empty where it gives none.
 
         Raises:
             SpecError: a brace has no value here; the message names the parameter.
             BrokenError: it uses a name whose definition has been reported.
         """
-        if at not in self._streams:
-            return name
-        text, captures = self._streams[at]
+        if (key, at) not in self._names:
+            return ""
+        text, captures = self._names[key, at]
         try:
             return text.fill(self._captured(at, name) if captures else self._scope)
         except SpecError as error:
@@ -191,6 +214,14 @@ class Rules:
         self, at: int, dtype: str | None, param: tuple[Param, Path] | None
     ) -> tuple[Resolver, bool]:
         """The resolver for a rule and a parameter, and whether it depends on what the rule captures."""
+        key = (at, dtype, None if param is None else param[1])
+        if key not in self._resolvers:
+            self._resolvers[key] = self._new_resolver(at, dtype, param)
+        return self._resolvers[key]
+
+    def _new_resolver(
+        self, at: int, dtype: str | None, param: tuple[Param, Path] | None
+    ) -> tuple[Resolver, bool]:
         place: Path = ("rules", at)
         rule = (self.spec.rules[at], place)
         if param is None:
@@ -198,7 +229,7 @@ class Rules:
         else:
             declared = Declared.of(self.spec, (*param[1], "shape"), param, rule, dtype=dtype)
         resolver = Resolver(declared, self.context)
-        return resolver, resolver.uses(self.globs.globs[at].captures)
+        return resolver, not set(self.globs.globs[at].captures).isdisjoint(resolver.varying)
 
     def missing_hint(self, name: str, ndim: int) -> str:
         """The way out for a parameter that no rule matches."""
@@ -226,10 +257,10 @@ def _about(name: str, error: SpecError) -> SpecError:
 
 
 def _with_capture_hint(problem: Diagnostic) -> Diagnostic:
-    """A problem of a rule's stream; the hint about an index of a repeat does not suit there."""
+    """A problem of a name that a rule gives; the hint about an index of a repeat does not suit there."""
     if problem.code is not Code.UNKNOWN_NAME:
         return problem
-    return replace(problem, hint="a stream uses vars and what 'match' captures, as {i} in 'h.{i}.**'")
+    return replace(problem, hint="a name here uses vars and what 'match' captures, as {i} in 'h.{i}.**'")
 
 
 Meeting = tuple[str, int, bool]

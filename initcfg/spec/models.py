@@ -142,6 +142,14 @@ class Param(_Model):
         description="Draw as if this were the full name, so that a renamed parameter keeps its values.",
         examples=["h.{i}.w"],
     )
+    fans_of: NameTemplate | None = Field(
+        default=None,
+        description=(
+            "The parameter whose fan_in and fan_out this one has, as a bias has those of its weight: a name "
+            "in the same layer, or else a full name."
+        ),
+        examples=["weight", "encoder.embed.weight"],
+    )
     tied_to: NameTemplate | None = Field(
         default=None,
         description="The full name of the parameter that this one is the same array as.",
@@ -158,12 +166,13 @@ class Param(_Model):
             dtype: DTypeLike | None = None,
             layout: _Layout | None = None,
             stream: str | None = None,
+            fans_of: str | None = None,
             tied_to: str | None = None,
         ) -> None: ...
 
 
 #: What a rule that skips its parameters does not have.
-_NOT_SKIPPED = ("initializer", "layout", "dtype", "stream")
+_NOT_SKIPPED = ("initializer", "layout", "dtype", "stream", "fans_of")
 _RULE_MISSING = "the key 'initializer' is missing"
 _RULE_HINT = "write initializer: zeros, or skip: true to leave these parameters out on purpose"
 
@@ -237,6 +246,15 @@ class Rule(_Model):
         examples=["encoder.layer.{i}.query.weight"],
     )
 
+    fans_of: NameTemplate | None = Field(
+        default=None,
+        description=(
+            "The parameter whose fan_in and fan_out these have, where the parameter names none: a name in "
+            "the same layer, or else a full name; what the pattern captures fills the braces."
+        ),
+        examples=["weight", "encoder.embed.weight"],
+    )
+
     if TYPE_CHECKING:
 
         def __init__(
@@ -249,11 +267,12 @@ class Rule(_Model):
             layout: _Layout | None = None,
             dtype: DTypeLike | None = None,
             stream: str | None = None,
+            fans_of: str | None = None,
         ) -> None: ...
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
-        """An initializer or a skip, exactly one; what is skipped has no layout, dtype or stream."""
+        """An initializer or a skip, exactly one; what is skipped has none of the other keys."""
         if not self.skip and self.initializer is None:
             raise fault(Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, key=True)
         for key in _NOT_SKIPPED if self.skip else ():

@@ -175,7 +175,7 @@ class TestStreams:
         rules = [{"match": "h.{i}", "initializer": "zeros", "stream": "old.{layer}"}]
         [found] = refused(rules, {"h.0": (1,), "h.1": (1,)})
         assert (found.code, found.where.path) == ("unknown-name", ("rules", 0, "stream"))
-        assert found.hint == "a stream uses vars and what 'match' captures, as {i} in 'h.{i}.**'"
+        assert found.hint == "a name here uses vars and what 'match' captures, as {i} in 'h.{i}.**'"
 
     def test_what_has_no_value_for_one_parameter_names_it(self) -> None:
         rules = [{"match": "h.{i}", "initializer": "zeros", "stream": "old.{6 // i}"}]
