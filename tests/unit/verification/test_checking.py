@@ -18,7 +18,15 @@ from safetensors.numpy import load_file, save_file
 import initcfg
 from initcfg.errors import FormatError, InitcfgError
 from initcfg.generate.work import CHUNK
-from initcfg.initializers import Concatenate, Orthogonal, Zeros
+from initcfg.initializers import (
+    Concatenate,
+    ConvolutionalOrthogonal,
+    DeltaOrthogonal,
+    LooksLinear,
+    Orthogonal,
+    Sparse,
+    Zeros,
+)
 from initcfg.verification import Verification, verify
 from initcfg.verification.checking import TOLERANCE, mismatch, tolerance_of
 
@@ -422,7 +430,9 @@ def test_a_tolerance_takes_neighbours_and_no_more(dtype: Any) -> None:
 
 def test_only_what_is_made_with_blas_has_a_tolerance() -> None:
     assert tolerance_of(Zeros(), (2, 2)) == 0
-    assert tolerance_of(Orthogonal(gain=-2), (2, 2)) == 2 * TOLERANCE
+    for cls in (Orthogonal, LooksLinear, DeltaOrthogonal, ConvolutionalOrthogonal):
+        assert tolerance_of(cls(gain=-2), (2, 2)) == 2 * TOLERANCE
+    assert tolerance_of(Sparse(0.5), (2, 2)) == 0
     assert tolerance_of(Concatenate(axis=0, sizes=[1, 1], initializers=["zeros", "ones"]), (2, 2)) == 0
 
 
