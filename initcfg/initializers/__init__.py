@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.pytorch import *  # noqa: F403
     from initcfg.initializers.random import *  # noqa: F403
     from initcfg.initializers.recipes import *  # noqa: F403
+    from initcfg.initializers.recurrences import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403
     from initcfg.initializers.spectral import *  # noqa: F403
     from initcfg.initializers.stored import *  # noqa: F403

@@ -165,3 +165,47 @@ def test_a_formula_without_a_value_is_an_error() -> None:
             written("deep_norm", {"layers": 10**80, "stack": "encoder", "decoder_layers": 1}), SHAPE, OUT_IN
         )
     assert caught.value.diagnostics[0].code == Code.EXPRESSION_VALUE
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("mamba_a_log", {}),
+        ("mamba_dt_bias", {"dt_max": 0.2}),
+        ("lru_nu_log", {"r_min": 0.5, "r_max": 0.9}),
+        ("lru_theta_log", {}),
+        ("rwkv_time_decay", {"layer": 3, "layers": 12}),
+        ("rwkv_time_decay", {"layer": 0, "layers": 1}),
+        ("chrono", {"max_steps": 784}),
+        ("chrono", {"max_steps": 784, "gate": "input"}),
+    ],
+)
+def test_a_recipe_of_elements_is_the_line_with_its_formula_bit_for_bit(
+    name: str, config: dict[str, Any]
+) -> None:
+    recipe: Any = initcfg.initializers.get({"class_name": name, "config": config})
+    line = {"value": recipe.value} | ({} if recipe.of is None else {"of": recipe.of})
+    specs: list[dict[str, Any]] = [{name: config}, {"formula": line}]
+    ours, theirs = (
+        initcfg.materialize({"initcfg": 1, "params": {"w": {"shape": [30, 40], "initializer": each}}})["w"]
+        for each in specs
+    )
+    assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "code"),
+    [
+        ("mamba_dt_bias", {"dt_min": 1}, Code.INITIALIZER_CONFIG),
+        ("lru_nu_log", {"r_min": 1}, Code.INITIALIZER_CONFIG),
+        ("lru_nu_log", {"r_max": 2}, Code.OUT_OF_RANGE),
+        ("chrono", {"max_steps": 2}, Code.OUT_OF_RANGE),
+        ("rwkv_time_decay", {"layer": 1}, Code.MISSING_KEY),
+    ],
+)
+def test_a_recipe_of_elements_refuses_what_has_no_meaning(
+    name: str, config: dict[str, Any], code: Code
+) -> None:
+    with pytest.raises(InitializerError) as caught:
+        initcfg.initializers.get({"class_name": name, "config": config})
+    assert caught.value.diagnostics[0].code == code
