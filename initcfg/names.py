@@ -97,7 +97,7 @@ class NearestNames:
     def hint(self, name: str, known: Collection[str]) -> str | None:
         """A hint that names the nearest of `known`; None when nothing is near or no search is left."""
         texts, numbers = _parts(name)
-        near = _joined(self._found.get(texts, ()), numbers)
+        near = "".join(chain.from_iterable(zip_longest(self._found.get(texts, ()), numbers, fillvalue="")))
         if near in known:
             return _meant(near, name)
         self._left -= 1 + len(known) // _SEARCHED
@@ -114,10 +114,6 @@ def _parts(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What copies of a name share, and the numbers between."""
     parts = _NUMBER.split(name)
     return tuple(parts[::2]), tuple(parts[1::2])
-
-
-def _joined(texts: Sequence[str], numbers: Sequence[str]) -> str:
-    return "".join(chain.from_iterable(zip_longest(texts, numbers, fillvalue="")))
 
 
 # More exceptions than this are a difference of another kind.

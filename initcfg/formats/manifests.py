@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ from initcfg.text.yaml_source import read_yaml
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from initcfg.formats.base import LoadedTensor, StoredTensor
     from initcfg.text.source import Source
@@ -78,11 +78,11 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 
 def _from_safetensors(file: str) -> Manifest:
-    return _from_header(file, _in_order(read_header(file).tensors))
+    return _of_tensors(file, _in_order(read_header(file).tensors))
 
 
 def _from_npz(file: str) -> Manifest:
-    return _from_header(file, format_of(file).module.read_header(file).tensors.values())
+    return _of_tensors(file, format_of(file).module.read_header(file).tensors)
 
 
 def _from_torch(file: str) -> Manifest:
@@ -93,16 +93,12 @@ def _from_torch(file: str) -> Manifest:
     return _of_tensors(file, torch_tensors(Path(file)))
 
 
-def _from_header(file: str, tensors: Iterable[StoredTensor]) -> Manifest:
-    return _of_tensors(file, {each.name: each for each in tensors})
-
-
 def _from_index(file: str) -> Manifest:
     with FilePool() as files:
         header, index = read_set(Path(file), files)
     names = list(header.tensors)
-    ordered = _in_order(header.tensors) if names == sorted(names) else header.tensors.values()
-    return _of_tensors(file, {each.name: each for each in ordered}, index.where)
+    ordered = _in_order(header.tensors) if names == sorted(names) else header.tensors
+    return _of_tensors(file, ordered, index.where)
 
 
 def _of_tensors(
@@ -120,8 +116,8 @@ def _of_tensors(
     return Manifest({name: entry(name) for name in tensors}, file)
 
 
-def _in_order(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
-    return [tensors[name] for name in sorted(tensors, key=natural_key)]
+def _in_order(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    return {name: tensors[name] for name in sorted(tensors, key=natural_key)}
 
 
 #: The most bytes of a manifest. YAML takes about a second for ten thousand parameters, JSON a tenth of that.

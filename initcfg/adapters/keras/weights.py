@@ -94,8 +94,10 @@ def manifest(model: keras.Model) -> Manifest:
 
 def manifest_of(weights: Mapping[str, keras.Variable]) -> Manifest:
     """The names, shapes and dtypes of weights."""
+    # The dtype of the values: JAX without x64 holds a float64 variable in float32.
+    dtype = keras.backend.standardize_dtype
     return Manifest(
-        {name: ManifestEntry(tuple(weight.shape), _dtype(weight)) for name, weight in weights.items()}
+        {name: ManifestEntry(tuple(each.shape), dtype(each.value.dtype)) for name, each in weights.items()}
     )
 
 
@@ -147,9 +149,3 @@ def other_variables(model: keras.Model) -> tuple[str, ...]:
     # A seed generator may serve several layers.
     others = {id(variable): variable.path for variable in found if id(variable) not in weights}
     return tuple(others.values())
-
-
-def _dtype(weight: keras.Variable) -> str:
-    """The dtype of the values: JAX without x64 holds a float64 variable in float32."""
-    name: str = keras.backend.standardize_dtype(weight.value.dtype)
-    return name
