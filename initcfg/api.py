@@ -13,7 +13,7 @@ from initcfg import spec
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
-from initcfg.process import LOADING
+from initcfg.process import LOADING, load
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
@@ -80,11 +80,8 @@ def load_spec(
 
 
 def _load(plugins: Iterable[str]) -> None:
-    if plugins:
-        with LOADING:
-            from initcfg.plugins import load_plugins  # noqa: PLC0415  looking through what is installed is slow
-
-        load_plugins(plugins)
+    if plugins:  # looking through what is installed is slow
+        load("initcfg.plugins").load_plugins(plugins)
 
 
 def load_manifest(source: ManifestLike) -> Manifest:
@@ -259,7 +256,7 @@ def save(
     metadata: Mapping[str, str] | None = None,
     carry_spec: bool = True,
 ) -> Written:
-    """Write the weights of a plan to a file, whole or not at all, in bounded memory.
+    """Write the weights of a plan to a file, whole or not at all, in bounded memory; gives what was written.
 
     Args:
         source: a `Plan` or what `make_plan` takes.
@@ -271,9 +268,6 @@ def save(
             are kept for this package.
         carry_spec: put the spec into the file too, if it takes 64 KiB at most, so that ``verify`` needs no
             other file.
-
-    Returns:
-        What was written: path, bytes, tensors, the plan's fingerprint.
 
     Raises:
         SpecError: the spec has problems.
