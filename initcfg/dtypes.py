@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -36,6 +36,23 @@ class FloatFormat(NamedTuple):
     greatest: float
 
 
+# No cached_property: in Python 3.11 it holds a lock, which a fork meanwhile would leave shut in the child.
+@cache
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    # Planning needs no arrays, and to load these two takes longer than to plan.
+    with LOADING:
+        import numpy as np  # noqa: PLC0415
+
+    scalar: type[Any] | None = getattr(np, name, None)
+    if scalar is None:
+        with LOADING:
+            import ml_dtypes  # noqa: PLC0415
+
+        scalar = getattr(ml_dtypes, name)
+    found: np.dtype[Any] = np.dtype(scalar)
+    return found
+
+
 @dataclass(frozen=True)
 class DType:
     """One element type.
@@ -57,21 +74,10 @@ class DType:
     drawn: Literal["float32", "float64"] | None = None
     format: FloatFormat | None = None
 
-    @cached_property
+    @property
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype; narrow floats come from ml_dtypes."""
-        # Planning needs no arrays, and to load these two takes longer than to plan.
-        with LOADING:
-            import numpy as np  # noqa: PLC0415
-
-        scalar: type[Any] | None = getattr(np, self.name, None)
-        if scalar is None:
-            with LOADING:
-                import ml_dtypes  # noqa: PLC0415
-
-            scalar = getattr(ml_dtypes, self.name)
-        found: np.dtype[Any] = np.dtype(scalar)
-        return found
+        return _numpy_dtype(self.name)
 
     @property
     def bounds(self) -> tuple[float | int, float | int]:

@@ -109,7 +109,8 @@ class Formula(Cuttable):
         Raises:
             InitializerError: an element has no value.
         """
-        from initcfg.initializers.elements import spread_of  # noqa: PLC0415  as above
+        with LOADING:
+            from initcfg.initializers.elements import spread_of  # noqa: PLC0415  as above
 
         with _told(self.value):
             return spread_of(self._settled(shape, layout), self.of, shape, layout)
