@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,7 @@ from initcfg.formats.index import INDEX_NAME
 from initcfg.stores.base import CLAIM_NAME
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 FEW = settings().max_examples // 4
 MANY = settings(max_examples=FEW, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -165,11 +167,31 @@ def test_a_link_in_the_place_of_the_claim_is_refused(plan, tmp_path) -> None:
     assert [path.name for path in folder.iterdir()] == [CLAIM_NAME]
 
 
-def test_a_closed_folder_is_one_error(plan, tmp_path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that this process may not write to; root, who may, is somebody else meanwhile."""
+    # Not in tmp_path: only root may pass through the folder that pytest makes for root.
+    folder = Path(tempfile.mkdtemp())
+    user = os.geteuid()
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    if os.access(folder, os.W_OK):
-        pytest.skip("this user may write everywhere")
+    if user == 0:
+        os.chown(folder, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        yield folder
+    finally:
+        os.seteuid(user)
+        folder.chmod(stat.S_IRWXU)
+        shutil.rmtree(folder)
+
+
+NOBODY = 65534
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has other permissions")
+def test_a_closed_folder_is_one_error(plan, whole, closed) -> None:
+    assert whole  # all modules are loaded, which somebody else might not be able to read
+    assert not os.access(closed, os.W_OK, effective_ids=True)
     with pytest.raises(OutputError, match="permission denied"):
-        initcfg.save_sharded(plan, folder)
+        initcfg.save_sharded(plan, closed)
+    assert not list(closed.iterdir())
