@@ -127,6 +127,23 @@ MODELS = [
         others={"bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
         tolerance=2e-4,
     ),
+    Model(
+        "vit-mae-base",
+        "ViTMAEForPreTraining",
+        "ViTMAEConfig",
+        {
+            "d": (48, ("hidden_size",)),
+            "ff": (96, ("intermediate_size",)),
+            "n_layer": (2, ("num_hidden_layers",)),
+            "decoder_d": (32, ("decoder_hidden_size",)),
+            "decoder_ff": (64, ("decoder_intermediate_size",)),
+            "n_decoder": (2, ("decoder_num_hidden_layers",)),
+            "image": (32, ("image_size",)),
+            "stride": (8, ("patch_size",)),
+        },
+        others={"num_attention_heads": 4, "decoder_num_attention_heads": 4},
+        faults=("cls_token", "mask_token", "position_embeddings", "decoder_pos_embed"),
+    ),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
 
@@ -200,6 +217,18 @@ def test_a_file_is_loaded_without_a_missing_or_an_unexpected_key(model: Model, t
     loaded, info = type(made).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
     assert set(loaded.state_dict()) == set(made.state_dict())
+
+
+def test_the_positions_of_the_masked_autoencoder_are_those_of_the_papers_code() -> None:
+    plan = next(model for model in MODELS if model.file == "vit-mae-base").plan(is_small=True)
+    for name, width in (("vit.embeddings.position_embeddings", 48), ("decoder.decoder_pos_embed", 32)):
+        # util/pos_embed.py of facebookresearch/mae, in which the columns come first.
+        columns, rows = np.meshgrid(np.arange(4.0), np.arange(4.0))
+        omega = 10000 ** -(np.arange(width // 4) / (width / 4))
+        angles = [np.outer(grid.reshape(-1), omega) for grid in (columns, rows)]
+        table = np.concatenate([part for each in angles for part in (np.sin(each), np.cos(each))], axis=1)
+        expected = np.concatenate([np.zeros((1, width)), table])[None]
+        np.testing.assert_allclose(initcfg.materialize(plan[name]), expected, atol=1e-7)
 
 
 def test_a_wrong_law_is_found() -> None:
