@@ -27,6 +27,7 @@ from initcfg import initializers
 from initcfg.adapters.keras import initialize, manifest, spec
 from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.initializers import BUILTINS
+from initcfg.initializers.arguments import arguments_of
 from initcfg.spec import dump_yaml, loads
 
 if TYPE_CHECKING:
@@ -740,7 +741,7 @@ def test_a_dtype_that_the_backend_does_not_hold_is_not_promised() -> None:
 OURS: dict[str, Any] = {
     cls.__name__: cls(seed=3) if "seed" in inspect.signature(cls).parameters else cls()  # type: ignore[call-arg]
     for cls in BUILTINS
-    if cls not in (initializers.Concatenate, initializers.Pretrained, initializers.Sparse)
+    if cls is not initializers.STFT and not any(each.is_required for each in arguments_of(cls).values())
 } | {
     "sparse": initializers.Sparse(0.5, seed=3),
     "bounds": initializers.TruncatedNormal(stddev=0.1, low=-1, high=3, seed=2),

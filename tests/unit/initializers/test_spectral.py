@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,18 @@ def test_arguments_that_keras_has_not_are_refused(arguments: dict[str, Any], cod
 def test_integers_hold_no_cosines() -> None:
     with pytest.raises(InitializerError, match="cannot be held in int8"):
         check(STFT(), (4, 1, 3), as_dtype("int8"), IN_OUT)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "native"])
+def test_the_bits_of_a_kernel_are_kept(engine: str) -> None:
+    """Written once by this code; IEEE operations and the cosine of this package decide them."""
+    digests = {}
+    for dtype in ("float32", "float64", "bfloat16"):
+        wanted = request((61, 1, 33), dtype=dtype)._replace(fill=engines.get_engine(engine))
+        kernels = b"".join(make(STFT(side), wanted).tobytes() for side in ("real", "imag"))
+        digests[dtype] = hashlib.sha256(kernels).hexdigest()[:16]
+    assert digests == {
+        "float32": "7a77a0e483164ef7",
+        "float64": "61c9dff3146f24e7",
+        "bfloat16": "8272cdacf07fdbe7",
+    }
