@@ -300,7 +300,9 @@ _SCALES = (
 def random_biases(looked_at: Survey) -> Iterator[Finding]:
     """Vectors whose names say that they shift or scale, and that usually begin at 0 or 1."""
     for group in looked_at.groups:
-        random = next((piece for piece in group.pieces if piece.is_random), None)
+        # A formula over a draw says on purpose what it begins with.
+        plain = (piece for piece in group.pieces if piece.drawn is piece.initializer)
+        random = next((piece for piece in plain if piece.is_random), None)
         if random is None or len(group.members[0].shape) != 1:
             continue
         found: dict[tuple[str, str], list[PlannedParameter]] = {}
@@ -360,7 +362,7 @@ def _origins(
         return
     if _seed(piece) is not None:
         # A seed of its own gives a stream that has nothing to do with the parameter's.
-        digest = stream_of(piece.initializer, piece.shape, members[0].stream).digest
+        digest = stream_of(piece.drawn, piece.shape, members[0].stream).digest
         for member in members:
             yield (digest, ()), member
     elif shared:
@@ -395,7 +397,8 @@ def _law(piece: Piece) -> object:
     """What decides the values beside the stream, the shape and the dtype."""
     if piece.distribution is not None:
         return prepare(without_idle_bounds(piece.distribution, piece.dtype), piece.dtype)
-    axes = (piece.layout or IN_OUT).axes(len(piece.shape))
+    has_axes = piece.fans is not None and len(piece.shape) > 1
+    axes = (piece.layout or IN_OUT).axes(len(piece.shape)) if has_axes else None
     return type(piece.initializer), repr(piece.initializer), axes
 
 
@@ -422,9 +425,9 @@ def _complaint(piece: Piece, member: PlannedParameter, same: str) -> Complaint:
         hint = "remove 'stream' or put an index into it, or write tied_to if the two should be one array"
         return Complaint(text, hint)
     shape = "x".join(map(str, piece.shape)) or "()"
-    text = f"{same}, because {type(piece.initializer).__name__} with seed {seed} has one stream for {shape}"
+    text = f"{same}, because {type(piece.drawn).__name__} with seed {seed} has one stream for {shape}"
     return Complaint(text, "remove the seed: each parameter then draws from a stream of its own")
 
 
 def _seed(piece: Piece) -> int | None:
-    return getattr(piece.initializer, "seed", None)
+    return getattr(piece.drawn, "seed", None)

@@ -58,7 +58,13 @@ class Piece(NamedTuple):
         if self.distribution is not None:
             return point(self.distribution) is None
         built = self._built
-        return built is not None and hasattr(built, "seed") and getattr(built, "gain", 1) != 0
+        return built is not None and hasattr(self.drawn, "seed") and getattr(built, "gain", 1) != 0
+
+    @property
+    def drawn(self) -> Initializer:
+        """The initializer that draws: of a formula over a draw the one that makes that."""
+        of: Initializer | None = getattr(self._built, "of", None)
+        return self.initializer if of is None else of
 
     @property
     def laws(self) -> Iterable[Distribution]:

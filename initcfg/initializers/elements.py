@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
 from initcfg.expressions.grammar import references
 from initcfg.initializers.arrays import stretches
-from initcfg.initializers.base import draw, resolve, stream_of
+from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
 from initcfg.initializers.custom import Initializer, Request
 from initcfg.stream import Stream
 
@@ -87,6 +87,14 @@ def check_formula(
         InitializerError: the dtype does not hold one, or takes integers or bools, which the formula is not.
     """
     _refuse_kind(tree, dtype)
+    if of is not None:
+        if any(hasattr(part, "follow") and getattr(part, "_source", None) is None for part in nested_in(of)):
+            return  # checked again when the parameter that it follows is known
+        if not is_cut(of):
+            message = f"{type(of).__name__} makes its array as a whole, and x is drawn in parts"
+            hint = "give 'of' an initializer of independent elements, such as random_normal"
+            raise InitializerError(Diagnostic(Code.INITIALIZER_CONFIG, message, hint=hint))
+        check(of, shape, _FLOAT64, layout)
     numel = math.prod(shape)
     request = Request(shape, dtype, layout, Stream(bytes(16)), engines.get_engine())
     if numel <= _SAMPLE or (of is not None and resolve(of, shape, layout) is None):

@@ -13,7 +13,7 @@ from initcfg.expressions import Expression, ExpressionError, facts_of
 from initcfg.expressions.folding import settled
 from initcfg.expressions.grammar import Number
 from initcfg.initializers.annotations import FormulaText
-from initcfg.initializers.base import Cuttable, initializer, is_cut
+from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.configs import Part
 from initcfg.process import LOADING
 
@@ -57,7 +57,7 @@ class Formula(Cuttable):
         value: the expression. It may use ``index(k)``, ``index()``, ``size(k)``, ``x``, functions, and
             ``fan_in``, ``fan_out``, ``fan_avg``, ``numel``, ``ndim`` of the array.
         of: an initializer of which ``x`` is a draw, in float64, from the child stream ``0``; one that can be
-            made in parts. Default None, for an expression without ``x``.
+            made in parts, such as ``{parameter: NAME}``. Default None, for an expression without ``x``.
 
     Example:
         >>> Formula("2 * index(0) + index(-1) / size(-1)")((2, 2))
@@ -82,9 +82,6 @@ class Formula(Cuttable):
             message, hint = f"nothing says what x in {self.value!r} is a draw of", "give 'of' an initializer"
         elif self.of is not None and not draws:
             message, hint = f"'of' is not used: {self.value!r} has no x", "use x in 'value', or remove 'of'"
-        elif self.of is not None and not is_cut(self.of):
-            message = f"{type(self.of).__name__} makes its array as a whole, and x is drawn in parts"
-            hint = "give 'of' an initializer of independent elements, such as random_normal"
         else:
             return None
         return Diagnostic(Code.INITIALIZER_CONFIG, message, hint=hint)

@@ -32,12 +32,13 @@ def planned(gigabytes: float) -> initcfg.Plan:
     """Eight parameters with so many bytes together, five of them made of parts."""
     rows = int(gigabytes * 1e9 / 8 / 4 / COLUMNS)
     uniform: object = {"random_uniform": {"minval": -1, "maxval": 1}}
+    uniform_above: object = {"random_uniform": {"minval": 0, "maxval": 1}}
     below = {"axis": 0, "sizes": [rows // 2, rows - rows // 2], "initializers": [uniform, "identity"]}
     beside = {"axis": 1, "sizes": [500, COLUMNS - 500], "initializers": [uniform, {"concatenate": below}]}
     schemes: list[object] = [
         {"concatenate": below},
         {"concatenate": beside},
-        {"identity": {"gain": 2}},
+        {"formula": {"value": "sqrt(x * (index(0) + 1)) - index(1) / size(1)", "of": uniform_above}},
         {"constant": {"value": [0.5 * column for column in range(COLUMNS)]}},
         {"constant": {"value": [[7], *([0.5 * row] for row in range(1, rows))]}},
     ]

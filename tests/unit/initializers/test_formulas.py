@@ -141,7 +141,6 @@ def test_a_table_of_many_axes_or_elements_is_planned_at_once() -> None:
     [
         ("x", None, Code.INITIALIZER_CONFIG),
         ("index(0)", "ones", Code.INITIALIZER_CONFIG),
-        ("x", "orthogonal", Code.INITIALIZER_CONFIG),
         ("2 *", None, Code.EXPRESSION_SYNTAX),
         ("2 * d", None, Code.UNKNOWN_NAME),
     ],
@@ -150,3 +149,20 @@ def test_arguments_that_do_not_go_together_are_refused(value: str, of: str | Non
     with pytest.raises(InitializerError) as caught:
         Formula(value, of)
     assert [each.code for each in caught.value.diagnostics] == [code]
+
+
+def test_x_may_be_the_values_of_another_parameter(tmp_path: Any) -> None:
+    nu = {
+        "formula": {"value": "log(-0.5 * log(x))", "of": {"random_uniform": {"minval": 0.8, "maxval": 0.99}}}
+    }
+    gamma = {"formula": {"value": "0.5 * log(1 - exp(-exp(x)) ** 2)", "of": {"parameter": "nu_log"}}}
+    params = {"gamma_log": {"shape": [6], "initializer": gamma}, "nu_log": {"shape": [6], "initializer": nu}}
+    plan = initcfg.make_plan({"initcfg": 1, "layers": {"lru": {"params": params}}})
+    weights = initcfg.materialize(plan)
+    expected = np.log(np.sqrt(1 - np.exp(-np.exp(weights["lru.nu_log"].astype(float))) ** 2))
+    np.testing.assert_allclose(weights["lru.gamma_log"], expected, rtol=1e-6)
+    assert np.array_equal(initcfg.materialize(plan["lru.gamma_log"][2:4]), weights["lru.gamma_log"][2:4])
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    again = initcfg.read_plan(tmp_path / "plan.json")
+    assert again.fingerprint == plan.fingerprint
+    assert np.array_equal(initcfg.materialize(again)["lru.gamma_log"], weights["lru.gamma_log"])
