@@ -193,7 +193,8 @@ class _Planner:
 
     def lend(self, is_missing: Callable[[str], bool], failed: set[str]) -> None:
         """Plans the parameters that have the fans of others; those that cannot be are no entries any more."""
-        from initcfg.plan.following import lend  # noqa: PLC0415  few plans need it
+        with LOADING:
+            from initcfg.plan.following import lend  # noqa: PLC0415  few plans need it
 
         planned = {each.name: each for each in lend(self.borrowers, self.entries, self.problems, is_missing)}
         for each in self.borrowers:

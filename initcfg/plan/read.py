@@ -6,11 +6,21 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
-from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Location, SpecError, capped, stopped
+from initcfg.errors import (
+    MAX_TOLD,
+    Code,
+    Diagnostic,
+    InitializerError,
+    Location,
+    SpecError,
+    more_problems,
+    stopped,
+)
 from initcfg.initializers import is_built_in, parts_of, stream_of
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
@@ -361,7 +371,8 @@ def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
     try:
         return PlanDocument.model_validate(dict(tree))
     except ValidationError as error:
-        raise SpecError(*capped(_diagnostics_of(error, file))) from None
+        told = list(islice(_diagnostics_of(error, file), MAX_TOLD))
+        raise SpecError(*told, *more_problems(error.error_count() - len(told), told)) from None
 
 
 _CODES = {"missing": Code.MISSING_KEY, "extra_forbidden": Code.UNKNOWN_KEY}
