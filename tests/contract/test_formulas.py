@@ -66,16 +66,16 @@ def softplus_inverse(x: Array) -> Array:
 
 # Each initializer of the page in numpy: of x; or of the places along both axes, and the length of the last.
 LAWS: dict[str, Callable[..., Array]] = {
-    "mamba_a_log": lambda _, k, __: np.log(k + 1),
-    "mamba_dt_bias": softplus_inverse,
+    "log_1_to_n": lambda _, k, __: np.log(k + 1),
+    "inverse_softplus": softplus_inverse,
     "mamba2_a_log": np.log,
     "hippo_a": legs,
     "hippo_b": lambda _, k, __: np.sqrt(2 * k + 1),
     "s4d_lin": lambda _, k, __: math.pi * k,
     "s4d_inv": lambda _, k, d: d / math.pi * (d / (2 * k + 1) - 1),
     "s4d_real": lambda _, k, __: -(k + 1.0),
-    "lru_nu_log": lambda x: np.log(-0.5 * np.log(x * (0.999**2 - 0.9**2) + 0.9**2)),
-    "lru_theta_log": lambda x: np.log(6.28 * x),
+    "ring_nu_log": lambda x: np.log(-0.5 * np.log(x * (0.999**2 - 0.9**2) + 0.9**2)),
+    "ring_theta_log": lambda x: np.log(6.28 * x),
     "rg_lru": lambda x: np.log(np.expm1(-0.5 * np.log(x))),
     "chrono_forget": np.log,
     "linspace_3_to_6": lambda _, k, d: 3 + 3 * k / (d - 1),
@@ -103,7 +103,7 @@ def formula_of(name: str, shape: tuple[int, ...]) -> Formula:
     return found
 
 
-_DRAWS = {"mamba_dt_bias", "mamba2_a_log", "lru_nu_log", "lru_theta_log", "rg_lru", "chrono_forget"}
+_DRAWS = {"inverse_softplus", "mamba2_a_log", "ring_nu_log", "ring_theta_log", "rg_lru", "chrono_forget"}
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -19,7 +19,7 @@ from scipy import stats
 
 import initcfg
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
-from initcfg.initializers import Concatenate, resolve
+from initcfg.initializers import Combined, Concatenate, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,6 +86,21 @@ def parts(count: int, law: Distribution) -> Callable[[Planned], None]:
     return check
 
 
+def padded(law: Distribution) -> Callable[[Planned], None]:
+    """A first row of zeros, and a law for the others."""
+
+    def check(planned: Planned) -> None:
+        patch = planned.parameter.initializer
+        assert isinstance(patch, Combined)
+        base, _ = patch.parts(SHAPE, planned.parameter.layout)[0]
+        agree(resolve(base, SHAPE, planned.parameter.layout), law)
+        weights = planned.weights()
+        assert not weights[0].any()
+        assert weights[1:].all()
+
+    return check
+
+
 def orthogonal(gain: float, of: Callable[[Array], list[Array]]) -> Callable[[Planned], None]:
     def check(planned: Planned) -> None:
         for block in of(planned.weights()):
@@ -127,6 +142,7 @@ NAMES: dict[str, Any] = {
     "uniform": Uniform,
     "cut": lambda std, low, high: TruncatedNormal(0.0, std, low, high),
     "parts": parts,
+    "padded": padded,
     "rows": lambda gain: orthogonal(gain, lambda w: [w]),
     "columns": lambda gain: orthogonal(gain, lambda w: [w.T]),
     "blocks": lambda count: orthogonal(1.0, lambda w: np.split(w, count)),
