@@ -144,6 +144,12 @@ MODELS = [
         others={"num_attention_heads": 4, "decoder_num_attention_heads": 4},
         faults=("cls_token", "mask_token", "position_embeddings", "decoder_pos_embed"),
     ),
+    Model(
+        "swin-tiny",
+        "SwinForImageClassification",
+        "SwinConfig",
+        {"d": (24, ("embed_dim",)), "window": (4, ("window_size",)), "labels": (5, ("num_labels",))},
+    ),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
 
