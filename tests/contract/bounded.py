@@ -29,7 +29,7 @@ COLUMNS = 8192
 
 
 def planned(gigabytes: float) -> initcfg.Plan:
-    """Eight parameters with so many bytes together, five of them made of parts."""
+    """Eight parameters with so many bytes together, six of them made of parts."""
     rows = int(gigabytes * 1e9 / 8 / 4 / COLUMNS)
     uniform: object = {"random_uniform": {"minval": -1, "maxval": 1}}
     uniform_above: object = {"random_uniform": {"minval": 0, "maxval": 1}}
