@@ -1,8 +1,9 @@
-"""Initializers made of others: the parts of a fused parameter."""
+"""Initializers made of others: parts side by side, parts over a whole, and one that is repeated."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,21 +12,24 @@ from pydantic_core import PydanticCustomError, ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitializerError, Location
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.annotations import Items, ReadBy, Sizes, Whole
-from initcfg.initializers.base import Combined, Share, initializer
+from initcfg.initializers.annotations import Items, Limits, ReadBy, Sizes, Whole
+from initcfg.initializers.base import Combined, Share, draw, initializer, stream_of
 from initcfg.initializers.configs import Part, read_part, serialize
 from initcfg.initializers.values import Faults, fault, halves_of, listed, plain, refusal, shown
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from initcfg.errors import PathStep
     from initcfg.initializers.configs import Identifier
-    from initcfg.initializers.custom import Initializer
+    from initcfg.initializers.custom import Initializer, Request
     from initcfg.layout import Layout
 
-__all__ = ["Concatenate", "Patch"]
+__all__ = ["Concatenate", "Patch", "RepeatOf"]
 
 
 @initializer
@@ -100,6 +104,84 @@ class Concatenate(Combined):
             box = (*before, range(end - size, end), *after)
             shares.append(Share(("initializers", index), box, part, layout, str(index)))
         return tuple(shares)
+
+
+@initializer
+class RepeatOf(Combined):
+    """Values of another initializer, each slice along an axis several times in a row.
+
+    Formula:
+        w[..., i, ...] = v[..., i // times, ...], v of `of`
+
+    With an axis of outputs, times = r**2 and a sub-pixel layer that shuffles r**2 channels into the plane,
+    this is ICNR: the layer begins as an upsampling without checkerboards. The fans are those of v, which
+    draws from the parameter's own stream.
+
+    Args:
+        of: the initializer of v, written in any way that one can be.
+        axis: along which slices are repeated; a negative one counts from the end.
+        times: how often each is there, at least 1; it divides the size of the axis.
+
+    Reference:
+        Aitken, Ledig, Theis, Caballero, Wang, Shi, "Checkerboard artifact free sub-pixel convolution", 2017,
+        https://arxiv.org/abs/1707.02937
+
+    Example:
+        >>> RepeatOf({"constant": {"value": [[1], [2]]}}, axis=0, times=2)((4, 2))
+        array([[1., 1.],
+               [1., 1.],
+               [2., 2.],
+               [2., 2.]], dtype=float32)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    of: Part
+    axis: Whole
+    times: Annotated[int, Limits(ge=1)]
+
+    if TYPE_CHECKING:  # as that of Concatenate
+
+        def __init__(self, of: Identifier, axis: int, times: int) -> None: ...
+
+    @property
+    def initializers(self) -> tuple[Initializer, ...]:
+        """The one that is repeated."""
+        return (self.of,)
+
+    @staticmethod
+    def divide(
+        shape: tuple[int, ...], layout: Layout | None, arguments: Mapping[str, Any]
+    ) -> tuple[Share, ...]:
+        """The array that is repeated, whose shape is `shape` but for the axis."""
+        axis, times = arguments["axis"], arguments["times"]
+        if not -len(shape) <= axis < len(shape):
+            way = f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis"
+            raise _misfit(f"shape {shape} has no axis {axis} to repeat along", way)
+        at = axis % len(shape)
+        if shape[at] % times:
+            message = f"{times} does not divide {shape[at]}, the size of axis {axis} of {shape}"
+            raise _misfit(message, "give 'times' a divisor of that size")
+        short = (*shape[:at], shape[at] // times, *shape[at + 1 :])
+        return (Share(("of",), tuple(map(range, shape)), short, layout, None),)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of the repeated slices; those outside it are not made."""
+        if not out.size:
+            return
+        with LOADING:
+            import numpy as np  # noqa: PLC0415  planning makes no arrays
+
+        ((part, share),) = self.parts(request.shape, request.layout)
+        inner = math.prod(share.shape[self.axis % len(share.shape) + 1 :])
+        # Rows of `inner` elements: row r of the whole is row r // times of what is repeated.
+        first, last = (at // inner // self.times for at in (start, start + out.size - 1))
+        rows = np.empty((last + 1 - first, inner), request.dtype.numpy)
+        stream = stream_of(part, share.shape, request.stream)
+        small = request._replace(shape=share.shape, layout=share.layout, stream=stream)
+        draw(part, rows.reshape(-1), first * inner, small)
+        skipped = start - first * self.times * inner
+        out[...] = np.repeat(rows, self.times, axis=0).reshape(-1)[skipped : skipped + out.size]
 
 
 #: More would take long to hold against each other.

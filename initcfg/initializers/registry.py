@@ -44,7 +44,7 @@ _MODULES = {
     ),
     "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
     "recurrences": ("MambaALog", "MambaDtBias", "LruNuLog", "LruThetaLog", "RwkvTimeDecay", "Chrono"),
-    "combined": ("Concatenate", "Patch"),
+    "combined": ("Concatenate", "Patch", "RepeatOf"),
     "stored": ("Pretrained",),
     "formulas": ("Formula",),
     "derived": ("Parameter", "NormOf"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -10,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, FormatError, InitializerError
-from initcfg.initializers.annotations import FileName, TensorName
+from initcfg.initializers.annotations import FileName, Sizes, TensorName
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.configs import is_by_content
 from initcfg.names import did_you_mean
@@ -18,7 +19,7 @@ from initcfg.process import LOADING
 from initcfg.text.inputs import confined_to, confining_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -39,10 +40,11 @@ class Pretrained(Cuttable):
     """The values of a tensor in a weights file.
 
     Formula:
-        w = file[name]
+        w = file[name], or its rows from rows[0] up to rows[1]
 
-    The tensor has the shape of the parameter. Floats are converted to the parameter's dtype and rounded once;
-    integers and bools must be held exactly. Values are read slice by slice, when they are wanted.
+    The tensor, or what `rows` takes of it, has the shape of the parameter. Floats are converted to the
+    parameter's dtype and rounded once; integers and bools must be held exactly. Values are read slice by
+    slice, when they are wanted.
 
     In a spec, `file` is relative to the document that names it and stays inside the root folder, `name` may
     hold vars and indices in braces, as ``h.{i}.weight``, and without it the tensor has the parameter's own
@@ -52,6 +54,8 @@ class Pretrained(Cuttable):
         file: a ``.safetensors`` or ``.npz`` file, the ``.safetensors.index.json`` of a sharded set, the
             folder of one, or, where torch is installed, a file that ``torch.save`` has written.
         name: the tensor in it; needed outside a spec.
+        rows: two positions along the first axis, the first that is taken and the one after the last; default
+            None, for all.
 
     Example:
         >>> import initcfg, tempfile
@@ -67,38 +71,50 @@ class Pretrained(Cuttable):
 
     file: FileName
     name: TensorName | None = None
+    rows: Sizes | None = None
 
     if TYPE_CHECKING:  # a path may be of any kind; the attribute then is a text
 
-        def __init__(self, file: str | os.PathLike[str], name: str | None = None) -> None: ...
+        def __init__(
+            self,
+            file: str | os.PathLike[str],
+            name: str | None = None,
+            rows: Sequence[int] | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         """Keeps the folder that the file may not be outside of, where a document is being planned."""
         object.__setattr__(self, "_root", confining_folder())
+
+    def _conflict(self) -> Diagnostic | None:
+        if self.rows is None or len(self.rows) == 2:
+            return None
+        hint = "give the first row and the one after the last: rows: [0, 100]"
+        return Diagnostic(
+            Code.INITIALIZER_CONFIG, f"'rows' are two positions, got {len(self.rows)}", hint=hint
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name; for the fingerprint of a plan a digest of the values."""
         return {"digest": self.digest()} if is_by_content() else super().get_config()
 
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the tensor's dtype, shape and bytes.
+        """SHA-256, in hexadecimal, of dtype, shape and bytes of what is taken of the tensor.
 
         Raises:
             InitializerError: the file cannot be read, or has no such tensor.
         """
         found = self._find()
-        return _digest(found.weights, found.tensor)
+        return _digest(*found)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a file that cannot be read, and a tensor of another shape or kind; reads no values."""
-        tensor = self._find().tensor
+        _, tensor, found, _ = self._find()
         what = f"tensor {tensor.name!r} of {self.file!r}"
-        if tensor.shape != shape:
-            raise _refusal(
-                Code.INITIALIZER_SHAPE,
-                f"{what} has shape {tensor.shape}, not {shape}",
-                "give the parameter the tensor's shape, or name another tensor",
-            )
+        if found != shape:
+            what += "" if self.rows is None else f", rows {self.rows[0]} to {self.rows[1]},"
+            hint = "give the parameter that shape, or name another tensor"
+            raise _refusal(Code.INITIALIZER_SHAPE, f"{what} has shape {found}, not {shape}", hint)
         if tensor.dtype.kind.removeprefix("u") != dtype.kind.removeprefix("u"):
             hint = "floats, integers and bools stay what they are: give the parameter a dtype of that kind"
             raise _refusal(Code.DTYPE_VALUE, f"{what} is {tensor.dtype}, not {dtype}", hint)
@@ -109,9 +125,9 @@ class Pretrained(Cuttable):
             from initcfg.initializers.arrays import converted  # noqa: PLC0415  numpy is not for planning
 
         self.check(request.shape, request.dtype, request.layout)
-        weights, tensor = self._find()
+        weights, tensor, _, first = self._find()
         with self._naming():
-            stored = weights.read(tensor, start, start + out.size)
+            stored = weights.read(tensor, first + start, first + start + out.size)
         try:
             out[...] = converted(stored, request.dtype)
         except ValueError as error:
@@ -136,7 +152,15 @@ class Pretrained(Cuttable):
                 did_you_mean(self.name, weights.header.tensors) or f"initcfg inspect {self.file} lists them"
             )
             raise _refusal(Code.UNKNOWN_PARAMETER, f"{self.file!r} has no tensor {self.name!r}", hint)
-        return _Found(weights, tensor)
+        if self.rows is None:
+            return _Found(weights, tensor, tensor.shape, 0)
+        start, stop = self.rows
+        if not tensor.shape or not start <= stop <= tensor.shape[0]:
+            message = f"tensor {tensor.name!r} of shape {tensor.shape} has no rows {start} to {stop}"
+            hint = "give the first row and the one after the last, counted from 0"
+            raise _refusal(Code.INITIALIZER_SHAPE, message, hint)
+        width = math.prod(tensor.shape[1:])
+        return _Found(weights, tensor, (stop - start, *tensor.shape[1:]), start * width)
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
@@ -149,8 +173,12 @@ class Pretrained(Cuttable):
 
 
 class _Found(NamedTuple):
+    """A tensor of a file, with the shape of what is taken of it and how many elements come before that."""
+
     weights: WeightsFile
     tensor: StoredTensor
+    shape: tuple[int, ...]
+    first: int
 
 
 def _stamp(path: str) -> object:
@@ -172,14 +200,14 @@ def _opened(path: str, root: str | None, stamp: object) -> WeightsFile:  # noqa:
 
 
 @lru_cache(maxsize=4096)
-def _digest(weights: WeightsFile, tensor: StoredTensor) -> str:
+def _digest(weights: WeightsFile, tensor: StoredTensor, shape: tuple[int, ...], first: int) -> str:
     with LOADING:
         from initcfg.formats.base import little_endian  # noqa: PLC0415  as above
 
-    content = hashlib.sha256(f"{tensor.dtype} {tensor.shape}\n".encode())
-    for start in range(0, tensor.numel, _CHUNK):
-        piece = weights.read(tensor, start, min(start + _CHUNK, tensor.numel))
-        content.update(little_endian(piece))
+    content = hashlib.sha256(f"{tensor.dtype} {shape}\n".encode())
+    last = first + math.prod(shape)
+    for start in range(first, last, _CHUNK):
+        content.update(little_endian(weights.read(tensor, start, min(start + _CHUNK, last))))
     return content.hexdigest()
 
 

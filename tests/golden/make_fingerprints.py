@@ -97,6 +97,7 @@ INITIALIZERS: list[Any] = [
     {"formula": {"value": "x / sqrt(fan_in) + index()", "of": "random_uniform"}},
     {"patch": {"base": "he_normal", "patches": [{"at": [-1], "initializer": "zeros"}]}},
     {"patch": {"base": "zeros", "patches": [{"at": [":", "1:3"], "initializer": "orthogonal"}]}},
+    {"repeat_of": {"of": "he_normal", "axis": 0, "times": 2}},
 ]
 SPECTRAL: list[Any] = [
     "stft",

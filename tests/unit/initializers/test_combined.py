@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import initcfg
 from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
@@ -22,6 +23,7 @@ from initcfg.initializers import (
     Orthogonal,
     Patch,
     RandomNormal,
+    RepeatOf,
     Request,
     Zeros,
     check,
@@ -407,3 +409,23 @@ def test_the_config_of_a_patch_nests_that_of_its_parts() -> None:
     }
     assert found.clone() == found
     assert hash(found.clone()) == hash(found)
+
+
+@given(shape=st.lists(st.integers(0, 4), min_size=1, max_size=3), times=st.integers(1, 3), data=st.data())
+def test_repeating_is_that_of_numpy_and_each_stretch_that_of_the_whole(shape, times, data):
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    whole = list(shape)
+    whole[axis] *= times
+    base = RandomNormal(seed=3)(tuple(shape))
+    made = RepeatOf(RandomNormal(seed=3), axis, times)
+    np.testing.assert_array_equal(made(tuple(whole)), np.repeat(base, times, axis=axis))
+    written = {"repeat_of": {"of": "random_normal", "axis": axis, "times": times}}
+    plan = initcfg.make_plan({"initcfg": 1, "params": {"w": {"shape": whole, "initializer": written}}})
+    start = data.draw(st.integers(0, whole[0]))
+    cut = initcfg.materialize(plan["w"][start:])
+    np.testing.assert_array_equal(cut, initcfg.materialize(plan)["w"][start:])
+
+
+def test_what_does_not_divide_is_not_repeated():
+    with pytest.raises(InitializerError, match="3 does not divide 4"):
+        RepeatOf("ones", 0, 3)((4, 2))

@@ -227,5 +227,22 @@ def test_it_goes_to_other_processes_and_into_files(folder):
 
 def test_the_config_is_that_of_the_arguments(folder):
     made = Pretrained(folder / "base.safetensors", "h.0.w")
-    assert made.get_config() == {"file": str(folder / "base.safetensors"), "name": "h.0.w"}
+    assert made.get_config() == {"file": str(folder / "base.safetensors"), "name": "h.0.w", "rows": None}
     assert deserialize(serialize(made)) == made
+
+
+def test_rows_are_taken_alone(folder):
+    made = Pretrained("base.safetensors", "h.0.w", rows=[2, 6])
+    np.testing.assert_array_equal(made((4, 5)), NUMBERS[2:6])
+    assert made.digest() != Pretrained("base.safetensors", "h.0.w", rows=[1, 5]).digest()
+    old = {"pretrained": {"file": "base.safetensors", "name": "h.0.w", "rows": ["n - 1", "n + 2"]}}
+    grown = {"patch": {"base": "zeros", "patches": [{"at": ["1:4"], "initializer": old}]}}
+    document = {"initcfg": 1, "vars": {"n": 3}, "params": {"w": {"shape": [5, 5], "initializer": grown}}}
+    weights = initcfg.materialize(initcfg.make_plan(document, root="."))["w"]
+    np.testing.assert_array_equal(weights, np.vstack([np.zeros((1, 5)), NUMBERS[2:5], np.zeros((1, 5))]))
+
+
+@pytest.mark.parametrize("rows", [[0, 8], [5, 4], [1]])
+def test_rows_that_are_not_there_are_refused(folder, rows):
+    with pytest.raises(InitializerError, match="rows"):
+        Pretrained("base.safetensors", "h.0.w", rows=rows)((2, 5))
