@@ -46,7 +46,7 @@ class Model:
     file: str
     name: str
     configuration: str
-    small: Mapping[str, tuple[int, tuple[str, ...]]]
+    small: Mapping[str, tuple[int | list[int], tuple[str, ...]]]
     config: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 1e-6
@@ -149,6 +149,26 @@ MODELS = [
         "SwinForImageClassification",
         "SwinConfig",
         {"d": (24, ("embed_dim",)), "window": (4, ("window_size",)), "labels": (5, ("num_labels",))},
+    ),
+    Model(
+        "wav2vec2-base",
+        "Wav2Vec2ForPreTraining",
+        "Wav2Vec2Config",
+        {
+            "d": (96, ("hidden_size",)),
+            "ff": (160, ("intermediate_size",)),
+            "n_layer": (2, ("num_hidden_layers",)),
+            "n_conv": (3, ("num_feat_extract_layers",)),
+            "conv_dim": ([24, 32, 48], ("conv_dim",)),
+            "conv_kernel": ([10, 3, 2], ("conv_kernel",)),
+            "position_kernel": (16, ("num_conv_pos_embeddings",)),
+            "position_groups": (8, ("num_conv_pos_embedding_groups",)),
+            "codes": (20, ("num_codevectors_per_group",)),
+            "code_dim": (64, ("codevector_dim",)),
+            "projected": (40, ("proj_codevector_dim",)),
+        },
+        others={"conv_stride": [5, 2, 2]},
+        faults=("weight.original0", "weight.original1"),
     ),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
