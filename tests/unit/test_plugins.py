@@ -160,6 +160,6 @@ def test_a_single_text_is_one_name() -> None:
 def test_the_command_line_lists_what_a_plugin_adds() -> None:
     def names(*arguments: str) -> list[str]:
         listed = CliRunner().invoke(main, ["initializers", *arguments]).stdout
-        return [line.split()[0] for line in listed.splitlines()]
+        return [line.split()[0] for line in listed.splitlines() if line.startswith("  ")]
 
     assert set(names("--plugin", "scaled")) - set(names()) == {"scaled_plugged"}

@@ -327,6 +327,7 @@ def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_
         "Spec",
         "Concatenate",
         "Patch",
+        "RepeatOf",
         "VarianceScaling",
         "_Preset",
     }
