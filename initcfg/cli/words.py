@@ -230,9 +230,9 @@ def law_of(parameter: PlannedParameter) -> str:
 
 
 def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
-    """How the elements of a structured initializer come about, and what they come to: of a formula."""
+    """How elements come about that share no law: what they are copied from, or what a formula comes to."""
     if not hasattr(initializer, "spread"):
-        return describe(None)
+        return getattr(initializer, "origin", None) or describe(None)
     formula = cast("Formula", initializer)
     text = formula.value
     if formula.of is not None:

@@ -137,6 +137,11 @@ class Parameter(Derived, Cuttable):
     SHORT: ClassVar[str] = "parameter"
 
     @property
+    def origin(self) -> str:
+        """The parameter that is copied."""
+        return f"values of {self.parameter}"
+
+    @property
     def is_cut(self) -> bool:
         """Whether the source is."""
         source = self._known()
@@ -206,6 +211,11 @@ class NormOf(Derived):
 
         def __init__(self, parameter: str, axes: Sequence[int]) -> None: ...
 
+    @property
+    def origin(self) -> str:
+        """The parameter, and the axes that are summed over."""
+        return f"norm of {self.parameter} over axes {', '.join(map(str, self.axes))}"
+
     def _check_source(self, source: Source, shape: tuple[int, ...], dtype: DType) -> None:
         ndim = len(source.shape)
         outside = [axis for axis in self.axes if not -ndim <= axis < ndim]
@@ -235,9 +245,9 @@ class NormOf(Derived):
         ndim = len(source.shape)
         axes = sorted({axis % ndim for axis in self.axes})
         whole = make(source.initializer, source.request(request.fill)).astype(np.float64)
-        rows = np.moveaxis(whole, axes, range(len(axes))).reshape(
-            math.prod(source.shape[axis] for axis in axes), -1
-        )
+        # Both lengths are told: numpy finds none of them where the other one is 0.
+        length = math.prod(source.shape[axis] for axis in axes)
+        rows = np.moveaxis(whole, axes, range(len(axes))).reshape(length, math.prod(request.shape))
         norms = np.sqrt(summed(rows * rows))
         return converted(norms, request.dtype).reshape(request.shape)
 

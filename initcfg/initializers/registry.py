@@ -117,6 +117,8 @@ _TABLE: dict[str, type[Initializer] | str] = {
     **_ALIASES,
 }
 _REGISTERED: dict[type[Initializer], str] = {}
+# So many of the names that a document gives are told where none is near.
+_OWN_NAMES = 5
 
 
 def class_names() -> tuple[str, ...]:
@@ -260,14 +262,18 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
 
 
 def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
-    """The problem that no initializer has this name, with the nearest one as the way out.
+    """The problem that no initializer has this name, with the nearest one as the way out, or else the list.
 
     Args:
         name: what was written.
         others: names that hold beside those known here, such as the ones that a spec gives.
     """
-    near = _elsewhere(name) or did_you_mean(name, [*_TABLE, *others])
-    hint = near or f"known are {', '.join([*known_names(), *sorted(others)])}"
+    given = sorted(others)
+    hint = _elsewhere(name) or did_you_mean(name, [*_TABLE, *given])
+    if hint is None:
+        own = f"; the document's own are {', '.join(given[:_OWN_NAMES])}" if given else ""
+        more = f" and {len(given) - _OWN_NAMES} more" if len(given) > _OWN_NAMES else ""
+        hint = f"initcfg initializers lists the names, with --search WORD those about it{own}{more}"
     return Diagnostic(Code.UNKNOWN_INITIALIZER, f"no initializer is named {name!r}", hint=hint)
 
 

@@ -98,6 +98,12 @@ class Pretrained(Cuttable):
         """The arguments by name; for the fingerprint of a plan a digest of the values."""
         return {"digest": self.digest()} if is_by_content() else super().get_config()
 
+    @property
+    def origin(self) -> str:
+        """The tensor and its file."""
+        rows = "" if self.rows is None else f"rows {self.rows[0]}:{self.rows[1]} of "
+        return f"{rows}{self.name} of {self.file}"
+
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of dtype, shape and bytes of what is taken of the tensor.
 

@@ -138,6 +138,22 @@ def test_a_distribution_is_described_by_its_numbers(distribution: Distribution |
     assert describe(distribution) == text
 
 
+def test_what_is_taken_from_elsewhere_says_from_where(run: Run, folder: Path) -> None:
+    params = {
+        "base": {"shape": [2, 3], "initializer": "ones"},
+        "copy": {"shape": [2, 3], "initializer": {"parameter": "base"}},
+        "norm": {"shape": [2, 1], "initializer": {"norm_of": {"parameter": "base", "axes": [-1]}}},
+    }
+    (folder / "base.json").write_text(json.dumps({"initcfg": 1, "params": params}), "utf-8")
+    assert run("materialize", "base.json", "-o", "base.npz").exit_code == 0
+    stored = {"pretrained": {"file": "base.npz", "name": "base", "rows": [0, 1]}}
+    params["stored"] = {"shape": [1, 3], "initializer": stored}
+    (folder / "taken.json").write_text(json.dumps({"initcfg": 1, "params": params}), "utf-8")
+    told = run("plan", "taken.json", env={"COLUMNS": "200"}).stdout
+    for words in ("values of base", "norm of base over axes -1", "rows 0:1 of base of base.npz"):
+        assert words in told
+
+
 def test_what_a_rule_leaves_out_is_said(run: Run, folder: Path) -> None:
     names = [f"w{number}" for number in range(7)]
     params = "".join(f"  {name}: {{shape: [2]}}\n" for name in names)

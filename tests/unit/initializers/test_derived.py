@@ -46,6 +46,12 @@ def test_a_norm_is_that_of_the_values(shape, data):
     np.testing.assert_array_equal(weights["kept"].reshape(left), weights["left"])
 
 
+def test_a_norm_over_no_elements_is_zero():
+    weights = initcfg.materialize(spec(v=([0, 4], "random_normal"), g=([1, 4], norm([0]))))
+    assert weights["g"].tolist() == [[0, 0, 0, 0]]
+    assert initcfg.materialize(spec(v=([0, 4], "ones"), g=([0, 1], norm([1]))))["g"].shape == (0, 1)
+
+
 def test_sums_are_in_float64():
     large = initcfg.materialize(spec(v=([10**6, 1], {"constant": {"value": 0.1}}), g=([1], norm([0]))))
     assert large["g"] == np.float32(np.sqrt(10**6 * np.float64(np.float32(0.1)) ** 2))
