@@ -29,7 +29,9 @@ def round_all(values: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
         wide = values if dtype.name in ("float32", "float64") else _rounded_to_odd(values)
         rounded = wide.astype(dtype.numpy)
     # Rational numbers have one zero: what was not -0.0 and becomes zero is 0.0.
-    rounded[(rounded == 0) & (values != 0)] = 0
+    zero = rounded == 0
+    if zero.any():
+        rounded[zero & (values != 0)] = 0
     return rounded
 
 

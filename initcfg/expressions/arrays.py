@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
-#: Farther from 0 the sine of a float64 tells nothing but the float's own error.
+#: Farther from 0 the sine of a float64 tells nothing but the float's own error; the functions give NaN.
 _FARTHEST = 2.0**30
 _TURNS = ("sin", "cos", "tan")
 _WHOLE = ("floor", "ceil", "round")
@@ -72,21 +72,38 @@ class Grid(NamedTuple):
         positions: the positions of the elements along each axis of it.
         extent: the shape of the result.
         x: the draw at each of them, of shape `extent`; None where there is none.
+        axis: the one along which alone this grid differs from others that share `kept`.
+        kept: the values of parts, by the identity of their trees, that do not vary along `axis`; None where
+            nothing is shared.
     """
 
     shape: tuple[int, ...]
     positions: tuple[NDArray[np.int64], ...]
     extent: tuple[int, ...]
     x: NDArray[np.float64] | None = None
+    axis: int = 0
+    kept: dict[int, Array] | None = None
 
     @classmethod
     def of(
-        cls, shape: tuple[int, ...], positions: Sequence[Any], x: NDArray[np.float64] | None = None
+        cls,
+        shape: tuple[int, ...],
+        positions: Sequence[Any],
+        x: NDArray[np.float64] | None = None,
+        axis: int = 0,
+        kept: dict[int, Array] | None = None,
     ) -> Grid:
         """Every combination of the positions that are given for each axis."""
         axes = [np.asarray(each, np.int64) for each in positions]
         extent = tuple(map(len, axes))
-        return cls(shape, tuple(np.ix_(*axes)), extent, x if x is None else x.reshape(extent))
+        return cls(shape, tuple(np.ix_(*axes)), extent, x if x is None else x.reshape(extent), axis, kept)
+
+    def keep(self, tree: Ast, value: Any) -> None:
+        """Share a value with the other grids if it is surely theirs too."""
+        if self.kept is None or not isinstance(value, np.ndarray) or not value.ndim:
+            return
+        if value.shape[self.axis] < self.extent[self.axis]:
+            self.kept[id(tree)] = value
 
     def flat(self) -> NDArray[np.int64]:
         """The positions among all elements, in C order."""
@@ -188,6 +205,13 @@ class ArrayEvaluator(NamedTuple):
 
     def _value(self, tree: Ast, grid: Grid) -> Any:
         """An array, or a plain number where no element matters."""
+        if grid.kept and id(tree) in grid.kept:
+            return grid.kept[id(tree)]
+        found = self._found(tree, grid)
+        grid.keep(tree, found)
+        return found
+
+    def _found(self, tree: Ast, grid: Grid) -> Any:
         match tree:
             case Name("x"):
                 return grid.x
@@ -219,8 +243,6 @@ class ArrayEvaluator(NamedTuple):
 
     def _of_floats(self, step: Step) -> Array:
         operands = [_as_float(each) for each in step.values]
-        if step.name in _TURNS:
-            step.refuse(np.absolute(operands[0]) > _FARTHEST, "is of an angle beyond 2**30")
         if step.name == "**":
             function, operands = self.functions["pow"], list(np.broadcast_arrays(*operands))
         else:
@@ -228,7 +250,11 @@ class ArrayEvaluator(NamedTuple):
         if step.name in self.functions or step.name == "**":
             operands = [np.ascontiguousarray(each) for each in operands]
         found = function(*operands)
-        step.refuse(~np.isfinite(found))
+        finite = np.isfinite(found)
+        if not finite.all():
+            if step.name in _TURNS:
+                step.refuse(np.absolute(operands[0]) > _FARTHEST, "is of an angle beyond 2**30")
+            step.refuse(~finite)
         return found
 
     def _choice(self, tree: Choice, grid: Grid) -> Array:

@@ -7,6 +7,7 @@ place among all in C order, ``size(k)`` the length of axis k, ``x`` a draw. Few 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code
@@ -81,6 +82,7 @@ def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
     return _Folder(env, shape).folded(tree)
 
 
+@lru_cache(maxsize=4096)
 def varies(tree: Ast) -> bool:
     """Whether a folded tree depends on the element."""
     return any(each.name in ELEMENT_NAMES for each in references(tree))

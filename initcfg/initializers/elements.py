@@ -68,10 +68,13 @@ def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initia
             lengths = tuple(map(len, box))
             part = slice(at - begin, at - begin + math.prod(lengths))
             target, draws = stretch[part].reshape(lengths), None if x is None else x[part].reshape(lengths)
-            for tile in _tiles(lengths):
-                positions = [axis[cut] for axis, cut in zip(box, tile, strict=True)]
-                grid = Grid.of(shape, positions, None if draws is None else draws[tile])
-                target[tile] = _held(evaluator.value(tree, grid), request.dtype, grid)
+            axes = [np.arange(each.start, each.stop) for each in box]
+            for column, axis in _columns(lengths):
+                kept: dict[int, Array] = {}
+                for tile in column:
+                    positions = [each[cut] for each, cut in zip(axes, tile, strict=True)]
+                    grid = Grid.of(shape, positions, None if draws is None else draws[tile], axis, kept)
+                    target[tile] = _held(evaluator.value(tree, grid), request.dtype, grid)
 
 
 def check_formula(
@@ -201,18 +204,23 @@ def _boxes(start: int, stop: int, shape: tuple[int, ...]) -> Iterator[tuple[int,
             yield at + first * row, (range(first, first + 1), *inner)
 
 
-def _tiles(lengths: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """A box cut into tiles of at most `_TILE` elements, as wide as leaves room for `_ROWS` rows."""
-    left, steps = _TILE // min(_ROWS, math.prod(lengths[:-1])), []
+def _columns(lengths: tuple[int, ...]) -> Iterator[tuple[list[tuple[slice, ...]], int]]:
+    """A box cut into tiles of at most `_TILE` elements, as wide as leaves room for `_ROWS` rows.
+
+    Returns:
+        Tiles that differ along one axis only, and that axis; what does not vary along it is theirs in common.
+    """
+    left, steps = _TILE // min(_ROWS, math.prod(lengths[:-1])), [1] * len(lengths)
     for axis in reversed(range(len(lengths))):
-        step = max(1, min(lengths[axis], left))
-        steps.append(step)
+        steps[axis] = step = max(1, min(lengths[axis], left))
         left = (_TILE if axis == len(lengths) - 1 else left) // step
-    cuts = (
+    cuts = [
         [slice(at, min(at + step, length)) for at in range(0, length, step)]
-        for length, step in zip(lengths, reversed(steps), strict=True)
-    )
-    yield from itertools.product(*cuts)
+        for length, step in zip(lengths, steps, strict=True)
+    ]
+    axis = next((axis for axis, step in enumerate(steps) if step > 1), 0)
+    for first in itertools.product(*cuts[:axis], [slice(0)], *cuts[axis + 1 :]):
+        yield [(*first[:axis], cut, *first[axis + 1 :]) for cut in cuts[axis]], axis
 
 
 def _sampled(shape: tuple[int, ...], room: int = _SAMPLE) -> list[list[int]]:
@@ -246,13 +254,13 @@ def _held(values: Array, dtype: DType, grid: Grid) -> Array:
     """Values in a dtype, rounded once."""
     if dtype.format is not None:
         held = round_all(values.astype(np.float64, copy=False), dtype)
-        bad = ~np.isfinite(held)
+        fits = np.isfinite(held)
     else:
         low, high = dtype.bounds
-        bad = (values < low) | (values > min(high, 2**63 - 1))
+        fits = (values >= low) & (values <= min(high, 2**63 - 1))
         held = values.astype(dtype.numpy)
-    if bad.any():
-        at = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
+    if not fits.all():
+        at = tuple(map(int, np.unravel_index(np.argmin(fits), fits.shape)))
         message = f"{values[at].item()!r}, at element {grid.element(at)}, cannot be held in {dtype}"
         hint = "give a dtype that holds every value, or smaller numbers"
         raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
