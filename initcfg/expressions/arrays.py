@@ -118,18 +118,21 @@ class Grid(NamedTuple):
         Where the mask differs along one axis only, the others are kept apart from it.
         """
         axes = [axis for axis, length in enumerate(mask.shape) if length > 1]
+        kept = None
         if len(axes) == 1:
             (axis,) = axes
             taken = np.flatnonzero(mask)
             index: Any = (*(slice(None),) * axis, _evenly(taken))
             cut = partial(_cut, index=index, axis=axis, length=mask.shape[axis])
             extent = (*self.extent[:axis], len(taken), *self.extent[axis + 1 :])
+            if mask.shape[self.axis] < self.extent[self.axis]:  # the same mask in all grids that share
+                kept = self.kept
         else:
             index = np.broadcast_to(mask, self.extent)
             cut = partial(_masked, mask=index)
             extent = (int(np.count_nonzero(index)),)
         x = None if self.x is None else cut(self.x)
-        return Grid(self.shape, tuple(map(cut, self.positions)), extent, x), index
+        return Grid(self.shape, tuple(map(cut, self.positions)), extent, x, self.axis, kept), index
 
     def element(self, at: tuple[int, ...]) -> tuple[int, ...]:
         """The index, in the whole array, of an element of the grid."""
