@@ -96,7 +96,9 @@ class Grid(NamedTuple):
         """Every combination of the positions that are given for each axis."""
         axes = [np.asarray(each, np.int64) for each in positions]
         extent = tuple(map(len, axes))
-        return cls(shape, tuple(np.ix_(*axes)), extent, x if x is None else x.reshape(extent), axis, kept)
+        ones = (1,) * (len(axes) - 1)
+        opened = (each.reshape(*ones[:n], -1, *ones[n:]) for n, each in enumerate(axes))  # np.ix_ is slow
+        return cls(shape, tuple(opened), extent, x if x is None else x.reshape(extent), axis, kept)
 
     def keep(self, tree: Ast, value: Any) -> None:
         """Share a value with the other grids if it is surely theirs too."""

@@ -145,7 +145,7 @@ def _apply(function: int, *arguments: NDArray[np.float64]) -> NDArray[np.float64
     first, *rest = flat = checked_arguments(arguments)
     out = np.empty_like(first)
     kernels = library()
-    addresses = [each.ctypes.data for each in (first, *(rest or flat), out)]
+    addresses = [each.__array_interface__["data"][0] for each in (first, *(rest or flat), out)]
     kernels.apply(function, *addresses, out.size, kernels.chosen)
     return out.reshape(arguments[0].shape)
 
