@@ -330,9 +330,21 @@ def _restored(tree: Mapping[str, Any], file: str | None, root: Root) -> Plan:
     plan = Plan(document.name, document.seed, parameters, document.stream_version, skipped, spec=spec)
     told = (document.fingerprint, document.numel, document.nbytes)
     if told != (plan.fingerprint, plan.numel, plan.nbytes):
-        message = f"the plan was edited: its parameters have the fingerprint {plan.fingerprint}"
-        raise _refused(Code.EDITED_PLAN, message, file)
+        raise _fingerprint_differs(plan, file)
     return plan
+
+
+def _fingerprint_differs(plan: Plan, file: str | None) -> SpecError:
+    """The plan was edited, or a weights file that it takes values from holds others by now."""
+    found = f"its parameters have the fingerprint {plan.fingerprint}"
+    stored = (part for each in plan for part in nested_in(each.initializer) if hasattr(part, "digest"))
+    names = sorted({str(part.get_config()["file"]) for part in stored})
+    if not names:
+        return _refused(Code.EDITED_PLAN, f"the plan was edited: {found}", file)
+    others = " or another file" if len(names) > 1 else ""
+    message = f"the plan was edited, or {names[0]!r}{others} holds other values since: {found}"
+    hint = "put the old file back, or write the plan again: initcfg plan SPEC -o PLAN"
+    return _refused(Code.EDITED_PLAN, message, file, hint)
 
 
 def _spec(tree: Mapping[str, Any], file: str | None) -> Spec:

@@ -204,6 +204,17 @@ def test_the_fingerprint_is_of_the_values(folder):
     assert initcfg.make_plan("s.yaml").fingerprint != before
 
 
+def test_a_plan_whose_file_was_replaced_says_so(folder):
+    (folder / "plan.json").write_text(initcfg.make_plan("s.yaml").to_json())
+    safetensors.numpy.save_file({f"h.{i}.w": NUMBERS - i - 1 for i in range(3)}, "base.safetensors")
+    with pytest.raises(SpecError) as caught:
+        initcfg.read_plan("plan.json")
+    (problem,) = caught.value.diagnostics
+    assert problem.code is Code.EDITED_PLAN
+    assert "the plan was edited, or 'base.safetensors' holds other values since" in problem.message
+    assert problem.hint.startswith("put the old file back")
+
+
 def test_planning_reads_no_values(folder, monkeypatch):
     monkeypatch.setattr("initcfg.formats.reading.WeightsFile.read", None)
     assert len(initcfg.make_plan("s.yaml")) == 5
