@@ -149,6 +149,7 @@ MODELS = [
         "SwinForImageClassification",
         "SwinConfig",
         {"d": (24, ("embed_dim",)), "window": (4, ("window_size",)), "labels": (5, ("num_labels",))},
+        faults=("relative_position_bias_table",),
     ),
     Model(
         "wav2vec2-base",
