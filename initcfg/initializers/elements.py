@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# Of so many elements the temporary arrays stay in a core's cache, and need few new pages of memory.
-_TILE = 1 << 15
+# Of so many elements temporary arrays cost the least: fewer are mostly Python, and more leave a core's cache.
+_TILE = 1 << 17
 # What depends on the last axis only is evaluated once for so many rows, where there are so many.
 _ROWS = 16
 # So many draws are held at a time.

@@ -14,6 +14,7 @@ expected output stands for anything.
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import os
 import re
@@ -104,7 +105,8 @@ def printed_by(command: str, folder: Path) -> str:
     setting = {**dict.fromkeys(ON_CI, ""), "COLUMNS": "80"}
     if PLAIN.fullmatch(command):
         # In this process: a start takes longer than what most commands do.
-        result = CliRunner().invoke(main, shlex.split(command)[1:], prog_name="initcfg", env=setting)
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(main, shlex.split(command)[1:], prog_name="initcfg", env=setting)
         return result.stdout + result.stderr
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
