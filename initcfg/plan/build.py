@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
+from initcfg.plan.instantiate import PlanContext
 from initcfg.plan.layers import Borrower, Described, Tie
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
 from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import EnoughProblemsError, Problems
-from initcfg.plan.resolve import PlanContext
 from initcfg.plan.rules import Rules, unused_rules
 from initcfg.plan.scope import scope_of
 from initcfg.process import LOADING, gc_paused

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from initcfg.layout import Fans
     from initcfg.manifest import Manifest, ManifestEntry
+    from initcfg.plan.instantiate import PlanContext
     from initcfg.plan.layers import Entry
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.problems import Problems
-    from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
     from initcfg.spec import Spec
 

@@ -14,15 +14,17 @@ from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
-from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
+from initcfg.plan.scope import LONG_NAME, MATCHING
+from initcfg.plan.texts import NameText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.expressions import Value
     from initcfg.layout import Fans, Layout
+    from initcfg.plan.instantiate import PlanContext
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import PlanContext, Resolved
+    from initcfg.plan.resolve import Resolved
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param
 

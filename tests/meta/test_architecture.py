@@ -169,3 +169,11 @@ def test_a_planted_relative_import_is_found(tmp_path: Path) -> None:
     (tmp_path / "stream.py").write_text("from . import errors", encoding="utf-8")
     with pytest.raises(AssertionError, match="a relative import"):
         violations(tmp_path)
+
+
+def test_no_module_is_longer_than_a_reader_keeps_in_mind() -> None:
+    lengths = {
+        str(path.relative_to(PACKAGE)): len(path.read_text("utf-8").splitlines())
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 450} == {}
