@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from initcfg.initializers import BUILTINS, canonical_name
+from initcfg.initializers.arguments import arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,11 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "spec.v1.schema.json"
 SERVER = "yaml-language-server@1.25.0"
 NAMES = {canonical_name(cls) for cls in BUILTINS}
-WITHOUT_ARGUMENTS = NAMES - {"concatenate"}
+WITHOUT_ARGUMENTS = {
+    canonical_name(cls)
+    for cls in BUILTINS
+    if not any(each.is_required for each in arguments_of(cls).values())
+}
 HEAD = "initcfg: 1\nlayout: in_out\nparams:\n  w:\n    shape: [2, 2]\n"
 # A server that does not answer is ended, and the test with it.
 PATIENCE_SECONDS = 120
