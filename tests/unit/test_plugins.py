@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,7 @@ def test_a_single_text_is_one_name() -> None:
 def test_the_command_line_lists_what_a_plugin_adds() -> None:
     def names(*arguments: str) -> list[str]:
         listed = CliRunner().invoke(main, ["initializers", *arguments]).stdout
-        return [line.split()[0] for line in listed.splitlines() if line.startswith("  ")]
+        # A name is set in by two spaces, and what goes on from the line above by more.
+        return [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
 
     assert set(names("--plugin", "scaled")) - set(names()) == {"scaled_plugged"}
