@@ -30,7 +30,7 @@ def require_match(plan: Plan, manifest: Manifest, model: str, convert: str = _CO
     A parameter that the plan skips may be in the model, of any form. Of the names that are tied to each
     other the model has one, and only one: what has two names in it is two arrays, which training would
     part. An entry of the manifest without a dtype takes any. `model` is what messages call it,
-    `convert` how it gets another ``{dtype}``. Every problem is told, in the plan's order (codes
+    `convert` how it gets another ``{dtype}``. Every problem is reported, in the plan's order (codes
     ``not-in-manifest``, ``not-in-spec``, ``shape-mismatch``, ``dtype-mismatch``, ``tied``).
     """
     problems = (*match_problems(plan, manifest, model, convert), *_tie_problems(plan, manifest, model))

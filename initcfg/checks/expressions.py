@@ -53,7 +53,7 @@ _OF_BOTH = frozenset({"fan_in", "fan_out", "fan_avg"})
 def vector_fans(looked_at: Survey) -> Iterator[Finding]:
     """An expression that uses fans of a shape that has no inputs and outputs to tell apart.
 
-    Only where the spec is at hand; not where the initializer scales by fans itself, which is told of anyway.
+    Only where the spec is at hand; not where the initializer scales by fans itself, which warns itself.
     """
     if looked_at.spec is None:
         return

@@ -275,7 +275,7 @@ def _share(law: Distribution, dtype: DType, number: float) -> float:
 
 
 def _below(law: Distribution, number: float) -> float:
-    """The probability below a number, to the digits that are told.
+    """The probability below a number, to the digits that messages show.
 
     Decimal arithmetic would take ten times as long as everything else here, and no bit depends on this.
     """

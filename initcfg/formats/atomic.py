@@ -58,7 +58,7 @@ def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Bin
 
     Raises:
         OutputError: the folder is missing or closed, `path` is neither a regular file nor a symlink nor free,
-            there is no space, or a write fails. Only a folder that could not be synced is told afterwards.
+            there is no space, or a write fails. Only a folder that could not be synced raises afterwards.
     """
     with _new_file(path, nbytes, sweeping=sweeping) as raw:
         file = io.BufferedWriter(raw, _BUFFER_BYTES)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic_core import PydanticCustomError, ValidationError
 
-from initcfg.errors import Code, Diagnostic, InitializerError, Location
+from initcfg.errors import Code, Diagnostic
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Items, Limits, ReadBy, Sizes, Whole
 from initcfg.initializers.base import Combined, Share, draw, initializer, stream_of
 from initcfg.initializers.configs import Part, read_part, serialize
-from initcfg.initializers.values import Faults, fault, halves_of, listed, plain, refusal, shown
+from initcfg.initializers.values import Faults, fault, halves_of, listed, misfit, plain, refusal, shown
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 
@@ -87,12 +87,12 @@ class Concatenate(Combined):
         """
         axis, sizes = arguments["axis"], arguments["sizes"]
         if not -len(shape) <= axis < len(shape):
-            raise _misfit(
+            raise misfit(
                 f"shape {shape} has no axis {axis} to lay parts along",
                 f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
             )
         if sum(sizes) != shape[axis]:
-            raise _misfit(
+            raise misfit(
                 f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
                 f"their sum is {sum(sizes)}",
             )
@@ -157,11 +157,11 @@ class RepeatOf(Combined):
         axis, times = arguments["axis"], arguments["times"]
         if not -len(shape) <= axis < len(shape):
             way = f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis"
-            raise _misfit(f"shape {shape} has no axis {axis} to repeat along", way)
+            raise misfit(f"shape {shape} has no axis {axis} to repeat along", way)
         at = axis % len(shape)
         if shape[at] % times:
             message = f"{times} does not divide {shape[at]}, the size of axis {axis} of {shape}"
-            raise _misfit(message, "give 'times' a divisor of that size")
+            raise misfit(message, "give 'times' a divisor of that size")
         short = (*shape[:at], shape[at] // times, *shape[at + 1 :])
         return (Share(("of",), tuple(map(range, shape)), short, layout, None),)
 
@@ -341,7 +341,7 @@ def _share(shape: tuple[int, ...], layout: Layout | None, index: int, at: tuple[
     place: tuple[PathStep, ...] = ("patches", index)
     if len(at) > len(shape):
         message = f"'at' has {len(at)} entries, and shape {shape} has {len(shape)} axes"
-        raise _misfit(message, "an entry stands for an axis; those that are left out are whole", *place, "at")
+        raise misfit(message, "an entry stands for an axis; those that are left out are whole", *place, "at")
     box = [_positions(entry, axis, shape, (*place, "at", axis)) for axis, entry in enumerate(at)] + [
         range(size) for size in shape[len(at) :]
     ]
@@ -377,11 +377,11 @@ def _positions(entry: int | str, axis: int, shape: tuple[int, ...], place: tuple
         if not -size <= number <= greatest:
             message = f"{number} lies outside axis {axis} of shape {shape}"
             way = f"positions there run from {-size} to {size - 1}" if size else "it has no positions"
-            raise _misfit(message, f"{way}; a stop is one more" if isinstance(entry, str) else way, *place)
+            raise misfit(message, f"{way}; a stop is one more" if isinstance(entry, str) else way, *place)
     taken = range(size)[slice(start, stop)] if isinstance(entry, str) else range(size)[entry:][:1]
     if not taken and size:
         message = f"{entry!r} takes nothing of axis {axis} of shape {shape}"
-        raise _misfit(message, "the stop is the position after the last one: it lies above the start", *place)
+        raise misfit(message, "the stop is the position after the last one: it lies above the start", *place)
     return taken
 
 
@@ -403,15 +403,10 @@ def _refuse_overlap(patches: Sequence[Share]) -> None:
             ):
                 first, second = sorted((other, patch), key=lambda each: each.place)
                 message = f"this patch lies over patch {first.place[1]}: both hold {_common(first, second)}"
-                raise _misfit(message, "patches do not overlap; cut one of them", *second.place[:-1], "at")
+                raise misfit(message, "patches do not overlap; cut one of them", *second.place[:-1], "at")
         met.append(patch)
 
 
 def _common(one: Share, other: Share) -> str:
     """The first position of two boxes that meet."""
     return f"position {tuple(max(a.start, b.start) for a, b in zip(one.box, other.box, strict=True))}"
-
-
-def _misfit(message: str, hint: str, *place: PathStep) -> InitializerError:
-    where = Location(path=place) if place else None
-    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, where, hint))

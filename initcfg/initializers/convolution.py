@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal
-from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.annotations import Limits
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
+from initcfg.initializers.values import misfit
 from initcfg.layout import Layout, needed_layout
 from initcfg.process import LOADING
 
@@ -39,7 +39,7 @@ class _OfChannels(Cuttable):
         """Refuse shapes without one input and one output axis, and dtypes that do not hold the values."""
         axes = needed_layout(shape, layout).axes(len(shape))
         if (len(axes.inputs), len(axes.outputs)) != (1, 1):
-            raise _misfit(
+            raise misfit(
                 f"{type(self).__name__} takes one axis of outputs and one of inputs, and layout {layout} of "
                 f"shape {shape} names {len(axes.outputs)} and {len(axes.inputs)}",
                 "give the parameter one axis of each, or another initializer",
@@ -107,7 +107,7 @@ class Dirac(_OfChannels):
         super().check(shape, dtype, layout)
         outputs = _channels(shape, needed_layout(shape, layout))[1]
         if outputs % self.groups:
-            raise _misfit(
+            raise misfit(
                 f"{self.groups} groups do not divide the {outputs} outputs of shape {shape}",
                 "give the groups of the convolution, a divisor of its outputs",
             )
@@ -270,12 +270,8 @@ def _channels(shape: tuple[int, ...], layout: Layout) -> tuple[int, int]:
 def _refuse_contraction(name: str, shape: tuple[int, ...], layout: Layout) -> None:
     inputs, outputs = _channels(shape, layout)
     if inputs > outputs and 0 not in shape:
-        raise _misfit(
+        raise misfit(
             f"{name} keeps lengths, and shape {shape} takes {inputs} inputs to {outputs} outputs under "
             f"layout {layout}",
             "give it no more inputs than outputs, or use orthogonal",
         )
-
-
-def _misfit(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, hint=hint))

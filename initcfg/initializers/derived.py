@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -10,6 +11,7 @@ from initcfg.initializers.annotations import Axes, ParameterName
 from initcfg.initializers.base import Cuttable, Structured, draw, initializer, is_cut, make
 from initcfg.initializers.configs import is_by_content, serialize
 from initcfg.initializers.custom import Request
+from initcfg.initializers.values import misfit
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
@@ -102,8 +104,9 @@ class Derived(Structured):
     def _known(self) -> Source | None:
         return getattr(self, "_source", None)
 
+    @abstractmethod
     def _check_source(self, source: Source, shape: tuple[int, ...], dtype: DType) -> None:
-        raise NotImplementedError
+        """Refuse what does not suit the source."""
 
 
 @initializer
@@ -150,7 +153,7 @@ class Parameter(Derived, Cuttable):
     def _check_source(self, source: Source, shape: tuple[int, ...], dtype: DType) -> None:
         if source.shape != shape:
             message = f"the parameter {self.parameter!r} has shape {source.shape}, not {shape}"
-            raise _misfit(message, "name a parameter of the same shape")
+            raise misfit(message, "name a parameter of the same shape")
         if source.dtype.kind.removeprefix("u") != dtype.kind.removeprefix("u"):
             message = f"the parameter {self.parameter!r} is {source.dtype}, not {dtype}"
             hint = "floats, integers and bools stay what they are: give a dtype of that kind"
@@ -221,14 +224,14 @@ class NormOf(Derived):
         outside = [axis for axis in self.axes if not -ndim <= axis < ndim]
         if outside:
             message = f"the parameter {self.parameter!r} of shape {source.shape} has no axis {outside[0]}"
-            raise _misfit(message, f"give axes from {-ndim} to {ndim - 1}")
+            raise misfit(message, f"give axes from {-ndim} to {ndim - 1}")
         summed = {axis % ndim for axis in self.axes}
         ones = tuple(1 if axis in summed else size for axis, size in enumerate(source.shape))
         without = tuple(size for axis, size in enumerate(source.shape) if axis not in summed)
         if shape not in (ones, without):
             norm = f"the norm of {self.parameter!r} over axes {self.axes}"
             message = f"{norm} has shape {ones} or {without}, not {shape}"
-            raise _misfit(message, "give the parameter one of these shapes, or other axes")
+            raise misfit(message, "give the parameter one of these shapes, or other axes")
         for each, name in ((source.dtype, f"the parameter {self.parameter!r}"), (dtype, "a norm")):
             if each.drawn is None:
                 message = f"{name} cannot be {each}: norms are of floats and are floats"
@@ -245,12 +248,8 @@ class NormOf(Derived):
         ndim = len(source.shape)
         axes = sorted({axis % ndim for axis in self.axes})
         whole = make(source.initializer, source.request(request.fill)).astype(np.float64)
-        # Both lengths are told: numpy finds none of them where the other one is 0.
+        # Both lengths are given: numpy cannot infer one where the other is 0.
         length = math.prod(source.shape[axis] for axis in axes)
         rows = np.moveaxis(whole, axes, range(len(axes))).reshape(length, math.prod(request.shape))
         norms = np.sqrt(summed(rows * rows))
         return converted(norms, request.dtype).reshape(request.shape)
-
-
-def _misfit(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, hint=hint))

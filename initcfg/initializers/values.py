@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
-from initcfg.errors import Code, Diagnostic, InitializerError, PathStep
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, PathStep
 from initcfg.frozen import FrozenDict
 from initcfg.layout import MAX_NDIM
 from initcfg.process import LOADING
@@ -361,3 +361,15 @@ def shown(value: object) -> str:
         )
         return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
     return f"an object of type {type(value).__name__}"
+
+
+def misfit(message: str, hint: str, *place: PathStep) -> InitializerError:
+    """The error for a shape that does not suit a scheme.
+
+    Args:
+        message: one sentence.
+        hint: the way out.
+        place: where among the arguments it is, if at one of them.
+    """
+    where = Location(path=place) if place else None
+    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, where, hint))
