@@ -429,3 +429,18 @@ def test_repeating_is_that_of_numpy_and_each_stretch_that_of_the_whole(shape, ti
 def test_what_does_not_divide_is_not_repeated():
     with pytest.raises(InitializerError, match="3 does not divide 4"):
         RepeatOf("ones", 0, 3)((4, 2))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_every_stretch_of_what_is_repeated_is_that_of_the_whole(axis):
+    shape = tuple(6 if at == axis else 2 for at in range(3))
+    repeated, request = (
+        RepeatOf("random_normal", axis, 3),
+        Request(shape, FLOAT32, IN_OUT, STREAM, engines.get_engine()),
+    )
+    whole = make(repeated, request).reshape(-1)
+    for start in range(whole.size):
+        for stop in range(start, whole.size + 1):
+            out = np.empty(stop - start, np.float32)
+            draw(repeated, out, start, request)
+            np.testing.assert_array_equal(out, whole[start:stop])
