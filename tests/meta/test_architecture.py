@@ -38,6 +38,7 @@ FLOORS = {
     "spec": 6,
     "plan": 7,
     "checks": 8,
+    "capture": 8,
     "diff": 8,
     "generate": 8,
     "draft": 9,
