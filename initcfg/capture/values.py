@@ -7,7 +7,7 @@ framework.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,21 +55,63 @@ class Unsaid:
     site: Site | None = None
 
 
+#: What a parameter's values follow: what a spec can say, fixed values, or the reason why neither.
+Law: TypeAlias = "Initializer | Table | Unsaid"
+#: A part of a shape: the first index and the one after the last, for each axis.
+Box: TypeAlias = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What was recorded of one parameter or buffer.
 
     `law` is an initializer in the language's own vocabulary (`RandomNormal(0.0, 0.02)`, `Patch(...)`,
     `NormOf(...)`), exact but for the parameter's dtype; a table of fixed values; or the reason why there is
-    none. `writes` are those that the final values come from, in order.
+    none. `writes` are those that the final values come from, in order. `unwritten` are the boxes of it that
+    hold what the memory held before, and `made` is the line that took that memory.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    law: Initializer | Table | Unsaid
+    law: Law
     module: str
     writes: tuple[Write, ...] = ()
     buffer: bool = False
     persistent: bool = True
     tied_to: str | None = None
+    unwritten: tuple[Box, ...] = ()
+    made: Site | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A write of which nothing is left at the end.
+
+    `law` is what the parameter's would have been without what came later, and `by` the write that came over
+    it. Without one the write went to a value computed of the parameter, as a parametrized weight is. `first`
+    says that the memory held nothing before: values made for a parameter, and not put over others.
+    """
+
+    name: str
+    write: Write
+    law: Law
+    by: Write | None
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One way to make a model, recorded: constructed, or meta, ``to_empty`` and the init function.
+
+    `tensors` are parameters and buffers, those too that no checkpoint holds, each under its first name;
+    others of the same memory follow with `tied_to`. `ties` are the pairs (name, tied to) as they were when
+    the constructor had ended, before any init function. `has_init` says that there is an init function, and
+    `pretrained` that the model's class has ``from_pretrained``.
+    """
+
+    tensors: tuple[Recorded, ...]
+    lost: tuple[Lost, ...] = ()
+    ties: tuple[tuple[str, str], ...] = ()
+    has_init: bool = False
+    pretrained: bool = False
