@@ -9,7 +9,7 @@ from itertools import chain, count, islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Sequence
 
 # Comparing strings is slow, and a plan may have a million names.
 _COMPARED_NAMES = 400
@@ -261,6 +261,33 @@ def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...]
             positions = sorted(chain.from_iterable(ranks for _, ranks in merged))
             rows.append(((*rest[:place], span, *rest[place:]), positions))
     return rows
+
+
+def fold(rows: Sequence[tuple[Hashable, tuple[str, ...]]]) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Puts rows together that differ in the numbers of their names only, such as the copies of a layer.
+
+    Args:
+        rows: of each a value that must be equal, and texts: a name, then names that may follow from it.
+
+    Returns:
+        Texts, and the positions in `rows` of those that they stand for, in the order of the first of them.
+
+    Example:
+        >>> fold([((2,), ("h.0.w",)), ((3,), ("out",)), ((2,), ("h.1.w",))])
+        [(('h.{0..1}.w',), [0, 2]), (('out',), [1])]
+    """
+    groups: defaultdict[Hashable, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
+    marked: list[tuple[str, ...]] = []
+    for at, (value, texts) in enumerate(rows):
+        numbers = numbers_of(texts[0])
+        marked.append(tuple(mark_numbers(text, numbers) for text in texts))
+        groups[value, marked[-1]].append((numbers, at))
+    folded = [
+        (tuple(fill_numbers(text, spans) for text in marked[members[0][1]]), [members[at][1] for at in ranks])
+        for members in groups.values()
+        for spans, ranks in number_spans([numbers for numbers, _ in members])
+    ]
+    return sorted(folded, key=lambda each: each[1][0])
 
 
 def _span(numbers: Iterable[str]) -> str:

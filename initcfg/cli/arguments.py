@@ -18,7 +18,7 @@ from initcfg.errors import InitcfgError, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from initcfg.plan import Plan
+    from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Reading
 
 
@@ -253,3 +253,14 @@ def _beginning(file: str, size: int) -> bytes:
             return stream.read(size)
     except (SpecError, OSError):
         return b""
+
+
+def selection(plan: Plan, select: str | None) -> list[PlannedParameter]:
+    """The parameters that ``--select`` takes; a pattern that is malformed or takes none is a usage error."""
+    from initcfg.generate.memory import selected
+
+    try:
+        return selected(plan, select)
+    except InitcfgError as error:
+        problem = error.diagnostics[0]
+        raise click.UsageError(f"--select: {problem.message}; {problem.hint}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,12 @@ from initcfg.cli.report import Exit
 from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, number, size, table_text
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
+from initcfg.inspection import merged
+from initcfg.names import fold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from initcfg.cli.output import Output
     from initcfg.formats.base import StoredTensor
     from initcfg.formats.renaming import Renames
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--select", metavar="GLOB", help="Show only the tensors whose names match.")
 @with_renames
 @click.option("--header", "header_only", is_flag=True, help="Read no element.")
+@click.option("--full", is_flag=True, help="Show every copy of a layer in a line of its own.")
 @threads_option
 @with_output
 def inspect(
@@ -43,6 +49,7 @@ def inspect(
     select: str | None,
     renames: Renames,
     header_only: bool,
+    full: bool,
     threads: int | None,
     output: Output,
 ) -> int:
@@ -50,8 +57,9 @@ def inspect(
 
     WEIGHTS is a .safetensors or .npz file of any program, the .safetensors.index.json of a sharded set, or
     the folder of either. With torch installed also a .pt, .pth, .bin or .ckpt file, whose code is not run, or
-    a .bin.index.json. Mean, standard deviation and bounds are of the finite elements. No more is held than
-    a few chunks.
+    a .bin.index.json. Mean, standard deviation and bounds are of the finite elements. Copies of a layer share
+    a line, where mean and deviation are those of each, from the least to the largest, and the rest is of all.
+    No more is held than a few chunks.
     """
     from initcfg.inspection import inspect as survey
 
@@ -72,19 +80,20 @@ def inspect(
     if output.format == "json":
         output.data(inspection_json(found))
     else:
-        output.show(inspection_text(found, output.width))
+        output.show(inspection_text(found, output.width, full=full))
     return Exit.FINE
 
 
 _FORM = (
-    Column("name", SEGMENTS, style={"bold": True}),
+    Column("name", SEGMENTS, easy=40, style={"bold": True}),
+    Column("", weight=10, right=True, style={"dim": True}),  # how many copies
     Column("shape", WORDS),
     Column("dtype", weight=4, style={"dim": True}),
     Column("size", weight=3, right=True),
 )
 _VALUES = (
     Column("mean", weight=9, right=True),
-    Column("std", weight=8, right=True),
+    Column("std", right=True),
     Column("min", weight=6, right=True),
     Column("max", weight=7, right=True),
     Column("zeros", weight=2, right=True),
@@ -94,11 +103,19 @@ _SHARD = Column("shard", weight=1)
 _LONGEST_TEXT = 200
 
 
-def inspection_text(found: Inspection, width: int | None = None) -> str:
-    """The table: a line for each tensor, then what it comes to and the metadata."""
+def inspection_text(found: Inspection, width: int | None = None, *, full: bool = False) -> str:
+    """The table: a line for each tensor and its copies, then what it comes to and the metadata."""
     columns = (*_FORM, *(_VALUES if found.values else ()), *((_SHARD,) if found.header.shards else ()))
-    rows = [_cells(tensor, found) for tensor in found.tensors]
-    return table_text(columns, rows, _totals(found), width)
+    groups = fold(
+        [
+            (at if full else (tensor.shape, tensor.dtype), (tensor.name,))
+            for at, tensor in enumerate(found.tensors)
+        ]
+    )
+    rows = [_cells(name, [found.tensors[at] for at in members], found) for (name,), members in groups]
+    shown = [rank for rank, column in enumerate(columns) if column.heading or any(row[rank] for row in rows)]
+    rows = [tuple(row[rank] for rank in shown) for row in rows]
+    return table_text([columns[rank] for rank in shown], rows, _totals(found), width)
 
 
 def inspection_json(found: Inspection) -> str:
@@ -114,22 +131,33 @@ def inspection_json(found: Inspection) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _cells(tensor: StoredTensor, found: Inspection) -> tuple[str, ...]:
-    cells = [tensor.name, str(tensor.shape), tensor.dtype.name, size(tensor.nbytes)]
+def _cells(name: str, copies: Sequence[StoredTensor], found: Inspection) -> tuple[str, ...]:
+    first = copies[0]
+    copied = f"x{count(len(copies))}" if len(copies) > 1 else ""
+    cells = [name, copied, str(first.shape), first.dtype.name, size(sum(each.nbytes for each in copies))]
     if found.values:
-        cells += _described(found.values[tensor.name])
+        cells += _described([found.values[each.name] for each in copies])
     if found.header.shards:
-        cells.append(str(tensor.shard))
+        cells.append(", ".join(dict.fromkeys(str(each.shard) for each in copies)))
     return tuple(map(printable, cells))
 
 
-def _described(moments: Moments) -> list[str]:
+def _described(copies: Sequence[Moments]) -> list[str]:
     """The cells about values; a dash where no element has one."""
-    numbers = (moments.mean, moments.std, moments.low, moments.high)
-    cells = [number(each) for each in numbers] if moments.count else ["-"] * len(numbers)
-    numel = moments.count + moments.non_finite
-    zeros = f"{number(100 * moments.zeros / numel)}%" if numel else "-"
-    return [*cells, zeros, count(moments.non_finite)]
+    filled = [moments for moments in copies if moments.count]
+    ranges = (_range(each.mean for each in filled), _range(each.std for each in filled))
+    whole = functools.reduce(merged, copies)
+    bounds = [number(whole.low), number(whole.high)] if filled else ["-", "-"]
+    numel = whole.count + whole.non_finite
+    zeros = f"{number(100 * whole.zeros / numel)}%" if numel else "-"
+    return [*ranges, *bounds, zeros, count(whole.non_finite)]
+
+
+def _range(values: Iterable[float]) -> str:
+    """The least and the largest of some numbers, or the one that all of them are as they are shown."""
+    ordered = sorted(values)
+    ends = dict.fromkeys(map(number, (ordered[0], ordered[-1]) if ordered else ()))
+    return "..".join(ends) or "-"
 
 
 def _sums(found: Inspection) -> dict[str, int]:

@@ -12,8 +12,11 @@ from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, describe_law, size, table_text
 from initcfg.errors import printable
+from initcfg.names import fold
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
     from initcfg.plan import Plan, PlannedParameter
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     short_help="Show how every parameter will begin.",
     example=(
         "initcfg plan configs/gpt2.yaml",
+        "initcfg plan configs/gpt2.yaml --select '**.bias' --full",
         "initcfg plan configs/gpt2.yaml -o plan.json",
         "initcfg plan configs/gpt2.yaml --format json | jq '.parameters[0]'",
     ),
@@ -31,17 +35,31 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="FILE")
 @output_option("PLAN", "Write the plan to a JSON file.")
 @force_option
+@click.option("--select", metavar="GLOB", help="Show only the parameters whose names match.")
+@click.option("--full", is_flag=True, help="Show every copy of a layer in a line of its own.")
 @with_spec_options
 @with_output
-def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, output: Output) -> int:
+def plan(
+    *,
+    file: str,
+    path: str | None,
+    force: bool,
+    select: str | None,
+    full: bool,
+    options: SpecOptions,
+    output: Output,
+) -> int:
     """Show how every parameter will begin: shape, initializer, resolved distribution, fans, size.
 
     FILE is a spec or a plan; "-" reads standard input. Nothing is allocated, however large the model. The
-    table goes to stdout, or the plan as a JSON document with --format json; with -o the document goes to a
+    table goes to stdout; copies of a layer that begin alike share a line, whose size is that of all of them.
+    With --format json the plan is a JSON document of every parameter, and with -o that document goes to a
     file instead. A plan that is there is replaced, any other file only with --force.
     """
-    from initcfg.cli.arguments import plan_from
+    from initcfg.cli.arguments import plan_from, selection
 
+    if select is not None and (path is not None or output.format == "json"):
+        raise click.UsageError("--select is of the table; a plan file holds every parameter")
     planned = plan_from(file, options, tell=output.note)
     if path is not None:
         about = f"{Contents.of(planned)}, fingerprint {planned.fingerprint}"
@@ -49,12 +67,13 @@ def plan(*, file: str, path: str | None, force: bool, options: SpecOptions, outp
     elif output.format == "json":
         output.data(planned.to_json())
     else:
-        output.show(plan_text(planned, output.width))
+        output.show(plan_text(planned, selection(planned, select), output.width, full=full))
     return Exit.FINE
 
 
 COLUMNS = (
-    Column("name", SEGMENTS, style={"bold": True}),
+    Column("name", SEGMENTS, easy=40, style={"bold": True}),
+    Column("", weight=10, right=True, style={"dim": True}),  # how many copies
     Column("shape", WORDS),
     Column("dtype", weight=3, style={"dim": True}),
     Column("initializer", SEGMENTS, weight=5, style={"fg": "cyan"}),
@@ -63,24 +82,66 @@ COLUMNS = (
     Column("fan_in, fan_out", weight=1),
     Column("size", weight=4, right=True),
 )
-_RULE = [column.heading for column in COLUMNS].index("rule")
+# Left out of a plan in which no parameter has one.
+_SOMETIMES = ("", "rule")
 _SHOWN_SKIPS = 5
 
 
-def _cells(parameter: PlannedParameter) -> tuple[str, ...]:
+def plan_text(
+    plan: Plan, parameters: Sequence[PlannedParameter], width: int | None = None, *, full: bool = False
+) -> str:
+    """Parameters of the plan as a table fitted to a width, and what the plan comes to.
+
+    Copies of a layer that begin alike share a line, as in ``h.{0..11}.ln.bias  x12``, unless it is `full`.
+    """
+    groups = fold(
+        [
+            (at if full else _alike(each), (each.name, each.tied_to or "", _source(each)))
+            for at, each in enumerate(parameters)
+        ]
+    )
+    rows = [_cells(texts, [parameters[at] for at in members]) for texts, members in groups]
+    shown = [
+        rank
+        for rank, column in enumerate(COLUMNS)
+        if column.heading not in _SOMETIMES or any(row[rank] for row in rows)
+    ]
+    rows = [tuple(row[rank] for rank in shown) for row in rows]
+    return table_text([COLUMNS[rank] for rank in shown], rows, _totals(plan, parameters), width)
+
+
+def _alike(parameter: PlannedParameter) -> Hashable:
+    """What copies that share a line have in common, beside the names that follow from their own."""
+    shown = (parameter.shape, parameter.dtype, parameter.rule, _fans(parameter))
+    source = _source(parameter)
+    law = repr(parameter.initializer)
+    return (*shown, None if parameter.tied_to else law.replace(repr(source), "") if source else law)
+
+
+def _source(parameter: PlannedParameter) -> str:
+    """The parameter whose values a derived one follows from, where there is one."""
+    source = getattr(parameter.initializer, "parameter", "")
+    return source if isinstance(source, str) else ""
+
+
+def _cells(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> tuple[str, ...]:
+    """A line: `names` are those of the copies, of what they are tied to and of what they follow from."""
     from initcfg.initializers import canonical_name
 
-    initializer = parameter.initializer
-    tied = parameter.tied_to is not None
+    name, tied_to, source = names
+    first = copies[0]
+    initializer = first.initializer
+    law = describe_law(initializer, first.shape, first.layout)
     cells = (
-        parameter.name,
-        str(parameter.shape),
-        parameter.dtype.name,
-        f"= {parameter.tied_to}" if tied else canonical_name(type(initializer)),
-        "" if tied else describe_law(initializer, parameter.shape, parameter.layout),
-        parameter.rule or "",
-        _fans(parameter),
-        "-" if tied else size(parameter.nbytes),
+        f"{name} = {tied_to}" if tied_to else name,
+        f"x{count(len(copies))}" if len(copies) > 1 else "",
+        str(first.shape),
+        first.dtype.name,
+        "tied" if tied_to else canonical_name(type(initializer)),
+        "" if tied_to else law.replace(_source(first), source) if source else law,
+        first.rule or "",
+        _fans(first),
+        "-" if tied_to else size(sum(each.nbytes for each in copies)),
     )
     return tuple(printable(cell) for cell in cells)
 
@@ -94,19 +155,11 @@ def _fans(parameter: PlannedParameter) -> str:
     return f"{fans.fan_in}, {fans.fan_out}{f' of {lender.removeprefix(layer)}' if lender else ''}"
 
 
-def plan_text(plan: Plan, width: int | None = None) -> str:
-    """The plan as a table fitted to a width, and what it comes to."""
-    columns: tuple[Column, ...] = COLUMNS
-    rows = [_cells(parameter) for parameter in plan]
-    if not any(parameter.rule for parameter in plan):
-        columns = (*columns[:_RULE], *columns[_RULE + 1 :])
-        rows = [(*row[:_RULE], *row[_RULE + 1 :]) for row in rows]
-    return table_text(columns, rows, _totals(plan), width)
-
-
-def _totals(plan: Plan) -> list[str]:
+def _totals(plan: Plan, shown: Sequence[PlannedParameter]) -> list[str]:
     """What the plan holds, and what rules have left out of it."""
     lines = [f"{Contents.of(plan)}, seed {plan.seed}"]
+    if len(shown) < len(plan):
+        lines.insert(0, f"{counted(len(shown), 'parameter')} shown of the plan's {count(len(plan))}:")
     by_rule = [skipped for skipped in plan.skipped if skipped.rule is not None]
     for skipped in by_rule[:_SHOWN_SKIPS]:
         lines.append(printable(f"{skipped.name} is skipped by the rule {skipped.rule!r}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import threads_option, with_renames, with_spec_options
+from initcfg.cli.arguments import selection, threads_option, with_renames, with_spec_options
 from initcfg.cli.output import progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import InitcfgError, printable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
     from initcfg.formats.renaming import Renames
-    from initcfg.plan import Plan
 
 
 @click.command(
@@ -64,7 +63,7 @@ def verify(
         )
     plan = None if file is None else plan_from(file, options)
     if plan is not None and select is not None:
-        _refuse_unless_it_selects(plan, select)
+        selection(plan, select)
     try:
         with progress_bar(output, printable(weights)) as progress:
             found = compare(weights, plan, select=select, rename=renames, threads=threads, progress=progress)
@@ -81,14 +80,3 @@ def _is_swapped(weights: str, file: str) -> bool:
 
     is_document = weights.endswith((".yaml", ".yml", ".json")) and not is_index(weights)
     return is_document and (is_index(file) or not file.endswith((".yaml", ".yml", ".json", "-")))
-
-
-def _refuse_unless_it_selects(plan: Plan, select: str) -> None:
-    """A pattern that is malformed or matches nothing is no difference, but a wrong command line."""
-    from initcfg.generate.memory import selected
-
-    try:
-        selected(plan, select)
-    except InitcfgError as error:
-        problem = error.diagnostics[0]
-        raise click.UsageError(f"--select: {problem.message}; {problem.hint}") from error

@@ -52,11 +52,9 @@ def number(value: float) -> str:
 
 
 # What a cell may be broken into where its column has to be narrow; other cells stay whole.
-SEGMENTS = r"[^.]*\.+|[^.]+"
+SEGMENTS = r"(?:\{[^{}]*\}|[^.])+\.*|\.+"
 WORDS = r"\S+\s*"
 _GAP = "  "
-# As wide as a column that takes several lines should be, where there is room.
-_EASY = 22
 
 
 class Column(NamedTuple):
@@ -65,6 +63,7 @@ class Column(NamedTuple):
     heading: str = ""
     parts: str | None = None  # a pattern of what its cells may be broken into: `SEGMENTS` or `WORDS`
     weight: int | None = None  # where width is short the least is left out first, none stays
+    easy: int = 22  # how wide a column that takes several lines should be, where there is room
     right: bool = False  # how its cells are aligned
     style: Mapping[str, Any] = MappingProxyType({})  # as `click.style` takes it
 
@@ -90,7 +89,7 @@ def table(
                 for cell, rank, style in zip(line, shown, styles, strict=True)
             ]
             lines.append(_GAP.join(padded).rstrip())
-    return lines, [heading for rank, heading in enumerate(headings) if rank not in shown]
+    return lines, [heading for rank, heading in enumerate(headings) if heading and rank not in shown]
 
 
 def table_text(
@@ -127,7 +126,10 @@ def _fitted(
         else max(len(part.rstrip()) for cell in own for part in re.findall(column.parts, cell) or [""])
         for column, own, natural in zip(columns, cells, widths, strict=True)
     ]
-    least = [max(parts, min(natural, _EASY)) for parts, natural in zip(longest, widths, strict=True)]
+    least = [
+        max(parts, min(natural, column.easy))
+        for column, parts, natural in zip(columns, longest, widths, strict=True)
+    ]
     for _, rank in sorted((each.weight, rank) for rank, each in enumerate(columns) if each.weight):
         if is_wide(least):
             shown.remove(rank)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,32 +15,80 @@ from click.testing import Result
 
 import initcfg
 from initcfg.cli.plan import COLUMNS, plan_text
-from initcfg.cli.words import describe
+from initcfg.cli.words import SEGMENTS, describe
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]
 
 # glorot_uniform on (8, 16): limit sqrt(6 / 24) = 0.5.
-TABLE = """\
-name         shape    dtype    initializer     distribution        fan_in, fan_out        size
-embedding    (32, 8)  float32  random_normal   normal(0, 0.02)     32, 8               1.0 KiB
-head         (32, 8)  float32  = embedding                         32, 8                     -
-h.0.kernel   (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16             512 bytes
-h.0.bias     (16,)    float32  zeros           fill(0)             16, 16             64 bytes
-h.1.kernel   (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16             512 bytes
-h.1.bias     (16,)    float32  zeros           fill(0)             16, 16             64 bytes
+FULL = """\
+name              shape    dtype    initializer     distribution        fan_in, fan_out       size
+embedding         (32, 8)  float32  random_normal   normal(0, 0.02)     32, 8              1.0 KiB
+head = embedding  (32, 8)  float32  tied                                32, 8                    -
+h.0.kernel        (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16            512 bytes
+h.0.bias          (16,)    float32  zeros           fill(0)             16, 16            64 bytes
+h.1.kernel        (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16            512 bytes
+h.1.bias          (16,)    float32  zeros           fill(0)             16, 16            64 bytes
+
+6 parameters, 544 elements, 2.1 KiB, seed 7
+"""
+FOLDED = """\
+name                  shape    dtype    initializer     distribution        fan_in, fan_out       size
+embedding             (32, 8)  float32  random_normal   normal(0, 0.02)     32, 8              1.0 KiB
+head = embedding      (32, 8)  float32  tied                                32, 8                    -
+h.{0..1}.kernel   x2  (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16              1.0 KiB
+h.{0..1}.bias     x2  (16,)    float32  zeros           fill(0)             16, 16           128 bytes
 
 6 parameters, 544 elements, 2.1 KiB, seed 7
 """
 
 
-def test_the_table_shows_every_parameter_with_resolved_numbers(run: Run, folder: Path) -> None:
-    result = run("plan", "good.yaml")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert [line.split() for line in result.stdout.splitlines()] == [
-        line.split() for line in TABLE.splitlines()
+@pytest.mark.parametrize(("options", "table"), [((), FOLDED), (("--full",), FULL)])
+def test_the_table_shows_resolved_numbers_and_copies_in_one_line(
+    options: tuple[str, ...], table: str, run: Run, folder: Path
+) -> None:
+    result = run("plan", "good.yaml", *options)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, table, "")
+
+
+def test_copies_that_begin_differently_keep_lines_of_their_own(run: Run, folder: Path) -> None:
+    text = """\
+initcfg: 1
+layers:
+  h.{i}:
+    repeat: {i: 4}
+    params:
+      same: {shape: [2], initializer: ones}
+      scaled: {shape: [2], initializer: {random_normal: {stddev: 1 + 1e-12 * i}}}
+      shaped: {shape: [2 if i < 3 else 5], initializer: ones}
+      tied: {shape: [2], tied_to: "h.{i}.same"}
+"""
+    (folder / "unlike.yaml").write_text(text, encoding="utf-8")
+    names = [line.split("  ")[0] for line in run("plan", "unlike.yaml").stdout.splitlines()[1:-2]]
+    assert names == [
+        "h.{0..3}.same",
+        *(f"h.{i}.scaled" for i in (0,)),
+        "h.{0..2}.shaped",
+        "h.{0..3}.tied = h.{0..3}.same",
+        *(f"h.{i}.scaled" for i in (1, 2, 3)),
+        "h.3.shaped",
     ]
+
+
+def test_the_parameters_shown_can_be_selected(run: Run, folder: Path) -> None:
+    result = run("plan", "good.yaml", "--select", "**.bias")
+    heading, bias, _, told, _ = result.stdout.splitlines()
+    assert heading.startswith("name")
+    assert bias.startswith("h.{0..1}.bias  x2")
+    assert told == "2 parameters shown of the plan's 6:"
+    assert (
+        "--select: '**.bais' matches no parameter" in run("plan", "good.yaml", "--select", "**.bais").stderr
+    )
+    for option in (("-o", "plan.json"), ("--format", "json")):
+        refused = run("plan", "good.yaml", "--select", "**.bias", *option)
+        assert refused.exit_code == 2
+        assert "--select is of the table" in refused.stderr
 
 
 def test_the_columns_of_the_piped_table_line_up(run: Run, folder: Path) -> None:
@@ -199,13 +248,23 @@ def test_a_dash_is_no_name_to_write_to(run: Run, folder: Path, command: list[str
 @pytest.mark.parametrize("config", ["gpt2.yaml", "llama3-8b.yaml", "mlp.yaml"])
 def test_a_terminal_breaks_no_word_and_tells_what_it_leaves_out(config: str, width: int) -> None:
     plan = initcfg.make_plan(ROOT / "configs" / config)
-    table, _, rest = click.unstyle(plan_text(plan, width)).partition(f"{len(plan):,} parameters")
+    whole = click.unstyle(plan_text(plan, list(plan))).partition(f"{len(plan):,} parameters")[0]
+    table, _, rest = click.unstyle(plan_text(plan, list(plan), width)).partition(f"{len(plan):,} parameters")
     assert rest
     assert max(map(len, table.splitlines())) <= width
-    pieces = {piece for word in table.split() for piece in word.split(".")}
-    for parameter in plan:
-        assert set(parameter.name.split(".")) <= pieces
-        assert set(str(parameter.shape).split()) <= set(table.split())
+    pieces = {piece for word in table.split() for piece in re.findall(SEGMENTS, word)}
+    for name, shape in re.findall(r"^(\S+) .*?(\([0-9, ]+\))", whole, re.MULTILINE):
+        assert set(re.findall(SEGMENTS, name)) <= pieces
+        assert set(shape.split()) <= set(table.split())
     headings = [column.heading for column in COLUMNS]
     left_out = [heading for heading in headings if heading != "rule" and heading not in table]
     assert (f"not shown at {width} columns" in rest) == bool(left_out)
+
+
+@pytest.mark.parametrize(
+    ("config", "lines"), [("gpt2.yaml", 25), ("llama3-8b.yaml", 25), ("mamba-130m.yaml", 40)]
+)
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan_of_repeated_layers_fits_a_screen(config: str, lines: int, width: int) -> None:
+    plan = initcfg.make_plan(ROOT / "configs" / config)
+    assert len(plan_text(plan, list(plan), width).splitlines()) < lines

@@ -127,7 +127,8 @@ OWN = {
     "60",
     "80",
     "columns:",
-    *["fan_in,", "fan_out;", "rule;", "dtype;", "size;", "zeros;", "shard;", "min;", "max"],
+    *["fan_in,", "fan_out;", "initializer;", "rule;", "dtype;", "size;"],
+    *["mean;", "zeros;", "shard;", "min;", "max;", "max"],
 }
 
 
