@@ -293,6 +293,10 @@ class Plan:
     def __len__(self) -> int:
         return len(self.parameters)
 
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        return f"<Plan {name}parameters={len(self):,}, elements={self.numel:,}, seed={self.seed}>"
+
 
 def is_plan(beginning: bytes) -> bool:
     """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name.

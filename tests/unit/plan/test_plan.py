@@ -70,3 +70,10 @@ def test_planning_leaves_the_collector_as_it_was(plan, problems) -> None:
             assert gc.isenabled() is enabled
         finally:
             gc.enable()
+
+
+def test_a_plan_says_in_one_short_line_what_it_is() -> None:
+    params = {"w": {"shape": [40, 30], "initializer": "ones"}}
+    plan = initcfg.make_plan({"initcfg": 1, "name": "n", "seed": 3, "params": params})
+    assert repr(plan) == "<Plan 'n', parameters=1, elements=1,200, seed=3>"
+    assert repr(initcfg.make_plan({"initcfg": 1})) == "<Plan parameters=0, elements=0, seed=0>"
