@@ -23,17 +23,11 @@ Kind = Literal["float", "int", "uint", "bool"]
 
 
 class FloatFormat(NamedTuple):
-    """The numbers that a floating type holds.
+    """The numbers that a floating type holds."""
 
-    Args:
-        digits: bits of the mantissa that are stored.
-        least_exponent: of the smallest normal number, as a power of two.
-        greatest: the greatest finite number.
-    """
-
-    digits: int
-    least_exponent: int
-    greatest: float
+    digits: int  # bits of the mantissa that are stored
+    least_exponent: int  # of the smallest normal number, as a power of two
+    greatest: float  # the greatest finite number
 
 
 # No cached_property: in Python 3.11 it holds a lock, which a fork meanwhile would leave shut in the child.
@@ -55,24 +49,15 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class DType:
-    """One element type.
+    """One element type."""
 
-    Args:
-        name: numpy's and ml_dtypes's name, which specs use.
-        tag: the type's name in a safetensors header.
-        kind: ``float``, ``int``, ``uint`` or ``bool``.
-        itemsize: bytes an element.
-        drawn: the type in which random values are drawn before they are rounded once to this one; None for
-            types that hold exact values only.
-        format: the numbers of a floating type; None for the others.
-    """
-
-    name: str
-    tag: str
+    name: str  # numpy's and ml_dtypes's, which specs use
+    tag: str  # in a safetensors header
     kind: Kind
-    itemsize: int
+    itemsize: int  # in bytes
+    # What random values are drawn in, then rounded once; None for types that hold exact values only.
     drawn: Literal["float32", "float64"] | None = None
-    format: FloatFormat | None = None
+    format: FloatFormat | None = None  # of a floating type
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -134,13 +119,7 @@ _ELSEWHERE = {
 
 
 def as_dtype(dtype: Any) -> DType:
-    """The table's row for a name, a numpy or ml_dtypes type, or a `DType`.
-
-    Args:
-        dtype: ``"bfloat16"``, ``np.float32``, ``np.dtype("int8")``, ``ml_dtypes.float8_e5m2``, a `DType`.
-
-    Raises:
-        InitializerError: the type is not in the table (code ``unknown-dtype``).
+    """The table's row for a name, a numpy or ml_dtypes type, or a `DType`; an InitializerError for any other.
 
     Example:
         >>> as_dtype("bfloat16").itemsize

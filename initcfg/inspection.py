@@ -123,18 +123,9 @@ def inspect(
 ) -> Inspection:
     """Describes weights of any program; nothing is held but a few chunks.
 
-    Args:
-        path: a file, a folder or an index, as in `initcfg.verify`.
-        select: a glob over names; None takes all.
-        values: read the elements too.
-        rename: as in `initcfg.verify`.
-        threads: likewise; the last bits of means do not depend on them.
-        progress: called with the bytes read and the bytes in all.
-
-    Raises:
-        FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
-        SpecError: `select` or `rename` is malformed, a rename fits no name, or two names become one.
-        UnknownParameterError: `select` matches nothing.
+    `path`, `rename` and `threads` are as in `initcfg.verify`; the last bits of means do not depend on
+    threads. `select` is a glob over names; with `values` the elements are read too, and `progress` is called
+    with the bytes read and the bytes in all. An UnknownParameterError where `select` matches nothing.
 
     Example:
         >>> import initcfg, tempfile

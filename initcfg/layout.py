@@ -100,11 +100,7 @@ class Layout:
         )
 
     def axes(self, ndim: int) -> Axes:
-        """The role of each axis of a shape with `ndim` axes.
-
-        Raises:
-            InitializerError: the layout has another number of axes, or none for inputs and outputs.
-        """
+        """The role of each axis of a shape with `ndim` axes; an InitializerError if it has others."""
         if self.name in _NAMED:
             return self._named_axes(ndim)
         if len(self.name) != ndim:
@@ -153,14 +149,7 @@ class Layout:
         return Fans(_product(shape, axes.inputs) * receptive, _product(shape, axes.outputs) * receptive)
 
     def without(self, dropped: Collection[int], ndim: int) -> Layout | None:
-        """The layout that a shape of `ndim` axes has left where some are taken away at one position each.
-
-        Args:
-            dropped: those axes.
-            ndim: how many there were.
-
-        Returns:
-            None where neither inputs nor outputs are left.
+        """The layout that a shape of `ndim` axes has left without the axes `dropped`; None without I and O.
 
         Example:
             >>> Layout("in_out").without({3}, 4), Layout("OIHW").without({2, 3}, 4)
@@ -198,11 +187,7 @@ IN_OUT = Layout("in_out")
 
 
 def needed_layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:
-    """The layout, which only shapes of fewer than two axes may do without.
-
-    Raises:
-        InitializerError: it is missing (code ``layout-missing``).
-    """
+    """The layout, which only shapes of fewer than two axes may do without (code ``layout-missing``)."""
     if layout is not None:
         return layout
     if len(shape) < 2:
@@ -237,14 +222,8 @@ def known_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
 def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes: Iterable[int]) -> Fans:
     """Fans as Keras 3.15 counts them when both axes are given: those dimensions and no receptive field.
 
-    Args:
-        shape: any shape.
-        input_axes: axes that hold inputs; negative ones count from the end.
-        output_axes: axes that hold outputs.
-
-    Raises:
-        InitializerError: the shape has no such axis, or one is named twice in a list. (Keras squares its
-            size, which is the fan of no array.)
+    Negative axes count from the end. An InitializerError where the shape has no such axis, or a list names
+    one twice, whose size Keras squares, which is the fan of no array.
     """
     named = tuple(input_axes), tuple(output_axes)
     fans = Fans(*(_product(shape, axes) for axes in named))

@@ -243,8 +243,7 @@ def fill_numbers(text: str, spans: Sequence[str]) -> str:
 def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], list[int]]]:
     """Tuples of numbers, put together where they differ in one place only; the last places first.
 
-    Returns:
-        Spans, and the positions in `found` of those that they stand for.
+    Gives spans, and the positions in `found` of those that they stand for.
 
     Example:
         >>> number_spans([("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")])

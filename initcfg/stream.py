@@ -26,13 +26,10 @@ _fresh: list[Callable[[], int]] = [functools.partial(secrets.randbits, 64)]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The address of one independent sequence of random words.
+    """The address of one independent sequence of random words, a digest of 16 bytes.
 
     Draws are a pure function of (stream, position). The digest's first eight bytes are the Philox key, the
     other eight its counter words 2 and 3; words 0 and 1 count blocks and belong to no stream.
-
-    Args:
-        digest: 16 bytes.
 
     Example:
         >>> [f"{word:08x}" for word in Stream.of_parameter(0, "h.0").words]
@@ -45,12 +42,8 @@ class Stream:
     def of_parameter(cls, seed: int, name: str) -> Stream:
         """The stream of a planned parameter: a function of the spec's seed and the parameter's full name.
 
-        Args:
-            seed: an integer in [0, 2**64).
-            name: taken as UTF-8, as written and not normalized.
-
-        Raises:
-            InitializerError: the seed is not such an integer, or the name holds a lone surrogate.
+        The seed is an integer in [0, 2**64); the name is taken as UTF-8, as written and not normalized. An
+        InitializerError where they are not that.
         """
         return cls(_digest(b"param\0", _seed(seed), _utf8(name)))
 
@@ -59,15 +52,7 @@ class Stream:
         """The stream of an initializer with a seed of its own.
 
         Class and shape are part of it, so that ``GlorotNormal(seed=1)`` and ``HeNormal(seed=1)``, or two
-        shapes of one of them, are not copies of each other.
-
-        Args:
-            seed: an integer in [0, 2**64).
-            class_name: of the initializer.
-            shape: what it is called for.
-
-        Raises:
-            InitializerError: the seed is not such an integer, or the name holds a lone surrogate.
+        shapes of one of them, are not copies of each other. It fails as `of_parameter`.
         """
         return cls(_digest(b"seed\0", _seed(seed), _utf8(class_name), b"\0", *map(_u64, shape)))
 
@@ -83,14 +68,7 @@ class Stream:
 
 
 def parameter_streams(seed: int) -> Callable[[str], Stream]:
-    """`Stream.of_parameter` for the many parameters of one seed; what their streams share is hashed once.
-
-    Args:
-        seed: an integer in [0, 2**64).
-
-    Raises:
-        InitializerError: the seed is not such an integer; or, when called, the name holds a lone surrogate.
-    """
+    """`Stream.of_parameter` for the many parameters of one seed; what their streams share is hashed once."""
     begun = _hasher(b"param\0" + _seed(seed))
 
     def stream(name: str) -> Stream:
@@ -107,11 +85,7 @@ def fresh_seed() -> int:
 
 
 def draw_fresh_seeds_from(source: Callable[[], int]) -> None:
-    """Let `fresh_seed` follow the global seed of a framework from now on, in this process.
-
-    Args:
-        source: gives an integer in [0, 2**64), another one at each call.
-    """
+    """Lets `fresh_seed` follow the global seed of a framework from now on, in this process."""
     _fresh[:] = [source]
 
 

@@ -24,13 +24,7 @@ _NUMBER = re.compile("[0-9]+")
 
 
 class Permissions:
-    """The entries of ``allow``, and which of them silenced something.
-
-    Args:
-        entries: in the spec's order.
-        spec: gives their place; None where it is not at hand.
-        budget: pays for matching them.
-    """
+    """The entries of ``allow``, and which of them silenced something; `spec` gives their places."""
 
     def __init__(self, entries: Sequence[Allow], spec: Spec | None, budget: EvalBudget) -> None:
         self._entries = entries
@@ -45,11 +39,7 @@ class Permissions:
         self._used: set[int] = set()
 
     def unallowed(self, code: Code, members: tuple[PlannedParameter, ...]) -> Iterable[PlannedParameter]:
-        """The parameters that no entry allows a warning for; each entry that allows one counts as used.
-
-        Raises:
-            SpentError: the patterns take more steps than there are.
-        """
+        """The parameters that no entry allows a warning for; each entry that allows one counts as used."""
         mine = self._of.get(code)
         if mine is None:
             return members

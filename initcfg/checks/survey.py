@@ -32,25 +32,15 @@ if TYPE_CHECKING:
 
 
 class Piece(NamedTuple):
-    """What one initializer makes: a whole parameter, or a part of a combined one.
+    """What one initializer makes: a whole parameter, or a part of a combined one."""
 
-    Args:
-        shares: which part it is, of which part, and so on; empty for a whole parameter.
-        shape: without a dimension of 0.
-        dtype: the element type.
-        layout: of this shape, or None.
-        fans: of this shape; None where they are not known.
-        initializer: one that is not combined of others.
-        distribution: the law of every element, or None for a structured or a custom initializer.
-    """
-
-    shares: tuple[Share, ...]
-    shape: tuple[int, ...]
+    shares: tuple[Share, ...]  # which part it is, of which part, and so on; empty for a whole parameter
+    shape: tuple[int, ...]  # without a dimension of 0
     dtype: DType
     layout: Layout | None
-    fans: Fans | None
-    initializer: Initializer
-    distribution: Distribution | None
+    fans: Fans | None  # None where they are not known
+    initializer: Initializer  # not combined of others
+    distribution: Distribution | None  # None for a structured or a custom initializer
 
     @property
     def is_random(self) -> bool:
@@ -99,39 +89,23 @@ class Piece(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """Parameters that differ in name, place and stream only.
-
-    Args:
-        pieces: what they consist of.
-        members: the parameters, in the plan's order.
-    """
+    """Parameters that differ in name, place and stream only, and what they consist of."""
 
     pieces: tuple[Piece, ...]
     members: tuple[PlannedParameter, ...]
 
 
 class Survey(NamedTuple):
-    """A plan as the checks see it.
+    """A plan as the checks see it."""
 
-    Args:
-        groups: its parameters by what they share; without tied ones and empty ones. A tied parameter has the
-            array of its target, which is looked at; in an empty one there is nothing wrong.
-        spec: what the plan was made from, or None where that is not at hand.
-        budget: pays for what the checks compute. Of a plan that has just been made they compute no more than
-            planning did; one that was read from a file may hold more than any spec.
-    """
-
-    groups: tuple[Alike, ...]
-    spec: Spec | None
+    groups: tuple[Alike, ...]  # Without empty parameters and tied ones, whose array is that of their target.
+    spec: Spec | None  # what the plan was made from; None where that is not at hand
+    # Pays for what the checks compute: a plan that was read from a file may hold more than any spec.
     budget: EvalBudget
 
 
 def survey(plan: Plan, spec: Spec | None, budget: EvalBudget) -> Survey:
-    """What the checks look at, in one pass over the plan.
-
-    Raises:
-        SpentError: to look at all of it takes more steps than there are.
-    """
+    """What the checks look at, in one pass over the plan; a `SpentError` where that takes too many steps."""
     identities: dict[int, object] = {}
     groups: dict[tuple[object, ...], list[PlannedParameter]] = {}
     for each in plan:
@@ -189,31 +163,19 @@ def _pieces(piece: Piece, budget: EvalBudget) -> Iterator[Piece]:
 
 
 class Complaint(NamedTuple):
-    """What is to be said of a piece, after its name and a colon.
-
-    Args:
-        text: what is unusual, with its numbers.
-        hint: the way out.
-    """
+    """What is to be said of a piece, after its name and a colon, and the way out."""
 
     text: str
     hint: str
 
 
 class Finding(NamedTuple):
-    """A complaint, and the parameters that it is about.
-
-    Args:
-        piece: of each of the parameters.
-        members: at least one, in the plan's order.
-        complaint: true of all of them; its numbers are those of the first.
-        where: the place, if it is not where the parameters are defined.
-    """
+    """A complaint about a piece, and the parameters that have it; its numbers are those of the first."""
 
     piece: Piece
     members: tuple[PlannedParameter, ...]
     complaint: Complaint
-    where: Location | None = None
+    where: Location | None = None  # if it is not where the parameters are defined
 
 
 Check: TypeAlias = Callable[[Survey], Iterator[Finding]]

@@ -49,13 +49,6 @@ _TANH_END = Decimal(20)
 def exp(x: Number) -> float:
     """The exponential function, correctly rounded.
 
-    Args:
-        x: a finite number.
-
-    Raises:
-        ValueError: `x` is not finite.
-        OverflowError: the result is beyond the largest double.
-
     Example:
         >>> exp(1)
         2.718281828459045
@@ -64,13 +57,7 @@ def exp(x: Number) -> float:
 
 
 def log(x: Number) -> float:
-    """The natural logarithm, correctly rounded.
-
-    Args:
-        x: a finite number above 0.
-
-    Raises:
-        ValueError: `x` is not finite, or not above 0.
+    """The natural logarithm of a number above 0, correctly rounded.
 
     Example:
         >>> log(50257)
@@ -80,13 +67,7 @@ def log(x: Number) -> float:
 
 
 def log2(x: Number) -> float:
-    """The logarithm to base 2, correctly rounded; exact for powers of two.
-
-    Args:
-        x: a finite number above 0.
-
-    Raises:
-        ValueError: `x` is not finite, or not above 0.
+    """The logarithm to base 2 of a number above 0, correctly rounded; exact for powers of two.
 
     Example:
         >>> log2(4096)
@@ -97,14 +78,6 @@ def log2(x: Number) -> float:
 
 def power(base: Number, exponent: Number) -> float:
     """`base` to the power `exponent`, in the reals, correctly rounded.
-
-    Args:
-        base: a finite number.
-        exponent: a finite number; whole where `base` is negative, not negative where `base` is 0.
-
-    Raises:
-        ValueError: the power is not a real number, or an argument is not finite.
-        OverflowError: the result is beyond the largest double.
 
     Example:
         >>> power(768, -0.5)
@@ -132,7 +105,7 @@ def power(base: Number, exponent: Number) -> float:
 
 
 def expm1(x: Number) -> float:
-    """The exponential function less 1, correctly rounded near 0 too; fails as `exp`.
+    """The exponential function less 1, correctly rounded near 0 too.
 
     Example:
         >>> expm1(1e-20)
@@ -142,7 +115,7 @@ def expm1(x: Number) -> float:
 
 
 def log1p(x: Number) -> float:
-    """The natural logarithm of 1 + x, correctly rounded near 0 too; fails as `log`.
+    """The natural logarithm of 1 + x, correctly rounded near 0 too.
 
     Example:
         >>> log1p(1e-20)
@@ -155,12 +128,7 @@ def log1p(x: Number) -> float:
 
 
 def tanh(x: Number) -> float:
-    """The hyperbolic tangent, correctly rounded.
-
-    Example:
-        >>> tanh(1)
-        0.7615941559557649
-    """
+    """The hyperbolic tangent, correctly rounded."""
     value = to_decimal(x)
     if value.copy_abs() > _TANH_END:
         return math.copysign(1.0, x)
@@ -168,12 +136,7 @@ def tanh(x: Number) -> float:
 
 
 def atan(x: Number) -> float:
-    """The arc tangent, correctly rounded.
-
-    Example:
-        >>> atan(1)
-        0.7853981633974483
-    """
+    """The arc tangent, correctly rounded."""
     c, value = CONTEXT, to_decimal(x)
     if value.copy_abs() > 1:
         rest = c.divide(Decimal(1), value)
@@ -182,32 +145,17 @@ def atan(x: Number) -> float:
 
 
 def sin(x: Number) -> float:
-    """The sine, correctly rounded; `ReachError` beyond 2**30.
-
-    Example:
-        >>> sin(1)
-        0.8414709848078965
-    """
+    """The sine, correctly rounded; `ReachError` beyond 2**30."""
     return to_float(_sine_and_cosine(x)[0])
 
 
 def cos(x: Number) -> float:
-    """The cosine, correctly rounded; `ReachError` beyond 2**30.
-
-    Example:
-        >>> cos(1)
-        0.5403023058681398
-    """
+    """The cosine, correctly rounded; `ReachError` beyond 2**30."""
     return to_float(_sine_and_cosine(x)[1])
 
 
 def tan(x: Number) -> float:
-    """The tangent, correctly rounded; `ReachError` beyond 2**30.
-
-    Example:
-        >>> tan(1)
-        1.5574077246549023
-    """
+    """The tangent, correctly rounded; `ReachError` beyond 2**30."""
     return to_float(CONTEXT.divide(*_sine_and_cosine(x)))
 
 
@@ -216,12 +164,7 @@ class ReachError(ValueError):
 
 
 def to_decimal(x: Number) -> Decimal:
-    """The exact value of `x`.
-
-    Raises:
-        ValueError: `x` is not finite.
-        OverflowError: `x` is an integer far beyond the largest double.
-    """
+    """The exact value of a finite number."""
     if isinstance(x, int):
         if x.bit_length() > _MAX_BITS:
             raise OverflowError("the number is beyond the largest float64")
@@ -232,11 +175,7 @@ def to_decimal(x: Number) -> Decimal:
 
 
 def to_float(value: Decimal) -> float:
-    """The double nearest to `value`, ties to even.
-
-    Raises:
-        OverflowError: it is beyond the largest double.
-    """
+    """The double nearest to `value`, ties to even; an OverflowError beyond the largest."""
     result = float(value)
     if math.isinf(result):
         raise OverflowError("the result is beyond the largest float64")
@@ -296,12 +235,7 @@ def _sine_and_cosine(x: Number) -> tuple[Decimal, Decimal]:
 
 
 def series(first: Decimal, factor: Callable[[int], Decimal]) -> Decimal:
-    """The sum of a series, up to the term that adds nothing.
-
-    Args:
-        first: its first term.
-        factor: what the n-th one after it is of the one before.
-    """
+    """The sum of a series up to the term that adds nothing; `factor` of n is term n over the one before."""
     term = total = first
     before, n = Decimal("NaN"), 0
     while total != before:

@@ -18,12 +18,7 @@ _TAIL_END = Decimal(10_000)
 
 
 def erf(x: Number) -> float:
-    """The error function, correctly rounded.
-
-    Example:
-        >>> erf(1)
-        0.8427007929497149
-    """
+    """The error function, correctly rounded."""
     return to_float(_erf(to_decimal(x)))
 
 
@@ -48,22 +43,13 @@ def normal_cdf(z: Number) -> float:
 
 
 class Truncation(NamedTuple):
-    """What is left of a standard normal between two points, to 50 digits.
+    """What is left of a standard normal between two points, to 50 digits."""
 
-    Args:
-        mass: the probability between them.
-        centre: the mean of the distribution function at the two, minus one half.
-        below: the probability below the lower point.
-        above: the probability above the upper point.
-        mean: the mean of what is left.
-        variance: the variance of what is left.
-    """
-
-    mass: Decimal
-    centre: Decimal
-    below: Decimal
-    above: Decimal
-    mean: Decimal
+    mass: Decimal  # the probability between them
+    centre: Decimal  # the mean of the distribution function at the two, minus one half
+    below: Decimal  # the probability below the lower point
+    above: Decimal  # the probability above the upper one
+    mean: Decimal  # of what is left, as the variance is
     variance: Decimal
 
 
@@ -72,18 +58,11 @@ _FLAT = Decimal("1e-12")
 
 
 def truncation(mean: float, std: float, low: float, high: float) -> Truncation:
-    """The part of Normal(mean, std) between `low` and `high`, in units of std from the mean.
+    """The part of Normal(mean, std), std > 0, between `low` and `high` above it.
 
-    The moments are those of Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 1, 13.10.1.
-
-    Args:
-        mean: of the normal before truncation.
-        std: of the normal before truncation, above 0.
-        low: a value below `high`.
-        high: a value.
-
-    Raises:
-        OverflowError: both bounds lie so far to one side that no digits of the mass are left.
+    Its moments, in units of std from the mean, are those of Johnson, Kotz and Balakrishnan, Continuous
+    Univariate Distributions 1, 13.10.1.
+    An OverflowError where both bounds lie so far to one side that no digits of the mass are left.
 
     Example:
         >>> part = truncation(0.0, 1.0, -2.0, 2.0)

@@ -65,23 +65,15 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 
 
 class Grid(NamedTuple):
-    """Elements of an array on which a formula is evaluated; all its arrays broadcast against each other.
+    """Elements of an array on which a formula is evaluated; all its arrays broadcast against each other."""
 
-    Args:
-        shape: of the whole array, which has an axis.
-        positions: the positions of the elements along each axis of it.
-        extent: the shape of the result.
-        x: the draw at each of them, of shape `extent`; None where there is none.
-        axis: the one along which alone this grid differs from others that share `kept`.
-        kept: the values of parts, by the identity of their trees, that do not vary along `axis`; None where
-            nothing is shared.
-    """
-
-    shape: tuple[int, ...]
-    positions: tuple[NDArray[np.int64], ...]
-    extent: tuple[int, ...]
-    x: NDArray[np.float64] | None = None
-    axis: int = 0
+    shape: tuple[int, ...]  # of the whole array, which has an axis
+    positions: tuple[NDArray[np.int64], ...]  # of the elements along each axis of it
+    extent: tuple[int, ...]  # the shape of the result
+    x: NDArray[np.float64] | None = None  # the draw at each of them, of shape `extent`
+    axis: int = 0  # along which alone this grid differs from others that share `kept`
+    # The values of parts, by the identity of their trees, that do not vary along `axis`; None to share
+    # nothing.
     kept: dict[int, Array] | None = None
 
     @classmethod
@@ -185,22 +177,15 @@ def is_whole(tree: Ast) -> bool:
 
 
 class ArrayEvaluator(NamedTuple):
-    """Evaluates settled trees (`initcfg.expressions.folding.settled`) over grids.
+    """Evaluates settled trees (`initcfg.expressions.folding.settled`) over grids."""
 
-    Args:
-        functions: the functions over arrays of an engine, by name.
-    """
-
-    functions: Mapping[str, Callable[..., NDArray[np.float64]]]
+    functions: Mapping[str, Callable[..., NDArray[np.float64]]]  # of an engine, over arrays, by name
 
     def value(self, tree: Ast, grid: Grid) -> Array:
         """The value at each element of a grid that has some, of a shape that broadcasts to the grid's.
 
-        Returns:
-            bool where `is_comparison`, int64 where `is_whole`, else float64; no negative zero.
-
-        Raises:
-            ExpressionError: an element has no finite value, or an integer is beyond 64 bits.
+        bool where `is_comparison`, int64 where `is_whole`, else float64; no negative zero. An ExpressionError
+        where an element has no finite value, or an integer is beyond 64 bits.
         """
         with np.errstate(all="ignore"):
             found = _of_kind(self._value(tree, grid), tree)
@@ -283,18 +268,11 @@ class ArrayEvaluator(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One operation over the elements of a grid.
+    """One operation over the elements of a grid."""
 
-    Args:
-        name: of the function, or the sign.
-        offset: where that stands.
-        values: its operands: arrays of int64 or float64, and plain numbers.
-        grid: the elements.
-    """
-
-    name: str
-    offset: int
-    values: tuple[Any, ...]
+    name: str  # of the function, or the sign
+    offset: int  # where that stands
+    values: tuple[Any, ...]  # its operands: arrays of int64 or float64, and plain numbers
     grid: Grid
 
     @property

@@ -53,14 +53,9 @@ GAINS = dict.fromkeys(_PLAIN_GAINS, 1.0) | {
 
 
 def gain_of(nonlinearity: str, slope: Real | None = None) -> float:
-    """The gain of a nonlinearity, as ``torch.nn.init.calculate_gain`` has it.
+    """The gain of a nonlinearity (a key of `GAINS`), as ``torch.nn.init.calculate_gain`` has it.
 
-    Args:
-        nonlinearity: a key of `GAINS`.
-        slope: that of ``leaky_relu`` on its negative side; None for 0.01. Others have none.
-
-    Raises:
-        OverflowError: the square of `slope` is beyond the largest double.
+    `slope` is that of ``leaky_relu`` on its negative side, 0.01 by default; others have none.
 
     Example:
         >>> gain_of("leaky_relu", 5**0.5), gain_of("linear")
@@ -139,15 +134,7 @@ OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
 
 
 def facts_of(names: Collection[str], shape: tuple[int, ...], layout: Layout | None) -> dict[str, Value]:
-    """Those facts of an array that are among some names.
-
-    Args:
-        names: that an expression uses.
-        shape: of the array.
-        layout: of its axes, or None where nothing says.
-
-    Raises:
-        InitializerError: a fan is among them, and the shape has none under this layout.
+    """Those facts of an array that are among some names; an InitializerError for fans that it has not.
 
     Example:
         >>> facts_of({"fan_in", "numel", "d"}, (3,), None)
@@ -168,11 +155,7 @@ class Evaluator:
         self.env = env
 
     def number(self, tree: Ast) -> Real:
-        """The value of a tree without unknown names.
-
-        Raises:
-            ExpressionError: a name stands for no number, or a value is not finite.
-        """
+        """The value of a tree without unknown names; an ExpressionError where it has none that is finite."""
         match tree:
             case Number(value):
                 return value
@@ -189,12 +172,7 @@ class Evaluator:
                 return self._call(tree)
 
     def refuse_unknown(self, tree: Ast, others: Collection[str] = ()) -> None:
-        """Raises the error for the first name in a tree that stands for nothing, if there is one.
-
-        Args:
-            tree: any.
-            others: names that mean something there beside those of the environment.
-        """
+        """Raises the error for the first name in a tree that means nothing, and is none of `others`."""
         words = set()
         for reference in references(tree):
             name = reference.name
@@ -300,17 +278,7 @@ def _way_out(reference: Name | Call, known: list[str]) -> str | None:
 
 
 def computed(name: str, offset: int, function: Callable[..., Real], *values: Any) -> Real:
-    """The value of one step.
-
-    Args:
-        name: of the function, or the sign.
-        offset: where that stands.
-        function: what makes the value.
-        values: its operands.
-
-    Raises:
-        ExpressionError: there is no finite one, for whatever reason.
-    """
+    """The value of one step: the function or sign `name`, at `offset`; it has to be finite."""
     try:
         value = function(*values)
     except ZeroDivisionError:
@@ -350,13 +318,6 @@ def step_text(name: str, values: tuple[Any, ...]) -> str:
 class Expression(NamedTuple):
     """An arithmetic expression; `parse` makes it.
 
-    Args:
-        text: what was written.
-        tree: what it means.
-        names: the vars, indices and fans that it uses.
-        hideable: what means something by itself, unless a var or an index has that name: a function that came
-            to the language later, and the word that ``gain`` takes.
-
     Example:
         >>> residual = Expression.parse("0.02 / sqrt(2 * n_layer)")
         >>> sorted(residual.names)
@@ -365,35 +326,24 @@ class Expression(NamedTuple):
         0.005
     """
 
-    text: str
+    text: str  # what was written
     tree: Ast
-    names: frozenset[str]
+    names: frozenset[str]  # the vars, indices and fans that it uses
+    # What means something by itself, unless a var or an index has that name: a function that came to the
+    # language later, and the word that ``gain`` takes.
     hideable: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Expression:
-        """The expression that `text` writes.
-
-        Args:
-            text: at most 1000 characters and 250 numbers, names and signs, nested at most 32 deep.
-
-        Raises:
-            ExpressionError: the text is no expression; `offset` is the character where that shows.
-        """
+        """The expression that `text` writes; an ExpressionError if it is none, with the place."""
         return _parsed(text)
 
     def evaluate(self, env: Mapping[str, Value]) -> int | float:
         """The value: integers stay exact under ``+ - * // % **``, everything else is float64.
 
         ``+ - * / sqrt`` are IEEE 754; ``**``, ``exp``, ``sin`` and their kin are rounded once from `decimal`;
-        ``round`` goes half to even.
-
-        Args:
-            env: a number, or a tuple of numbers that ``name(i)`` reads, for each name.
-
-        Raises:
-            ExpressionError: a name is unknown, wherever it stands, or a part that counts has no finite value;
-                `offset` says which.
+        ``round`` goes half to even. In `env` a tuple of numbers is what ``name(i)`` reads. An ExpressionError
+        where a name is unknown, wherever it stands, or a part that counts has no finite value.
         """
         evaluator = Evaluator(env)
         if not all(name in env for name in self.names):

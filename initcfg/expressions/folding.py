@@ -32,27 +32,15 @@ if TYPE_CHECKING:
 
 
 def check_closed(expression: Expression) -> None:
-    """Nothing, if a formula uses no name but those that hold for any array.
-
-    Raises:
-        ExpressionError: there is another.
-    """
+    """Raises an ExpressionError if a formula uses a name that does not hold for any array."""
     Evaluator(dict.fromkeys(FANS, 1)).refuse_unknown(expression.tree, ELEMENT_NAMES)
 
 
 def closed(expression: Expression, env: Mapping[str, Value]) -> Expression:
     """A formula without the names of `env`: what depends on no element is its number.
 
-    Args:
-        expression: the formula.
-        env: what names stand for, as in `Expression.evaluate`.
-
-    Returns:
-        The formula, whose text reads as its tree; the offsets in the tree are those of `expression`.
-
-    Raises:
-        ExpressionError: a name is unknown, a part that counts for every element has no value, or the formula
-            becomes too long.
+    Its text reads as its tree, whose offsets are those of `expression`. An ExpressionError where a name is
+    unknown, a part that counts for every element has no value, or the formula becomes too long.
 
     Example:
         >>> closed(Expression.parse("0.5 * d * (index(0) + 1) if d > 1 else x"), {"d": 8}).text
@@ -71,13 +59,8 @@ def closed(expression: Expression, env: Mapping[str, Value]) -> Expression:
 def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
     """A closed formula for one shape: a number where no element matters, axes counted from 0.
 
-    Args:
-        tree: of a closed formula.
-        env: the facts of the array that it uses.
-        shape: of the array.
-
-    Raises:
-        ExpressionError: the shape has no such axis, or a part that counts for every element has no value.
+    `env` has the facts of the array. An ExpressionError where the shape has no such axis, or a part that
+    counts for every element has no value.
     """
     return _Folder(env, shape).folded(tree)
 

@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExpressionError(SpecError):
-    """An expression or a template cannot be read, or has no value.
-
-    Args:
-        message: one sentence about the fault.
-        offset: the character of the text, from 0, where it is.
-        code: the kind of problem.
-        hint: the way out.
-    """
+    """An expression or a template cannot be read, or has no value; `offset` is where it fails."""
 
     def __init__(
         self, message: str, offset: int, code: Code = Code.EXPRESSION_SYNTAX, hint: str | None = None
@@ -47,13 +40,7 @@ class ExpressionError(SpecError):
 
 
 class UnknownNameError(ExpressionError):
-    """A name in an expression stands for nothing.
-
-    Args:
-        name: the name.
-        offset: the character of the text, from 0, where it is.
-        hint: the way out.
-    """
+    """A name in an expression means nothing."""
 
     def __init__(self, name: str, offset: int, hint: str | None = None) -> None:
         super().__init__(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
@@ -158,11 +145,7 @@ def references(tree: Ast) -> Iterator[Name | Call]:
 
 
 def parse(text: str) -> Ast:
-    """The tree of an expression.
-
-    Raises:
-        ExpressionError: the text is no expression.
-    """
+    """The tree of an expression; an ExpressionError where the text is none."""
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(f"an expression has at most {_MAX_LENGTH} characters, this one {len(text)}", 0)
     parser = _Parser(text, _tokens(text))

@@ -41,11 +41,7 @@ class Template(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """The template that `text` writes.
-
-        Raises:
-            ExpressionError: braces do not pair (code ``template``), or what they hold is no expression.
-        """
+        """The template that `text` writes; an ExpressionError if braces do not pair or hold none."""
         if len(text) > _MAX_LENGTH:
             message = f"a name has at most {_MAX_LENGTH} characters, this one {len(text)}"
             raise ExpressionError(message, 0, Code.TEMPLATE)
@@ -78,14 +74,7 @@ class Template(NamedTuple):
         return [part.expression.tree for part in self.parts if isinstance(part, _Hole)]
 
     def render(self, env: Mapping[str, Value]) -> str:
-        """The name with its braces filled in.
-
-        Args:
-            env: an integer, or the text of an index over texts, for each name.
-
-        Raises:
-            ExpressionError: an expression has no value, or one that is no integer.
-        """
+        """The name with its braces filled in; each needs a value that is whole or a text."""
         return "".join(part if isinstance(part, str) else _filled(part, env) for part in self.parts)
 
     def __str__(self) -> str:

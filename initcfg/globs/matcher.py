@@ -39,19 +39,14 @@ _ROOM = 500_000
 
 @dataclass(slots=True)
 class Automaton:
-    """States are integers; a state has free moves and moves that a character pays for.
+    """States are integers; a state has free moves and moves that a character pays for."""
 
-    Args:
-        free: for each state, where it leads for nothing.
-        literal: for each state and character, where that character leads.
-        paid: for each state, the other moves.
-        numbers: the states in which a captured number begins.
-    """
-
-    free: list[list[int]] = field(default_factory=lambda: [[]])
+    free: list[list[int]] = field(default_factory=lambda: [[]])  # for each state, where it leads for nothing
+    # for each state, where single characters lead
     literal: list[dict[str, int]] = field(default_factory=lambda: [{}])
+    # for each state, the other moves
     paid: list[list[tuple[Chars, int]]] = field(default_factory=lambda: [[]])
-    numbers: set[int] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)  # the states in which a captured number begins
     _made: dict[tuple[int, Item], int] = field(default_factory=dict)
 
     def add(self, items: tuple[Item, ...], state: int = 0) -> int:
@@ -160,18 +155,13 @@ class Automaton:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A set of states that some name has led to.
-
-    Args:
-        states: the set.
-        moves: the nodes that texts lead to from here: single characters, and whole segments.
-        cost: what it takes to step from here.
-        found: what a caller keeps about the names that end here.
-    """
+    """A set of states that some name has led to."""
 
     states: frozenset[int]
-    cost: int
+    cost: int  # what it takes to step from here
+    # where texts lead from here: single characters, and whole segments
     moves: dict[str, Node] = field(default_factory=dict)
+    # what a caller keeps about the names that end here
     found: dict[object, object] = field(default_factory=dict)
 
 
@@ -249,13 +239,9 @@ _ALL = "all"
 
 
 class GlobSet:
-    """Patterns in order, each perhaps for names with one property only.
+    """Patterns in order, each with an integer that it asks of a name (as rules ask for ndim), or None.
 
-    Args:
-        patterns: each with the property that it asks for, an integer, or None for names with any.
-
-    Raises:
-        SpecError: a pattern is malformed (code ``pattern``).
+    A `PatternError` for a malformed one.
 
     Example:
         >>> rules = GlobSet([("**.bias", None), ("h.**", 2), ("**", None)])
@@ -378,13 +364,7 @@ def _follow(
 
 
 class Glob:
-    """A pattern over dotted names.
-
-    Args:
-        pattern: at most 512 characters.
-
-    Raises:
-        SpecError: the pattern is malformed (code ``pattern``).
+    """A pattern over dotted names, of at most 512 characters; a `PatternError` where it is malformed.
 
     Example:
         >>> glob = Glob("h.{i}.{attn,mlp}.**.weight")

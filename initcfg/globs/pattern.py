@@ -69,11 +69,7 @@ _ONE = {"?": Chars(negated=True), ".": DOT}
 
 
 def parse(pattern: str) -> tuple[Item, ...]:
-    """The items of a pattern.
-
-    Raises:
-        SpecError: the pattern is malformed (code ``pattern``).
-    """
+    """The items of a pattern; a `PatternError` where it is malformed."""
     return _Parser(pattern).pattern()
 
 

@@ -34,23 +34,16 @@ if TYPE_CHECKING:
 
 
 def plan_of(spec: Spec) -> Plan:
-    """Plan every parameter of a spec: top-level ``params`` first, then layer by layer, copy by copy.
+    """Plans every parameter of a spec: top-level ``params`` first, then layer by layer, copy by copy.
 
     What the spec names in ``extends`` and ``manifest`` is read. Parameters that only the manifest names come
-    last, in its order.
-
-    Raises:
-        SpecError: with every problem that could be found.
+    last, in its order. A SpecError has every problem that could be found.
     """
     return plan_reading(read(spec))
 
 
 def plan_reading(reading: Reading) -> Plan:
-    """As `plan_of`, for a document that may have problems already; what is left of it is looked at as well.
-
-    Raises:
-        SpecError: with the problems of reading and of planning.
-    """
+    """As `plan_of`, for a document that may have problems already; the rest of it is looked at."""
     spec = reading.spec
     if spec is not None and spec.base:
         check_base(reading)
@@ -69,11 +62,7 @@ def plan_reading(reading: Reading) -> Plan:
 
 
 def check_base(reading: Reading) -> None:
-    """Checks a document that says ``base: true``, as far as it can be without what extends it.
-
-    Raises:
-        SpecError: with the problems that no document over it can mend.
-    """
+    """Checks a document that says ``base: true``, as far as it can be without what extends it."""
     _planned(reading).problems.raise_any(but=_LEFT_TO_OTHERS)
 
 
@@ -103,25 +92,15 @@ def _no_plan(spec: Spec) -> SpecError:
 
 @dataclass
 class _Planner:
-    """Collects the parameters of one document.
-
-    Args:
-        reading: the document.
-        spec: what is left of it.
-        problems: takes what is wrong.
-        entries: what has been planned, by full name.
-        others: those among them that are ties or skipped.
-        borrowers: those among them that are to have the fans of others.
-        parameters: the plan's, once all are known.
-    """
+    """Collects the parameters of one document."""
 
     reading: Reading
-    spec: Spec
+    spec: Spec  # what is left of the document
     problems: Problems
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)  # what has been planned, by full name
     others: list[Tie | SkippedParameter] = field(default_factory=list)
     borrowers: list[Borrower] = field(default_factory=list)
-    parameters: tuple[PlannedParameter, ...] = ()
+    parameters: tuple[PlannedParameter, ...] = ()  # once all are known
 
     def plan(self) -> None:
         spec, manifest = self.spec, self.reading.manifest
@@ -229,13 +208,7 @@ class _Planner:
 def resolve_ties(
     entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]
 ) -> Iterator[PlannedParameter]:
-    """The parameters among the entries, each tie replaced by what its target is.
-
-    Args:
-        entries: by full name.
-        problems: takes ties that cannot be.
-        is_missing: whether a name that is not among them is surely that of no parameter.
-    """
+    """The parameters among the entries, each tie replaced by what its target is."""
     near = NearestNames()
     for entry in entries.values():
         if isinstance(entry, PlannedParameter):
@@ -248,11 +221,7 @@ def resolve_ties(
 
 
 def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: Problems) -> PlannedParameter:
-    """The parameter that a tie makes of its target.
-
-    Raises:
-        SpecError: there is no such target, it is tied itself, or has another shape or dtype (code ``tied``).
-    """
+    """The parameter that a tie makes of its target."""
     target = entries.get(tie.target)
     assert not isinstance(target, Borrower)  # noqa: S101  planned by now, or no entry any more
     path = (*tie.path, "tied_to")

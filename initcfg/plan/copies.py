@@ -22,19 +22,11 @@ _MAX_INDICES = 16
 
 
 def copies_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
-    """The scope of each copy of a layer, the last index running fastest.
+    """The scope of each copy of a layer, the last index running fastest; the budget pays for its parameters.
 
     Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
-    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to
-    a million, and a spec thousands of vars to copy for each.
-
-    Args:
-        layer: with or without ``repeat``.
-        path: where the layer stands.
-        scope: the document's; its budget pays for the layer's parameters.
-
-    Raises:
-        SpecError: the budget is spent, or there are too many indices (code ``repeat``).
+    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to a
+    million, and a spec thousands of vars to copy for each.
     """
     repeats = list(layer.repeat.items()) if layer.repeat else []
     path = (*path, "repeat")
@@ -95,11 +87,7 @@ def _nested(
 
 
 def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
-    """What an index runs over.
-
-    Raises:
-        SpecError: a count is negative or too large, a step is 0, a text comes twice (code ``repeat``).
-    """
+    """What an index runs over."""
     if isinstance(repeat, tuple):
         _refuse_doubles(repeat, path, scope)
         return repeat

@@ -42,10 +42,6 @@ def check_references(spec: Spec, problems: Problems) -> dict[str, Complexity]:
     """The complexity of each named initializer that may be followed; notes what is wrong with the others.
 
     Linear in the size of the definitions, whatever they lead to.
-
-    Args:
-        spec: the document.
-        problems: takes circles and definitions that lead too deep or to too many parts.
     """
     references = {
         name: [each for each in _names_in(config) if each in spec.initializers]
@@ -71,12 +67,7 @@ def check_references(spec: Spec, problems: Problems) -> dict[str, Complexity]:
 
 
 def complexity_of(config: InitializerConfig, complexities: Mapping[str, Complexity]) -> Complexity:
-    """The complexity of an initializer.
-
-    Args:
-        config: the initializer.
-        complexities: of the named initializers that may be followed; any other name counts as a built-in.
-    """
+    """The complexity of an initializer; a name that is not in `complexities` counts as a built-in."""
     inner = [complexity_of(nested, complexities) for nested, _ in nested_in(config, ())]
     named = complexities.get(config.lookup_name)
     if named is not None:
@@ -154,27 +145,17 @@ def _report(circle: list[str], problems: Problems) -> None:
 
 
 class Definitions(NamedTuple):
-    """What is known of the named initializers of a spec.
+    """What is known of the named initializers of a spec."""
 
-    Args:
-        complexities: of those that may be followed.
-        broken: those whose problems have been reported, and what leads to them; they are not followed.
-    """
-
-    complexities: Mapping[str, Complexity]
-    broken: frozenset[str]
+    complexities: Mapping[str, Complexity]  # of those that may be followed
+    broken: frozenset[str]  # whose problems have been reported, and what leads to them
 
 
 def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Definitions:
     """Notes definitions that hide a built-in name, lead in a circle, or name what nothing has.
 
     An expression here may use any index of any repeat, and any number that a rule captures: it is evaluated
-    where the initializer is used.
-
-    Args:
-        spec: the document.
-        scope: the document's.
-        left_out: names whose definitions could not be read.
+    where the initializer is used. Those `left_out` could not be read.
     """
     complexities = check_references(spec, scope.problems)
     definitions = Definitions(complexities, left_out | (spec.initializers.keys() - complexities.keys()))
@@ -192,11 +173,7 @@ def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Def
 class NameCheck:
     """Notes initializers, and names in expressions, that nothing has.
 
-    Args:
-        spec: gives the named initializers.
-        scope: the document's.
-        indices: names that will have values where the initializers are used.
-        definitions: what is known of the named ones.
+    The `indices` are names that will have values where the initializers are used.
     """
 
     def __init__(self, spec: Spec, scope: Scope, indices: Iterable[str], definitions: Definitions) -> None:

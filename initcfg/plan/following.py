@@ -29,17 +29,11 @@ _HINT = "let one of them begin in another way"
 
 
 class Follower(NamedTuple):
-    """An initializer that asks for another parameter.
+    """An initializer that asks for another parameter."""
 
-    Args:
-        name: the full name of the parameter that it initializes.
-        initializer: it.
-        path: where the name that it asks for is written.
-    """
-
-    name: str
+    name: str  # of the parameter that it initializes
     initializer: Derived
-    path: Path
+    path: Path  # where the name that it asks for is written
 
 
 def related(name: str, asked: str, known: Mapping[str, object]) -> str:
@@ -59,13 +53,9 @@ def lend(
     problems: Problems,
     is_missing: Callable[[str], bool],
 ) -> Iterator[PlannedParameter]:
-    """The parameters that have the fans of others, those others looked up; notes those that cannot be.
+    """Plans the parameters that have the fans of others, once all `entries` are known.
 
-    Args:
-        borrowers: in their order.
-        entries: all of the plan, by full name.
-        problems: takes what is wrong.
-        is_missing: whether a name that is not among the entries is surely that of no parameter.
+    `is_missing` says whether a name that is not among the entries is surely that of no parameter.
     """
     near = NearestNames()
     for each in borrowers:
@@ -79,12 +69,7 @@ def lend(
 def _fans(
     borrower: Borrower, lender: str, entries: Mapping[str, Entry], near: NearestNames, problems: Problems
 ) -> Fans:
-    """The fans of a parameter by its own shape and layout, or that of the one which it is tied to.
-
-    Raises:
-        SpecError: there is no such parameter, it is left out, or nothing says what its fans are.
-        BrokenError: it is tied to something whose problem is told elsewhere.
-    """
+    """The fans of a parameter by its own shape and layout, or those of the one that it is tied to."""
     found = entries.get(lender)
     start = f"{borrower.name!r} is to have the fans of {borrower.asked!r}"
     if found is None:
@@ -108,12 +93,9 @@ def follow(
     parameters: Mapping[str, PlannedParameter],
     is_missing: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[Follower, Diagnostic]]:
-    """Give each follower its source; yields those that have none, or none that suits them.
+    """Gives each follower its source; yields those that have none, or none that suits them.
 
-    Args:
-        followers: in the order of their parameters.
-        parameters: all of the plan, by full name.
-        is_missing: whether a name that is not among them is surely that of no parameter.
+    `is_missing` is as in `lend`.
     """
     found: list[tuple[Follower, str]] = []
     for each in followers:

@@ -43,26 +43,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """What the parameters of a document have in common.
+    """What the parameters of a document have in common."""
 
-    Args:
-        reading: the document, as far as it could be read; finds the files that it names.
-        spec: what is left of it.
-        scope: its vars.
-        definitions: its named initializers.
-        manifest: what it names; None where it names none.
-        rules_complete: whether all of its rules could be read.
-        stream: the stream of a name.
-        followers: the initializers made so far that follow another parameter, as `Follower` says.
-    """
-
-    reading: Document
-    spec: Spec
-    scope: Scope
+    reading: Document  # finds the files that the document names
+    spec: Spec  # what is left of the document
+    scope: Scope  # its vars
     definitions: Definitions
     manifest: Manifest | None
-    rules_complete: bool
-    stream: Callable[[str], Stream]
+    rules_complete: bool  # whether all of its rules could be read
+    stream: Callable[[str], Stream]  # of a name
+    # Initializers that follow another parameter: for whom, and where that is written.
     followers: list[tuple[str, Derived, Path]] = field(default_factory=list)
 
     def dtype(self, name: str) -> str | None:
@@ -72,35 +62,17 @@ class PlanContext:
 
 
 class EvalContext(NamedTuple):
-    """For which shape an initializer is wanted, and what its expressions may use.
+    """What an initializer is wanted for, a parameter or a part of one, and what expressions may use."""
 
-    Args:
-        plan: gives the named initializers.
-        scope: vars and indices.
-        name: the parameter's full name.
-        shape: of the parameter, or of the part that the initializer makes.
-        layout: the parameter's.
-    """
-
-    plan: PlanContext
-    scope: Scope
-    name: str
+    plan: PlanContext  # gives the named initializers
+    scope: Scope  # vars and indices
+    name: str  # of the parameter
     shape: tuple[int, ...]
     layout: Layout | None
 
 
 def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> Initializer:
-    """The initializer that a config describes, its expressions evaluated.
-
-    Args:
-        config: as the spec holds it.
-        path: where it stands.
-        context: what it is for.
-
-    Raises:
-        SpecError: nothing has its name, or its arguments are wrong.
-        BrokenError: it uses something whose problem has been reported.
-    """
+    """The initializer that the config at `path` describes, its expressions evaluated."""
     if config.instance is not None:
         made: Initializer = initializers.get(config.instance)
         return made

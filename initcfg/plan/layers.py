@@ -47,24 +47,15 @@ class Tie(NamedTuple):
 
 
 class Borrower(NamedTuple):
-    """A parameter that is to have the fans of another one, before that one is looked up.
-
-    Args:
-        name: its full name.
-        shape: its shape.
-        layout: its own, or None.
-        asked: the name that ``fans_of`` comes to.
-        path: where that stands.
-        where: where the parameter is written.
-        planned: the parameter, for the fans and the full name of the other one; raises as planning does.
-    """
+    """A parameter that is to have the fans of another one, before that one is looked up."""
 
     name: str
     shape: tuple[int, ...]
     layout: Layout | None
-    asked: str
-    path: Path
+    asked: str  # what ``fans_of`` comes to
+    path: Path  # where that stands
     where: Location
+    # the parameter, for those fans and the other's full name
     planned: Callable[[Fans, str], PlannedParameter]
 
 
@@ -74,13 +65,8 @@ Entry = PlannedParameter | SkippedParameter | Tie | Borrower
 class Described:
     """The parameters that a document describes: those of ``params``, then layer by layer, copy by copy.
 
-    Args:
-        context: what they have in common.
-        rules: decide for those that name no initializer.
-
-    Attributes:
-        is_complete: whether the name of every parameter is known, so far.
-        failed: names of parameters that had a problem; a tie to one is not wrong.
+    `is_complete` says whether the name of every parameter is known, so far; `failed` are the names of those
+    that had a problem: a tie to one is not wrong.
     """
 
     def __init__(self, context: PlanContext, rules: Rules) -> None:
@@ -163,16 +149,7 @@ class Described:
 
 
 class ParameterTemplate:
-    """One entry of a layer's ``params``, or of those of no layer.
-
-    Args:
-        context: what all parameters have in common.
-        rules: decide how it begins, where it names no initializer.
-        key: the entry's name, without that of its layer.
-        param: the entry.
-        path: where it stands.
-        is_usable: whether its initializer may be built; its problem has been reported if not.
-    """
+    """One entry of a layer's ``params``, or of those of no layer; not usable if its initializer is broken."""
 
     def __init__(
         self, context: PlanContext, rules: Rules, key: str, param: Param, path: Path, *, is_usable: bool
@@ -192,15 +169,7 @@ class ParameterTemplate:
         self._later: tuple[Scope, dict[str, Value]] | None = None
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
-        """The parameter of one copy.
-
-        Args:
-            prefix: the layer's name and a dot, or nothing.
-            scope: the copy's.
-
-        Raises:
-            SpecError: with what is wrong with it.
-        """
+        """The parameter of one copy; `prefix` is the layer's name and a dot, or nothing."""
         # As `name` does: calling it for each parameter would be felt.
         name = prefix + self._key.fill(scope)
         if len(name) > LONG_NAME:
@@ -299,11 +268,7 @@ class ParameterTemplate:
         return resolver.resolve(name, shape, scope, fans)
 
     def name(self, prefix: str, scope: Scope) -> str:
-        """The full name of the parameter of one copy.
-
-        Raises:
-            SpecError: a brace in it has no value.
-        """
+        """The full name of the parameter of one copy."""
         return prefix + self._key.fill(scope)
 
     def _shape(self, scope: Scope) -> tuple[int, ...]:

@@ -29,11 +29,6 @@ def manifest_only_parameters(context: PlanContext, rules: Rules, manifest: Manif
     """The parameters of the manifest, in its order, each as the first rule that matches it says.
 
     Buffers that no rule reaches are skipped without one: they stay as the model has them.
-
-    Args:
-        context: of the document; it takes what is wrong with single parameters.
-        rules: decide how they begin.
-        manifest: names them.
     """
     places = [context.spec.locate(("rules", at, "match")) for at in range(len(context.spec.rules))]
     for name, entry in manifest.entries.items():

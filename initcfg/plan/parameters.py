@@ -24,27 +24,16 @@ BasicIndex = SupportsIndex | slice | EllipsisType | None
 
 
 class Selection(NamedTuple):
-    """What a basic index takes from a shape.
+    """What a basic index takes from a shape."""
 
-    Args:
-        ranges: for each axis of the shape, the positions taken from it, in order.
-        shape: the shape of the result: integers have taken their axis away, each None has put one in.
-    """
-
-    ranges: tuple[range, ...]
-    shape: tuple[int, ...]
+    ranges: tuple[range, ...]  # for each axis of the shape, the positions taken from it, in order
+    shape: tuple[int, ...]  # of the result: integers have taken their axis away, each None has put one in
 
     @classmethod
     def of(cls, shape: tuple[int, ...], index: BasicIndex | tuple[BasicIndex, ...]) -> Selection:
         """What ``array[index]`` takes from an array of this shape, by NumPy's rules for basic indexing.
 
-        Args:
-            shape: any shape.
-            index: integers, slices, one ellipsis and Nones; negative ones count from the end.
-
-        Raises:
-            IndexError: an integer is out of bounds, there are too many indices, a step is zero, or one of
-                them is no basic index (an array, a list, a bool).
+        An IndexError where the index does not suit the shape, or holds an array, a list or a bool.
 
         Example:
             >>> Selection.of((4, 6), (-1, slice(None, None, 2)))

@@ -1,4 +1,8 @@
-"""Collecting diagnostics, so that one run reports every problem it can find."""
+"""Collecting diagnostics, so that one run reports every problem it can find.
+
+All of planning raises a `SpecError` for what is wrong at a place, and a `BrokenError` where it needs what has
+been reported already.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +59,7 @@ class Problems:
     def add(self, error: SpecError) -> None:
         """Notes what an error says; one that says nothing counts as well.
 
-        Raises:
-            EnoughProblemsError: a hundred have been noted, or a repeated layer has met one a thousand times.
+        Ends the search after a hundred problems, or where a repeated layer has met one a thousand times.
         """
         self._count += 1
         self._note(error.diagnostics)
@@ -99,11 +102,7 @@ class Problems:
         return self._count
 
     def break_if_more_than(self, count: int) -> None:
-        """Ends what cannot go on because of problems noted since there were `count`.
-
-        Raises:
-            BrokenError: there are more.
-        """
+        """Raises a `BrokenError` if problems have been noted since there were `count`."""
         if self._count > count:
             raise BrokenError
 
@@ -116,11 +115,7 @@ class Problems:
             raise self.placed(error, path) from None
 
     def known_class(self, config: InitializerConfig, path: Path) -> type[Initializer]:
-        """The class that a config names.
-
-        Raises:
-            SpecError: nothing has the name.
-        """
+        """The class that a config names."""
         cls = initializers.lookup(config.lookup_name)
         if cls is not None:
             return cls
@@ -135,11 +130,7 @@ class Problems:
         return SpecError(*(each.at(where) for each, where in zip(error.diagnostics, places, strict=True)))
 
     def raise_any(self, *, but: Collection[Code] = ()) -> None:
-        """Raises a `SpecError` with the problems noted so far, in the order of their places.
-
-        Args:
-            but: codes of problems that do not matter here.
-        """
+        """Raises a `SpecError` with the problems noted so far, by place, but for the codes `but`."""
         kept = [each for each in self._found.values() if each.code not in but]
         if not kept:
             return

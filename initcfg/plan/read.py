@@ -55,16 +55,7 @@ _NO_STREAM = Stream(bytes(16))
 def restore(
     documents: Sequence[ParameterDocument], seed: int, file: str | None
 ) -> tuple[PlannedParameter, ...]:
-    """The parameters that a plan document describes, in its order.
-
-    Args:
-        documents: the entries, of the right types; what they say is not trusted.
-        seed: the plan's.
-        file: the document's name, for messages.
-
-    Raises:
-        SpecError: with the problems of the entries, a hundred at most.
-    """
+    """The parameters that the entries of a plan document describe, in its order; they are not trusted."""
     restorer = _Restorer(seed, file)
     made: dict[str, PlannedParameter] = {}
     faulty: set[str | None] = set()
@@ -175,11 +166,7 @@ def _sharing_key(document: ParameterDocument) -> object:
 
 
 def _resolved(document: ParameterDocument) -> Resolved:
-    """What an entry says, as its initializer gives it.
-
-    Raises:
-        InitializerError: the entry does not agree with itself, or its initializer is wrong.
-    """
+    """What an entry says, as its initializer gives it; an InitializerError where it contradicts itself."""
     shape, dtype = tuple(document.shape), as_dtype(document.dtype)
     layout = None if document.layout is None else Layout(document.layout)
     fans = None
@@ -277,16 +264,7 @@ def read_plan(
 def read_plan_bytes(
     content: bytes, file: str | None = None, *, root: str | os.PathLike[str] | None = None
 ) -> Plan:
-    """As `read_plan`, for the bytes of a file that are at hand.
-
-    Args:
-        content: UTF-8 text.
-        file: a name for diagnostics.
-        root: as of `read_plan`.
-
-    Raises:
-        SpecError: as `read_plan`.
-    """
+    """As `read_plan`, for the UTF-8 bytes of a file that are at hand."""
     with gc_paused():
         return _restored(_parsed(content, file), file, Root(file, root))
 

@@ -31,42 +31,25 @@ _ANY_STREAM = Stream(bytes(16))
 
 
 class Declared(NamedTuple):
-    """What is written about a parameter besides its name and shape, and where each piece of it stands.
-
-    Args:
-        shape_path: where the shape is told.
-        initializer: how the values begin; None where nothing says so.
-        initializer_path: where that stands, or would.
-        dtype: the parameter's, else its rule's, the document's, the manifest's, float32.
-        dtype_path: where that stands.
-        layout: the parameter's, else its rule's, the document's.
-        layout_path: where that stands.
-        layout_must_fit: whether the layout is meant for this parameter, and not for whatever it suits.
-    """
+    """What is written about a parameter besides its name and shape, and where each piece of it stands."""
 
     shape_path: Path
-    initializer: InitializerConfig | None
-    initializer_path: Path
-    dtype: str
+    initializer: InitializerConfig | None  # None where nothing says how the values begin
+    initializer_path: Path  # where that stands, or would
+    dtype: str  # the parameter's, else its rule's, the document's, the manifest's, float32
     dtype_path: Path
-    layout: str | None
+    layout: str | None  # the parameter's, else its rule's, the document's
     layout_path: Path
-    layout_must_fit: bool
+    layout_must_fit: bool  # whether it is meant for this parameter, and not for whatever it suits
 
     @classmethod
     def of(
         cls, spec: Spec, shape_path: Path, *written: tuple[Param | Rule, Path], dtype: str | None = None
     ) -> Declared:
-        """What a parameter, its rule or both, in this order, say together with document and manifest.
+        """What a parameter, its rule or both say, in this order, with the document and the manifest.
 
         A dtype that the document states is for floating parameters, as that of ``module.to(dtype)`` is, and a
         rule's floating dtype leaves integers and bool of the manifest alone.
-
-        Args:
-            spec: the document.
-            shape_path: where the shape is told.
-            written: the parameter and the rule, each with the place where it stands.
-            dtype: the manifest's.
         """
         first = written[0][1]
         begins = [(each.initializer, path) for each, path in written if each.initializer is not None]
@@ -102,24 +85,15 @@ def _is_float(dtype: str) -> bool:
 # No named tuple: planning reads the fields for each parameter, which slots make faster.
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a parameter is but for its name; many may share it.
-
-    Args:
-        shape: dimensions.
-        dtype: the element type.
-        layout: the roles of the axes, or None.
-        fans: under that layout, or None.
-        initializer: the instance.
-        distribution: of every element; None for a structured initializer.
-        stream: that of the initializer's own seed; None where the parameter's is drawn from.
-    """
+    """What a parameter is but for its name; many may share it."""
 
     shape: tuple[int, ...]
     dtype: DType
     layout: Layout | None
     fans: Fans | None
     initializer: Initializer
-    distribution: Distribution | None
+    distribution: Distribution | None  # None for a structured initializer
+    # that of the initializer's own seed; None where the parameter's is drawn from
     stream: Stream | None = None
 
 
@@ -147,12 +121,7 @@ class Resolver:
         return self._varying
 
     def resolve(self, name: str, shape: tuple[int, ...], scope: Scope, fans: Fans | None = None) -> Resolved:
-        """What a parameter of a name and a shape is, with the fans of another one if `fans` are given.
-
-        Raises:
-            SpecError: what is written is wrong for this shape.
-            BrokenError: that has been reported already.
-        """
+        """What a parameter of a name and a shape is, with the fans of another one if `fans` are given."""
         key: tuple[object, ...] = (shape, fans, *[scope.values.get(each) for each in self._varying])
         if self._is_named:
             key = (*key, name)
@@ -166,11 +135,7 @@ class Resolver:
         return resolved
 
     def check_array(self, shape: tuple[int, ...], scope: Scope) -> tuple[DType, Layout | None, Fans | None]:
-        """The dtype, the layout and the fans of a parameter of a shape.
-
-        Raises:
-            SpecError: there is no such dtype or layout, the array is too large, or the layout does not fit.
-        """
+        """The dtype, the layout and the fans of a parameter of a shape."""
         declared, problems = self._declared, scope.problems
         if self._kind is None:
             with problems.placing(declared.dtype_path):
@@ -226,11 +191,7 @@ def _truncations(initializer: Initializer, distribution: Distribution | None) ->
 
 
 def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:
-    """The shape that is written at a place.
-
-    Raises:
-        SpecError: a dimension has no value or is out of range.
-    """
+    """The shape that is written at a place."""
     scope.pay(DIMENSION * len(written), path)
     before = scope.problems.count
     dims: list[int] = []

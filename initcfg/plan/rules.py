@@ -37,15 +37,10 @@ _BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 @dataclass
 class Rules:
-    """The rules of a document, checked, all of their patterns matched at once.
-
-    Args:
-        context: gives the document, its vars and its named initializers.
-        won: the rules that have won a parameter.
-    """
+    """The rules of a document, checked, all of their patterns matched at once."""
 
     context: PlanContext
-    won: set[int] = field(default_factory=set)
+    won: set[int] = field(default_factory=set)  # those that have won a parameter
     _resolvers: dict[tuple[object, ...], tuple[Resolver, bool]] = field(default_factory=dict)
     _names: dict[tuple[str, int], tuple[NameText, bool]] = field(default_factory=dict)
     _paid: int = 0
@@ -120,11 +115,7 @@ class Rules:
         return found
 
     def _pay(self) -> None:
-        """Pays for what matching has taken since it was last paid for.
-
-        Raises:
-            SpecError: planning has taken too many steps (code ``too-large``).
-        """
+        """Pays for what matching has taken since it was last paid for."""
         done = self.globs.work
         if done > self._paid:
             self._scope.pay(MATCHING * (done - self._paid), ("rules",))
@@ -140,19 +131,10 @@ class Rules:
         *,
         fans: Fans | None = None,
     ) -> Resolved:
-        """What a rule makes of a parameter.
+        """What a rule makes of a parameter; errors name it.
 
-        Args:
-            at: which rule.
-            name: the parameter's full name.
-            shape: its shape.
-            dtype: what the manifest says of it.
-            param: its entry among layers or params, with its place; None where only the manifest names it.
-            fans: those of another parameter, which it is to have; None for its own.
-
-        Raises:
-            SpecError: the rule cannot make it; the message names the parameter.
-            BrokenError: that has been reported already.
+        `dtype` is the manifest's, `param` its entry among layers or params with its place (None where only
+        the manifest names it), `fans` those of another parameter, if it is to have these.
         """
         if at in self._unusable:
             raise BrokenError
@@ -184,12 +166,7 @@ class Rules:
         return self._filled("fans_of", at, name)
 
     def _filled(self, key: str, at: int, name: str) -> str:
-        """A name that a rule gives a parameter, empty where it gives none.
-
-        Raises:
-            SpecError: a brace has no value here; the message names the parameter.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """A name that a rule gives a parameter, empty where it gives none."""
         if (key, at) not in self._names:
             return ""
         text, captures = self._names[key, at]
@@ -276,11 +253,8 @@ def unused_rules(
 ) -> Iterator[Diagnostic]:
     """A problem for each rule that has no effect; only a note where the rule is inherited.
 
-    Args:
-        rules: after every parameter has been decided.
-        parameters: of each the name, how many axes it has, and whether a rule was wanted for it.
-        buffers: what may be a buffer that no rule reaches.
-        is_empty: whether there are none.
+    Of each parameter it takes the name, how many axes it has, and whether a rule was wanted for it; `buffers`
+    are names that no rule may reach.
     """
     unused = [at for at in range(len(rules.spec.rules)) if at not in rules.won]
     if not unused:

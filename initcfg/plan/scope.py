@@ -61,11 +61,7 @@ _watcher: ContextVar[Callable[[int], None] | None] = ContextVar("watcher", defau
 
 @contextmanager
 def watching(tell: Callable[[int], None]) -> Iterator[None]:
-    """A block in which planning tells now and then how many steps it has taken.
-
-    Args:
-        tell: called with the number.
-    """
+    """A block in which planning calls `tell` now and then with the number of steps it has taken."""
     token = _watcher.set(tell)
     try:
         yield
@@ -79,17 +75,11 @@ class SpentError(ExpressionError):
 
 @dataclass
 class EvalBudget:
-    """Evaluates expressions, and keeps count.
+    """Evaluates expressions, and counts the steps that this takes."""
 
-    Args:
-        most: how many steps may be taken; `MAX_STEPS`, or what the environment raises it to, where negative.
-        what: takes them, as messages say it.
-        parameters: how many parameters the plan may still take.
-    """
-
-    most: int = -1
-    what: str = "planning this"
-    parameters: int = MAX_PARAMETERS
+    most: int = -1  # how many there may be; by default `MAX_STEPS`, or what the environment raises it to
+    what: str = "planning this"  # takes them, as messages say it
+    parameters: int = MAX_PARAMETERS  # how many the plan may still take
     _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
     _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
 
@@ -101,20 +91,11 @@ class EvalBudget:
         self._tell_at = self.most - _TELL_EVERY
 
     def expression(self, text: str) -> Expression:
-        """The expression that a text writes.
-
-        Raises:
-            ExpressionError: it writes none.
-        """
+        """The expression that a text writes."""
         return self._read(text)[0]
 
     def value(self, text: str, env: Mapping[str, Value]) -> int | float:
-        """As `initcfg.spec.Expression.evaluate`; remembers the value for the same values of its names.
-
-        Raises:
-            ExpressionError: it has no value.
-            SpentError: no steps are left (code ``too-large``).
-        """
+        """As `Expression.evaluate`; remembers the value for the same values of its names."""
         expression, cost = self._read(text)
         names = (*expression.names, *expression.hideable)
         key = (text, *[_known_by(env.get(name)) for name in names])
@@ -128,11 +109,7 @@ class EvalBudget:
         return value
 
     def spend(self, steps: int) -> None:
-        """Takes steps away.
-
-        Raises:
-            SpentError: there are not so many left (code ``too-large``).
-        """
+        """Takes steps away; a `SpentError` if there are not so many left."""
         self.left -= steps
         if self._tell is not None and self.left < self._tell_at:
             self._tell_at = self.left - _TELL_EVERY
@@ -153,11 +130,7 @@ class EvalBudget:
 
 
 def _most_steps() -> int:
-    """The bound, as the environment raises it.
-
-    Raises:
-        SpecError: the environment says something else than a higher bound (code ``too-large``).
-    """
+    """The bound, as the environment raises it."""
     written = os.environ.get(_RAISED_BY, "").strip()
     if not written:
         return MAX_STEPS
@@ -173,12 +146,9 @@ def _known_by(value: Value | None) -> object:
 
 
 def formula_cost(formula: Expression, parts: int, numel: int) -> int:
-    """How many steps it takes to try a formula out.
+    """How many steps it takes to try a formula out, over some elements of an array.
 
-    Args:
-        formula: what is evaluated, character by character.
-        parts: the initializers that it and what it draws consist of.
-        numel: the elements of the array, of which some are tried.
+    `parts` counts the initializers that it and what it draws consist of.
     """
     return parts * (_BEGIN + len(formula.text)) * (10 + min(numel, 4096) // 20)
 
@@ -200,21 +170,14 @@ def cost_of(tree: Ast) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Names and what they stand for, and where to report what has no value.
+    """Names and what they stand for, and where to report what has no value."""
 
-    Args:
-        problems: gives errors their place.
-        values: a number, a tuple of numbers or, for an index over texts, a text for each name.
-        broken: names whose own definition failed; what uses one raises `BrokenError`, which is not reported.
-        budget: evaluates, and pays for it; also counts the parameters that there may still be.
-        later: vars whose definitions come further down, and that have no value yet.
-    """
-
-    problems: Problems
-    values: Mapping[str, Value]
+    problems: Problems  # gives errors their place
+    values: Mapping[str, Value]  # numbers, tuples of numbers, and texts for indices over texts
+    # names whose own definition failed; what uses one raises `BrokenError`
     broken: frozenset[str] = frozenset()
-    budget: EvalBudget = field(default_factory=EvalBudget)
-    later: Collection[str] = ()
+    budget: EvalBudget = field(default_factory=EvalBudget)  # evaluates, and pays for it
+    later: Collection[str] = ()  # vars that are defined further down, and have no value yet
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
         """This scope with more names."""
@@ -223,13 +186,7 @@ class Scope:
     def check_name(self, name: str, path: Path, offset: int | None = None) -> None:
         """Refuses a var, an index or a capture that expressions could not tell from something else.
 
-        Args:
-            name: the name.
-            path: where it stands, as a key or, with `offset`, from a character of a text on.
-            offset: that character.
-
-        Raises:
-            SpecError: the name is taken (code ``hidden-name``).
+        It stands at `path` as a key or, with `offset`, from that character of a text on.
         """
         if name in RESERVED_NAMES:
             message = f"{name!r} already means something in expressions"
@@ -241,12 +198,7 @@ class Scope:
         raise self.problems.error(Code.HIDDEN_NAME, message, path, key=key, hint=hint, offset=offset)
 
     def number(self, written: float | str, path: Path) -> int | float:
-        """The number that a literal or an expression stands for.
-
-        Raises:
-            SpecError: the expression has no value here.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """The number that a literal or an expression stands for."""
         if not isinstance(written, str):
             return written
         with self.placing(written, path):
@@ -262,11 +214,7 @@ class Scope:
             raise self._placed(error, path, here=self._here(text, error)) from None
 
     def integer(self, written: float | str, path: Path, what: str) -> int:
-        """As `number`, for a place that takes a whole number; ``768.0`` is one.
-
-        Raises:
-            SpecError: also where the value is not whole; `what` begins the message.
-        """
+        """As `number`, for a place that takes a whole number, as ``768.0``; `what` begins the message."""
         value = self.number(written, path)
         if value == int(value):
             return int(value)
@@ -275,28 +223,13 @@ class Scope:
         raise self.problems.error(Code.EXPRESSION_VALUE, f"{what} must be whole, {shown}", path, hint=hint)
 
     def refuse_unknown(self, expression: Expression, path: Path, others: Collection[str] = ()) -> None:
-        """Notes the first name in an expression that stands for nothing.
-
-        Args:
-            expression: what is written.
-            path: where.
-            others: names that mean something there beside those of the scope.
-
-        Raises:
-            SpecError: there is one.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """Refuses an expression with a name that means nothing here, nor is one of the `others`."""
         with self.placing(expression.text, path):
             self._require(expression.names)
             Evaluator(self.values).refuse_unknown(expression.tree, others)
 
     def formula(self, text: str, path: Path) -> Expression:
-        """The formula that a text writes, without the names that stand for something here.
-
-        Raises:
-            SpecError: a name is unknown, or a part that counts for every element has no value.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """The formula that a text writes, without the names that stand for something here."""
         with LOADING:
             from initcfg.expressions.folding import closed  # noqa: PLC0415  few documents hold a formula
 
@@ -307,12 +240,7 @@ class Scope:
             return closed(expression, self.values)
 
     def text(self, template: Template, path: Path, *, key: bool = False, cost: int = 1) -> str:
-        """A name with its braces filled in; `cost` is what that takes.
-
-        Raises:
-            SpecError: a brace has no value here.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """A name with its braces filled in; `cost` is what that takes."""
         self._require(template.names)
         try:
             self.budget.spend(cost)
@@ -321,22 +249,14 @@ class Scope:
             raise self._placed(error, path, key=key) from None
 
     def pay(self, steps: int, path: Path) -> None:
-        """Pays for work at a place that is not the evaluation of an expression.
-
-        Raises:
-            SpecError: planning has taken too many steps (code ``too-large``).
-        """
+        """Pays for work at a place that is not the evaluation of an expression."""
         try:
             self.budget.spend(steps)
         except ExpressionError as error:
             raise self._placed(error, path) from None
 
     def reserve(self, parameters: int, path: Path) -> None:
-        """Takes parameters from those that the plan may hold, and pays for them.
-
-        Raises:
-            SpecError: there are not so many left (code ``repeat``), or no steps (code ``too-large``).
-        """
+        """Takes parameters from those that the plan may hold, and pays for them."""
         self.budget.parameters -= parameters
         if self.budget.parameters < 0:
             raise self.too_many(path)
@@ -374,13 +294,7 @@ class Scope:
 
 
 def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
-    """The scope of a document: its vars, each seeing those before it.
-
-    Args:
-        spec: the document.
-        problems: takes what is wrong with the vars.
-        left_out: vars whose definitions could not be read.
-    """
+    """The scope of a document: its vars, each seeing those before it; those `left_out` could not be read."""
     values: dict[str, Value] = {}
     later = dict.fromkeys(spec.vars)
     scope = Scope(problems, values, left_out, later=later)

@@ -22,13 +22,8 @@ _MAX_TEXTS = 4096
 class NameText:
     """A layer's name, a parameter's, or that of its stream or of what it is tied to.
 
-    What a pair of braces comes to is kept for each value of the indices that stand in it.
-
-    Args:
-        text: the name with its braces.
-        path: where it stands.
-        constant: names whose values are the same for all copies.
-        key: whether it stands there as a key.
+    What a pair of braces comes to is kept for each value of the indices in it; the names in `constant` have
+    the same value for all copies.
     """
 
     def __init__(self, text: str, path: Path, constant: Container[str], *, key: bool = False) -> None:
@@ -55,12 +50,7 @@ class NameText:
         self._plain = None if "{" in text else text
 
     def fill(self, scope: Scope) -> str:
-        """The name, for what the indices are now.
-
-        Raises:
-            SpecError: a brace has no value here.
-            BrokenError: it uses a name whose definition has been reported.
-        """
+        """The name, for what the indices are now."""
         if self._plain is not None:
             return self._plain
         text = "".join([part if isinstance(part, str) else part.fill(scope) for part in self._parts])

@@ -43,13 +43,7 @@ _OF_KEYS = (Code.MISSING_KEY, Code.UNKNOWN_KEY, Code.KEY_TYPE)
 def diagnostics_of(
     error: ValidationError, model: type[BaseModel], places: Places | None = None
 ) -> tuple[Diagnostic, ...]:
-    """What a validation found, in the order of the places, a hundred at most.
-
-    Args:
-        error: what pydantic raised.
-        model: the model that was validated.
-        places: where the values were written; None for values from Python.
-    """
+    """What a validation of `model` found, in the order of the places, a hundred at most."""
     details = error.errors(include_url=False)[:MAX_TOLD]
     at = places or Unwritten()
     found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]

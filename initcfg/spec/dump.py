@@ -39,25 +39,16 @@ def dump_tree(spec: Spec) -> dict[str, Any]:
 
 
 def dump_yaml(spec: Spec, schema: str | None = None) -> str:
-    """The spec as YAML.
+    """The spec as YAML; `schema` is the address of its JSON Schema, for editors, in a comment at the top.
 
-    Args:
-        spec: any spec without callables.
-        schema: the address of its JSON Schema, for editors, put into a comment at the top.
-
-    Raises:
-        SpecError: as `dump_tree`; or the text would be larger than a spec may be (code ``too-large``).
+    A SpecError as of `dump_tree`; or the text would be larger than a spec may be (code ``too-large``).
     """
     text: str = load("initcfg.text.yaml_writer").write_yaml(dump_tree(spec))
     return _readable((_MODELINE.format(schema) if schema else "") + text)
 
 
 def dump_json(spec: Spec) -> str:
-    """The spec as JSON.
-
-    Raises:
-        SpecError: as `dump_yaml`.
-    """
+    """The spec as JSON; it fails as `dump_yaml`."""
     return _readable(json.dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

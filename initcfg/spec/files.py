@@ -32,11 +32,7 @@ _READERS: dict[str, Callable[[str, str | None], Source]] = {
 
 
 def read_file(path: str | os.PathLike[str]) -> Source:
-    """Reads a document; the end of its name, ``.yaml``, ``.yml`` or ``.json``, says what it is.
-
-    Raises:
-        SpecError: the path is no readable regular file (code ``input``), or holds no document.
-    """
+    """Reads a document; the end of its name, ``.yaml``, ``.yml`` or ``.json``, says what it is."""
     file = os.fspath(path)
     written = _format_of(file)
     with open_input(file, SpecError) as stream:
@@ -46,12 +42,7 @@ def read_file(path: str | os.PathLike[str]) -> Source:
 
 @contextlib.contextmanager
 def named_at(path: str, where: Location) -> Iterator[None]:
-    """Give the problems of a file as a whole the place of a document that names the file.
-
-    Args:
-        path: of the file that is read in the block.
-        where: the place that names it.
-    """
+    """A block that reads the file at `path`, whose problems as a whole get the place that names it."""
     try:
         yield
     except InitcfgError as error:
@@ -65,16 +56,7 @@ def _placed(problem: Diagnostic, path: str, where: Location) -> Diagnostic:
 
 
 def read_text(text: str, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
-    """Reads a document that is at hand as text.
-
-    Args:
-        text: the document; a byte order mark is skipped.
-        format: ``yaml`` or ``json``.
-        file: a name for diagnostics.
-
-    Raises:
-        SpecError: the text is too large, or no document.
-    """
+    """Reads a document, ``yaml`` or ``json``, that is at hand as text; a byte order mark is skipped."""
     if format not in _READERS:
         raise _refused(Code.INPUT, f"no format is named {format!r}", file, "the formats are yaml and json")
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
@@ -83,11 +65,7 @@ def read_text(text: str, format: str = "yaml", file: str | None = None) -> Sourc
 
 
 def read_bytes(content: bytes, format: str = "yaml", file: str | None = None) -> Source:  # noqa: A002
-    """Reads a document from its bytes.
-
-    Raises:
-        SpecError: they are not UTF-8, too many, or no document.
-    """
+    """Reads a document from its bytes."""
     is_cut = len(content) > MAX_BYTES
     text = decoded(content, file, is_cut=is_cut)
     if is_cut:
@@ -114,16 +92,9 @@ def _refused(code: Code, message: str, file: str | None, hint: str | None = None
 
 @dataclass(frozen=True)
 class Root:
-    """The folder that no path may leave.
+    """The folder that no path may leave: the one given, else the current one if the document is under it.
 
-    It is the one given, else the current one if the document is under it, else the document's own.
-
-    Args:
-        file: the document's name, or None.
-        given: a folder, or None.
-
-    Raises:
-        SpecError: `given` is no folder (code ``input``).
+    Else it is the document's own.
     """
 
     file: str | None
@@ -149,15 +120,9 @@ class Root:
         return os.path.dirname(file or "")  # noqa: PTH120 - "" stays ""
 
     def find(self, written: str, folder: str, where: Location) -> str:
-        """The path that a document in `folder` means.
+        """The path that is `written` in a document in `folder`, at `where`.
 
-        Args:
-            written: as the document has it, relative to `folder`.
-            folder: that of the document, as the user named it.
-            where: the place of `written`.
-
-        Raises:
-            SpecError: it leads out of the root (code ``outside-root``), or is no path (code ``input``).
+        A SpecError where it leads out of the root (code ``outside-root``), or is no path (code ``input``).
         """
         if not written.strip() or not written.isprintable() or "://" in written:
             hint = "name a file beside this one, by its path; a spec reaches no network"
@@ -195,11 +160,8 @@ _LEAVES = (str, bytes, bytearray, memoryview)
 def as_tree(document: object) -> object:
     """The document with dicts for mappings and lists for sequences; everything else as it is.
 
-    Tuples stay tuples. A container that stands in two places, or inside itself, is converted once.
-
-    Raises:
-        SpecError: a container does not give one of its values (code ``wrong-type``), as those of OmegaConf do
-            where a mandatory value is missing, or an interpolation leads nowhere.
+    Tuples stay tuples. A container that stands in two places, or inside itself, is converted once. A
+    SpecError where one does not give a value, as those of OmegaConf do where a mandatory value is missing.
 
     Example:
         >>> from types import MappingProxyType

@@ -120,12 +120,7 @@ def list_hint(path: tuple[PathStep, ...], value: object) -> str | None:
 
 
 def integer_hint(value: object, *, is_literal: bool) -> str | None:
-    """The way out where a number is expected and something else stands, or None.
-
-    Args:
-        value: what stands there.
-        is_literal: no expression may stand there.
-    """
+    """The way out where a number, or with `is_literal` no expression, is expected, or None."""
     if not is_literal:
         if isinstance(value, bool):
             return "write 1 or 0"

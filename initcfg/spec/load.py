@@ -38,15 +38,7 @@ def load(
 ) -> Spec:
     """The spec that a file or a mapping holds, with what it extends merged in; its manifest is not read.
 
-    Args:
-        document: a path that ends in ``.yaml``, ``.yml`` or ``.json``, a mapping of the same content, or a
-            `Spec`.
-        root: the folder that no path in the document may leave. By default the current one if the document
-            is under it, else the document's own.
-        settings: values to put over the document, as ``["vars.d=1024"]`` or ``{"vars.d": 1024}``.
-
-    Raises:
-        SpecError: the file cannot be read or is no spec; every problem is in `diagnostics`, with its place.
+    Arguments and errors are those of `initcfg.load_spec`.
 
     Example:
         >>> document = {"initcfg": 1, "params": {"cls_token": {"shape": [768], "initializer": "zeros"}}}
@@ -58,16 +50,7 @@ def load(
 
 
 def loads(text: str, format: str = "yaml", file: str | None = None) -> Spec:  # noqa: A002
-    """The spec that a text holds.
-
-    Args:
-        text: the document.
-        format: ``yaml`` or ``json``.
-        file: a name for diagnostics; paths in the document are relative to its folder.
-
-    Raises:
-        SpecError: the text is no spec; every problem is in `diagnostics`, with its place.
-    """
+    """The spec that a text in ``yaml`` or ``json`` holds; paths in it start from the folder of `file`."""
     reader, draft = _draft_of_text(text, format, file)
     return _whole(reader.reading(draft))
 
@@ -80,11 +63,7 @@ def reads(
     root: str | os.PathLike[str] | None = None,
     settings: Settings = (),
 ) -> Reading:
-    """As `read`, for a document that is at hand as text, or as the bytes of a file.
-
-    Raises:
-        SpecError: the text is no YAML or JSON.
-    """
+    """As `read`, for a document that is at hand as text, or as the bytes of a file."""
     reader, draft = _draft_of_text(text, format, file, root, settings)
     return reader.with_manifest(reader.reading(draft))
 
@@ -98,15 +77,8 @@ def read(
 ) -> Reading:
     """As much as can be read of the spec that a file or a mapping holds, and what is wrong with the rest.
 
-    Args:
-        document: as of `load`, or a `Spec`, whose ``extends`` is followed and whose ``manifest`` is read.
-        root: as of `load`.
-        settings: as of `load`.
-        manifest: takes the place of the one that the document names.
-
-    Raises:
-        SpecError: the file cannot be read, its text is no YAML or JSON, or `document` or `root` is no such
-            thing.
+    Arguments are those of `load`; `manifest` takes the place of the one that the document names. A SpecError
+    where there is no YAML or JSON to read.
     """
     if isinstance(document, Spec) and document.extends is None and not settings:
         # As it is: it may hold callables, which no document can.
@@ -258,34 +230,20 @@ _STAND_INS = {"layout": "in_out"}
 
 
 class Reading(NamedTuple):
-    """A document as far as it could be read.
+    """A document as far as it could be read."""
 
-    Args:
-        spec: without the entries that have problems; None where nothing is left to look at.
-        problems: what was found.
-        left_out: the entries that `spec` lacks, as ``("vars", "d")`` or ``("layers", "h", "params", "w")``.
-            In the place of ``("rules", "3")`` stands a rule that skips what it matches, so that those after
-            it keep their places.
-        manifest: what the spec's ``manifest`` names; None where it names none or that could not be read.
-        root: no file that it names is outside of this.
-    """
-
-    spec: Spec | None
+    spec: Spec | None  # without the entries that have problems; None where nothing is left to look at
     problems: tuple[Diagnostic, ...] = ()
+    # The entries that `spec` lacks, as ``("vars", "d")`` or ``("layers", "h", "params", "w")``. In the
+    # place of ``("rules", "3")`` stands a rule that skips what it matches: those after it keep their
+    # places.
     left_out: frozenset[Entry] = frozenset()
+    # what the spec names; None where it names none or that could not be read
     manifest: Manifest | None = None
-    root: Root | None = None
+    root: Root | None = None  # no file that it names is outside of this
 
     def find(self, written: str, path: Steps) -> str:
-        """The path of a file that the document names.
-
-        Args:
-            written: relative to the folder of the document.
-            path: where it is written in the spec.
-
-        Raises:
-            SpecError: as `initcfg.spec.files.Root.find`.
-        """
+        """The path of a file that the document names at `path`, relative to its folder."""
         assert self.spec is not None  # noqa: S101
         file = self.spec.locate(()).file
         root = self.root or Root(file)

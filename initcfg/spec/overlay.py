@@ -58,33 +58,20 @@ class Unwritten(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A spec as plain data, before it is checked.
+    """A spec as plain data, before it is checked."""
 
-    Args:
-        tree: what it says; a mapping, if it is a spec at all.
-        places: where it says it.
-        problems: what was found while it was read.
-        is_whole: whether every file that it extends could be read.
-    """
-
-    tree: Any
+    tree: Any  # a mapping, if it is a spec at all
     places: Places
     problems: tuple[Diagnostic, ...] = ()
-    is_whole: bool = True
+    is_whole: bool = True  # whether every file that it extends could be read
 
 
 class Overlay(NamedTuple):
-    """The places of a merged document.
-
-    Args:
-        upper: those of the file that extends.
-        lower: those of the file that it extends.
-        inherited: where a part of the merged document stands in the lower one; what is not below one of these
-            paths stands in the upper one.
-    """
+    """The places of a merged document: of the file that extends, and of the one that it extends."""
 
     upper: Places
     lower: Places
+    # Where a part of the merged document stands in the lower file; all else stands in the upper one.
     inherited: Mapping[Path, Path]
 
     def locate(self, path: Path, *, key: bool = False, offset: int | None = None) -> Location:
@@ -220,13 +207,7 @@ def header_problems(document: Document) -> list[Diagnostic]:
 
 
 def extended(document: Document, file: str | None, root: Root) -> Document:
-    """The document over all that it extends; what keeps that from being read is among its problems.
-
-    Args:
-        document: whose tree is a mapping.
-        file: its name, or None for one that is not in a file.
-        root: no path leaves it.
-    """
+    """The document over all that it extends; what keeps that from being read is among its problems."""
     return _Chain(root, (_identity(file),), 0).over_parents(document, file)
 
 
@@ -254,11 +235,7 @@ class _Chain(NamedTuple):
             return document._replace(problems=(*document.problems, *error.diagnostics), is_whole=False)
 
     def parent(self, written: str, folder: str, where: Location) -> Document:
-        """What a document in `folder` extends.
-
-        Raises:
-            SpecError: it cannot be read, or is no spec.
-        """
+        """What a document in `folder` extends."""
         path = self.root.find(written, folder, where)
         if _identity(path) in self.files:
             message = f"{path!r} is extended in a circle"

@@ -47,19 +47,12 @@ _TEXT = core_schema.no_info_after_validator_function(_written, _STRING)
 
 
 class Parsed(NamedTuple):
-    """Makes a type of a function that reads a value; pydantic's PlainValidator takes twice the start-up time.
+    """Makes a type of a function that reads a value; pydantic's PlainValidator starts half as fast."""
 
-    Args:
-        read: the normal form of a value; it raises a fault, with one of our codes.
-        inner: what checks the value first.
-        accepts: the JSON Schema, where that of `inner` does not say enough.
-        noun: what it accepts, in words.
-    """
-
-    read: Callable[[Any], Any]
-    inner: CoreSchema = _TEXT
-    accepts: Mapping[str, Any] | None = None
-    noun: str = "a string"
+    read: Callable[[Any], Any]  # the normal form of a value; it raises a fault, with one of our codes
+    inner: CoreSchema = _TEXT  # what checks the value first
+    accepts: Mapping[str, Any] | None = None  # the JSON Schema, where that of `inner` does not say enough
+    noun: str = "a string"  # what it accepts, in words
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.read, self.inner)
@@ -74,31 +67,21 @@ class Parsed(NamedTuple):
 
 
 class Key(NamedTuple):
-    r"""Makes a type of the keys of a mapping.
+    r"""Makes a type of the keys of a mapping."""
 
-    Args:
-        pattern: what a key must be. Python's $ matches before a last line break, which JavaScript's does not;
-            hence its (?!\n).
-        owner: what the key is a name for.
-        characters: what the pattern allows, in words.
-    """
-
+    # Python's $ matches before a last line break, which JavaScript's does not; hence its (?!\n).
     pattern: str
-    owner: str
-    characters: str
+    owner: str  # what the key is a name for
+    characters: str  # what the pattern allows, in words
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.str_schema(strict=True, pattern=self.pattern, regex_engine="python-re")
 
 
 class OneOf(NamedTuple):
-    """Makes a type of several: which one a value is read as depends on its Python type alone.
+    """Makes a type of several: which one a value is read as depends on its Python type alone."""
 
-    Args:
-        kinds: the Python types for each but the first, which takes everything else.
-    """
-
-    kinds: tuple[tuple[type, ...], ...]
+    kinds: tuple[tuple[type, ...], ...]  # for each type but the first, which takes everything else
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {f"<{at}>": handler.generate_schema(each) for at, each in enumerate(get_args(source))}

@@ -46,13 +46,10 @@ _ARRAY_FORM: Schema = {
 
 
 def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
-    """The schema of version 1, in JSON Schema 2020-12.
+    """The schema of version 1, in JSON Schema 2020-12, with those of `plugins` beside the built-ins.
 
-    It refuses the structure that the models refuse: keys, kinds, literal bounds. It looks at no expression.
-
-    Args:
-        plugins: the initializers that `initcfg.plugins.load_plugins` gave. Names that the schema does not
-            know are free in any case, because a document may give its own.
+    It refuses the structure that the models refuse: keys, kinds, literal bounds. It looks at no expression,
+    and other names of initializers are free, because a document may give its own.
 
     Example:
         >>> json_schema()["properties"]["seed"]["maximum"] == 2**64 - 1
@@ -97,11 +94,7 @@ def _holds_objects(example: object) -> bool:
 
 
 def initializer_definitions(plugins: Iterable[type[Initializer]] = ()) -> dict[str, Schema]:
-    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each class.
-
-    Args:
-        plugins: registered classes, to stand beside the built-ins.
-    """
+    """The definitions that ``#/$defs/initializer`` is made of, one for the arguments of each class."""
     classes = tuple(dict.fromkeys((*BUILTINS, *plugins)))
     arguments = {f"{canonical_name(cls)}_arguments": _arguments(cls) for cls in classes}
     return {

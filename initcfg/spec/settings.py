@@ -61,15 +61,7 @@ class _Places(NamedTuple):
 
 
 def with_settings(document: Document, settings: Settings) -> Document:
-    """The document with the values that settings give; what cannot be set is among its problems.
-
-    Args:
-        document: whose tree is a mapping.
-        settings: texts such as ``vars.d=1024``, or values by their targets.
-
-    Raises:
-        SpecError: `settings` is neither.
-    """
+    """The document, a mapping, with the values that settings give; its problems say what cannot be set."""
     if not settings:
         return document
     tree = dict(document.tree)
@@ -106,11 +98,7 @@ def _items(settings: Settings) -> list[tuple[str, Any]]:
 
 
 def _read(text: str, value: tuple[Any, ...]) -> _Setting:
-    """A setting, taken apart.
-
-    Raises:
-        SpecError: it is none, or its value is no YAML.
-    """
+    """A setting, taken apart."""
     if value:
         return _Setting(text, value[0], Unwritten(f"setting {text}"))
     target, equals, written = text.partition("=")
@@ -138,11 +126,7 @@ def _below(problem: Diagnostic, path: Path) -> Diagnostic:
 
 
 def _path(setting: _Setting, tree: Mapping[str, Any], before: Mapping[Path, Places]) -> Path:
-    """The path that a setting sets.
-
-    Raises:
-        SpecError: there is none, or it has been set.
-    """
+    """The path that a setting sets."""
     group, dot, name = setting.target.partition(".")
     path: Path = (group, name) if dot else (group,)
     if path in before:
