@@ -21,7 +21,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from initcfg.names import fill_numbers, mark_numbers, number_spans
 
@@ -355,6 +355,11 @@ class InitcfgError(Exception):
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__(*diagnostics)
         self.diagnostics = diagnostics
+
+    @classmethod
+    def of(cls, code: Code, message: str, hint: str | None = None, where: Location | None = None) -> Self:
+        """The error of a single diagnostic."""
+        return cls(Diagnostic(code, message, where, hint))
 
     def __str__(self) -> str:
         return "\n".join(map(str, fold_copies(self.diagnostics)))

@@ -20,7 +20,7 @@ from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
 from initcfg.cli.renderers.escapes import defused
 from initcfg.cli.report import Checked, Report
 from initcfg.cli.words import fit
-from initcfg.errors import Code, Diagnostic, FormatError, OutputError, printable
+from initcfg.errors import Code, FormatError, OutputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -284,7 +284,7 @@ def check_replaceable(path: str, *, force: bool) -> None:
         hint = "write to another name, or give --force to replace it"
     else:
         return
-    raise OutputError(Diagnostic(Code.OUTPUT, problem, hint=hint))
+    raise OutputError.of(Code.OUTPUT, problem, hint=hint)
 
 
 def is_ours(path: Path) -> bool:

@@ -72,7 +72,7 @@ def get_engine(name: str | None = None) -> FillFunction:
     near = did_you_mean(wanted, ENGINES) if isinstance(wanted, str) else None
     hint = near or f"the engines are {', '.join(sorted(ENGINES))}"
     message = f"no engine is named {wanted!r}"
-    raise InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
+    raise InitializerError.of(Code.UNKNOWN_CHOICE, message, hint=hint)
 
 
 def fill_many(fill: FillFunction, calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -> None:

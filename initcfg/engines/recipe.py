@@ -14,7 +14,7 @@ from initcfg.distributions import Normal, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
 from initcfg.engines.constants import CUT_RANGE, LEAST_MASS, LEAST_SCALE, NORMAL_REACH
 from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.exact.normal import truncation
 
 if TYPE_CHECKING:
@@ -239,8 +239,8 @@ def _drawing(value: float, dtype: DType) -> float:
 
 
 def _refusal(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.DISTRIBUTION, message, hint=hint))
+    return InitializerError.of(Code.DISTRIBUTION, message, hint=hint)
 
 
 def _unheld(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
+    return InitializerError.of(Code.DTYPE_VALUE, message, hint=hint)

@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
+from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.temporary import create, sweep
 from initcfg.process import LOADING
 
@@ -188,7 +188,7 @@ def _sync_folder(folder: int | None, path: Path) -> None:
         if error.errno not in _NO_FOLDER_SYNC:
             message = f"{str(path)!r} is written, but its folder could not be synced: {error.strerror}"
             hint = "the file is whole; after a power failure what stood there before may be back"
-            raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint)) from error
+            raise OutputError.of(Code.OUTPUT, message, hint=hint) from error
 
 
 class PreallocatedFile:
@@ -304,7 +304,7 @@ def _output_error(path: Path, nbytes: int, act: str, error: OSError | ValueError
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         message += f"; it takes {nbytes:,} bytes{_free_words(path, code)}"
     hint = _HINTS.get(code or 0, "choose another place to write to")
-    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+    return OutputError.of(Code.OUTPUT, message, hint=hint)
 
 
 def _free_words(path: Path, code: int) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location
+from initcfg.errors import Code, FormatError, Location
 from initcfg.text.inputs import open_input
 from initcfg.text.json_entries import parse_json
 
@@ -135,7 +135,7 @@ def check_unique(tensors: Sequence[TensorInfo]) -> None:
 
 def refuse(message: str, hint: str) -> FormatError:
     """The error for what a format cannot hold."""
-    return FormatError(Diagnostic(Code.FORMAT, message, hint=hint))
+    return FormatError.of(Code.FORMAT, message, hint=hint)
 
 
 def tied_names(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -223,7 +223,7 @@ def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], beg
 def malformed(path: str | PathLike[str], message: str, hint: str | None = None) -> FormatError:
     """The error for a file that is not what its name says."""
     way_out = hint or "write the file again, or fetch it again if it was copied"
-    return FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), way_out))
+    return FormatError.of(Code.FORMAT, message, hint=way_out, where=Location(os.fspath(path)))
 
 
 @dataclass(slots=True)
@@ -277,7 +277,7 @@ class FilePool:
             file.close()
             message = "the file was changed or replaced while it was read"
             hint = "wait until nobody writes to it, and read it again"
-            raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
+            raise FormatError.of(Code.FORMAT, message, hint=hint, where=Location(os.fspath(path)))
         return file
 
     def _close_idle(self) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location
+from initcfg.errors import Code, FormatError, Location
 from initcfg.formats.index import INDEX_ENDINGS, INDEX_NAME
 
 if TYPE_CHECKING:
@@ -79,4 +79,4 @@ def _in_folder(folder: Path, names: list[str]) -> Path:
 
 
 def _refused(code: Code, message: str, folder: str | PathLike[str], hint: str | None) -> FormatError:
-    return FormatError(Diagnostic(code, message, Location(os.fspath(folder)), hint))
+    return FormatError.of(code, message, hint=hint, where=Location(os.fspath(folder)))

@@ -72,7 +72,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     if reader is None:
         hint = f"a manifest ends in {', '.join((*_READERS, *TORCH_ENDINGS))} or {INDEX_ENDING}"
         message = f"the name ends in {Path(file).suffix!r}, and so does no manifest"
-        raise SpecError(Diagnostic(Code.INPUT, message, Location(file), hint))
+        raise SpecError.of(Code.INPUT, message, hint=hint, where=Location(file))
     with gc_paused():
         return reader(file)
 

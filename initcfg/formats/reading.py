@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location
+from initcfg.errors import Code, FormatError, Location
 from initcfg.formats import FORMATS, format_of
 from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, StoredTensor
 from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
@@ -98,7 +98,7 @@ class WeightsFile:
                     left, at = left[count:], at + count
         except OSError as error:
             message = f"cannot read the tensor {tensor.name!r}: {error.strerror}"
-            raise FormatError(Diagnostic(Code.INPUT, message, self.place_of(tensor))) from None
+            raise FormatError.of(Code.INPUT, message, where=self.place_of(tensor)) from None
         return elements if sys.byteorder == "little" else elements.byteswap()
 
     def file_of(self, tensor: StoredTensor) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError
+from initcfg.errors import Code, FormatError, Location, SpecError
 from initcfg.formats.base import TIED_KEY, tied_names
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Renames:
             tied = tied_names(header.metadata)
         except ValueError as error:
             message = f"the metadata {TIED_KEY!r} of the file {error}"
-            raise FormatError(Diagnostic(Code.FORMAT, message, Location(str(path)))) from None
+            raise FormatError.of(Code.FORMAT, message, where=Location(str(path))) from None
         names = self.of_all(dict.fromkeys((*header.tensors, *tied)), what)
         tensors = {
             names[name]: dataclasses.replace(tensor, name=names[name])
@@ -156,4 +156,4 @@ def _rename(source: str, target: str) -> _Rename:
 
 
 def _refused(message: str, hint: str) -> SpecError:
-    return SpecError(Diagnostic(Code.PATTERN, message, hint=hint))
+    return SpecError.of(Code.PATTERN, message, hint=hint)

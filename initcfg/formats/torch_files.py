@@ -61,7 +61,7 @@ def _torch(path: Path) -> Any:
     except ImportError as error:
         message = f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})"
         hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
-        raise FormatError(Diagnostic(Code.INPUT, message, Location(os.fspath(path)), hint)) from None
+        raise FormatError.of(Code.INPUT, message, hint=hint, where=Location(os.fspath(path))) from None
     return torch
 
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> object:
             reason = f"it holds a {held[1]}" if held else str(error).partition("\n")[0].replace(name, "it")
             code, message = Code.FORMAT, f"torch.load(weights_only=True) refuses the file: {reason}"
     hint = "save module.state_dict() alone, or convert it to safetensors where you trust it"
-    raise FormatError(Diagnostic(code, message, Location(os.fspath(path)), hint))
+    raise FormatError.of(code, message, hint=hint, where=Location(os.fspath(path)))
 
 
 def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
@@ -101,7 +101,7 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
     named = ", ".join(repr(key)[:_SHOWN_CHARACTERS] for key in islice(found, _SHOWN))
     message = f"the file holds {len(found):,} of them: {named}" if found else "the file holds no state dict"
     hint = "save module.state_dict() alone: names with tensors"
-    raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(path)), hint))
+    raise FormatError.of(Code.FORMAT, message, hint=hint, where=Location(os.fspath(path)))
 
 
 def _is_state(content: object) -> bool:
@@ -135,12 +135,12 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
             "clone the tensor first",
         )
     if what is not None:
-        raise FormatError(Diagnostic(Code.FORMAT, f"{name!r} {what}", Location(os.fspath(place)), hint))
+        raise FormatError.of(Code.FORMAT, f"{name!r} {what}", hint=hint, where=Location(os.fspath(place)))
     try:
         dtype = as_dtype(str(tensor.dtype).removeprefix("torch."))
     except InitcfgError:
         message = f"{name!r} is of {tensor.dtype}, which initcfg does not make"
-        raise FormatError(Diagnostic(Code.FORMAT, message, Location(os.fspath(place)))) from None
+        raise FormatError.of(Code.FORMAT, message, where=Location(os.fspath(place))) from None
     plain = tensor.detach()
 
     def read(start: int, stop: int) -> Array:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, FormatError, SpecError
+from initcfg.errors import Code, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, little_endian, make_little_endian
 from initcfg.generate.memory import owner, selected
@@ -51,12 +51,10 @@ def file_metadata(
     """All texts that go into a file; a FormatError where a key of the caller's is kept for this package."""
     taken = [key for key in given if key.startswith(_OURS)]
     if taken:
-        raise FormatError(
-            Diagnostic(
-                Code.FORMAT,
-                f"the metadata key {taken[0]!r} is kept for this package",
-                hint=f"choose a key that does not begin with {_OURS!r}",
-            )
+        raise FormatError.of(
+            Code.FORMAT,
+            f"the metadata key {taken[0]!r} is kept for this package",
+            hint=f"choose a key that does not begin with {_OURS!r}",
         )
     ours = {
         PLAN_KEY: digest,

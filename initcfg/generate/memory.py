@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, UnknownParameterError
+from initcfg.errors import Code, UnknownParameterError
 from initcfg.generate.pool import Task, Workers, in_groups
 from initcfg.generate.work import (
     CHUNK,
@@ -54,7 +54,7 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
     shown = f"the plan has {len(names):,} parameters, such as {', '.join(map(repr, names[:3]))}"
     hint = did_you_mean(select, names) or (shown if names else "the plan has no parameters")
     message = f"{select!r} matches no parameter"
-    raise UnknownParameterError(Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=hint))
+    raise UnknownParameterError.of(Code.UNKNOWN_PARAMETER, message, hint=hint)
 
 
 def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:

@@ -10,7 +10,7 @@ import numpy as np
 from initcfg.distributions import Uniform
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -211,12 +211,10 @@ def repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndar
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise InitializerError(
-            Diagnostic(
-                Code.INITIALIZER_SHAPE,
-                f"a constant array of shape {value.shape} does not fit shape {shape}",
-                hint="give an array of the parameter's shape, or one that numpy broadcasts to it",
-            )
+        raise InitializerError.of(
+            Code.INITIALIZER_SHAPE,
+            f"a constant array of shape {value.shape} does not fit shape {shape}",
+            hint="give an array of the parameter's shape, or one that numpy broadcasts to it",
         ) from None
 
 
@@ -225,12 +223,10 @@ def _held(value: ArrayValue, dtype: DType) -> np.ndarray[Any, Any]:
     try:
         array = _exact(value, dtype) if dtype.drawn is None else _rounded(value, dtype)
     except ValueError:
-        raise InitializerError(
-            Diagnostic(
-                Code.DTYPE_VALUE,
-                f"an element of the constant array of shape {value.shape} cannot be held in {dtype}",
-                hint="give a dtype that holds every element",
-            )
+        raise InitializerError.of(
+            Code.DTYPE_VALUE,
+            f"an element of the constant array of shape {value.shape} cannot be held in {dtype}",
+            hint="give a dtype that holds every element",
         ) from None
     return array.reshape(value.shape)
 

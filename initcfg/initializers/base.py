@@ -104,12 +104,10 @@ class BuiltIn(Initializer, metaclass=_Checked):
         super().__init_subclass__()
         # A dataclass with slots is made a second time, and has a generated __init__ by then.
         if "__init__" in vars(cls) and "__dataclass_fields__" not in vars(cls):
-            raise InitializerError(
-                Diagnostic(
-                    Code.WRONG_TYPE,
-                    f"{cls.__name__} is a built-in with an __init__, but the config of one is its fields",
-                    hint="derive the class from Initializer, or make it a frozen dataclass without __init__",
-                )
+            raise InitializerError.of(
+                Code.WRONG_TYPE,
+                f"{cls.__name__} is a built-in with an __init__, but the config of one is its fields",
+                hint="derive the class from Initializer, or make it a frozen dataclass without __init__",
             )
         names = vars(sys.modules.get(cls.__module__, sys))
         cls.__annotations__ = with_argument_types(vars(cls).get("__annotations__", {}), names)

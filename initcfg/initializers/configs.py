@@ -81,24 +81,20 @@ def deserialize(config: Mapping[str, Any]) -> Initializer:
         Constant(value=3.0)
     """
     if not isinstance(config, Mapping):
-        raise InitializerError(
-            Diagnostic(
-                Code.WRONG_TYPE,
-                f"an initializer is read from a mapping, got {shown(config)}",
-                hint="initcfg.initializers.get takes names and other identifiers",
-            )
+        raise InitializerError.of(
+            Code.WRONG_TYPE,
+            f"an initializer is read from a mapping, got {shown(config)}",
+            hint="initcfg.initializers.get takes names and other identifiers",
         )
     return _from_written(config)
 
 
 def _from_written(written: str | Mapping[str, Any]) -> Initializer:
     if isinstance(written, Mapping) and written.get("class_name") == "function":
-        raise InitializerError(
-            Diagnostic(
-                Code.UNKNOWN_INITIALIZER,
-                f"the function {written.get('config')!r} cannot be found by its name",
-                hint="pass the function itself, or register a subclass of Initializer",
-            )
+        raise InitializerError.of(
+            Code.UNKNOWN_INITIALIZER,
+            f"the function {written.get('config')!r} cannot be found by its name",
+            hint="pass the function itself, or register a subclass of Initializer",
         )
     try:
         return build(read_config(written))
@@ -172,12 +168,10 @@ def serialize(initializer: Initializer | Callable[..., Any]) -> dict[str, Any]:
             "registered_name": None,
         }
     if cls.get_config is Initializer.get_config and arguments_of(cls):
-        raise InitializerError(
-            Diagnostic(
-                Code.NOT_SERIALIZABLE,
-                f"{cls.__name__} takes arguments and has no get_config to return them",
-                hint="give it a get_config that returns its arguments as a dict",
-            )
+        raise InitializerError.of(
+            Code.NOT_SERIALIZABLE,
+            f"{cls.__name__} takes arguments and has no get_config to return them",
+            hint="give it a get_config that returns its arguments as a dict",
         )
     return {
         "module": cls.__module__,
@@ -210,17 +204,15 @@ def _written(key: object, value: object, cls: type[Initializer]) -> object:
         return [_written(key, item, cls) for item in value]
     if value is None or isinstance(value, str) or (isinstance(value, int | float) and is_finite(value)):
         return value
-    raise InitializerError(
-        Diagnostic(
-            Code.NOT_SERIALIZABLE,
-            f"{cls.__name__} has {shown(value)} in its argument {key!r}, which cannot be written down",
-            hint="let get_config return finite numbers, strings, lists and dicts",
-        )
+    raise InitializerError.of(
+        Code.NOT_SERIALIZABLE,
+        f"{cls.__name__} has {shown(value)} in its argument {key!r}, which cannot be written down",
+        hint="let get_config return finite numbers, strings, lists and dicts",
     )
 
 
 def _no_initializer(message: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint=_WAYS))
+    return InitializerError.of(Code.WRONG_TYPE, message, hint=_WAYS)
 
 
 def read_config(value: object, reading: Reading = LITERALS) -> InitializerConfig:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.initializers.values import shown
 from initcfg.process import LOADING
 from initcfg.stream import Stream, fresh_seed
@@ -115,12 +115,10 @@ class FunctionInitializer(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """Refused: a function cannot be written to a file."""
-        raise InitializerError(
-            Diagnostic(
-                Code.NOT_SERIALIZABLE,
-                f"the function {self.__name__!r} cannot be written down as a config",
-                hint="make it a subclass of Initializer with get_config, and register it",
-            )
+        raise InitializerError.of(
+            Code.NOT_SERIALIZABLE,
+            f"the function {self.__name__!r} cannot be written down as a config",
+            hint="make it a subclass of Initializer with get_config, and register it",
         )
 
     @property
@@ -148,28 +146,22 @@ def call_custom(function: Callable[..., Any], request: Request) -> np.ndarray[An
     try:
         result = np.asarray(returned)
     except Exception as error:
-        raise InitializerError(
-            Diagnostic(
-                Code.WRONG_TYPE,
-                f"{name} returned {shown(returned)} that does not become an array: {error}",
-                hint="return a numpy array of the shape and dtype that are passed in",
-            )
+        raise InitializerError.of(
+            Code.WRONG_TYPE,
+            f"{name} returned {shown(returned)} that does not become an array: {error}",
+            hint="return a numpy array of the shape and dtype that are passed in",
         ) from error
     if result.shape != shape:
-        raise InitializerError(
-            Diagnostic(
-                Code.INITIALIZER_SHAPE,
-                f"{name} returned an array of shape {result.shape} where {shape} was asked for",
-                hint="return an array of exactly the shape that is passed in",
-            )
+        raise InitializerError.of(
+            Code.INITIALIZER_SHAPE,
+            f"{name} returned an array of shape {result.shape} where {shape} was asked for",
+            hint="return an array of exactly the shape that is passed in",
         )
     if result.dtype != dtype.numpy:
-        raise InitializerError(
-            Diagnostic(
-                Code.DTYPE_VALUE,
-                f"{name} returned an array of dtype {result.dtype.name} where {dtype} was asked for",
-                hint="end with .astype(dtype), where dtype is the one that is passed in",
-            )
+        raise InitializerError.of(
+            Code.DTYPE_VALUE,
+            f"{name} returned an array of dtype {result.dtype.name} where {dtype} was asked for",
+            hint="end with .astype(dtype), where dtype is the one that is passed in",
         )
     # A copy, because the caller may keep the array, return it again, or have made it read-only.
     return np.array(result, order="C")
@@ -205,12 +197,10 @@ def invoke(
             signature.bind(shape, **given)
         except TypeError as error:
             call = ", ".join(f"{name}=..." for name in given)
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_CONFIG,
-                    f"{name_of(function)} cannot be called as {name_of(function)}(shape, {call}): {error}",
-                    hint="define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_CONFIG,
+                f"{name_of(function)} cannot be called as {name_of(function)}(shape, {call}): {error}",
+                hint="define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)",
             ) from None
     return function(shape, **given)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
-from initcfg.errors import Diagnostic, InitializerError
+from initcfg.errors import InitializerError
 from initcfg.expressions import Expression, ExpressionError
 from initcfg.initializers.annotations import Limits, Positive, Seed
 from initcfg.initializers.base import Elementwise, initializer
@@ -71,7 +71,7 @@ class Recipe(Elementwise):
             return float(expression.evaluate(known))
         except ExpressionError as error:
             message = f"the formula of {type(self).__name__}, {self.formula}, has no value: {error.message}"
-            raise InitializerError(Diagnostic(error.code, message, hint="change the arguments")) from None
+            raise InitializerError.of(error.code, message, hint="change the arguments") from None
 
 
 @initializer

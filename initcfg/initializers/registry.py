@@ -243,12 +243,10 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
     if cls is None:
         return lambda decorated: register(decorated, package=package, name=name)
     if not (inspect.isclass(cls) and issubclass(cls, Initializer)):
-        raise InitializerError(
-            Diagnostic(
-                Code.WRONG_TYPE,
-                f"only subclasses of Initializer can be registered, got {cls!r}",
-                hint="derive the class from initcfg.initializers.Initializer",
-            )
+        raise InitializerError.of(
+            Code.WRONG_TYPE,
+            f"only subclasses of Initializer can be registered, got {cls!r}",
+            hint="derive the class from initcfg.initializers.Initializer",
         )
     _refuse_built_in(cls)
     short = _checked_name(cls.__name__ if name is None else name)
@@ -303,23 +301,19 @@ def _checked_name(name: object) -> str:
     """A name from which snake_case makes an identifier; ``>`` would end the package."""
     if isinstance(name, str) and ">" not in name and snake_case(name).isidentifier():
         return name
-    raise InitializerError(
-        Diagnostic(
-            Code.BAD_NAME,
-            f"{shown(name)} is not a name for an initializer",
-            hint="choose letters, digits and underscores, with a letter first, such as 'EveryOther'",
-        )
+    raise InitializerError.of(
+        Code.BAD_NAME,
+        f"{shown(name)} is not a name for an initializer",
+        hint="choose letters, digits and underscores, with a letter first, such as 'EveryOther'",
     )
 
 
 def _refuse_built_in(cls: type[Initializer]) -> None:
     if is_built_in(cls):
-        raise InitializerError(
-            Diagnostic(
-                Code.HIDDEN_NAME,
-                f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
-                hint="use it by that name, or register a subclass of it",
-            )
+        raise InitializerError.of(
+            Code.HIDDEN_NAME,
+            f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
+            hint="use it by that name, or register a subclass of it",
         )
 
 
@@ -327,12 +321,10 @@ def _refuse_collision(name: str, cls: type[Initializer]) -> None:
     known = lookup(name)
     if known is None or (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
         return
-    raise InitializerError(
-        Diagnostic(
-            Code.HIDDEN_NAME,
-            f"the initializer name {name!r} is taken by {known.__module__}.{known.__qualname__}",
-            hint="register the class with another name=",
-        )
+    raise InitializerError.of(
+        Code.HIDDEN_NAME,
+        f"the initializer name {name!r} is taken by {known.__module__}.{known.__qualname__}",
+        hint="register the class with another name=",
     )
 
 
@@ -346,10 +338,8 @@ def _forget(cls: type[Initializer] | str | None) -> None:
 
 
 def _not_registered(cls: type[Initializer]) -> InitializerError:
-    return InitializerError(
-        Diagnostic(
-            Code.NOT_SERIALIZABLE,
-            f"{cls.__name__} is not registered, so it cannot be written down by name",
-            hint="put @initcfg.initializers.register above the class",
-        )
+    return InitializerError.of(
+        Code.NOT_SERIALIZABLE,
+        f"{cls.__name__} is not registered, so it cannot be written down by name",
+        hint="put @initcfg.initializers.register above the class",
     )

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from initcfg import engines
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.initializers.annotations import Flag, ReadBy
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.values import ArrayValue, as_config, fault, plain, read_value
@@ -99,20 +99,22 @@ class STFT(Cuttable):
         steps, _, frequencies = _axes(shape, layout)
         if dtype.drawn is None:
             message = f"cosines and sines cannot be held in {dtype}"
-            raise _refusal(Code.DISTRIBUTION, message, "give a floating-point dtype")
+            raise InitializerError.of(Code.DISTRIBUTION, message, "give a floating-point dtype")
         length, count = shape[steps], shape[frequencies]
         if count == 1:
             message = f"shape {shape} has one frequency, and a transform has two or more"
-            raise _refusal(Code.INITIALIZER_SHAPE, message, "give it F // 2 + 1 frequencies")
+            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give it F // 2 + 1 frequencies")
         window = self.window
         if isinstance(window, ArrayValue) and window.shape != (length,):
             message = f"a window of {window.shape[0]} values does not fit the {length} steps of shape {shape}"
-            raise _refusal(Code.INITIALIZER_SHAPE, message, f"give {length} values, or the name of a window")
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE, message, f"give {length} values, or the name of a window"
+            )
         closed = length == 2 and not self.periodic and window in _CLOSED
         empty = closed or (isinstance(window, ArrayValue) and not any(window.numbers))
         if self.scaling and 0 not in shape and empty:
             message = f"the window of {length} steps is 0 everywhere, and the scaling divides by its size"
-            raise _refusal(Code.INITIALIZER_SHAPE, message, "give more steps, or scaling: null")
+            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give more steps, or scaling: null")
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the kernel, from one turn of the circle and one window."""
@@ -181,12 +183,8 @@ def _axes(shape: tuple[int, ...], layout: Layout | None) -> tuple[int, int, int]
         groups = axes.receptive, axes.inputs, axes.outputs
         if all(len(group) == 1 for group in groups) and shape[axes.inputs[0]] == 1:
             return axes.receptive[0], axes.inputs[0], axes.outputs[0]
-    raise _refusal(
+    raise InitializerError.of(
         Code.INITIALIZER_SHAPE,
         f"STFT makes kernels of time, one input and frequencies, not shape {shape}",
         "give the parameter the shape (T, 1, F), or the layout that says which axis is which",
     )
-
-
-def _refusal(code: Code, message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(code, message, hint=hint))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.initializers.annotations import Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
@@ -53,12 +53,10 @@ class Identity(Cuttable):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
         if len(shape) != 2:
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"Identity makes matrices, and shape {shape} has {len(shape)} axes",
-                    hint="give the parameter two axes or another initializer",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                f"Identity makes matrices, and shape {shape} has {len(shape)} axes",
+                hint="give the parameter two axes or another initializer",
             )
         engines.check(Fill(self.gain), dtype)
 
@@ -110,12 +108,10 @@ class Sparse(Structured):
         """Refuse shapes that are not (inputs, outputs) in some order, and dtypes that hold no such draws."""
         axes = needed_layout(shape, layout).axes(len(shape)) if len(shape) == 2 else None
         if axes is None or (len(axes.inputs), len(axes.outputs)) != (1, 1):
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"Sparse makes matrices of inputs and outputs, not shape {shape} under layout {layout}",
-                    hint="give the parameter one axis of inputs and one of outputs, or another initializer",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                f"Sparse makes matrices of inputs and outputs, not shape {shape} under layout {layout}",
+                hint="give the parameter one axis of inputs and one of outputs, or another initializer",
             )
         engines.check(Normal(0.0, self.std), dtype)
 
@@ -139,20 +135,16 @@ class OfFrames(Structured):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
         if len(shape) < 2:
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes",
-                    hint="give the parameter two axes or more, or another initializer",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes",
+                hint="give the parameter two axes or more, or another initializer",
             )
         if dtype.drawn is None:
-            raise InitializerError(
-                Diagnostic(
-                    Code.DISTRIBUTION,
-                    f"an orthogonal matrix cannot be held in {dtype}",
-                    hint="give a floating-point dtype",
-                )
+            raise InitializerError.of(
+                Code.DISTRIBUTION,
+                f"an orthogonal matrix cannot be held in {dtype}",
+                hint="give a floating-point dtype",
             )
         needed_layout(shape, layout).axes(len(shape))
         engines.check(Fill(float(self.gain)), dtype)
@@ -249,13 +241,11 @@ class LooksLinear(OfFrames):
         axes = needed_layout(shape, layout).axes(len(shape))
         pair = (*axes.outputs, *axes.inputs)
         if len(axes.outputs) != 1 or len(axes.inputs) != 1 or any(shape[axis] % 2 for axis in pair):
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"LooksLinear pairs the outputs and the inputs, and shape {shape} under layout {layout} "
-                    "has odd ones or not one axis of each",
-                    hint="give it even numbers of outputs and inputs, or use orthogonal",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                f"LooksLinear pairs the outputs and the inputs, and shape {shape} under layout {layout} "
+                "has odd ones or not one axis of each",
+                hint="give it even numbers of outputs and inputs, or use orthogonal",
             )
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:

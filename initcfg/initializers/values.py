@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, PathStep
+from initcfg.errors import Code, InitializerError, Location, PathStep
 from initcfg.frozen import FrozenDict
 from initcfg.layout import MAX_NDIM
 from initcfg.process import LOADING
@@ -299,7 +299,7 @@ def _no_shape(message: str) -> InitializerError:
     hint = (
         f"give a tuple of at most {MAX_NDIM} integers >= 0, such as (784, 256), whose product is below 2**60"
     )
-    return InitializerError(Diagnostic(Code.SHAPE, message, hint=hint))
+    return InitializerError.of(Code.SHAPE, message, hint=hint)
 
 
 def halves_of(text: str) -> list[str]:
@@ -372,4 +372,4 @@ def misfit(message: str, hint: str, *place: PathStep) -> InitializerError:
         place: where among the arguments it is, if at one of them.
     """
     where = Location(path=place) if place else None
-    return InitializerError(Diagnostic(Code.INITIALIZER_SHAPE, message, where, hint))
+    return InitializerError.of(Code.INITIALIZER_SHAPE, message, hint=hint, where=where)

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.names import few
 from initcfg.sharding.shards import MAX_SHARDS
@@ -145,7 +145,7 @@ def make_room(
         held = f"holds files that are of another set, or not whole: {few(stock.foreign)}"
         what = held if stock.foreign else "is for another set, which was begun and not finished"
         hint = "write to another folder; --force (force=True) removes what is in the way"
-        raise OutputError(Diagnostic(Code.OTHER_PLAN, f"the folder {store.place!r} {what}", hint=hint))
+        raise OutputError.of(Code.OTHER_PLAN, f"the folder {store.place!r} {what}", hint=hint)
     missing = [shard for shard in share if shard.name not in stock.finished]
     staged = finished_in(store.staged, missing)
     missing = [shard for shard in missing if shard.name not in staged]
@@ -169,4 +169,4 @@ def require_space(store: Store, shards: Sequence[Shard], freed: int = 0) -> None
         what = f"no space for {len(shards):,} shards in {store.place!r}"
         message = f"{what}: they take {needed:,} bytes, {free + freed:,} are free"
         hint = "free some space, or write to another file system"
-        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+        raise OutputError.of(Code.OUTPUT, message, hint=hint)

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, OutputError
+from initcfg.errors import Code, FormatError, InitcfgError, Location, OutputError
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, read_index
 from initcfg.formats.safetensors import MAX_HEADER_BYTES, header_in
@@ -49,7 +49,7 @@ def finalize(store: Store) -> Published:
     if claim is None:
         message = "the folder is being written by another release of initcfg"
         hint = "finalize it with that release"
-        raise OutputError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+        raise OutputError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))
     try:
         with store.joining(text) as hold:
             store.sweep()
@@ -70,7 +70,7 @@ def publish(store: Store, claim: SetClaim) -> Published:
     if digest != claim.set:
         message = "the shards are not all of the set that this folder was claimed for"
         hint = "run all ranks again with the same spec and the same options; verify tells which file is wrong"
-        raise FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+        raise FormatError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))
     store.write_text(INDEX_NAME, index)
     return Published(store.path(INDEX_NAME), len(names), nbytes, claim.plan)
 
@@ -80,7 +80,7 @@ def _published_before(store: Store) -> Published:
     if size is None:
         message = "no rank has begun to write a set here"
         hint = "initcfg materialize SPEC -o DIR --rank R --world-size W begins one"
-        raise InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
+        raise InitcfgError.of(Code.UNFINISHED, message, hint=hint, where=Location(store.place))
     text = store.read(INDEX_NAME, 0, min(size, MAX_INDEX_BYTES))
     said = read_index(store.path(INDEX_NAME), text)
     # A set without tensors has one file all the same.
@@ -91,7 +91,7 @@ def _published_before(store: Store) -> Published:
             "the folder holds an index that initcfg has not written, or that its shards do not agree with"
         )
         hint = "initcfg verify compares a folder with its spec"
-        raise FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+        raise FormatError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))
     return Published(store.path(INDEX_NAME), len(names), nbytes, said.metadata[PLAN_KEY])
 
 
@@ -104,7 +104,7 @@ def _look_at(store: Store, names: Sequence[str], spec: str | None) -> tuple[str,
         shown = ", ".join(missing[:_SHOWN]) + more
         message = f"shards are missing, {len(missing):,} of {len(names):,}: {shown}"
         hint = "run the ranks again that have not ended; what is finished is kept"
-        raise InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
+        raise InitcfgError.of(Code.UNFINISHED, message, hint=hint, where=Location(store.place))
     contents = {name: _header(store, name, sizes[name]) for name in names}
     headers = {
         name: header_in(io.BytesIO(content), store.path(name), sizes[name])
@@ -125,28 +125,28 @@ def _unfinished(store: Store, missing: Sequence[str], total: int) -> InitcfgErro
     shown = ", ".join(missing[:_SHOWN]) + more
     message = f"shards are missing, {len(missing):,} of {total:,}: {shown}"
     hint = "run the ranks again that have not ended; what is finished is kept"
-    return InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
+    return InitcfgError.of(Code.UNFINISHED, message, hint=hint, where=Location(store.place))
 
 
 def _nothing_begun(store: Store) -> InitcfgError:
     message = "no rank has begun to write a set here"
     hint = "initcfg materialize SPEC -o DIR --rank R --world-size W begins one"
-    return InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(store.place), hint))
+    return InitcfgError.of(Code.UNFINISHED, message, hint=hint, where=Location(store.place))
 
 
 def _mixed(store: Store) -> FormatError:
     message = "the shards are not all of the set that this folder was claimed for"
     hint = "run all ranks again with the same spec and the same options; verify tells which file is wrong"
-    return FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+    return FormatError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))
 
 
 def _not_ours(store: Store) -> FormatError:
     message = "the folder holds an index that initcfg has not written, or that its shards do not agree with"
     hint = "initcfg verify compares a folder with its spec"
-    return FormatError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+    return FormatError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))
 
 
 def _foreign_claim(store: Store) -> OutputError:
     message = "the folder is being written by another release of initcfg"
     hint = "finalize it with that release"
-    return OutputError(Diagnostic(Code.OTHER_PLAN, message, Location(store.place), hint))
+    return OutputError.of(Code.OTHER_PLAN, message, hint=hint, where=Location(store.place))

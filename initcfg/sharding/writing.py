@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, InitcfgError, Location, OutputError
+from initcfg.errors import Code, InitcfgError, Location, OutputError
 from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Workers, counting
 from initcfg.generate.work import is_foreign, make_whole
@@ -129,7 +129,7 @@ def _not_shared(place: str) -> OutputError:
         "workers write to the folder themselves: all of them must reach the same one, "
         "under this path or URL, while the run lasts"
     )
-    return OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+    return OutputError.of(Code.OUTPUT, message, hint=hint)
 
 
 def rehearse(
@@ -251,7 +251,7 @@ def _explaining(executor: Executor, place: str) -> Iterator[None]:
         if _is_about_pickling(error, first.lower()):
             message = f"a shard cannot be sent to another process: {first}"
             hint = "define the class of an initializer at the top of a module that the workers can import"
-            raise InitcfgError(Diagnostic(Code.NOT_SERIALIZABLE, message, hint=hint)) from error
+            raise InitcfgError.of(Code.NOT_SERIALIZABLE, message, hint=hint) from error
         if isinstance(error, BrokenExecutor | CancelledError) or _is_of(executor, error):
             raise _lost(place, error) from error
         raise
@@ -273,4 +273,4 @@ def _lost(place: str, error: Exception) -> InitcfgError:
     reason = str(error).partition("\n")[0] or "no reason is given"
     message = f"the executor has lost a worker, or has been ended: {type(error).__name__}: {reason}"
     hint = "run again: finished shards are kept; was there memory enough, and could the workers import all?"
-    return InitcfgError(Diagnostic(Code.UNFINISHED, message, Location(place), hint))
+    return InitcfgError.of(Code.UNFINISHED, message, hint=hint, where=Location(place))

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.errors import Code, OutputError
 from initcfg.formats import FORMATS
 from initcfg.process import LOADING
 from initcfg.stores.base import Store
@@ -43,10 +43,10 @@ def require_folder(place: str | os.PathLike[str]) -> None:
     text = os.fspath(place)
     if not text:
         hint = "name a folder, or '.' for the current one"
-        raise OutputError(Diagnostic(Code.OUTPUT, "the name of the folder is empty", hint=hint))
+        raise OutputError.of(Code.OUTPUT, "the name of the folder is empty", hint=hint)
     if text.lower().endswith(_WEIGHTS) and (is_remote(text) or not Path(text).is_dir()):
         hint = "save writes one file; shards go to a folder, such as 'out/gpt2'"
-        raise OutputError(Diagnostic(Code.OUTPUT, f"{text!r} names one file, and no folder", hint=hint))
+        raise OutputError.of(Code.OUTPUT, f"{text!r} names one file, and no folder", hint=hint)
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -56,7 +56,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         message = f"one file cannot be written to a URL, as to {text!r}"
         file = Path(text)
         hint = f"name a folder, as {file.stem!r} instead of {file.name!r}; it may hold one shard"
-        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint))
+        raise OutputError.of(Code.OUTPUT, message, hint=hint)
     return _LOCAL.sub("", text, count=1)
 
 

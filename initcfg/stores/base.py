@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.errors import Code, OutputError
 from initcfg.formats.discovery import CLAIM_NAME
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputErr
     if is_at_work:
         message = f"another run is writing another set of weights to {place!r} now"
         hint = "write to another folder, or wait until that run has ended"
-        return OutputError(Diagnostic(Code.OTHER_PLAN, message, hint=hint))
+        return OutputError.of(Code.OTHER_PLAN, message, hint=hint)
     gone = "has been taken over by a run of another set" if found else "is no longer claimed for this set"
     hint = "run again; shards that are finished are kept"
-    return ClaimLostError(Diagnostic(Code.OTHER_PLAN, f"the folder {place!r} {gone}", hint=hint))
+    return ClaimLostError.of(Code.OTHER_PLAN, f"the folder {place!r} {gone}", hint=hint)

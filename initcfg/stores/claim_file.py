@@ -15,7 +15,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, OutputError
+from initcfg.errors import Code, OutputError
 from initcfg.formats.atomic import reporting
 from initcfg.formats.temporary import LocksUnsupportedError, is_linked, lock_holders, try_lock, unlock
 from initcfg.stores.base import Claim, other_claim
@@ -105,9 +105,7 @@ class ClaimFile:
             f"{self._holder()} has been preparing {str(self._path.parent)!r} "
             f"for {_PATIENCE_SECONDS:.0f} seconds"
         )
-        raise OutputError(
-            Diagnostic(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
-        )
+        raise OutputError.of(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
 
     def _holder(self) -> str:
         """Who holds the lock, as far as the system tells it; of another machine nobody can."""
@@ -206,7 +204,7 @@ def _opened(path: Path, flags: int) -> int:
 
 def _no_claim(path: Path) -> OutputError:
     message = f"{str(path)!r} is no regular file of its own, and so no run has made it"
-    return OutputError(Diagnostic(Code.OUTPUT, message, hint="remove it, or write to another folder"))
+    return OutputError.of(Code.OUTPUT, message, hint="remove it, or write to another folder")
 
 
 def _lock(descriptor: int, *, shared: bool) -> bool:

@@ -19,7 +19,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import Code, Diagnostic, InitcfgError, OutputError
+from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
 from initcfg.process import LOADING
 from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
@@ -254,7 +254,7 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def _cannot(url: str, reason: str, hint: str) -> OutputError:
-    return OutputError(Diagnostic(Code.OUTPUT, f"cannot open {url!r}: {reason}", hint=hint))
+    return OutputError.of(Code.OUTPUT, f"cannot open {url!r}: {reason}", hint=hint)
 
 
 @contextlib.contextmanager
@@ -331,7 +331,7 @@ def _check_size(fs: AbstractFileSystem, begun: str, url: str, nbytes: int) -> No
             return
         fs.rm_file(begun)
     message = f"cannot write {url!r}: {found:,} of {nbytes:,} bytes have arrived; it is removed again"
-    raise OutputError(Diagnostic(Code.OUTPUT, message, hint="run again; what is finished is kept"))
+    raise OutputError.of(Code.OUTPUT, message, hint="run again; what is finished is kept")
 
 
 @contextlib.contextmanager
@@ -346,4 +346,4 @@ def reporting_driver(place: str, action: str = "write") -> Iterator[None]:
         is_refusal = any(word in kind.lower() for word in _OF_CREDENTIALS)
         hint = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_ALLOWED if is_refusal else _ELSE
         message = f"cannot {action} {place!r}: {kind}" + (f": {first}" if first else "")
-        raise OutputError(Diagnostic(Code.OUTPUT, message, hint=hint)) from error
+        raise OutputError.of(Code.OUTPUT, message, hint=hint) from error

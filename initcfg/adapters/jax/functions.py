@@ -14,7 +14,7 @@ import numpy as np
 from initcfg.adapters.jax.placing import Wanted, dtype_problem, place
 from initcfg.adapters.jax.shardings import over_set_mesh
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.generate.memory import materialize
 from initcfg.initializers import BuiltIn, Initializer, check, get, parts_of, resolve
 from initcfg.initializers.values import as_shape
@@ -123,16 +123,12 @@ def as_jax_initializer(initializer: Any, layout: str | Layout = IN_OUT) -> JaxIn
     """
     found = get(initializer)
     if found is None:
-        raise InitializerError(
-            Diagnostic(Code.WRONG_TYPE, "None is no initializer", hint="name one, such as zeros")
-        )
+        raise InitializerError.of(Code.WRONG_TYPE, "None is no initializer", hint="name one, such as zeros")
     if _has_seed(found):
-        raise InitializerError(
-            Diagnostic(
-                Code.INITIALIZER_CONFIG,
-                f"{found!r} has a seed of its own, and JAX passes a key to be used instead",
-                hint="leave the seed out; jax.random.key(seed) gives the same values",
-            )
+        raise InitializerError.of(
+            Code.INITIALIZER_CONFIG,
+            f"{found!r} has a seed of its own, and JAX passes a key to be used instead",
+            hint="leave the seed out; jax.random.key(seed) gives the same values",
         )
     return JaxInitializer(found, layout if isinstance(layout, Layout) else Layout(layout))
 

@@ -100,8 +100,8 @@ def over_set_mesh(sharding: Any) -> Any:
     mesh = jax.sharding.get_mesh()
     if not mesh.shape:
         message = f"{sharding} says how to shard over the mesh that is set, and none is"
-        raise SpecError(
-            Diagnostic(Code.SHAPE, message, hint="set one, with jax.set_mesh(mesh), or give a NamedSharding")
+        raise SpecError.of(
+            Code.SHAPE, message, hint="set one, with jax.set_mesh(mesh), or give a NamedSharding"
         )
     return NamedSharding(mesh, sharding)
 

@@ -106,7 +106,7 @@ def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
     if not model.built:
         message = f"the model {model.name!r} has no weights yet"
         hint = "build it first: call it, or model.build(input_shape)"
-        raise SpecError(Diagnostic(Code.MANIFEST, message, hint=hint))
+        raise SpecError.of(Code.MANIFEST, message, hint=hint)
     ways, owners = Ways(model), Owners(model)
     weights: dict[str, keras.Variable] = {}
     problems: dict[str, str] = {}

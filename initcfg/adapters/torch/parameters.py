@@ -149,7 +149,7 @@ def refs_of(module: torch.nn.Module) -> list[ParameterRef]:
         ref = found.setdefault((buffer, _memory(tensor)), ParameterRef(tensor, buffer=buffer))
         if owners.setdefault(name, ref) is not ref:
             message = f"two tensors of the module are called {name!r}"
-            raise _refused(Code.DUPLICATE_PARAMETER, message, "rename one of the submodules")
+            raise SpecError.of(Code.DUPLICATE_PARAMETER, message, "rename one of the submodules")
         if tensor is not ref.tensor:
             ref.others.append(tensor)
         ref.places.append(place)
@@ -185,7 +185,9 @@ def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor, tuple
             name = _name(prefix, key)
             if is_lazy(tensor):
                 message = f"the parameter {name!r} is lazy, and has no shape yet"
-                raise _refused(Code.MANIFEST, message, "call the module once, on a batch as it will be given")
+                raise SpecError.of(
+                    Code.MANIFEST, message, "call the module once, on a batch as it will be given"
+                )
             yield name, tensor, (inner, key)
 
 
@@ -199,10 +201,6 @@ def _memory(tensor: torch.Tensor) -> object:
     if is_dtensor(tensor) or tensor.numel() == 0 or (span := memory_range(tensor)) is None:
         return id(tensor)
     return (span.space, span.begin, tensor.shape, tensor.stride(), tensor.dtype)
-
-
-def _refused(code: Code, message: str, hint: str) -> SpecError:
-    return SpecError(Diagnostic(code, message, hint=hint))
 
 
 def verify(

@@ -22,7 +22,7 @@ from initcfg.engines import elementary
 from initcfg.engines.native.sources import LIBRARY, digest
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_arguments, checked_start, row_of
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -202,4 +202,4 @@ def _choice(found: int) -> int:
 
 
 def _refusal(message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(Code.UNKNOWN_CHOICE, message, hint=hint))
+    return InitializerError.of(Code.UNKNOWN_CHOICE, message, hint=hint)
