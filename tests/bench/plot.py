@@ -12,6 +12,8 @@ from matplotlib import pyplot as plt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
+
 __all__ = ["draw"]
 
 _OURS, _FLOOR, _PEER = "#1b6ca8", "#9aa5b1", "#d9822b"
@@ -41,7 +43,7 @@ def draw(panels: Sequence[tuple[str, Sequence[tuple[str, float]]]], path: str) -
     plt.close(figure)
 
 
-def _panel(axis: plt.Axes, title: str, rows: Sequence[tuple[str, float]]) -> None:
+def _panel(axis: Axes, title: str, rows: Sequence[tuple[str, float]]) -> None:
     names, rates = [name for name, _ in rows], [rate / 1e9 for _, rate in rows]
     bars = axis.barh(names, rates, color=[_color(name) for name in names], height=0.7)
     axis.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=7)
