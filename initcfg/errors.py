@@ -6,6 +6,7 @@
     ├── UnknownParameterError    a plan has no parameter of that name
     ├── FormatError              a weights file cannot be read, or a format cannot hold what it is given
     ├── OutputError              a file could not be written; what stood there before is untouched
+    ├── AuditError               the code of a live model does not initialize it as it should
     └── PluginError              a plugin that the caller asked for is missing or unusable
 
 Code raises these with diagnostics; prose is rendered here (plain text) and in `initcfg.cli` (colour, JSON).
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WARNINGS",
+    "AuditError",
     "Code",
     "Diagnostic",
     "FormatError",
@@ -128,6 +130,15 @@ class Code(enum.StrEnum):
     EXTENDS_CYCLE = "extends-cycle"
     MANIFEST = "manifest"
     SETTING = "setting"
+
+    # A live model's code: what it leaves out, does twice or undoes.
+    NEVER_WRITTEN = "never-written"
+    PARTLY_WRITTEN = "partly-written"
+    LOST_WRITE = "lost-write"
+    HALF_PARAMETRIZATION = "half-parametrization"
+    BROKEN_TIE = "broken-tie"
+    OTHER_PATH = "other-path"
+    IDLE_SETTING = "idle-setting"
 
     # Warnings, to the end: a plan that can be made, and is perhaps not what was meant.
     IDENTICAL_VALUES = "identical-values"
@@ -386,6 +397,10 @@ class OutputError(InitcfgError, OSError):
 
     In the second case, which the message tells, the new file is in its place and whole.
     """
+
+
+class AuditError(InitcfgError, AssertionError):
+    """The code of a live model does not initialize it as it should; pytest shows it as a failed assertion."""
 
 
 class PluginError(InitcfgError):

@@ -22,6 +22,7 @@ class Explanation:
     """What a person who meets a code needs to know: the wrong example gives the code, the right one does not.
 
     Examples in ``yaml`` and ``json`` are whole specs, in ``python`` a program, in ``console`` a session.
+    `needs` is the package that a program imports beside this one.
     """
 
     code: Code
@@ -31,6 +32,7 @@ class Explanation:
     wrong: str
     right: str
     language: Language = "yaml"
+    needs: str | None = None
 
 
 @functools.cache

@@ -308,7 +308,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
         found: dict[tuple[str, str], list[PlannedParameter]] = {}
         for member in group.members:
             # Who gives a bias the fans of its weight wants it to be drawn.
-            kind = _kind(member.name.lower()) if member.fans_of is None else None
+            kind = vector_kind(member.name) if member.fans_of is None else None
             if kind is not None:
                 found.setdefault(kind, []).append(member)
         law = type(random.initializer).__name__
@@ -318,10 +318,15 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
             yield Finding(random._replace(shares=()), tuple(members), Complaint(text, hint))
 
 
-def _kind(name: str) -> tuple[str, str] | None:
-    """What a parameter is by its name, and how one begins."""
+def vector_kind(name: str) -> tuple[str, str] | None:
+    """What a vector is by its name, and how one begins; None where the name does not tell.
+
+    Example:
+        >>> vector_kind("h.0.ln_1.weight")
+        ('scale', 'ones')
+    """
     # No pattern looks at more than two segments, and a name may have thousands.
-    name = ".".join(name.rsplit(".", 2)[-2:])
+    name = ".".join(name.lower().rsplit(".", 2)[-2:])
     shifts, scales = _globs()
     if any(glob.matches(name) for glob in shifts):
         return "bias", "zeros"

@@ -31,6 +31,16 @@ def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tup
         raise click.BadParameter(str(error)) from None
 
 
+#: Gives a command ``--ignore``, codes of warnings that it does not tell.
+ignore_option = click.option(
+    "--ignore",
+    metavar="CODE",
+    multiple=True,
+    callback=_codes,
+    help="Do not tell warnings of this code; errors stay. May be repeated.",
+)
+
+
 @click.command(
     cls=Command,
     short_help="Check specs.",
@@ -47,13 +57,7 @@ def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tup
     multiple=True,
     help="Leave out files that match, or that are in a folder that does. May be repeated.",
 )
-@click.option(
-    "--ignore",
-    metavar="CODE",
-    multiple=True,
-    callback=_codes,
-    help="Do not tell warnings of this code; errors stay. May be repeated.",
-)
+@ignore_option
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @with_spec_options
 @with_report

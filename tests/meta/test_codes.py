@@ -33,6 +33,13 @@ NOT_OF_A_DOCUMENT = {
     Code.DTYPE_MISMATCH,
     Code.VALUES,
     Code.SETTING,
+    Code.NEVER_WRITTEN,
+    Code.PARTLY_WRITTEN,
+    Code.LOST_WRITE,
+    Code.HALF_PARAMETRIZATION,
+    Code.BROKEN_TIE,
+    Code.OTHER_PATH,
+    Code.IDLE_SETTING,
 }
 
 

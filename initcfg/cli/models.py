@@ -1,0 +1,103 @@
+"""Live models that a command line names: what a callable of some module makes, or a Hugging Face config."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class ModelSource(NamedTuple):
+    """Makes a model whenever it is called; `name` is how the command line calls it."""
+
+    name: str
+    build: Callable[[], Any]
+
+
+def with_model(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command ``MODULE:CALLABLE`` and ``--config`` as one argument, ``model``.
+
+    The model's code runs because the caller names it; nothing in a document can name code.
+    """
+
+    @click.argument("target", metavar="MODULE:CALLABLE", required=False)
+    @click.option(
+        "--config",
+        "folder",
+        metavar="FOLDER",
+        type=click.Path(exists=True, file_okay=False),
+        help="The folder of a Hugging Face model's config.json, in the place of MODULE:CALLABLE.",
+    )
+    @functools.wraps(function)
+    def command(target: str | None, folder: str | None, **arguments: object) -> int:
+        if (target is None) == (folder is None):
+            raise click.UsageError("give either MODULE:CALLABLE or --config FOLDER")
+        model = _from_config(folder) if target is None else _from_target(target)
+        return function(model=model, **arguments)
+
+    return command
+
+
+def _from_target(target: str) -> ModelSource:
+    """The callable that ``MODULE:CALLABLE`` names; the current folder is importable."""
+    module_name, colon, path = target.partition(":")
+    if not module_name or not colon or not path:
+        raise click.UsageError(f"{target!r} is not MODULE:CALLABLE, such as models.gpt:build")
+    if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    found: Any = _guarded(
+        target, functools.partial(import_module, module_name), f"importing {module_name!r}"
+    )()
+    for step in path.split("."):
+        if not hasattr(found, step):
+            raise click.UsageError(f"{module_name!r} has no {path!r}")
+        found = getattr(found, step)
+    if not callable(found):
+        raise click.UsageError(
+            f"{target!r} is a {type(found).__name__}, and not a callable that makes a model"
+        )
+    return ModelSource(target, _guarded(target, found, f"{path}()"))
+
+
+def _from_config(folder: str | None) -> ModelSource:
+    """The model of a Hugging Face config, from the installed transformers: no remote code, no network."""
+    assert folder is not None  # noqa: S101
+
+    def build() -> Any:
+        from initcfg.adapters.torch.pretrained import model_of
+
+        return model_of(folder)
+
+    return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"))
+
+
+def _place_of(error: Exception) -> Location | None:
+    """The innermost line of code that was read from a file, without this module and Python's own imports."""
+    lines = traceback.extract_tb(error.__traceback__)[1:]
+    own = [line for line in lines if not line.filename.startswith("<") and "importlib" not in line.filename]
+    return Location(own[-1].filename, own[-1].lineno) if own else None
+
+
+def _guarded(name: str, build: Callable[[], Any], doing: str) -> Callable[[], Any]:
+    """The same, with what it raises as a problem of the code that was named, not of this program."""
+
+    def guarded() -> Any:
+        try:
+            return build()
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            hint = f"{name} is to be a callable without arguments that makes the model"
+            problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
+            raise SpecError(problem) from error
+
+    return guarded
