@@ -115,6 +115,10 @@ _ELSEWHERE = {
     "bf16": "bf16 is bfloat16",
     "int": "integers are int8, int16, int32 or int64",
     "long": "PyTorch's long is int64",
+    **dict.fromkeys(
+        ("complex64", "complex128", "cfloat", "cdouble"),
+        "no law here is one of complex numbers: hold real and imaginary parts along a last axis of 2",
+    ),
 }
 
 

@@ -75,6 +75,8 @@ def unusual_variance(piece: Piece) -> Complaint | None:
     law, fans = piece.distribution, piece.fans
     if law is None or fans is None or not piece.is_random or piece.is_vector or _reads_copies(piece):
         return None
+    if not fans.fan_in:  # those of an empty sibling
+        return None
     std = moments_of(law).std
     hint = "use lecun_normal or he_normal; or allow unusual-variance and say why, as for an embedding"
     scale = scale_of(piece)

@@ -14,7 +14,7 @@ from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
-from initcfg.expressions.grammar import references
+from initcfg.expressions.grammar import Number, references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
 from initcfg.initializers.custom import Initializer, Request
@@ -245,9 +245,21 @@ def _refuse_kind(tree: Ast, dtype: DType) -> None:
     elif dtype.kind in {"int", "uint"} and not is_whole(tree):
         message = f"an array of {dtype} takes integers"
         hint = "// divides without a remainder; floor, ceil and round give integers"
+        if large := next((each for each in _integers(tree) if not is_whole(Number(each, 0))), None):
+            message = f"{large} is no 64-bit integer with a sign, as formulas over elements take them"
+            hint = "patch and concatenate lay a constant, which may be that large, over some elements"
     else:
         return
     raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
+
+
+def _integers(tree: tuple[Any, ...]) -> Iterator[int]:
+    if isinstance(tree, Number):
+        if isinstance(tree.value, int):
+            yield tree.value
+    else:
+        for part in tree:
+            yield from _integers(part) if isinstance(part, tuple) else ()
 
 
 def _held(values: Array, dtype: DType, grid: Grid) -> Array:

@@ -195,7 +195,8 @@ class _Planner:
             from initcfg.plan.following import Follower, follow  # noqa: PLC0415  few plans need it
 
         by_name = {parameter.name: parameter for parameter in self.parameters}
-        for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing):
+        left_out = {each.name for each in self.others if isinstance(each, SkippedParameter)}
+        for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing, left_out):
             self.problems.note([replace(wrong, where=self.spec.locate(follower.path))])
 
     def meetings(self) -> Iterator[tuple[str, int, bool]]:

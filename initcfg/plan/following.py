@@ -15,7 +15,7 @@ from initcfg.plan.parameters import SkippedParameter
 from initcfg.plan.problems import BrokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from initcfg.initializers.derived import Derived
     from initcfg.layout import Fans
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # A parameter that follows one that follows one ...: each is made again for the one before it.
 _MOST_MADE = 1000
+_NAMES = "name a parameter of the same layer, or give a full name"
 _HINT = "let one of them begin in another way"
 
 
@@ -36,7 +37,7 @@ class Follower(NamedTuple):
     path: Path  # where the name that it asks for is written
 
 
-def related(name: str, asked: str, known: Mapping[str, object]) -> str:
+def related(name: str, asked: str, *known: Container[str]) -> str:
     """The full name that `asked` means: of a parameter in the layer of `name`, else as it stands.
 
     Example:
@@ -44,7 +45,7 @@ def related(name: str, asked: str, known: Mapping[str, object]) -> str:
         ('h.0.weight', 'weight')
     """
     sibling = f"{name.rpartition('.')[0]}.{asked}"
-    return sibling if sibling in known else asked
+    return sibling if any(sibling in names for names in known) else asked
 
 
 def lend(
@@ -73,7 +74,7 @@ def _fans(
     found = entries.get(lender)
     start = f"{borrower.name!r} is to have the fans of {borrower.asked!r}"
     if found is None:
-        hint = near.hint(lender, entries) or "name a parameter of the same layer, or give a full name"
+        hint = near.hint(lender, entries) or _NAMES
         raise problems.error(
             Code.UNKNOWN_PARAMETER, f"{start}, which is no parameter", borrower.path, hint=hint
         )
@@ -92,6 +93,7 @@ def follow(
     followers: Sequence[Follower],
     parameters: Mapping[str, PlannedParameter],
     is_missing: Callable[[str], bool] = lambda _: True,
+    left_out: Container[str] = (),
 ) -> Iterator[tuple[Follower, Diagnostic]]:
     """Gives each follower its source; yields those that have none, or none that suits them.
 
@@ -100,12 +102,17 @@ def follow(
     found: list[tuple[Follower, str]] = []
     for each in followers:
         asked = each.initializer.parameter
-        name = related(each.name, asked, parameters)
-        if name in parameters:
+        name = related(each.name, asked, parameters, left_out)
+        start = f"{each.name!r} follows {asked!r}"
+        if name in left_out:
+            message, hint = f"{start}, which the plan leaves out", f"give {name!r} an initializer"
+            yield each, Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=hint)
+        elif name in parameters:
             found.append((each, parameters[name].tied_to or name))
         elif is_missing(name):
-            message = f"{each.name!r} follows {asked!r}, which is no parameter of the plan"
-            yield each, Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=did_you_mean(asked, parameters))
+            hint = did_you_mean(asked, parameters) or _NAMES
+            message = f"{start}, which is no parameter of the plan"
+            yield each, Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=hint)
     made = _times_made(found)
     for each, name in found:
         if not 0 < made.get(name, 0) < _MOST_MADE:
