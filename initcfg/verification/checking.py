@@ -18,7 +18,8 @@ from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.initializers import Combined
+from initcfg.initializers import Combined, NormOf, RepeatOf
+from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import OfFrames
 from initcfg.verification.matching import alone, carried_plan, match
 
@@ -228,6 +229,12 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
     """
     if isinstance(initializer, OfFrames):
         return TOLERANCE * abs(initializer.gain)
+    if isinstance(initializer, Derived):
+        its = tolerance_of(initializer.source.initializer, initializer.source.shape)
+        # A norm moves by no more than that of what its elements move by.
+        if isinstance(initializer, NormOf):
+            return float(np.linalg.norm(np.broadcast_to(its, initializer.source.shape)))
+        return its
     if not isinstance(initializer, Combined):
         return 0.0
     parts = [(tolerance_of(part, share.shape), share) for part, share in initializer.parts(shape, None)]
@@ -236,7 +243,10 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
     wide = np.zeros(shape)
     for tolerance, share in parts:
         box = wide[tuple(slice(taken.start, taken.stop) for taken in share.box)]
-        box[...] = np.broadcast_to(tolerance, share.shape).reshape(box.shape)
+        made = np.broadcast_to(tolerance, share.shape)
+        if isinstance(initializer, RepeatOf):
+            made = np.repeat(made, initializer.times, initializer.axis)
+        box[...] = made.reshape(box.shape)
     return wide
 
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import initcfg
-from initcfg.errors import FormatError, InitcfgError
+from initcfg.errors import Code, FormatError, InitcfgError
 from initcfg.generate.work import CHUNK
 from initcfg.initializers import (
     Concatenate,
@@ -442,6 +442,28 @@ def test_of_a_concatenation_each_part_has_its_own() -> None:
     expected = np.zeros((3, 4))
     expected[1:, 2:] = 3 * TOLERANCE
     np.testing.assert_array_equal(tolerance_of(outer, (3, 4)), expected)
+
+
+def test_what_is_made_of_it_has_a_tolerance_too(tmp_path: Path) -> None:
+    twice = {"repeat_of": {"of": "orthogonal", "axis": 0, "times": 2}}
+    row = {"patch": {"base": "ones", "patches": [{"at": [0], "initializer": twice}]}}
+    laws = {
+        "w": ([4, 3], "orthogonal"),
+        "copy": ([4, 3], {"parameter": "w"}),
+        "norm": ([3], {"norm_of": {"parameter": "w", "axes": [0]}}),
+        "twice": ([4, 3], twice),
+        "row": ([2, 4, 3], row),
+    }
+    params = {name: {"shape": shape, "initializer": law} for name, (shape, law) in laws.items()}
+    plan = initcfg.make_plan({"initcfg": 1, "layout": "out_in", "params": params})
+    weights = initcfg.materialize(plan)
+    for name, array in weights.items():  # as another machine's BLAS might have made them
+        array[: 1 if name == "row" else None] += TOLERANCE / 2
+    save_file(weights, tmp_path / "w.safetensors")
+    assert verify(tmp_path / "w.safetensors", plan).is_equal
+    weights["row"][1] += TOLERANCE / 2  # which are ones
+    save_file(weights, tmp_path / "w.safetensors")
+    assert [each.code for each in verify(tmp_path / "w.safetensors", plan).diagnostics] == [Code.VALUES]
 
 
 def test_a_part_that_is_exact_is_compared_by_its_bits_beside_one_that_is_not() -> None:
