@@ -232,7 +232,7 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
     if isinstance(initializer, Derived):
         its = tolerance_of(initializer.source.initializer, initializer.source.shape)
         # A norm moves by no more than that of what its elements move by.
-        if isinstance(initializer, NormOf):
+        if isinstance(initializer, NormOf) and np.any(its):
             return float(np.linalg.norm(np.broadcast_to(its, initializer.source.shape)))
         return its
     if not isinstance(initializer, Combined):

@@ -463,7 +463,7 @@ def test_what_is_made_of_it_has_a_tolerance_too(tmp_path: Path) -> None:
     assert verify(tmp_path / "w.safetensors", plan).is_equal
     weights["row"][1] += TOLERANCE / 2  # which are ones
     save_file(weights, tmp_path / "w.safetensors")
-    assert [each.code for each in verify(tmp_path / "w.safetensors", plan).diagnostics] == [Code.VALUES]
+    assert verify(tmp_path / "w.safetensors", plan).diagnostics[-1].code is Code.VALUES
 
 
 def test_a_part_that_is_exact_is_compared_by_its_bits_beside_one_that_is_not() -> None:
