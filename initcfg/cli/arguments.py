@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from initcfg.cli.words import counted
 from initcfg.errors import InitcfgError, printable
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,10 +13,10 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Exit, Report
-from initcfg.cli.words import count, law_of
 from initcfg.errors import InitcfgError, SpecError, printable, text_width
 from initcfg.names import fill_numbers, folded, mark_numbers, number_spans, numbers_of, told_apart
 from initcfg.plan.plan import parameter_data
+from initcfg.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,6 +137,8 @@ def _twins(diff: PlanDiff) -> dict[str, str]:
 
 def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:
     """A change in words, with marks in the place of the numbers of its name."""
+    from initcfg.plan.describing import law_of
+
     old, new, name = change.old, change.new, mark_numbers(change.name, numbers)
     if old is not None and new is not None:
         if change.kind == "renamed":
@@ -169,6 +171,8 @@ def _detail(
 
 def _laws(old: PlannedParameter, new: PlannedParameter) -> tuple[str, str]:
     """Two laws in words that tell them apart: in a few digits, in all digits, or with all arguments."""
+    from initcfg.plan.describing import law_of
+
     ways: tuple[Callable[[PlannedParameter], str], ...] = (
         law_of,
         lambda each: repr(each.distribution or each.initializer),

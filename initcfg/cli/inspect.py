@@ -13,11 +13,12 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import threads_option, with_renames
 from initcfg.cli.output import progress_bar, with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, number, size, table_text
+from initcfg.cli.words import SEGMENTS, WORDS, Column, table_text
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.inspection import merged
 from initcfg.names import fold
+from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

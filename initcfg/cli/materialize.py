@@ -15,8 +15,8 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import not_standard_output, threads_option, with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
-from initcfg.cli.words import count, counted, size
 from initcfg.errors import printable
+from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

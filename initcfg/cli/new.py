@@ -10,7 +10,7 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, not_standard_input, output_option
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import counted
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from initcfg.cli.output import Output

@@ -10,9 +10,10 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, output_option, with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
-from initcfg.cli.words import SEGMENTS, WORDS, Column, count, counted, describe_law, size, table_text
+from initcfg.cli.words import SEGMENTS, WORDS, Column, table_text
 from initcfg.errors import printable
 from initcfg.names import fold
+from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -127,6 +128,7 @@ def _source(parameter: PlannedParameter) -> str:
 def _cells(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> tuple[str, ...]:
     """A line: `names` are those of the copies, of what they are tied to and of what they follow from."""
     from initcfg.initializers import canonical_name
+    from initcfg.plan.describing import describe_law
 
     name, tied_to, source = names
     first = copies[0]

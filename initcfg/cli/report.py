@@ -6,8 +6,8 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.cli.words import count, counted, size
 from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, printable
+from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

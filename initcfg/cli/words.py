@@ -1,55 +1,19 @@
-"""Text for people: numbers and distributions in words, tables, and lines fitted to a width."""
+"""Text for a terminal: tables, and lines fitted to a width."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import textwrap
-from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from initcfg.errors import InitializerError, text_width
+from initcfg.errors import text_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from initcfg.distributions import Distribution
-    from initcfg.initializers import Formula, Initializer
-    from initcfg.initializers.base import Share
-    from initcfg.layout import Layout
-    from initcfg.plan import PlannedParameter
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def count(value: int) -> str:
-    """A whole number with its thousands marked."""
-    return f"{value:,}"
-
-
-def counted(value: int, noun: str) -> str:
-    """A count and its noun, in the plural where it must be."""
-    return f"{count(value)} {noun}" + ("" if value == 1 else "s")
-
-
-def size(nbytes: int) -> str:
-    """A number of bytes in the largest unit that leaves it at 1 or more: ``474.7 MiB``, ``1 byte``."""
-    if nbytes < 1024:
-        return counted(nbytes, "byte")
-    power = min((nbytes.bit_length() - 1) // 10, len(_UNITS) - 1)
-    return f"{nbytes / 1024**power:,.1f} {_UNITS[power]}"
-
-
-def number(value: float) -> str:
-    """A number to four significant digits; whole numbers in full."""
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.4g}"
-
 
 # What a cell may be broken into where its column has to be narrow; other cells stay whole.
 SEGMENTS = r"(?:\{[^{}]*\}|[^.])+\.*|\.+"
@@ -204,65 +168,3 @@ def _fill(entry: str, width: int, inner: str) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def describe(distribution: Distribution | None) -> str:
-    """A distribution in a few characters, its numbers to four digits: ``normal(0, 0.02)``."""
-    from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
-
-    match distribution:
-        case Fill(value):
-            return f"fill({number(value)})"
-        case Uniform(low, high):
-            return f"uniform({number(low)}, {number(high)})"
-        case Normal(mean, std):
-            return f"normal({number(mean)}, {number(std)})"
-        case TruncatedNormal(mean, std, low, high):
-            return f"truncated_normal({number(mean)}, {number(std)}) in [{number(low)}, {number(high)}]"
-        case None:
-            return "structured"
-
-
-def law_of(parameter: PlannedParameter) -> str:
-    """How a parameter begins, in a few characters: its distribution, or those of its parts."""
-    from initcfg.initializers import canonical_name
-
-    law = describe_law(parameter.initializer, parameter.shape, parameter.layout)
-    return canonical_name(type(parameter.initializer)) if law == "structured" else law
-
-
-def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
-    """How elements come about that share no law: what they are copied from, or what a formula comes to."""
-    if not hasattr(initializer, "spread"):
-        return getattr(initializer, "origin", None) or describe(None)
-    formula = cast("Formula", initializer)
-    text = formula.value
-    if formula.of is not None:
-        text += f", x from {describe_law(formula.of, shape, layout)}"
-    if 0 in shape:
-        return text
-    with suppress(InitializerError):  # a fault that planning did not see; making the array tells it
-        spread = formula.spread(shape, layout)
-        text += f": mean {number(spread.mean)}, std {number(spread.std)}"
-        if math.isfinite(spread.low) and math.isfinite(spread.high):
-            text += f", {number(spread.low)} to {number(spread.high)}"
-        text += " in a sample" if spread.is_sample else ""
-    return text
-
-
-def describe_law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
-    """The distribution; of a combined initializer those of its parts, equal neighbours counted."""
-    from initcfg.initializers import Combined, resolve
-
-    if not isinstance(initializer, Combined):
-        law = resolve(initializer, shape, layout)
-        return describe(law) if law is not None else _of_elements(initializer, shape, layout)
-    parts = [_law_of_part(part, share) for part, share in initializer.parts(shape, layout)]
-    runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
-    return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)
-
-
-def _law_of_part(part: Initializer, share: Share) -> str:
-    """The law of a part, and its place where that does not follow from its rank."""
-    law = describe_law(part, share.shape, share.layout)
-    return law if share.label is None or share.label.isdecimal() else f"{law} {share.label}"

@@ -15,8 +15,9 @@ from click.testing import Result
 
 import initcfg
 from initcfg.cli.plan import COLUMNS, plan_text
-from initcfg.cli.words import SEGMENTS, describe
+from initcfg.cli.words import SEGMENTS
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
+from initcfg.plan.describing import describe
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]

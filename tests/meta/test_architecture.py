@@ -19,6 +19,7 @@ FLOORS = {
     "frozen": 0,
     "names": 0,
     "process": 0,
+    "wording": 0,
     "errors": 1,
     "dtypes": 2,
     "exact": 2,

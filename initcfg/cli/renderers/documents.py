@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 import initcfg
 from initcfg.cli.renderers.escapes import defused_xml, file_uri, json_text, source_path, xml_text
 from initcfg.cli.report import IO_CODES, Exit
-from initcfg.cli.words import counted
 from initcfg.errors import WARNINGS, printable
 from initcfg.explanations import load_explanations
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from initcfg.cli.report import Checked, Report

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text, source_path
-from initcfg.cli.words import counted
 from initcfg.errors import Location, fold_copies, printable
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
