@@ -39,16 +39,13 @@ from initcfg.initializers.registry import (
 
 if TYPE_CHECKING:
     from initcfg.initializers.combined import *  # noqa: F403  for type checkers, which cannot call __getattr__
-    from initcfg.initializers.constants import *  # noqa: F403
-    from initcfg.initializers.convolution import *  # noqa: F403
     from initcfg.initializers.derived import *  # noqa: F403
     from initcfg.initializers.formulas import *  # noqa: F403
+    from initcfg.initializers.kernels import *  # noqa: F403
     from initcfg.initializers.pytorch import *  # noqa: F403
-    from initcfg.initializers.random import *  # noqa: F403
     from initcfg.initializers.recipes import *  # noqa: F403
-    from initcfg.initializers.recurrences import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403
-    from initcfg.initializers.spectral import *  # noqa: F403
+    from initcfg.initializers.simple import *  # noqa: F403
     from initcfg.initializers.stored import *  # noqa: F403
     from initcfg.initializers.structured import *  # noqa: F403
     from initcfg.initializers.transformers import *  # noqa: F403

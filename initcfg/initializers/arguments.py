@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import textwrap
 import types
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -217,6 +218,49 @@ def _argument_type(annotation: Any) -> Any:
         kept = True
     found = inner if kept else {float: Number, int: Whole}.get(inner)
     return found | None if found is not None and nullable else found
+
+
+# --- What docstrings say ----------------------------------------------------------------------------------
+
+_SEED = (
+    "an integer in [0, 2**64), for the same array at each call with a given shape and dtype; default None, "
+    "for fresh entropy, or in a plan the parameter's own stream."
+)
+_FILL = textwrap.TextWrapper(106, " " * 4, " " * 8, break_on_hyphens=False)
+
+
+def argument_texts(cls: type[Any]) -> dict[str, str]:
+    """What the ``Args:`` section of a class's docstring says, by argument."""
+    texts: dict[str, str] = {}
+    name = ""
+    section = f"\n{inspect.cleandoc(cls.__doc__ or '')}".partition("\nArgs:\n")[2].partition("\n\n")[0]
+    for line in section.splitlines():
+        if line.startswith("        "):
+            texts[name] += f" {line.strip()}"
+        else:
+            name, _, texts[name] = line.strip().partition(": ")
+    return texts
+
+
+def documented(cls: type[Any]) -> str | None:
+    """The docstring of a built-in class, with the arguments of its bases and `seed` filled in.
+
+    A docstring without a formula is left as it is.
+    """
+    blocks = inspect.cleandoc(cls.__doc__ or "").split("\n\n")
+    names: dict[str, Any] = {}
+    texts = {"seed": _SEED}
+    for base in reversed(cls.__mro__):
+        names |= vars(base).get("__annotations__", {})
+        texts |= argument_texts(base)
+    entries = [_FILL.fill(f"{name}: {texts[name]}") for name in names if name in texts]
+    if not entries or not any(block.startswith("Formula:\n") for block in blocks):
+        return cls.__doc__
+    blocks = [block for block in blocks if not block.startswith("Args:\n")]
+    after = ("Raises:\n", "Reference:\n", "Example:\n")
+    place = next((at for at, block in enumerate(blocks) if block.startswith(after)), len(blocks))
+    blocks.insert(place, "\n".join(["Args:", *entries]))
+    return "\n\n".join(blocks)
 
 
 # --- What pydantic finds ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.arguments import CONFIG, adapter_of, problems_of, with_argument_types
+from initcfg.initializers.arguments import CONFIG, adapter_of, documented, problems_of, with_argument_types
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same
 from initcfg.layout import IN_OUT
@@ -111,6 +111,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
             )
         names = vars(sys.modules.get(cls.__module__, sys))
         cls.__annotations__ = with_argument_types(vars(cls).get("__annotations__", {}), names)
+        cls.__doc__ = documented(cls)
 
     @property
     def module(self) -> str:

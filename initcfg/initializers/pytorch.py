@@ -12,7 +12,7 @@ from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initcfg.expressions import gain_of
 from initcfg.initializers.annotations import NonNegative, Number, Seed
 from initcfg.initializers.base import Elementwise, initializer
-from initcfg.initializers.random import crossed
+from initcfg.initializers.simple import crossed
 from initcfg.layout import Layout, resolved_fans
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ def _centred(law: Literal["uniform", "normal"], std: float) -> Distribution:
 
 @initializer
 class _Xavier(Elementwise):
-    """The arguments of ``torch.nn.init.xavier_*_``, and its standard deviation."""
+    """The arguments of ``torch.nn.init.xavier_*_``, and its standard deviation.
+
+    Args:
+        gain: a factor >= 0; default 1.0. With 0 every element is 0.
+    """
 
     MODULE = "initcfg.initializers"
     LAW: ClassVar[Literal["uniform", "normal"]]
@@ -76,11 +80,6 @@ class XavierUniform(_Xavier):
     ``out_in`` for PyTorch's linear layers and convolutions; PyTorch itself reads every tensor as (out, in,
     ...).
 
-    Args:
-        gain: a factor >= 0; default 1.0. With 0 every element is 0.
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-
     Reference:
         Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
         https://proceedings.mlr.press/v9/glorot10a.html; torch/nn/init.py
@@ -102,11 +101,6 @@ class XavierNormal(_Xavier):
     Not the law of ``glorot_normal``, which is truncated; JAX's ``xavier_normal`` is ``glorot_normal``. The
     fans are those of the layout, as for ``xavier_uniform``.
 
-    Args:
-        gain: a factor >= 0; default 1.0. With 0 every element is 0.
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-
     Reference:
         Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
         https://proceedings.mlr.press/v9/glorot10a.html; torch/nn/init.py
@@ -121,7 +115,13 @@ class XavierNormal(_Xavier):
 
 @initializer
 class _Kaiming(Elementwise):
-    """The arguments of ``torch.nn.init.kaiming_*_``, and its standard deviation."""
+    """The arguments of ``torch.nn.init.kaiming_*_``, and its standard deviation.
+
+    Args:
+        a: the slope of ``leaky_relu`` on its negative side, not used for other nonlinearities; default 0.0.
+        mode: ``fan_in`` (the default) or ``fan_out``.
+        nonlinearity: ``leaky_relu`` (the default), or another name that PyTorch's ``calculate_gain`` takes.
+    """
 
     MODULE = "initcfg.initializers"
     LAW: ClassVar[Literal["uniform", "normal"]]
@@ -154,13 +154,6 @@ class KaimingUniform(_Kaiming):
     layout, which is ``out_in`` for PyTorch's linear layers and convolutions; PyTorch itself reads every
     tensor as (out, in, ...).
 
-    Args:
-        a: the slope of ``leaky_relu`` on its negative side, not used for other nonlinearities; default 0.0.
-        mode: ``fan_in`` (the default) or ``fan_out``.
-        nonlinearity: ``leaky_relu`` (the default), or another name that PyTorch's ``calculate_gain`` takes.
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-
     Reference:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852;
         torch/nn/init.py
@@ -181,13 +174,6 @@ class KaimingNormal(_Kaiming):
 
     Not the law of ``he_normal``, which is truncated; JAX's ``kaiming_normal`` is ``he_normal``. The gain and
     the fans are those of ``kaiming_uniform``.
-
-    Args:
-        a: the slope of ``leaky_relu`` on its negative side, not used for other nonlinearities; default 0.0.
-        mode: ``fan_in`` (the default) or ``fan_out``.
-        nonlinearity: ``leaky_relu`` (the default), or another name that PyTorch's ``calculate_gain`` takes.
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
 
     Reference:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852;
@@ -217,8 +203,6 @@ class TruncNormal(Elementwise):
         std: the standard deviation before the cut, >= 0; default 1.0. With 0 every element is `mean`.
         a: the lower bound, a value; default -2.0.
         b: the upper bound, a value > `a`; default 2.0.
-        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
-            None, for fresh entropy, or in a plan the parameter's own stream.
 
     Reference:
         torch/nn/init.py

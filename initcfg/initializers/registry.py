@@ -26,45 +26,34 @@ C = TypeVar("C", bound=type[Initializer])
 #: Under which the built-ins are registered with Keras.
 PACKAGE = "initcfg"
 
-# The built-ins, by the module that holds them.
-_MODULES = {
-    "constants": ("Zeros", "Ones", "Constant"),
-    "random": ("RandomNormal", "RandomUniform", "TruncatedNormal"),
-    "scaling": (
-        *("VarianceScaling", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform"),
+#: The built-ins by family, in the order of the documentation: the module that holds them, and their names.
+FAMILIES = {
+    "Constants": ("simple", "Zeros", "Ones", "Constant"),
+    "Random, the same for every shape": ("simple", "RandomNormal", "RandomUniform", "TruncatedNormal"),
+    "Variance scaling": (
+        *("scaling", "VarianceScaling", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform"),
         *("LecunNormal", "LecunUniform"),
     ),
-    "pytorch": ("XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
-    "structured": ("Identity", "Orthogonal", "Sparse", "LooksLinear"),
-    "convolution": ("Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
-    "spectral": ("STFT",),
-    "transformers": (
-        *("SmallInit", "WangInit", "DepthScaledNormal", "Mitchell", "Mup", "SwitchNormal"),
+    "PyTorch's own laws": (
+        *("pytorch", "XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
+    ),
+    "Matrices": ("structured", "Identity", "Orthogonal", "Sparse", "LooksLinear"),
+    "Convolution kernels": (
+        *("kernels", "Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
+    ),
+    "Fourier transforms": ("kernels", "STFT"),
+    "Recipes for transformers": (
+        *("transformers", "SmallInit", "WangInit", "DepthScaledNormal", "Mitchell", "Mup", "SwitchNormal"),
         *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),
     ),
-    "recipes": ("Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
-    "recurrences": ("MambaALog", "MambaDtBias", "LruNuLog", "LruThetaLog", "RwkvTimeDecay", "Chrono"),
-    "combined": ("Concatenate", "Patch", "RepeatOf"),
-    "stored": ("Pretrained",),
-    "formulas": ("Formula",),
-    "derived": ("Parameter", "NormOf"),
-}
-#: What the built-ins of each module are called together, in the order of the documentation.
-FAMILIES = {
-    "constants": "Constants",
-    "random": "Random, the same for every shape",
-    "scaling": "Variance scaling",
-    "pytorch": "PyTorch's own laws",
-    "structured": "Matrices",
-    "convolution": "Convolution kernels",
-    "spectral": "Fourier transforms",
-    "transformers": "Recipes for transformers",
-    "recipes": "Other published recipes",
-    "recurrences": "Recipes for recurrences and state spaces",
-    "combined": "Made of parts",
-    "stored": "From a file",
-    "formulas": "Formulas",
-    "derived": "Following another parameter",
+    "Other published recipes": ("recipes", "Fixup", "SirenFirst", "Siren", "LoraA", "FocalBias"),
+    "Recipes for recurrences and state spaces": (
+        *("recipes", "MambaALog", "MambaDtBias", "LruNuLog", "LruThetaLog", "RwkvTimeDecay", "Chrono"),
+    ),
+    "Made of parts": ("combined", "Concatenate", "Patch", "RepeatOf"),
+    "From a file": ("stored", "Pretrained"),
+    "Formulas": ("formulas", "Formula"),
+    "Following another parameter": ("derived", "Parameter", "NormOf"),
 }
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.
 _ALIASES = {
@@ -110,8 +99,8 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-# Class name to module name, and every name that a class answers to, a built-in by its class name.
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+# Class name to module and family, and every name that a class answers to, a built-in by its class name.
+_HOMES = {name: (module, family) for family, (module, *names) in FAMILIES.items() for name in names}
 _TABLE: dict[str, type[Initializer] | str] = {
     **{each: name for name in _HOMES for each in (name, snake_case(name))},
     **_ALIASES,
@@ -139,7 +128,7 @@ def family_of(cls: type[object]) -> str:
         >>> family_of(HeNormal)
         'Variance scaling'
     """
-    return FAMILIES[_HOMES[cls.__name__]] if is_built_in(cls) else "Plugins"
+    return _HOMES[cls.__name__][1] if is_built_in(cls) else "Plugins"
 
 
 def is_built_in(cls: type[object]) -> bool:
@@ -148,7 +137,7 @@ def is_built_in(cls: type[object]) -> bool:
 
 
 def _built_in(name: str) -> type[BuiltIn]:
-    module = load(f"initcfg.initializers.{_HOMES[name]}")
+    module = load(f"initcfg.initializers.{_HOMES[name][0]}")
     cls: type[BuiltIn] = getattr(module, name)
     return cls
 

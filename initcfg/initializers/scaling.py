@@ -62,8 +62,6 @@ class VarianceScaling(Elementwise):
             which JAX has and Keras has not.
         distribution: ``truncated_normal`` (the default), ``untruncated_normal`` or ``uniform``. ``normal`` is
             Keras's old name of ``truncated_normal``, kept as written.
-        seed: an integer in [0, 2**64), for the same tensor at each call with a given shape and dtype; default
-            None, for fresh entropy, or in a plan the parameter's own stream.
         input_axes: axes whose sizes multiply to fan_in, negative ones counted from the end; default None, for
             the fans that the layout gives. With axes there is no receptive field.
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
@@ -114,19 +112,14 @@ class VarianceScaling(Elementwise):
         return scaled(self.scale, self.mode, self.distribution, fans)
 
 
-# What the docstrings of all presets say of their arguments.
-_ARGUMENTS = """Args:
-        seed: an integer in [0, 2**64), for the same tensor at each call; default None, for fresh entropy,
-            or in a plan the parameter's own stream.
-        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
-        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
-
-    """
-
-
 @initializer
 class _Preset(Elementwise):
-    """Variance scaling with scale, mode and law fixed by a name."""
+    """Variance scaling with scale, mode and law fixed by a name.
+
+    Args:
+        input_axes: axes whose sizes multiply to fan_in; default None, for the fans that the layout gives.
+        output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
+    """
 
     SCALE: ClassVar[float]
     MODE: ClassVar[Mode]
@@ -144,11 +137,6 @@ class _Preset(Elementwise):
             input_axes: Sequence[int] | None = None,
             output_axes: Sequence[int] | None = None,
         ) -> None: ...
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if cls.__doc__:
-            cls.__doc__ = cls.__doc__.replace("Reference:", f"{_ARGUMENTS}Reference:", 1)
 
     def _conflict(self) -> Diagnostic | None:
         return _one_sided(self.input_axes, self.output_axes)

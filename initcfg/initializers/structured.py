@@ -82,8 +82,6 @@ class Sparse(Structured):
     Args:
         sparsity: the share of zeros, from 0 to 1.
         std: the standard deviation of the other elements, > 0; default 0.01.
-        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
-            None, for fresh entropy, or in a plan the parameter's own stream.
 
     Reference:
         Martens, "Deep learning via Hessian-free optimization", 2010,
@@ -127,7 +125,11 @@ class Sparse(Structured):
 
 @initializer
 class OfFrames(Structured):
-    """What is made of orthogonal matrices, times a factor: its last digits are BLAS's."""
+    """What is made of orthogonal matrices, times a factor: its last digits are BLAS's.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+    """
 
     gain: Number = 1.0
     seed: Seed | None = None
@@ -162,11 +164,6 @@ class Orthogonal(OfFrames):
     are the rows. Each index of batch axes has a matrix of its own. Q is a product of random Householder
     reflectors, in float32, or in float64 for float64; it uses BLAS, so that its bits are the same in one
     process with one number of threads, and elsewhere equal to about 1e-5.
-
-    Args:
-        gain: the factor, a finite number; default 1.0.
-        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
-            None, for fresh entropy, or in a plan the parameter's own stream.
 
     Reference:
         Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
@@ -214,11 +211,6 @@ class LooksLinear(OfFrames):
 
     After a ReLU, activations that come in pairs a and -a give Q a and -Q a, which are such pairs again. Bits
     are as of ``orthogonal``.
-
-    Args:
-        gain: the factor, a finite number; default 1.0.
-        seed: an integer in [0, 2**64), for the same matrix at each call with a given shape and dtype; default
-            None, for fresh entropy, or in a plan the parameter's own stream.
 
     Reference:
         Balduzzi et al., "The Shattered Gradients Problem", 2017, section 5, https://arxiv.org/abs/1702.08591

@@ -219,7 +219,14 @@ class SwitchNormal(Recipe):
 
 @initializer
 class _Stacked(Recipe):
-    """Xavier's normal times a gain that follows from the depths of an encoder and a decoder."""
+    """Xavier's normal times a gain that follows from the depths of an encoder and a decoder.
+
+    Args:
+        layers: how many layers this stack has, an integer >= 1.
+        stack: ``alone`` (the default) for an encoder or a decoder without the other, ``encoder`` or
+            ``decoder`` of a pair.
+        decoder_layers: of an encoder, how many layers its decoder has.
+    """
 
     GAINS: ClassVar[dict[str, str]]
 
@@ -256,12 +263,6 @@ class DeepNorm(_Stacked):
     0.81 * (layers**4 * decoder_layers)**(1/16) and (3 * layers)**(1/4). The paper's gains; torchscale draws
     uniformly, with the same variance, and has 1.15, the reciprocal, in the place of 0.87.
 
-    Args:
-        layers: how many layers this stack has, an integer >= 1.
-        stack: ``alone`` (the default) for an encoder or a decoder without the other, ``encoder`` or
-            ``decoder`` of a pair.
-        decoder_layers: of an encoder, how many layers its decoder has.
-
     Reference:
         Wang et al., "DeepNet: Scaling Transformers to 1,000 Layers", 2022, figure 2,
         https://arxiv.org/abs/2203.00555; microsoft/torchscale torchscale/architecture/encoder.py
@@ -289,12 +290,6 @@ class SubLN(_Stacked):
 
     It is for the feed-forward layers, the value and the output projections; queries and keys take
     `xavier_normal`. torchscale draws uniformly, with the same variance.
-
-    Args:
-        layers: how many layers this stack has, an integer >= 1.
-        stack: ``alone`` (the default) for an encoder or a decoder without the other, ``encoder`` or
-            ``decoder`` of a pair.
-        decoder_layers: of an encoder, how many layers its decoder has.
 
     Reference:
         Wang et al., "Foundation Transformers", 2022, https://arxiv.org/abs/2210.06423; microsoft/torchscale

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import CoreRef, GenerateJsonSchema
 
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.annotations import read_constant
-from initcfg.initializers.arguments import adapter_of
+from initcfg.initializers.arguments import adapter_of, argument_texts
 from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
+from initcfg.initializers.kernels import read_window
 from initcfg.initializers.registry import aliases_of, registered_name
-from initcfg.initializers.spectral import read_window
 from initcfg.spec.models import Spec, read_initializer
 
 if TYPE_CHECKING:
@@ -277,20 +276,13 @@ def _arguments(cls: type[Initializer]) -> Schema:
     if known_arguments(cls) is None:
         return head | {"type": "object"}
     schema = adapter_of(cls).json_schema(schema_generator=_Generator)
-    texts = _argument_texts(cls)
+    texts = argument_texts(cls)
     properties = {
         name: ({"description": texts[name]} if name in texts else {}) | rules
         for name, rules in schema.get("properties", {}).items()
     }
     kept = {key: schema[key] for key in ("required", "additionalProperties") if key in schema}
     return head | {"type": "object", "properties": properties} | kept
-
-
-def _argument_texts(cls: type[Initializer]) -> dict[str, str]:
-    """The texts of the ``Args:`` section of a docstring, by argument."""
-    section = re.search(r"^Args:\n((?:    .*\n|\n)*)", (inspect.getdoc(cls) or "") + "\n", re.MULTILINE)
-    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _offered(*schemas: Schema) -> list[Schema]:

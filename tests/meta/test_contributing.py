@@ -52,7 +52,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "initcfg", folder / "initcfg", ignore=shutil.ignore_patterns("__pycache__"))
     example = re.search(r"^```python\n(@initializer\nclass Spread.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert example is not None
-    with (folder / "initcfg/initializers/random.py").open("a", encoding="utf-8") as module:
+    with (folder / "initcfg/initializers/simple.py").open("a", encoding="utf-8") as module:
         module.write(f"\n\n{example[1]}")
     registry = folder / "initcfg/initializers/registry.py"
     row = '"RandomUniform", "TruncatedNormal"'

@@ -115,7 +115,7 @@ def test_a_recipe_says_where_it_is_from_and_documents_each_argument(cls: type[Re
     text = cls.__doc__ or ""
     assert "https://" in text
     names = {each.name for each in dataclasses.fields(cls)}
-    assert all(f"\n        {name}: " in text for name in names)
+    assert all(f"\n    {name}: " in text for name in names)
     assert text.count("seed: ") == ("seed" in names)
 
 
