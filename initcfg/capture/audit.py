@@ -1,7 +1,7 @@
 """From recordings of how a model is made to what is wrong with it: garbage, lost writes, ties, other laws.
 
-Each function below gives one kind of finding; `audit` puts them together. A finding says of which parameter
-it is and for which way of making the model it is true, and stands at a line of the model's own code.
+Each function below gives one kind of finding; `audit_recordings` puts them together. A finding says of which
+parameter it is and for which way of making the model it is true, and stands at a line of the model's code.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Idle(NamedTuple):
     site: Site
 
 
-def audit(constructed: Recording, deferred: Recording | None = None, idle: Iterable[Idle] = ()) -> Audit:
+def audit_recordings(
+    constructed: Recording, deferred: Recording | None = None, idle: Iterable[Idle] = ()
+) -> Audit:
     """What two ways of making a model show.
 
     Args:

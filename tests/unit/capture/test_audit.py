@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from initcfg.capture.audit import Audit, Idle, audit, is_idle, same_law
+from initcfg.capture.audit import Audit, Idle, audit_recordings, is_idle, same_law
 from initcfg.capture.values import Lost, Recorded, Recording, Site, Table, Unsaid, Write
 from initcfg.errors import AuditError, Code
 from initcfg.initializers import Constant, Formula, Ones, RandomNormal, RandomUniform, Zeros
@@ -43,7 +43,7 @@ def codes(found: Audit) -> list[tuple[Code, str]]:
 
 
 def test_nothing_is_found_in_a_model_that_is_written() -> None:
-    found = audit(recording(recorded("w")), recording(recorded("w")))
+    found = audit_recordings(recording(recorded("w")), recording(recorded("w")))
     assert not found
     assert str(found) == "nothing found"
     found.require_fine()
@@ -58,7 +58,7 @@ def test_nothing_is_found_in_a_model_that_is_written() -> None:
     ],
 )
 def test_garbage_in_a_constructed_model_is_an_error_with_the_way_it_is_true_for(deferred, way: str) -> None:
-    found = audit(recording(EMPTY), deferred)
+    found = audit_recordings(recording(EMPTY), deferred)
     assert codes(found) == [(Code.NEVER_WRITTEN, "error")]
     assert way in found.diagnostics[0].message
     with pytest.raises(AssertionError, match="never-written"):
@@ -66,7 +66,7 @@ def test_garbage_in_a_constructed_model_is_an_error_with_the_way_it_is_true_for(
 
 
 def test_garbage_by_way_of_meta_names_the_line_that_only_the_constructor_runs() -> None:
-    found = audit(recording(recorded("w"), pretrained=True), recording(EMPTY))
+    found = audit_recordings(recording(recorded("w"), pretrained=True), recording(EMPTY))
     assert codes(found) == [(Code.NEVER_WRITTEN, "warning")]
     (problem,) = found.diagnostics
     assert problem.where.line == 10
@@ -75,19 +75,19 @@ def test_garbage_by_way_of_meta_names_the_line_that_only_the_constructor_runs() 
 
 def test_an_unwritten_part_is_told_as_an_index() -> None:
     part = recorded("w", Unsaid("in part"), unwritten=(((3, 4), (0, 2)), ((0, 2), (1, 2))))
-    (problem,) = audit(recording(part)).diagnostics
+    (problem,) = audit_recordings(recording(part)).diagnostics
     assert problem.code is Code.PARTLY_WRITTEN
     assert "not at [3, :], [:2, 1]" in problem.message
 
 
 def test_copies_of_a_layer_are_told_once() -> None:
     copies = (replace(EMPTY, name=f"h.{layer}.w") for layer in range(3))
-    (problem,) = audit(recording(*copies)).diagnostics
+    (problem,) = audit_recordings(recording(*copies)).diagnostics
     assert problem.message.startswith("'h.{0..2}.w' is never written")
 
 
 def test_a_place_is_a_line_of_the_source_from_its_first_character() -> None:
-    (problem,) = audit(recording(EMPTY)).diagnostics
+    (problem,) = audit_recordings(recording(EMPTY)).diagnostics
     assert problem.where.text == Path(__file__).read_text().splitlines()[0]
     assert (problem.where.line, problem.where.column) == (1, 1)
 
@@ -109,7 +109,7 @@ LOST = Lost("w", write(7, "zeros_()"), Zeros(), write(10), first=False)
     ],
 )
 def test_a_line_of_which_nothing_is_left_is_told_where_that_matters(lost: Lost, count: int) -> None:
-    found = audit(recording(recorded("w", RandomNormal(0, 0.02)), lost=(lost,)))
+    found = audit_recordings(recording(recorded("w", RandomNormal(0, 0.02)), lost=(lost,)))
     assert codes(found) == [(Code.LOST_WRITE, "warning")] * count
 
 
@@ -129,21 +129,23 @@ def parts(first: Recorded, second: Recorded) -> Recording:
     ],
 )
 def test_one_part_of_a_parametrization_is_told(model: Recording, expected: list[str]) -> None:
-    assert [each.code for each in audit(model).diagnostics] == expected
+    assert [each.code for each in audit_recordings(model).diagnostics] == expected
 
 
 def test_a_tie_that_init_or_to_empty_breaks_is_told_once() -> None:
     tied = (recorded("a"), recorded("b", tied_to="a"))
     apart = (recorded("a"), recorded("b", Ones()))
-    (problem,) = audit(recording(*apart, ties=(("b", "a"),))).diagnostics
+    (problem,) = audit_recordings(recording(*apart, ties=(("b", "a"),))).diagnostics
     assert problem.message.startswith("'b' is no longer tied to 'a', as the constructor has it")
-    (problem,) = audit(recording(*tied, ties=(("b", "a"),)), recording(*apart)).diagnostics
+    (problem,) = audit_recordings(recording(*tied, ties=(("b", "a"),)), recording(*apart)).diagnostics
     assert "to_empty()" in problem.message
-    assert not audit(recording(*tied, ties=(("b", "a"),)), recording(*tied))
+    assert not audit_recordings(recording(*tied, ties=(("b", "a"),)), recording(*tied))
 
 
 def test_a_law_that_depends_on_the_way_is_told_with_both() -> None:
-    (problem,) = audit(recording(recorded("w", Ones())), recording(recorded("w", Zeros()))).diagnostics
+    (problem,) = audit_recordings(
+        recording(recorded("w", Ones())), recording(recorded("w", Zeros()))
+    ).diagnostics
     assert problem.code is Code.OTHER_PATH
     assert "is Zeros() after meta" in problem.message
     assert "Ones() where the model is constructed on CPU" in problem.message
@@ -163,11 +165,11 @@ def test_a_law_that_depends_on_the_way_is_told_with_both() -> None:
 )
 def test_a_random_bias_of_other_code_than_torchs_own_is_told(name: str, fields: dict, count: int) -> None:
     tensor = recorded(name, **{"law": RandomUniform(-1, 1), "shape": (4,), **fields})
-    assert codes(audit(recording(tensor))) == [(Code.RANDOM_BIAS, "warning")] * count
+    assert codes(audit_recordings(recording(tensor))) == [(Code.RANDOM_BIAS, "warning")] * count
 
 
 def test_an_idle_setting_is_a_note_and_no_finding() -> None:
-    found = audit(recording(recorded("w")), idle=[Idle("n_layer", HERE)])
+    found = audit_recordings(recording(recorded("w")), idle=[Idle("n_layer", HERE)])
     assert codes(found) == [(Code.IDLE_SETTING, "note")]
     assert not found
     found.require_fine()
@@ -201,5 +203,5 @@ def test_laws_are_the_same_to_the_digits_of_a_parameters_type(one: Any, other: A
 
 def test_the_error_carries_the_diagnostics() -> None:
     with pytest.raises(AuditError) as caught:
-        audit(recording(EMPTY)).require_fine()
+        audit_recordings(recording(EMPTY)).require_fine()
     assert [each.code for each in caught.value.diagnostics] == [Code.NEVER_WRITTEN]

@@ -1,0 +1,101 @@
+"""The values of a model's config that its init code names, and others to put in their place."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from initcfg.capture.values import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+# What models call the methods that write their parameters.
+_INIT_CODE = ("_init_weights", "init_weights", "reset_parameters", "initialize_weights")
+_FRAMEWORKS = ("torch.", "transformers.modeling_utils")
+
+
+def named_settings(modules: Sequence[object], config: object) -> Iterator[tuple[str, Site]]:
+    """The numbers of a config that the init code of some modules names, each with the first line that does.
+
+    Code for modules that are not there, below an ``isinstance`` that none of these is, is not looked at.
+    """
+    found: dict[str, Site] = {}
+    for function in _init_code(modules, config):
+        for node in _live(_tree(function), function, modules):
+            if not _is_of_config(node) or not _is_number(getattr(config, node.attr, None)):
+                continue
+            line = function.__code__.co_firstlineno + node.lineno - 1
+            found.setdefault(node.attr, Site(function.__code__.co_filename, line, function.__name__))
+    return iter(found.items())
+
+
+def other_values(value: float) -> list[float]:
+    """Numbers to try in the place of one, the nearest first for counts, which others may have to fit."""
+    if isinstance(value, int):
+        return [value + 1, 2 * value, max(1, value // 2)]
+    return [2 * value or 0.5, value / 2 or 0.25]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _init_code(modules: Iterable[object], config: object) -> Iterator[Any]:
+    """The functions that write parameters, of the classes of the modules that have this config or none."""
+    own = {type(each): None for each in modules if getattr(each, "config", config) is config}
+    seen: dict[Any, None] = {}
+    for kind in own:
+        for base in kind.__mro__:
+            for name in _INIT_CODE:
+                function = inspect.unwrap(vars(base)[name]) if callable(vars(base).get(name)) else None
+                if inspect.isfunction(function) and not base.__module__.startswith(_FRAMEWORKS):
+                    seen[function] = None
+    return iter(seen)
+
+
+def _tree(function: Callable[..., Any]) -> ast.AST:
+    """The code of a function, with its lines counted from its first; nothing where there is no source."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _live(tree: ast.AST, function: Any, modules: Sequence[object]) -> Iterator[Any]:
+    """The attributes in code, but for those below an ``isinstance`` that none of the modules is."""
+    if isinstance(tree, ast.If) and _is_absent(tree.test, function, modules):
+        parts: Iterable[ast.AST] = tree.orelse
+    else:
+        parts = ast.iter_child_nodes(tree)
+    if isinstance(tree, ast.Attribute):
+        yield tree
+    for part in parts:
+        yield from _live(part, function, modules)
+
+
+def _is_absent(test: ast.expr, function: Any, modules: Sequence[object]) -> bool:
+    """Whether a condition asks for a class that no module has; also as one of several that all must hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(_is_absent(each, function, modules) for each in test.values)
+    if not (isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" and len(test.args) == 2):
+        return False
+    named = test.args[1].elts if isinstance(test.args[1], ast.Tuple) else [test.args[1]]
+    kinds = [_looked_up(ast.unparse(each), function.__globals__) for each in named]
+    if not all(isinstance(kind, type) for kind in kinds):
+        return False
+    return not any(isinstance(module, tuple(kinds)) for module in modules)
+
+
+def _looked_up(path: str, names: dict[str, Any]) -> Any:
+    first, *rest = path.split(".")
+    found = names.get(first)
+    for step in rest:
+        found = getattr(found, step, None)
+    return found
+
+
+def _is_of_config(node: ast.Attribute) -> bool:
+    return ast.unparse(node.value) in ("self.config", "config", "module.config")
