@@ -64,8 +64,10 @@ class _Checked(ABCMeta):
             return checked(cls, ArgsKwargs(args, kwargs))
 
 
-def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any], reading: Reading | None = None) -> Any:
-    """An instance of a built-in class; with a `reading` only its arguments, of any class.
+def checked(
+    cls: type[Any], given: ArgsKwargs | dict[str, Any], reading: Reading | None = None, name: str = ""
+) -> Any:
+    """An instance of a built-in class; with a `reading` only its arguments, of any class, here called `name`.
 
     Raises:
         InitializerError: arguments are wrong; one diagnostic for each.
@@ -73,7 +75,9 @@ def checked(cls: type[Any], given: ArgsKwargs | dict[str, Any], reading: Reading
     try:
         return adapter_of(cls).validator.validate_python(given, context=reading)
     except ValidationError as error:
-        raise InitializerError(*(each.found for each in problems_of(error, cls, cls.__name__))) from None
+        raise InitializerError(
+            *(each.found for each in problems_of(error, cls, name or cls.__name__))
+        ) from None
 
 
 @initializer

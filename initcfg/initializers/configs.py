@@ -255,7 +255,8 @@ def _from_python(value: Any, reading: Reading, faults: Faults) -> InitializerCon
         if key not in arguments or arguments[key].is_required or not same(item, arguments[key].default)
     }
     if isinstance(instance, BuiltIn):
-        return InitializerConfig(name, read_arguments(name, changed, reading, faults, (), ()))
+        read = read_arguments(name, changed, reading, faults, (), ())
+        return InitializerConfig(name, read, form="object")
     texts = {key for key, item in changed.items() if isinstance(item, str)}
     unfit: Faults = []
     read = read_arguments(name, changed, reading, unfit, (), ())

@@ -17,7 +17,7 @@ from initcfg.errors import Code
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
-from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, lookup
+from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
 from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, shown
 from initcfg.names import did_you_mean
 from initcfg.text.source import MAX_DEPTH, SURROGATE
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.custom import Initializer
 
-#: The ways to write an initializer: a name, one key, or ``class_name`` and ``config``.
-Form = Literal["name", "short", "keras"]
+#: The ways to write one: a name, one key, ``class_name`` and ``config``; a built-in itself, in Python.
+Form = Literal["name", "short", "keras", "object"]
 Path = tuple["PathStep", ...]
 
 #: What may be written where an initializer is expected.
@@ -51,7 +51,7 @@ class InitializerConfig:
         module: Keras 3's ``module``, kept as it was written.
         registered_name: Keras 3's ``registered_name``, kept as it was written.
         instance: a callable or an object that no name stands for; only in a spec built in Python.
-        form: which of the three forms it was written in; for finding places, not compared.
+        form: in which way it was written; for finding places, not compared.
 
     Example:
         >>> InitializerConfig("random_normal", {"stddev": 0.02}).tree()
@@ -185,8 +185,14 @@ def _named(name: str, reading: Reading, faults: Faults) -> InitializerConfig | N
     if not name:
         faults.append(((), fault(Code.BAD_NAME, "an initializer's name is empty", FORMS)))
         return None
-    read_arguments(name, {}, reading, faults, (), ())
+    if not _may_be_own(name, reading):
+        read_arguments(name, {}, reading, faults, (), ())
     return InitializerConfig(name)
+
+
+def _may_be_own(name: str, reading: Reading) -> bool:
+    """Whether a name alone may be one that the document gives, of which only the whole document knows."""
+    return reading.expression is not None and is_free(name)
 
 
 def _short_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
@@ -251,6 +257,8 @@ def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -
     if len(faults) > before or not isinstance(config, Mapping):
         return None
     name, module, registered = str(texts["class_name"]), texts["module"], texts["registered_name"]
+    if "config" not in value and _may_be_own(registered or name, reading):
+        return InitializerConfig(name, {}, module, registered, form="keras")
     missing_at: Path = ("config",) if "config" in value else ()
     read = read_arguments(registered or name, config, reading, faults, ("config",), missing_at)
     return InitializerConfig(name, read, module, registered, form="keras")

@@ -11,8 +11,11 @@ from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.expressions import ELEMENT_NAMES, FANS, Expression, Template
 from initcfg.globs import Glob
+from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import arguments_of
-from initcfg.initializers.registry import is_free
+from initcfg.initializers.base import checked
+from initcfg.initializers.forms import known_arguments
+from initcfg.initializers.registry import PACKAGE, is_free
 from initcfg.initializers.values import halves_of
 from initcfg.spec import InitializerConfig
 
@@ -140,8 +143,13 @@ def _circles(stuck: Mapping[str, list[str]]) -> Iterator[list[str]]:
 def _report(circle: list[str], problems: Problems) -> None:
     shown = circle if len(circle) <= _SHOWN else [*circle[: _SHOWN - 1], "...", circle[-1]]
     message = f"these initializers are defined by each other: {' -> '.join([*shown, circle[0]])}"
-    path = ("initializers", circle[0])
-    problems.add(problems.error(Code.INITIALIZER_CYCLE, message, path, key=True))
+    path, hint = ("initializers", circle[0]), built_in_hint(circle[0])
+    problems.add(problems.error(Code.INITIALIZER_CYCLE, message, path, key=True, hint=hint))
+
+
+def built_in_hint(name: str) -> str | None:
+    """How the built-in is written whose name a document has given to an initializer of its own."""
+    return None if initializers.lookup(name) is None else f"the built-in is written {PACKAGE}>{name}"
 
 
 class Definitions(NamedTuple):
@@ -187,8 +195,16 @@ class NameCheck:
     def __call__(self, config: InitializerConfig, path: Path) -> None:
         """Looks through an initializer, and those that it holds."""
         if config.instance is None and config.lookup_name not in self._named:
+            with self._problems.collecting(), self._problems.placing(path):
+                cls = self._problems.known_class(config, path)
+                # A name alone might have been the document's, so reading it asked for no arguments.
+                if not config.config and known_arguments(cls):
+                    checked(cls, {}, LITERALS, config.lookup_name)
+        elif config.form == "object":
             with self._problems.collecting():
-                self._problems.known_class(config, path)
+                message = f"{config.name!r} of this document hides the built-in that stands here"
+                hint = "give that of the document another name"
+                raise self._problems.error(Code.HIDDEN_NAME, message, path, hint=hint)
         for expression, place, others in expressions_in(config, path):
             if expression.names - self._known - others:
                 with self._problems.collecting():

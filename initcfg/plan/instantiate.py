@@ -18,7 +18,7 @@ from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.values import halves_of
-from initcfg.plan.definitions import complexity_of, nested_in
+from initcfg.plan.definitions import built_in_hint, complexity_of, nested_in
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import cost_of, formula_cost
 from initcfg.process import LOADING
@@ -82,7 +82,8 @@ def instantiate(config: InitializerConfig, path: Path, context: EvalContext) -> 
     if name in context.plan.spec.initializers:
         if config.config:
             message = f"{name!r} is named in this file and takes no arguments"
-            hint = f"change its definition, or write the initializer that {name!r} stands for"
+            hint = built_in_hint(name)
+            hint = hint or f"change its definition, or write the initializer that {name!r} stands for"
             raise context.scope.problems.error(Code.INITIALIZER_CONFIG, message, path, hint=hint)
         return instantiate(context.plan.spec.initializers[name], ("initializers", name), context)
     cls = context.scope.problems.known_class(config, path)

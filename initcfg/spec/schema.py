@@ -14,7 +14,7 @@ from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.kernels import read_window
-from initcfg.initializers.registry import aliases_of, registered_name
+from initcfg.initializers.registry import aliases_of, is_free, registered_name
 from initcfg.spec.models import Spec, read_initializer
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def _needs_arguments(cls: type[Initializer]) -> bool:
 def _name_alone(classes: Classes) -> Schema:
     """A name: completed from the known ones, and free, because a document and a plugin give more."""
     known = [canonical_name(cls) for cls in classes if not _needs_arguments(cls)]
-    incomplete = [name for cls in classes if _needs_arguments(cls) for name in _names(cls)]
+    # The others may be names of the document.
+    incomplete = [
+        name for cls in classes if _needs_arguments(cls) for name in _names(cls) if not is_free(name)
+    ]
     return {
         "type": "string",
         "minLength": 1,
@@ -208,7 +211,7 @@ def _keras_arguments(cls: type[Initializer]) -> Schema:
     }
     by_registration = {"properties": {"registered_name": names}, "required": ["registered_name"]}
     then: Schema = {"properties": {"config": _reference(cls)}}
-    if _needs_arguments(cls):
+    if _needs_arguments(cls) and not is_free(canonical_name(cls)):
         then["required"] = ["config"]
     return {"if": {"anyOf": [by_class, by_registration]}, "then": then}
 

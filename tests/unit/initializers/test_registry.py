@@ -202,3 +202,15 @@ def test_no_module_takes_the_name_of_a_shortcut() -> None:
     """A submodule that is imported becomes an attribute of the package, in the place of the class."""
     modules = {path.stem for path in Path(initializers.__file__).parent.glob("*.py")}
     assert modules & set(initializers.__all__) == set()
+
+
+def test_only_the_names_of_the_first_built_ins_are_kept_from_documents() -> None:
+    """A name that joined these would make a document wrong that has it for an initializer of its own."""
+    kept = {name for name in registry._TABLE if isinstance(registry._TABLE[name], str)}
+    kept = {name for name in kept if not registry.is_free(name)}
+    assert {name for name in kept if name[0].islower()} == {
+        *("zero", "zeros", "one", "ones", "constant", "normal", "random_normal", "uniform", "random_uniform"),
+        *("truncated_normal", "variance_scaling", "glorot_normal", "glorot_uniform", "he_normal"),
+        *("he_uniform", "lecun_normal", "lecun_uniform", "identity", "orthogonal", "concatenate"),
+    }
+    assert len(kept) == 20 + 16 + 2

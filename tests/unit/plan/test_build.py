@@ -6,7 +6,7 @@ import pytest
 
 from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import SpecError
-from initcfg.initializers import Concatenate, RandomNormal, Zeros
+from initcfg.initializers import Concatenate, Dirac, RandomNormal, Zeros
 from initcfg.layout import Fans, Layout
 from initcfg.manifest import Manifest
 from initcfg.plan import check_base, copies, plan_of, scope
@@ -535,3 +535,10 @@ class TestABase:
     def test_is_told_what_no_document_over_it_mends(self) -> None:
         whole, other = {"shape": [2, 3], "initializer": "ones"}, {"shape": [3, 2], "tied_to": "a"}
         assert self.check(params={"a": whole, "b": other}) == ["tied"]
+
+
+def test_an_object_does_not_become_the_documents_own_initializer_of_that_name() -> None:
+    params = {"w": Param(shape=[3, 3, 4, 4], initializer=Dirac())}
+    assert plan_of(Spec(layout="in_out", params=params))["w"].initializer == Dirac()
+    with pytest.raises(SpecError, match="'dirac' of this document hides the built-in"):
+        plan_of(Spec(layout="in_out", initializers={"dirac": "zeros"}, params=params))
