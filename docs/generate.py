@@ -24,6 +24,7 @@ from initcfg.explanations import load_explanations
 from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 from initcfg.plan.document import json_schema as plan_schema
+from initcfg.report.figures import json_schema as figures_schema
 from initcfg.spec import schema as spec_schema
 
 if TYPE_CHECKING:
@@ -439,6 +440,7 @@ def pages() -> dict[str, str]:
 def schemas() -> dict[str, str]:
     """The text of every JSON Schema, by file name; as `initcfg schema` prints it."""
     made = {
+        "figures.v1.schema.json": figures_schema(),
         "plan.v1.schema.json": plan_schema(),
         "report.v1.schema.json": report_schema(),
         "spec.v1.schema.json": spec_schema.json_schema(),

@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": "verify",
     "diff": "diff",
     "inspect": "inspect",
+    "report": "draw",
     "manifest": "new",
     "schema": "lookups",
     "initializers": "lookups",

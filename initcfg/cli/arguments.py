@@ -18,8 +18,9 @@ from initcfg.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from initcfg.errors import Diagnostic
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.spec import Reading
+    from initcfg.spec import Reading, Spec
 
 
 Function = TypeVar("Function", bound="Callable[..., object]")
@@ -163,20 +164,31 @@ def plan_from(
     file: str, options: SpecOptions | None = None, *, tell: Callable[[str], None] | None = None
 ) -> Plan:
     """The plan in `file`, or of the spec in it; ``-`` is standard input. `tell` learns of its warnings."""
+    if tell is None:
+        return _planned(file, options)[0]
+    plan, found = checked_plan_from(file, options)
+    warnings = sum(each.severity == "warning" for each in found)
+    if warnings:
+        again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
+        tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
+    return plan
+
+
+def checked_plan_from(file: str, options: SpecOptions | None = None) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """The plan that a file comes to, with its warnings and notes."""
+    from initcfg.checks import check_plan
+
+    plan, spec = _planned(file, options)
+    return plan, check_plan(plan, spec.allow if spec else (), spec)
+
+
+def _planned(file: str, options: SpecOptions | None) -> tuple[Plan, Spec | None]:
+    """The plan that a file comes to, and the spec unless the file is a plan."""
     from initcfg.plan import Plan, plan_reading
 
     source = source_from(file, options)
     with planning_progress():
-        plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
-    if tell is not None:
-        from initcfg.checks import check_plan
-
-        found = check_plan(plan, spec.allow if spec else (), spec)
-        warnings = sum(each.severity == "warning" for each in found)
-        if warnings:
-            again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
-            tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
-    return plan
+        return (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
 
 
 def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:

@@ -181,11 +181,14 @@ def _folded(text: str) -> str:
 
 @click.command(
     cls=Command,
-    short_help="Print the JSON Schema of a spec, a plan or a report.",
+    short_help="Print the JSON Schema of a spec, a plan, a report or figures.",
     example=("initcfg schema -o spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
 @click.argument(
-    "document", type=click.Choice(["spec", "plan", "report"]), default="spec", metavar="[spec|plan|report]"
+    "document",
+    type=click.Choice(["spec", "plan", "report", "figures"]),
+    default="spec",
+    metavar="[spec|plan|report|figures]",
 )
 @output_option("SCHEMA", "Write the schema to a file.")
 @force_option
@@ -194,9 +197,9 @@ def _folded(text: str) -> str:
 def schema(
     document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None
 ) -> int:
-    """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of a report.
+    """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, of a report or of figures.
 
-    A report is what "initcfg validate --format json" prints.
+    A report is what "initcfg validate --format json" prints, figures are what "initcfg report" draws.
 
     Editors use it to complete and check: put "# yaml-language-server: $schema=spec.v1.schema.json" in the
     first line of a spec. It lists the built-in initializers and leaves other names open, because a spec may
@@ -222,6 +225,10 @@ def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
         from initcfg.cli.renderers.documents import json_schema as report_schema
 
         return report_schema()
+    if document == "figures":
+        from initcfg.report.figures import json_schema as figures_schema
+
+        return figures_schema()
     from initcfg.plugins import load_plugins
     from initcfg.spec.schema import json_schema
 

@@ -267,6 +267,7 @@ _BEGINNINGS = re.compile(
     | \{ \s* "\$schema": [^{]* \{ \s* "tool": \s* \{ \s* "driver": \s* \{ \s* "name": \s* "initcfg"
     | \{ \s* "\$schema": [^{]* "\$id": \s* "[^"{]*initcfg
     | <\?xml [^>]* > \s* <testsuites \s name="initcfg"
+    | <!doctype \s html> \s* <html [^>]* > \s* <head> \s* <meta \s name="generator" \s content="initcfg\s
     """,
     re.VERBOSE,
 )
@@ -288,7 +289,7 @@ def check_replaceable(path: str, *, force: bool) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file says that this program wrote it: a plan, report, schema, or weights."""
+    """Whether a file says that this program wrote it: a plan, report, page, schema, or weights."""
     from initcfg.formats.base import PLAN_KEY
     from initcfg.formats.safetensors import read_header
 

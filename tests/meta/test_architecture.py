@@ -44,6 +44,7 @@ FLOORS = {
     "capture": 9,
     "draft": 9,
     "inspection": 9,
+    "report": 9,
     "sharding": 9,
     "verification": 9,
     "adapters": 10,

@@ -1,0 +1,66 @@
+"""``initcfg report``: what a plan comes to, to be looked at."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.arguments import force_option, not_standard_output, with_spec_options
+from initcfg.cli.output import with_output
+from initcfg.cli.report import Exit
+from initcfg.errors import printable
+from initcfg.wording import counted, size
+
+if TYPE_CHECKING:
+    from initcfg.cli.arguments import SpecOptions
+    from initcfg.cli.output import Output
+
+
+@click.command(
+    cls=Command,
+    short_help="Draw what specs come to, as a page.",
+    example=(
+        "initcfg report configs/gpt2.yaml -o gpt2.html",
+        "initcfg report configs/gpt2.yaml configs/llama3-8b.yaml -o both.html",
+        "initcfg report configs/gpt2.yaml --format json | jq '.models[0].depth'",
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="PAGE",
+    type=click.Path(dir_okay=False),
+    callback=not_standard_output,
+    help="Write the page to an HTML file.",
+)
+@force_option
+@with_spec_options
+@with_output
+def report(
+    *, files: tuple[str, ...], path: str | None, force: bool, options: SpecOptions, output: Output
+) -> int:
+    """Draw what specs or plans come to: a map of matrices, gain through depth, warnings, every parameter.
+
+    The page is one file, which needs no network and runs no code but its own. With --format json what it
+    shows goes to stdout as data, without any picture.
+    """
+    from initcfg.cli.arguments import checked_plan_from
+    from initcfg.report import figures_of, page_of
+
+    if path is None and output.format != "json":
+        raise click.UsageError("name the page: -o report.html (or --format json for what it shows as data)")
+    named = shlex.join(["initcfg", "report", *files, *options.arguments()])
+    plans = [(file, *checked_plan_from(file, options)) for file in files]
+    figures = figures_of(plans, command=printable(named))
+    if path is None:
+        output.data(figures.model_dump_json(indent=2))
+        return Exit.FINE
+    page = page_of(figures)
+    lines = sum(len(model.rows) for model in figures.models)
+    output.save(path, page, f"{counted(lines, 'line')}, {size(len(page.encode()))}", force=force)
+    return Exit.FINE

@@ -1,0 +1,365 @@
+"""Pictures of figures as SVG: the map of matrices, gain through depth, values beside their laws.
+
+Colours and fonts are classes of the page's style sheet, so that a picture follows light, dark and print. Each
+has a title and a description for those who cannot see it, and each mark a title with its numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from xml.etree import ElementTree as ET
+
+from initcfg.errors import printable
+from initcfg.wording import count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initcfg.report.figures import Model, Row, Series
+
+Point: TypeAlias = tuple[float, float]
+
+# The variance of `unusual-variance`: ten times LeCun's, or a tenth.
+_USUAL = 10.0
+_COLOURS = 7
+# The corners of marks whose size is 1; that of the first is a circle.
+_SHAPES: tuple[tuple[Point, ...], ...] = (
+    (),
+    ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+    ((0, -1.2), (1.2, 1), (-1.2, 1)),
+    ((0, 1.2), (1.2, -1), (-1.2, -1)),
+)
+
+
+class Frame(NamedTuple):
+    """A plot's place in its picture, and the ranges of its axes; `log` of both."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    x: tuple[float, float]
+    y: tuple[float, float]
+    log: tuple[bool, bool]
+
+    def at_x(self, value: float) -> float:
+        """Where a value of the horizontal axis stands."""
+        return self.left + self.width * _share(value, self.x, self.log[0])
+
+    def at_y(self, value: float) -> float:
+        """Where a value of the vertical axis stands."""
+        return self.top + self.height * (1 - _share(value, self.y, self.log[1]))
+
+
+def _share(value: float, ends: tuple[float, float], log: bool) -> float:
+    low, high = (math.log(end) for end in ends) if log else ends
+    return ((math.log(value) if log else value) - low) / (high - low)
+
+
+def picture(title: str, description: str, width: float, height: float) -> ET.Element:
+    """An empty picture that scales with its page."""
+    root = ET.Element(
+        "svg", viewBox=f"0 0 {width:g} {height:g}", role="img", xmlns="http://www.w3.org/2000/svg"
+    )
+    _titled(root, title)
+    ET.SubElement(root, "desc").text = printable(description)
+    return root
+
+
+def _titled(element: ET.Element, title: str) -> None:
+    """Names an element; what a document's names hold of control characters would be no XML."""
+    ET.SubElement(element, "title").text = printable(title)
+
+
+def svg_text(root: ET.Element) -> str:
+    """The picture as it stands in a page; whatever a name holds is escaped."""
+    return ET.tostring(root, encoding="unicode")
+
+
+def short_name(name: str) -> str:
+    """What tells a matrix from its neighbours: the name below its layer, without a final ``weight``.
+
+    Example:
+        >>> short_name("transformer.h.{0..11}.attn.c_attn.weight"), short_name("transformer.wte.weight")
+        ('attn.c_attn', 'wte')
+    """
+    parts = name.split(".")
+    if len(parts) > 1 and parts[-1] in ("weight", "kernel", "w"):
+        parts = parts[:-1]
+    joined = _whole_segments(parts)
+    spans = [at for at, part in enumerate(joined) if "{" in part]
+    below = joined[spans[-1] + 1 :] if spans else joined[-1:]
+    return ".".join(below or joined[-2:])
+
+
+def _whole_segments(parts: Sequence[str]) -> list[str]:
+    """Segments, with the dots of spans such as ``{0..11}`` put back."""
+    whole: list[str] = []
+    for part in parts:
+        if whole and whole[-1].count("{") > whole[-1].count("}"):
+            whole[-1] += f".{part}"
+        else:
+            whole.append(part)
+    return whole
+
+
+def _matrices(model: Model) -> list[Row]:
+    return [row for row in model.rows if row.kind == "matrix" and row.fan_in and row.std]
+
+
+def _labels(model: Model) -> list[str]:
+    """The short names of matrices; the rank of one decides its colour in every picture of the model."""
+    return list(dict.fromkeys(short_name(row.name) for row in _matrices(model)))
+
+
+def map_picture(model: Model) -> str | None:
+    """Every matrix by fan_in and standard deviation, beside the lines of LeCun and He; None without one."""
+    rows, labels = _matrices(model), _labels(model)
+    if not rows:
+        return None
+    fans, stds = [row.fan_in or 1 for row in rows], [row.std or 1 for row in rows]
+    x = (min(fans) / 1.7, max(fans) * 1.7)
+    y = (min(*stds, x[1] ** -0.5) / 2.2, max(*stds, (2 / x[0]) ** 0.5) * 1.6)
+    legend = -(-len(labels[: _COLOURS + 1]) // 2)
+    frame = Frame(58, 12, 500, 330, x, y, (True, True))
+    root = picture(
+        f"Where every matrix of {model.name or model.file} stands",
+        f"{len(rows)} marks by fan_in and standard deviation; {_outside(rows)} outside the band in which the "
+        "variance is within ten times of LeCun's",
+        580,
+        400 + 18 * legend,
+    )
+    _axes(root, frame, "fan_in", "standard deviation of the law")
+    band = [(frame.at_x(fan), frame.at_y(_clip(std, y))) for fan, std in _band(x)]
+    ET.SubElement(root, "polygon", points=_points(band)).set("class", "band")
+    for scale, label in ((1.0, "LeCun 1/√fan_in"), (2.0, "He √(2/fan_in)")):
+        _theory(root, frame, scale, label)
+    for row in sorted(rows, key=lambda row: -row.elements):
+        mark = _mark(root, frame, row, labels.index(short_name(row.name)))
+        _titled(mark, told(row))
+        mark.set("data-row", str(model.rows.index(row)))
+    _legend(
+        root,
+        labels,
+        frame,
+        [sum(row.copies for row in rows if short_name(row.name) == each) for each in labels],
+    )
+    return svg_text(root)
+
+
+def told(row: Row) -> str:
+    """The numbers of a row as its mark tells them."""
+    copies = f" x{row.copies}" if row.copies > 1 else ""
+    law = (
+        ""
+        if row.std is None or row.fan_in is None
+        else f"std {number(row.std)}, fan_in {number(row.fan_in)}, "
+    )
+    gain = "" if not row.std or not row.fan_in else f"gain {number(row.std * math.sqrt(row.fan_in))}, "
+    return f"{row.name}{copies}: {row.law}; {law}{gain}{count(row.elements)} elements"
+
+
+def _outside(rows: Iterable[Row]) -> int:
+    return sum(not 1 / _USUAL <= (row.std or 0) ** 2 * (row.fan_in or 0) <= _USUAL for row in rows)
+
+
+def _band(x: tuple[float, float]) -> list[tuple[float, float]]:
+    """The corners of the region of usual variances."""
+    steps = [x[0] * (x[1] / x[0]) ** (at / 24) for at in range(25)]
+    return [(fan, (_USUAL / fan) ** 0.5) for fan in steps] + [
+        (fan, (1 / _USUAL / fan) ** 0.5) for fan in reversed(steps)
+    ]
+
+
+def _clip(value: float, ends: tuple[float, float]) -> float:
+    return min(max(value, ends[0]), ends[1])
+
+
+def _theory(root: ET.Element, frame: Frame, scale: float, label: str) -> None:
+    """The line of a variance of scale / fan_in, with its name along it."""
+    ends = [(fan, (scale / fan) ** 0.5) for fan in frame.x]
+    (x1, y1), (x2, y2) = [(frame.at_x(fan), frame.at_y(_clip(std, frame.y))) for fan, std in ends]
+    _line(root, (x1, y1), (x2, y2), "theory he" if scale > 1 else "theory")
+    share = 0.72
+    at_x, at_y = x1 + share * (x2 - x1), y1 + share * (y2 - y1)
+    angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
+    offset = -5 if scale > 1 else 14
+    text = ET.SubElement(
+        root, "text", transform=f"translate({at_x:.1f} {at_y:.1f}) rotate({angle:.1f})", y=str(offset)
+    )
+    text.set("class", "note")
+    text.text = label
+
+
+def _mark(root: ET.Element, frame: Frame, row: Row, rank: int) -> ET.Element:
+    """A mark whose area grows with the number of elements."""
+    size = 4 + 0.9 * math.log10(max(row.elements // row.copies, 1))
+    return _shape(root, (frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1)), size, rank)
+
+
+def _shape(root: ET.Element, place: Point, size: float, rank: int) -> ET.Element:
+    """A mark whose outline and colour tell its rank."""
+    x, y = place
+    name = f"mark c{min(rank, _COLOURS)}"
+    corners = _SHAPES[rank % len(_SHAPES)]
+    if not corners:
+        return ET.SubElement(
+            root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{size:.1f}", "class": name}
+        )
+    points = _points((x + size * dx, y + size * dy) for dx, dy in corners)
+    return ET.SubElement(root, "polygon", {"points": points, "class": name})
+
+
+def _points(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _legend(root: ET.Element, labels: Sequence[str], frame: Frame, copies: Sequence[int]) -> None:
+    """The names of marks below the plot in two columns; beyond the last colour they share one."""
+    shown = [(label, f" x{copies[rank]}" if copies[rank] > 1 else "") for rank, label in enumerate(labels)]
+    if len(shown) > _COLOURS + 1:
+        shown[_COLOURS:] = [(f"{len(shown) - _COLOURS} others", "")]
+    for rank, (label, times) in enumerate(shown):
+        x, y = frame.left + 260 * (rank % 2), frame.top + frame.height + 54 + 18 * (rank // 2)
+        _shape(root, (x + 6, y - 4), 5, rank)
+        _text(root, (x + 18, y), f"{_cut(label)}{times}", "legend")
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= 32 else f"{label[:15]}…{label[-15:]}"
+
+
+def depth_picture(model: Model) -> str | None:
+    """The gain of each repeated matrix from block to block; None where none is repeated."""
+    if not model.depth:
+        return None
+    labels = _labels(model)
+    ranked = sorted(
+        model.depth, key=lambda series: (-len(series.points), labels.index(short_name(series.name)))
+    )
+    shown = ranked[:_COLOURS]
+    gains = [point.gain for series in shown for point in series.points]
+    last = max(point.block for series in shown for point in series.points)
+    first = min(point.block for series in shown for point in series.points)
+    frame = Frame(
+        58,
+        12,
+        380,
+        330,
+        (first - 0.4, last + 0.4),
+        (min(*gains, 1) / 1.5, max(*gains, 2**0.5) * 1.5),
+        (False, True),
+    )
+    root = picture(
+        f"Gain through the depth of {model.name or model.file}",
+        "; ".join(
+            f"{short_name(s.name)}: {number(s.points[0].gain)} to {number(s.points[-1].gain)}" for s in shown
+        ),
+        640,
+        400,
+    )
+    _axes(root, frame, "block", "gain = std · √fan_in")
+    top, bottom = (frame.at_y(_clip(value, frame.y)) for value in (_USUAL**0.5, _USUAL**-0.5))
+    band = ET.Element(
+        "rect", x=f"{frame.left}", y=f"{top:.1f}", width=f"{frame.width}", height=f"{bottom - top:.1f}"
+    )
+    band.set("class", "band")
+    root.insert(2, band)
+    for gain, label in ((1.0, "keeps variance (LeCun)"), (2**0.5, "for ReLU (He)")):
+        y = frame.at_y(gain)
+        line = ET.SubElement(
+            root, "line", x1=f"{frame.left}", x2=f"{frame.left + frame.width}", y1=f"{y:.1f}", y2=f"{y:.1f}"
+        )
+        line.set("class", "theory he" if gain > 1 else "theory")
+        _text(root, (frame.left + frame.width - 4, y - 4), label, "note", "end")
+    heights: list[float] = []
+    for series in sorted(shown, key=lambda series: -series.points[-1].gain):
+        rank = min(labels.index(short_name(series.name)), _COLOURS)
+        _series(root, frame, series, rank)
+        height = max(frame.at_y(series.points[-1].gain) + 4, (heights[-1] + 15) if heights else 0)
+        heights.append(height)
+        place = (frame.left + frame.width + 8, height)
+        _text(root, place, _cut(short_name(series.name)), f"label t{rank}")
+    if len(model.depth) > len(shown):
+        _text(root, (frame.left, 392), f"not drawn: {len(model.depth) - len(shown)} more", "note")
+    return svg_text(root)
+
+
+def _series(root: ET.Element, frame: Frame, series: Series, rank: int) -> None:
+    places = [(frame.at_x(point.block), frame.at_y(point.gain)) for point in series.points]
+    ET.SubElement(root, "polyline", points=_points(places)).set("class", f"series s{rank}")
+    for point, (x, y) in zip(series.points, places, strict=True):
+        dot = ET.SubElement(
+            root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3.5", "class": f"mark c{rank}"}
+        )
+        _titled(dot, f"{series.name}, block {point.block}: gain {number(point.gain)}")
+
+
+def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str) -> None:
+    """Grid lines with their numbers, and the names of the axes."""
+    right, bottom = frame.left + frame.width, frame.top + frame.height
+    for value in ticks(frame.x, log=frame.log[0]):
+        x = frame.at_x(value)
+        _line(root, (x, frame.top), (x, bottom), "grid")
+        _text(root, (x, bottom + 16), _tick(value), "tick", "middle")
+    for value in ticks(frame.y, log=frame.log[1]):
+        y = frame.at_y(value)
+        _line(root, (frame.left, y), (right, y), "grid")
+        _text(root, (frame.left - 6, y + 4), _tick(value), "tick", "end")
+    _text(root, ((frame.left + right) / 2, bottom + 34), x_label, "axis", "middle")
+    turned = f"translate(12 {(frame.top + bottom) / 2:.1f}) rotate(-90)"
+    ET.SubElement(
+        root, "text", {"transform": turned, "class": "axis", "text-anchor": "middle"}
+    ).text = y_label
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 and value == round(value) else f"{value:.3g}"
+
+
+def ticks(ends: tuple[float, float], *, log: bool) -> list[float]:
+    """Round values within a range: powers of ten, where there are few also 2 and 5 times those.
+
+    Example:
+        >>> ticks((0.3, 40), log=True), ticks((-0.4, 11.4), log=False)
+        ([0.5, 1.0, 2.0, 5.0, 10.0, 20.0], [0.0, 2.0, 4.0, 6.0, 8.0, 10.0])
+    """
+    low, high = ends
+    if not log:
+        rough = (high - low) / 6
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * each for each in (1, 2, 5, 10) if power * each >= rough)
+        return [step * at for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1.0,), (1.0, 2.0, 5.0)):
+        found = [float(f"{factor}e{power}") for power in powers for factor in factors]
+        found = [value for value in found if low <= value <= high]
+        if len(found) > 2:
+            break
+    return found
+
+
+def _line(root: ET.Element, start: Point, end: Point, name: str) -> None:
+    (x1, y1), (x2, y2) = start, end
+    ends = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
+    ET.SubElement(root, "line", ends | {"class": name})
+
+
+def _text(root: ET.Element, place: Point, text: str, name: str, anchor: str = "start") -> None:
+    x, y = place
+    about = {"x": f"{x:.1f}", "y": f"{y:.1f}", "class": name, "text-anchor": anchor}
+    ET.SubElement(root, "text", about).text = printable(text)
+
+
+def pictures_of(model: Model) -> Iterator[tuple[str, str]]:
+    """The pictures of a model with their captions, those that it has."""
+    drawn = {
+        "Each mark is a matrix and its copies, larger for more elements. In the band the variance is within "
+        "ten times of LeCun's, which keeps the size of a signal.": map_picture(model),
+        "What a block does to the size of a signal, by the law of its matrices alone.": depth_picture(model),
+    }
+    for caption, text in drawn.items():
+        if text is not None:
+            yield caption, text
