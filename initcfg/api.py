@@ -404,6 +404,7 @@ def verify(
     path: str | os.PathLike[str],
     source: PlanLike | None = None,
     *,
+    law: bool | float = False,
     select: str | None = None,
     rename: RenamesLike = (),
     threads: int | None = None,
@@ -412,25 +413,25 @@ def verify(
 ) -> Verification:
     """Make the weights of a plan again and compare those in files with them, bit for bit, in bounded memory.
 
+    With `law` any program may have made them: fixed values are compared, random ones tested by their laws.
+
     Args:
-        path: a ``.safetensors`` or ``.npz`` file, of any program; a sharded set, by its folder or its
-            ``.safetensors.index.json``; or, where torch is installed, a file of ``torch.save`` (``.pt``,
-            ``.pth``, ``.bin``, ``.ckpt``), of which no code is run.
+        path: a ``.safetensors`` or ``.npz`` file; a sharded set, by its folder or its index; or, where torch
+            is, a file of ``torch.save`` (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), of which no code is run.
         source: a `Plan` or what `make_plan` takes; None takes the spec that the weights carry, which proves
             that they are whole, and not where they are from.
-        select: as in `materialize`; the rest of the weights is left alone.
+        law: True, or the probability that true weights are refused, of all tests together; by default 1e-6.
+        select, threads, engine, progress: as in `materialize`; the rest of the weights is left alone.
         rename: what takes the place of leading segments of names in the weights: ``{"model": ""}`` takes
             them away, and ``{"h.{i}.q": "layer.{i}.query"}`` keeps a number.
-        threads, engine, progress: as in `materialize`.
 
     Returns:
-        What was compared and what differs, as diagnostics; ``require_equal()`` raises them.
+        What was compared and what differs; ``require_equal()`` raises it.
 
     Raises:
-        SpecError: the spec has problems, the plan holds code that is not registered, or a rename is malformed
-            or fits no name.
+        SpecError: the spec has problems or holds code that is not registered, or a rename fits no name.
         FormatError: a file cannot be read or is malformed, or an index and its shards do not say the same.
-        UnknownParameterError: `select` matches nothing.
+        UnknownParameterError, ValueError: `select` matches nothing, `law` is no probability.
 
     Example:
         >>> import tempfile
@@ -445,5 +446,5 @@ def verify(
 
     plan = None if source is None else make_plan(source)
     return verification.verify(
-        path, plan, select=select, rename=rename, threads=threads, engine=engine, progress=progress
+        path, plan, law=law, select=select, rename=rename, threads=threads, engine=engine, progress=progress
     )

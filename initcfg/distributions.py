@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from fractions import Fraction
@@ -100,6 +101,8 @@ class TruncatedNormal:
 
 
 Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal
+#: Laws of single elements, each with the share of the elements that have it.
+Mixture: TypeAlias = Iterable[tuple[float, Distribution]]
 
 
 class Moments(NamedTuple):

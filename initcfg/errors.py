@@ -124,6 +124,8 @@ class Code(enum.StrEnum):
     UNEXPECTED_TENSOR = "unexpected-tensor"
     TENSOR_FORM = "tensor-form"
     VALUES = "values"
+    LAW = "law"
+    EQUAL_COPIES = "equal-copies"
 
     # Specs in several files, and what is set from outside.
     OUTSIDE_ROOT = "outside-root"

@@ -61,7 +61,9 @@ class Piece(NamedTuple):
         """The law of every element, or those that elements of a structured initializer have."""
         if self.distribution is not None:
             return (self.distribution,)
-        return () if self._built is None else self._built.element_laws(self.shape, self.layout)
+        if self._built is None:
+            return ()
+        return (law for share, law in self._built.element_laws(self.shape, self.layout) if share)
 
     @property
     def _built(self) -> Structured | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,18 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import selection, threads_option, with_renames, with_spec_options
 from initcfg.cli.output import progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
+from initcfg.cli.words import SEGMENTS, Column, table_text
 from initcfg.errors import InitcfgError, printable
+from initcfg.names import fold
+from initcfg.wording import count, counted, number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
     from initcfg.formats.renaming import Renames
+    from initcfg.verification.laws import LawReport, LawRow
 
 
 @click.command(
@@ -26,10 +33,19 @@ if TYPE_CHECKING:
         "initcfg verify gpt2.safetensors configs/gpt2.yaml",
         "initcfg verify gpt2.safetensors plan.json --select 'transformer.h.*.**'",
         "initcfg verify runs/gpt2 configs/gpt2.yaml",
+        "initcfg verify step0.pt configs/gpt2.yaml --law",
     ),
 )
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("file", required=False)
+@click.option("--law", is_flag=True, help="Hold weights of any program against laws, not against bits.")
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="With --law: the probability that true weights are refused, of all tests together; 1e-6 by default.",
+)
+@click.option("--full", is_flag=True, help="With --law: show every tensor, in a line of its own.")
 @click.option("--select", metavar="GLOB", help="Compare only the parameters whose names match.")
 @with_renames
 @threads_option
@@ -39,6 +55,9 @@ def verify(
     *,
     weights: str,
     file: str | None,
+    law: bool,
+    false_alarms: float | None,
+    full: bool,
     select: str | None,
     renames: Renames,
     threads: int | None,
@@ -53,6 +72,9 @@ def verify(
     machine, may differ by 1e-5. The exit code is 0 when all is equal, 1 when something differs, 2 when a file
     cannot be read. Without FILE the spec that WEIGHTS carry is taken: that proves that they are whole, and
     not where they are from.
+
+    With --law the weights may be any program's: constants and tables are compared, random values tested for
+    moments, bounds, distribution, tails and copies. What fails is shown beside what is meant.
     """
     from initcfg.api import verify as compare
     from initcfg.cli.arguments import plan_from
@@ -61,17 +83,87 @@ def verify(
         raise click.UsageError(
             f"WEIGHTS comes first, then the spec: initcfg verify {shlex.join([file, weights])}"
         )
+    if not law and (false_alarms is not None or full):
+        raise click.UsageError(f"{'--full' if full else '--false-alarms'} needs --law")
     plan = None if file is None else plan_from(file, options)
     if plan is not None and select is not None:
         selection(plan, select)
     try:
         with progress_bar(output, printable(weights)) as progress:
-            found = compare(weights, plan, select=select, rename=renames, threads=threads, progress=progress)
+            found = compare(
+                weights,
+                plan,
+                law=law if false_alarms is None else false_alarms,
+                select=select,
+                rename=renames,
+                threads=threads,
+                progress=progress,
+            )
     except InitcfgError as error:
         return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
-    verdict = f"equal to what {printable(file) if file else 'the spec in it'} makes"
+    source = printable(file) if file else "the spec in it"
+    verdict = f"equal to what {source} makes"
+    if found.law is not None:
+        verdict = f"follows the laws of {source}"
+        if output.format == "text":
+            rows = [row for row in found.law.rows if full or row.problem is not None]
+            if rows:
+                output.show(law_text(rows, output.width, full=full))
+        output.note(law_summary(found.law))
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
+
+
+_COLUMNS = (
+    Column("name", SEGMENTS, style={"bold": True}),
+    Column("", weight=5, right=True, style={"dim": True}),  # how many copies
+    Column("elements", weight=1, right=True),
+    Column("mean", weight=4, right=True),
+    Column("by law", weight=3, right=True),
+    Column("std", right=True),
+    Column("by law", right=True),
+    Column("ratio", right=True),
+    Column("least", weight=2, right=True),
+    Column("greatest", weight=2, right=True),
+)
+
+
+def law_text(rows: Sequence[LawRow], width: int | None = None, *, full: bool = False) -> str:
+    """What was found of tensors beside what is meant; of the copies of a layer the farthest off."""
+    kinds = [
+        (at if full else (row.part, row.law, row.problem is None), (row.name,)) for at, row in enumerate(rows)
+    ]
+    cells = [_cells(names[0], [rows[rank] for rank in ranks]) for names, ranks in fold(kinds)]
+    told = [] if full else ["of copies the farthest off is shown"]
+    return table_text(_COLUMNS, cells, told, width)
+
+
+def _cells(name: str, copies: Sequence[LawRow]) -> tuple[str, ...]:
+    row = max(copies, key=_distance)
+    mean, std, low, high = map(number, row.found)
+    meant = ("", "", "")
+    if row.meant is not None:
+        ratio = number(row.found[1] / row.meant[1]) if row.meant[1] else ""
+        meant = (number(row.meant[0]), number(row.meant[1]), ratio)
+    called = printable(name) + (f"[{row.part}]" if row.part else "")
+    copied = f"x{count(len(copies))}" if len(copies) > 1 else ""
+    return called, copied, count(row.elements), mean, meant[0], std, *meant[1:], low, high
+
+
+def _distance(row: LawRow) -> float:
+    if row.meant is None or not row.meant[1]:
+        return 0.0
+    return abs(math.log(max(row.found[1], 1e-300) / row.meant[1]))
+
+
+def law_summary(report: LawReport) -> str:
+    """How many tests were made, and how often true weights fail them."""
+    failed = sum(row.problem is not None for row in report.rows)
+    return (
+        f"{count(len(report.rows) - failed)} of {counted(len(report.rows), 'tensor')} follow their laws; "
+        f"{counted(report.tests, 'test')}, of which true weights fail any with a probability of at most "
+        f"{report.false_alarms:g}"
+    )
 
 
 def _is_swapped(weights: str, file: str) -> bool:

@@ -127,21 +127,24 @@ class _Token(NamedTuple):
 
 def references(tree: Ast) -> Iterator[Name | Call]:
     """Every use of a name in a tree, in the order of the text."""
+    return (node for node in nodes_of(tree) if isinstance(node, Name | Call))
+
+
+def nodes_of(tree: Ast) -> Iterator[Ast]:
+    """A tree and all within it, in the order of the text."""
+    yield tree
+    parts: tuple[Ast, ...] = ()
     match tree:
-        case Name():
-            yield tree
         case Unary(_, operand):
-            yield from references(operand)
+            parts = (operand,)
         case Binary(_, left, right):
-            yield from references(left)
-            yield from references(right)
+            parts = left, right
         case Choice(then, condition, otherwise):
-            for part in (then, condition, otherwise):
-                yield from references(part)
+            parts = then, condition, otherwise
         case Call(_, arguments):
-            yield tree
-            for argument in arguments:
-                yield from references(argument)
+            parts = arguments
+    for part in parts:
+        yield from nodes_of(part)
 
 
 def parse(text: str) -> Ast:

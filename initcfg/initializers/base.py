@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.distributions import Distribution
+    from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.errors import PathStep
     from initcfg.initializers.annotations import Reading
@@ -199,8 +199,8 @@ class Structured(BuiltIn):
         """None: the elements do not share one distribution."""
         return None
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
-        """The laws that single elements have, near enough for warnings; none where they are not known."""
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:  # noqa: ARG002
+        """The laws of single elements, each with the share of elements that have it; none if unknown."""
         return ()
 
     @abstractmethod

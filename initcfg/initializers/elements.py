@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
-from initcfg.expressions.grammar import Number, references
+from initcfg.expressions.grammar import Binary, Call, Number, nodes_of, references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
 from initcfg.initializers.custom import Initializer, Request
@@ -127,35 +128,91 @@ class Spread(NamedTuple):
     is_sample: bool
 
 
-def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None) -> Spread:
-    """The moments of a formula's elements: over a table, or by quadrature over the law of the draw.
+def points_of(
+    tree: Ast,
+    of: Initializer | None,
+    shape: tuple[int, ...],
+    layout: Layout | None,
+    *,
+    room: int = _SHOWN,
+    nodes: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array]:
+    """Values of a formula's elements and their weights: a table, or by quadrature over the law of the draw.
 
     Args:
         tree: the formula, settled for its shape.
         of: what ``x`` is a draw of, or None.
         shape: of the array, which has elements.
         layout: of its axes.
+        room: about how many values there may be.
+        nodes: values of ``x`` and their weights; None takes those of a quadrature over the law of `of`.
+
+    Returns:
+        The values, of whose axes the last is that of the nodes, and weights along that axis; of each node
+        they are for all elements together.
 
     Raises:
         ExpressionError: an element has no value.
     """
-    nodes, weights = (np.zeros(1), np.ones(1)) if of is None else _nodes(of, shape, layout)
-    positions = _sampled(shape or (1,), _SHOWN // len(nodes) if _places(tree) else 1)
+    if nodes is None:
+        nodes = (np.zeros(1), np.ones(1)) if of is None else _nodes(of, shape, layout)
+    draws, weights = nodes
+    positions = _sampled(shape or (1,), max(1, room // len(draws)) if _places(tree) else 1)
     lengths = tuple(map(len, positions))
     axes = tuple(
         each[..., np.newaxis] for each in np.ix_(*(np.asarray(each, np.int64) for each in positions))
     )
-    extent = (*lengths, len(nodes))
-    grid = Grid(shape or (1,), axes, extent, np.broadcast_to(nodes, extent))
+    extent = (*lengths, len(draws))
+    grid = Grid(shape or (1,), axes, extent, np.broadcast_to(draws, extent))
     evaluator = ArrayEvaluator(engines.functions(engines.get_engine()))
     found = np.broadcast_to(evaluator.value(tree, grid).astype(np.float64), extent)
-    share = weights / (weights.sum() * math.prod(lengths))
+    return found, weights / (weights.sum() * math.prod(lengths))
+
+
+def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+    """The moments of a formula's elements; arguments and errors as of `points_of`."""
+    found, share = points_of(tree, of, shape, layout)
     mean = float((found * share).sum())
     std = math.sqrt(float(((found - mean) ** 2 * share).sum()))
-    is_sample = _places(tree) and math.prod(lengths) < math.prod(shape)
+    is_sample = _places(tree) and math.prod(found.shape[:-1]) < math.prod(shape)
     law = Fill(0) if of is None else resolve(of, shape, layout)
     low, high = (-math.inf, math.inf) if isinstance(law, Normal) else map(float, (found.min(), found.max()))
     return Spread(mean, std, low, high, is_sample or law is None)
+
+
+# Of float32: four units in the last place, and what sin and cos lose of an argument that was rounded.
+_ULPS = 4 * 2.0**-23
+_ARGUMENT = 2.0**-22
+
+
+def float32_error(
+    tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None
+) -> tuple[float, float]:
+    """How far the same formula in float32 arithmetic may be off: a share of each value, and a number.
+
+    A rounded argument moves the value of sin and cos by as much as itself was moved, that of exp and of a
+    power by as large a share. A sum may cancel, and is off by digits of its largest value.
+
+    Raises:
+        ExpressionError: an element has no value.
+    """
+
+    def largest(part: Ast) -> float:
+        return float(np.abs(points_of(part, of, shape, layout)[0]).max(initial=0.0))
+
+    share, number = _ULPS, 0.0
+    for part in nodes_of(tree):
+        match part:
+            case Call("sin" | "cos" | "tan", (argument,)):
+                number = max(number, _ARGUMENT * largest(argument))
+            case Call("exp" | "expm1", (argument,)):
+                share = max(share, _ARGUMENT * largest(argument))
+            case Binary("**", base, exponent):
+                power = largest(exponent) * abs(math.log(max(largest(base), 1e-300)))
+                share = max(share, _ARGUMENT * power)
+            case Binary("+" | "-"):
+                number = max(number, _ARGUMENT / 2)
+    return share, number * (max(1.0, largest(tree)) if number > _ARGUMENT / 2 else largest(tree))
 
 
 def _places(tree: Ast) -> bool:
@@ -166,22 +223,33 @@ def _nodes(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> tu
     """Values of a draw and their weights: Gauss's between the ends of its law, else a sample."""
     law = resolve(of, shape, layout)
     if law is None:
-        request = Request(shape, _FLOAT64, layout, Stream(bytes(16)), engines.get_engine())
-        numel = math.prod(shape)
-        size = min(numel, _SAMPLE // 16)
-        starts = {at * (numel - size) // 15 for at in range(16)}
-        sample = np.concatenate([_drawn(of, start, size, request) for start in sorted(starts)])
+        sample = sample_of(of, shape, layout, _SAMPLE)
         return sample, np.ones(sample.size)
     value = point(law)
     if value is not None:
         return np.array([float(value)]), np.ones(1)
-    places, weights = np.polynomial.legendre.leggauss(256)
+    places, weights = gauss_nodes()
     low, high = support(law)
     if isinstance(law, Normal | TruncatedNormal):
         low, high = max(low, law.mean - 9 * law.std), min(high, law.mean + 9 * law.std)
         nodes = low + (high - low) * (places + 1) / 2
         return nodes, weights * np.exp(-(((nodes - law.mean) / law.std) ** 2) / 2)
     return low + (high - low) * (places + 1) / 2, weights
+
+
+@cache
+def gauss_nodes() -> tuple[Array, Array]:
+    """Places in [-1, 1] and weights of a quadrature of smooth functions."""
+    return np.polynomial.legendre.leggauss(256)
+
+
+def sample_of(of: Initializer, shape: tuple[int, ...], layout: Layout | None, room: int) -> Array:
+    """Draws of a stream that is nobody's, in float64: at most `room`, from places all over the array."""
+    request = Request(shape, _FLOAT64, layout, Stream(bytes(16)), engines.get_engine())
+    numel = math.prod(shape)
+    size = min(numel, room // 16)
+    starts = {at * (numel - size) // 15 for at in range(16)}
+    return np.concatenate([_drawn(of, start, size, request) for start in sorted(starts)])
 
 
 def _drawn(of: Initializer, start: int, size: int, request: Request) -> Array:

@@ -112,6 +112,32 @@ class Formula(Cuttable):
         with _told(self.value):
             return spread_of(self._settled(shape, layout), self.of, shape, layout)
 
+    def points(
+        self,
+        shape: tuple[int, ...],
+        layout: Layout | None,
+        room: int,
+        nodes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None,
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Values of some elements and their weights, as `initcfg.initializers.elements.points_of` says.
+
+        Raises:
+            InitializerError: an element has no value.
+        """
+        with LOADING:
+            from initcfg.initializers.elements import points_of  # noqa: PLC0415  as above
+
+        with _told(self.value):
+            return points_of(self._settled(shape, layout), self.of, shape, layout, room=room, nodes=nodes)
+
+    def float32_error(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[float, float]:
+        """How far the formula in float32 arithmetic may be off: a share of each value, and a number."""
+        with LOADING:
+            from initcfg.initializers.elements import float32_error  # noqa: PLC0415  as above
+
+        with _told(self.value):
+            return float32_error(self._settled(shape, layout), self.of, shape, layout)
+
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the elements."""
         with LOADING:

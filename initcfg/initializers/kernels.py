@@ -21,11 +21,11 @@ from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from initcfg.distributions import Distribution
+    from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.initializers.custom import Request
 
@@ -46,7 +46,7 @@ class _OfChannels(Cuttable):
                 f"shape {shape} names {len(axes.outputs)} and {len(axes.inputs)}",
                 "give the parameter one axis of each, or another initializer",
             )
-        for law in self.element_laws(shape, layout):
+        for _, law in self.element_laws(shape, layout):
             engines.check(law, dtype)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
@@ -100,9 +100,11 @@ class Dirac(_OfChannels):
 
     groups: Annotated[int, Limits(ge=1)] = 1
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
-        """``Fill(1)``, of those at the centre; a 0 is one in any dtype."""
-        return (Fill(1),)
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
+        """``Fill(1)`` for each pair of channels at the centre, and 0."""
+        inputs, outputs = _channels(shape, needed_layout(shape, layout))
+        pairs = self.groups * min(inputs, outputs // self.groups) / max(1, inputs * outputs)
+        return _at_the_centre(Fill(1), shape, layout, pairs)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse outputs that the groups do not divide, and what has not one axis of outputs and inputs."""
@@ -146,9 +148,11 @@ class HadamardIdentity(_OfChannels):
                [ 0.5, -0.5,  0.5, -0.5]], dtype=float32)
     """
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
-        """``Fill`` of the value at the centre."""
-        return (Fill(_spread(*_channels(shape, needed_layout(shape, layout)))),)
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
+        """``Fill`` of the value at the centre, of either sign where there are more outputs, and 0."""
+        inputs, outputs = _channels(shape, needed_layout(shape, layout))
+        law = Fill(_spread(inputs, outputs))
+        return _at_the_centre(law, shape, layout, 1 / max(1, inputs) if outputs <= inputs else 1.0)
 
     def _taken(
         self, output: np.ndarray[Any, Any], given: np.ndarray[Any, Any], outputs: int, inputs: int
@@ -189,10 +193,10 @@ class DeltaOrthogonal(OfFrames):
 
     MODULE = "initcfg.initializers"
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """That of a coordinate of a random point on a sphere, at the centre: nearly a normal."""
         outputs = _channels(shape, needed_layout(shape, layout))[1]
-        return (Normal(0.0, abs(self.gain) / math.sqrt(outputs)),)
+        return _at_the_centre(Normal(0.0, abs(self.gain) / math.sqrt(outputs)), shape, layout)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse more inputs than outputs, dtypes that are no floats, and gains out of their range."""
@@ -233,10 +237,10 @@ class ConvolutionalOrthogonal(OfFrames):
 
     MODULE = "initcfg.initializers"
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """A normal with the mean square of all elements; those at the edges are smaller."""
         fan_out = needed_layout(shape, layout).fans(shape).fan_out
-        return (Normal(0.0, abs(self.gain) / math.sqrt(fan_out)),)
+        return ((1.0, Normal(0.0, abs(self.gain) / math.sqrt(fan_out))),)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """As of ``delta_orthogonal``."""
@@ -250,6 +254,15 @@ class ConvolutionalOrthogonal(OfFrames):
 
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
         return isometry(request, axes, self.gain)
+
+
+def _at_the_centre(
+    law: Distribution, shape: tuple[int, ...], layout: Layout | None, part: float = 1.0
+) -> Mixture:
+    """A law of a part of the elements at the centre of a kernel, all others 0."""
+    receptive = needed_layout(shape, layout).axes(len(shape)).receptive
+    share = part / max(1, math.prod(shape[axis] for axis in receptive))
+    return (share, law), (1 - share, Fill(0))
 
 
 def _channels(shape: tuple[int, ...], layout: Layout) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initcfg import distributions, engines
-from initcfg.distributions import Distribution, Fill
+from initcfg.distributions import Distribution, Fill, Mixture
 from initcfg.errors import Code, Diagnostic
 from initcfg.initializers.annotations import NonNegative, Number, Seed, Value
 from initcfg.initializers.base import Cuttable, Elementwise, initializer
@@ -13,8 +13,6 @@ from initcfg.initializers.values import ArrayValue
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
 
     from initcfg.dtypes import DType
@@ -88,9 +86,10 @@ class Constant(Cuttable):
         """``Fill(value)`` for a single value, None for an array."""
         return None if isinstance(self.value, ArrayValue) else Fill(self.value)
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:  # noqa: ARG002
         """``Fill`` of each number."""
-        return map(Fill, self.value.numbers if isinstance(self.value, ArrayValue) else (self.value,))
+        numbers = self.value.numbers if isinstance(self.value, ArrayValue) else (self.value,)
+        return ((1 / len(numbers), Fill(number)) for number in numbers)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a shape that the array does not fit, and a dtype that cannot hold its elements."""

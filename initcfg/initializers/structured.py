@@ -14,11 +14,9 @@ from initcfg.layout import needed_layout
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
 
-    from initcfg.distributions import Distribution
+    from initcfg.distributions import Mixture
     from initcfg.dtypes import DType
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
@@ -46,9 +44,10 @@ class Identity(Cuttable):
 
     gain: Number = 1.0
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
-        """``Fill(gain)``, of those on the diagonal; a 0 is one in any dtype."""
-        return (Fill(self.gain),)
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:  # noqa: ARG002
+        """``Fill(gain)`` on the diagonal, and 0."""
+        share = min(shape) / max(1, math.prod(shape))
+        return (share, Fill(self.gain)), (1 - share, Fill(0))
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
@@ -98,9 +97,11 @@ class Sparse(Structured):
     std: Positive = 0.01
     seed: Seed | None = None
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:  # noqa: ARG002
-        """``Normal(0, std)``, of those that are not 0."""
-        return (Normal(0.0, self.std),)
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
+        """``Normal(0, std)``, and 0."""
+        outputs = shape[needed_layout(shape, layout).axes(2).outputs[0]]
+        share = math.ceil(self.sparsity * outputs) / max(1, outputs)
+        return (1 - share, Normal(0.0, self.std)), (share, Fill(0))
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes that are not (inputs, outputs) in some order, and dtypes that hold no such draws."""
@@ -176,7 +177,7 @@ class Orthogonal(OfFrames):
                [0., 1.]], dtype=float32)
     """
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """The law of one coordinate of a random point on a sphere: a normal, in many dimensions.
 
         In three it is uniform (Archimedes), and in one the coordinate is the radius, of either sign.
@@ -188,10 +189,10 @@ class Orthogonal(OfFrames):
             math.prod(shape[axis] for axis in axes.outputs), math.prod(shape[axis] for axis in rest)
         )
         if radius == 0 or dimensions < 2:
-            return (Fill(radius),)
+            return ((1.0, Fill(radius)),)
         if dimensions < 4:
-            return (Uniform(-radius, radius),)
-        return (Normal(0.0, radius / math.sqrt(dimensions)),)
+            return ((1.0, Uniform(-radius, radius)),)
+        return ((1.0, Normal(0.0, radius / math.sqrt(dimensions))),)
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
@@ -223,7 +224,7 @@ class LooksLinear(OfFrames):
 
     MODULE = "initcfg.initializers"
 
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Iterable[Distribution]:
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """Those of the orthogonal matrix."""
         return Orthogonal(self.gain).element_laws(_halved(shape, needed_layout(shape, layout)), layout)
 

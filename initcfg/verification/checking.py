@@ -21,6 +21,7 @@ from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made
 from initcfg.initializers import Combined, NormOf, RepeatOf
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import OfFrames
+from initcfg.verification.laws import LawComparison
 from initcfg.verification.matching import alone, carried_plan, match
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from initcfg.generate.work import Piece
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
+    from initcfg.verification.laws import LawReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Verification:
         fingerprint: of the plan that the weights say they were made from; None where they say none.
         diagnostics: what differs, as errors, each tensor once; the warning or note about the fingerprint
             before them. Of a set, what is wrong with a tensor has the place of its shard.
+        law: what was found beside what is meant, where weights were held against laws.
     """
 
     path: Path
@@ -57,10 +60,11 @@ class Verification:
     nbytes: int
     fingerprint: str | None
     diagnostics: tuple[Diagnostic, ...]
+    law: LawReport | None = None
 
     @property
     def is_equal(self) -> bool:
-        """Whether the weights are what the plan makes, all of it and nothing else."""
+        """Whether the weights are what the plan makes, or follow its laws, all of it and nothing else."""
         return not self._errors
 
     def require_equal(self) -> None:
@@ -77,6 +81,7 @@ def verify(
     path: str | PathLike[str],
     plan: Plan | None = None,
     *,
+    law: bool | float = False,
     select: str | None = None,
     rename: RenamesLike = (),
     threads: int | None = None,
@@ -85,7 +90,9 @@ def verify(
 ) -> Verification:
     """Holds a file or a sharded set against a plan, as `initcfg.verify` says."""
     with open_weights(path, rename) as file:
-        found = verify_weights(file, plan, select=select, threads=threads, engine=engine, progress=progress)
+        found = verify_weights(
+            file, plan, law=law, select=select, threads=threads, engine=engine, progress=progress
+        )
         return dataclasses.replace(found, path=Path(path))
 
 
@@ -93,6 +100,7 @@ def verify_weights(
     file: WeightsFile,
     plan: Plan | None,
     *,
+    law: bool | float = False,
     select: str | None = None,
     threads: int | None = None,
     engine: str | None = None,
@@ -103,10 +111,14 @@ def verify_weights(
         own = plan is None
         if plan is None:
             plan = carried_plan(file)
-        matched = match(file, plan, select)
-        fill = get_engine(engine)
-        comparison = _Comparison(file, matched.pairs, fill)
-        comparison.run(workers, progress)
+        is_by_law = law is not False
+        matched = match(file, plan, select, law=is_by_law)
+        comparison: _Comparison | LawComparison
+        if is_by_law:
+            comparison = LawComparison(file, matched.pairs, _false_alarms(law))
+        else:
+            comparison = _Comparison(file, matched.pairs, get_engine(engine))
+        report = comparison.run(workers, progress)
         where = Location(os.fspath(file.path))
         problems = (*alone(matched.problems, own=own), *comparison.problems())
         return Verification(
@@ -116,7 +128,20 @@ def verify_weights(
             sum(tensor.nbytes for tensor, _ in matched.pairs),
             file.header.metadata.get(PLAN_KEY),
             tuple(problem if problem.where else problem.at(where) for problem in problems),
+            report,
         )
+
+
+#: The probability that true weights are refused, where nobody says another.
+FALSE_ALARMS = 1e-6
+
+
+def _false_alarms(law: bool | float) -> float:
+    if law is True:
+        return FALSE_ALARMS
+    if isinstance(law, float) and 0 < law < 1:
+        return law
+    raise ValueError(f"law must be True, or a probability of false alarms between 0 and 1, not {law!r}")
 
 
 class _Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +35,15 @@ class Match:
     problems: tuple[Diagnostic, ...]
 
 
-def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
+def match(file: WeightsFile, plan: Plan, select: str | None, *, law: bool = False) -> Match:
     """Holds the names, shapes and dtypes of weights against those of a plan, as far as the glob selects.
 
     What the file says of itself, that it was made as a part, is no reason to look at a part only: it is the
-    file that is in question.
+    file that is in question. By `law` floats may be of another dtype, which a note says.
     """
     header = file.header
     expected = selected(plan, select)
-    problems = list(_fingerprint(file, plan))
+    problems = [] if law else list(_fingerprint(file, plan))
     buffers = buffers_among(header.tensors) - {each.name for each in plan}
     # Buffers that the plan does not make say nothing of how its names are written in the file.
     theirs = {name: None for name in header.tensors if name not in buffers}
@@ -58,17 +59,19 @@ def match(file: WeightsFile, plan: Plan, select: str | None) -> Match:
         return Match((), (*problems, wrapped))
     problems += capped(_missing(file, plan, expected))
     held = [(header.tensors[each.name], each) for each in expected if each.name in header.tensors]
-    recast = _recast(file, held)
+    recast = None if law else _recast(file, held)
     if recast is not None:
         return Match((), (*problems, recast, *capped(_unexpected(file, plan, select, buffers))))
     pairs, unlike = [], []
     for tensor, parameter in held:
-        problem = _form(file, tensor, parameter)
+        problem = _form(file, tensor, parameter, law=law)
         if problem is None:
             pairs.append((tensor, owner(plan, parameter)))
         else:
             unlike.append(problem)
     problems += capped(unlike)
+    if law:
+        problems += _other_dtypes(file, held)
     return Match(tuple(pairs), (*problems, *capped(_unexpected(file, plan, select, buffers))))
 
 
@@ -171,9 +174,23 @@ def _left_out(file: WeightsFile) -> Mapping[str, str]:
         raise malformed(file.path, f"the metadata {TIED_KEY!r} of the file {error}") from None
 
 
-def _form(file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter) -> Diagnostic | None:
+def _other_dtypes(
+    file: WeightsFile, held: list[tuple[StoredTensor, PlannedParameter]]
+) -> Iterator[Diagnostic]:
+    """A note for each pair of dtypes that differ: programs store models in fewer digits."""
+    others = Counter((t.dtype.name, p.dtype.name) for t, p in held if t.dtype.name != p.dtype.name)
+    for (theirs, ours), count in others.items():
+        those = "1 tensor is" if count == 1 else f"{count:,} tensors are"
+        message = f"{those} {theirs} in {file.what} and {ours} in the plan: laws are held against {theirs}"
+        yield Diagnostic(Code.TENSOR_FORM, message, severity="note")
+
+
+def _form(
+    file: WeightsFile, tensor: StoredTensor, parameter: PlannedParameter, *, law: bool
+) -> Diagnostic | None:
     theirs, ours = (f"{each.shape} {each.dtype}" for each in (tensor, parameter))
-    if theirs == ours:
+    both_floats = tensor.dtype.format is not None and parameter.dtype.format is not None
+    if theirs == ours or (law and tensor.shape == parameter.shape and both_floats):
         return None
     message = f"{parameter.name!r} is {theirs} in {file.what} and {ours} in the plan"
     hint = f"change shape or dtype in the spec, or {file.what}"

@@ -32,6 +32,8 @@ NOT_OF_A_DOCUMENT = {
     Code.TENSOR_FORM,
     Code.DTYPE_MISMATCH,
     Code.VALUES,
+    Code.LAW,
+    Code.EQUAL_COPIES,
     Code.SETTING,
     Code.NEVER_WRITTEN,
     Code.PARTLY_WRITTEN,

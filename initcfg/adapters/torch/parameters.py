@@ -207,6 +207,7 @@ def verify(
     module: torch.nn.Module,
     plan: Plan,
     *,
+    law: bool | float = False,
     select: str | None = None,
     rename: RenamesLike = (),
     threads: int | None = None,
@@ -215,10 +216,12 @@ def verify(
 ) -> Verification:
     """Makes the values of a plan again and compares those that a module holds with them, bit for bit.
 
+    With `law` they are held against the laws of the plan, whatever has drawn them.
+
     Args:
         module: on any device but meta; nothing of it is changed.
         plan: what it should hold, as ``initcfg.make_plan(spec, manifest=manifest(module))`` makes it.
-        select, threads, engine, progress: as in `initcfg.verify`.
+        law, select, threads, engine, progress: as in `initcfg.verify`.
         rename: of the module's names, likewise.
 
     Returns:
@@ -258,7 +261,9 @@ def verify(
         tensors[first] = loaded_tensor(first, ref.tensor, place)
         tied |= dict.fromkeys(others, first)
     weights = LoadedWeights(place, tensors, tied, renames, f"the module {place}")
-    found = verify_weights(weights, plan, select=select, threads=threads, engine=engine, progress=progress)
+    found = verify_weights(
+        weights, plan, law=law, select=select, threads=threads, engine=engine, progress=progress
+    )
     # A file tells by its fingerprint who wrote it; a module has none, and nothing is to be said of that.
     told = tuple(problem for problem in found.diagnostics if problem.code is not Code.FINGERPRINT)
     return replace(found, diagnostics=told)

@@ -1,0 +1,426 @@
+"""Weights held against the laws of a plan: whoever drew them, with whatever random numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg.errors import Code, Diagnostic
+from initcfg.generate.pool import Task, counting, in_groups
+from initcfg.initializers import stream_of
+from initcfg.initializers.components import Component, components_of
+from initcfg.inspection import Moments, merged, moments_of
+from initcfg.plan.describing import describe_law
+from initcfg.verification.fixed import Fixed, Mismatched, fixed_by, frames_problem
+from initcfg.verification.meant import Meant, meant_by
+from initcfg.verification.parts import codes_of, repeated_rows, split
+from initcfg.verification.surprise import surprises
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initcfg.formats import Array
+    from initcfg.formats.base import StoredTensor
+    from initcfg.formats.reading import WeightsFile
+    from initcfg.generate.pool import Progress, Workers
+    from initcfg.plan import PlannedParameter
+
+# Few enough that a stretch in float64 stays in a core's cache.
+_CHUNK = 1 << 17
+# Elements of a component whose distribution function is looked at.
+_SAMPLE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class LawRow:
+    """One component of a tensor: what was found beside what is meant.
+
+    Args:
+        name: of the parameter.
+        part: the positions of the component, as an index is written; None for all of the tensor.
+        law: in words.
+        elements: how many were looked at.
+        meant: mean, std, least and greatest value by the law; None where values are fixed.
+        found: the same of the elements.
+        tests: the logarithms of the bounds of the probabilities that true values look so, by test.
+        problem: what differs, or None.
+    """
+
+    name: str
+    part: str | None
+    law: str
+    elements: int
+    meant: tuple[float, float, float, float] | None
+    found: tuple[float, float, float, float]
+    tests: tuple[tuple[str, float], ...]
+    problem: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; numbers that are not finite are None."""
+
+        def four(numbers: tuple[float, float, float, float] | None) -> dict[str, float | None] | None:
+            keys = ("mean", "std", "low", "high")
+            if numbers is None:
+                return None
+            return {k: v if math.isfinite(v) else None for k, v in zip(keys, numbers, strict=True)}
+
+        return {
+            "name": self.name,
+            "part": self.part,
+            "law": self.law,
+            "elements": self.elements,
+            "meant": four(self.meant),
+            "found": four(self.found),
+            "log_probabilities": {k: v if math.isfinite(v) else None for k, v in self.tests},
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LawReport:
+    """What holding weights against laws has found.
+
+    Args:
+        rows: one for each component, in the plan's order.
+        tests: how many tests were made of random values.
+        false_alarms: the probability that true weights fail any of them, at most.
+        unchecked: the parameters of which nothing could be said, each with the reason.
+    """
+
+    rows: tuple[LawRow, ...]
+    tests: int
+    false_alarms: float
+    unchecked: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, fit for JSON."""
+        return {
+            "tests": self.tests,
+            "false_alarms": self.false_alarms,
+            "rows": [row.to_dict() for row in self.rows],
+            "unchecked": [{"name": name, "reason": reason} for name, reason in self.unchecked],
+        }
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has been met of one component, so far."""
+
+    moments: Moments = dataclasses.field(default_factory=Moments)
+    sample: list[Array] = dataclasses.field(default_factory=list)
+    mismatch: Mismatched | None = None
+    unlike: str | None = None
+
+    def add(self, other: _Seen) -> None:
+        self.moments = merged(self.moments, other.moments)
+        self.sample += other.sample
+        self.unlike = self.unlike or other.unlike
+        if self.mismatch is not None and other.mismatch is not None:
+            self.mismatch = dataclasses.replace(
+                self.mismatch, count=self.mismatch.count + other.mismatch.count
+            )
+        else:
+            self.mismatch = self.mismatch or other.mismatch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A component of a tensor, and what it is held against."""
+
+    component: Component
+    against: Meant | Fixed | str | None  # draws, fixed values, what frames are; None: nothing can be said
+    part: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    tensor: StoredTensor
+    parameter: PlannedParameter
+    held: tuple[_Held, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        return len(self.held) == 1 and not self.held[0].component.shares
+
+    @property
+    def is_whole(self) -> bool:
+        return any(isinstance(each.against, str) for each in self.held)
+
+    def pieces(self) -> Iterator[tuple[_Job, int, int]]:
+        numel = self.tensor.numel
+        step = numel if self.is_whole else _CHUNK
+        rows = repeated_rows(self.parameter)
+        if rows:
+            step = max(1, step // rows) * rows
+        for start in range(0, numel, step or 1):
+            yield self, start, min(start + step, numel)
+
+
+class LawComparison:
+    """Holds tensors against the laws of parameters."""
+
+    def __init__(
+        self,
+        file: WeightsFile,
+        pairs: Iterable[tuple[StoredTensor, PlannedParameter]],
+        false_alarms: float,
+    ) -> None:
+        self.file = file
+        self.unchecked: list[tuple[str, str]] = []
+        self.jobs = [self._job(tensor, parameter) for tensor, parameter in pairs if tensor.numel]
+        self.false_alarms = false_alarms
+        self.rows: list[LawRow] = []
+        self.found: list[Diagnostic] = []
+        self._copies: defaultdict[object, list[tuple[_Job, _Held]]] = defaultdict(list)
+
+    def run(self, workers: Workers, progress: Progress | None) -> LawReport:
+        """Reads every element once, in order."""
+        tell = counting(progress, sum(job.tensor.nbytes for job in self.jobs))
+        pieces = (piece for job in self.jobs for piece in job.pieces())
+        batches = in_groups(pieces, lambda piece: piece[2] - piece[1], _CHUNK)
+        tasks = (Task(partial(self._look, batch)) for batch in batches)
+        seen: list[_Seen] = []
+        for results in workers.in_order(tasks):
+            for (job, start, stop), parts in results:
+                if start == 0:
+                    seen = [_Seen() for _ in job.held]
+                for one, part in zip(seen, parts, strict=True):
+                    one.add(part)
+                if stop == job.tensor.numel:
+                    self._conclude(job, seen)
+                tell((stop - start) * job.tensor.dtype.itemsize)
+        return self._judged()
+
+    def problems(self) -> list[Diagnostic]:
+        """What differs, in the order of the tensors, and of what nothing could be said."""
+        reasons = Counter(reason for _, reason in self.unchecked)
+        firsts = {reason: name for name, reason in reversed(self.unchecked)}
+        for reason, count in reasons.items():
+            others = f" and {count - 1:,} more" if count > 1 else ""
+            message = f"{firsts[reason]!r}{others} could not be held against a law: {reason}"
+            self.found.append(Diagnostic(Code.LAW, message, severity="note"))
+        return self.found
+
+    def _job(self, tensor: StoredTensor, parameter: PlannedParameter) -> _Job:
+        components = tuple(components_of(parameter.initializer, parameter.shape, parameter.layout))
+        held = []
+        for each in components:
+            part = _index(each.box(parameter.shape), parameter.shape) if each.shares else None
+            against = self._against(each, tensor, parameter) if math.prod(each.shape) else None
+            held.append(_Held(each, against, part))
+        return _Job(tensor, parameter, tuple(held))
+
+    def _against(
+        self, component: Component, tensor: StoredTensor, parameter: PlannedParameter
+    ) -> Meant | Fixed | str | None:
+        made = component.initializer
+        if hasattr(made, "gain") and hasattr(made, "seed"):
+            return "frames"
+        if component.built is None and component.distribution is None:
+            self.unchecked.append((tensor.name, f"{type(made).__name__} is code, and says no law"))
+            return None
+        if component.is_random and tensor.dtype.format is not None:
+            return meant_by(component, tensor.dtype)
+        fixed = fixed_by(component, parameter.dtype, tensor.dtype, self.file)
+        if isinstance(fixed, str):
+            self.unchecked.append((tensor.name, fixed))
+            return None
+        return fixed
+
+    def _look(self, batch: list[tuple[_Job, int, int]]) -> list[tuple[tuple[_Job, int, int], list[_Seen]]]:
+        return [(piece, self._piece(*piece)) for piece in batch]
+
+    def _piece(self, job: _Job, start: int, stop: int) -> list[_Seen]:
+        elements = self.file.read(job.tensor, start, stop)
+        if job.is_plain:
+            return [_seen(job, job.held[0], elements, start, None)]
+        parts = split(elements, codes_of(job.parameter, start, stop), len(job.held))
+        found = [
+            _seen(job, held, part, numbers, places + start)
+            for held, (part, numbers, places) in zip(job.held, parts.parts, strict=True)
+        ]
+        if parts.unequal:
+            found[0].unlike = f"{parts.unequal:,} elements are not those that they repeat"
+        return found
+
+    def _conclude(self, job: _Job, seen: list[_Seen]) -> None:
+        for held, one in zip(job.held, seen, strict=True):
+            moments = one.moments
+            if held.against is None or not (moments.count + moments.non_finite):
+                continue
+            found = (moments.mean, moments.std, float(moments.low), float(moments.high))
+            row = LawRow(
+                job.tensor.name,
+                held.part,
+                _words(held.component),
+                moments.count + moments.non_finite,
+                None,
+                found,
+                (),
+            )
+            problem = one.unlike
+            if moments.non_finite:
+                problem = f"{moments.non_finite:,} elements are not finite"
+            if isinstance(held.against, Meant):
+                if problem is None and moments.count:
+                    sample = np.concatenate(one.sample)
+                    row = dataclasses.replace(row, tests=tuple(surprises(held.against, moments, sample)))
+                    self._note_copy(job, held, sample)
+                against = held.against
+                row = dataclasses.replace(row, meant=(against.mean, against.std, against.low, against.high))
+            elif one.mismatch is not None:
+                self.found.append(self._fixed_differs(job, held, one.mismatch))
+                problem = f"{one.mismatch.count:,} elements are other values"
+                self.rows.append(dataclasses.replace(row, problem=problem))
+                continue
+            if problem is not None:
+                self._tell(job, row, problem)
+                row = dataclasses.replace(row, problem=problem)
+            self.rows.append(row)
+
+    def _note_copy(self, job: _Job, held: _Held, sample: Array) -> None:
+        against = held.against
+        assert isinstance(against, Meant)  # noqa: S101
+        # Equal by chance, if all pairs of parameters were alike: so few digits prove nothing.
+        pairs = max(1, len(self.jobs)) ** 2
+        if sample.size * math.log(max(against.collision, 1e-300)) + math.log(pairs) < math.log(
+            self.false_alarms
+        ) - math.log(8 * pairs):
+            digest = hashlib.blake2b(sample.tobytes(), digest_size=16).digest()
+            self._copies[(job.tensor.dtype.name, held.component.shape, digest)].append((job, held))
+
+    def _judged(self) -> LawReport:
+        tests = sum(len(row.tests) for row in self.rows) + bool(self._copies)
+        least = math.log(self.false_alarms) - math.log(max(1, tests))
+        by_name = {job.tensor.name: job for job in self.jobs}
+        rows = []
+        for row in self.rows:
+            failed = [name for name, surprise_ in row.tests if surprise_ < least]
+            if failed and row.problem is None:
+                problem = _described(row, failed)
+                self._tell(by_name[row.name], row, problem)
+                row = dataclasses.replace(row, problem=problem)  # noqa: PLW2901
+            rows.append(row)
+        self._tell_copies()
+        return LawReport(tuple(rows), tests, self.false_alarms, tuple(self.unchecked))
+
+    def _tell(self, job: _Job, row: LawRow, problem: str) -> None:
+        part = f"[{row.part}]" if row.part else ""
+        message = f"{row.name!r}{part} does not follow {row.law}: {problem}"
+        hint = f"make the weights as the spec says, or write the law that {self.file.what} has into the spec"
+        self.found.append(Diagnostic(Code.LAW, message, self.file.place_of(job.tensor), hint))
+
+    def _fixed_differs(self, job: _Job, held: _Held, mismatch: Mismatched) -> Diagnostic:
+        at = ", ".join(str(int(each)) for each in np.unravel_index(mismatch.at, job.tensor.shape))
+        total = math.prod(held.component.shape)
+        message = (
+            f"{job.tensor.name!r}[{at}] is {mismatch.found} in {self.file.what}, by {_words(held.component)} "
+            f"it is {mismatch.expected}; {mismatch.count:,} of {total:,} elements differ"
+        )
+        hint = f"make the weights as the spec says, or write what {self.file.what} holds into the spec"
+        return Diagnostic(Code.VALUES, message, self.file.place_of(job.tensor), hint)
+
+    def _tell_copies(self) -> None:
+        for same in self._copies.values():
+            first, held = same[0]
+            origins = {_origin(first, held)}
+            for job, other in same[1:]:
+                origin = _origin(job, other)
+                if origin in origins:
+                    continue
+                origins.add(origin)
+                one, two = (
+                    f"{each.tensor.name!r}" + (f"[{which.part}]" if which.part else "")
+                    for each, which in ((job, other), (first, held))
+                )
+                message = f"{one} has the same random values as {two}, and the plan draws them apart"
+                hint = "draw each by itself, or say so in the spec: tied_to, stream or {parameter: NAME}"
+                where = self.file.place_of(job.tensor)
+                self.found.append(Diagnostic(Code.EQUAL_COPIES, message, where, hint))
+
+
+def _origin(job: _Job, held: _Held) -> object:
+    """Where the plan takes the random numbers of a component from."""
+    component, parameter = held.component, job.parameter
+    if getattr(component.drawn, "seed", None) is not None:
+        return stream_of(component.drawn, component.shape, parameter.stream).digest
+    return parameter.stream.digest, component.path
+
+
+def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places: Array | None) -> _Seen:
+    """What a stretch of a component holds.
+
+    Args:
+        job: the tensor.
+        held: the component.
+        elements: the stretch.
+        numbers: of the elements in the component; an integer is that of the first of a tensor's.
+        places: of the elements in the tensor; None where they are the numbers.
+    """
+    if not elements.size or held.against is None:
+        return _Seen()
+    one = _Seen(moments_of(elements))
+    if isinstance(held.against, Meant):
+        # An odd step is no multiple of the length of a row, as a rule.
+        step = max(1, math.prod(held.component.shape) // _SAMPLE) | 1
+        taken = slice(-numbers % step, None, step) if isinstance(numbers, int) else numbers % step == 0
+        one.sample = [elements[taken].copy()]
+    elif isinstance(held.against, Fixed):
+        mismatch = held.against.mismatch(elements, numbers)
+        if mismatch is not None:
+            at = numbers + mismatch.at if isinstance(numbers, int) else int(places[mismatch.at])  # type: ignore[index]
+            one.mismatch = dataclasses.replace(mismatch, at=at)
+    elif isinstance(held.against, str):
+        one.unlike = frames_problem(held.component, elements, job.tensor.dtype)
+    return one
+
+
+def _described(row: LawRow, failed: list[str]) -> str:
+    """What fails, with what was found and what is meant."""
+    assert row.meant is not None  # noqa: S101
+    (mean, std, low, high), (m, s, least, most) = row.meant, row.found
+    told = []
+    if "std" in failed:
+        # Few digits, so that what is said of the copies of a layer is one line.
+        ratio = s / std
+        told.append(f"std is {ratio:.{2 if abs(ratio - 1) > 0.1 else 4}g} x the law's {std:.4g}")
+    if "mean" in failed:
+        told.append(f"mean {m:.4g}, the law's is {mean:.4g}")
+    is_wide = "std" in failed and not math.isfinite(high) and s > std
+    if "greatest" in failed and not is_wide:
+        told.append(f"greatest {most:.6g}" + _far(most, mean, std, high))
+    if "least" in failed and not is_wide:
+        told.append(f"least {least:.6g}" + _far(least, mean, std, low))
+    if "upper tail" in failed and "std" not in failed:
+        told.append(f"nothing above {most:.4g}, {abs(most - mean) / std:.3g} std from the mean")
+    if "lower tail" in failed and "std" not in failed:
+        told.append(f"nothing below {least:.4g}, {abs(least - mean) / std:.3g} std from the mean")
+    if not told:
+        told.append(f"another distribution with mean {m:.4g} and std {s:.4g}")
+    return "; ".join(told)
+
+
+def _far(value: float, mean: float, std: float, bound: float) -> str:
+    if math.isfinite(bound):
+        return f", the law ends at {bound:.6g}"
+    return f", {abs(value - mean) / std:.4g} std from the mean"
+
+
+def _words(component: Component) -> str:
+    """The law of a component in words."""
+    law = describe_law(component.initializer, component.shape, component.layout)
+    return repr(component.initializer) if law == "structured" else law.partition(": mean ")[0]
+
+
+def _index(box: tuple[range, ...], shape: tuple[int, ...]) -> str:
+    return ", ".join(
+        ":" if len(taken) == size else f"{taken.start}:{taken.stop}"
+        for taken, size in zip(box, shape, strict=True)
+    )

@@ -1,0 +1,263 @@
+"""What draws of a law come to in a dtype: moments, bounds and the distribution function, in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initcfg.distributions import Normal, TruncatedNormal, Uniform, point, support
+from initcfg.engines.casting import round_all
+from initcfg.initializers import resolve
+from initcfg.initializers.elements import gauss_nodes, sample_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initcfg.distributions import Distribution
+    from initcfg.dtypes import DType
+    from initcfg.formats import Array
+    from initcfg.initializers import Initializer
+    from initcfg.initializers.components import Component
+    from initcfg.layout import Layout
+
+#: The share of float32 arithmetic's own error, four units in the last place.
+ULPS = 4 * 2.0**-23
+# Draws beyond so many standard deviations are not counted on: those of 23 random bits end before six.
+_TAIL = 9.0
+_EDGES = 2048
+_POINTS = 1 << 14
+# Bits that a draw of a wide dtype has at least in common with none: torch's uniform draws have 24.
+_WIDE_COLLISION = 2.0**-20
+_NARROW = 2
+
+Mixture = tuple[tuple[float, "Distribution"], ...]
+Tails = tuple["Array", "Array"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What the elements of a component should come to.
+
+    Args:
+        mean, std, fourth: moments, the fourth about the mean.
+        reach: the greatest distance from the mean, infinite for normal draws.
+        low, high: what float32 arithmetic and rounding leave of the bounds; infinite where there are none.
+        tails: the probabilities below and above given numbers, each to its own digits.
+        edges: numbers where the distribution function is looked at, between those that the dtype holds.
+        below: the probability up to each edge.
+        slack: how inexact moments, in standard deviations, and probabilities may be.
+        collision: the probability that two draws are equal.
+    """
+
+    mean: float
+    std: float
+    fourth: float
+    reach: float
+    low: float
+    high: float
+    tails: Callable[[Array], Tails]
+    edges: Array
+    below: Array
+    slack: float
+    collision: float
+
+
+def meant_by(component: Component, dtype: DType) -> Meant:
+    """What the elements of a component that is random should come to.
+
+    Raises:
+        InitializerError: an element of a formula has no value.
+    """
+    formula = component.formula
+    if formula is not None and formula.of is not None:
+        return _of_formula(component, formula.of, dtype)
+    return _of_mixture(tuple(component.mixture), dtype)
+
+
+@lru_cache(maxsize=256)
+def _of_mixture(mixture: Mixture, dtype: DType) -> Meant:
+    def tails(numbers: Array) -> Tails:
+        each = [(share, *_tails(law, numbers)) for share, law in mixture]
+        below = np.sum([share * low for share, low, _ in each], axis=0)
+        return below, np.sum([share * high for share, _, high in each], axis=0)
+
+    bounds = [support(law) for _, law in mixture]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    if dtype.itemsize <= _NARROW:
+        values, edges = _cells(dtype)
+        below, above = tails(edges)
+        # From either side, so that small probabilities keep their digits.
+        masses = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))
+        masses = np.concatenate([below[:1], masses, above[-1:]])
+        collision = float(np.square(masses).sum())
+    else:
+        values, masses = map(
+            np.concatenate, zip(*(_nodes(share, law) for share, law in mixture), strict=True)
+        )
+        ends = (max(low, values.min()), min(high, values.max()))
+        atoms = [float(value) for _, law in mixture if (value := point(law)) is not None]
+        edges = np.unique([*np.linspace(*ends, _EDGES), *(each + abs(each) * ULPS for each in atoms)])
+        below = tails(edges)[0]
+        collision = _WIDE_COLLISION + sum(share**2 for share, law in mixture if point(law) is not None)
+    mean, std, fourth = _moments(values, masses)
+    kept = np.concatenate([[True], np.diff(np.floor(below * _EDGES * 4)) > 0])
+    reach = max(mean - low, high - mean)
+    return Meant(
+        mean, std, fourth, reach, *_loose(low, high, dtype), tails, edges[kept], below[kept], 0.0, collision
+    )
+
+
+def _of_formula(component: Component, of: Initializer, dtype: DType) -> Meant:
+    """By the values at quantiles of the draw, and the moments by quadrature."""
+    formula = component.formula
+    assert formula is not None  # noqa: S101
+    shape, layout = component.shape, component.layout
+    draws, law = _quantiles(of, shape, layout), resolve(of, shape, layout)
+    found, shares = formula.points(shape, layout, _POINTS, (draws, np.ones(draws.size)))
+    values = np.sort(_rounded(found.reshape(-1), dtype))
+    if law is not None:
+        found, shares = formula.points(shape, layout, _POINTS)
+    at = _rounded(found, dtype)
+    mean, std, fourth = _moments(at, np.broadcast_to(shares, at.shape))
+    low, high = -math.inf, math.inf
+    if law is not None and not isinstance(law, Normal):
+        low, high = _ends(formula, shape, layout, law)
+    slack = 8 / draws.size if law is not None else 0.02
+
+    def tails(numbers: Array) -> Tails:
+        below = np.searchsorted(values, numbers, "right") / values.size
+        return below, 1 - np.searchsorted(values, numbers, "left") / values.size + slack
+
+    picked = values[:: max(1, values.size // _EDGES)]
+    edges = np.unique(picked + np.abs(picked) * 2.0**-20)
+    below = tails(edges)[0]
+    reach = float(np.abs(at - mean).max())
+    _, counts = np.unique(_rounded(values, dtype), return_counts=True)
+    collision = _WIDE_COLLISION + float(np.square(counts / values.size).sum()) * (dtype.itemsize <= _NARROW)
+    return Meant(
+        mean, std, fourth, reach, *_loose(low, high, dtype), tails, edges, below, max(slack, 2e-3), collision
+    )
+
+
+def _ends(
+    formula: Any, shape: tuple[int, ...], layout: Layout | None, law: Distribution
+) -> tuple[float, float]:
+    """Bounds of a formula's values, wider where it is steep at the ends of its draw."""
+    low, high = support(law)
+    found = [
+        formula.points(
+            shape, layout, _POINTS, (np.array([low + step, (low + high) / 2, high - step]), np.ones(3))
+        )[0]
+        for step in ((high - low) * 2.0**-24, (high - low) * 2.0**-20)
+    ]
+    inner = formula.points(shape, layout, _POINTS, (np.linspace(low, high, 131)[1:-1], np.ones(129)))[0]
+    spare = 8 * float(np.abs(found[0] - found[1]).max()) + float(np.ptp(inner)) * 1e-3
+    return min(found[0].min(), inner.min()) - spare, max(found[0].max(), inner.max()) + spare
+
+
+def _quantiles(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> Array:
+    """Values of a draw that are equally probable, its law's or those of a sample of its own."""
+    law = resolve(of, shape, layout)
+    ranks = (np.arange(_POINTS) + 0.5) / _POINTS
+    match law:
+        case Uniform(low, high):
+            return low + (high - low) * ranks
+        case Normal(mean, std) if std > 0:
+            return mean + std * _standard(0.0, 1.0)
+        case TruncatedNormal(mean, std, low, high) if std > 0 and low < high:
+            standard = NormalDist()
+            ends = (standard.cdf((low - mean) / std), standard.cdf((high - mean) / std))
+            return np.clip(mean + std * _standard(*ends), low, high)
+    return sample_of(of, shape, layout, _POINTS)
+
+
+@lru_cache(maxsize=16)
+def _standard(low: float, high: float) -> Array:
+    ranks = low + (high - low) * (np.arange(_POINTS) + 0.5) / _POINTS
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse(min(max(rank, 1e-300), 1 - 2.0**-53)) for rank in ranks])
+
+
+def _rounded(values: Array, dtype: DType) -> Array:
+    return round_all(np.asarray(values, np.float64), dtype).astype(np.float64)
+
+
+def _loose(low: float, high: float, dtype: DType) -> tuple[float, float]:
+    """Bounds as float32 arithmetic may have them, rounded to the dtype."""
+    wide = np.array([low - abs(low) * ULPS, high + abs(high) * ULPS])
+    if not np.isfinite(wide).all():
+        return float(wide[0]), float(wide[1])
+    least, greatest = _rounded(wide, dtype)
+    return float(least), float(greatest)
+
+
+@lru_cache(maxsize=8)
+def _cells(dtype: DType) -> tuple[Array, Array]:
+    """The finite numbers of a narrow dtype, and the edges between what is rounded to each."""
+    bits = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}")
+    with np.errstate(invalid="ignore"):  # what is no number stays none
+        values = bits.view(dtype.numpy).astype(np.float64)
+    values = np.unique(values[np.isfinite(values)])
+    return values, (values[1:] + values[:-1]) / 2
+
+
+def _nodes(share: float, law: Distribution) -> tuple[Array, Array]:
+    """Numbers and weights, whose sums are moments of a law."""
+    value = point(law)
+    if value is not None:
+        return np.array([float(value)]), np.array([share])
+    places, weights = gauss_nodes()
+    low, high = support(law)
+    if isinstance(law, Normal | TruncatedNormal):
+        low, high = max(low, law.mean - _TAIL * law.std), min(high, law.mean + _TAIL * law.std)
+    nodes = low + (high - low) * (places + 1) / 2
+    if isinstance(law, Normal | TruncatedNormal):
+        heights = ((nodes - law.mean) / law.std) ** 2 / 2
+        weights = weights * np.exp(heights.min() - heights)
+    return nodes, share * weights / weights.sum()
+
+
+def _moments(values: Array, masses: Array) -> tuple[float, float, float]:
+    mean = float((values * masses).sum())
+    if abs(mean) < 1e-14 * float(np.abs(values * masses).sum()):
+        mean = 0.0  # of what is symmetric
+    squares = np.square(values - mean)
+    return mean, math.sqrt(float((squares * masses).sum())), float((np.square(squares) * masses).sum())
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _tails(law: Distribution, numbers: Array) -> Tails:
+    """The probabilities up to numbers, and above them."""
+    value = point(law)
+    if value is not None:
+        below = (numbers >= float(value)).astype(np.float64)
+        return below, 1 - below
+    if isinstance(law, Uniform):
+        below = np.clip((numbers - law.low) / (law.high - law.low), 0, 1)
+        return below, 1 - below
+    if isinstance(law, Normal):
+        return _normal_tails((numbers - law.mean) / law.std)
+    assert isinstance(law, TruncatedNormal)  # noqa: S101
+    ends = np.array([(law.low - law.mean) / law.std, (law.high - law.mean) / law.std])
+    inside = np.clip((numbers - law.mean) / law.std, *ends)
+    below, above = _normal_tails(inside)
+    lowest, highest = _normal_tails(ends)
+    # In the tail where it lies, so that nothing is lost where both ends are on one side.
+    if ends[0] > 0:
+        mass = highest[0] - highest[1]
+        return (highest[0] - above) / mass, (above - highest[1]) / mass
+    mass = lowest[1] - lowest[0]
+    return (below - lowest[0]) / mass, (lowest[1] - below) / mass
+
+
+def _normal_tails(standard: Array) -> Tails:
+    scaled = np.asarray(standard, np.float64) * math.sqrt(0.5)
+    below, above = (np.asarray(_erfc(each), np.float64) for each in (-scaled, scaled))
+    return 0.5 * below, 0.5 * above
