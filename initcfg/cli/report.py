@@ -26,7 +26,8 @@ def _rest(left_out: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
         notes = _count(left_out, "note")
         kinds = {"warning": len(left_out) - notes, "note": notes}
         kinds_left = " and ".join(counted(number, kind) for kind, number in kinds.items() if number)
-        message = f"after the first {MAX_TOLD} warnings and notes {kinds_left} more are not shown"
+        verb = "is" if len(left_out) == 1 else "are"
+        message = f"after the first {MAX_TOLD} warnings and notes {kinds_left} more {verb} not shown"
         yield Diagnostic(Code.TOO_LARGE, message, left_out[0].where, "mend or allow these first", "note")
 
 
@@ -66,11 +67,13 @@ class Checked(NamedTuple):
 
     @property
     def listed(self) -> tuple[Diagnostic, ...]:
-        """What is listed: all errors, the first warnings and notes, and how many more of these there are."""
+        """What is listed: all errors, the first warnings and notes, and how many more of each there are."""
         shown: list[Diagnostic] = []
         left_out: list[Diagnostic] = []
         for each in self.diagnostics:
+            # A note that something is too large says how many problems are not shown.
             is_advice = each.severity != "error" or each.code in WARNINGS
+            is_advice = is_advice and each.code is not Code.TOO_LARGE
             (left_out if is_advice and len(shown) >= MAX_TOLD else shown).append(each)
         return (*shown, *_rest(left_out))
 

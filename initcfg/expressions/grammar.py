@@ -54,6 +54,9 @@ KEYWORDS = frozenset({"if", "else"})
 
 # In a formula, index() is the position of an element among all.
 _NEEDS_NONE = "index"
+_OF_AN_AXIS = (
+    "say of which axis: size(0) of the first, size(-1) of the last; numel is the number of all elements"
+)
 _MAX_LENGTH = 1000
 _MAX_TOKENS = 250
 _MAX_DEPTH = 32
@@ -320,7 +323,10 @@ class _Parser:
         self.enter(self.next.offset)
         self.expect("(")
         arguments = []
-        if name != _NEEDS_NONE or self.next.text != ")":
+        if self.next.text == ")" and name != _NEEDS_NONE:
+            hint = _OF_AN_AXIS if name == "size" else f"write what it is of, {name}(...)"
+            raise ExpressionError(f"{name!r} is given nothing", self.next.offset, hint=hint)
+        if self.next.text != ")":
             arguments.append(self.choice())
             while self.take(","):
                 arguments.append(self.choice())

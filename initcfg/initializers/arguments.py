@@ -318,6 +318,8 @@ def _value_problem(kind: str, value: object, argument: Argument, *, is_item: boo
     code = code_of(kind, value)
     if code is Code.NOT_FINITE:
         expected, hint = "a finite number", "write a number that a 64-bit float can hold"
+    if argument.is_formula and isinstance(value, int | float):
+        hint = f"one number for all elements is {{constant: {{value: {shown(value)}}}}}"
     if code is Code.UNKNOWN_CHOICE:
         hint = did_you_mean(str(value).lower(), argument.choices)
     return Diagnostic(code, f"{subject} must be {expected}, got {shown(value)}", hint=hint)

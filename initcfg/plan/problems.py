@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Path = tuple[PathStep, ...]
 
 _MOST_TIMES = 1000
+#: What is wrong with a file is told once, however many parameters name it.
+OF_FILES = (Code.INPUT, Code.FORMAT)
 
 
 class BrokenError(SpecError):
@@ -145,6 +147,11 @@ def _spot(problem: Diagnostic) -> tuple[object, ...]:
     that has no lines.
     """
     place = problem.where
-    if place is None or place.path == ("manifest",) or (place.line is None and not place.path):
+    if (
+        problem.code in OF_FILES
+        or place is None
+        or place.path == ("manifest",)
+        or (place.line is None and not place.path)
+    ):
         return (problem.message,)
     return place.file, place.line, place.column, place.path

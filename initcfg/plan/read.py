@@ -29,6 +29,7 @@ from initcfg.names import did_you_mean
 from initcfg.plan.following import Follower, follow
 from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
+from initcfg.plan.problems import OF_FILES
 from initcfg.plan.resolve import Resolved
 from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import LOADING, gc_paused
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from initcfg.spec import Spec
 
 _NO_STREAM = Stream(bytes(16))
+_FILE_HINT = (
+    "the files that a plan names are found from the folder where it was made: go there, or plan again"
+)
 
 
 def restore(
@@ -67,7 +71,7 @@ def restore(
             made[_new_name(document, made)] = restorer.parameter(document, made)
         except InitializerError as error:
             faulty.add(document.name)
-            problems += restorer.placed(error, at)
+            problems += (each for each in restorer.placed(error, at) if not _is_told(each, problems))
     for follower, found in follow(list(_followers(documents, made)), made):
         problems += restorer.placed(InitializerError(found), cast("int", follower.path[1]))
     if problems:
@@ -75,6 +79,11 @@ def restore(
             *stopped(sorted(problems, key=lambda each: each.where.path if each.where else ()), "the plan")
         )
     return tuple(made[document.name] for document in documents)
+
+
+def _is_told(problem: Diagnostic, problems: Sequence[Diagnostic]) -> bool:
+    """Whether it is with a file of which the same has been said."""
+    return problem.code in OF_FILES and problem.message in (each.message for each in problems)
 
 
 def _followers(
@@ -120,7 +129,8 @@ class _Restorer:
     def placed(self, error: InitializerError, at: int) -> Iterator[Diagnostic]:
         path: tuple[PathStep, ...] = ("parameters", at)
         for problem in error.diagnostics:
-            yield replace(problem, where=Location(self.file, path=path), hint=problem.hint or EDITED_HINT)
+            hint = problem.hint or (_FILE_HINT if problem.code in OF_FILES else EDITED_HINT)
+            yield replace(problem, where=Location(self.file, path=path), hint=hint)
 
     def parameter(self, document: ParameterDocument, made: dict[str, PlannedParameter]) -> PlannedParameter:
         restored = self.free(document) if document.tied_to is None else _tied(document, made)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+import initcfg
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.names import few
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
-_TYPES = {"plan": str, "set": str, "shards": int}
+_TYPES = {"plan": str, "set": str, "shards": int, "made_by": str}
 _FORMAT = {"format": "initcfg.run", "version": 1}
 # What programs that load a sharded model look for.
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
@@ -33,6 +36,8 @@ class SetClaim:
     set: str  # the digest over all files' names and headers
     shards: int  # how many files there are to be
     spec: str | None = None  # what the index is to carry
+    # Releases promise the same bits but for custom code and BLAS, which a set does not mix in silence.
+    made_by: str = f"initcfg {initcfg.__version__} with numpy {np.__version__}"
 
     @classmethod
     def of(cls, shards: ShardSet) -> SetClaim:
@@ -54,6 +59,18 @@ class SetClaim:
         if types not in (_TYPES, _TYPES | {"spec": str}):
             return None
         return cls(**fields) if 1 <= fields["shards"] <= MAX_SHARDS else None
+
+    def refuse_other_versions(self, place: str, found: str | None) -> None:
+        """Refuses a folder in which other versions have begun this very set, as ranks of unlike machines do.
+
+        Raises:
+            OutputError: `found`, the claim on the folder, is theirs (code ``other-plan``).
+        """
+        other = None if found is None else self.parse(found)
+        if other is not None and other != self and replace(other, made_by=self.made_by) == self:
+            message = f"{other.made_by} has begun this set in {place!r}, and this process has {self.made_by}"
+            hint = "give all ranks the same versions; --force (force=True) goes on with what is there"
+            raise OutputError.of(Code.OTHER_PLAN, message, hint=hint)
 
     @property
     def text(self) -> str:

@@ -83,6 +83,8 @@ def save_set(
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"an executor has a method submit, which {executor!r} has not")
     claim = SetClaim.of(shards)
+    if not force:
+        claim.refuse_other_versions(store.place, store.claimed())
     share: Sequence[Shard] = shards.shards
     if rank is not None:
         share = [share[position] for position in assigned(shards.sizes, rank.world_size)[rank.number]]

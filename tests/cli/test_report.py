@@ -81,6 +81,13 @@ def test_of_very_many_warnings_the_first_hundred_are_told_and_how_many_more_ther
     assert "3,900 warnings and 1 note more" in rest.message
 
 
+def test_how_many_problems_were_not_told_is_itself_told() -> None:
+    """Of a plan with 100,000 faults the note of 99,900 more was counted as a note beyond the hundred."""
+    untold = Diagnostic(Code.TOO_LARGE, "99,900 more problems are not shown", severity="note")
+    found = (*many(100, "error"), untold)
+    assert Checked("b.yaml", found).listed == found
+
+
 @pytest.mark.parametrize("style", list(FORMATS))
 def test_every_format_says_how_many_warnings_are_not_told(style: str) -> None:
     report = Report((Checked("b.yaml", many(4000), FULL),))

@@ -306,3 +306,24 @@ def test_no_edit_is_taken_for_another_plan(at: int, text: str, cut: int) -> None
 )
 def test_a_plan_is_known_by_what_it_holds(beginning: bytes, plan: bool) -> None:
     assert is_plan(beginning) is plan
+
+
+def test_a_file_that_is_not_there_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = {"shape": [4], "initializer": {"pretrained": {"file": "w.safetensors"}}}
+    names = [f"w{at}" for at in range(3)]
+    spec = {"initcfg": 1, "params": dict.fromkeys(names, copied)}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(initcfg.SpecError) as planning:
+        initcfg.make_plan(spec, root=".")
+    assert len(planning.value.diagnostics) == 1
+    ones = {"shape": [4], "initializer": "ones"}
+    initcfg.save({"initcfg": 1, "params": dict.fromkeys(names, ones)}, "w.safetensors")
+    text = initcfg.make_plan(spec, root=".").to_json()
+    assert len(read_plan_bytes(text.encode(), None)) == 3
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    with pytest.raises(initcfg.SpecError) as reading_it:
+        read_plan_bytes(text.encode(), None)
+    (problem,) = reading_it.value.diagnostics
+    assert problem.where.path == ("parameters", 0)
+    assert "the folder where it was made" in problem.hint

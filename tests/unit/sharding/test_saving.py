@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,20 @@ def test_a_rank_writes_its_share_and_leaves_the_index_and_the_claim(store, shard
     assert set(contents()) == {CLAIM_NAME, *(receipt.name for receipt in saved.receipts)}
     assert SetClaim.parse(contents()[CLAIM_NAME].decode()) == SetClaim.of(made)
     assert saved.loads == tuple(made.sizes[0] * count for count in (3, 3, 2))
+
+
+def test_a_rank_of_other_versions_is_refused_and_may_be_forced(store, shards, contents) -> None:
+    made = shards()
+    other = replace(SetClaim.of(made), made_by="initcfg 9.9.9 with numpy 3.0.0")
+    with store.claiming(other.text, lambda _: None):
+        pass
+    with pytest.raises(
+        OutputError, match=r"initcfg 9.9.9 with numpy 3.0.0 has begun .* this process has initcfg"
+    ):
+        save_set(made, store, rank=Rank(1, 3))
+    assert set(contents()) == {CLAIM_NAME}
+    save_set(made, store, rank=Rank(1, 3), force=True)
+    assert SetClaim.parse(contents()[CLAIM_NAME].decode()) == SetClaim.of(made)
 
 
 def test_a_rank_after_the_set_was_published_leaves_no_claim(store, shards, contents) -> None:
