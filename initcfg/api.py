@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike
     from initcfg.generate.files import Written
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry

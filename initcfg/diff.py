@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from initcfg.errors import Code, SpecError
-from initcfg.formats.renaming import Renames
+from initcfg.formats.reading import Renames
 from initcfg.plan.plan import deciding_facts
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
 
 Aspect = Literal["shape", "dtype", "tied_to", "law", "stream"]

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from initcfg.formats import Array
     from initcfg.formats.base import Header, StoredTensor
-    from initcfg.formats.reading import WeightsFile
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike, WeightsFile
     from initcfg.generate.pool import Progress
 
 

@@ -91,7 +91,7 @@ def with_renames(function: Callable[..., int]) -> Callable[..., int]:
     @click.option("--strip-prefix", metavar="PREFIX", help="Take leading segments from the names of WEIGHTS.")
     @functools.wraps(function)
     def command(rename: tuple[str, ...], strip_prefix: str | None, **arguments: object) -> int:
-        from initcfg.formats.renaming import Renames
+        from initcfg.formats.reading import Renames
 
         stripped = () if strip_prefix is None else (f"{strip_prefix.removesuffix('.')}=",)
         try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from initcfg.cli.output import Output
     from initcfg.formats.base import StoredTensor
-    from initcfg.formats.renaming import Renames
+    from initcfg.formats.reading import Renames
     from initcfg.inspection import Inspection, Moments
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.formats.renaming import Renames
+    from initcfg.formats.reading import Renames
     from initcfg.verification.laws import LawReport, LawRow
 
 
@@ -168,7 +168,7 @@ def law_summary(report: LawReport) -> str:
 
 def _is_swapped(weights: str, file: str) -> bool:
     """Whether the names say that the spec stands in the place of the weights."""
-    from initcfg.formats.discovery import is_index
+    from initcfg.formats.index import is_index
 
     is_document = weights.endswith((".yaml", ".yml", ".json")) and not is_index(weights)
     return is_document and (is_index(file) or not file.endswith((".yaml", ".yml", ".json", "-")))

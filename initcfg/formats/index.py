@@ -1,10 +1,10 @@
-"""The index of a sharded set of weights: which shard holds which tensor, in the layout of Hugging Face.
+"""Which file a path to weights means, and the index of a sharded set: which shard holds which tensor.
 
     {"metadata": {"total_size": 32}, "weight_map": {"h.0.w": "model-00001-of-00002.safetensors"}}
 
-Here it is a value, its text, the strict reader of that, and the check of an index against the headers of its
-shards. A tensor in another shard than the index says, one that it does not name, or shards of two plans are
-what remains of a run that was not finished, or of two that were mixed.
+The layout is that of Hugging Face. Here it is a value, its text, the strict reader of that, and the check of
+an index against the headers of its shards. A tensor in another shard than the index says, one that it does
+not name, or shards of two plans are what remains of a run that was not finished, or of two that were mixed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, FormatError, Location, SpecError, capped, stopped
@@ -25,7 +27,6 @@ from initcfg.text.json_entries import read_entries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
-    from pathlib import Path
 
     from initcfg.formats.base import FilePool
     from initcfg.text.source import Source
@@ -303,3 +304,72 @@ def _at(path: Path, shard: str) -> Location:
 
 def _problem(message: str, where: Location, hint: str = STALE) -> Diagnostic:
     return Diagnostic(Code.FORMAT, message, where, hint)
+
+
+#: How the names of files end that ``torch.save`` writes.
+TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
+_ENDING = ".safetensors"
+_WHOLE = "model.safetensors"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$", re.IGNORECASE)
+CLAIM_NAME = ".initcfg-run.json"
+"""The file that says, while a set is unfinished, which set the folder is for."""
+
+
+def is_index(path: str | PathLike[str]) -> bool:
+    """Whether the name is that of an index of shards."""
+    return os.fspath(path).lower().endswith(INDEX_ENDINGS)
+
+
+def is_torch_file(path: str | PathLike[str]) -> bool:
+    """Whether the name is that of a file that ``torch.save`` writes, or of an index of such files."""
+    return os.fspath(path).lower().removesuffix(".index.json").endswith(TORCH_ENDINGS)
+
+
+def find_weights(path: str | PathLike[str]) -> Path:
+    """The file to read: in a folder its index of shards, else its only safetensors file.
+
+    A FormatError tells what keeps a folder from being one thing to read.
+    """
+    if not isinstance(path, str | os.PathLike):
+        way = "give the path of a file or a folder; a live module is held by initcfg.adapters.torch.verify"
+        raise TypeError(f"weights are read from a path, not from {type(path).__name__}: {way}")
+    given = Path(path)
+    if "://" in os.fspath(path):
+        message = "weights are read from local files, and this is a URL"
+        raise _refused(Code.INPUT, message, path, "fetch the file or the folder first")
+    # Path.is_dir raises or not, by the version of Python; what cannot be looked at cannot be opened either.
+    if not os.path.isdir(given):  # noqa: PTH112
+        return given
+    try:
+        names = sorted(entry.name for entry in given.iterdir() if entry.name.lower().endswith(_ENDING))
+    except OSError as error:
+        message = f"cannot read the folder: {(error.strerror or str(error)).lower()}"
+        raise _refused(Code.INPUT, message, given, None) from None
+    return _in_folder(given, names)
+
+
+def _in_folder(folder: Path, names: list[str]) -> Path:
+    index = folder / INDEX_NAME
+    if os.path.lexists(index):
+        if _WHOLE in names:
+            # Loaders take the file, and leave a set that is newer unread.
+            message = f"the folder has both {_WHOLE!r} and {INDEX_NAME!r}"
+            raise _refused(Code.FORMAT, message, folder, "name the one that is meant, or delete the other")
+        return index
+    shards = [name for name in names if _SHARD.search(name)]
+    if shards or os.path.lexists(folder / CLAIM_NAME):
+        message = f"the folder holds an unfinished set: there is no {INDEX_NAME!r}"
+        hint = f"run initcfg finalize {os.fspath(folder)!r}, or fetch the index if the shards were copied"
+        raise _refused(Code.FORMAT, message, folder, hint)
+    if len(names) == 1:
+        return folder / names[0]
+    if names:
+        shown = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+        message = f"the folder has {len(names)} safetensors files and no index: {shown}"
+        raise _refused(Code.FORMAT, message, folder, "name the one that is meant")
+    message = f"the folder has no weights: neither {INDEX_NAME!r} nor a {_ENDING} file"
+    raise _refused(Code.INPUT, message, folder, "name the file of the weights")
+
+
+def _refused(code: Code, message: str, folder: str | PathLike[str], hint: str | None) -> FormatError:
+    return FormatError.of(code, message, hint=hint, where=Location(os.fspath(folder)))

@@ -34,8 +34,7 @@ from initcfg.errors import (
 )
 from initcfg.formats import format_of
 from initcfg.formats.base import FilePool, natural_key
-from initcfg.formats.discovery import TORCH_ENDINGS, find_weights, is_index, is_torch_file
-from initcfg.formats.index import INDEX_ENDING, read_set
+from initcfg.formats.index import INDEX_ENDING, TORCH_ENDINGS, find_weights, is_index, is_torch_file, read_set
 from initcfg.formats.safetensors import read_header
 from initcfg.layout import shape_problem
 from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries, buffers_among

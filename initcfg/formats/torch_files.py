@@ -17,8 +17,7 @@ import numpy as np
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, capped
 from initcfg.formats.base import LoadedTensor
-from initcfg.formats.discovery import is_index
-from initcfg.formats.index import read_index
+from initcfg.formats.index import is_index, read_index
 from initcfg.process import LOADING
 from initcfg.text.inputs import open_input
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from initcfg.sharding.publishing import Published, finalize
-from initcfg.sharding.saving import Saved, save_set
+from initcfg.sharding.saving import Published, Saved, finalize, save_set
 from initcfg.sharding.shards import (
     DEFAULT_SHARD_SIZE,
     Rank,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from initcfg.errors import Code, OutputError
-from initcfg.formats.discovery import CLAIM_NAME
+from initcfg.formats.index import CLAIM_NAME
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

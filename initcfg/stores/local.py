@@ -1,28 +1,241 @@
-"""A folder of a local, or mounted, file system."""
+"""A folder of a local, or mounted, file system.
+
+The claim on it is a file that names the set, held under a lock while a run is at work.
+Runs of one set share the lock. Whoever can take it alone knows that nobody is at work, and may put another
+claim in the file. The kernel drops the lock of a process that dies. Where a file system has no locks, the
+text of the claim still keeps two sets apart, unless their runs begin in the same moment.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
-from initcfg.errors import OutputError
+from initcfg.errors import Code, OutputError
 from initcfg.formats.atomic import free_bytes, move, replacing, reporting
 from initcfg.formats.safetensors import write_file
-from initcfg.formats.temporary import sweep
-from initcfg.stores.base import CLAIM_NAME
-from initcfg.stores.claim_file import ClaimFile
+from initcfg.formats.temporary import LocksUnsupportedError, is_linked, lock_holders, sweep, try_lock, unlock
+from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from initcfg.formats import Elements
     from initcfg.formats.safetensors import FileLayout
-    from initcfg.stores.base import Admit, Claim
+    from initcfg.stores.base import Admit
+
+_MAX_BYTES = 1 << 16
+# Whatever somebody has put there is neither followed nor waited for.
+_SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+_NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+# A run that prepares a folder reads the headers of what is there, and removes what it may.
+_PATIENCE_SECONDS = 600.0
+_PAUSE_SECONDS = 0.02
+# A longer wait is told: a logger's warning reaches stderr where a program has set up nothing else.
+_SILENT_SECONDS = 1.0
+_log = logging.getLogger("initcfg")
+# Another run may hold the claim just while it finds out that it has to wait or to go.
+_ATTEMPTS_TO_REMOVE = 10
+
+
+class ClaimFile:
+    """The claim on one folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def text(self) -> str | None:
+        """What the file says; None where there is none."""
+        with reporting(self._path, 0, "read"):
+            try:
+                descriptor = _opened(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            try:
+                return _read(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
+        """Holds the folder for a set; `admit` is called while nobody else holds it."""
+        claim = Claim()
+        with self._holding(text, claim, lambda: self._claimed(text, admit, claim)):
+            yield claim
+
+    @contextlib.contextmanager
+    def joining(self, text: str) -> Iterator[Claim]:
+        """Holds the folder for a set that is claimed already."""
+        claim = Claim()
+        with self._holding(text, claim, lambda: self._joined(text)):
+            yield claim
+
+    @contextlib.contextmanager
+    def _holding(self, text: str, claim: Claim, enter: Callable[[], int | None]) -> Iterator[None]:
+        descriptor = self._entered(text, enter)
+        try:
+            yield
+        finally:
+            if claim.is_released:
+                self._remove_if_last(descriptor, text)
+            unlock(descriptor)
+            os.close(descriptor)
+
+    def _entered(self, text: str, enter: Callable[[], int | None]) -> int:
+        """A descriptor of the file, whose lock is shared with runs of the same set."""
+        start = time.monotonic()
+        told = False
+        while (waited := time.monotonic() - start) < _PATIENCE_SECONDS:
+            with reporting(self._path, len(text)):
+                descriptor = enter()
+            if descriptor is not None:
+                return descriptor
+            if waited >= _SILENT_SECONDS and not told:
+                told = True
+                _log.warning(
+                    "waiting for %s, which is preparing %r, for %.0f seconds at most",
+                    self._holder(),
+                    str(self._path.parent),
+                    _PATIENCE_SECONDS,
+                )
+            time.sleep(_PAUSE_SECONDS)
+        message = (
+            f"{self._holder()} has been preparing {str(self._path.parent)!r} "
+            f"for {_PATIENCE_SECONDS:.0f} seconds"
+        )
+        raise OutputError.of(Code.OUTPUT, message, hint="end that run, or wait for it, and try again")
+
+    def _holder(self) -> str:
+        """Who holds the lock, as far as the system tells it; of another machine nobody can."""
+        known = lock_holders(self._path)
+        if not known:
+            return "another run (the system does not say which; perhaps on another machine)"
+        named = " and ".join(str(process) for process in known)
+        return f"another run on this machine (process {named})"
+
+    def _claimed(self, text: str, admit: Admit, claim: Claim) -> int | None:
+        """One attempt; None where another process is just changing the file."""
+        descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, descriptor)
+            alone = _lock(descriptor, shared=False)
+            if not alone and not _lock(descriptor, shared=True):
+                return None
+            if not is_linked(descriptor, self._path):
+                return None
+            found = _read(descriptor)
+            if alone:
+                self._admit(admit, found)
+                claim.is_new = found != text
+                if claim.is_new:
+                    try:
+                        _write(descriptor, text)
+                    except OSError:
+                        # A claim that cannot be written is none; the one before has lost its files.
+                        self._unlink()
+                        raise
+                # The lock may be lost for a moment while it becomes a shared one, and the claim with it.
+                if not _lock(descriptor, shared=True) or not self._is_ours(descriptor, text):
+                    return None
+            elif found is None:
+                return None
+            elif found != text:
+                raise other_claim(str(self._path.parent), found, is_at_work=True)
+            failed.pop_all()
+        return descriptor
+
+    def _admit(self, admit: Admit, found: str | None) -> None:
+        """A file that was made for a set which is then refused goes again."""
+        try:
+            admit(found)
+        except BaseException:
+            if found is None:
+                self._unlink()
+            raise
+
+    def _joined(self, text: str) -> int | None:
+        try:
+            descriptor = _opened(self._path, os.O_RDWR)
+        except FileNotFoundError:
+            raise other_claim(str(self._path.parent), None, is_at_work=False) from None
+        with contextlib.ExitStack() as failed:
+            failed.callback(os.close, descriptor)
+            if not _lock(descriptor, shared=True):
+                return None
+            if not self._is_ours(descriptor, text):
+                raise other_claim(str(self._path.parent), _read(descriptor), is_at_work=False)
+            failed.pop_all()
+        return descriptor
+
+    def _is_ours(self, descriptor: int, text: str) -> bool:
+        return is_linked(descriptor, self._path) and _read(descriptor) == text
+
+    def _remove_if_last(self, descriptor: int, text: str) -> None:
+        """Removes the file unless another run holds it too: then that one will."""
+        for attempt in range(_ATTEMPTS_TO_REMOVE):
+            # The shared lock is lost by this, whatever comes of it, so the last of several does get it alone.
+            if _lock(descriptor, shared=False):
+                if self._is_ours(descriptor, text):
+                    self._unlink()
+                return
+            time.sleep(_PAUSE_SECONDS if attempt else 0)
+
+    def _unlink(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def _opened(path: Path, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | _SAFELY, 0o666)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_claim(path) from None
+        raise
+    status = os.fstat(descriptor)
+    # One that has another name as well is somebody's file.
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise _no_claim(path)
+    return descriptor
+
+
+def _no_claim(path: Path) -> OutputError:
+    message = f"{str(path)!r} is no regular file of its own, and so no run has made it"
+    return OutputError.of(Code.OUTPUT, message, hint="remove it, or write to another folder")
+
+
+def _lock(descriptor: int, *, shared: bool) -> bool:
+    """Whether the lock is held now; where there are no locks, the text of the claim must do."""
+    try:
+        return try_lock(descriptor, shared=shared)
+    except LocksUnsupportedError:
+        return True
+
+
+def _read(descriptor: int) -> str | None:
+    """The whole text; None where a run was killed before it had written one."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    content = os.read(descriptor, _MAX_BYTES).decode(errors="replace")
+    return content if content.endswith("\n") else None
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    left = text.encode()
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
+
 
 _STAGED_NAME = ".initcfg-staged"
 

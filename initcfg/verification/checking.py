@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
     from initcfg.formats.base import StoredTensor
-    from initcfg.formats.reading import WeightsFile
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike, WeightsFile
     from initcfg.generate.pool import Progress
     from initcfg.generate.work import Piece
     from initcfg.initializers import Initializer

@@ -16,7 +16,7 @@ from initcfg.adapters.torch.memory import allocated, fill_places, install, requi
 from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, refs_of
 from initcfg.adapters.torch.shards import places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
-from initcfg.formats.renaming import Renames
+from initcfg.formats.reading import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.adapters.torch.parameters import ParameterRef
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
     from initcfg.plan import Plan

@@ -14,8 +14,7 @@ from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.shards import is_dtensor, memory_range
 from initcfg.adapters.torch.types import laws_of
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.formats.reading import LoadedWeights
-from initcfg.formats.renaming import Renames
+from initcfg.formats.reading import LoadedWeights, Renames
 from initcfg.formats.torch_files import loaded_tensor
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.verification import verify_weights
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.formats.base import LoadedTensor
-    from initcfg.formats.renaming import RenamesLike
+    from initcfg.formats.reading import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.plan import Plan
     from initcfg.verification import Verification

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 import initcfg
 from initcfg import verification
-from initcfg.formats.renaming import Renames
+from initcfg.formats.reading import Renames
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.errors import Code, Diagnostic, OutputError
-from initcfg.stores import claim_file
-from initcfg.stores.claim_file import ClaimFile
+from initcfg.stores import local
+from initcfg.stores.local import ClaimFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,14 +198,14 @@ def test_a_claim_that_cannot_be_written_is_none(before, claim, path, monkeypatch
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(claim_file.os, "write", full)  # type: ignore[attr-defined]
+    monkeypatch.setattr(local.os, "write", full)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="no space left"), claim.claiming(OURS, anything):
         pass
     assert not path.exists()
 
 
 def test_who_waits_too_long_for_another_to_prepare_is_told(claim, monkeypatch) -> None:
-    monkeypatch.setattr(claim_file, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(local, "_PATIENCE_SECONDS", 0.05)
 
     def admit(_: str | None) -> None:
         with claim.claiming(OURS, anything):
@@ -220,16 +220,16 @@ def test_a_wait_of_a_second_is_told_once_with_who_holds_the_lock(
     is_named, claim, path, monkeypatch, caplog
 ) -> None:
     """A foreign program holds the lock alone, as one that prepares the folder does."""
-    monkeypatch.setattr(claim_file, "_SILENT_SECONDS", 0.05)
-    monkeypatch.setattr(claim_file, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(local, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(local, "_PATIENCE_SECONDS", 0.3)
     if not is_named:
-        monkeypatch.setattr(claim_file, "lock_holders", lambda _: [])
+        monkeypatch.setattr(local, "lock_holders", lambda _: [])
     path.write_text(OTHERS)
     script = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.flock(f, 2); print(flush=True); input()"
     command = [sys.executable, "-c", script, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as foreign:
         foreign.stdout.readline()
-        is_named &= bool(claim_file.lock_holders(path))  # type: ignore[attr-defined]  # a system may not tell
+        is_named &= bool(local.lock_holders(path))  # type: ignore[attr-defined]  # a system may not tell
         who = f"(process {foreign.pid})" if is_named else "(the system does not say which"
         with pytest.raises(OutputError, match="has been preparing") as caught, claim.joining(OURS):
             pass
@@ -265,9 +265,9 @@ def test_a_file_that_was_replaced_meanwhile_is_not_removed(claim, path, tmp_path
 
 def test_without_locks_the_text_keeps_two_sets_apart(claim, path, monkeypatch) -> None:
     def unable(*_, **__):
-        raise claim_file.LocksUnsupportedError  # type: ignore[attr-defined]
+        raise local.LocksUnsupportedError  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(claim_file, "try_lock", unable)
+    monkeypatch.setattr(local, "try_lock", unable)
     told = []
     with (
         claim.claiming(OURS, told.append),

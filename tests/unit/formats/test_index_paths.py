@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.errors import Code, FormatError
-from initcfg.formats.discovery import find_weights, is_index, is_torch_file
-from initcfg.formats.index import INDEX_NAME, is_shard_name
+from initcfg.formats.index import INDEX_NAME, find_weights, is_index, is_shard_name, is_torch_file
 from initcfg.formats.safetensors import read_header
 
 if TYPE_CHECKING:
