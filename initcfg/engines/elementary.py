@@ -312,16 +312,15 @@ def _sin_of_quadrant(n: Whole, r: Doubles, r_low: Doubles) -> Doubles:
 # ---- The table -------------------------------------------------------------------------------------------
 
 
-def _apply(kernel: Callable[..., Doubles], *arguments: Doubles) -> Doubles:
+def _apply(kernel: Callable[..., Doubles], *arguments: Doubles, out: Doubles | None = None) -> Doubles:
     """`kernel` over whole arrays, block by block."""
-    flat = checked_arguments(arguments)
-    out = np.empty_like(flat[0])
+    *flat, made = checked_arguments(arguments, out)
     # Lanes that the last step overwrites may overflow on the way there.
     with np.errstate(all="ignore"):
-        for start in range(0, out.size, _BLOCK):
+        for start in range(0, made.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            out[block] = kernel(*(each[block] for each in flat))
-    return out.reshape(arguments[0].shape)
+            made[block] = kernel(*(each[block] for each in flat))
+    return made.reshape(arguments[0].shape) if out is None else out
 
 
 _KERNELS: dict[str, Callable[..., Doubles]] = {
@@ -337,7 +336,8 @@ _KERNELS: dict[str, Callable[..., Doubles]] = {
     "atan": _atan,
     "pow": _power,
 }
-#: Each takes contiguous float64 arrays of one shape (``pow`` two, base and exponent) and gives a new one.
+#: Each takes contiguous float64 arrays of one shape (``pow`` two, base and exponent) and gives a new one, or
+#: the contiguous ``out`` of that shape, which may be one of them.
 FUNCTIONS: dict[str, Callable[..., Doubles]] = {
     name: partial(_apply, kernel) for name, kernel in _KERNELS.items()
 }

@@ -6,13 +6,14 @@ import operator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from initcfg.dtypes import as_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from initcfg.dtypes import DType
@@ -37,15 +38,21 @@ def checked_start(out: NDArray[Any], start: int) -> int:
     return start
 
 
-def checked_arguments(arguments: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """The arrays that an elementary function is given, flat and contiguous.
+def checked_arguments(
+    arguments: Sequence[NDArray[np.float64]], out: NDArray[np.float64] | None
+) -> list[NDArray[np.float64]]:
+    """The arrays that an elementary function is given, flat, and after them the one that takes its values.
 
     Raises:
-        ValueError: they are not float64, or of several shapes.
+        ValueError: they are not float64 or of several shapes, or `out` is not contiguous.
     """
-    if any(each.dtype != "=f8" or each.shape != arguments[0].shape for each in arguments):
+    taken = [np.asarray(each, order="C") for each in arguments]
+    taken.append(np.empty(arguments[0].shape) if out is None else out)
+    if any(each.dtype != "=f8" or each.shape != taken[0].shape for each in taken):
         raise ValueError("an elementary function takes float64 arrays of one shape")
-    return [each.ravel() for each in arguments]
+    if not taken[-1].flags.c_contiguous:
+        raise ValueError("an elementary function writes into a contiguous array")
+    return [each.reshape(-1) for each in taken]
 
 
 @lru_cache(maxsize=64)

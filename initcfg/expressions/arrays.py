@@ -10,7 +10,19 @@ import numpy as np
 
 from initcfg.errors import Code
 from initcfg.expressions.evaluation import FUNCTIONS, OPERATORS, Evaluator, computed, step_text
-from initcfg.expressions.folding import varies
+from initcfg.expressions.folding import (
+    ANYWHERE,
+    EXACT,
+    FARTHEST,
+    WHOLE,
+    axis_of,
+    ends_of,
+    is_comparison,
+    is_int64,
+    is_moderate,
+    is_whole,
+    varies,
+)
 from initcfg.expressions.grammar import (
     COMPARISONS,
     Ast,
@@ -29,16 +41,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initcfg.expressions.evaluation import Real
+    from initcfg.expressions.folding import Ends
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_LEAST, _GREATEST = -(2**63), 2**63 - 1
-#: Farther from 0 the sine of a float64 tells nothing but the float's own error; the functions give NaN.
-_FARTHEST = 2.0**30
+# Arrays of fewer elements are quicker looked through than reasoned about.
+_LARGE = 1 << 12
+_LEAST = -(2**63)
 _TURNS = ("sin", "cos", "tan")
-_WHOLE = ("floor", "ceil", "round")
-# Of integers these give integers.
-_EXACT = ("+", "-", "*", "//", "%", "**", "min", "max", "abs", "sign")
 _PLAIN: dict[str, Callable[..., Any]] = {
     "+": np.add,
     "-": np.subtract,
@@ -153,45 +163,60 @@ def _masked(leaf: Array, mask: Array) -> Array:
     return found
 
 
-def is_comparison(tree: Ast) -> bool:
-    """Whether the value is true or false, and no number."""
-    if isinstance(tree, Choice):
-        return is_comparison(tree.then) and is_comparison(tree.otherwise)
-    return isinstance(tree, Binary) and tree.sign in COMPARISONS
+class ArrayEvaluator:
+    """Evaluates settled trees (`initcfg.expressions.folding.settled`) over grids of arrays of one shape.
 
+    Args:
+        functions: the functions over arrays of an engine, by name.
+    """
 
-def is_whole(tree: Ast) -> bool:
-    """Whether the value is a 64-bit integer at every element, which follows from the tree alone."""
-    match tree:
-        case Number(value):
-            return _is_int64(value)
-        case Unary(_, operand):
-            return is_whole(operand)
-        case Binary(sign, left, right):
-            return sign in COMPARISONS or (sign in _EXACT and is_whole(left) and is_whole(right))
-        case Choice(then, _, otherwise):
-            return is_whole(then) and is_whole(otherwise)
-        case Call(name, arguments):
-            return name in {"index", *_WHOLE} or (name in _EXACT and all(map(is_whole, arguments)))
-    return False
-
-
-class ArrayEvaluator(NamedTuple):
-    """Evaluates settled trees (`initcfg.expressions.folding.settled`) over grids."""
-
-    functions: Mapping[str, Callable[..., NDArray[np.float64]]]  # of an engine, over arrays, by name
+    def __init__(self, functions: Mapping[str, Callable[..., NDArray[np.float64]]]) -> None:
+        self.functions = functions
+        self._memory = Memory()
+        self._ends: dict[int, tuple[Ends, Ast]] = {}
 
     def value(self, tree: Ast, grid: Grid) -> Array:
         """The value at each element of a grid that has some, of a shape that broadcasts to the grid's.
 
-        bool where `is_comparison`, int64 where `is_whole`, else float64; no negative zero. An ExpressionError
-        where an element has no finite value, or an integer is beyond 64 bits.
+        Returns:
+            bool where `is_comparison`, int64 where `is_whole`, else float64; no negative zero.
+
+        Raises:
+            ExpressionError: an element has no finite value, or an integer is beyond 64 bits.
         """
         with np.errstate(all="ignore"):
-            found = _of_kind(self._value(tree, grid), tree)
+            value = self._value(tree, grid)
+            found = _of_kind(value, tree)
             if not found.ndim:
                 found = found.reshape((1,) * len(grid.extent))
-            return found + 0.0 if found.dtype.kind == "f" else found
+            found = found + 0.0 if found.dtype.kind == "f" else found
+            self._memory.give(value)
+            return found
+
+    def write(self, tree: Ast, grid: Grid, target: Array) -> None:
+        """Write `value` into an array of float32 or float64, which holds all that `ends` says."""
+        with np.errstate(all="ignore"):
+            self._write(tree, grid, target, tree)
+
+    def _write(self, tree: Ast, grid: Grid, target: Array, whole: Ast) -> None:
+        if isinstance(tree, Choice):
+            parts = self._branches(tree, grid)
+            if all(isinstance(index, tuple) for _, _, index in parts):
+                for branch, inner, index in parts:
+                    self._write(branch, inner, target[index], whole)
+                return
+        found = self._value(tree, grid)
+        np.copyto(target, _as_float(_of_kind(found, whole)), casting="unsafe")
+        np.add(target, 0, out=target)  # no negative zero
+        self._memory.give(found)
+
+    def ends(self, tree: Ast, shape: tuple[int, ...]) -> Ends:
+        """Numbers between which all values of a tree lie; infinite where that is not known."""
+        known = self._ends.get(id(tree))
+        if known is None:  # with the tree, lest another one takes its identity
+            found = ends_of(tree, lambda each: self.ends(each, shape), shape)
+            known = self._ends[id(tree)] = found, tree
+        return known[0]
 
     def _value(self, tree: Ast, grid: Grid) -> Any:
         """An array, or a plain number where no element matters."""
@@ -208,7 +233,7 @@ class ArrayEvaluator(NamedTuple):
             case Choice():
                 return self._choice(tree, grid)
             case Call("index", arguments):
-                return grid.flat() if not arguments else grid.positions[_axis(arguments[0])]
+                return grid.flat() if not arguments else grid.positions[axis_of(arguments[0])]
             case Unary(name, operand, offset):
                 operands: tuple[Ast, ...] = (Number(0, offset), operand)
             case Binary(name, left, right, offset):
@@ -218,53 +243,99 @@ class ArrayEvaluator(NamedTuple):
             case _:
                 return tree.value if isinstance(tree, Number) else Evaluator({}).number(tree)
         if varies(tree) or name in COMPARISONS:
-            return self._step(name, operands, offset, grid)
+            values = tuple(_as_number(self._value(each, grid)) for each in operands)
+            return self._stepped(tree, Step(name, offset, values, grid))
         return Evaluator({}).number(tree)
 
-    def _step(self, name: str, operands: tuple[Ast, ...], offset: int, grid: Grid) -> Array:
-        step = Step(name, offset, tuple(_as_number(self._value(each, grid)) for each in operands), grid)
+    def _stepped(self, tree: Ast, step: Step) -> Array:
+        shapes = [each.shape for each in step.values if np.ndim(each)]
+        shape = tuple(map(max, zip(*shapes, strict=True)))
+        # What is as large as the grid is evaluated once a tile; the rest is shared, and small.
+        is_large = shape == step.grid.extent and math.prod(shape) >= _LARGE
+        ends = self.ends(tree, step.grid.shape) if is_large else ANYWHERE
         if step.name in COMPARISONS:
-            return np.asarray(_PLAIN[step.name](*step.values))
-        if step.name in _WHOLE:
-            return step.to_integers()
-        if step.name in _EXACT and all(map(_is_integer, step.values)):
-            return step.of_integers()
-        return self._of_floats(step)
-
-    def _of_floats(self, step: Step) -> Array:
-        operands = [_as_float(each) for each in step.values]
-        if step.name == "**":
-            function, operands = self.functions["pow"], list(np.broadcast_arrays(*operands))
+            found = np.asarray(_PLAIN[step.name](*step.values))
+        elif step.name in WHOLE:
+            found = step.to_integers()
+        elif step.name in EXACT and all(map(_is_integer, step.values)):
+            found = step.of_integers(is_safe=all(map(is_int64, ends)))
         else:
-            function = self.functions.get(step.name) or _PLAIN[step.name]
-        if step.name in self.functions or step.name == "**":
-            operands = [np.ascontiguousarray(each) for each in operands]
-        found = function(*operands)
-        finite = np.isfinite(found)
-        if not finite.all():
-            if step.name in _TURNS:
-                step.refuse(np.absolute(operands[0]) > _FARTHEST, "is of an angle beyond 2**30")
-            step.refuse(~finite)
+            return self._of_floats(step, shape, is_large=is_large, is_safe=is_moderate(ends))
+        for each in step.values:
+            self._memory.give(each)
+        return found
+
+    def _of_floats(self, step: Step, shape: tuple[int, ...], *, is_large: bool, is_safe: bool) -> Array:
+        """The step over floats: if it is large, in memory that is used again."""
+        lent = [each for each in step.values if self._memory.lends(each) and each.shape == shape]
+        # An error shows the operands, which are overwritten where there can be none.
+        out = None if not is_large else lent[0] if lent and is_safe else self._memory.take(shape)
+        operands = [_as_float(each) for each in step.values]
+        name = "pow" if step.name == "**" else step.name
+        if name in self.functions:
+            operands = [np.ascontiguousarray(np.broadcast_to(each, shape)) for each in operands]
+        found: Array = (self.functions.get(name) or _PLAIN[name])(*operands, out=out)
+        if not is_safe:
+            finite = np.isfinite(found)
+            if not finite.all():
+                if name in _TURNS:
+                    step.refuse(np.absolute(operands[0]) > FARTHEST, "is of an angle beyond 2**30")
+                step.refuse(~finite)
+        for each in step.values:
+            if each is not out:
+                self._memory.give(each)
         return found
 
     def _choice(self, tree: Choice, grid: Grid) -> Array:
         """Each branch at the elements that take it."""
-        mask = np.not_equal(self._value(tree.condition, grid), 0)
-        if mask.all() or not mask.any():
-            return _of_kind(self._value(tree.then if mask.all() else tree.otherwise, grid), tree)
-        parts = []
-        for branch, taken in ((tree.then, mask), (tree.otherwise, ~mask)):
-            inner, index = grid.where(taken)
-            parts.append((index, _of_kind(self._value(branch, inner), tree)))
-        index, first = parts[0]
-        shape = grid.extent
+        parts = [(index, self._value(branch, inner)) for branch, inner, index in self._branches(tree, grid)]
+        if len(parts) == 1:
+            return _of_kind(parts[0][1], tree)
+        index, shape = parts[0][0], grid.extent
         if isinstance(index, tuple):  # along one axis; along the others as far as the branches need
-            others = [each.shape or (1,) * len(shape) for _, each in parts]
-            shape = tuple(map(max, *others, mask.shape))
-        found = np.empty(shape, first.dtype)
+            ones = (1,) * len(shape)
+            shape = tuple(map(max, *(np.shape(value) or ones for _, value in parts)))
+            shape = (*shape[: len(index) - 1], grid.extent[len(index) - 1], *shape[len(index) :])
+        found = np.empty(shape, bool if is_comparison(tree) else np.int64 if is_whole(tree) else np.float64)
         for index, value in parts:
             found[index] = value
+            self._memory.give(value)
         return found
+
+    def _branches(self, tree: Choice, grid: Grid) -> list[tuple[Ast, Grid, Any]]:
+        """The branches that are taken, the elements that take each, and where these are in the grid."""
+        mask = np.not_equal(self._value(tree.condition, grid), 0)
+        if mask.all() or not mask.any():
+            return [(tree.then if mask.all() else tree.otherwise, grid, (...,))]
+        return [
+            (branch, *grid.where(taken)) for branch, taken in ((tree.then, mask), (tree.otherwise, ~mask))
+        ]
+
+
+class Memory:
+    """Arrays of float64 to be used again: of fresh memory the first touch costs more than a step does."""
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+        self._lent: dict[int, tuple[Array, Array]] = {}
+
+    def take(self, shape: tuple[int, ...]) -> Array:
+        """An array, to be given back by who needs it last."""
+        size = math.prod(shape)
+        at = next((at for at, each in enumerate(self._free) if each.size >= size), None)
+        whole = np.empty(size) if at is None else self._free.pop(at)
+        taken = whole[:size].reshape(shape)
+        self._lent[id(taken)] = taken, whole
+        return taken
+
+    def lends(self, value: object) -> bool:
+        """Whether it is such an array."""
+        return id(value) in self._lent
+
+    def give(self, value: object) -> None:
+        """Take one back; nothing, if it is none."""
+        if id(value) in self._lent:
+            self._free.append(self._lent.pop(id(value))[1])
 
 
 class Step(NamedTuple):
@@ -280,14 +351,14 @@ class Step(NamedTuple):
         """The operation of single numbers."""
         return OPERATORS.get(self.name) or FUNCTIONS[self.name][0]
 
-    def of_integers(self) -> Array:
+    def of_integers(self, *, is_safe: bool = False) -> Array:
         """The exact integers, in 64 bits."""
-        if self._fits():
+        if is_safe or self._fits():
             return np.asarray(_PLAIN[self.name](*self.values))
         # Rare, and slow: one by one, as Python's integers of any size.
         operands = [np.asarray(each, object) for each in self.values]
         exact = np.asarray(np.frompyfunc(partial(_exactly, self.scalar), len(operands), 1)(*operands))
-        self.refuse(~np.asarray(np.frompyfunc(_is_int64, 1, 1)(exact), bool), "is no 64-bit integer")
+        self.refuse(~np.asarray(np.frompyfunc(is_int64, 1, 1)(exact), bool), "is no 64-bit integer")
         return exact.astype(np.int64)
 
     def to_integers(self) -> Array:
@@ -305,7 +376,7 @@ class Step(NamedTuple):
         (low, high), *others = ends
         match self.name, others:
             case "+" | "-" | "*", [other]:
-                return all(_is_int64(self.scalar(one, two)) for one in (low, high) for two in other)
+                return all(is_int64(self.scalar(one, two)) for one in (low, high) for two in other)
             case "//" | "%", [(least, greatest)]:
                 return low > _LEAST and (least > 0 or greatest < 0)
             case "**", [(least, greatest)]:
@@ -326,14 +397,9 @@ class Step(NamedTuple):
         except ExpressionError as error:
             message, hint = error.message, error.hint
         else:
-            if self.name in {*_EXACT, *_WHOLE}:
+            if self.name in {*EXACT, *WHOLE}:
                 hint = "a number with a decimal point, as 2.0, makes it a float64"
         raise ExpressionError(message + place, self.offset, Code.EXPRESSION_VALUE, hint)
-
-
-def _axis(tree: Ast) -> int:
-    assert isinstance(tree, Number)  # noqa: S101  settled
-    return int(tree.value)
 
 
 def _as_number(value: Any) -> Any:
@@ -352,11 +418,7 @@ def _of_kind(value: Any, tree: Ast) -> Array:
 
 
 def _is_integer(value: Any) -> bool:
-    return _is_int64(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "i")
-
-
-def _is_int64(value: Any) -> bool:
-    return type(value) is int and _LEAST <= value <= _GREATEST
+    return is_int64(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "i")
 
 
 def _ends(value: Any) -> tuple[int, int]:

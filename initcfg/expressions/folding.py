@@ -6,12 +6,20 @@ place among all in C order, ``size(k)`` the length of axis k, ``x`` a draw. Few 
 
 from __future__ import annotations
 
+import itertools
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.errors import Code
-from initcfg.expressions.evaluation import ELEMENT_NAMES, FANS, Evaluator, Expression
+from initcfg.expressions.evaluation import (
+    ELEMENT_NAMES,
+    FANS,
+    FUNCTIONS,
+    OPERATORS,
+    Evaluator,
+    Expression,
+)
 from initcfg.expressions.grammar import (
     COMPARISONS,
     Ast,
@@ -26,9 +34,31 @@ from initcfg.expressions.grammar import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from initcfg.expressions.evaluation import Value
+    from initcfg.expressions.evaluation import Real, Value
+
+Ends: TypeAlias = "tuple[Real, Real]"
+
+ANYWHERE = -math.inf, math.inf
+#: Farther from 0 the sine of a float64 tells nothing but the float's own error; the functions give NaN.
+FARTHEST = 2.0**30
+#: These give integers.
+WHOLE = ("floor", "ceil", "round")
+#: Of integers these do too.
+EXACT = ("+", "-", "*", "//", "%", "**", "min", "max", "abs", "sign")
+# These grow or fall all the way along each of their operands; of the powers those of numbers above 0.
+_ROUNDED: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(math, name) for name in ("sqrt", "exp", "log", "log2", "expm1", "log1p", "tanh", "atan")
+    },
+    "**": lambda base, exponent: float(base) ** exponent,
+}
+_MONOTONE: dict[str, Callable[..., Any]] = {
+    **{name: FUNCTIONS[name][0] for name in ("sign", "min", "max", *WHOLE)},
+    **{name: OPERATORS[name] for name in ("+", "-", "*", "/", "//")},
+    **_ROUNDED,
+}
 
 
 def check_closed(expression: Expression) -> None:
@@ -69,6 +99,85 @@ def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
 def varies(tree: Ast) -> bool:
     """Whether a folded tree depends on the element."""
     return any(each.name in ELEMENT_NAMES for each in references(tree))
+
+
+def is_int64(value: object) -> bool:
+    """Whether it is an integer of 64 bits with a sign."""
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def axis_of(tree: Ast) -> int:
+    """The number of an axis in a settled tree."""
+    assert isinstance(tree, Number)  # noqa: S101
+    return int(tree.value)
+
+
+def is_comparison(tree: Ast) -> bool:
+    """Whether the value is true or false, and no number."""
+    if isinstance(tree, Choice):
+        return is_comparison(tree.then) and is_comparison(tree.otherwise)
+    return isinstance(tree, Binary) and tree.sign in COMPARISONS
+
+
+def is_whole(tree: Ast) -> bool:
+    """Whether the value is a 64-bit integer at every element, which follows from the tree alone."""
+    match tree:
+        case Number(value):
+            return is_int64(value)
+        case Unary(_, operand):
+            return is_whole(operand)
+        case Binary(sign, left, right):
+            return sign in COMPARISONS or (sign in EXACT and is_whole(left) and is_whole(right))
+        case Choice(then, _, otherwise):
+            return is_whole(then) and is_whole(otherwise)
+        case Call(name, arguments):
+            return name in {"index", *WHOLE} or (name in EXACT and all(map(is_whole, arguments)))
+    return False
+
+
+def ends_of(tree: Ast, ends: Callable[[Ast], Ends], shape: tuple[int, ...]) -> Ends:
+    """Numbers between which the values of a tree lie, by those of its operands; infinite where unknown."""
+    match tree:
+        case Number(value):
+            return value, value
+        case Call("index", arguments):
+            return 0, (shape[axis_of(arguments[0])] if arguments else math.prod(shape)) - 1
+        case Choice(then, _, otherwise):
+            (low, high), (least, greatest) = ends(then), ends(otherwise)
+            return min(low, least), max(high, greatest)
+        case Unary(name, operand):
+            given = [(0, 0), ends(operand)]
+        case Binary(name, left, right):
+            given = [ends(left), ends(right)]
+        case Call(name, operands) if operands and name != "gain":
+            given = list(map(ends, operands))
+        case _:
+            return ANYWHERE
+    return _ends_of_step(name, given)
+
+
+def _ends_of_step(name: str, given: list[Ends]) -> Ends:
+    """Where a step is monotone its ends are at the corners of its operands'."""
+    low, high = given[-1]
+    if name in COMPARISONS:
+        return 0, 1
+    if name in {"sin", "cos"} and max(-low, high) <= FARTHEST:
+        return -1, 1
+    is_broken = low <= 0 <= high if name in {"/", "//"} else name == "**" and given[0][0] <= 0
+    if is_broken or name not in _MONOTONE or not all(map(is_moderate, given)):
+        return ANYWHERE
+    try:
+        found = [_MONOTONE[name](*corner) for corner in itertools.product(*given)]
+    except (ArithmeticError, ValueError):
+        return ANYWHERE
+    if name in _ROUNDED:  # by others here, to other last digits
+        found += [each + sign * 1e-9 * abs(each) for each in found for sign in (-1, 1)]
+    return min(found), max(found)
+
+
+def is_moderate(ends: Ends) -> bool:
+    """Whether all between them are int64, or float64 far from its end."""
+    return all(is_int64(each) or (isinstance(each, float) and abs(each) < 1e300) for each in ends)
 
 
 class _Folder:
@@ -152,7 +261,11 @@ class _Folder:
             hint = "an item of a list is chosen when planned, by vars and the indices of repeats"
             message = f"which item of {tree.name!r} this is depends on the element"
             raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE, hint)
-        return self._known(found)
+        known = self._known(found)
+        if self.shape is None or known is not found or is_item or tree.name not in {"min", "max"}:
+            return known
+        # Two at a time, as arrays are taken.
+        return reduce(lambda least, each: Call(tree.name, (least, each), tree.offset), found.arguments)
 
     def _axis(self, tree: Call) -> Ast:
         """``index`` or ``size`` of an axis, as an integer."""

@@ -14,7 +14,8 @@ from initcfg.distributions import Fill, Normal, TruncatedNormal, point, support
 from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
+from initcfg.expressions.arrays import ArrayEvaluator, Grid
+from initcfg.expressions.folding import is_comparison, is_whole
 from initcfg.expressions.grammar import Binary, Call, Number, nodes_of, references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# Of so many elements temporary arrays cost the least: fewer are mostly Python, and more leave a core's cache.
-_TILE = 1 << 17
+# Tiles of so many elements cost the least: fewer are mostly Python, and more leave a core's cache.
+_TILE = 1 << 18
 # What depends on the last axis only is evaluated once for so many rows, where there are so many.
 _ROWS = 16
 # So many draws are held at a time.
@@ -61,6 +62,8 @@ def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initia
     """
     evaluator = ArrayEvaluator(engines.functions(request.fill))
     shape = request.shape or (1,)
+    fits = max(map(abs, evaluator.ends(tree, shape))) <= request.dtype.bounds[1]
+    is_direct = fits and request.dtype.name in {"float32", "float64"}
     step = out.size if of is None else _DRAWS
     for begin in range(start, start + out.size, step or 1):
         stretch = out[begin - start : begin - start + step]
@@ -75,7 +78,10 @@ def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initia
                 for tile in column:
                     positions = [each[cut] for each, cut in zip(axes, tile, strict=True)]
                     grid = Grid.of(shape, positions, None if draws is None else draws[tile], axis, kept)
-                    target[tile] = _held(evaluator.value(tree, grid), request.dtype, grid)
+                    if is_direct:
+                        evaluator.write(tree, grid, target[tile])
+                    else:
+                        target[tile] = _held(evaluator.value(tree, grid), request.dtype, grid)
 
 
 def check_formula(
@@ -313,21 +319,13 @@ def _refuse_kind(tree: Ast, dtype: DType) -> None:
     elif dtype.kind in {"int", "uint"} and not is_whole(tree):
         message = f"an array of {dtype} takes integers"
         hint = "// divides without a remainder; floor, ceil and round give integers"
-        if large := next((each for each in _integers(tree) if not is_whole(Number(each, 0))), None):
-            message = f"{large} is no 64-bit integer with a sign, as formulas over elements take them"
+        large = (each for each in nodes_of(tree) if isinstance(each, Number) and not is_whole(each))
+        if found := next((each.value for each in large if isinstance(each.value, int)), None):
+            message = f"{found} is no 64-bit integer with a sign, as formulas over elements take them"
             hint = "patch and concatenate lay a constant, which may be that large, over some elements"
     else:
         return
     raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
-
-
-def _integers(tree: tuple[Any, ...]) -> Iterator[int]:
-    if isinstance(tree, Number):
-        if isinstance(tree.value, int):
-            yield tree.value
-    else:
-        for part in tree:
-            yield from _integers(part) if isinstance(part, tuple) else ()
 
 
 def _held(values: Array, dtype: DType, grid: Grid) -> Array:

@@ -15,8 +15,6 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from initcfg.distributions import Fill
 from initcfg.engines import elementary
 from initcfg.engines.native.sources import LIBRARY, digest
@@ -27,6 +25,7 @@ from initcfg.errors import Code, InitializerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initcfg.distributions import Distribution
@@ -141,13 +140,14 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
         kernels.fill(b"".join(jobs), len(jobs), kernels.chosen)
 
 
-def _apply(function: int, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
-    first, *rest = flat = checked_arguments(arguments)
-    out = np.empty_like(first)
+def _apply(
+    function: int, *arguments: NDArray[np.float64], out: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    *flat, made = checked_arguments(arguments, out)
     kernels = library()
-    addresses = [each.__array_interface__["data"][0] for each in (first, *(rest or flat), out)]
-    kernels.apply(function, *addresses, out.size, kernels.chosen)
-    return out.reshape(arguments[0].shape)
+    addresses = [each.__array_interface__["data"][0] for each in (flat[0], flat[-1], made)]
+    kernels.apply(function, *addresses, made.size, kernels.chosen)
+    return made.reshape(arguments[0].shape) if out is None else out
 
 
 #: As `initcfg.engines.elementary.FUNCTIONS`, with the same bits.

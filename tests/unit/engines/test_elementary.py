@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from mpmath import libmp
 
-from initcfg.engines import constants
+from initcfg.engines import constants, functions, get_engine
 from initcfg.engines.elementary import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -225,3 +225,15 @@ def test_constants_are_what_they_are_called() -> None:
         assert last == float(half - sum(map(mpmath.mpf, short)))
         assert all(math.frexp(part)[0] * 2**23 % 1 == 0 for part in short)
         assert float(2 / mpmath.pi) == constants.TWO_OVER_PI
+
+
+@pytest.mark.parametrize("engine", ["numpy", "native"])
+def test_a_function_may_overwrite_its_argument(engine: str) -> None:
+    x = np.random.default_rng(24).uniform(0, 9, 20_000)
+    for name, function in functions(get_engine(engine)).items():
+        rest = [x[::-1].copy()] if name == "pow" else []
+        expected, taken = function(x, *rest), x.copy()
+        assert function(taken, *rest, out=taken) is taken
+        assert taken.tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match="contiguous"):
+        function(x, out=np.empty(40_000)[::2])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from initcfg import engines
 from initcfg.expressions import Evaluator, Expression, ExpressionError
-from initcfg.expressions.arrays import ArrayEvaluator, Grid, is_comparison, is_whole
-from initcfg.expressions.folding import closed, settled, written
+from initcfg.expressions.arrays import ArrayEvaluator, Grid
+from initcfg.expressions.folding import closed, is_comparison, is_whole, settled, written
 
 EVALUATOR = ArrayEvaluator(engines.functions(engines.get_engine("numpy")))
 SHAPE = (3, 4)
@@ -35,6 +35,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             lambda each: "{}({})".format(*each)
         ),
         st.tuples(st.sampled_from(["min", "max"]), inner, inner).map(lambda each: "{}({}, {})".format(*each)),
+        st.tuples(inner, inner, inner).map(lambda each: "max({}, {}, {})".format(*each)),
         inner.map(lambda each: f"(-{each})"),
     )
 
@@ -150,3 +151,40 @@ def test_a_zero_has_no_sign() -> None:
 
 def test_what_is_too_small_becomes_0() -> None:
     assert value("1e-300 * exp(-100 * (index(0) + 1))").tolist() == [[0.0] * 4] * 3
+
+
+@given(FORMULAS)
+def test_every_value_is_between_the_ends_that_are_told(text: str) -> None:
+    try:
+        tree = settled(closed(Expression.parse(text), {"d": 3, "numel": 12}).tree, {}, SHAPE)
+        found = EVALUATOR.value(tree, grid())
+    except ExpressionError:
+        assume(False)
+    low, high = EVALUATOR.ends(tree, SHAPE)
+    assert low <= found.min()
+    assert found.max() <= high
+
+
+@given(text=FORMULAS, rows=st.integers(1, 40))
+def test_large_steps_in_memory_used_again_are_those_of_small_ones(text: str, rows: int) -> None:
+    """The same grid evaluated at once, by tiles, and a row at a time."""
+    shape = (rows, 300)
+    x = np.linspace(-2.0, 3.0, 300 * rows).reshape(shape)
+    try:
+        tree = settled(closed(Expression.parse(text), {"d": 3, "numel": 12}).tree, {}, shape)
+        small = [
+            np.broadcast_to(EVALUATOR.value(tree, Grid.of(shape, [[row], range(300)], x[row])), (1, 300))
+            for row in range(rows)
+        ]
+    except ExpressionError:
+        assume(False)
+    whole = np.broadcast_to(EVALUATOR.value(tree, Grid.of(shape, [range(rows), range(300)], x)), shape)
+    assert whole.tobytes() == np.concatenate(small).tobytes()
+    if max(map(abs, EVALUATOR.ends(tree, shape))) < 1e300:
+        for dtype in ("float32", "float64"):
+            target = np.full((rows, 301), np.nan, dtype)[:, :300]
+            with np.errstate(over="ignore"):
+                EVALUATOR.write(tree, Grid.of(shape, [range(rows), range(300)], x), target)
+                expected = whole.astype(dtype)
+            expected[expected == 0] = 0
+            assert target.tobytes() == expected.tobytes()

@@ -166,3 +166,15 @@ def test_x_may_be_the_values_of_another_parameter(tmp_path: Any) -> None:
     again = initcfg.read_plan(tmp_path / "plan.json")
     assert again.fingerprint == plan.fingerprint
     assert np.array_equal(initcfg.materialize(again)["lru.gamma_log"], weights["lru.gamma_log"])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("max(index(0), index(-1), 2 * index(0))", [0, 2, 4, 6, 8]),  # was written over index(0)
+        ("min(index(0), 2, 1)", [0, 1, 1, 1, 1]),  # was an internal error
+        ("max(1, 2, index(0) / 2, 1.75)", [2, 2, 2, 2, 2]),
+    ],
+)
+def test_min_and_max_take_more_than_two(value: str, expected: list[float]) -> None:
+    assert Formula(value)((5,)).tolist() == expected
