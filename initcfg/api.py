@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
     from initcfg.sharding import Published, Saved
-    from initcfg.spec.settings import Settings
+    from initcfg.spec.overlay import Settings
     from initcfg.verification import Verification
 
 __all__ = [

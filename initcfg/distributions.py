@@ -10,10 +10,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.exact.normal import normal_cdf, truncation
+from initcfg.exact import normal_cdf, truncation
 
 if TYPE_CHECKING:
-    from initcfg.exact.normal import Truncation
+    from initcfg.exact import Truncation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from initcfg.dtypes import DTYPES
 from initcfg.engines.constants import CUT_RANGE, LEAST_MASS, LEAST_SCALE, NORMAL_REACH
 from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
 from initcfg.errors import Code, InitializerError
-from initcfg.exact.normal import truncation
+from initcfg.exact import truncation
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.exact.normal import Truncation
+    from initcfg.exact import Truncation
 
 
 class Constant(NamedTuple):

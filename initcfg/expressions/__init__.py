@@ -11,12 +11,12 @@ from initcfg.expressions.evaluation import (
     RESERVED_NAMES,
     Evaluator,
     Expression,
+    Template,
     Value,
     facts_of,
     gain_of,
 )
 from initcfg.expressions.grammar import ExpressionError, UnknownNameError
-from initcfg.expressions.templates import Template
 
 __all__ = [
     "CONSTANTS",

@@ -1,4 +1,4 @@
-"""Expressions: parsed once, evaluated to the same number on every machine."""
+"""Expressions and names with braces: parsed once, evaluated to the same number on every machine."""
 
 from __future__ import annotations
 
@@ -30,16 +30,11 @@ from initcfg.text.source import LARGEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from initcfg.expressions.grammar import Ast
     from initcfg.layout import Layout
 
 Real = int | float
 #: What a name may stand for: a number, a tuple that ``name(i)`` reads, or the text of a repeat index.
 Value = int | float | str | tuple[int | float, ...]
-
-
-def _sign(x: Real) -> int:
-    return (x > 0) - (x < 0)
 
 
 _PLAIN_GAINS = ("linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)), "sigmoid")
@@ -68,24 +63,12 @@ def gain_of(nonlinearity: str, slope: Real | None = None) -> float:
 
 #: Each function with how many arguments it takes: the least and the most.
 FUNCTIONS: dict[str, tuple[Callable[..., Real], int, int]] = {
-    "sqrt": (math.sqrt, 1, 1),
-    "exp": (exact.exp, 1, 1),
-    "log": (exact.log, 1, 1),
-    "log2": (exact.log2, 1, 1),
-    "expm1": (exact.expm1, 1, 1),
-    "log1p": (exact.log1p, 1, 1),
-    "sin": (exact.sin, 1, 1),
-    "cos": (exact.cos, 1, 1),
-    "tan": (exact.tan, 1, 1),
-    "tanh": (exact.tanh, 1, 1),
-    "atan": (exact.atan, 1, 1),
-    "abs": (abs, 1, 1),
-    "sign": (_sign, 1, 1),
+    **{each.__name__: (each, 1, 1) for each in (math.sqrt, math.floor, math.ceil, round, abs)},
+    **{each.__name__: (each, 1, 1) for each in (exact.exp, exact.log, exact.log2, exact.expm1, exact.log1p)},
+    **{each.__name__: (each, 1, 1) for each in (exact.sin, exact.cos, exact.tan, exact.tanh, exact.atan)},
+    "sign": (lambda x: (x > 0) - (x < 0), 1, 1),
     "min": (min, 2, 32),
     "max": (max, 2, 32),
-    "floor": (math.floor, 1, 1),
-    "ceil": (math.ceil, 1, 1),
-    "round": (round, 1, 1),
     "gain": (gain_of, 1, 2),
 }
 # Functions that came to the language later: a var or an index of an older document may have such a name.
@@ -106,13 +89,8 @@ def _power(base: Real, exponent: Real) -> Real:
     if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
         if base.bit_length() > 1 and (base.bit_length() - 1) * exponent >= _MAX_BITS:
             raise OverflowError("the power is beyond the range of float64")
-        return int(base**exponent) if abs(base) > 1 else _unit_power(base, exponent)
+        return int(base**exponent)
     return exact.power(base, exponent)
-
-
-def _unit_power(base: int, exponent: int) -> int:
-    """A power of -1, 0 or 1."""
-    return base if exponent % 2 else base * base if exponent else 1
 
 
 #: What each sign between two operands does.
@@ -186,9 +164,7 @@ class Evaluator:
             known += others
             # A short name is like 'pi' by chance only.
             likely = [each for each in known if each not in CONSTANTS] if len(name) < 3 else known
-            hint = did_you_mean(name, likely[-_MAX_KNOWN:])
-            if hint is None:
-                hint = _way_out(reference, known)
+            hint = did_you_mean(name, likely[-_MAX_KNOWN:]) or _way_out(reference, known)
             raise UnknownNameError(name, reference.offset, hint)
 
     def _name(self, name: str, offset: int) -> Real:
@@ -202,9 +178,8 @@ class Evaluator:
         elif name in FUNCTIONS:
             what, hint = f"{name!r} is a function", f"give it arguments, as {name}(x)"
         else:
-            raise UnknownNameError(
-                name, offset, "a var or an index named 'gain' hides the function of nonlinearities"
-            )
+            hint = "a var or an index named 'gain' hides the function of nonlinearities"
+            raise UnknownNameError(name, offset, hint)
         raise ExpressionError(what, offset, Code.EXPRESSION_VALUE, hint)
 
     def _call(self, call: Call) -> Real:
@@ -222,11 +197,7 @@ class Evaluator:
             self._item(call, [])
         _, least, most = FUNCTIONS[call.name]
         if not least <= len(call.arguments) <= most:
-            count = (
-                f"{least} argument{'s' if least > 1 else ''}"
-                if least == most
-                else f"{least} or more arguments"
-            )
+            count = f"{least} or more arguments" if least < most else "1 argument"
             message = f"{call.name!r} takes {count}, got {len(call.arguments)}"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
 
@@ -281,30 +252,27 @@ def computed(name: str, offset: int, function: Callable[..., Real], *values: Any
     """The value of one step: the function or sign `name`, at `offset`; it has to be finite."""
     try:
         value = function(*values)
+        if isinstance(value, bool):
+            return int(value)
+        if abs(value) > LARGEST:
+            raise OverflowError
+        if value != 0 or name not in _NEVER_ZERO or not all(values[: _NEVER_ZERO[name]]):
+            return value
+        why = "is too small for float64, and would become 0"
     except ZeroDivisionError:
-        raise _without_value(f"division by zero in {step_text(name, values)}", offset) from None
+        message = f"division by zero in {step_text(name, values)}"
+        raise ExpressionError(message, offset, Code.EXPRESSION_VALUE) from None
     except OverflowError:
-        raise _without_value(f"{step_text(name, values)} is beyond the range of float64", offset) from None
+        why = "is beyond the range of float64"
     except exact.ReachError as error:
-        raise _without_value(f"{step_text(name, values)} is not computed: {error}", offset) from None
+        why = f"is not computed: {error}"
     except ValueError:
-        raise _without_value(f"{step_text(name, values)} has no real value", offset) from None
-    if isinstance(value, bool):
-        return int(value)
-    if abs(value) > LARGEST:
-        raise _without_value(f"{step_text(name, values)} is beyond the range of float64", offset)
-    if value == 0 and name in _NEVER_ZERO and all(values[: _NEVER_ZERO[name]]):
-        message = f"{step_text(name, values)} is too small for float64, and would become 0"
-        raise _without_value(message, offset)
-    return value
+        why = "has no real value"
+    raise ExpressionError(f"{step_text(name, values)} {why}", offset, Code.EXPRESSION_VALUE)
 
 
 # Steps that give 0 only by underflow where so many of their operands, from the left, are not 0.
 _NEVER_ZERO = {"*": 2, "/": 1, "**": 1, "exp": 0, "gain": 0}
-
-
-def _without_value(message: str, offset: int) -> ExpressionError:
-    return ExpressionError(message, offset, Code.EXPRESSION_VALUE)
 
 
 def step_text(name: str, values: tuple[Any, ...]) -> str:
@@ -367,7 +335,104 @@ def _parsed(text: str) -> Expression:
         word = reference.arguments[0]
         if reference.name == "gain" and isinstance(word, Name) and word.name in GAINS:
             hideable.add(word)
-    names = (
-        {reference.name for reference in used - hideable} - (FUNCTIONS.keys() - _HIDEABLE) - CONSTANTS.keys()
-    )
-    return Expression(text, tree, frozenset(names), frozenset(reference.name for reference in hideable))
+    names = {each.name for each in used - hideable} - (FUNCTIONS.keys() - _HIDEABLE) - CONSTANTS.keys()
+    return Expression(text, tree, frozenset(names), frozenset(each.name for each in hideable))
+
+
+_MAX_TEMPLATE = 4096
+
+
+class _Hole(NamedTuple):
+    """A pair of braces."""
+
+    expression: Expression
+    offset: int  # of the expression in the template
+
+
+class Template(NamedTuple):
+    """A name that may hold expressions in braces; a plain name is a template without any.
+
+    Example:
+        >>> block = Template.parse("layer{s + 1}.{kind}")
+        >>> sorted(block.names)
+        ['kind', 's']
+        >>> block.render({"s": 2, "kind": "attn"})
+        'layer3.attn'
+    """
+
+    text: str
+    parts: tuple[str | _Hole, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """The template that `text` writes; an ExpressionError if braces do not pair or hold none."""
+        if len(text) > _MAX_TEMPLATE:
+            message = f"a name has at most {_MAX_TEMPLATE} characters, this one {len(text)}"
+            raise ExpressionError(message, 0, Code.TEMPLATE)
+        parts: list[str | _Hole] = []
+        at = 0
+        while at < len(text):
+            opening = text.find("{", at)
+            plain = text[at:] if opening < 0 else text[at:opening]
+            if "}" in plain:
+                raise ExpressionError("'}' closes no brace", at + plain.index("}"), Code.TEMPLATE)
+            if plain:
+                parts.append(plain)
+            if opening < 0:
+                break
+            closing = text.find("}", opening)
+            if closing < 0:
+                raise ExpressionError("'{' is not closed", opening, Code.TEMPLATE)
+            parts.append(_hole(text, opening + 1, closing))
+            at = closing + 1
+        return cls(text, tuple(parts))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The indices and vars that the name depends on."""
+        return frozenset().union(*(part.expression.names for part in self.parts if isinstance(part, _Hole)))
+
+    @property
+    def trees(self) -> list[Ast]:
+        """The expressions in its braces."""
+        return [part.expression.tree for part in self.parts if isinstance(part, _Hole)]
+
+    def render(self, env: Mapping[str, Value]) -> str:
+        """The name with its braces filled in; each needs a value that is whole or a text."""
+        return "".join(part if isinstance(part, str) else _filled(part, env) for part in self.parts)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _hole(text: str, start: int, end: int) -> _Hole:
+    inner = text[start:end]
+    if not inner.strip():
+        hint = "write an index or an expression, such as {i}"
+        raise ExpressionError("the braces are empty", start - 1, Code.TEMPLATE, hint)
+    try:
+        return _Hole(Expression.parse(inner), start)
+    except ExpressionError as error:
+        raise ExpressionError(error.message, start + error.offset, error.code, error.hint) from None
+
+
+def _filled(hole: _Hole, env: Mapping[str, Value]) -> str:
+    tree = hole.expression.tree
+    if isinstance(tree, Name) and isinstance(named := env.get(tree.name), str):
+        return named
+    try:
+        value = hole.expression.evaluate(env)
+    except ExpressionError as error:
+        hint = error.hint
+        if isinstance(error, UnknownNameError):
+            near = did_you_mean(error.name, env)
+            define = f"repeat: {{{error.name}: N}} in its layer would define it"
+            hint = f"{near} ({define})" if near else define
+        raise ExpressionError(error.message, hole.offset + error.offset, error.code, hint) from None
+    if value != int(value):
+        message, hint = (
+            f"{hole.expression.text!r} is {value!r}",
+            "a name holds whole numbers; // divides without a remainder",
+        )
+        raise ExpressionError(message, hole.offset, Code.EXPRESSION_VALUE, hint)
+    return str(int(value))

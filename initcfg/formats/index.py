@@ -22,7 +22,7 @@ from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_
 from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
 from initcfg.text.inputs import read_content
-from initcfg.text.json_entries import read_entries
+from initcfg.text.json_source import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

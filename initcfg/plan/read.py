@@ -281,7 +281,7 @@ def read_plan_bytes(
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
     with LOADING:
-        from initcfg.text.json_entries import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
+        from initcfg.text.json_source import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
 
     if len(content) > MAX_PLAN_BYTES:
         raise SpecError(_too_large(file))

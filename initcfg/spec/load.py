@@ -14,10 +14,15 @@ from initcfg.process import LOADING
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.dump import dump_tree
 from initcfg.spec.files import Root, Steps, as_tree, named_at, read_bytes, read_file, read_text
-from initcfg.spec.hints import is_model_config
 from initcfg.spec.models import Spec
-from initcfg.spec.overlay import Document, Unwritten, extended, header_problems
-from initcfg.spec.settings import with_settings
+from initcfg.spec.overlay import (
+    Document,
+    Unwritten,
+    extended,
+    header_problems,
+    is_model_config,
+    with_settings,
+)
 from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 
     from initcfg.errors import PathStep
     from initcfg.manifest import Manifest
-    from initcfg.spec.settings import Settings
+    from initcfg.spec.overlay import Settings
 
 _NO_MANIFEST = frozenset({("manifest",)})
 

@@ -20,7 +20,6 @@ from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import MAX_DIM, MAX_NDIM, Layout
 from initcfg.names import did_you_mean
-from initcfg.spec.hints import layout_hint
 from initcfg.text.source import SURROGATE
 
 if TYPE_CHECKING:
@@ -171,6 +170,15 @@ def _dtype(value: object) -> str:
         raise fault_of(error) from None
 
 
+def layout_hint(name: str) -> str | None:
+    """The layout of a library, or why the name of a data layout is none; None for other names."""
+    if name.lower() in _LIBRARIES:
+        return f"the layout of {name} is {_LIBRARIES[name.lower()]}"
+    if len(name) > 1 and _DATA_LAYOUT.fullmatch(name):
+        return f"{name} names the axes of data, not of weights; write out_in (PyTorch) or in_out (Keras, JAX)"
+    return None
+
+
 def _layout(value: object) -> str:
     if isinstance(value, Layout):
         return value.name
@@ -183,6 +191,11 @@ def _layout(value: object) -> str:
         raise fault(problem.code, problem.message, layout_hint(value) or problem.hint) from None
 
 
+_DATA_LAYOUT = re.compile(r"N(?:C[DHWL]*|[DHWL]*C)", re.IGNORECASE)
+_LIBRARIES = {
+    **dict.fromkeys(("pytorch", "torch"), "out_in"),
+    **dict.fromkeys(("keras", "tensorflow", "tf", "jax", "flax"), "in_out"),
+}
 _PLAIN_NAME = "letters, digits and underscores, and does not begin with a digit"
 _DOTTED_NAME = "letters, digits, underscores, dots and hyphens, and begins with a letter or an underscore"
 _LAYOUTS = {

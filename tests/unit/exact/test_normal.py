@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from initcfg.exact.normal import erf, erfc, normal_cdf, truncation
+from initcfg.exact import erf, erfc, normal_cdf, truncation
 
 DIGITS = 90
 

@@ -8,7 +8,8 @@ import yaml
 from initcfg.errors import SpecError
 from initcfg.plan import plan_reading
 from initcfg.spec import Param, loads, reads
-from initcfg.spec.hints import layout_hint, shape_hint
+from initcfg.spec.diagnose import shape_hint
+from initcfg.spec.scalars import layout_hint
 
 HINTS = [
     ("params: {w: {shape: 2 x 3, initializer: zeros}}", "write a list: [2, 3]"),

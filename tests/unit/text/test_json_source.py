@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
 from initcfg.spec import loads
-from initcfg.text.json_entries import read_entries
-from initcfg.text.json_source import read_json
+from initcfg.text.json_source import read_entries, read_json
 
 VALUES = st.recursive(
     st.none()
