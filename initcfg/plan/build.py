@@ -8,27 +8,27 @@ from itertools import starmap
 from typing import TYPE_CHECKING, cast
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
+from initcfg.plan.following import Follower, follow, lend, resolve_ties
 from initcfg.plan.instantiate import PlanContext
-from initcfg.plan.layers import Borrower, Described, Tie
+from initcfg.plan.layers import Described
 from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
-from initcfg.plan.parameters import PlannedParameter, SkippedParameter, planned_parameter
+from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import EnoughProblemsError, Problems
 from initcfg.plan.rules import Rules, unused_rules
 from initcfg.plan.scope import scope_of
-from initcfg.process import LOADING, gc_paused
+from initcfg.process import gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
 from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from initcfg.initializers.derived import Derived
     from initcfg.manifest import Manifest
-    from initcfg.plan.layers import Entry
+    from initcfg.plan.parameters import Entry, Tie
     from initcfg.plan.problems import Path
     from initcfg.spec import Reading, Spec
 
@@ -172,9 +172,6 @@ class _Planner:
 
     def lend(self, is_missing: Callable[[str], bool], failed: set[str]) -> None:
         """Plans the parameters that have the fans of others; those that cannot be are no entries any more."""
-        with LOADING:
-            from initcfg.plan.following import lend  # noqa: PLC0415  few plans need it
-
         planned = {each.name: each for each in lend(self.borrowers, self.entries, self.problems, is_missing)}
         for each in self.borrowers:
             if each.name in planned:
@@ -191,9 +188,6 @@ class _Planner:
 
     def follow(self, found: list[tuple[str, Derived, Path]], is_missing: Callable[[str], bool]) -> None:
         """Gives initializers that follow another parameter their source; notes those that have none."""
-        with LOADING:
-            from initcfg.plan.following import Follower, follow  # noqa: PLC0415  few plans need it
-
         by_name = {parameter.name: parameter for parameter in self.parameters}
         left_out = {each.name for each in self.others if isinstance(each, SkippedParameter)}
         for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing, left_out):
@@ -204,54 +198,3 @@ class _Planner:
         for entry in self.entries.values():
             if not isinstance(entry, SkippedParameter):
                 yield entry.name, len(entry.shape), getattr(entry, "rule", None) is not None
-
-
-def resolve_ties(
-    entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]
-) -> Iterator[PlannedParameter]:
-    """The parameters among the entries, each tie replaced by what its target is."""
-    near = NearestNames()
-    for entry in entries.values():
-        if isinstance(entry, PlannedParameter):
-            yield entry
-        elif isinstance(entry, Tie) and (entry.target in entries or is_missing(entry.target)):
-            try:
-                yield _tied(entry, entries, near, problems)
-            except SpecError as error:
-                problems.add(error)
-
-
-def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: Problems) -> PlannedParameter:
-    """The parameter that a tie makes of its target."""
-    target = entries.get(tie.target)
-    assert not isinstance(target, Borrower)  # noqa: S101  planned by now, or no entry any more
-    path = (*tie.path, "tied_to")
-    if target is None:
-        hint = near.hint(tie.target, entries)
-        message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
-        raise problems.error(Code.TIED, message, path, hint=hint)
-    if isinstance(target, SkippedParameter):
-        leaver = "no rule reaches" if target.rule is None else f"the rule {target.rule!r} leaves out"
-        message = f"{tie.name!r} is tied to {tie.target!r}, which {leaver}"
-        hint = f"give {tie.target!r} an initializer, or put a rule that does before that one"
-        raise problems.error(Code.TIED, message, path, hint=hint)
-    if isinstance(target, Tie):
-        message = f"{tie.name!r} is tied to {tie.target!r}, which is tied itself"
-        hint = f"tie it to {target.target!r}"
-        if target.target in (tie.name, tie.target):
-            hint = "in a circle of ties one parameter needs an initializer"
-        raise problems.error(Code.TIED, message, path, hint=hint)
-    if (target.shape, target.dtype) != (tie.shape, tie.dtype):
-        mine, other = f"{tie.shape} {tie.dtype}", f"{target.shape} {target.dtype}"
-        message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
-        raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
-    return planned_parameter(
-        target,
-        name=tie.name,
-        stream=target.stream,
-        stream_name=target.stream_name,
-        where=tie.where,
-        rule=target.rule,
-        tied_to=tie.target,
-        fans_of=target.fans_of,
-    )

@@ -1,17 +1,17 @@
-"""What asks about another parameter, told once all are known: initializers that follow it, and its fans."""
+"""What needs another parameter, once all are known: ties, fans of others, initializers that follow one."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
 from initcfg.layout import resolved_fans
 from initcfg.names import NearestNames, did_you_mean
-from initcfg.plan.layers import Tie
-from initcfg.plan.parameters import SkippedParameter
+from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter, Tie
 from initcfg.plan.problems import BrokenError
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from initcfg.initializers.derived import Derived
     from initcfg.layout import Fans
-    from initcfg.plan.layers import Borrower, Entry
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import Entry
     from initcfg.plan.problems import Path, Problems
 
 # A parameter that follows one that follows one ...: each is made again for the one before it.
@@ -46,6 +45,48 @@ def related(name: str, asked: str, *known: Container[str]) -> str:
     """
     sibling = f"{name.rpartition('.')[0]}.{asked}"
     return sibling if any(sibling in names for names in known) else asked
+
+
+def resolve_ties(
+    entries: Mapping[str, Entry], problems: Problems, is_missing: Callable[[str], bool]
+) -> Iterator[PlannedParameter]:
+    """The parameters among the entries, each tie replaced by what its target is."""
+    near = NearestNames()
+    for entry in entries.values():
+        if isinstance(entry, PlannedParameter):
+            yield entry
+        elif isinstance(entry, Tie) and (entry.target in entries or is_missing(entry.target)):
+            try:
+                yield _tied(entry, entries, near, problems)
+            except SpecError as error:
+                problems.add(error)
+
+
+def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: Problems) -> PlannedParameter:
+    """The parameter that a tie makes of its target."""
+    target = entries.get(tie.target)
+    assert not isinstance(target, Borrower)  # noqa: S101  planned by now, or no entry any more
+    path = (*tie.path, "tied_to")
+    if target is None:
+        hint = near.hint(tie.target, entries)
+        message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
+        raise problems.error(Code.TIED, message, path, hint=hint)
+    if isinstance(target, SkippedParameter):
+        leaver = "no rule reaches" if target.rule is None else f"the rule {target.rule!r} leaves out"
+        message = f"{tie.name!r} is tied to {tie.target!r}, which {leaver}"
+        hint = f"give {tie.target!r} an initializer, or put a rule that does before that one"
+        raise problems.error(Code.TIED, message, path, hint=hint)
+    if isinstance(target, Tie):
+        message = f"{tie.name!r} is tied to {tie.target!r}, which is tied itself"
+        hint = f"tie it to {target.target!r}"
+        if target.target in (tie.name, tie.target):
+            hint = "in a circle of ties one parameter needs an initializer"
+        raise problems.error(Code.TIED, message, path, hint=hint)
+    if (target.shape, target.dtype) != (tie.shape, tie.dtype):
+        mine, other = f"{tie.shape} {tie.dtype}", f"{target.shape} {target.dtype}"
+        message = f"{tie.name!r} is {mine} and cannot share the array of {tie.target!r}, which is {other}"
+        raise problems.error(Code.TIED, message, path, hint="tied parameters have one shape and one dtype")
+    return replace(target, name=tie.name, where=tie.where, tied_to=tie.target)
 
 
 def lend(

@@ -7,59 +7,32 @@ once, and what they come to is kept for each combination of just those indices.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression
 from initcfg.plan.copies import copies_of
 from initcfg.plan.definitions import NameCheck
-from initcfg.plan.parameters import PlannedParameter, SkippedParameter, name_problem, planned_parameter
+from initcfg.plan.parameters import Borrower, SkippedParameter, Tie, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
 from initcfg.plan.scope import LONG_NAME
 from initcfg.plan.texts import NameText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.expressions import Value
-    from initcfg.layout import Fans, Layout
+    from initcfg.layout import Fans
     from initcfg.plan.instantiate import PlanContext
+    from initcfg.plan.parameters import Entry, PlannedParameter
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import Resolved
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param
-
-
-class Tie(NamedTuple):
-    """A parameter that shares another one's array, before that one is looked up."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    target: str
-    path: Path
-    where: Location
-
-
-class Borrower(NamedTuple):
-    """A parameter that is to have the fans of another one, before that one is looked up."""
-
-    name: str
-    shape: tuple[int, ...]
-    layout: Layout | None
-    asked: str  # what ``fans_of`` comes to
-    path: Path  # where that stands
-    where: Location
-    # the parameter, for those fans and the other's full name
-    planned: Callable[[Fans, str], PlannedParameter]
-
-
-Entry = PlannedParameter | SkippedParameter | Tie | Borrower
 
 
 class Described:
@@ -159,7 +132,19 @@ class ParameterTemplate:
         self._param = param
         self._path = path
         self._is_usable = is_usable
-        self._key = NameText(key, path, context.spec.vars, key=True)
+        names = context.spec.vars
+        self._key = NameText(key, path, names, key=True)
+        self._stream, self._fans_of, self._tied_to = (
+            None if written is None else NameText(written, (*path, field), names)
+            for field, written in (
+                ("stream", param.stream),
+                ("fans_of", param.fans_of),
+                ("tied_to", param.tied_to),
+            )
+        )
+        used = (Expression.parse(dim).names for dim in param.shape if isinstance(dim, str))
+        # The names that the shape depends on and that differ among copies.
+        self._shape_names = tuple(frozenset().union(*used) - names.keys())
         self._has_rule = param.initializer is None and param.tied_to is None and bool(context.spec.rules)
         self._shapes: dict[tuple[object, ...], tuple[int, ...] | None] = {}
         self._resolvers: dict[str | None, Resolver] = {}
@@ -184,88 +169,41 @@ class ParameterTemplate:
         if self._tied_to is not None:
             array_dtype = self._tied_dtype(shape, dtype, scope)
             return Tie(name, shape, array_dtype, self._tied_to.fill(scope), self._path, self._where)
-        at, rule, stream_name = None, None, name
-        if self._has_rule:
-            at = self._rules.winner(name, len(shape))
-            if at is None:
-                raise self._unruled(name, shape, scope)
-            rule = self._context.spec.rules[at].match
-            if self._context.spec.rules[at].skip:
-                return SkippedParameter(name, rule, self._where)
-            if self._stream is None:
-                stream_name = self._rules.stream_name(at, name)
-        if self._stream is not None:
-            stream_name = self._stream.fill(scope)
-        if self._fans_of is not None or (at is not None and self._rules.borrows(at)):
-            return self._borrower(name, shape, dtype, at, stream_name, scope)
-        if at is not None:
-            resolved = self._rules.resolve(at, name, shape, dtype, (self._param, self._path))
-        else:
-            resolved = self._resolver(dtype).resolve(name, shape, scope)
-        stream = resolved.stream or self._context.stream(stream_name)
-        return planned_parameter(
-            resolved, name=name, stream=stream, stream_name=stream_name, where=self._where, rule=rule
-        )
-
-    def _borrower(  # noqa: PLR0917
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: str | None,
-        at: int | None,
-        stream_name: str,
-        scope: Scope,
-    ) -> Borrower:
-        """A parameter that is planned once all are known; `at` is the rule that decides for it, or None."""
+        at = self._rules.winner(name, len(shape)) if self._has_rule else None
+        if at is None and self._has_rule:
+            raise self._unruled(name, shape, scope)
+        if at is not None and self._context.spec.rules[at].skip:
+            return SkippedParameter(name, self._context.spec.rules[at].match, self._where)
+        stream_name = None if self._stream is None else self._stream.fill(scope)
+        asked = None if self._fans_of is None else (self._fans_of.fill(scope), (*self._path, "fans_of"))
         if at is not None:
             param = (self._param, self._path)
-            layout = self._rules.layout(at, name, shape, dtype, param)
-            resolve = partial(self._rules.resolve, at, name, shape, dtype, param)
-            rule = self._context.spec.rules[at].match
-        else:
-            resolver, rule = self._resolver(dtype), None
-            layout = resolver.check_array(shape, scope)[1]
-            resolve = partial(self._resolve_later, resolver, name, shape, self._held(resolver, scope))
-
-        def planned(fans: Fans, lender: str) -> PlannedParameter:
-            resolved = resolve(fans=fans)
+            return self._rules.planned(at, name, shape, dtype, self._where, param, stream_name, asked)
+        resolver, streams = self._resolver(dtype), self._context.stream
+        if asked is None:
+            resolved = resolver.resolve(name, shape, scope)
+            stream_name = stream_name or name
             return planned_parameter(
-                resolved,
-                name=name,
-                stream=resolved.stream or self._context.stream(stream_name),
-                stream_name=stream_name,
-                where=self._where,
-                rule=rule,
-                fans_of=lender,
+                resolved, name=name, streams=streams, stream_name=stream_name, where=self._where
             )
-
-        if self._fans_of is not None:
-            asked, path = self._fans_of.fill(scope), (*self._path, "fans_of")
-        else:
-            assert at is not None  # noqa: S101
-            asked, path = self._rules.fans_of(at, name), ("rules", at, "fans_of")
-        return Borrower(name, shape, layout, asked, path, self._where, planned)
-
-    def _held(self, resolver: Resolver, scope: Scope) -> dict[str, Value]:
-        """What the indices are now, those that an initializer depends on."""
+        held = {each: scope.values[each] for each in resolver.varying if each in scope.values}
         if self._later is None:
             values = dict(scope.values)
             self._later = replace(scope, values=values), values
-        return {each: scope.values[each] for each in resolver.varying if each in scope.values}
+        later, values = self._later
 
-    def _resolve_later(
-        self,
-        resolver: Resolver,
-        name: str,
-        shape: tuple[int, ...],
-        held: dict[str, Value],
-        *,
-        fans: Fans,
-    ) -> Resolved:
-        assert self._later is not None  # noqa: S101
-        scope, values = self._later
-        values.update(held)
-        return resolver.resolve(name, shape, scope, fans)
+        def planned(fans: Fans, lender: str) -> PlannedParameter:
+            values.update(held)
+            return planned_parameter(
+                resolver.resolve(name, shape, later, fans),
+                name=name,
+                streams=streams,
+                stream_name=stream_name or name,
+                where=self._where,
+                fans_of=lender,
+            )
+
+        return Borrower(name, shape, resolver.check_array(shape, scope)[1], *asked, self._where, planned)
 
     def name(self, prefix: str, scope: Scope) -> str:
         """The full name of the parameter of one copy."""
@@ -311,28 +249,5 @@ class ParameterTemplate:
         return scope.problems.error(Code.NO_INITIALIZER, message, self._path, key=True, hint=hint)
 
     @cached_property
-    def _stream(self) -> NameText | None:
-        return self._other_name(self._param.stream, "stream")
-
-    @cached_property
-    def _fans_of(self) -> NameText | None:
-        return self._other_name(self._param.fans_of, "fans_of")
-
-    @cached_property
-    def _tied_to(self) -> NameText | None:
-        return self._other_name(self._param.tied_to, "tied_to")
-
-    def _other_name(self, written: str | None, field: str) -> NameText | None:
-        if written is None:
-            return None
-        return NameText(written, (*self._path, field), self._context.spec.vars)
-
-    @cached_property
     def _where(self) -> Location:
         return self._context.spec.locate(self._path, key=True)
-
-    @cached_property
-    def _shape_names(self) -> tuple[str, ...]:
-        """The names that the shape depends on and that differ among copies."""
-        used = (Expression.parse(dim).names for dim in self._param.shape if isinstance(dim, str))
-        return tuple(frozenset().union(*used) - self._context.spec.vars.keys())

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
 from initcfg.names import NearestNames
-from initcfg.plan.layers import Borrower, Tie
-from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
+from initcfg.plan.parameters import SkippedParameter, Tie, name_problem
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import LONG_NAME, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from initcfg.layout import Fans
     from initcfg.manifest import Manifest, ManifestEntry
     from initcfg.plan.instantiate import PlanContext
-    from initcfg.plan.layers import Entry
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import Entry
     from initcfg.plan.problems import Problems
     from initcfg.plan.rules import Rules
     from initcfg.spec import Spec
@@ -55,25 +52,7 @@ def _planned(
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])
     _check(context, name, entry)
-    stream_name = rules.stream_name(at, name)
-
-    def planned(fans: Fans | None = None, lender: str | None = None) -> PlannedParameter:
-        resolved = rules.resolve(at, name, entry.shape, entry.dtype, fans=fans)
-        return planned_parameter(
-            resolved,
-            name=name,
-            stream=resolved.stream or context.stream(stream_name),
-            stream_name=stream_name,
-            where=places[at],
-            rule=rule.match,
-            fans_of=lender,
-        )
-
-    if not rules.borrows(at):
-        return planned()
-    layout = rules.layout(at, name, entry.shape, entry.dtype, None)
-    path = ("rules", at, "fans_of")
-    return Borrower(name, entry.shape, layout, rules.fans_of(at, name), path, places[at], planned)
+    return rules.planned(at, name, entry.shape, entry.dtype, places[at])
 
 
 def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:

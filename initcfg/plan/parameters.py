@@ -12,11 +12,14 @@ from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
+    from initcfg.plan.problems import Path
     from initcfg.plan.resolve import Resolved
     from initcfg.stream import Stream
 
@@ -217,17 +220,16 @@ class _Unfrozen:
 
 
 def planned_parameter(
-    resolved: Resolved | PlannedParameter,
+    resolved: Resolved,
     *,
     name: str,
-    stream: Stream,
+    streams: Callable[[str], Stream],
     stream_name: str,
     where: Location | None,
-    rule: str | None,
-    tied_to: str | None = None,
+    rule: str | None = None,
     fans_of: str | None = None,
 ) -> PlannedParameter:
-    """A parameter by its name, and what it shares with others: with the target of a tie, too.
+    """A parameter by its name, and what it shares with others.
 
     A frozen dataclass assigns its fields one by one through ``object.__setattr__``, which takes most of the
     time of planning. Assigning them to an object of a class with the same slots, which is then given its
@@ -241,9 +243,9 @@ def planned_parameter(
     made.fans = resolved.fans
     made.initializer = resolved.initializer
     made.distribution = resolved.distribution
-    made.stream = stream
+    made.stream = resolved.stream or streams(stream_name)
     made.stream_name = stream_name
-    made.tied_to = tied_to
+    made.tied_to = None
     made.where = where
     made.rule = rule
     made.fans_of = fans_of
@@ -283,3 +285,30 @@ class ParameterSlice:
     def nbytes(self) -> int:
         """The size of the slice in bytes."""
         return self.numel * self.dtype.itemsize
+
+
+class Tie(NamedTuple):
+    """A parameter that shares another one's array, before that one is looked up."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    target: str
+    path: Path
+    where: Location
+
+
+class Borrower(NamedTuple):
+    """A parameter that is to have the fans of another one, before that one is looked up."""
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout | None
+    asked: str  # what ``fans_of`` comes to
+    path: Path  # where that stands
+    where: Location
+    # the parameter, for those fans and the other's full name
+    planned: Callable[[Fans, str], PlannedParameter]
+
+
+Entry = PlannedParameter | SkippedParameter | Tie | Borrower

@@ -35,7 +35,7 @@ from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import LOADING, gc_paused
 from initcfg.spec import load
 from initcfg.spec.files import Root
-from initcfg.stream import STREAM_VERSION, Stream
+from initcfg.stream import STREAM_VERSION, Stream, parameter_streams
 from initcfg.text.inputs import confined_to, decoded, read_content
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Restorer:
     """Makes parameters, and what many of them share only once."""
 
     def __init__(self, seed: int, file: str | None) -> None:
-        self.seed = seed
+        self.streams = parameter_streams(seed)
         self.file = file
         self.shared: dict[object, Resolved] = {}
 
@@ -148,7 +148,7 @@ class _Restorer:
         return planned_parameter(
             resolved,
             name=document.name,
-            stream=resolved.stream or Stream.of_parameter(self.seed, document.stream_name),
+            streams=self.streams,
             stream_name=document.stream_name,
             where=_place(document.where),
             rule=document.rule,

@@ -12,6 +12,7 @@ from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
+from initcfg.plan.parameters import Borrower, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
 from initcfg.plan.scope import LONG_NAME, MATCHING
@@ -20,9 +21,11 @@ from initcfg.plan.texts import NameText
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initcfg.errors import Location
     from initcfg.expressions import Value
-    from initcfg.layout import Fans, Layout
+    from initcfg.layout import Fans
     from initcfg.plan.instantiate import PlanContext
+    from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import Resolved
     from initcfg.plan.scope import Scope
@@ -121,21 +124,56 @@ class Rules:
             self._scope.pay(MATCHING * (done - self._paid), ("rules",))
             self._paid = done
 
-    def resolve(
+    def planned(  # noqa: PLR0917
         self,
         at: int,
         name: str,
         shape: tuple[int, ...],
         dtype: str | None,
+        where: Location,
         param: tuple[Param, Path] | None = None,
-        *,
-        fans: Fans | None = None,
-    ) -> Resolved:
+        stream_name: str | None = None,
+        asked: tuple[str, Path] | None = None,
+    ) -> PlannedParameter | Borrower:
         """What a rule makes of a parameter; errors name it.
 
-        `dtype` is the manifest's, `param` its entry among layers or params with its place (None where only
-        the manifest names it), `fans` those of another parameter, if it is to have these.
+        `dtype` is the manifest's, and `param` the entry among layers or params with its place, if there is
+        one. That may have a `stream_name` of its own, and ask for the fans of another, by name and place.
         """
+        rule = self.spec.rules[at]
+        if stream_name is None:
+            stream_name = self._filled("stream", at, name) or name
+        if asked is None and ("fans_of", at) in self._names:
+            asked = self._filled("fans_of", at, name), ("rules", at, "fans_of")
+
+        def planned(fans: Fans | None = None, lender: str | None = None) -> PlannedParameter:
+            return planned_parameter(
+                self._resolved(at, name, shape, dtype, param, fans),
+                name=name,
+                streams=self.context.stream,
+                stream_name=stream_name,
+                where=where,
+                rule=rule.match,
+                fans_of=lender,
+            )
+
+        if asked is None:
+            return planned()
+        try:
+            layout = self._resolver(at, dtype, param)[0].check_array(shape, self._scope)[1]
+        except SpecError as error:
+            raise _about(name, error) from None
+        return Borrower(name, shape, layout, *asked, where, planned)
+
+    def _resolved(  # noqa: PLR0917
+        self,
+        at: int,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str | None,
+        param: tuple[Param, Path] | None,
+        fans: Fans | None,
+    ) -> Resolved:
         if at in self._unusable:
             raise BrokenError
         resolver, captures = self._resolver(at, dtype, param)
@@ -143,27 +181,6 @@ class Rules:
             return resolver.resolve(name, shape, self._captured(at, name) if captures else self._scope, fans)
         except SpecError as error:
             raise _about(name, error) from None
-
-    def layout(
-        self, at: int, name: str, shape: tuple[int, ...], dtype: str | None, param: tuple[Param, Path] | None
-    ) -> Layout | None:
-        """The layout of a parameter that a rule decides for; arguments and errors as those of `resolve`."""
-        try:
-            return self._resolver(at, dtype, param)[0].check_array(shape, self._scope)[1]
-        except SpecError as error:
-            raise _about(name, error) from None
-
-    def stream_name(self, at: int, name: str) -> str:
-        """What a parameter draws as: what its rule's ``stream`` comes to, or else its own name."""
-        return self._filled("stream", at, name) or name
-
-    def borrows(self, at: int) -> bool:
-        """Whether a rule gives its parameters the fans of others."""
-        return ("fans_of", at) in self._names
-
-    def fans_of(self, at: int, name: str) -> str:
-        """The name of the parameter whose fans a parameter has by its rule."""
-        return self._filled("fans_of", at, name)
 
     def _filled(self, key: str, at: int, name: str) -> str:
         """A name that a rule gives a parameter, empty where it gives none."""
@@ -195,20 +212,16 @@ class Rules:
         """The resolver for a rule and a parameter, and whether it depends on what the rule captures."""
         key = (at, dtype, None if param is None else param[1])
         if key not in self._resolvers:
-            self._resolvers[key] = self._new_resolver(at, dtype, param)
+            place: Path = ("rules", at)
+            rule = (self.spec.rules[at], place)
+            if param is None:
+                declared = Declared.of(self.spec, place, rule, dtype=dtype)
+            else:
+                declared = Declared.of(self.spec, (*param[1], "shape"), param, rule, dtype=dtype)
+            resolver = Resolver(declared, self.context)
+            captures = set(self.globs.globs[at].captures)
+            self._resolvers[key] = resolver, not captures.isdisjoint(resolver.varying)
         return self._resolvers[key]
-
-    def _new_resolver(
-        self, at: int, dtype: str | None, param: tuple[Param, Path] | None
-    ) -> tuple[Resolver, bool]:
-        place: Path = ("rules", at)
-        rule = (self.spec.rules[at], place)
-        if param is None:
-            declared = Declared.of(self.spec, place, rule, dtype=dtype)
-        else:
-            declared = Declared.of(self.spec, (*param[1], "shape"), param, rule, dtype=dtype)
-        resolver = Resolver(declared, self.context)
-        return resolver, not set(self.globs.globs[at].captures).isdisjoint(resolver.varying)
 
     def missing_hint(self, name: str, ndim: int) -> str:
         """The way out for a parameter that no rule matches."""
