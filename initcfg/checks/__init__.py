@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from initcfg.checks import laws
@@ -79,36 +79,34 @@ class Permissions:
         )
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One warning to be: the first of what it is about, and how many there are."""
-
-    code: Code
-    finding: Finding
-    first: PlannedParameter
-    count: int
-
-
 class WarningCollector:
     """The warnings, each once a place, however many copies of a layer have it."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[object, ...], _Entry] = {}
+        self._first: dict[tuple[Code, object], tuple[Finding, PlannedParameter]] = {}
+        self._counts: Counter[tuple[Code, object]] = Counter()
         self._places: dict[int, object] = {}
 
     def add(self, code: Code, finding: Finding, members: Iterable[PlannedParameter]) -> None:
         """Notes that `members` have what was found."""
         for member in members:
             key = (code, self._place(finding.where, member))
-            entry = self._entries.get(key)
-            if entry is None:
-                self._entries[key] = _Entry(code, finding, member, 1)
-            else:
-                entry.count += 1
+            self._first.setdefault(key, (finding, member))
+            self._counts[key] += 1
 
     def diagnostics(self) -> list[Diagnostic]:
         """The warnings, in the order of their places."""
-        return sorted(map(_diagnostic, self._entries.values()), key=_position)
+        made = []
+        for key, (finding, first) in self._first.items():
+            others = f" and {self._counts[key] - 1:,} more like it" if self._counts[key] > 1 else ""
+            (text, hint), where = finding.complaint, finding.where or first.where
+            message = f"{finding.piece.name_in(first)}{others}: {text}"
+            made.append(Diagnostic(key[0], message, where, hint, "warning"))
+        # By place, whichever file it is in.
+        return sorted(
+            made,
+            key=lambda each: ((each.where.line or 0), (each.where.column or 0)) if each.where else (0, 0),
+        )
 
     def _place(self, where: Location | None, member: PlannedParameter) -> object:
         """What warnings that become one have in common.
@@ -123,23 +121,6 @@ class WarningCollector:
         if id(where) not in self._places:
             self._places[id(where)] = (where.file, where.line, where.column, where.path)
         return self._places[id(where)]
-
-
-def _diagnostic(entry: _Entry) -> Diagnostic:
-    others = f" and {entry.count - 1:,} more like it" if entry.count > 1 else ""
-    complaint = entry.finding.complaint
-    return Diagnostic(
-        entry.code,
-        f"{entry.finding.piece.name_in(entry.first)}{others}: {complaint.text}",
-        entry.finding.where or entry.first.where,
-        hint=complaint.hint,
-        severity="warning",
-    )
-
-
-def _position(diagnostic: Diagnostic) -> tuple[int, int]:
-    where = diagnostic.where
-    return ((where.line or 0), (where.column or 0)) if where else (0, 0)
 
 
 _OF_EXPRESSIONS = (Code.VECTOR_FANS, Code.INTEGER_EXPRESSION)

@@ -390,12 +390,12 @@ class Template(NamedTuple):
     @property
     def names(self) -> frozenset[str]:
         """The indices and vars that the name depends on."""
-        return frozenset().union(*(part.expression.names for part in self.parts if isinstance(part, _Hole)))
+        return frozenset().union(*(each.names for each in self.expressions))
 
     @property
-    def trees(self) -> list[Ast]:
-        """The expressions in its braces."""
-        return [part.expression.tree for part in self.parts if isinstance(part, _Hole)]
+    def expressions(self) -> list[Expression]:
+        """What its braces hold."""
+        return [part.expression for part in self.parts if isinstance(part, _Hole)]
 
     def render(self, env: Mapping[str, Value]) -> str:
         """The name with its braces filled in; each needs a value that is whole or a text."""

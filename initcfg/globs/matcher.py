@@ -7,7 +7,6 @@ tried by one loop and not by a thousand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -37,17 +36,15 @@ _ZERO, _FIRST, _DIGIT = Chars((("0", "0"),)), Chars((("1", "9"),)), Chars((("0",
 _ROOM = 500_000
 
 
-@dataclass(slots=True)
 class Automaton:
     """States are integers; a state has free moves and moves that a character pays for."""
 
-    free: list[list[int]] = field(default_factory=lambda: [[]])  # for each state, where it leads for nothing
-    # for each state, where single characters lead
-    literal: list[dict[str, int]] = field(default_factory=lambda: [{}])
-    # for each state, the other moves
-    paid: list[list[tuple[Chars, int]]] = field(default_factory=lambda: [[]])
-    numbers: set[int] = field(default_factory=set)  # the states in which a captured number begins
-    _made: dict[tuple[int, Item], int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.free: list[list[int]] = [[]]  # for each state, where it leads for nothing
+        self.literal: list[dict[str, int]] = [{}]  # where single characters lead
+        self.paid: list[list[tuple[Chars, int]]] = [[]]  # the other moves
+        self.numbers: set[int] = set()  # the states in which a captured number begins
+        self._made: dict[tuple[int, Item], int] = {}
 
     def add(self, items: tuple[Item, ...], state: int = 0) -> int:
         """The state in which a name has been taken that begins in `state` and matches `items`."""
@@ -153,16 +150,16 @@ class Automaton:
         return self.closure({target for state in states for target in self.after(state, char)})
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """A set of states that some name has led to."""
 
-    states: frozenset[int]
-    cost: int  # what it takes to step from here
-    # where texts lead from here: single characters, and whole segments
-    moves: dict[str, Node] = field(default_factory=dict)
-    # what a caller keeps about the names that end here
-    found: dict[object, object] = field(default_factory=dict)
+    __slots__ = ("cost", "found", "moves", "states")
+
+    def __init__(self, states: frozenset[int], cost: int) -> None:
+        self.states = states
+        self.cost = cost  # of a step from here
+        self.moves: dict[str, Node] = {}  # where texts lead from here: single characters, and whole segments
+        self.found: dict[object, object] = {}  # what a caller keeps about the names that end here
 
 
 class Lazy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
@@ -96,13 +95,12 @@ def ends_in_a_name(items: tuple[Item, ...]) -> bool:
     return True
 
 
-@dataclass(slots=True)
 class _Parser:
     """Recursive descent; `at` is the next character."""
 
-    text: str
-    at: int = 0
-    depth: int = 0
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = self.depth = 0
 
     def pattern(self) -> tuple[Item, ...]:
         if not 0 < len(self.text) <= MAX_PATTERN:

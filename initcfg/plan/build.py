@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from itertools import starmap
 from typing import TYPE_CHECKING, cast
 
-from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.dtypes import as_dtype
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError
+from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
-from initcfg.plan.following import Follower, follow, lend, resolve_ties
-from initcfg.plan.instantiate import PlanContext
+from initcfg.plan.following import follow, lend, resolve_ties
 from initcfg.plan.layers import Described
-from initcfg.plan.manifest_only import check_coverage, manifest_only_parameters
-from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter
+from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter, Tie, name_problem
 from initcfg.plan.plan import Plan
-from initcfg.plan.problems import EnoughProblemsError, Problems
+from initcfg.plan.problems import BrokenError, EnoughProblemsError, Problems
+from initcfg.plan.resolve import PlanContext
 from initcfg.plan.rules import Rules, unused_rules
-from initcfg.plan.scope import scope_of
+from initcfg.plan.scope import LONG_NAME, PARAMETER, scope_of
 from initcfg.process import gc_paused
 from initcfg.spec import read
 from initcfg.stream import parameter_streams
 from initcfg.text.inputs import confined_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
-    from initcfg.initializers.derived import Derived
-    from initcfg.manifest import Manifest
-    from initcfg.plan.parameters import Entry, Tie
-    from initcfg.plan.problems import Path
+    from initcfg.manifest import Manifest, ManifestEntry
+    from initcfg.plan.parameters import Entry
     from initcfg.spec import Reading, Spec
 
 
@@ -108,7 +106,7 @@ class _Planner:
         definitions = check_definitions(spec, scope, self.left_out("initializers"))
         rules_complete = not any(entry[0] == "rules" for entry in self.reading.left_out)
         stream = parameter_streams(spec.seed)
-        context = PlanContext(self.reading, spec, scope, definitions, manifest, rules_complete, stream)
+        context = PlanContext(self.reading, spec, scope, definitions, manifest, rules_complete, stream, [])
         rules = Rules(context)
         rules.check()
         is_left_out = any(entry[0] in ("layers", "params") for entry in self.reading.left_out)
@@ -129,10 +127,19 @@ class _Planner:
             return is_complete and name not in described.failed
 
         if self.borrowers:
-            self.lend(is_missing, described.failed)
-        self.parameters = self.tied(is_missing)
+            lent = {each.name: each for each in lend(self.borrowers, self.entries, self.problems, is_missing)}
+            self.entries |= lent
+            for name in {each.name for each in self.borrowers} - lent.keys():
+                del self.entries[name]
+                described.failed.add(name)
+        self.parameters = cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
+        if self.others:
+            self.parameters = tuple(resolve_ties(self.entries, self.problems, is_missing))
         if context.followers:
-            self.follow(context.followers, is_missing)
+            by_name = {parameter.name: parameter for parameter in self.parameters}
+            left_out = {each.name for each in self.others if isinstance(each, SkippedParameter)}
+            for follower, wrong in follow(context.followers, by_name, is_missing, left_out):
+                self.problems.note([replace(wrong, where=spec.locate(follower.path))])
         if self.problems.is_clean:
             buffers = [each.name for each in self.others if isinstance(each, SkippedParameter)]
             found = unused_rules(rules, self.meetings(), buffers, is_empty=not self.entries)
@@ -170,31 +177,116 @@ class _Planner:
             note = Diagnostic(Code.NOT_IN_SPEC, message, self.spec.locate(("manifest",)), hint, "note")
             self.problems.note([note])
 
-    def lend(self, is_missing: Callable[[str], bool], failed: set[str]) -> None:
-        """Plans the parameters that have the fans of others; those that cannot be are no entries any more."""
-        planned = {each.name: each for each in lend(self.borrowers, self.entries, self.problems, is_missing)}
-        for each in self.borrowers:
-            if each.name in planned:
-                self.entries[each.name] = planned[each.name]
-            else:
-                del self.entries[each.name]
-                failed.add(each.name)
-
-    def tied(self, is_missing: Callable[[str], bool]) -> tuple[PlannedParameter, ...]:
-        """The parameters of the plan, each tie replaced by what its target is."""
-        if not self.others:
-            return cast("tuple[PlannedParameter, ...]", tuple(self.entries.values()))
-        return tuple(resolve_ties(self.entries, self.problems, is_missing))
-
-    def follow(self, found: list[tuple[str, Derived, Path]], is_missing: Callable[[str], bool]) -> None:
-        """Gives initializers that follow another parameter their source; notes those that have none."""
-        by_name = {parameter.name: parameter for parameter in self.parameters}
-        left_out = {each.name for each in self.others if isinstance(each, SkippedParameter)}
-        for follower, wrong in follow(list(starmap(Follower, found)), by_name, is_missing, left_out):
-            self.problems.note([replace(wrong, where=self.spec.locate(follower.path))])
-
     def meetings(self) -> Iterator[tuple[str, int, bool]]:
         """Of each parameter the name, how many axes it has, and whether a rule was wanted for it."""
         for entry in self.entries.values():
             if not isinstance(entry, SkippedParameter):
                 yield entry.name, len(entry.shape), getattr(entry, "rule", None) is not None
+
+
+def manifest_only_parameters(context: PlanContext, rules: Rules, manifest: Manifest) -> Iterator[Entry]:
+    """The parameters of the manifest, in its order, each as the first rule that matches it says.
+
+    Buffers that no rule reaches are skipped without one: they stay as the model has them.
+    """
+    places = [context.spec.locate(("rules", at, "match")) for at in range(len(context.spec.rules))]
+    for name, entry in manifest.entries.items():
+        try:
+            context.scope.pay(PARAMETER + len(name) // LONG_NAME, ("manifest",))
+            yield _from_manifest(context, rules, name, entry, places)
+        except SpecError as error:
+            context.scope.problems.add(error)
+
+
+def _from_manifest(
+    context: PlanContext, rules: Rules, name: str, entry: ManifestEntry, places: list[Location]
+) -> Entry:
+    winner = rules.buffer_winner if entry.buffer else rules.winner
+    at = winner(name, len(entry.shape))
+    if at is None and entry.buffer:
+        return SkippedParameter(name, None, entry.where)
+    if at is None:
+        if not context.rules_complete:
+            raise BrokenError
+        hint = rules.missing_hint(name, len(entry.shape))
+        raise _refused(Code.NO_INITIALIZER, f"no rule says how {name!r} begins", context, entry, hint)
+    rule = context.spec.rules[at]
+    if rule.skip:
+        return SkippedParameter(name, rule.match, places[at])
+    _check(context, name, entry)
+    return rules.planned(at, name, entry.shape, entry.dtype, places[at])
+
+
+def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:
+    """Refuses a name or a dtype that a plan cannot hold."""
+    problem = name_problem(name)
+    if problem is not None:
+        raise _refused(*problem, context, entry, "rename the parameter in the model, or skip it by a rule")
+    if entry.dtype is not None:
+        try:
+            as_dtype(entry.dtype)
+        except InitializerError as error:
+            where = _where(context, entry)
+            raise SpecError(*(each.at(where) for each in error.diagnostics)) from None
+
+
+def _where(context: PlanContext, entry: ManifestEntry) -> Location:
+    return entry.where or context.spec.locate(("manifest",))
+
+
+def _refused(code: Code, message: str, context: PlanContext, entry: ManifestEntry, hint: str) -> SpecError:
+    return SpecError(Diagnostic(code, message, _where(context, entry), hint))
+
+
+def check_coverage(
+    spec: Spec, manifest: Manifest, described: Mapping[str, Entry], problems: Problems
+) -> None:
+    """Notes parameters that only one of the two has, and shapes that differ.
+
+    Tied parameters are one array, and a file may hold it under any one of their names: those of its names
+    that the manifest lacks are no fault as long as it has one.
+    """
+    complete = problems.is_clean
+    arrays = {name: entry.target if isinstance(entry, Tie) else name for name, entry in described.items()}
+    held = {array for name, array in arrays.items() if name in manifest.entries}
+    near = NearestNames()
+    for name, array in arrays.items():
+        entry = manifest.entries.get(name)
+        if entry is not None:
+            _check_shape(spec, manifest, entry, described[name], problems)
+        elif array not in held:
+            hint = near.hint(name, manifest.entries) or _of(manifest)
+            message = f"the manifest has no parameter {name!r}"
+            found = Diagnostic(Code.NOT_IN_MANIFEST, message, described[name].where, hint)
+            problems.add(SpecError(found))
+    if not complete:
+        # What is not described may be what could not be read or expanded.
+        return
+    for name, entry in manifest.entries.items():
+        # A buffer may be left as the model has it.
+        if name not in described and not entry.buffer:
+            message = f"the manifest has a parameter {name!r}, which neither layers nor params describe"
+            way_out = "describe it, or remove layers and params and plan by rules alone"
+            hint = near.hint(name, described) or way_out
+            where = entry.where or spec.locate(("manifest",))
+            problems.add(SpecError.of(Code.NOT_IN_SPEC, message, hint, where))
+
+
+def _check_shape(
+    spec: Spec, manifest: Manifest, entry: ManifestEntry, described: Entry, problems: Problems
+) -> None:
+    if isinstance(described, SkippedParameter) or described.shape == entry.shape:
+        return
+    shape = described.shape
+    message = f"{described.name!r} has shape {shape} here and {entry.shape} in the manifest"
+    hint = f"the manifest says so at {entry.where}" if entry.where else _of(manifest)
+    if shape == entry.shape[::-1]:
+        hint += "; the axes are the other way round"
+    place = spec.locate((*described.where.path, "shape") if described.where else ())
+    problems.add(SpecError(Diagnostic(Code.SHAPE_MISMATCH, message, place, hint)))
+
+
+def _of(manifest: Manifest) -> str:
+    if manifest.file is None:
+        return "the manifest was given by the program: its names and shapes are those of its model"
+    return f"the manifest is {manifest.file}"

@@ -1,4 +1,4 @@
-"""The copies of a layer: what its indices are in each."""
+"""The copies of a layer: what its indices are in each, and the names that hold them in braces."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
-from initcfg.plan.scope import MAX_PARAMETERS
+from initcfg.expressions import Template
+from initcfg.expressions.grammar import Name
+from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, cost_of
 from initcfg.spec import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from initcfg.expressions import Value
     from initcfg.plan.problems import Path
@@ -124,3 +126,59 @@ def _limited(values: range, path: Path, scope: Scope) -> range:
     except OverflowError:
         pass
     raise scope.too_many(path)
+
+
+_MAX_TEXTS = 4096
+
+
+class NameText:
+    """A layer's name, a parameter's, or that of its stream or of what it is tied to.
+
+    What a pair of braces comes to is kept for each value of the indices in it; the names in `constant` have
+    the same value for all copies.
+    """
+
+    def __init__(self, text: str, path: Path, constant: Container[str], *, key: bool = False) -> None:
+        template = Template.parse(text)
+        self._parts = [
+            part if isinstance(part, str) else _Braces(Template(text, (part,)), path, constant, key=key)
+            for part in template.parts
+        ]
+        self._path = path
+        self._plain = None if "{" in text else text
+
+    def fill(self, scope: Scope) -> str:
+        """The name, for what the indices are now."""
+        if self._plain is not None:
+            return self._plain
+        text = "".join([part if isinstance(part, str) else part.fill(scope) for part in self._parts])
+        if len(text) > LONG_NAME:
+            scope.pay(len(text) >> 4, self._path)
+        return text
+
+
+class _Braces:
+    """One pair of braces, in a template of nothing else."""
+
+    def __init__(self, template: Template, path: Path, constant: Container[str], *, key: bool) -> None:
+        ((tree, names),) = ((each.tree, each.names | each.hideable) for each in template.expressions)
+        self.template, self.path, self.key = template, path, key
+        self.index = tree.name if isinstance(tree, Name) else None
+        self.varying = tuple(sorted(name for name in names if name not in constant))
+        self.cost = cost_of(tree)
+        self.known: dict[tuple[object, ...], str] = {}
+
+    def fill(self, scope: Scope) -> str:
+        if self.index is not None:
+            value = scope.values.get(self.index)
+            # An index counts or runs over texts; a var may be a fraction, and is looked at below.
+            if type(value) is int:
+                return str(value)
+        values = tuple([scope.values.get(name) for name in self.varying])
+        text = self.known.get(values)
+        if text is None:
+            text = scope.text(self.template, self.path, key=self.key, cost=self.cost)
+            if len(self.known) >= _MAX_TEXTS:
+                self.known.clear()
+            self.known[values] = text
+        return text

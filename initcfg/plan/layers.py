@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression
-from initcfg.plan.copies import copies_of
+from initcfg.plan.copies import NameText, copies_of
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import Borrower, SkippedParameter, Tie, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
 from initcfg.plan.scope import LONG_NAME
-from initcfg.plan.texts import NameText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.expressions import Value
     from initcfg.layout import Fans
-    from initcfg.plan.instantiate import PlanContext
     from initcfg.plan.parameters import Entry, PlannedParameter
     from initcfg.plan.problems import Path
+    from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param

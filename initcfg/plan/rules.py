@@ -11,12 +11,12 @@ from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
+from initcfg.plan.copies import NameText
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import Borrower, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
 from initcfg.plan.scope import LONG_NAME, MATCHING
-from initcfg.plan.texts import NameText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.expressions import Value
     from initcfg.layout import Fans
-    from initcfg.plan.instantiate import PlanContext
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import Resolved
+    from initcfg.plan.resolve import PlanContext, Resolved
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param
 
