@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import Resolved
     from initcfg.stream import Stream
 
 BasicIndex = SupportsIndex | slice | EllipsisType | None
@@ -211,6 +210,21 @@ class SkippedParameter:
     name: str
     rule: str | None
     where: Location | None = field(default=None, compare=False)
+
+
+# No named tuple: planning reads the fields for each parameter, which slots make faster.
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a parameter is but for its name; many may share it."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    layout: Layout | None
+    fans: Fans | None
+    initializer: Initializer
+    distribution: Distribution | None  # None for a structured initializer
+    # that of the initializer's own seed; None where the parameter's is drawn from
+    stream: Stream | None = None
 
 
 class _Unfrozen:

@@ -27,10 +27,9 @@ from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
 from initcfg.plan.following import Follower, follow
-from initcfg.plan.parameters import SkippedParameter, name_problem, planned_parameter
+from initcfg.plan.parameters import Resolved, SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
 from initcfg.plan.problems import OF_FILES
-from initcfg.plan.resolve import Resolved
 from initcfg.plan.scope import MAX_PARAMETERS
 from initcfg.process import LOADING, gc_paused
 from initcfg.spec import load

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -28,6 +28,7 @@ from initcfg.initializers.values import halves_of
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, needed_layout
 from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in, nested_in
 from initcfg.plan.following import Follower
+from initcfg.plan.parameters import Resolved
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.process import LOADING
@@ -312,21 +313,6 @@ class Declared(NamedTuple):
 
 def _is_float(dtype: str) -> bool:
     return DTYPES[dtype].kind == "float"
-
-
-# No named tuple: planning reads the fields for each parameter, which slots make faster.
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What a parameter is but for its name; many may share it."""
-
-    shape: tuple[int, ...]
-    dtype: DType
-    layout: Layout | None
-    fans: Fans | None
-    initializer: Initializer
-    distribution: Distribution | None  # None for a structured initializer
-    # that of the initializer's own seed; None where the parameter's is drawn from
-    stream: Stream | None = None
 
 
 class Resolver:
