@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.expressions import Value
     from initcfg.layout import Fans
-    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.parameters import PlannedParameter, Resolved
     from initcfg.plan.problems import Path
-    from initcfg.plan.resolve import PlanContext, Resolved
+    from initcfg.plan.resolve import PlanContext
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param
 
