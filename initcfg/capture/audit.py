@@ -26,7 +26,7 @@ from initcfg.initializers import Elementwise, serialize
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initcfg.capture.values import Box, Law, Recording, Site, Write
+    from initcfg.capture.values import Box, Law, Phase, Recording, Site, Write
     from initcfg.errors import Severity
 
 
@@ -127,10 +127,10 @@ def _unwritten(ways: _Ways) -> Iterator[Diagnostic]:
     for recorded in ways.untold(ways.deferred):
         if recorded.unwritten:
             built = ways.built.get(recorded.name)
-            site = (built and _last_site(built)) or recorded.made
-            writes = f", which {_short(site)} writes" if built and built.writes and site else ""
-            noun = "buffer" if recorded.buffer else "parameter"
-            hint = f"write it in the init function too; a model constructed on CPU has the {noun}{writes}"
+            before = _last_site(built, "constructor") if built else None
+            said = f"a model constructed on CPU is right, by {_short(before)}" if before else ""
+            hint = "; ".join(filter(None, ("write it in the init function too", said)))
+            site = before or recorded.made
             ways.told.add(recorded.name)
             yield _garbage(recorded, f" {ways.by_meta}", site, hint, "warning")
 
@@ -413,8 +413,9 @@ def _called(name: str) -> str:
     return repr(re.sub(r"parametrizations\.([^.]+)\.original\d*$", r"\1", name))
 
 
-def _last_site(recorded: Recorded) -> Site | None:
-    return recorded.writes[-1].site if recorded.writes else None
+def _last_site(recorded: Recorded, phase: Phase | None = None) -> Site | None:
+    sites = [write.site for write in recorded.writes if phase in (None, write.phase)]
+    return sites[-1] if sites else None
 
 
 def _short(site: Site) -> str:

@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect": "inspect",
     "report": "draw",
     "manifest": "new",
+    "audit": "audit",
     "schema": "lookups",
     "initializers": "lookups",
     "explain": "lookups",

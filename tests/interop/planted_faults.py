@@ -295,6 +295,25 @@ class PaddingRowOverwritten(nn.Module):
 
 
 @faulty
+class PaddingRowLostByATie(nn.Module):
+    """The head is the embedding, and its general write comes after the padding row's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(16, 8, padding_idx=0)
+        self.head = nn.Linear(8, 16, bias=False)
+        self.head.weight = self.embedding.weight
+        self.apply(self._init_weights)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=0.02)
+            module.weight.data[module.padding_idx].zero_()  # fault: lost-write embedding.weight
+
+
+@faulty
 class ForgetGateOverwritten(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -374,17 +393,18 @@ class LowRank(nn.Module):
         return left @ right
 
     def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return weight.new_zeros(weight.shape[0], 2), weight.new_empty(2, weight.shape[1])
+        left = weight.new_zeros(weight.shape[0], 2)
+        return left, weight.new_empty(2, weight.shape[1])  # fault: half-parametrization linear.weight
 
 
 @faulty
 class OnePartEmpty(nn.Module):
+    MARKED = LowRank
+
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(4, 4)
-        parametrize.register_parametrization(  # fault: half-parametrization linear.weight
-            self.linear, "weight", LowRank(), unsafe=True
-        )
+        parametrize.register_parametrization(self.linear, "weight", LowRank(), unsafe=True)
 
 
 # A tie that is no more.
@@ -507,8 +527,7 @@ class Configured(nn.Module):
         super().__init__()
         self.config = config or SimpleNamespace(n_layer=2, std=0.02, residual_scale=0.5)
         self.blocks = nn.ModuleList(Block() for _ in range(self.config.n_layer))
-        for module in self.modules():
-            self._init_weights(module)
+        self.apply(self._init_weights)
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):
@@ -571,8 +590,8 @@ class SmallGPT(nn.Module):
         self.blocks = nn.ModuleList(Block() for _ in range(2))
         self.norm = nn.LayerNorm(8)
         self.head = nn.Linear(8, 16, bias=False)
-        self.head.weight = self.embedding.weight
         self.apply(self._init_weights)
+        self.head.weight = self.embedding.weight
         for name, parameter in self.named_parameters():
             if name.endswith("down.weight"):
                 init.normal_(parameter, std=0.02 / math.sqrt(4))

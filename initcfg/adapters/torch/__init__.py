@@ -4,6 +4,8 @@ manifest        names, shapes and dtypes of a module's parameters
 initialize_     a plan's values put into a module: plain, on the meta device, or sharded (FSDP2, DTensor)
 verify          a module's values held against a plan, bit for bit
 Initialized     what it made, and what it left alone
+audit           what a module's own initialization leaves out, does twice or undoes
+assert_initialized  the same, raised, for tests
 
 PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
 """
@@ -17,7 +19,8 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("initcfg.adapters.torch needs torch: pip install 'initcfg[torch]'") from error
 
+from initcfg.adapters.torch.auditing import assert_initialized, audit
 from initcfg.adapters.torch.initializing import Initialized, initialize_
 from initcfg.adapters.torch.parameters import manifest, verify
 
-__all__ = ["Initialized", "initialize_", "manifest", "verify"]
+__all__ = ["Initialized", "assert_initialized", "audit", "initialize_", "manifest", "verify"]

@@ -1,0 +1,52 @@
+"""``initcfg audit``: what the code of a live model leaves out, does twice or undoes at initialization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.models import with_model
+from initcfg.cli.output import with_report
+from initcfg.cli.report import Checked, Report
+from initcfg.cli.validate import ignore_option
+
+if TYPE_CHECKING:
+    from initcfg.cli.models import ModelSource
+    from initcfg.cli.output import Output
+
+
+@click.command(
+    cls=Command,
+    short_help="Find what a model's own initialization leaves out or undoes.",
+    example=(
+        "initcfg audit models.gpt:build",
+        "initcfg audit --config checkpoints/gpt2 --format sarif -o audit.sarif",
+    ),
+)
+@ignore_option
+@with_model
+@with_report
+def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int:
+    """Find what the code of a PyTorch model leaves out, does twice or undoes when it initializes the model.
+
+    CALLABLE is called without arguments and makes the model. Its code runs, and the model is made on CPU, so
+    a small config is best; the current folder is importable. Parameters that nothing writes are found,
+    special values that others are written over, broken ties, and what is right on CPU and garbage by way of
+    the meta device. Places are lines of the model's code. The exit code is 0 when nothing is found, 1 when
+    something is, 2 when the code cannot be run; notes are no finding.
+
+    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore; what is garbage
+    however the model is made is told all the same.
+    """
+    from initcfg.adapters.torch import audit as audit_torch
+    from initcfg.cli.project import find_project
+
+    try:
+        found = audit_torch(model.build)
+    except TypeError as error:
+        raise click.UsageError(f"{model.name}: {error}") from None
+    checked = Checked(model.name, found.diagnostics, verdict="nothing found")
+    report = Report((checked,)).ignoring({*ignore, *find_project().ignore})
+    return output.conclude(report.strict())

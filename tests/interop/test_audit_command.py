@@ -1,0 +1,93 @@
+"""``initcfg audit`` on real models: what it prints in each format, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from transformers import CLIPConfig, GPT2Config
+
+from initcfg.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODELS = """\
+import torch
+
+class Scale(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.empty(8))
+        self.head = torch.nn.Linear(8, 8)
+        for parameter in self.head.parameters():
+            torch.nn.init.normal_(parameter)
+
+def right():
+    return torch.nn.Linear(4, 4)
+
+def number():
+    return 7
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "audited_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    return lambda *arguments: CliRunner().invoke(main, ["audit", *arguments])
+
+
+def test_findings_have_a_line_and_exit_1(run) -> None:
+    result = run("audited_models:Scale")
+    assert result.exit_code == 1
+    assert "audited_models.py:6:9: error[never-written]: 'scale' is never written" in result.output
+    assert "torch.nn.Parameter(torch.empty(8))" in result.output
+    assert "audited_models.py:9:13: error[random-bias]" in result.output
+
+
+def test_warnings_can_be_ignored_and_garbage_cannot(run) -> None:
+    result = run("audited_models:Scale", "--ignore", "random-bias", "--ignore", "never-written")
+    assert "random-bias]" not in result.output
+    assert "never-written]" in result.output
+    assert result.exit_code == 1
+
+
+def test_a_right_model_exits_0(run) -> None:
+    result = run("audited_models:right")
+    assert (result.exit_code, result.output) == (0, "audited_models:right: nothing found\n")
+
+
+@pytest.mark.parametrize("style", ["json", "sarif", "github", "junit"])
+def test_every_format_names_the_line(run, style: str) -> None:
+    output = run("audited_models:Scale", "--format", style).stdout
+    assert "never-written" in output
+    if style == "json":
+        first = json.loads(output)["diagnostics"][0]
+        assert (first["file"], first["line"]) == ("audited_models.py", 6)
+    elif style == "sarif":
+        (result, _) = json.loads(output)["runs"][0]["results"]
+        place = result["locations"][0]["physicalLocation"]
+        assert place["artifactLocation"]["uri"] == "audited_models.py"
+        assert place["region"]["startLine"] == 6
+
+
+def test_what_makes_no_module_is_a_wrong_command_line(run) -> None:
+    result = run("audited_models:number")
+    assert result.exit_code == 2
+    assert "makes a int, and not a torch.nn.Module" in result.output
+
+
+@pytest.mark.parametrize(("config", "code"), [(GPT2Config, 0), (CLIPConfig, 1)])
+def test_the_folder_of_a_hugging_face_config_needs_no_callable(
+    run, tmp_path: Path, config, code: int
+) -> None:
+    small = {"n_layer": 2, "n_embd": 16, "n_head": 2, "vocab_size": 64} if config is GPT2Config else {}
+    config(**small).save_pretrained(tmp_path / "model")
+    result = run("--config", "model")
+    assert result.exit_code == code
+    assert ("'logit_scale' is never written" in result.output) == bool(code)
