@@ -188,3 +188,40 @@ def test_large_steps_in_memory_used_again_are_those_of_small_ones(text: str, row
                 expected = whole.astype(dtype)
             expected[expected == 0] = 0
             assert target.tobytes() == expected.tobytes()
+
+
+@given(text=FORMULAS, axis=st.integers(0, 1), step=st.integers(1, 3), is_drawn=st.booleans())
+def test_what_grids_share_is_the_same_in_each(text: str, axis: int, step: int, is_drawn: bool) -> None:
+    x = X if is_drawn else np.zeros((3, 4))
+    try:
+        tree = settled(closed(Expression.parse(text), {"d": 3, "numel": 12}).tree, {}, SHAPE)
+        whole = np.broadcast_to(EVALUATOR.value(tree, grid(x)), SHAPE)
+    except ExpressionError:
+        assume(False)
+    kept: dict[int, Any] = {}
+    for start in range(0, SHAPE[axis], step):
+        cut = slice(start, start + step)
+        place = (slice(None), cut) if axis else (cut,)
+        positions = [range(n)[cut] if at == axis else range(n) for at, n in enumerate(SHAPE)]
+        part = EVALUATOR.value(tree, Grid.of(SHAPE, positions, x[place], axis, kept))
+        assert np.array_equal(np.broadcast_to(part, whole[place].shape), whole[place]), (text, kept)
+
+
+def test_what_grids_share_is_evaluated_once() -> None:
+    calls = {"pow": 0, "sin": 0}
+
+    def counting(name: str) -> Any:
+        def call(*arguments: Any, out: Any = None) -> Any:
+            calls[name] += 1
+            return engines.functions(engines.get_engine("numpy"))[name](*arguments, out=out)
+
+        return call
+
+    evaluator = ArrayEvaluator({name: counting(name) for name in calls})
+    text = "sin(index(0) / 10 ** index(1)) if index(1) % 2 == 0 else -(10 ** index(1) / 7)"
+    tree = settled(Expression.parse(text.replace("10 **", "10.0 **")).tree, {}, (6, 4))
+    kept: dict[int, Any] = {}
+    for row in range(0, 6, 2):
+        evaluator.value(tree, Grid.of((6, 4), [range(row, row + 2), range(4)], None, 0, kept))
+    assert calls == {"pow": 2, "sin": 3}
+    assert kept
