@@ -32,11 +32,11 @@ def drawn(request: Request, distribution: Distribution) -> np.ndarray[Any, Any]:
     return out.reshape(request.shape)
 
 
-def converted(values: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+def converted(values: np.ndarray[Any, Any], dtype: DType, what: str) -> np.ndarray[Any, Any]:
     """Values of another dtype of the same kind: floats rounded once, integers exactly.
 
     Raises:
-        ValueError: a finite float or an integer is beyond what the dtype holds.
+        InitializerError: a finite float or an integer is beyond what the dtype holds; it says of `what`.
     """
     if values.dtype == dtype.numpy:
         return values
@@ -50,7 +50,8 @@ def converted(values: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any
         if values.dtype.kind != made.dtype.kind:  # a sign may be lost and come back
             is_lost |= (values < 0) != (made < 0)
     if is_lost.any():
-        raise ValueError(f"the value {values[is_lost][0]} cannot be held in {dtype}")
+        message = f"{what}: the value {values[is_lost][0]} cannot be held in {dtype}"
+        raise InitializerError.of(Code.DTYPE_VALUE, message, hint="give a dtype that holds every value")
     return made
 
 

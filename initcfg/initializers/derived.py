@@ -11,7 +11,7 @@ from initcfg.initializers.annotations import Axes, ParameterName
 from initcfg.initializers.base import Cuttable, Structured, draw, initializer, is_cut, make
 from initcfg.initializers.configs import is_by_content, serialize
 from initcfg.initializers.custom import Request
-from initcfg.initializers.values import misfit
+from initcfg.initializers.values import check_kind, misfit
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
@@ -154,10 +154,7 @@ class Parameter(Derived, Cuttable):
         if source.shape != shape:
             message = f"the parameter {self.parameter!r} has shape {source.shape}, not {shape}"
             raise misfit(message, "name a parameter of the same shape")
-        if source.dtype.kind.removeprefix("u") != dtype.kind.removeprefix("u"):
-            message = f"the parameter {self.parameter!r} is {source.dtype}, not {dtype}"
-            hint = "floats, integers and bools stay what they are: give a dtype of that kind"
-            raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
+        check_kind(f"the parameter {self.parameter!r}", source.dtype, dtype)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the source, in the dtype of `request`."""
@@ -169,12 +166,7 @@ class Parameter(Derived, Cuttable):
         source = self.source
         stored = np.empty(out.size, source.dtype.numpy)
         draw(source.initializer, stored, start, source.request(request.fill))
-        try:
-            out[...] = converted(stored, request.dtype)
-        except ValueError as error:
-            message = f"the parameter {self.parameter!r}: {error}"
-            hint = "give a dtype that holds every value"
-            raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint)) from None
+        out[...] = converted(stored, request.dtype, f"the parameter {self.parameter!r}")
 
 
 @initializer
@@ -252,4 +244,4 @@ class NormOf(Derived):
         length = math.prod(source.shape[axis] for axis in axes)
         rows = np.moveaxis(whole, axes, range(len(axes))).reshape(length, math.prod(request.shape))
         norms = np.sqrt(summed(rows * rows))
-        return converted(norms, request.dtype).reshape(request.shape)
+        return converted(norms, request.dtype, f"the {self.origin}").reshape(request.shape)

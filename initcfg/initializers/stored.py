@@ -14,6 +14,7 @@ from initcfg.errors import Code, Diagnostic, FormatError, InitializerError
 from initcfg.initializers.annotations import FileName, Sizes, TensorName
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.configs import is_by_content
+from initcfg.initializers.values import check_kind, misfit
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 from initcfg.text.inputs import confined_to, confining_folder
@@ -120,10 +121,8 @@ class Pretrained(Cuttable):
         if found != shape:
             what += "" if self.rows is None else f", rows {self.rows[0]} to {self.rows[1]},"
             hint = "give the parameter that shape, or name another tensor"
-            raise _refusal(Code.INITIALIZER_SHAPE, f"{what} has shape {found}, not {shape}", hint)
-        if tensor.dtype.kind.removeprefix("u") != dtype.kind.removeprefix("u"):
-            hint = "floats, integers and bools stay what they are: give the parameter a dtype of that kind"
-            raise _refusal(Code.DTYPE_VALUE, f"{what} is {tensor.dtype}, not {dtype}", hint)
+            raise misfit(f"{what} has shape {found}, not {shape}", hint)
+        check_kind(what, tensor.dtype, dtype)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the tensor, in the dtype of `request`."""
@@ -134,11 +133,7 @@ class Pretrained(Cuttable):
         weights, tensor, _, first = self._find()
         with self._naming():
             stored = weights.read(tensor, first + start, first + start + out.size)
-        try:
-            out[...] = converted(stored, request.dtype)
-        except ValueError as error:
-            message = f"tensor {tensor.name!r} of {self.file!r}: {error}"
-            raise _refusal(Code.DTYPE_VALUE, message, "give a dtype that holds every value") from None
+        out[...] = converted(stored, request.dtype, f"tensor {tensor.name!r} of {self.file!r}")
 
     def _find(self) -> _Found:
         """The open file and the tensor; the file is opened once, for all that it initializes.
@@ -148,7 +143,7 @@ class Pretrained(Cuttable):
         """
         if self.name is None:
             hint = "give the argument 'name'; in a spec it is the parameter's own by default"
-            raise _refusal(Code.MISSING_KEY, "Pretrained needs the name of a tensor", hint)
+            raise InitializerError.of(Code.MISSING_KEY, "Pretrained needs the name of a tensor", hint)
         root: str | None = getattr(self, "_root", None)
         with self._naming():
             weights = _opened(self.file, root, _stamp(self.file))
@@ -157,14 +152,16 @@ class Pretrained(Cuttable):
             hint = (
                 did_you_mean(self.name, weights.header.tensors) or f"initcfg inspect {self.file} lists them"
             )
-            raise _refusal(Code.UNKNOWN_PARAMETER, f"{self.file!r} has no tensor {self.name!r}", hint)
+            raise InitializerError.of(
+                Code.UNKNOWN_PARAMETER, f"{self.file!r} has no tensor {self.name!r}", hint
+            )
         if self.rows is None:
             return _Found(weights, tensor, tensor.shape, 0)
         start, stop = self.rows
         if not tensor.shape or not start <= stop <= tensor.shape[0]:
             message = f"tensor {tensor.name!r} of shape {tensor.shape} has no rows {start} to {stop}"
             hint = "give the first row and the one after the last, counted from 0"
-            raise _refusal(Code.INITIALIZER_SHAPE, message, hint)
+            raise misfit(message, hint)
         width = math.prod(tensor.shape[1:])
         return _Found(weights, tensor, (stop - start, *tensor.shape[1:]), start * width)
 
@@ -215,7 +212,3 @@ def _digest(weights: WeightsFile, tensor: StoredTensor, shape: tuple[int, ...], 
     for start in range(first, last, _CHUNK):
         content.update(little_endian(weights.read(tensor, start, min(start + _CHUNK, last))))
     return content.hexdigest()
-
-
-def _refusal(code: Code, message: str, hint: str) -> InitializerError:
-    return InitializerError(Diagnostic(code, message, hint=hint))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from initcfg.dtypes import DType
+
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 #: What is wrong, each with its place within what is read.
@@ -373,3 +375,10 @@ def misfit(message: str, hint: str, *place: PathStep) -> InitializerError:
     """
     where = Location(path=place) if place else None
     return InitializerError.of(Code.INITIALIZER_SHAPE, message, hint=hint, where=where)
+
+
+def check_kind(what: str, has: DType, wanted: DType) -> None:
+    """Raises the error for values whose dtype is of another kind than that which they are to have."""
+    if has.kind.removeprefix("u") != wanted.kind.removeprefix("u"):
+        hint = "floats, integers and bools stay what they are: give the parameter a dtype of that kind"
+        raise InitializerError.of(Code.DTYPE_VALUE, f"{what} is {has}, not {wanted}", hint=hint)
