@@ -155,7 +155,5 @@ def test_integers_have_no_norm():
 def test_a_norm_that_its_dtype_cannot_hold_is_an_error():
     document = spec(v=([4], {"constant": {"value": 60000}}), g=([1], norm([0])))
     document["params"]["g"]["dtype"] = "float16"
-    with pytest.raises(
-        InitializerError, match="norm of v over axes 0: the value 120000.0 cannot be held in float16"
-    ):
+    with pytest.raises(InitializerError, match=r"norm of v over axes 0: the value 120000\.0 cannot be held"):
         initcfg.materialize(document)
