@@ -241,7 +241,7 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     }
     manifest = Manifest(entries, manifest.file)
     _check_names(manifest)
-    groups = grouped(manifest)
+    groups = grouped(manifest.entries)
     # What is too large already is neither written nor planned first.
     _check_size(len(groups) * _LEAST_BYTES)
     draft, family = _guessed(groups, name)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from initcfg.manifest import Manifest, ManifestEntry
+    from initcfg.manifest import ManifestEntry
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 # So few copies are taken for those of a layer only where most of what they hold is alike.
@@ -57,16 +57,16 @@ class Group:
         return not any(isinstance(each, str) and ("{" in each or "}" in each) for each in self.segments)
 
 
-def grouped(manifest: Manifest) -> tuple[Group, ...]:
-    """The parameters of a manifest, numbered copies taken together; each is in exactly one group.
+def grouped(entries: Mapping[str, ManifestEntry]) -> tuple[Group, ...]:
+    """Parameters by their names, numbered copies taken together; each is in exactly one group.
 
     Example:
         >>> from initcfg.manifest import Manifest
-        >>> groups = grouped(Manifest({"h.0.w": (2,), "h.1.w": (2,), "head.w": (2,)}))
+        >>> groups = grouped(Manifest({"h.0.w": (2,), "h.1.w": (2,), "head.w": (2,)}).entries)
         >>> [group.segments for group in groups]
         [('h', Index(start=0, stop=2, total=2), 'w'), ('head', 'w')]
     """
-    groups = [Group(tuple(name.split(".")), entry) for name, entry in manifest.entries.items()]
+    groups = [Group(tuple(name.split(".")), entry) for name, entry in entries.items()]
     # The last segment is the parameter's own name, which no layer counts.
     for at in range(max((len(group.segments) for group in groups), default=0) - 1):
         groups = _counted(groups, at)

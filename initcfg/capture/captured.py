@@ -1,0 +1,428 @@
+"""A spec made of what was recorded: complete alone, written as a person writes, saved with its tables."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initcfg.capture.deciding import decisions
+from initcfg.capture.numbers import Source, Study
+from initcfg.capture.phrasing import Phrases
+from initcfg.capture.values import Table, Unsaid
+from initcfg.checks import check_plan
+from initcfg.draft.guesses import expert_layout
+from initcfg.draft.layers import Group, Index, Places, grouped, is_number
+from initcfg.errors import Code
+from initcfg.formats.atomic import replacing
+from initcfg.generate.files import write
+from initcfg.layout import Layout
+from initcfg.manifest import ManifestEntry
+from initcfg.plan import plan_of
+from initcfg.spec import Param, Spec, load
+from initcfg.text.yaml_writer import write_yaml
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+
+    from initcfg.capture.phrasing import Phrase
+    from initcfg.capture.values import Recorded
+    from initcfg.draft.layers import Place
+    from initcfg.errors import Diagnostic
+
+_SECTIONS = ("vars", "params", "layers", "rules", "allow")
+_TABLES = "{}.tables.safetensors"
+_TOP = """\
+How {name} itself begins: recorded while its code ran{source}.
+"initcfg plan" shows what it comes to."""
+_REASONS = {
+    Code.RANDOM_BIAS: "the model's own code draws them",
+    Code.UNUSUAL_VARIANCE: "the model's own, whatever the width",
+    Code.IDLE_TRUNCATION: "torch's own bounds of -2 and 2, which the model's code leaves as they are",
+}
+_REASON = "so the model's own code has it"
+# Under layouts without letters so many positions are no receptive field.
+_MOST_POSITIONS = 1024
+_EXPERTS = ("gate_up_proj", "down_proj")
+_PLAIN = ('{"initializer": "zeros"}', '{"initializer": "ones"}', '{"skip": true}')
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A live model's own initialization.
+
+    Args:
+        name: what the model is called.
+        recorded: what was recorded of its parameters and buffers, in its order.
+        source: its config, and a way to make it again with another.
+
+    Example:
+        >>> from initcfg.capture.values import Recorded
+        >>> from initcfg.initializers import RandomNormal
+        >>> law = RandomNormal(0, 0.02)
+        >>> weights = [Recorded(f"h.{i}.w", (8, 8), "float32", law, "Linear") for i in range(4)]
+        >>> print(Captured("tiny", weights).text.partition("layers")[2])
+        :
+          h.{i}:
+            repeat: {i: n_h}
+            params:
+              w: {shape: [8, 8]}
+        <BLANKLINE>
+        rules:
+          - {match: "**", initializer: {random_normal: {stddev: 0.02}}}
+        <BLANKLINE>
+        allow:
+          - {code: unusual-variance, match: "**", reason: "the model's own, whatever the width"}
+        <BLANKLINE>
+    """
+
+    name: str
+    recorded: Sequence[Recorded]
+    source: Source = Source()  # noqa: RUF009  frozen
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec: shapes, laws, ties. Tables are in it, so that it can be planned at once."""
+        return load(self._document.tree)
+
+    @property
+    def text(self) -> str:
+        """The spec as YAML with comments; its tables are in a file beside it, as `save` writes them."""
+        return self._document.text(_TABLES.format(re.sub(r"[^\w.-]", "_", self.name)))
+
+    @property
+    def unsaid(self) -> dict[str, Unsaid]:
+        """The parameters without a law that a spec can say, by name; rules of the spec skip them."""
+        return {
+            each.name: each.law for each in self.recorded if isinstance(each.law, Unsaid) and each.persistent
+        }
+
+    @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """Fixed values that no formula gives and that are too many to write out, by parameters' names."""
+        return self._document.tables
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the spec, and beside it the tables where there are some.
+
+        Args:
+            path: of the spec, ``NAME.yaml``; the tables become ``NAME.tables.safetensors``.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        target = Path(path)
+        beside = target.with_name(_TABLES.format(target.stem))
+        if self.tables:
+            dtypes = {each.name: each.dtype for each in self.recorded}
+            params = {
+                name: Param(shape=table.shape, initializer=table, dtype=dtypes[name])
+                for name, table in self.tables.items()
+            }
+            write(plan_of(Spec(params=params)), beside)
+        data = self._document.text(beside.name).encode()
+        with replacing(target, len(data)) as file:
+            file.write(data)
+
+    @cached_property
+    def _document(self) -> _Document:
+        return _Document(self.name, [each for each in self.recorded if each.persistent], self.source)
+
+
+@dataclass(frozen=True)
+class _Entry(ManifestEntry):
+    """A parameter as layers are grouped by it: what stands beside its shape belongs to it."""
+
+    tied_to: str | None = None
+    layout: str | None = None
+    table: bytes = b""
+    beside: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+class _Document:
+    """The document of one model."""
+
+    def __init__(self, name: str, recorded: Sequence[Recorded], source: Source) -> None:
+        self._name = name
+        self._recorded = {each.name: each for each in recorded}
+        self._source = source
+        self._study = Study(recorded, source)
+        self._layout = _common_layout(recorded)
+        self._modules = _by_module(recorded)
+        self._groups = grouped({each.name: self._entry(each) for each in recorded})
+        self._places = Places()
+        self._placed = [(self._places.of(group), group) for group in self._groups]
+        self.phrases = self._phrased()
+        self._rules = self._ruled()
+        self._allow: list[dict[str, str]] = []
+        self._allow = self._excused()
+
+    @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """The values that do not stand in the document."""
+        laws = ((name, self._recorded[name].law) for name, each in self.phrases.items() if each.is_stored)
+        return {name: law.values for name, law in laws if isinstance(law, Table)}
+
+    # What there is.
+
+    def _entry(self, recorded: Recorded) -> _Entry:
+        tied = recorded.tied_to and _by_number(recorded.name, recorded.tied_to)
+        return _Entry(
+            recorded.shape,
+            recorded.dtype,
+            tied_to=tied,
+            layout=None if tied else self._letters(recorded),
+            table=recorded.law.values.tobytes() if isinstance(recorded.law, Table) else b"",
+            beside=self._modules[recorded.name.rpartition(".")[0]],
+        )
+
+    def _letters(self, recorded: Recorded) -> str | None:
+        """The layout of a stack of matrices, which would else be read as a convolution."""
+        shape = recorded.shape
+        if len(shape) < 3 or Counter(shape[2:]).total() > 2 or "Conv" in recorded.module:
+            return None
+        head, dot, leaf = recorded.name.rpartition(".")
+        if leaf in _EXPERTS:
+            both = [self._recorded.get(f"{head}{dot}{each}") for each in _EXPERTS]
+            found = expert_layout(*(each.shape if each else () for each in both))
+            if found:
+                return found
+        positions = shape[2] if self._layout == "out_in" else shape[0]
+        return ("B" * (len(shape) - 2) + "OI") if positions > _MOST_POSITIONS else None
+
+    def layout_of(self, recorded: Recorded) -> Layout:
+        """How the fans of a parameter are read: torch reads (out, in, ...), but for transformers' Conv1D."""
+        return Layout("in_out" if recorded.module == "Conv1D" else "out_in")
+
+    # Laws.
+
+    def _phrased(self) -> dict[str, Phrase]:
+        """The phrase of each parameter that has a law of its own; members of a group share the first's."""
+        members: dict[tuple[int, str], list[str]] = {}
+        group_of = {name: at for at, group in enumerate(self._groups) for name in _names(group)}
+        for name, recorded in self._recorded.items():
+            if recorded.tied_to is None:
+                law = recorded.law
+                key = name if isinstance(law, Table) else repr(law)
+                members.setdefault((group_of[name], key), []).append(name)
+        examples = [self._recorded[names[0]] for names in members.values()]
+        said = Phrases(self._study, self.layout_of).all(examples)
+        return {name: said[names[0]] for names in members.values() for name in names}
+
+    def _ruled(self) -> list[_Said]:
+        """The rules with their comments."""
+        first: dict[str, Phrase] = {}
+        for phrase in self.phrases.values():
+            first.setdefault(phrase.said, phrase)
+        decided = decisions({name: phrase.said for name, phrase in self.phrases.items()}, _PLAIN)
+        return [
+            _Said({"match": match} | first[said].keys, first[said].comment, first[said].is_stored)
+            for match, said in decided
+        ]
+
+    # The document.
+
+    def _repeat(self, group: Group, repeat: Mapping[str, Any]) -> dict[str, Any]:
+        """The repeat of a layer, each count by what it comes from: two counts may be equal by chance."""
+        indices = [at for at, each in enumerate(group.segments) if isinstance(each, Index)]
+        return {
+            index: self._range(group.example.split(".")[:at], value)
+            for at, (index, value) in zip(indices, repeat.items(), strict=False)
+        }
+
+    def _range(self, before: Sequence[str], value: Any) -> Any:
+        if isinstance(value, dict):
+            return {**value, "to": self._range(before, value["to"])}
+        found = None
+        if isinstance(value, str):
+            found = self._study.explain(lambda build: _copies_at(build.tensors, before))
+        return found.text if found else value
+
+    def _parameter(self, place: Place, group: Group) -> dict[str, Any]:
+        entry = group.entry
+        assert isinstance(entry, _Entry)  # noqa: S101
+        shape = [self._axis(group.example, at, size) for at, size in enumerate(entry.shape)]
+        said = {
+            "dtype": None if entry.dtype == self._dtype else entry.dtype,
+            "layout": entry.layout,
+            "tied_to": entry.tied_to and _filled(entry.tied_to, group, place),
+        }
+        return {"shape": shape} | {key: value for key, value in said.items() if value is not None}
+
+    def _axis(self, name: str, axis: int, size: int) -> int | str:
+        def quantity(build: Any) -> int | None:
+            found = build.tensors.get(name)
+            return found.shape[axis] if found and len(found.shape) > axis else None
+
+        found = self._study.explain(quantity)
+        return found.text if found else size
+
+    @cached_property
+    def _dtype(self) -> str:
+        return Counter(each.dtype for each in self._recorded.values()).most_common(1)[0][0]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The document as it is written."""
+        params: dict[str, Any] = {}
+        layers: dict[str, Any] = {}
+        for place, group in self._placed:
+            here = params
+            if place.layer is not None:
+                if place.layer not in layers:
+                    repeat = self._repeat(group, self._places.repeats.get(place.layer, {}))
+                    layers[place.layer] = ({"repeat": repeat} if repeat else {}) | {"params": {}}
+                here = layers[place.layer]["params"]
+            here[place.key] = self._parameter(place, group)
+        rules = [each.rule for each in self._rules]
+        head = {"initcfg": 1, "name": self._name, "dtype": self._dtype, "layout": self._layout}
+        vars_ = self._vars((params, layers, rules))
+        body = {"vars": vars_, "params": params, "layers": layers, "rules": rules, "allow": self._allow}
+        return head | {key: value for key, value in body.items() if value}
+
+    def _vars(self, body: object) -> dict[str, float]:
+        """The values that expressions name, in the order of the config, and counts of no other name."""
+        words = set(re.findall(r"[A-Za-z_]\w*", repr(body)))
+        values = {name: value for name, value in self._source.values.items() if name in words}
+        return values | {name: count for name, count in self._places.vars.items() if name in words}
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The document with the tables in it."""
+        body, tables = self.body, self.tables
+        for place, group in self._placed:
+            if group.example in tables:
+                here = body if place.layer is None else body["layers"][place.layer]
+                here["params"][place.key]["initializer"] = tables[group.example]
+        body["rules"] = [rule for rule, _, is_stored in self._rules if not is_stored]
+        return body
+
+    def _excused(self) -> list[dict[str, str]]:
+        """A reason for each warning of what the model itself does, and for nothing else."""
+        tree = self.tree
+        warned: dict[Code, set[str]] = {}
+        for each in self._warnings(tree):
+            warned.setdefault(each.code, set()).update(self._told(each))
+        allow = [
+            {"code": str(code), "match": decision.match, "reason": _REASONS.get(code, _REASON)}
+            for code, names in warned.items()
+            for decision in decisions({name: str(name in names) for name in self.phrases}, [str(True)])
+            if decision.meaning == str(True)
+        ]
+        left = self._warnings(tree | {"allow": allow})
+        idle = {each.where.path[1] for each in left if each.code == Code.UNUSED_ALLOW and each.where}
+        allow = [each for at, each in enumerate(allow) if at not in idle]
+        whole = {each.code for each in left if each.code != Code.UNUSED_ALLOW}
+        return [
+            *(each for each in allow if each["code"] not in whole),
+            *({"code": str(code), "reason": _REASONS.get(code, _REASON)} for code in sorted(whole)),
+        ]
+
+    def _warnings(self, tree: dict[str, Any]) -> tuple[Diagnostic, ...]:
+        spec = load(tree)
+        return check_plan(plan_of(spec), spec.allow, spec)
+
+    def _told(self, warning: Diagnostic) -> set[str]:
+        """The parameters that a warning is about: those under its place, with the same phrase."""
+        match = re.search(r"'([^']+)'", warning.message)
+        name = match[1] if match else ""
+        if name not in self.phrases:
+            return set(self.phrases)
+        said = self.phrases[name].said
+        return {
+            other
+            for other, phrase in self.phrases.items()
+            if phrase.said == said and len(self._recorded[other].shape) == len(self._recorded[name].shape)
+        }
+
+    def text(self, tables: str) -> str:
+        """The document as YAML with comments; `tables` is the file that holds what does not stand in it."""
+        return "".join(self._lines(tables))
+
+    def _lines(self, tables: str) -> Iterator[str]:
+        source = ", and again with other values of its config" if self._source.rebuild else ""
+        yield _comment(_TOP.format(name=self._name, source=source))
+        for key, value in self.body.items():
+            if key in _SECTIONS:
+                yield "\n"
+            if key != "rules":
+                yield write_yaml({key: value})
+                continue
+            yield "rules:\n"
+            for rule, comment, is_stored in self._rules:
+                said = {"initializer": {"pretrained": {"file": tables}}} if is_stored else {}
+                yield _comment(comment, "  ")
+                yield write_yaml({"rules": [rule | said]}).removeprefix("rules:\n")
+
+
+class _Said(NamedTuple):
+    """A rule, the comment above it, and whether it takes values from the file of tables."""
+
+    rule: dict[str, Any]
+    comment: str
+    is_stored: bool
+
+
+def _comment(text: str, indent: str = "") -> str:
+    return "".join(f"{indent}# {line}\n" for line in text.splitlines())
+
+
+def _common_layout(recorded: Sequence[Recorded]) -> str:
+    """Transformers' Conv1D keeps (in, out), all else of torch (out, in)."""
+    matrices = Counter(each.module == "Conv1D" for each in recorded if len(each.shape) == 2)
+    return "in_out" if matrices[True] > matrices[False] else "out_in"
+
+
+def _by_module(recorded: Sequence[Recorded]) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
+    """What each module holds itself: its parts stay together, a count of batches beside the norm's scale."""
+    modules: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for each in recorded:
+        head, _, leaf = each.name.rpartition(".")
+        modules.setdefault(head, []).append((leaf, each.shape))
+    return {head: tuple(held) for head, held in modules.items()}
+
+
+def _names(group: Group) -> Iterator[str]:
+    """All names of a group."""
+    names = [""]
+    for each in group.segments:
+        choices = [each] if isinstance(each, str) else [str(at) for at in range(each.start, each.stop)]
+        names = [f"{name}.{choice}" if name else choice for name in names for choice in choices]
+    return iter(names)
+
+
+def _by_number(name: str, other: str) -> str:
+    """A name in which numbers that another has too are told by their place in that one."""
+    numbers = [segment for segment in name.split(".") if is_number(segment)]
+    segments = [
+        f"{{{numbers.index(each)}}}" if is_number(each) and each in numbers else each
+        for each in other.split(".")
+    ]
+    return ".".join(segments)
+
+
+def _filled(template: str, group: Group, place: Place) -> str:
+    """The name of a tie, with the indices of the layer in it."""
+    letters = iter(re.findall(r"\{(\w+)\}", place.layer or ""))
+    numbers = [
+        f"{{{next(letters)}}}" if isinstance(each, Index) else each
+        for each in group.segments
+        if isinstance(each, Index) or is_number(each)
+    ]
+    return re.sub(r"\{(\d+)\}", lambda match: str(numbers[int(match[1])]), template)
+
+
+def _copies_at(tensors: Mapping[str, Recorded], before: Sequence[str]) -> int | None:
+    """One more than the largest number that stands after some segments in any name."""
+    found = [
+        int(segments[len(before)])
+        for segments in (name.split(".") for name in tensors)
+        if segments[: len(before)] == list(before) and is_number(segments[len(before)])
+    ]
+    return max(found) + 1 if found else None

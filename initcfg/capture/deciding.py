@@ -1,0 +1,189 @@
+"""From what each parameter is to the fewest patterns that say so, as a person writes rules."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from initcfg.draft.layers import is_number
+from initcfg.globs import Glob
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+_LONGEST_TAIL = 3
+# Parts of a segment that say what it is.
+_WORDS = ("norm", "Norm", "embed", "Embed")
+# So many meanings are tried as the one that the last rule, `**`, says.
+_TRIED = 3
+
+
+class Decision(NamedTuple):
+    """A pattern over full names, and what it says of those that no earlier pattern matches."""
+
+    match: str
+    meaning: str
+
+
+class _Case(NamedTuple):
+    """Names that are alike but for their numbers and mean the same; `patterns` are those thought of."""
+
+    meaning: str
+    example: str
+    patterns: frozenset[str]
+
+
+def decisions(meanings: Mapping[str, str], plain: Collection[str] = ()) -> list[Decision]:
+    """The patterns that give each name its meaning, where the first that matches decides.
+
+    Args:
+        meanings: what each full name means, in any words; equal words are one meaning.
+        plain: meanings that the last pattern, ``**``, is not to have where another will do as well.
+
+    Example:
+        >>> names = {"h.0.ln.bias": "0", "h.0.ln.weight": "1", "h.0.fc.weight": "w", "h.0.fc.bias": "0"}
+        >>> decisions(names, plain="01")[1:]
+        [Decision(match='**.ln.weight', meaning='1'), Decision(match='**', meaning='w')]
+    """
+    cases = _cases(meanings)
+    counts: dict[str, int] = {}
+    for case in cases:
+        counts[case.meaning] = counts.get(case.meaning, 0) + 1
+    tried = sorted(counts, key=lambda each: (each in plain, -counts[each], len(each)))[:_TRIED]
+    chooser = _Chooser(cases)
+    lists = [chooser.chosen(last) for last in tried]
+    return min(lists, key=lambda found: len(found) + (found[-1].meaning in plain), default=[])
+
+
+def _cases(meanings: Mapping[str, str]) -> list[_Case]:
+    """The names, those taken together that differ in numbers only and mean the same."""
+    families: dict[str, list[str]] = {}
+    for name in meanings:
+        families.setdefault(_starred(name), []).append(name)
+    cases = []
+    for stem, names in families.items():
+        at = _telling(names, meanings)
+        groups: dict[str, str] = {}
+        for name in names:
+            groups.setdefault(_starred(name, at), name)
+        cases += [
+            _Case(meanings[example], example, frozenset((name, _numbered(name), *_patterns(stem))))
+            for name, example in groups.items()
+        ]
+    return cases
+
+
+def _telling(names: Sequence[str], meanings: Mapping[str, str]) -> tuple[int, ...]:
+    """The places of the numbers that tell names of different meaning apart, as few as will do."""
+    segments = names[0].split(".")
+    numbers = [at for at, segment in enumerate(segments) if is_number(segment)]
+    for size in range(len(numbers) + 1):
+        for places in combinations(numbers, size):
+            told: dict[str, str] = {}
+            if all(
+                told.setdefault(_starred(each, places), meanings[each]) == meanings[each] for each in names
+            ):
+                return places
+    raise AssertionError("all numbers tell all names apart")
+
+
+def _starred(name: str, kept: Collection[int] = ()) -> str:
+    segments = enumerate(name.split("."))
+    return ".".join("*" if is_number(each) and at not in kept else each for at, each in segments)
+
+
+def _numbered(stem: str) -> str:
+    """The pattern in which numbers alone stand for the stars."""
+    parts = stem.split("*")
+    return "".join(f"{part}{{n{at}}}" for at, part in enumerate(parts[:-1])) + parts[-1]
+
+
+def _patterns(stem: str) -> Iterator[str]:
+    """The patterns that are thought of for a name: its last segments, loosely or exactly, and the whole."""
+    yield stem
+    segments = stem.split(".")
+    for size in range(1, min(_LONGEST_TAIL, len(segments)) + 1):
+        head, *rest = segments[-size:]
+        heads = [] if head == "*" else [head]
+        heads += [f"*{word}*" for word in _WORDS if word in head and size > 1]
+        yield from (f"**.{'.'.join((each, *rest))}" for each in heads)
+
+
+class _Chooser:
+    """Takes pattern after pattern; sets of cases are the bits of a number."""
+
+    def __init__(self, cases: Sequence[_Case]) -> None:
+        self._all = (1 << len(cases)) - 1
+        self._of: dict[str, int] = {}
+        self._matched: dict[str, int] = {}
+        for at, case in enumerate(cases):
+            self._of[case.meaning] = self._of.get(case.meaning, 0) | 1 << at
+            for pattern in case.patterns:
+                self._matched[pattern] = self._matched.get(pattern, 0) | 1 << at
+        for pattern in self._matched:
+            # A star takes more than the names that it was thought of for.
+            if "*" in pattern.removeprefix("**.") or "{" in pattern:
+                matches = Glob(pattern).matches
+                self._matched[pattern] = sum(
+                    1 << at for at, case in enumerate(cases) if matches(case.example)
+                )
+
+    def chosen(self, last: str) -> list[Decision]:
+        """The list of decisions, of which the last is `**`."""
+        left, found = self._all, []
+        while left & ~self._of[last]:
+            decision = self._best(left, last)
+            left &= ~self._matched[decision.match]
+            found.append(decision)
+        return [*self._merged(found), *([Decision("**", last)] if left else [])]
+
+    def _best(self, left: int, last: str) -> Decision:
+        """The pattern of one meaning that covers most of what is left; the shortest of these."""
+        best, measure = Decision("", ""), (0, 0, 0)
+        for meaning, mine in self._of.items():
+            if meaning == last:
+                continue
+            for pattern, matched in self._matched.items():
+                reached = matched & left
+                if reached and not reached & ~mine:
+                    each = (reached.bit_count(), -pattern.count("."), -len(pattern))
+                    if not best.match or each > measure:
+                        best, measure = Decision(pattern, meaning), each
+        return best
+
+    def _merged(self, found: list[Decision]) -> list[Decision]:
+        """Patterns that differ in one segment as one with braces, where nothing else comes between."""
+        left, merged = self._all, []
+        rest = list(found)
+        while rest:
+            match, meaning = rest.pop(0)
+            reached = self._matched[match]
+            alternatives, at = [match], None
+            for other in list(rest):
+                place = _differing(match, other.match)
+                others = self._matched[other.match] & left
+                alike = other.meaning == meaning and place is not None and at in (None, place)
+                if alike and not others & ~self._of[meaning]:
+                    alternatives.append(other.match)
+                    at, reached = place, reached | self._matched[other.match]
+                    rest.remove(other)
+            left &= ~reached
+            merged.append(Decision(_braced(alternatives, at), meaning))
+        return merged
+
+
+def _differing(one: str, other: str) -> int | None:
+    """The one segment in which two patterns differ."""
+    first, second = one.split("."), other.split(".")
+    if len(first) != len(second) or "{" in one + other:
+        return None
+    places = [at for at, pair in enumerate(zip(first, second, strict=True)) if pair[0] != pair[1]]
+    return places[0] if len(places) == 1 and "**" not in (first[places[0]], second[places[0]]) else None
+
+
+def _braced(patterns: Sequence[str], at: int | None) -> str:
+    if at is None:
+        return patterns[0]
+    segments = patterns[0].split(".")
+    segments[at] = "{" + ",".join(pattern.split(".")[at] for pattern in patterns) + "}"
+    return ".".join(segments)

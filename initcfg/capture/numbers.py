@@ -1,0 +1,211 @@
+"""What a number of a model comes from: its config is changed value by value, and the model made again.
+
+An expression is kept only if it has exactly the names whose change changes the number, and predicts every
+model that was made. Two numbers that merely are equal say nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+from initcfg.capture.fitting import Point, close, fitted
+from initcfg.expressions import RESERVED_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from initcfg.capture.values import Recorded
+
+#: Makes the model again with some values of its config changed. What its code raises passes through.
+Rebuild: TypeAlias = "Callable[[Mapping[str, float]], Sequence[Recorded]]"
+
+_SHRUNK = 2
+# So many other values of one are tried, which tell a multiple from a sum.
+_VARIANTS = 2
+
+
+@dataclass(frozen=True)
+class Build:
+    """One model that was made: the values of its config, and what was recorded of it.
+
+    `changed` is the value that alone is another than in the build `of`.
+    """
+
+    values: Mapping[str, float]
+    tensors: Mapping[str, Recorded]
+    changed: str = ""
+    of: Build | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's config and a way to make the model again.
+
+    Args:
+        values: the numbers of the config by names that a spec can have as vars.
+        rebuild: called with those that are to be changed.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    rebuild: Rebuild | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An expression, the values of the config in it, and the fans that it was seen to hold for."""
+
+    text: str
+    names: tuple[str, ...]
+    fans: frozenset[float]
+
+
+Quantity: TypeAlias = "Callable[[Build], float | None]"
+
+
+class Study:
+    """The builds of one model, and what they say of its numbers.
+
+    Args:
+        tensors: what was recorded of the model itself.
+        source: where its numbers may come from.
+    """
+
+    def __init__(self, tensors: Sequence[Recorded], source: Source) -> None:
+        self._source = source
+        self.model = Build(source.values, _named(tensors))
+        self._memo: dict[object, Explained | None] = {}
+
+    @cached_property
+    def builds(self) -> list[Build]:
+        """The model, the same with few layers, and that with one value changed at a time."""
+        if self._source.rebuild is None:
+            return [self.model]
+        base = self._shrunk()
+        builds = [self.model] if base is self.model else [self.model, base]
+        names = self._telling(base)
+        for name in names:
+            builds += islice(self._variants(base, name), _VARIANTS)
+        return [*builds, *self._together(base, builds)]
+
+    def _variants(self, base: Build, name: str) -> Iterator[Build]:
+        for value in _others(base.values[name]):
+            tensors = self._made({**_differences(self.model, base), name: value})
+            if tensors is not None:
+                if _alike(tensors, base.tensors):
+                    return
+                yield Build({**base.values, name: value}, tensors, name, base)
+
+    def _together(self, base: Build, builds: Sequence[Build]) -> Iterator[Build]:
+        """Models with several values changed at once, which tell a product from a sum."""
+        changed: dict[str, list[float]] = {}
+        for build in builds:
+            if build.changed:
+                changed.setdefault(build.changed, []).append(build.values[build.changed])
+        for at in range(_VARIANTS):
+            values = {name: seen[min(at, len(seen) - 1)] for name, seen in changed.items()}
+            mixed = {name: seen[(at + turn) % len(seen)] for turn, (name, seen) in enumerate(changed.items())}
+            for changes in (mixed, values):
+                tensors = self._made({**_differences(self.model, base), **changes}) if changes else None
+                if tensors is not None:
+                    yield Build({**base.values, **changes}, tensors)
+                    break
+
+    def _shrunk(self) -> Build:
+        """The model with two layers where it has more, which is sooner made."""
+        fewer = {
+            name: _SHRUNK
+            for name, value in self._source.values.items()
+            if "layer" in name.lower() and isinstance(value, int) and value > _SHRUNK
+        }
+        tensors = self._made(fewer) if fewer else None
+        return self.model if tensors is None else Build({**self._source.values, **fewer}, tensors)
+
+    def _telling(self, base: Build) -> list[str]:
+        """The values of the config on which something depends; idle ones are looked at together."""
+        sizes = {size for each in base.tensors.values() for size in each.shape}
+        names = [name for name in base.values if name.isidentifier() and name not in RESERVED_NAMES]
+        likely = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
+        rest = [name for name in names if name not in likely]
+        return [*likely, *self._not_idle(base, rest)]
+
+    def _not_idle(self, base: Build, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        # By different factors, so that a quotient of two changes too.
+        changes = {name: _others(base.values[name])[at % 2] for at, name in enumerate(names)}
+        tensors = self._made({**_differences(self.model, base), **changes})
+        if tensors is not None and _alike(tensors, base.tensors):
+            return []
+        if len(names) == 1:
+            return names
+        half = len(names) // 2
+        return [*self._not_idle(base, names[:half]), *self._not_idle(base, names[half:])]
+
+    def _made(self, changes: Mapping[str, float]) -> Mapping[str, Recorded] | None:
+        """The tensors of another model; None where its code refuses the values, in whatever way."""
+        assert self._source.rebuild is not None  # noqa: S101
+        try:
+            return _named(self._source.rebuild(changes))
+        except Exception:
+            return None
+
+    def explain(self, quantity: Quantity, fan: str = "", fans: Quantity | None = None) -> Explained | None:
+        """The expression that gives a number in every build; None where nothing changes it or none is found.
+
+        Args:
+            quantity: the number in a build; None where that build has it not.
+            fan: the name of what it is divided by the root of, if anything.
+            fans: that in a build.
+        """
+        observed = tuple(quantity(build) for build in self.builds)
+        known = tuple(fans(build) for build in self.builds) if fans else ()
+        if (observed, fan, known) not in self._memo:
+            self._memo[observed, fan, known] = self._explained(observed, fan, known)
+        return self._memo[observed, fan, known]
+
+    def _explained(
+        self, observed: Sequence[float | None], fan: str, fans: Sequence[float | None]
+    ) -> Explained | None:
+        points: list[Point] = []
+        reduced: dict[int, float] = {}
+        names: dict[str, None] = {}
+        for at, (build, number) in enumerate(zip(self.builds, observed, strict=True)):
+            by = fans[at] if fans else 1
+            if number is None or not by:
+                continue
+            points.append(Point({**build.values, fan: by} if fan else build.values, number))
+            reduced[id(build)] = number * math.sqrt(by)
+            before = reduced.get(id(build.of))
+            if before is not None and not close(reduced[id(build)], before):
+                names[build.changed] = None
+        if observed[0] is None or not points or not (names or fan):
+            return None
+        text = fitted(points, list(names), {fan: Fraction(-1, 2)} if fan else {})
+        return None if text is None else Explained(text, tuple(names), frozenset(filter(None, fans)))
+
+
+def _named(tensors: Sequence[Recorded]) -> dict[str, Recorded]:
+    return {each.name: each for each in tensors}
+
+
+def _differences(one: Build, other: Build) -> dict[str, float]:
+    return {name: value for name, value in other.values.items() if value != one.values[name]}
+
+
+def _alike(one: Mapping[str, Recorded], other: Mapping[str, Recorded]) -> bool:
+    return one.keys() == other.keys() and all(
+        each.shape == other[name].shape and repr(each.law) == repr(other[name].law)
+        for name, each in one.items()
+    )
+
+
+def _others(value: float) -> list[float]:
+    """Values to try in the place of one: few models take all of them."""
+    if isinstance(value, int):
+        return [value * 2, value * 3, value + 1, value + 2, value // 2] if value > 0 else [1, 2]
+    return [value * 2, value / 2] if value else [0.5, 0.25]
