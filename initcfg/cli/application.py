@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from initcfg.cli.renderers.escapes import defused
+from initcfg.cli.renderers import defused
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.words import fit
 from initcfg.errors import InitcfgError, printable

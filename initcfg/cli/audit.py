@@ -41,7 +41,7 @@ def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int
     however the model is made is told all the same.
     """
     from initcfg.adapters.torch import audit as audit_torch
-    from initcfg.cli.project import find_project
+    from initcfg.cli.arguments import find_project
 
     try:
         found = audit_torch(model.build)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 import click
 
 from initcfg.cli.arguments import force_option, not_standard_output
-from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, render
-from initcfg.cli.renderers.escapes import defused
+from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, defused, render
 from initcfg.cli.report import Checked, Report
 from initcfg.cli.words import fit
 from initcfg.errors import Code, FormatError, OutputError, printable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    from initcfg.cli.project import as_code
+    from initcfg.cli.arguments import as_code
 
     try:
         return tuple(map(as_code, names))
@@ -81,7 +81,7 @@ def validate(
     "exclude" and "ignore", which --exclude and --ignore add to, and a folder "root", which every command
     keeps to unless --root says otherwise.
     """
-    from initcfg.cli.project import find_project, is_excluded
+    from initcfg.cli.arguments import find_project, is_excluded
 
     project, named = find_project(), expanded(files)
     kept = [

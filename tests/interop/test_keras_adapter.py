@@ -568,7 +568,7 @@ def made(plan: initcfg.Plan) -> dict[str, bytes]:
 def test_an_initialised_model_holds_the_bits_of_the_plan_and_runs(
     threads: int | None, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("initcfg.adapters.keras.assigning._GROUP_BYTES", group)
+    monkeypatch.setattr("initcfg.adapters.keras.weights._GROUP_BYTES", group)
     model = mlp()
     plan = initcfg.make_plan(spec(model), settings={"seed": 5})
     told: list[tuple[int, int]] = []
@@ -632,7 +632,7 @@ def test_custom_code_that_fails_leaves_everything_as_it_was() -> None:
 def test_what_this_package_builds_whole_is_bounded_and_custom_code_runs_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assigning = importlib.import_module("initcfg.adapters.keras.assigning")
+    assigning = importlib.import_module("initcfg.adapters.keras.weights")
     fill, groups = assigning.fill_targets, []
 
     def watched(targets: Any, **settings: Any) -> None:
@@ -653,7 +653,7 @@ def test_what_this_package_builds_whole_is_bounded_and_custom_code_runs_before_i
 def test_an_interrupted_call_has_set_whole_weights_and_another_call_sets_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("initcfg.adapters.keras.assigning._GROUP_BYTES", 100)
+    monkeypatch.setattr("initcfg.adapters.keras.weights._GROUP_BYTES", 100)
 
     def interrupt(done: int, total: int) -> None:
         if done == total:

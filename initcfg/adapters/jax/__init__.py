@@ -15,9 +15,8 @@ except ImportError as error:
     raise ImportError("initcfg.adapters.jax needs jax: pip install 'initcfg[jax]'") from error
 
 from initcfg.adapters.jax.functions import JaxInitializer, as_jax_initializer, seed_of
-from initcfg.adapters.jax.placing import to_jax
-from initcfg.adapters.jax.trees import initialize, manifest
-from initcfg.adapters.nesting import nest
+from initcfg.adapters.jax.placing import initialize, manifest, to_jax
+from initcfg.adapters.matching import nest
 
 __all__ = [
     "JaxInitializer",

@@ -17,10 +17,8 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("initcfg.adapters.keras needs keras: pip install 'initcfg[keras]'") from error
 
-from initcfg.adapters.keras.assigning import Initialized, initialize
-from initcfg.adapters.keras.reading import spec
-from initcfg.adapters.keras.schemes import register_with_keras
-from initcfg.adapters.keras.weights import manifest
+from initcfg.adapters.keras.schemes import register_with_keras, spec
+from initcfg.adapters.keras.weights import Initialized, initialize, manifest
 from initcfg.stream import draw_fresh_seeds_from
 
 __all__ = ["Initialized", "initialize", "manifest", "spec"]

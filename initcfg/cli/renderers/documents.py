@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import initcfg
-from initcfg.cli.renderers.escapes import defused_xml, file_uri, json_text, source_path, xml_text
+from initcfg.cli.renderers import defused_xml, file_uri, json_text, source_path, xml_text
 from initcfg.cli.report import IO_CODES, Exit
 from initcfg.errors import WARNINGS, printable
 from initcfg.explanations import load_explanations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from initcfg.cli.renderers.escapes import command_data, command_property, markdown_text, source_path
+from initcfg.cli.renderers import command_data, command_property, markdown_text, source_path
 from initcfg.errors import Location, fold_copies, printable
 from initcfg.wording import counted
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initcfg.adapters import nesting
-from initcfg.adapters.nesting import nest
+from initcfg.adapters import matching
+from initcfg.adapters.matching import nest
 from initcfg.errors import Code, SpecError
 
 SEGMENTS = st.text("ab01", min_size=1, max_size=2)
@@ -23,7 +23,7 @@ def flat(tree: dict, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], obje
 
 
 def test_the_example_gives_what_it_says() -> None:
-    results = doctest.testmod(nesting)
+    results = doctest.testmod(matching)
     assert results.attempted > 0
     assert results.failed == 0
 
