@@ -67,15 +67,12 @@ SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 class Reading(NamedTuple):
     """The validation context in which a config is read without an instance being made.
 
-    Args:
-        expression: checks the text of an expression and returns it, or raises a fault; None where a document
-            holds literals only.
-        depth: how many initializers are around this one.
-        template: checks a name with braces in the same way.
+    `expression` checks the text of an expression and returns it, or raises a fault, and `template` does so
+    for a name with braces; None where a document holds neither.
     """
 
     expression: Callable[[str], str] | None = None
-    depth: int = 0
+    depth: int = 0  # how many initializers are around this one
     template: Callable[[str], str] | None = None
 
 
@@ -84,20 +81,14 @@ LITERALS = Reading()
 
 
 class Limits(NamedTuple):
-    """Marks a number, with its bounds; strict about types, so that a bool is no number.
-
-    Args:
-        ge, gt, le, lt: the bounds, which a validator and the JSON Schema name alike.
-        expression: checks the text of an expression, where one may stand whatever the context.
-        is_literal: no expression ever stands here.
-    """
+    """Marks a number, with its bounds; strict about types, so that a bool is no number."""
 
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
-    expression: Callable[[str], str] | None = None
-    is_literal: bool = False
+    expression: Callable[[str], str] | None = None  # checks the text of one, whatever the context
+    is_literal: bool = False  # no expression ever stands here
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         if float in (source, *get_args(source)):
@@ -152,21 +143,13 @@ class Limits(NamedTuple):
 
 
 class ReadBy(NamedTuple):
-    """Marks an argument that a function of ours reads.
+    """Marks an argument that a function of ours reads."""
 
-    Args:
-        read: gives what is kept of a value, for a validation context or None; it raises a fault.
-        noun: what it accepts, in words.
-        nouns: the same for the items of a list.
-        write: gives what a config has for it; None for the value itself.
-        holds_expressions: whether a document may write expressions in it.
-    """
-
-    read: Callable[[Any, Any], object]
-    noun: str
-    nouns: str
-    write: Callable[[Any], object] | None = None
-    holds_expressions: bool = False
+    read: Callable[[Any, Any], object]  # gives what is kept of a value, for a validation context or None
+    noun: str  # what it accepts, in words
+    nouns: str  # the same for the items of a list
+    write: Callable[[Any], object] | None = None  # gives what a config has for it; None for the value itself
+    holds_expressions: bool = False  # whether a document may write expressions in it
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         written = self.write and core_schema.plain_serializer_function_ser_schema(self.write)
@@ -178,17 +161,11 @@ class ReadBy(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Marks a text that a document completes: a path from its own folder, or a name with braces.
+    """Marks a text that a document completes: a path from its own folder, or a name with braces."""
 
-    Args:
-        noun: what it accepts, in words.
-        is_path: whether it is a path.
-        is_parameter: whether it is the name of a parameter, which depends on where it is asked for.
-    """
-
-    noun: str
+    noun: str  # what it accepts, in words
     is_path: bool = False
-    is_parameter: bool = False
+    is_parameter: bool = False  # the name of a parameter, which depends on where it is asked for
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(strict=True, min_length=1)
@@ -312,12 +289,7 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def code_of(kind: str, value: object) -> Code:
-    """The code for an error of pydantic's, which depends on the value where its type is wrong as well.
-
-    Args:
-        kind: the error's type.
-        value: what was given.
-    """
+    """The code for an error of pydantic's, which depends on the value where its type is wrong as well."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # An integer can be beyond what a float holds, and then its type is what pydantic finds wrong.
     if is_number and (kind == "float_type" or not is_finite(cast("float", value))):

@@ -189,11 +189,9 @@ def _takes_any_key(cls: type[Any]) -> bool:
 
 
 def with_argument_types(annotations: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The annotations of a class body, ``float`` and ``int`` as the types of arguments.
+    """The annotations of a class body, or their texts, with ``float`` and ``int`` as the types of arguments.
 
-    Args:
-        annotations: as they were written, or their texts.
-        names: what the texts may name; what none names is not checked.
+    `names` are what the texts may name; what none names is not checked.
     """
     hints = _hints(annotations, names, Anything)
     return {name: _argument_type(hints[name]) or written for name, written in annotations.items()}
@@ -267,13 +265,7 @@ def documented(cls: type[Any]) -> str | None:
 
 
 def problems_of(error: ValidationError, cls: type[Any], name: str) -> list[Problem]:
-    """What pydantic found in the arguments of a class: wrong keys first, then wrong values.
-
-    Args:
-        error: from `adapter_of` the class.
-        cls: the class.
-        name: what it is called where the arguments were written.
-    """
+    """What pydantic found in the arguments of a class, as `name` calls it: wrong keys first, then values."""
     arguments = arguments_of(cls)
     found = [_problem(detail, arguments, name) for detail in error.errors(include_url=False)]
     return sorted(found, key=lambda each: not each.key)

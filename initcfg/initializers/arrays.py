@@ -86,14 +86,8 @@ def places(
 def draw_sparse(request: Request, law: Distribution, along: int, zeros: int) -> np.ndarray[Any, Any]:
     """A matrix of draws, with the same number of zeros at random places of each line.
 
-    A line's zeros are at its smallest keys, the first of equal ones: uniform float64 draws of the child
-    stream ``zeros``, numbered line after line.
-
-    Args:
-        request: the matrix; its draws are those of an array that has no zeros.
-        law: of the draws.
-        along: the axis along which a line runs.
-        zeros: of each line.
+    A line, which runs along an axis, has its zeros at its smallest keys, the first of equal ones: uniform
+    float64 draws of the child stream ``zeros``, numbered line after line.
     """
     whole = drawn(request, law)
     lines = whole if along else whole.T
@@ -111,15 +105,10 @@ def draw_box(
     box: tuple[range, ...],
     draw_part: Callable[[np.ndarray[Any, Any], int], None],
 ) -> None:
-    """Write those elements of a box in an array that lie in a stretch of it.
+    """Write those elements of a box in an array that lie in a flat stretch of it, which begins at `start`.
 
-    Args:
-        out: the stretch, in C order; one axis.
-        start: its first element, counted in the array.
-        shape: of the array.
-        box: a range of positions an axis.
-        draw_part: called with an array and a position in the box, unless the stretch has nothing of it. It
-            writes the box's elements from there on, in C order, into the array.
+    `draw_part` writes the box's elements from a position on, in C order, into an array; it is not called
+    where the stretch has nothing of the box.
     """
     if not out.size:
         return

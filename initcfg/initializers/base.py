@@ -235,21 +235,13 @@ class Cuttable(Structured):
 
 
 class Share(NamedTuple):
-    """What one of a combined initializer's initializers makes.
+    """What one of a combined initializer's initializers makes."""
 
-    Args:
-        place: where that initializer stands among the arguments.
-        box: the positions that it fills, a range an axis of the whole.
-        shape: of what it makes; axes that a single position was named of are left out.
-        layout: of that shape; None where nothing says which axes are inputs and outputs.
-        label: of the child stream that it draws from; None for the stream of the whole.
-    """
-
-    place: tuple[PathStep, ...]
-    box: tuple[range, ...]
-    shape: tuple[int, ...]
-    layout: Layout | None
-    label: str | None
+    place: tuple[PathStep, ...]  # where that initializer stands among the arguments
+    box: tuple[range, ...]  # the positions that it fills, a range an axis of the whole
+    shape: tuple[int, ...]  # of what it makes; axes of which a single position was named are left out
+    layout: Layout | None  # of that shape
+    label: str | None  # of the child stream that it draws from; None for the stream of the whole
 
 
 class Combined(Cuttable):
@@ -266,15 +258,10 @@ class Combined(Cuttable):
     def divide(
         shape: tuple[int, ...], layout: Layout | None, arguments: Mapping[str, Any]
     ) -> tuple[Share, ...]:
-        """What each part makes; a later one goes over earlier ones.
+        """What each part of the whole makes; a later one goes over earlier ones.
 
-        Args:
-            shape: of the whole.
-            layout: of the whole.
-            arguments: by name; those that are initializers may be missing.
-
-        Raises:
-            InitializerError: the shape does not divide so (code ``initializer-shape``).
+        Among `arguments`, those that are initializers may be missing. An `InitializerError` where the shape
+        does not divide so.
         """
 
     def parts(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[tuple[Initializer, Share], ...]:

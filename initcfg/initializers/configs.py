@@ -216,14 +216,9 @@ def _no_initializer(message: str) -> InitializerError:
 
 
 def read_config(value: object, reading: Reading = LITERALS) -> InitializerConfig:
-    """The normal form of an initializer in any of its forms.
+    """The normal form of an initializer in any form that a document or Python has for it.
 
-    Args:
-        value: as an initializer may be written in a document or in Python.
-        reading: whether numbers may be expressions.
-
-    Raises:
-        ValidationError: one error for each fault, at its path within `value`.
+    A ValidationError tells each fault at its path within `value`.
     """
     faults: Faults = []
     is_python = isinstance(value, Initializer) or callable(value) or hasattr(value, "__array__")

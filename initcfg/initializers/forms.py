@@ -113,13 +113,7 @@ def _plain_tree(value: Any) -> Any:
 
 
 def read_form(value: object, reading: Reading, faults: Faults) -> InitializerConfig | None:
-    """The normal form of what a document holds, or None after a fault.
-
-    Args:
-        value: as it is written.
-        reading: whether numbers may be expressions.
-        faults: what is wrong is added here, with its path within `value`.
-    """
+    """The normal form of what a document holds; None after a fault, which is added with its path."""
     if reading.depth > _MAX_NESTED:
         faults.append(((), fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")))
         return None
@@ -139,13 +133,7 @@ def read_arguments(  # noqa: PLR0917
 ) -> FrozenDict[str, Any]:
     """The arguments in their normal form; of a name that no registry knows they are only made immutable.
 
-    Args:
-        name: the initializer's.
-        config: its arguments as written.
-        reading: whether numbers may be expressions.
-        faults: what is wrong is added here.
-        path: where `config` stands.
-        missing_at: where a missing argument is reported.
+    What is wrong is added to `faults`: at `path`, where `config` stands, or at `missing_at`.
     """
     cls = lookup(name)
     if cls is None or known_arguments(cls) is None:

@@ -53,13 +53,8 @@ def draw_frames(frames: Matrices, streams: Sequence[Stream], fill: FillFunction)
     """Fill each of a stack of matrices Q with one from the Haar distribution, so that Q'Q = I.
 
     Reflector j of a matrix, counted from 0, is that of the rows - j standard normals which follow, in its
-    stream, those of reflector j - 1.
-
-    Args:
-        frames: (copies, rows, columns), float32 or float64, with at least as many rows as columns. The
-            elements of a row, or those of a column, are next to each other in memory, as BLAS wants them.
-        streams: one a matrix, where its normals come from.
-        fill: an engine.
+    stream, those of reflector j - 1. The stack is (copies, rows, columns), float32 or float64, with at least
+    as many rows as columns; the elements of a row, or those of a column, are next to each other in memory.
     """
     rows, columns = frames.shape[1:]
     size = block_size(columns)
@@ -198,10 +193,8 @@ _BLAS = ForkSafeLock()
 def orthogonal(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
     """`gain` times a matrix with orthonormal columns, or rows where it is wide, or a stack of such matrices.
 
-    Args:
-        request: the array, of a floating type; each matrix of a stack has the child stream of its index.
-        axes: outputs are the columns, batch axes the stack; all others are the rows, in their order.
-        gain: the factor.
+    Outputs are the columns, batch axes the stack; all others are the rows, in their order. Each matrix of a
+    stack has the child stream of its index.
     """
     shape, dtype, stream = request.shape, request.dtype, request.stream
     rest = tuple(axis for axis in range(len(shape)) if axis not in axes.outputs and axis not in axes.batch)
@@ -279,10 +272,7 @@ _COIN = Uniform(-1.0, 1.0)
 def isometry(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
     """`gain` times a kernel whose circular convolution keeps lengths, or a stack of such kernels.
 
-    Args:
-        request: the array, of a floating type; each kernel of a stack has the child stream of its index.
-        axes: the inputs, no more than the outputs; batch axes are the stack.
-        gain: the factor.
+    There are no more inputs than outputs. Each kernel of a stack has the child stream of its index.
     """
     shape = request.shape
     whole = np.empty(shape, request.dtype.numpy)

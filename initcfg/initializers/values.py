@@ -49,13 +49,8 @@ def fault(
 ) -> PydanticCustomError:
     """An error with one of our codes, for pydantic to carry to its place.
 
-    Args:
-        code: the kind of problem.
-        message: one sentence about it, which begins with the name of the argument if `is_predicate`.
-        hint: the way out.
-        offset: the character of the value where it is.
-        key: it is the key of the value that is wrong.
-        is_predicate: the name of the argument, which is known elsewhere, goes before the message.
+    `offset` is the character of the value where it is, `key` says that the key of the value is wrong, and
+    `is_predicate` that the name of the argument, which is known elsewhere, goes before the message.
     """
     context = {"message": message, "hint": hint, "offset": offset, "key": key, "is_predicate": is_predicate}
     return PydanticCustomError(str(code), "{message}", context)
@@ -71,20 +66,13 @@ def refusal(
 
 @dataclass(frozen=True)
 class ArrayValue:
-    """A constant array, held as Python numbers so that it compares by value and hashes.
+    """A constant array, held as Python numbers so that it compares by value and hashes."""
 
-    Args:
-        numbers: the elements in C order.
-        shape: at least one axis.
-        dtype: the dtype that Keras's form names; None for nested lists.
-        form: how the config writes it: nested lists, or Keras's ``__numpy__`` or ``__tensor__``.
-        held: the array by the name of a dtype, once it was needed in that: a large one is asked for often.
-    """
-
-    numbers: tuple[Number, ...]
-    shape: tuple[int, ...]
-    dtype: str | None = None
-    form: ArrayForm = "list"
+    numbers: tuple[Number, ...]  # in C order
+    shape: tuple[int, ...]  # at least one axis
+    dtype: str | None = None  # the one that Keras's form names
+    form: ArrayForm = "list"  # how the config writes it
+    #: The array by the name of a dtype, once it was needed in that: a large one is asked for often.
     held: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict, init=False, compare=False)
 
     def to_config(self) -> object:
@@ -116,14 +104,9 @@ def as_config(value: object) -> object:
 def read_value(value: object, expression: Callable[[str], str] | None = None) -> Any:
     """The value of a constant as it is kept: a number, a bool, or an `ArrayValue`.
 
-    Args:
-        value: a finite number or a bool; or an array of them, as nested lists, a numpy array, or the mapping
-            that Keras writes for an array.
-        expression: checks a text that may stand for a number. Lists that hold one are given back as tuples.
-
-    Raises:
-        PydanticCustomError: it is none of these.
-        ValidationError: some elements of a list are not; one error for each, at its indices.
+    An array may be nested lists, a numpy array, or the mapping that Keras writes for one. `expression` checks
+    a text that may stand for a number; lists that hold one are given back as tuples. A PydanticCustomError
+    where it is none of these, a ValidationError with each element that is none.
     """
     value = plain(value)
     if isinstance(value, ArrayValue):
@@ -366,13 +349,7 @@ def shown(value: object) -> str:
 
 
 def misfit(message: str, hint: str, *place: PathStep) -> InitializerError:
-    """The error for a shape that does not suit a scheme.
-
-    Args:
-        message: one sentence.
-        hint: the way out.
-        place: where among the arguments it is, if at one of them.
-    """
+    """The error for a shape that does not suit a scheme, or what is at a `place` among its arguments."""
     where = Location(path=place) if place else None
     return InitializerError.of(Code.INITIALIZER_SHAPE, message, hint=hint, where=where)
 
