@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -99,7 +100,7 @@ class _Ways:
         self.deferred = {} if deferred is None else _named(deferred)
         self.told: set[str] = set()
         pretrained = (
-            ", and of from_pretrained() where the checkpoint lacks it" if constructed.pretrained else ""
+            ", and in from_pretrained() where the checkpoint lacks it" if constructed.pretrained else ""
         )
         self.by_meta = f"after meta, to_empty() and the init function{pretrained}"
 
@@ -176,6 +177,12 @@ def _lost_writes(ways: _Ways) -> Iterator[Diagnostic]:
     """A line of the model's own code of which no write survives in any parameter, where that matters."""
     tensors = ways.constructed.tensors
     survives = {write.site for each in tensors for write in each.writes}
+    reach: defaultdict[Site, set[str]] = defaultdict(set)
+    for name, write in chain(
+        ((each.name, write) for each in tensors for write in each.writes),
+        ((lost.name, lost.write) for lost in ways.constructed.lost),
+    ):
+        reach[write.site].add(name)
     for lost in ways.constructed.lost:
         final = ways.built.get(lost.name)
         if final is None or lost.write.site in survives or not _is_own(lost.write) or _is_stand_in(lost):
@@ -185,6 +192,8 @@ def _lost_writes(ways: _Ways) -> Iterator[Diagnostic]:
             text = f"{_called(lost.name)} is computed, and what {lost.write.call} writes to it is thrown away"
             hint = "write to the parameters that it is computed of, or before it is parametrized"
             yield Diagnostic(Code.LOST_WRITE, text, where, hint, "warning")
+        elif len(reach[lost.by.site]) < len(reach[lost.write.site]):
+            continue  # what is general came first, and what is special over it
         elif not same_law(lost.law, final.law, final.dtype):
             over = f"{lost.by.call} at {_short(lost.by.site)}"
             text = f"{lost.name!r} keeps nothing of {lost.write.call}: {over} comes after it"
@@ -319,7 +328,8 @@ def _random_vectors(ways: _Ways) -> Iterator[Diagnostic]:
             kind = ("scale", "ones")
         if kind is not None and _is_own(recorded.writes[-1]):
             noun, usual = kind
-            text = f"{recorded.name!r} is a {noun} that begins with random values, {_law(recorded.law)}"
+            law = type(recorded.law).__name__
+            text = f"{recorded.name!r} is a {noun} that begins with random values, from {law}"
             hint = f"use {usual}, or leave it out of what the weights are given"
             yield Diagnostic(Code.RANDOM_BIAS, text, _place(recorded.writes[-1].site), hint, "warning")
 

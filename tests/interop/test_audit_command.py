@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "audited_models.py").write_text(MODELS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "audited_models", raising=False)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["audit", *arguments])
 
@@ -79,15 +81,25 @@ def test_every_format_names_the_line(run, style: str) -> None:
 def test_what_makes_no_module_is_a_wrong_command_line(run) -> None:
     result = run("audited_models:number")
     assert result.exit_code == 2
-    assert "makes a int, and not a torch.nn.Module" in result.output
+    assert "build makes a torch.nn.Module, not int" in result.output
 
 
-@pytest.mark.parametrize(("config", "code"), [(GPT2Config, 0), (CLIPConfig, 1)])
+TOWER = {"num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+SMALL = GPT2Config(
+    n_layer=2, n_embd=16, n_head=2, vocab_size=64, n_positions=8, bos_token_id=0, eos_token_id=0
+)
+CLIP = CLIPConfig(
+    text_config={**TOWER, "vocab_size": 64},
+    vision_config={**TOWER, "image_size": 32},
+    architectures=["CLIPModel"],
+)
+
+
+@pytest.mark.parametrize(("config", "code"), [(SMALL, 0), (CLIP, 1)])
 def test_the_folder_of_a_hugging_face_config_needs_no_callable(
     run, tmp_path: Path, config, code: int
 ) -> None:
-    small = {"n_layer": 2, "n_embd": 16, "n_head": 2, "vocab_size": 64} if config is GPT2Config else {}
-    config(**small).save_pretrained(tmp_path / "model")
+    config.save_pretrained(tmp_path / "model")
     result = run("--config", "model")
     assert result.exit_code == code
     assert ("'logit_scale' is never written" in result.output) == bool(code)

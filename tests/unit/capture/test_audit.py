@@ -205,3 +205,11 @@ def test_the_error_carries_the_diagnostics() -> None:
     with pytest.raises(AuditError) as caught:
         audit_recordings(recording(EMPTY)).require_fine()
     assert [each.code for each in caught.value.diagnostics] == [Code.NEVER_WRITTEN]
+
+
+def test_what_is_general_may_come_before_what_is_special() -> None:
+    others = tuple(recorded(name, Ones(), writes=(write(12),)) for name in ("a", "b"))
+    lost = (LOST, *(replace(LOST, name=each.name, by=write(12)) for each in others))
+    special = recorded("w", RandomNormal(0, 0.02))
+    assert audit_recordings(recording(special, *others, lost=lost[:1]))
+    assert not audit_recordings(recording(special, *others, lost=lost))
