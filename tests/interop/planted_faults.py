@@ -629,6 +629,7 @@ class WrittenBeforeItIsAParameter(nn.Module):
             row.uniform_(-1, 1)
         self.weight = nn.Parameter(values)
         self.register_buffer("mask", torch.ones(4, 4).tril_(), persistent=False)
+        self.register_buffer("bias", torch.zeros(4, 4).fill_(-math.inf), persistent=False)
 
 
 @right

@@ -7,6 +7,7 @@ its values were computed of.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -304,6 +305,6 @@ def _operation(name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[str, In
             law = Constant(0)
         case "ones" | "ones_like" | "new_ones":
             law = Constant(1)
-        case "fill_" if numbers:
+        case "fill_" if numbers and math.isfinite(numbers[0]):
             law = Constant(numbers[0])
     return f"{base}({shown})", law
