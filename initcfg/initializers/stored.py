@@ -109,10 +109,20 @@ class Pretrained(Cuttable):
         """SHA-256, in hexadecimal, of dtype, shape and bytes of what is taken of the tensor.
 
         Raises:
-            InitializerError: the file cannot be read, or has no such tensor.
+            InitializerError: the file cannot be read, has no such tensor, or other values than an earlier
+                digest was told of.
         """
-        found = self._find()
-        return _digest(*found)
+        _, tensor, *_ = found = self._find()
+        digest, told = _digest(*found), self._told()
+        if told and told[0] != digest:
+            message = f"tensor {tensor.name!r} of {self.file!r} has other values than when its plan was made"
+            raise InitializerError.of(Code.INPUT, message, "put the old file back, or make the plan again")
+        object.__setattr__(self, "_digest", (digest, _stamp(self.file)))
+        return digest
+
+    def _told(self) -> tuple[str, object] | None:
+        """The digest that a fingerprint has, with the stamp of the file that it was taken of."""
+        return getattr(self, "_digest", None)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a file that cannot be read, and a tensor of another shape or kind; reads no values."""
@@ -131,6 +141,9 @@ class Pretrained(Cuttable):
 
         self.check(request.shape, request.dtype, request.layout)
         weights, tensor, _, first = self._find()
+        told = self._told()
+        if told and told[1] != _stamp(self.file):
+            self.digest()
         with self._naming():
             stored = weights.read(tensor, first + start, first + start + out.size)
         out[...] = converted(stored, request.dtype, f"tensor {tensor.name!r} of {self.file!r}")

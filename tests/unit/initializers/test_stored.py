@@ -227,6 +227,19 @@ def test_a_file_that_was_replaced_is_opened_anew(folder):
     np.testing.assert_array_equal(made((7, 5)), NUMBERS * 2)
 
 
+def test_what_a_fingerprint_was_told_of_is_not_made_of_other_values(folder):
+    plan = initcfg.make_plan("s.yaml")
+    assert plan.fingerprint
+    safetensors.numpy.save_file({f"h.{i}.w": NUMBERS + i for i in range(3)}, "base.safetensors")
+    assert initcfg.materialize(plan)  # another file, with the same values
+    safetensors.numpy.save_file({f"h.{i}.w": NUMBERS - i for i in range(3)}, "base.safetensors")
+    for again in (plan, pickle.loads(pickle.dumps(plan))):
+        with pytest.raises(InitializerError, match="has other values than when its plan was made"):
+            initcfg.materialize(again)
+        with pytest.raises(InitializerError, match="has other values than when its plan was made"):
+            initcfg.save(again, "w.safetensors")
+
+
 def test_it_goes_to_other_processes_and_into_files(folder):
     plan = pickle.loads(pickle.dumps(initcfg.make_plan("s.yaml")))
     with ProcessPoolExecutor(1) as pool:
