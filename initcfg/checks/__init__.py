@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from initcfg.checks import laws
+from initcfg.checks import laws, precision
 from initcfg.checks.expressions import integer_expressions, vector_fans
 from initcfg.checks.survey import Check, for_each_piece, survey
 from initcfg.errors import Code, Diagnostic, Location, SpecError
@@ -133,8 +133,8 @@ CHECKS: dict[Code, Check] = {
     Code.UNUSUAL_VARIANCE: for_each_piece(laws.unusual_variance),
     Code.IDLE_TRUNCATION: for_each_piece(laws.idle_truncation),
     Code.RANDOM_BIAS: laws.random_biases,
-    Code.DTYPE_UNDERFLOW: for_each_piece(laws.dtype_underflow),
-    Code.DTYPE_RESOLUTION: for_each_piece(laws.dtype_resolution),
+    Code.DTYPE_UNDERFLOW: for_each_piece(precision.dtype_underflow),
+    Code.DTYPE_RESOLUTION: for_each_piece(precision.dtype_resolution),
     Code.LARGE_RECEPTIVE_FIELD: for_each_piece(laws.large_receptive_field),
     Code.INTEGER_EXPRESSION: integer_expressions,
 }

@@ -9,79 +9,71 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from initcfg import initializers
-from initcfg.distributions import TruncatedNormal, point
-from initcfg.initializers import BuiltIn, Combined, Structured
+from initcfg.distributions import TruncatedNormal
+from initcfg.errors import InitializerError
+from initcfg.initializers import BuiltIn
+from initcfg.initializers.components import Component, components_of
 from initcfg.layout import known_fans
 from initcfg.plan.scope import PART, TRUNCATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from typing import Any
+
+    import numpy as np
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.initializers import Initializer
-    from initcfg.initializers.base import Share
-    from initcfg.layout import Fans, Layout
+    from initcfg.layout import Fans
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.plan.scope import EvalBudget
     from initcfg.spec import Spec
 
+    Array = np.ndarray[Any, Any]
 
-class Piece(NamedTuple):
-    """What one initializer makes: a whole parameter, or a part of a combined one."""
+# Values of a formula that are looked at.
+_POINTS = 1 << 12
 
-    shares: tuple[Share, ...]  # which part it is, of which part, and so on; empty for a whole parameter
-    shape: tuple[int, ...]  # without a dimension of 0
+
+@dataclass(frozen=True, slots=True)
+class Piece(Component):
+    """A component of a parameter as a check looks at it: none has a dimension of 0."""
+
     dtype: DType
-    layout: Layout | None
     fans: Fans | None  # None where they are not known
-    initializer: Initializer  # not combined of others
-    distribution: Distribution | None  # None for a structured or a custom initializer
 
     @property
-    def is_random(self) -> bool:
-        """Whether random numbers enter; what custom code does is not known, and does not count."""
-        if self.distribution is not None:
-            return point(self.distribution) is None
-        built = self._built
-        return built is not None and hasattr(self.drawn, "seed") and getattr(built, "gain", 1) != 0
-
-    @property
-    def drawn(self) -> Initializer:
-        """The initializer that draws: of a formula over a draw the one that makes that."""
-        of: Initializer | None = getattr(self._built, "of", None)
-        return self.initializer if of is None else of
-
-    @property
-    def laws(self) -> Iterable[Distribution]:
+    def laws(self) -> Iterator[Distribution]:
         """The law of every element, or those that elements of a structured initializer have."""
-        if self.distribution is not None:
-            return (self.distribution,)
-        if self._built is None:
-            return ()
-        return (law for share, law in self._built.element_laws(self.shape, self.layout) if share)
+        return (law for share, law in self.mixture if share)
 
     @property
-    def _built(self) -> Structured | None:
-        """The initializer, if it is a structured one that is not called as custom code is."""
-        made = self.initializer
-        if isinstance(made, Structured) and type(made).__call__ is BuiltIn.__call__:
-            return made
+    def points(self) -> tuple[Array, Array] | None:
+        """Values of a formula and their weights, which add up to 1; None where it is none, or has none."""
+        if self.formula is None:
+            return None
+        with suppress(InitializerError):  # what planning did not see; making the array tells it
+            values, weights = self.formula.points(self.shape, self.layout, _POINTS)
+            return values, weights + 0 * values
         return None
+
+    @property
+    def formula_std(self) -> float | None:
+        """The standard deviation of a formula's values; None where it is none, or has none."""
+        if self.points is None:
+            return None
+        values, weights = self.points
+        mean = (values * weights).sum()
+        return float(((values - mean) ** 2 * weights).sum() ** 0.5)
 
     @property
     def is_vector(self) -> bool:
         """Whether at most one axis is longer than 1: nothing is summed over, and fans mean little."""
         return sum(size > 1 for size in self.shape) < 2
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The labels of the streams that lead from the parameter's to the one that it draws from."""
-        return tuple(share.label for share in self.shares if share.label is not None)
 
     def name_in(self, parameter: PlannedParameter) -> str:
         """How messages call it: the parameter's name, or which part of that parameter it is."""
@@ -117,7 +109,7 @@ def survey(plan: Plan, spec: Spec | None, budget: EvalBudget) -> Survey:
                 identities[id(made)] = _identity(made)
             shared = (identities[id(made)], each.shape, each.dtype.name, each.layout)
             groups.setdefault(shared, []).append(each)
-    alike = (Alike(tuple(_pieces(_whole(group[0]), budget)), tuple(group)) for group in groups.values())
+    alike = (Alike(tuple(_pieces(group[0], budget)), tuple(group)) for group in groups.values())
     return Survey(tuple(alike), spec, budget)
 
 
@@ -130,38 +122,14 @@ def _identity(initializer: Initializer) -> object:
     return id(initializer)
 
 
-def _whole(parameter: PlannedParameter) -> Piece:
-    return Piece(
-        shares=(),
-        shape=parameter.shape,
-        dtype=parameter.dtype,
-        layout=parameter.layout,
-        fans=parameter.fans,
-        initializer=parameter.initializer,
-        distribution=parameter.distribution,
-    )
-
-
-def _pieces(piece: Piece, budget: EvalBudget) -> Iterator[Piece]:
-    """The piece, or the parts that it is combined of, without empty ones."""
-    made = piece.initializer
-    if not isinstance(made, Combined):
-        budget.spend(PART + TRUNCATION * isinstance(piece.distribution, TruncatedNormal))
-        yield piece
-        return
-    for part, share in made.parts(piece.shape, piece.layout):
-        if math.prod(share.shape):
-            yield from _pieces(
-                piece._replace(
-                    shares=(*piece.shares, share),
-                    shape=share.shape,
-                    layout=share.layout,
-                    fans=known_fans(share.shape, share.layout),
-                    initializer=part,
-                    distribution=initializers.resolve(part, share.shape, share.layout),
-                ),
-                budget,
-            )
+def _pieces(parameter: PlannedParameter, budget: EvalBudget) -> Iterator[Piece]:
+    """The parameter, or the parts that it is combined of, without empty ones."""
+    for each in components_of(parameter.initializer, parameter.shape, parameter.layout):
+        if math.prod(each.shape):
+            budget.spend(PART + TRUNCATION * isinstance(each.distribution, TruncatedNormal))
+            fans = known_fans(each.shape, each.layout) if each.shares else parameter.fans
+            facts = (each.shares, each.shape, each.layout, each.initializer, each.distribution)
+            yield Piece(*facts, parameter.dtype, fans)
 
 
 class Complaint(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from initcfg.distributions import Distribution, Mixture, moments, point, support
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from initcfg.initializers.base import Share
     from initcfg.initializers.custom import Initializer
+    from initcfg.initializers.elements import Spread
     from initcfg.initializers.formulas import Formula
     from initcfg.layout import Layout
 
@@ -127,9 +130,22 @@ class Component:
         if 0 in self.shape:
             return None
         if self.formula is not None:
-            spread = self.formula.spread(self.shape, self.layout)
+            spread = _spread(self.formula, self.shape, self.layout)
             return Summary(spread.mean, spread.std, spread.low, spread.high, (), not spread.is_sample)
         return _summary(tuple(self.mixture), is_exact=self.distribution is not None)
+
+
+def _spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+    """As `Formula.spread`; the copies of a layer share it, where the draw has a law of its own."""
+    if formula.of is None or resolve(formula.of, shape, layout) is not None:
+        with suppress(TypeError):  # what cannot be hashed, of a subclass
+            return _shared_spread(formula, shape, layout)
+    return formula.spread(shape, layout)
+
+
+@lru_cache(maxsize=256)
+def _shared_spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+    return formula.spread(shape, layout)
 
 
 def _summary(mixture: Sequence[tuple[float, Distribution]], *, is_exact: bool) -> Summary | None:

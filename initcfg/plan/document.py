@@ -75,6 +75,26 @@ class PlaceDocument(_Model):
     column: int | None
 
 
+class ComponentDocument(_Model):
+    """A part of a law: some elements, and what they come to. It decides nothing, and is told for readers."""
+
+    region: list[list[Size]] = Field(
+        description="First position and the one after the last, an axis; later parts lie over earlier ones."
+    )
+    weight: float = Field(description="The share of the parameter's elements.", ge=0, le=1)
+    law: LawDocument | None = Field(description="Null where its elements do not share one distribution.")
+    mean: float | None = Field(
+        description="Null where nothing is known of the elements; so are the next three."
+    )
+    std: float | None
+    low: float | None = Field(description="The least value; null too where there is no bound, as high.")
+    high: float | None
+    atoms: list[list[float]] = Field(
+        default=[], description="Values that single elements have, with the probability above 0, if few."
+    )
+    exact: bool = Field(default=False, description="False where a sample or a similar law was looked at.")
+
+
 class ParameterDocument(_Model):
     """One planned parameter."""
 
@@ -99,6 +119,9 @@ class ParameterDocument(_Model):
     rule: str | None = Field(
         None,
         description="The pattern of the rule that won; missing where the parameter names its initializer.",
+    )
+    components: list[ComponentDocument] | None = Field(
+        None, description="The parts of a law that is not one distribution; missing where nothing is known."
     )
     where: PlaceDocument | None = None
 

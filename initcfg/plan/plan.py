@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import operator
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -16,6 +18,7 @@ from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
+from initcfg.initializers.components import components_of, weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.names import did_you_mean
 from initcfg.spec.dump import dump_tree
@@ -54,6 +57,7 @@ def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
         "nbytes": parameter.nbytes,
         **({} if parameter.fans_of is None else {"fans_of": parameter.fans_of}),
         **({} if parameter.rule is None else {"rule": parameter.rule}),
+        **_components(parameter),
         **_place(parameter.where),
     }
 
@@ -141,6 +145,27 @@ def _unwritable(parameter: PlannedParameter, *faults: Diagnostic) -> SpecError:
     return SpecError(
         *(dataclasses.replace(fault, message=f"{message}: {fault.message}", where=where) for fault in faults)
     )
+
+
+def _components(parameter: PlannedParameter) -> dict[str, Any]:
+    """The entry for the parts of a law that is not one distribution; none where nothing is known of them."""
+    if parameter.distribution is not None or parameter.tied_to is not None or not parameter.numel:
+        return {}
+    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+    boxes = [each.box(parameter.shape) for each in parts]
+    rows, is_known = [], False
+    for each, box, weight in zip(parts, boxes, weights_of(boxes, parameter.numel), strict=True):
+        facts: dict[str, Any] = dict.fromkeys(("mean", "std", "low", "high"))
+        with suppress(InitializerError):  # a fault that planning did not see; making the array tells it
+            summary = each.summary()
+            if summary is not None:
+                is_known = True
+                numbers = summary._asdict()
+                facts = {key: number if math.isfinite(number := numbers[key]) else None for key in facts}
+                facts |= {"atoms": [list(atom) for atom in summary.atoms], "exact": summary.is_exact}
+        region = [[taken.start, taken.stop] for taken in box]
+        rows.append({"region": region, "weight": weight, "law": law_data(each.distribution), **facts})
+    return {"components": rows} if is_known else {}
 
 
 def law_data(distribution: Distribution | None) -> dict[str, Any] | None:

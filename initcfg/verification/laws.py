@@ -16,6 +16,7 @@ from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Task, counting, in_groups
 from initcfg.initializers import stream_of
 from initcfg.initializers.components import Component, components_of
+from initcfg.initializers.structured import OfFrames
 from initcfg.inspection import Moments, merged, moments_of
 from initcfg.plan.describing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatched, fixed_by, frames_problem
@@ -221,7 +222,7 @@ class LawComparison:
         self, component: Component, tensor: StoredTensor, parameter: PlannedParameter
     ) -> Meant | Fixed | str | None:
         made = component.initializer
-        if hasattr(made, "gain") and hasattr(made, "seed"):
+        if isinstance(made, OfFrames):
             return "frames"
         if component.built is None and component.distribution is None:
             self.unchecked.append((tensor.name, f"{type(made).__name__} is code, and says no law"))

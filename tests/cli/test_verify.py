@@ -234,3 +234,36 @@ def test_what_is_said_of_copies_of_a_layer_is_one_line_of_text_and_each_by_itsel
     assert lines[0].endswith("(x2)")
     document = json.loads(run("verify", "w.safetensors", "good.yaml", "--format", "json").stdout)
     assert len([each for each in document["diagnostics"] if each["code"] == "missing-tensor"]) == 2
+
+
+def test_weights_of_other_bits_follow_the_laws(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors", "--set", "seed=99")
+    assert run("verify", "w.safetensors", "good.yaml").exit_code == 1
+    result = run("verify", "w.safetensors", "good.yaml", "--law")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "with a probability of at most 1e-06" in result.stderr
+    assert "w.safetensors: follows the laws of good.yaml" in result.stderr
+
+
+def test_what_fails_its_law_is_shown_beside_what_is_meant(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    arrays = load_file("w.safetensors")
+    for name in arrays:
+        if name.endswith("kernel"):
+            arrays[name] *= 3
+    save_file(arrays, "w.safetensors")
+    result = run("verify", "w.safetensors", "good.yaml", "--law", "--select", "h.*.kernel")
+    assert result.exit_code == 1
+    heading, row, *_ = result.stdout.splitlines()
+    assert heading.split()[:1] == ["name"]
+    assert row.startswith("h.{0..")
+    assert "error[law]" in result.stdout
+    full = run("verify", "w.safetensors", "good.yaml", "--law", "--full")
+    assert full.stdout.count("\nh.") > 1
+    document = json.loads(run("verify", "w.safetensors", "good.yaml", "--law", "--format", "json").stdout)
+    assert {found["code"] for found in document["diagnostics"]} == {"law"}
+
+
+def test_options_of_laws_need_them(run: Run, folder: Path) -> None:
+    for option in (["--full"], ["--false-alarms", "0.1"]):
+        assert run("verify", "w.safetensors", "good.yaml", *option).exit_code == 2

@@ -24,6 +24,7 @@ SPEC: dict[str, Any] = {
     "params": {
         "normal": {"shape": [300, 400], "initializer": NORMAL},
         "uniform": {"shape": [300, 400], "initializer": "glorot_uniform"},
+        "gained": {"shape": [300, 400], "initializer": {"xavier_normal": {"gain": 2}}},
         "truncated": {"shape": [300, 400], "initializer": "he_normal"},
         "zeros": {"shape": [300], "initializer": "zeros"},
         "tenth": {"shape": [300], "initializer": {"constant": {"value": 0.1}}},
