@@ -245,8 +245,21 @@ def _nodes(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> tu
 
 @cache
 def gauss_nodes() -> tuple[Array, Array]:
-    """Places in [-1, 1] and weights of a quadrature of smooth functions."""
-    return np.polynomial.legendre.leggauss(256)
+    """Places in [-1, 1] and weights of Gauss's quadrature, by Newton's method.
+
+    numpy's takes the eigenvalues of a matrix: a second where all processors are busy.
+    """
+    count = 256
+    places = np.cos(np.pi * (np.arange(count) + 0.75) / (count + 0.5))
+    slope = np.ones(count)
+    for _ in range(4):
+        before, value = np.ones(count), places
+        for degree in range(2, count + 1):
+            following = ((2 * degree - 1) * places * value - (degree - 1) * before) / degree
+            before, value = value, following
+        slope = count * (places * value - before) / (places * places - 1)
+        places = places - value / slope
+    return places, 2 / ((1 - places * places) * slope * slope)
 
 
 def sample_of(of: Initializer, shape: tuple[int, ...], layout: Layout | None, room: int) -> Array:
