@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _POINTS = 1 << 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Piece(Component):
     """A component of a parameter as a check looks at it: none has a dimension of 0."""
 

@@ -44,7 +44,7 @@ class Summary(NamedTuple):
     is_exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Component:
     """What one initializer makes: a whole parameter, or a part of a combined one.
 
