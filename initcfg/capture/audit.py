@@ -202,8 +202,8 @@ def _lost_writes(ways: _Ways) -> Iterator[Diagnostic]:
 
 
 def _is_own(write: Write) -> bool:
-    """Whether a line of the model's code wrote, and not a layer of the framework that it made."""
-    return write.inner == write.site
+    """Whether a line of the model's code wrote, and neither a layer of torch nor the base of all models."""
+    return write.inner == write.site and not write.site.file.endswith("transformers/modeling_utils.py")
 
 
 def _is_stand_in(lost: Lost) -> bool:
