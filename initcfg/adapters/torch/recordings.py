@@ -38,7 +38,7 @@ def watch(build: Build, init: Init | None = None) -> tuple[torch.nn.Module, Reco
             module = build()
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"build makes a torch.nn.Module, not {type(module).__name__}")
-        ties = tuple((name, to) for name, _, _, to in _tensors_of(module) if to is not None)
+        ties = tuple((name, to) for name, _, _, to in tensors_of(module) if to is not None)
         later = init or _init_of(module)
         if init is not None:
             watcher.phase = "init"
@@ -92,7 +92,7 @@ def _memory_of_nan() -> Iterator[None]:
             deterministic.fill_uninitialized_memory = filled
 
 
-def _tensors_of(
+def tensors_of(
     module: torch.nn.Module,
 ) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str], str | None]]:
     """Parameters and buffers with their names, places, and the earlier name that is the same memory."""
@@ -115,7 +115,7 @@ def _recording(
     names: dict[int, str] = {}
     memory: set[int] = set()
     survives: set[int] = set()
-    for name, tensor, place, tied_to in _tensors_of(module):
+    for name, tensor, place, tied_to in tensors_of(module):
         events = watcher.owners_of(tensor)
         survives |= watcher.closure(events)
         for event in events:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
 
 # Nothing of what was there goes into what these write.
-_OVERWRITING = frozenset(
+OVERWRITING = frozenset(
     f"aten::{name}_"
     for name in (
         "normal",
@@ -60,7 +60,7 @@ _RANDOM = frozenset(
 )
 
 _TORCH = os.path.dirname(torch.__file__)  # noqa: PTH120 - it is held against names of files as they come
-_BETWEEN = ("/nn/init.py", "/transformers/initialization.py", __file__)
+_BETWEEN = ("/nn/init.py", "/transformers/initialization.py", "/torch/programs.py", __file__)
 _INIT_NAMES = frozenset({"init_weights", "_init_weights", "initialize_weights", "_initialize_weights"})
 
 
@@ -95,20 +95,20 @@ class Watcher(TorchDispatchMode):  # type: ignore[misc]
         """Runs an operation, and notes what it writes."""
         kwargs = kwargs or {}
         name = func._schema.name
-        written = list(_written(func, args, kwargs))
-        read = [] if name in _OVERWRITING else list(_tensors_in((args, kwargs)))
+        wrote = list(written(func, args, kwargs))
+        read = [] if name in OVERWRITING else list(tensors_in((args, kwargs)))
         if name == "aten::copy_":
-            read = list(_tensors_in(args[1:]))
+            read = list(tensors_in(args[1:]))
         elif any(argument.kwarg_only for argument in func._schema.arguments if argument.is_write):
-            read = [each for each in read if not any(each is out for out in written)]
+            read = [each for each in read if not any(each is out for out in wrote)]
         parents = frozenset(itertools.chain.from_iterable(map(self.owners_of, read)))
         result = func(*args, **kwargs)
-        new = [each for each in _tensors_in(result) if key_of(each) not in self.owners]
-        if written or new:
-            event = self._event(name, args, kwargs, parents, written)
+        new = [each for each in tensors_in(result) if key_of(each) not in self.owners]
+        if wrote or new:
+            event = self._event(name, args, kwargs, parents, wrote)
             for tensor in new:
                 self._take(tensor, event)
-            for tensor in written:
+            for tensor in wrote:
                 self._give(tensor, event, name, args)
         return result
 
@@ -139,7 +139,7 @@ class Watcher(TorchDispatchMode):  # type: ignore[misc]
         return found
 
     def _event(self, name: str, args: Any, kwargs: Any, parents: frozenset[int], written: list[Any]) -> int:
-        write, law = _described(name, args, kwargs, self.phase)
+        write, law = described(name, args, kwargs, self.phase)
         over = frozenset(itertools.chain.from_iterable(map(self.owners_of, written)))
         base = name.partition(".")[0]
         self.events.append(
@@ -198,21 +198,22 @@ def key_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _tensors_in(tree: Any) -> Iterator[torch.Tensor]:
+def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
+    """The tensors in some arguments."""
     if isinstance(tree, torch.Tensor):
         yield tree
     elif isinstance(tree, list | tuple):
         for each in tree:
-            yield from _tensors_in(each)
+            yield from tensors_in(each)
     elif isinstance(tree, dict):
-        yield from _tensors_in(list(tree.values()))
+        yield from tensors_in(list(tree.values()))
 
 
-def _written(func: Any, args: Any, kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
+def written(func: Any, args: Any, kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     """The arguments that an operation writes to, as its schema says."""
     for at, argument in enumerate(func._schema.arguments):
         if argument.is_write:
-            yield from _tensors_in(args[at] if at < len(args) else kwargs.get(argument.name))
+            yield from tensors_in(args[at] if at < len(args) else kwargs.get(argument.name))
 
 
 def _scaled(law: Initializer | None, factor: float) -> Initializer | None:
@@ -230,9 +231,10 @@ def _scaled(law: Initializer | None, factor: float) -> Initializer | None:
 # Which line wrote, and what it says.
 
 
-def _described(
+def described(
     name: str, args: Any, kwargs: Mapping[str, Any], phase: Phase | None
 ) -> tuple[Write, Initializer | None]:
+    """The write that an operation is, where it was called, and its law if that is plain."""
     frames = list(_frames(sys._getframe(1)))
     scheme = next((each for each in reversed(frames[:8]) if _is_scheme(each)), None)
     outside = [each for each in frames if not each.f_code.co_filename.endswith(_BETWEEN)]

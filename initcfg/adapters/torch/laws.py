@@ -1,0 +1,389 @@
+"""The law that a program's values follow, composed of its writes; what has none is named."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from initcfg.adapters.torch.boxes import box_of, entries_of, intersection, is_whole, rest_of, within
+from initcfg.adapters.torch.programs import Hole, Node, Read, behind, outputs_of, values_of
+from initcfg.adapters.torch.tables import constant, law_of_values, shortest
+from initcfg.capture.values import Table
+from initcfg.initializers import (
+    Concatenate,
+    Constant,
+    Formula,
+    Initializer,
+    Ones,
+    Orthogonal,
+    Patch,
+    RandomNormal,
+    RandomUniform,
+    Sparse,
+    TruncNormal,
+    Zeros,
+)
+
+if TYPE_CHECKING:
+    from initcfg.capture.values import Box
+
+_SAME = frozenset({"copy", "clone", "to_copy", "detach", "contiguous", "lift_fresh", "alias"})
+_UNARY = {
+    "exp": "exp({})",
+    "log": "log({})",
+    "sqrt": "sqrt({})",
+    "tanh": "tanh({})",
+    "sin": "sin({})",
+    "cos": "cos({})",
+    "abs": "abs({})",
+    "expm1": "expm1({})",
+    "log1p": "log1p({})",
+    "reciprocal": "1 / {}",
+}
+# torch's own names of draws: parameters with their defaults.
+_DRAWS = {
+    "normal": (0.0, 1.0),
+    "uniform": (0.0, 1.0),
+    "randn": (0.0, 1.0),
+    "randn_like": (0.0, 1.0),
+    "rand": (0.0, 1.0),
+    "rand_like": (0.0, 1.0),
+}
+
+
+class UnsayableError(Exception):
+    """A law that cannot be said: the reason, and the node behind it."""
+
+    def __init__(self, reason: str, node: Node | None = None) -> None:
+        super().__init__(reason)
+        self.node = node
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """A law with the random nodes whose values it holds, each at most once, and what nothing wrote."""
+
+    law: Initializer | Table | None
+    drawn: tuple[Node, ...] = ()
+    #: Whether each element has the same law whatever its place, so that a view of it has too.
+    is_even: bool = False
+    unwritten: tuple[Box, ...] = ()
+
+
+def law_of(read: Read) -> Draws:
+    """The law of values.
+
+    Raises:
+        UnsayableError: there is none in the language.
+    """
+    nodes = behind(read)
+    if not any(node.is_random or node.is_empty for node in nodes):
+        return _fixed(read)
+    frame = read.geometry if is_whole(read) else read.memory.geometry
+    here = box_of(frame, read.geometry)
+    patches: list[tuple[Box, Draws]] = []
+    for geometry, node, output in reversed(read.writes):
+        there = box_of(frame, geometry)
+        if here is None or there is None:
+            if geometry == read.geometry and not patches:
+                return _of_node(node, output)
+            raise UnsayableError("a part of it that is no box is written apart", node)
+        both = intersection(here, there)
+        if both is None or any(intersection(both, box) == both for box, _ in patches):
+            continue
+        law = _of_node(node, output)
+        if both != there or (geometry.size != read.geometry.size and both == here):
+            law = _seen_as(law, node)
+        if both == here:
+            shape = tuple(stop - start for start, stop in here)
+            return _patched(law, [(within(box, here), each) for box, each in patches], shape, node)
+        if any(intersection(both, box) for box, _ in patches):
+            raise UnsayableError("parts that are written apart lie over each other", node)
+        if law.unwritten:
+            raise UnsayableError("a part of it holds what its memory held before", node)
+        patches.append((both, law))
+    raise UnsayableError("nothing writes it")
+
+
+def _seen_as(law: Draws, node: Node) -> Draws:
+    if law.unwritten and law.law is None:
+        return law
+    if not law.is_even:
+        raise UnsayableError("it is a part of other values, or these in another order", node)
+    return law
+
+
+def _patched(base: Draws, patches: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node) -> Draws:
+    if not patches:
+        if base.law is None:
+            return replace(base, unwritten=(tuple((0, size) for size in shape),))
+        return base
+    if base.law is None:
+        covered = sum(math.prod(stop - start for start, stop in box) for box, _ in patches)
+        left = () if covered == math.prod(shape) else (tuple((0, size) for size in shape),)
+        if left:
+            return Draws(None, unwritten=tuple(rest_of([box for box, _ in patches], shape)))
+        return _side_by_side(patches, shape, node)
+    drawn = base.drawn + tuple(itertools.chain.from_iterable(law.drawn for _, law in patches))
+    _require_apart(drawn, node)
+    if all(law.is_even and law.law == base.law for _, law in patches):
+        return replace(base, drawn=drawn)
+    if isinstance(base.law, Table) or any(isinstance(law.law, Table) for _, law in patches):
+        raise UnsayableError("a table is a part of it", node)
+    regions = [
+        {"at": entries_of(box, shape), "initializer": law.law}
+        for box, law in sorted(patches, key=lambda each: each[0])
+    ]
+    return Draws(Patch(base.law, regions), drawn)
+
+
+def _side_by_side(parts: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node) -> Draws:
+    parts = sorted(parts, key=lambda each: each[0])
+    drawn = tuple(itertools.chain.from_iterable(law.drawn for _, law in parts))
+    _require_apart(drawn, node)
+    laws = [law.law for _, law in parts]
+    if all(law.is_even and law.law == laws[0] for _, law in parts):
+        return Draws(laws[0], drawn, is_even=True)
+    cut = [axis for axis, size in enumerate(shape) if any(box[axis] != (0, size) for box, _ in parts)]
+    if len(cut) != 1 or any(isinstance(law, Table) for law in laws):
+        raise UnsayableError("its parts do not lie along one axis", node)
+    sizes = [box[cut[0]][1] - box[cut[0]][0] for box, _ in parts]
+    return Draws(Concatenate(cut[0], sizes, laws), drawn)  # type: ignore[arg-type]
+
+
+def _require_apart(drawn: tuple[Node, ...], node: Node) -> None:
+    if len(set(drawn)) != len(drawn):
+        raise UnsayableError("one draw is there several times", node)
+
+
+# One node.
+
+
+def _of_node(node: Node, output: int) -> Draws:
+    args = [
+        each[output] if isinstance(each, list) and "_foreach_" in str(node.op) else each for each in node.args
+    ]
+    name = node.name
+    if node.is_empty:
+        return Draws(None, unwritten=((),))
+    if not node.is_random and not any(_is_open(each) for each in (*args, *node.kwargs.values())):
+        return _fixed_node(node, output, args)
+    if (node.is_random and node.values is None) or name in _DRAWS:
+        return _drawn(node, name, args)
+    first = next((each for each in args if isinstance(each, Read)), None)
+    if name in _SAME:
+        source: Read = args[1] if name == "copy" else args[0]
+        law = law_of(source)
+        if name == "copy" and source.geometry.size != args[0].size:
+            raise UnsayableError("one draw is there several times", node)
+        return law
+    if name in ("cat", "stack") and isinstance(node.args[0], list | tuple):
+        return _joined(node, name)
+    if first is None:
+        raise UnsayableError(f"{node.write.call} has no law", node)
+    if name == "where" or len(list(args)) > 3:
+        raise UnsayableError(f"{node.write.call} of random values", node)
+    return _computed(node, name, args)
+
+
+def _is_open(value: Any) -> bool:
+    """Whether an argument holds random values or what nothing wrote."""
+    if isinstance(value, Read):
+        return any(node.is_random or node.is_empty for node in behind(value))
+    return isinstance(value, list | tuple) and any(map(_is_open, value))
+
+
+def _drawn(node: Node, name: str, args: list[Any]) -> Draws:
+    numbers = [float(each) for each in args if isinstance(each, int | float) and not isinstance(each, bool)]
+    if name in ("randn", "rand", "randn_like", "rand_like"):
+        numbers = []
+    law: Initializer
+    match name:
+        case "trunc_normal":
+            law = TruncNormal(*numbers[:4])  # type: ignore[arg-type]
+        case "orthogonal":
+            return Draws(Orthogonal(numbers[0]), (node,))
+        case "sparse":
+            return Draws(Sparse(numbers[0], numbers[1]), (node,))
+        case _ if name in _DRAWS and not any(isinstance(each, Read) for each in args):
+            for key, at in (("mean", 0), ("from", 0), ("std", 1), ("to", 1)):
+                if isinstance(node.kwargs.get(key), int | float):
+                    numbers[at:] = [float(node.kwargs[key]), *numbers[at + 1 :]]
+            one, other = (*numbers, *_DRAWS[name][len(numbers) :])
+            normal = name in ("normal", "randn", "randn_like")
+            law = RandomNormal(one, other) if normal else RandomUniform(one, other)
+        case _:
+            raise UnsayableError(f"{node.write.call} has no initializer", node)
+    return Draws(law, (node,), is_even=True)
+
+
+def _joined(node: Node, name: str) -> Draws:
+    laws = [law_of(each) for each in node.args[0]]
+    drawn = tuple(itertools.chain.from_iterable(law.drawn for law in laws))
+    _require_apart(drawn, node)
+    if all(law.is_even and law.law == laws[0].law for law in laws):
+        return Draws(laws[0].law, drawn, is_even=True)
+    if name != "cat" or any(law.law is None or isinstance(law.law, Table) for law in laws):
+        raise UnsayableError(f"{name} of different laws", node)
+    axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+    sizes = [each.geometry.size[axis] for each in node.args[0]]
+    return Draws(Concatenate(axis, sizes, [law.law for law in laws]), drawn)  # type: ignore[misc]
+
+
+def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911, PLR0912  a list of cases
+    """An operation of random values with numbers, or with other values of the same draw."""
+    laws = [law_of(each) if isinstance(each, Read) and _is_open(each) else None for each in args]
+    random = [law for law in laws if law is not None]
+    if any(law.law is None for law in random):
+        return Draws(None, unwritten=((),))
+    numbers = [None if law else _number(each) for law, each in zip(laws, args, strict=True)]
+    alpha = node.kwargs.get("alpha", 1)
+    if len(random) == 1 and all(law or number is not None for law, number in zip(laws, numbers, strict=True)):
+        (law,) = random
+        own = next(number for number in (*numbers, 0.0) if number is not None) if len(args) == 2 else None
+        if own is not None and law.is_even:
+            turned = laws[0] is None
+            match name:
+                case "mul":
+                    return _affine(law, own, 0.0)
+                case "div" if not turned:
+                    return _affine(law, 1 / own, 0.0, divided=own)
+                case "add" if not turned:
+                    return _affine(law, 1.0, own * alpha)
+                case "sub" if not turned:
+                    return _affine(law, 1.0, -own * alpha)
+                case "rsub":
+                    return _affine(law, -1.0, own)
+                case _:
+                    pass
+        if name == "neg" and law.is_even:
+            return _affine(law, -1.0, 0.0)
+        if name == "erfinv":
+            return _erfinv(law, node)
+        if name in ("clamp", "clamp_min", "clamp_max"):
+            return _clamped(law, name, args, node)
+        if name in _UNARY and len(args) == 1:
+            return _as_formula(law, _UNARY[name])
+        if name == "pow" and own is not None and laws[1] is None:
+            return _as_formula(law, f"{{}} ** {own!r}")
+    elif len(random) == 2 and len(args) == 2 and name in ("add", "sub", "mul", "div") and alpha == 1:
+        sign = {"add": "+", "sub": "-", "mul": "*", "div": "/"}[name]
+        (one, x), (other, y) = (_parts(law) for law in random)
+        same_place = args[0].geometry.size == args[1].geometry.size
+        if random[0].drawn == random[1].drawn and len(random[0].drawn) == 1 and x == y and same_place:
+            return Draws(Formula(f"({one}) {sign} ({other})", of=x), random[0].drawn, is_even=True)
+    raise UnsayableError(f"{node.write.call} of random values", node)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, Read) and math.prod(value.geometry.size) == 1:
+        return shortest(values_of(value).reshape(-1)[0])
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _affine(law: Draws, scale: float, shift: float, divided: float | None = None) -> Draws:
+    def scaled(value: float) -> float:
+        moved = float(value) / divided if divided is not None else float(value) * scale
+        return moved + shift if shift else moved
+
+    def spread(value: float) -> float:
+        return abs(float(value) / divided if divided is not None else float(value) * scale)
+
+    match law.law:
+        case Constant() | Zeros() | Ones():
+            raise UnsayableError("fixed values")
+        case RandomNormal() as old:
+            return replace(law, law=RandomNormal(scaled(old.mean), spread(old.stddev)))
+        case RandomUniform() as old:
+            low, high = sorted((scaled(old.minval), scaled(old.maxval)))
+            return replace(law, law=RandomUniform(low, high))
+        case TruncNormal() as old:
+            low, high = sorted((scaled(old.a), scaled(old.b)))
+            return replace(law, law=TruncNormal(scaled(old.mean), spread(old.std), low, high))
+    text = f"{{}} / {divided!r}" if divided is not None else f"{{}} * {scale!r}" if scale != 1 else "{}"
+    return _as_formula(law, f"{text} + {shift!r}" if shift else text)
+
+
+def _parts(law: Draws) -> tuple[str, Any]:
+    if isinstance(law.law, Formula) and law.law.of is not None:
+        return str(law.law.value), law.law.of
+    return "x", law.law
+
+
+def _as_formula(law: Draws, text: str) -> Draws:
+    if not law.is_even:
+        raise UnsayableError("a function of values whose law depends on their place")
+    inner, of = _parts(law)
+    inner = inner if inner == "x" or (inner.endswith(")") and inner.count("(") == 1) else f"({inner})"
+    return replace(law, law=Formula(text.format(inner), of=of))
+
+
+def _erfinv(law: Draws, node: Node) -> Draws:
+    """Uniform values through the inverse error function: normal ones, cut off where these end."""
+    if not isinstance(law.law, RandomUniform):
+        raise UnsayableError("erfinv of what is not uniform", node)
+    ends = [float(law.law.minval), float(law.law.maxval)]
+    if ends == [-1.0, 1.0]:
+        return replace(law, law=RandomNormal(0.0, math.sqrt(0.5)))
+    low, high = torch.erfinv(torch.tensor(ends, dtype=torch.float64)).tolist()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UnsayableError("a normal that is cut off on one side", node)
+    return replace(law, law=TruncNormal(0.0, math.sqrt(0.5), low, high))
+
+
+def _clamped(law: Draws, name: str, args: list[Any], node: Node) -> Draws:
+    given = dict(zip({"clamp_max": ("max",)}.get(name, ("min", "max")), args[1:], strict=False)) | node.kwargs
+    low, high = (_number(given.get(key)) for key in ("min", "max"))
+    if isinstance(law.law, RandomUniform | TruncNormal):
+        uniform = isinstance(law.law, RandomUniform)
+        least, most = (
+            float(getattr(law.law, end)) for end in (("minval", "maxval") if uniform else ("a", "b"))
+        )
+        slack = 1e-6 * (most - least)
+        if low is not None and low <= least + slack:
+            low = None
+        if high is not None and high >= most - slack:
+            high = None
+    text = "{}"
+    if low is not None:
+        text = f"max({text}, {low!r})"
+    if high is not None:
+        text = f"min({text}, {high!r})"
+    return law if text == "{}" else _as_formula(law, text)
+
+
+# Fixed values.
+
+
+def _fixed_node(node: Node, output: int, args: list[Any]) -> Draws:
+    """What a node writes without any chance, at once where it is one number."""
+    number = {"zeros": 0.0, "zero": 0.0, "ones": 1.0, "zeros_like": 0.0, "ones_like": 1.0}.get(node.name)
+    if node.name in ("fill", "full", "full_like") and len(args) > 1:
+        number = _number(args[1])
+    if number is not None:
+        return Draws(constant(number), (), is_even=True)
+    if node.name in _SAME and isinstance(source := args[1 if node.name == "copy" else 0], Read):
+        hole = node.args[0]
+        if not isinstance(hole, Hole) or hole.size == source.geometry.size:
+            return law_of(source)
+    return Draws(*_told(outputs_of(node)[output]))
+
+
+def _fixed(read: Read) -> Draws:
+    geometry, node, output = read.writes[-1]
+    if geometry == read.geometry or math.prod(geometry.size) == read.memory.length:
+        args = [each[output] if isinstance(each, list) else each for each in node.args]
+        if not any(isinstance(each, Read) for each in args):
+            law = _fixed_node(node, output, args)
+            if law.is_even:
+                return law
+    return Draws(*_told(values_of(read)))
+
+
+def _told(values: torch.Tensor) -> tuple[Initializer | Table, tuple[Node, ...], bool]:
+    law = law_of_values(values)
+    return law, (), isinstance(law, Constant | Zeros | Ones)

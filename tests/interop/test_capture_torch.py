@@ -1,0 +1,307 @@
+"""What is recorded of modules' own initialization, held against values that the library draws itself."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+import os
+import random
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from initcfg.adapters.torch.capturing import record
+from initcfg.capture.values import Table, Unsaid
+from initcfg.initializers import (
+    Concatenate,
+    Constant,
+    Elementwise,
+    Formula,
+    NormOf,
+    Ones,
+    Orthogonal,
+    Patch,
+    RandomNormal,
+    RandomUniform,
+    Sparse,
+    TruncNormal,
+    Zeros,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initcfg.capture.values import Law, Recorded
+
+NORMAL = RandomNormal(0.0, 0.02)
+EVERY = "INITCFG_ALL_MODELS"
+
+
+class Written(nn.Module):
+    """One parameter of shape (6, 4), written by a function."""
+
+    def __init__(self, write: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(6, 4))
+        with torch.no_grad():
+            made = write(self.weight)
+        if isinstance(made, nn.Parameter):
+            self.weight = made
+
+
+def law_of(write: Callable[[torch.Tensor], Any]) -> Law:
+    return record(lambda: Written(write))[0].law
+
+
+def column_added(w: torch.Tensor) -> None:
+    w.normal_(0, 0.02)
+    w[0].fill_(1)
+    w[:, 0].add_(1)
+
+
+def in_parts(w: torch.Tensor) -> None:
+    for part in w.chunk(3):
+        part.normal_(0, 0.02)
+
+
+def timm_trunc(w: torch.Tensor) -> None:
+    w.uniform_(-0.9, 0.9).erfinv_().mul_(0.02 * math.sqrt(2)).clamp_(-1, 1)
+
+
+def by_loop(w: torch.Tensor) -> None:
+    w.copy_(torch.tensor([[float(i * 4 + j) ** 2 for j in range(4)] for i in range(6)]))
+
+
+def beside(w: torch.Tensor) -> None:
+    w[:2].normal_(0, 1)
+    w[2:].zero_()
+
+
+SQUARES = np.arange(24.0).reshape(6, 4) ** 2
+
+WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
+    "normal_": (lambda w: w.normal_(0, 0.02), NORMAL),
+    "randn, then a parameter": (lambda _: nn.Parameter(torch.randn(6, 4) * 0.02), NORMAL),
+    "randn_like": (lambda w: w.copy_(torch.randn_like(w) * 0.02), NORMAL),
+    "rand, scaled and moved": (lambda w: w.copy_(torch.rand(6, 4) * 2 - 1), RandomUniform(-1.0, 1.0)),
+    "divided": (lambda w: w.normal_().div_(50), NORMAL),
+    "torch.normal": (lambda w: w.copy_(torch.normal(0.0, 0.02, (6, 4))), NORMAL),
+    "data": (lambda w: w.data.normal_(0, 0.02), NORMAL),
+    "data put in place": (lambda w: setattr(w, "data", torch.randn(6, 4) * 0.02), NORMAL),
+    "data copied": (lambda w: w.data.copy_(torch.randn(6, 4) * 0.02), NORMAL),
+    "deepcopy": (lambda _: nn.Parameter(copy.deepcopy(torch.randn(6, 4) * 0.02)), NORMAL),
+    "chunks": (in_parts, NORMAL),
+    "out=": (lambda w: torch.randn(6, 4, out=w.data).mul_(0.02), NORMAL),
+    "foreach": (lambda w: torch._foreach_mul_([w.normal_()], 0.02), NORMAL),
+    "stack": (lambda w: w.copy_(torch.stack([torch.randn(4) for _ in range(6)])), RandomNormal(0.0, 1.0)),
+    "cat": (lambda w: w.copy_(torch.cat([torch.randn(3, 4), torch.randn(3, 4)])), RandomNormal(0.0, 1.0)),
+    "transposed": (lambda w: w.copy_(torch.randn(4, 6).t()), RandomNormal(0.0, 1.0)),
+    "clone and detach": (lambda w: w.copy_(torch.randn(6, 4).detach().clone()), RandomNormal(0.0, 1.0)),
+    "overwritten": (lambda w: w.normal_().zero_(), Zeros()),
+    "fill_": (lambda w: w.fill_(1e-6), Constant(1e-6)),
+    "ones_": (nn.init.ones_, Ones()),
+    "trunc_normal_": (
+        lambda w: nn.init.trunc_normal_(w, std=0.02),
+        TruncNormal(0.0, 0.02, -2.0, 2.0),
+    ),
+    "orthogonal_": (lambda w: nn.init.orthogonal_(w, 0.5), Orthogonal(0.5)),
+    "sparse_": (lambda w: nn.init.sparse_(w, 0.5), Sparse(0.5, 0.01)),
+    "eye_": (nn.init.eye_, "table"),
+    "a row": (
+        lambda w: (w.normal_(0, 0.02), w[2].zero_()),
+        Patch(NORMAL, [{"at": ["2:3"], "initializer": "zeros"}]),
+    ),
+    "two parts": (beside, Concatenate(0, [2, 4], [RandomNormal(0.0, 1.0), Zeros()])),
+    "a row, then a column added to": (column_added, "unsaid"),
+    "erfinv": (timm_trunc, "trunc"),
+    "exp": (lambda w: w.uniform_(-1, 1).exp_(), Formula("exp(x)", of=RandomUniform(-1.0, 1.0))),
+    "tensor of a list": (by_loop, "table"),
+    "numpy": (lambda w: w.copy_(torch.from_numpy(SQUARES)), "table"),
+    "item": (lambda w: w.fill_(torch.linspace(0, 1, 5)[2].item()), Constant(0.5)),
+    "tolist": (lambda w: w.fill_(torch.ones(3).cumsum(0).tolist()[2]), Constant(3.0)),
+    "numpy of a tensor": (lambda w: w.fill_(float(torch.arange(3).numpy()[2])), Constant(2.0)),
+    "a branch on the device": (lambda w: w.fill_(1 if w.device == torch.device("cpu") else 2), Ones()),
+    "numpy's random numbers": (lambda w: w.copy_(torch.from_numpy(np.random.randn(6, 4))), "unsaid"),
+    "Python's random numbers": (lambda w: w.fill_(random.random()), "unsaid"),
+    "one draw repeated": (lambda w: w.copy_(torch.randn(4).expand(6, 4)), "unsaid"),
+    "triu": (lambda w: w.normal_().triu_(), "unsaid"),
+    "qr": (lambda w: w.copy_(torch.linalg.qr(torch.randn(6, 4))[0]), "unsaid"),
+    "never written": (lambda _: None, "unsaid"),
+    "written in part": (lambda w: w[1].zero_(), "unsaid"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_write(way: str) -> None:
+    write, expected = WAYS[way]
+    law = law_of(write)
+    if expected == "table":
+        assert isinstance(law, Table)
+        real = Written(write).weight.detach().numpy()
+        np.testing.assert_array_equal(law.values, real)
+    elif expected == "unsaid":
+        assert isinstance(law, Unsaid), law
+    elif expected == "trunc":
+        assert isinstance(law, TruncNormal)
+        assert law.std == pytest.approx(0.02)
+        assert law.b == pytest.approx(0.02 * 1.6448536)
+    else:
+        assert law == expected
+
+
+def _numpy_state() -> Any:
+    state: Any = np.random.get_state()
+    return state[1]
+
+
+def test_torch_is_afterwards_as_it_was_also_after_an_interruption() -> None:
+    def interrupted() -> nn.Module:
+        torch.set_default_dtype(torch.float64)
+        raise KeyboardInterrupt
+
+    before = torch.get_rng_state(), nn.init.orthogonal_.__code__, random.getstate(), _numpy_state()
+    record(lambda: nn.Linear(4, 4))
+    with pytest.raises(KeyboardInterrupt):
+        record(interrupted)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] is nn.init.orthogonal_.__code__
+    assert "_initcfg_scheme" not in nn.init.__dict__
+    assert before[2] == random.getstate()
+    np.testing.assert_array_equal(before[3], _numpy_state())
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.empty(2).device.type == "cpu"
+    record(lambda: nn.Linear(4, 4))  # the lock is free
+
+
+def test_a_copied_layer_is_the_first_one() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    found = {each.name: each.law for each in record(lambda: nn.TransformerEncoder(_layer(), 2))}
+    assert len(found) == 2 * len(list(layer.parameters()))
+    assert found["layers.1.linear1.bias"] == Formula("x", of={"parameter": "layers.0.linear1.bias"})
+
+
+def _layer() -> nn.Module:
+    return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "Linear": lambda: nn.Linear(40, 30),
+    "Bilinear": lambda: nn.Bilinear(5, 6, 7),
+    "Embedding": lambda: nn.Embedding(50, 20, padding_idx=3),
+    "EmbeddingBag": lambda: nn.EmbeddingBag(50, 20),
+    "Conv2d": lambda: nn.Conv2d(4, 6, 3),
+    "ConvTranspose1d": lambda: nn.ConvTranspose1d(4, 6, 3),
+    "LayerNorm": lambda: nn.LayerNorm(8),
+    "RMSNorm": lambda: nn.RMSNorm(8),
+    "GroupNorm": lambda: nn.GroupNorm(2, 8),
+    "BatchNorm2d": lambda: nn.BatchNorm2d(8),
+    "InstanceNorm2d": lambda: nn.InstanceNorm2d(8, affine=True, track_running_stats=True),
+    "PReLU": lambda: nn.PReLU(4),
+    "RNN": lambda: nn.RNN(8, 6, 2),
+    "LSTM": lambda: nn.LSTM(8, 6, 2, proj_size=3),
+    "GRU": lambda: nn.GRU(8, 6, bidirectional=True),
+    "LSTMCell": lambda: nn.LSTMCell(8, 6),
+    "MultiheadAttention": lambda: nn.MultiheadAttention(8, 2, kdim=4, vdim=6),
+    "TransformerDecoderLayer": lambda: nn.TransformerDecoderLayer(8, 2, 16),
+    "AdaptiveLogSoftmaxWithLoss": lambda: nn.AdaptiveLogSoftmaxWithLoss(16, 100, [10, 50]),
+    "weight_norm": lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3), dim=2),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_of_torch(name: str) -> None:
+    assert compared(MODULES[name]) == {"exact": len(record(MODULES[name]))}
+
+
+def compared(build: Callable[[], nn.Module]) -> dict[str, int]:
+    """How many laws are exact, not sayable, or wrong, held against values that the library draws on CPU."""
+    recorded = record(build)
+    torch.manual_seed(7)
+    module = build()
+    tensors = dict(module.named_parameters(remove_duplicate=False))
+    tensors |= dict(module.named_buffers(remove_duplicate=False))
+    count: dict[str, int] = {}
+    for each in recorded:
+        values = {name: tensor.detach().to(torch.float64).numpy() for name, tensor in tensors.items()}
+        kind = "unsaid" if isinstance(each.law, Unsaid) else _held(each, values)
+        count[kind] = count.get(kind, 0) + 1
+    return count
+
+
+def _held(each: Recorded, values: dict[str, np.ndarray[Any, Any]]) -> str:  # noqa: PLR0911  a list of cases
+    real = values[each.name]
+    law = each.law
+    assert not isinstance(law, Unsaid)
+    if isinstance(law, Formula) and law == Formula("x", of=law.of) and hasattr(law.of, "parameter"):
+        return "exact" if np.array_equal(real, values[law.of.parameter]) else "wrong"
+    if isinstance(law, NormOf):
+        norm = np.sqrt((values[law.parameter] ** 2).sum(axis=law.axes, keepdims=True))
+        return "exact" if np.allclose(norm, real, rtol=1e-5) else "wrong"
+    if isinstance(law, Table):
+        return "exact" if np.array_equal(law.values, real, equal_nan=True) else "wrong"
+    if not real.size:
+        return "exact"
+    drawn = np.asarray(law(real.shape, dtype="float64")).reshape(real.shape)
+    again = np.asarray(law(real.shape, dtype="float64"))
+    if isinstance(law, Constant | Zeros | Ones) or (np.array_equal(drawn, again) and _is_fixed(law)):
+        return "exact" if np.allclose(drawn, real, rtol=3e-3 if "16" in each.dtype else 1e-5) else "wrong"
+    spread = max(float(drawn.std()), 1e-30)
+    off = abs(float(real.mean() - drawn.mean())) / (spread * math.sqrt(2 / real.size))
+    ratio = abs(math.log(max(float(real.std()), 1e-30) / spread)) / math.sqrt(2 / real.size)
+    if real.size > 8 and (off > 6 or ratio > 9):
+        return "wrong"
+    return "wrong" if isinstance(law, RandomUniform) and np.abs(real).max() > _bound(law) else "exact"
+
+
+def _bound(law: RandomUniform) -> float:
+    return 1.000001 * max(abs(float(law.minval)), abs(float(law.maxval)))
+
+
+def _is_fixed(law: object) -> bool:
+    return isinstance(law, Formula) and law.of is None and not isinstance(law, Elementwise)
+
+
+def _models() -> list[str]:
+    transformers_models = pytest.importorskip("tests.interop.transformers_models")
+    names = list(transformers_models.classes())
+    return names if os.environ.get(EVERY) else names[:: max(1, len(names) // 60)]
+
+
+def smallest(name: str) -> dict[str, int] | None:
+    """The count for the smallest config that a class bears; None where it bears none or is too large."""
+    import transformers
+
+    from tests.interop.transformers_models import classes, configs
+
+    kind: Any = getattr(transformers, name)
+    for config in configs(classes()[name]):
+        build = functools.partial(_built, kind, config)
+        try:
+            if sum(int(np.prod(each.shape)) for each in record(build)) > 3e7:
+                return None
+            build()
+        except Exception:
+            continue
+        return compared(build)
+    return None
+
+
+def _built(kind: Any, config: Any) -> Any:
+    return kind(copy.deepcopy(config))
+
+
+def test_models_of_transformers() -> None:
+    total: dict[str, int] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _models():
+            for kind, count in (smallest(name) or {"not compared": 1}).items():
+                total[kind] = total.get(kind, 0) + count
+                if kind == "wrong":
+                    pytest.fail(f"{name}: {count} laws are wrong")
+    assert total["exact"] > 50 * total.get("unsaid", 0)
