@@ -177,7 +177,7 @@ def is_free(name: str) -> bool:
         >>> is_free("base"), is_free("he_normal"), is_free("small_init")
         (True, False, True)
     """
-    return name not in _PROTECTED and not isinstance(_TABLE.get(name), type)
+    return name.removeprefix(f"{PACKAGE}>") not in _PROTECTED and not isinstance(_TABLE.get(name), type)
 
 
 def canonical_name(cls: type[Initializer]) -> str:

@@ -14,7 +14,7 @@ from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.kernels import read_window
-from initcfg.initializers.registry import aliases_of, is_free, registered_name
+from initcfg.initializers.registry import PACKAGE, aliases_of, is_free, registered_name
 from initcfg.spec.models import Spec, read_initializer
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _name_alone(classes: Classes) -> Schema:
         "type": "string",
         "minLength": 1,
         "anyOf": [{"enum": known}, {"type": "string"}],
-        "not": {"enum": incomplete},
+        "not": {"enum": [*incomplete, *(f"{PACKAGE}>{name}" for name in incomplete)]},
     }
 
 
@@ -169,10 +169,15 @@ def _short_form(classes: Classes) -> Schema:
         "minProperties": 1,
         "maxProperties": 1,
         # Not in propertyNames, whose pattern editors would offer as a name.
-        "patternProperties": {"^$": False},
+        "patternProperties": {"^$": False} | {_qualified(cls): _shortest(cls) for cls in BUILTINS},
         "properties": {name: _shortest(cls) for cls in classes for name in _names(cls)},
         "additionalProperties": {"type": "object"},
     }
+
+
+def _qualified(cls: type[Initializer]) -> str:
+    """The names that always mean the built-in, also in a document that has one of its own of that name."""
+    return rf"^{PACKAGE}>({'|'.join(_names(cls))})(?!\n)$"
 
 
 def _shortest(cls: type[Initializer]) -> Schema:
@@ -205,6 +210,8 @@ def _keras_form(classes: Classes) -> Schema:
 
 def _keras_arguments(cls: type[Initializer]) -> Schema:
     names: Schema = {"enum": _names(cls)}
+    if cls in BUILTINS:
+        names = {"anyOf": [names, {"pattern": _qualified(cls)}]}
     by_class = {
         "properties": {"class_name": names, "registered_name": {"type": "null"}},
         "required": ["class_name"],
