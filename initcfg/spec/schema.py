@@ -211,7 +211,7 @@ def _keras_form(classes: Classes) -> Schema:
 def _keras_arguments(cls: type[Initializer]) -> Schema:
     names: Schema = {"enum": _names(cls)}
     if cls in BUILTINS:
-        names = {"anyOf": [names, {"pattern": _qualified(cls)}]}
+        names = {"anyOf": [names, {"type": "string", "pattern": _qualified(cls)}]}
     by_class = {
         "properties": {"class_name": names, "registered_name": {"type": "null"}},
         "required": ["class_name"],
