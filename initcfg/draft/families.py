@@ -90,6 +90,11 @@ def normal(stddev: float | str) -> Law:
     return {"random_normal": {"stddev": stddev}}
 
 
+def formula(value: str, of: Law = None) -> Law:
+    """An expression over the elements, or over draws `x` of another law."""
+    return {"formula": {"value": value} | ({} if of is None else {"of": of})}
+
+
 def within(bound: str) -> Law:
     """Evenly from -bound to bound."""
     return {"random_uniform": {"minval": f"-{bound}", "maxval": bound}}
@@ -103,7 +108,7 @@ def scaled(scale: str | int, mode: str, distribution: str) -> Law:
 #: torch's own linear and convolutional layers: evenly from -1 / sqrt(fan_in) to 1 / sqrt(fan_in).
 TORCH = scaled("1 / 3", "fan_in", "uniform")
 _BY_INPUTS = normal("1 / sqrt(fan_in)")
-TIME_STEPS: Law = {"random_uniform": {"minval": "log(exp(0.001) - 1)", "maxval": "log(exp(0.1) - 1)"}}
+TIME_STEPS: Law = "mamba_dt_bias"
 
 
 def _depth(group: Group, model: Model) -> str:
@@ -145,9 +150,15 @@ def _clip_outputs(group: Group, model: Model) -> Law:
     return normal(f"1 / sqrt(2 * {_depth(group, model)} * fan_out)")
 
 
+# What a bias stands beside; weight normalization writes a weight as a direction and a magnitude.
+_WEIGHTS = ("weight", "parametrizations.weight.original1", "weight_v")
+
+
 def torch_bias(group: Group, model: Model) -> Law:
     """As far from 0 as the weight beside it; zero beside a norm's scale."""
-    weight = model.shapes.get(f"{group.example.rpartition('.')[0]}.weight".lstrip("."), ())
+    head = group.example.rpartition(".")[0]
+    names = (f"{head}.{each}".lstrip(".") for each in _WEIGHTS)
+    weight = next((model.shapes[name] for name in names if name in model.shapes), ())
     inputs = prod(weight[1:]) if len(weight) > 1 else 0
     return within(f"1 / sqrt({inputs})") if inputs else "zeros"
 
@@ -158,6 +169,33 @@ def _recurrent(group: Group, model: Model) -> Law:
     layer = re.sub(r"^(weight|bias)_(ih|hh)", "weight_hh", leaf)
     shape = model.shapes.get(f"{head}.{layer}".lstrip("."), group.entry.shape)
     return within(f"1 / sqrt({max(shape[-1], 1)})")
+
+
+def _uneven(value: str) -> Callable[[Group, Model], Law]:
+    """RWKV's, for which `i` is the layer, `n` stands for how many there are and `d` for the width."""
+
+    def law(group: Group, model: Model) -> Law:
+        numbers = {"n": _depth(group, model), "d": str(group.entry.shape[-1])}
+        return formula(re.sub(r"\b[nd]\b", lambda name: numbers[name[0]], value))
+
+    return law
+
+
+def _mixed(match: str, power: str, more: str = "") -> Rule:
+    law = _uneven(f"(index(2) / d) ** ({power}){more}")
+    return Rule(f"**.{{i}}.{match}", 3, law, "How much of the token before RWKV takes.")
+
+
+_SPREAD: Law = {"orthogonal": {"gain": "sqrt(max(1, fan_out / fan_in))"}}
+_RWKV_EMBEDDINGS: Law = {"orthogonal": {"gain": "1e-4 * sqrt(max(fan_in, fan_out))"}}
+
+
+def _gate(group: Group, _: Model) -> Law:
+    return normal(f"sqrt(0.01 / {group.entry.shape[-1]})")
+
+
+def _last(group: Group, model: Model) -> Law:
+    return normal(f"sqrt(2 / ({_depth(group, model)} * fan_in))")
 
 
 _NORMAL = normal(0.02)
@@ -261,6 +299,66 @@ FAMILIES = (
             ),
         ),
         without=r"attn|attention|[qkv]_proj|experts",
+    ),
+    Family(
+        "RWKV-4",
+        (r"attention\.time_decay$", r"attention\.time_mix_key$"),
+        _SPREAD,
+        _RWKV_EMBEDDINGS,
+        "Orthogonal, as in RWKV's code.",
+        (
+            Rule(
+                "**.{i}.attention.time_decay",
+                1,
+                _uneven("-5 + 8 * (index(0) / max(d - 1, 1)) ** (0.7 + 1.3 * i / max(n - 1, 1))"),
+                "Decays of RWKV, more unequal the deeper a layer is.",
+            ),
+            Rule(
+                "**.attention.time_first",
+                1,
+                formula("log(0.3) + 0.5 * ((index(0) + 1) % 3 - 1)"),
+                "RWKV's bonus of the current token; transformers makes all of it 1.",
+            ),
+            _mixed("attention.time_mix_value", "1 - i / n", " + 0.3 * i / max(n - 1, 1)"),
+            _mixed("attention.time_mix_receptance", "0.5 * (1 - i / n)"),
+            _mixed("{attention,feed_forward}.time_mix_{key,receptance}", "1 - i / n"),
+            Rule("**.{key,value,receptance,output}.weight", 2, _SPREAD, "Orthogonal, as RWKV's."),
+            Rule("**.embeddings.weight", 2, _RWKV_EMBEDDINGS, "Embeddings of RWKV: very small."),
+            Rule(
+                "**.head.weight",
+                2,
+                {"orthogonal": {"gain": "0.5 * sqrt(max(1, fan_out / fan_in))"}},
+                "RWKV's.",
+            ),
+        ),
+    ),
+    Family(
+        "RecurrentGemma",
+        (r"rg_lru\.recurrent_param$",),
+        normal(0.05),
+        normal(0.05),
+        "The root of w_init_variance_scale / conv1d_width of its config.",
+        (
+            Rule(
+                "**.temporal_block.{linear_x,linear_y,q_proj,k_proj,v_proj}.weight",
+                2,
+                _BY_INPUTS,
+                "RecurrentGemma's, by the number of inputs.",
+            ),
+            Rule(
+                "**.temporal_block.{linear_out,o_proj}.weight",
+                2,
+                _last,
+                "By the number of inputs, and depth.",
+            ),
+            Rule(
+                "**.{conv_1d,gate_proj,up_proj,down_proj,embed_tokens}.weight",
+                None,
+                normal(0.05),
+                "sqrt(w_init_variance_scale / conv1d_width) of its config.",
+            ),
+            Rule("**.{input,recurrent}_gate_weight", 3, _gate, "Gates of RG-LRU, by the width of a block."),
+        ),
     ),
     Family(
         "GPT-2",

@@ -16,6 +16,7 @@ from initcfg.draft.families import (
     Model,
     Rule,
     constant,
+    formula,
     normal,
     scaled,
     torch_bias,
@@ -47,25 +48,34 @@ _HE = scaled(2, "fan_in", "untruncated_normal")
 # How torch's recurrent cells, attention and parametrizations call their matrices.
 _OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
 _UNIT: Law = {"random_uniform": {"minval": 0, "maxval": 1}}
-# A_log is written down part by part.
-_MOST_STATES = 256
 # Gemma 1 has the names of Llama, and a vocabulary of its own.
 _GEMMA_VOCABULARY = 256_000
 
 
 def _state_matrix(group: Group, _: Model) -> Law:
-    """The logarithms of 1, 2, 3 ... along the last axis; for gated delta nets evenly spaced up to 16."""
-    *_rows, states = group.entry.shape or (0,)
-    if not 0 < states <= _MOST_STATES:
-        return "zeros"
+    """The logarithms of 1, 2, 3 ... along the last axis; gated delta nets draw what they take them of."""
     if "linear_attn" in group.segments:
-        return constant([f"log({16 * at + 8} / {states})" for at in range(states)])
-    logs = [f"log({at})" for at in range(1, states + 1)]
-    if len(group.entry.shape) == 1:
-        return constant(logs)
-    return {
-        "concatenate": {"axis": 1, "sizes": [1] * states, "initializers": [constant(log) for log in logs]}
-    }
+        return formula("log(x)", of={"random_uniform": {"minval": "2**-20", "maxval": 16}})
+    return "mamba_a_log"
+
+
+def _magnitude(group: Group, model: Model) -> Law:
+    """The norm of the direction beside it, over the axes along which the magnitude is one number."""
+    head, _, leaf = group.example.rpartition(".")
+    other = {"weight_g": "weight_v", "original0": "original1"}[leaf]
+    shape = model.shapes.get(f"{head}.{other}".lstrip("."), ())
+    if len(shape) != len(group.entry.shape):
+        return "ones"
+    axes = [at for at, size in enumerate(group.entry.shape) if size == 1]
+    return {"norm_of": {"parameter": other, "axes": axes}}
+
+
+def _sines(group: Group, _: Model) -> Law:
+    """Whisper's table: the sines of all positions, then the cosines."""
+    half = group.entry.shape[1] // 2
+    waves = [formula(f"{wave}(index(0) * 10000 ** (-index(1) / (size(1) - 1)))") for wave in ("sin", "cos")]
+    sizes = [half, group.entry.shape[1] - half]
+    return {"concatenate": {"axis": 1, "sizes": sizes, "initializers": waves}}
 
 
 def _norms(_: Group, model: Model) -> Law:
@@ -152,6 +162,26 @@ _KNOWN = (
         _state_matrix,
         "State matrices of Mamba: log(1), log(2) ...; Qwen3-Next draws them up to 16.",
     ),
+    Rule(
+        "**.{weight_g,original0}",
+        None,
+        _magnitude,
+        "Magnitudes of weight normalization: the norms of the directions beside them.",
+    ),
+    Rule(
+        "**.{weight_v,original1}",
+        None,
+        TORCH,
+        "A guess: directions of weight normalization, as torch begins weights; their lengths do not matter.",
+    ),
+    Rule(
+        "**.rg_lru.recurrent_param",
+        1,
+        formula(
+            "log(expm1(-0.5 * log(x)))", of={"random_uniform": {"minval": "0.9 ** 2", "maxval": "0.999 ** 2"}}
+        ),
+        "Decays of RG-LRU, whose squares are spread evenly from 0.9**2 to 0.999**2.",
+    ),
     Rule("**.grn.{weight,bias}", None, "zeros", "Response norms of ConvNeXt V2."),
     Rule("**.sinks", 1, normal(0.02), "What attention may go to instead, one a head, as in GPT-OSS."),
     Rule("**.D", 1, "ones", "What a state space passes on, as in Mamba."),
@@ -173,6 +203,26 @@ _TOGETHER = (
                 None,
                 "zeros",
                 "A guess: DeiT, YOLOS and AST begin tokens and positions at 0 in transformers.",
+            ),
+        ),
+    ),
+    (
+        r"(^|\.)encoder\.conv1\.weight$",
+        (
+            Rule(
+                "**.encoder.embed_positions.weight",
+                2,
+                _sines,
+                "Sines and cosines of positions, as Whisper's.",
+            ),
+        ),
+    ),
+    (
+        r"(^|\.)layers\.[0-9]+\.(block\.[0-9]+\.)?conv\.(weight_v|parametrizations\.weight\.original1)$",
+        (
+            Rule("**.conv.bias", 1, torch_bias, "EnCodec's convolutions, as torch begins them."),
+            Rule(
+                "**.lstm.weight_{ih,hh}_l*", 2, "glorot_uniform", "EnCodec's LSTM, as transformers begins it."
             ),
         ),
     ),

@@ -113,6 +113,8 @@ OTHERWISE = {
     "DistilBertModel": (0, 0),
     "Dinov2Model": (0, 0),
     "ElectraModel": (0, 0),
+    # Biases of transposed convolutions, by the other number of channels, and one magnitude.
+    "EncodecModel": (6, 6),
     "FalconMambaModel": (0, 0),
     "FalconModel": (0, 0),
     "GPT2Model": (0, 0),
@@ -122,8 +124,8 @@ OTHERWISE = {
     "Gemma2Model": (0, 0),
     # Biases of its routers.
     "GptOssModel": (2, 2),
-    # Its projection is 0.02 where wav2vec 2's, of the same names, is torch's; and a weight norm of two parts.
-    "HubertModel": (4, 4),
+    # Its projection is 0.02 where wav2vec 2's, of the same names, is torch's.
+    "HubertModel": (2, 2),
     # dt_proj.bias: 0 here, Mamba's draw in the draft.
     "JambaModel": (2, 2),
     "LlamaModel": (0, 0),
@@ -137,16 +139,19 @@ OTHERWISE = {
     "Qwen2MoeModel": (0, 0),
     "Qwen3Model": (0, 0),
     "Qwen3NextModel": (0, 0),
+    "RecurrentGemmaModel": (0, 0),
     "ResNetModel": (0, 0),
     "RobertaModel": (0, 0),
+    # time_first, which transformers makes of ones.
+    "RwkvModel": (2, 2),
     "SegformerModel": (0, 0),
     "SiglipModel": (1, 1),
     "SwinModel": (0, 0),
     "T5Model": (0, 0),
     "UMT5Model": (0, 0),
     "ViTModel": (0, 0),
-    # Its encoder's positions are a table of sines.
-    "WhisperModel": (1, 1),
+    "Wav2Vec2Model": (0, 0),
+    "WhisperModel": (0, 0),
 }
 
 

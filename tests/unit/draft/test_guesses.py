@@ -21,6 +21,9 @@ def drafted(**entries):
     return plan_of(loads(new_spec(manifest)))
 
 
+_RWKV = {"time_decay": (8,), "time_first": (8,), "time_mix_key": (1, 1, 8), "key.weight": (8, 8)}
+
+
 @pytest.mark.parametrize(
     ("name", "entry", "value"),
     [
@@ -85,7 +88,7 @@ def test_a_name_that_is_known(name, entry, value) -> None:
                 "layers.0.mixer.dt_proj.bias": (96,),
                 "layers.0.mixer.out_proj.weight": (64, 96),
             },
-            [0.1, None, 12**-0.5, 12**-0.5, 1.3438, 288**-0.5],
+            [0.1, None, 12**-0.5, 12**-0.5, None, 288**-0.5],
         ),
         (
             "GPT-2",
@@ -155,9 +158,64 @@ def test_what_the_type_of_a_module_says_comes_before_the_family_and_is_no_guess(
     assert "base: {random_normal: {stddev: 0.3}}" in text
 
 
-def test_a_log_of_delta_nets_ends_at_16() -> None:
-    (parameter,) = drafted(layers__0__linear_attn__A_log=(4,))
-    np.testing.assert_allclose(np.exp(materialize(parameter)), [2, 6, 10, 14], rtol=1e-6)
+def test_a_log_of_delta_nets_is_drawn_up_to_16() -> None:
+    (parameter,) = drafted(layers__0__linear_attn__A_log=(4096,))
+    values = np.exp(materialize(parameter))
+    assert 0 < values.min() < 0.1
+    assert 15.9 < values.max() <= 16
+    assert values.mean() == pytest.approx(8, rel=0.03)
+
+
+def test_the_bias_of_time_steps_is_mambas_own() -> None:
+    (parameter,) = drafted(mixer__dt_proj__bias=(4096,))
+    steps = np.log1p(np.exp(materialize(parameter).astype(float)))
+    assert 0.00099 < steps.min() < 0.00102
+    assert 0.098 < steps.max() < 0.1001
+    assert np.log(steps).mean() == pytest.approx(np.log(0.01), rel=0.01)
+
+
+def test_the_magnitude_of_weight_normalization_is_the_norm_of_the_direction_beside_it() -> None:
+    plan = drafted(
+        conv__parametrizations__weight__original0=(1, 1, 3),
+        conv__parametrizations__weight__original1=(4, 2, 3),
+        old__weight_g=(4, 1, 1),
+        old__weight_v=(4, 2, 3),
+        lone__weight_g=(4, 1, 1),
+    )
+    values = {each.name: materialize(each) for each in plan}
+    for magnitude, direction, axes in (
+        ("conv.parametrizations.weight.original0", "conv.parametrizations.weight.original1", (0, 1)),
+        ("old.weight_g", "old.weight_v", (1, 2)),
+    ):
+        norms = np.sqrt((values[direction].astype(float) ** 2).sum(axes, keepdims=True))
+        np.testing.assert_allclose(values[magnitude], norms, rtol=1e-6)
+    assert (values["lone.weight_g"] == 1).all()
+
+
+def test_rwkv_forgets_at_uneven_speeds_in_every_layer() -> None:
+    names = {f"blocks.{i}.attention.{key}": shape for i in range(3) for key, shape in _RWKV.items()}
+    plan = plan_of(loads(new_spec(Manifest(names | {"embeddings.weight": (300, 64)}))))
+    ramp = np.arange(8) / 7
+    for i in range(3):
+        decay = -5 + 8 * ramp ** (0.7 + 1.3 * i / 2)
+        np.testing.assert_allclose(materialize(plan[f"blocks.{i}.attention.time_decay"]), decay, rtol=1e-5)
+        mixed = (np.arange(8) / 8) ** (1 - i / 3)
+        found = materialize(plan[f"blocks.{i}.attention.time_mix_key"])
+        np.testing.assert_allclose(found.ravel(), mixed, rtol=1e-5)
+
+
+def test_the_positions_of_whispers_encoder_are_sines_and_cosines() -> None:
+    plan = plan_of(
+        loads(
+            new_spec(
+                Manifest({"encoder.conv1.weight": (8, 80, 3), "encoder.embed_positions.weight": (50, 8)})
+            )
+        )
+    )
+    angles = np.arange(50)[:, None] * 10000 ** (-np.arange(4) / 3)
+    wanted = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    found = materialize(plan["encoder.embed_positions.weight"])
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_conv1d_of_gpt2_is_in_out() -> None:
