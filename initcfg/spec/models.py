@@ -13,7 +13,8 @@ from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Reading
 from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
-from initcfg.initializers.values import fault, refusal
+from initcfg.initializers.registry import KERAS_MODEL_HINT
+from initcfg.initializers.values import fault, refusal, shown
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.overlay import Places, Unwritten
 from initcfg.spec.scalars import (
@@ -187,6 +188,16 @@ class Layer(_Model):
         description="The indices that the layer's name holds in braces. Several nest; later may use earlier.",
         examples=[{"i": "n_layer"}, {"i": {"from": 3, "to": 12}}, {"side": ["left", "right"]}],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_keras_layer(cls, value: object) -> object:
+        """One error for a part of a Keras model's config, where each of its keys would be one."""
+        if isinstance(value, Mapping) and value.keys() >= {"class_name", "config"}:
+            what = f"{shown(value['class_name'])} with a config is a layer of Keras, and none of a spec"
+            raise fault(Code.UNKNOWN_KEY, what, KERAS_MODEL_HINT, key=True)
+        return value
+
     params: Params = Field(
         description="The layer's parameters; a full name is the layer's name, a dot, and the name here. "
         "Needed, unless they are inherited.",
@@ -245,7 +256,6 @@ class Rule(_Model):
         "pattern captures fills the braces.",
         examples=["encoder.layer.{i}.query.weight"],
     )
-
     fans_of: NameTemplate | None = Field(
         default=None,
         description=(
