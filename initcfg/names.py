@@ -8,6 +8,8 @@ from collections import defaultdict
 from itertools import chain, count, islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
+from initcfg.process import load
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
 
@@ -73,9 +75,8 @@ def _nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None
         return twin
     if len(candidates) > _COMPARED_NAMES:
         candidates = [each for each in candidates if abs(len(each) - len(name)) < 2 and each[:1] == name[:1]]
-    import difflib  # noqa: PLC0415  only a misspelling needs it
-
-    near = difflib.get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=cutoff)
+    # Only a misspelling needs it.
+    near = load("difflib").get_close_matches(name, sorted(candidates)[:_COMPARED_NAMES], n=1, cutoff=cutoff)
     return near[0] if near else None
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
+import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+T = TypeVar("T")
 
 _SELDOM = 100_000
 
@@ -38,6 +42,20 @@ def gc_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+class cached_property(functools.cached_property[T]):  # noqa: N801  it takes the place of functools'
+    """A property that is computed once; Python 3.11's holds a lock meanwhile, which a fork leaves shut."""
+
+    if sys.version_info < (3, 12) and not TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            if instance is None:
+                return self
+            cache = instance.__dict__
+            if self.attrname not in cache:
+                cache[self.attrname] = self.func(instance)
+            return cache[self.attrname]
 
 
 class ForkSafeLock:

@@ -7,7 +7,6 @@ tried by one loop and not by a thousand.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from initcfg.globs.pattern import (
@@ -22,6 +21,7 @@ from initcfg.globs.pattern import (
     ends_in_a_name,
     parse,
 )
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

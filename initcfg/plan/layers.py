@@ -7,7 +7,6 @@ once, and what they come to is kept for each combination of just those indices.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
@@ -18,6 +17,7 @@ from initcfg.plan.parameters import Borrower, SkippedParameter, Tie, name_proble
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
 from initcfg.plan.scope import LONG_NAME
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,6 @@ import operator
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg import initializers
@@ -21,6 +20,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecErr
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.names import did_you_mean
+from initcfg.process import cached_property
 from initcfg.spec.dump import dump_tree
 from initcfg.stream import STREAM_VERSION
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
@@ -17,6 +16,7 @@ from initcfg.plan.parameters import Borrower, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
 from initcfg.plan.scope import LONG_NAME, MATCHING
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

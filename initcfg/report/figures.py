@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+import initcfg
 from initcfg.distributions import Moments, moments
 from initcfg.errors import InitializerError, SpecError
 from initcfg.initializers import Combined, Formula, canonical_name, resolve
@@ -134,10 +135,8 @@ def figures_of(
         >>> row.name, row.copies, round(row.std, 4)
         ('h.{0..2}.w', 3, 0.1768)
     """
-    from initcfg import __version__  # noqa: PLC0415  the package names this module
-
     return Figures(
-        version=__version__,
+        version=initcfg.__version__,
         command=command,
         models=tuple(_model(file, plan, warnings) for file, plan, warnings in plans),
     )

@@ -12,7 +12,6 @@ import heapq
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initcfg.formats import TensorInfo
@@ -21,6 +20,7 @@ from initcfg.formats.index import TOTALS, Index, index_text
 from initcfg.formats.safetensors import layout
 from initcfg.generate.files import carried_spec, file_metadata, left_out
 from initcfg.generate.memory import owner, selected
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

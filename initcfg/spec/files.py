@@ -7,12 +7,11 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, PathStep, SpecError
-from initcfg.process import load
+from initcfg.process import cached_property, load
 from initcfg.text.inputs import decoded, is_within, open_input
 from initcfg.text.yaml_source import read_yaml
 

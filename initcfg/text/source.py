@@ -9,11 +9,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -261,8 +262,51 @@ def test_a_child_of_the_first_call_can_make_one_too(delay: str) -> None:
     assert done.stdout.split() == ["0"]
 
 
-# Commands run alone in their process, and adapters are imported whole; `names` is below the lock.
-LOAD_AS_THEY_LIKE = ("cli", "adapters", "names.py")
+CACHED = """
+import os, threading
+from initcfg.process import cached_property
+
+class Slow:
+    @cached_property
+    def value(self):
+        begun.set()
+        return os.getpid() if os.getpid() != parent else ended.wait(60)
+
+parent, begun, ended, slow = os.getpid(), threading.Event(), threading.Event(), Slow()
+thread = threading.Thread(target=lambda: slow.value)
+thread.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    os._exit(slow.value != os.getpid())
+for _ in range(200):
+    ended.wait(0.05)
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        break
+else:
+    os.kill(child, 9)
+    status = "hangs"
+ended.set()
+print(status)
+"""
+
+
+def test_a_child_forked_while_a_property_is_computed_computes_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", CACHED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "0\n"
+
+
+def test_every_cached_property_is_the_one_without_a_lock() -> None:
+    files = [path for path in PACKAGE.rglob("*.py") if path.name != "process.py"]
+    texts = {path: path.read_text("utf-8") for path in files}
+    with_lock = re.compile(r"from functools import .*cached_property|functools\.cached_property")
+    assert not [path for path, text in texts.items() if with_lock.search(text)]
+
+
+# Commands run alone in their process, and adapters are imported whole.
+LOAD_AS_THEY_LIKE = ("cli", "adapters")
 PACKAGE = Path(initcfg.__file__).parent
 
 
