@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +21,7 @@ from initcfg.generate.files import write
 from initcfg.layout import Layout
 from initcfg.manifest import ManifestEntry
 from initcfg.plan import plan_of
+from initcfg.process import cached_property
 from initcfg.spec import Param, Spec, load
 from initcfg.text.yaml_writer import write_yaml
 

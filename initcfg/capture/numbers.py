@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.capture.fitting import Point, close, fitted
 from initcfg.expressions import RESERVED_NAMES
+from initcfg.process import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
