@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from initcfg.adapters.torch.capturing import record
+from initcfg.adapters.torch.recorded import record
 from initcfg.capture.values import Table, Unsaid
 from initcfg.initializers import (
     Concatenate,
