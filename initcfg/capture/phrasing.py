@@ -23,6 +23,8 @@ Path_ = tuple[str | int, ...]
 _FEW = 16
 # The values are in a file, whose name is not known yet.
 _STORED = {"pretrained": {"file": "tables"}}
+# What has a name of its own.
+_PLAIN = {"constant": "zeros", "{'constant': {'value': 0}}": "zeros", "{'constant': {'value': 1}}": "ones"}
 # Where one number says how wide a law is.
 _WIDTHS = {
     "random_normal": "stddev",
@@ -95,6 +97,8 @@ class Phrases:
             said = {"constant": {"value": law.values.tolist()}} if small else _STORED
             return Phrase(json.dumps({"initializer": said}), where, is_stored=not small)
         tree = self._tree(self._study.model, recorded.name)
+        if str(tree).replace(".0", "") in _PLAIN:
+            return Phrase(json.dumps({"initializer": _PLAIN[str(tree).replace(".0", "")]}))
         if by_fan is not None:
             return Phrase(json.dumps(_said_by_fan(recorded, tree, by_fan)))
         said = self._explained(recorded.name, tree, ())

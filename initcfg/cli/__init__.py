@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "main"]
 # The commands in the order of the work, each with the module here that has it.
 COMMANDS = {
     "new": "new",
+    "capture": "capture",
     "validate": "validate",
     "plan": "plan",
     "materialize": "materialize",

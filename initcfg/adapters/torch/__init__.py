@@ -6,6 +6,7 @@ verify          a module's values held against a plan, bit for bit
 Initialized     what it made, and what it left alone
 audit           what a module's own initialization leaves out, does twice or undoes
 assert_initialized  the same, raised, for tests
+capture         the spec of how a module's own code begins it
 
 PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
 """
@@ -20,7 +21,8 @@ except ModuleNotFoundError as error:
     raise ImportError("initcfg.adapters.torch needs torch: pip install 'initcfg[torch]'") from error
 
 from initcfg.adapters.torch.auditing import assert_initialized, audit
+from initcfg.adapters.torch.capturing import capture
 from initcfg.adapters.torch.initializing import Initialized, initialize_
 from initcfg.adapters.torch.parameters import manifest, verify
 
-__all__ = ["Initialized", "assert_initialized", "audit", "initialize_", "manifest", "verify"]
+__all__ = ["Initialized", "assert_initialized", "audit", "capture", "initialize_", "manifest", "verify"]

@@ -199,8 +199,15 @@ def _law(
         if law is None or (at != base and len(boxes) != 1):
             return Unsaid(watcher.events[events[at]].write.call)
         if at != base:
-            patches.append({"at": [f"{low}:{high}" for low, high in boxes[0]], "initializer": law})
+            at_axes = [_axis(*span, size) for span, size in zip(boxes[0], tensor.shape, strict=True)]
+            patches.append({"at": at_axes, "initializer": law})
     return Patch(laws[base], patches) if patches else laws[base]  # type: ignore[arg-type, return-value]
+
+
+def _axis(low: int, high: int, size: int) -> int | str:
+    if (low, high) == (0, size):
+        return ":"
+    return low if high == low + 1 else f"{low}:{high}"
 
 
 def _fixed(data: torch.Tensor) -> Law:

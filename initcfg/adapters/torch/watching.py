@@ -160,6 +160,8 @@ class Watcher(TorchDispatchMode):  # type: ignore[misc]
         if len(parents) != 1:
             return None
         law = self.events[next(iter(parents))].law
+        if name == "aten::copy_" and args[0].shape != args[1].shape:
+            return None  # draws that repeat
         if name in ("aten::copy_", "aten::clone", "aten::_to_copy", "aten::detach", "aten::view"):
             return law
         factor = args[1] if len(args) > 1 and isinstance(args[1], int | float) else None

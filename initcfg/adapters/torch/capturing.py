@@ -1,0 +1,67 @@
+"""The spec of a live module: its code runs, what it writes is recorded, and written down as laws."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from initcfg.adapters.torch.recordings import watch
+from initcfg.capture.captured import Captured
+from initcfg.capture.numbers import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import torch
+
+    from initcfg.capture.values import Recorded
+
+
+def capture(
+    build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None = None
+) -> Captured:
+    """Runs the code that makes a module, and gives the spec of how the module begins.
+
+    The module is really made, on CPU, with about three times the memory of its values. One that has a config,
+    as those of transformers have, is made some twenty times more with other values of it, to see what its
+    numbers come from; so give it a small config where it is large, and set the sizes by ``vars`` afterwards.
+    What has no law that a spec can say is in ``unsaid``. The random state is afterwards as it was.
+
+    Args:
+        build: makes the module, without arguments; a class will do.
+        init: called with the module, where its users do so after they have made it.
+
+    Returns:
+        The spec with its tables, as text with comments too; `initcfg.make_plan` takes ``captured.spec``.
+
+    Raises:
+        TypeError: `build` makes something that is no ``torch.nn.Module``.
+
+    Example:
+        >>> import torch
+        >>> capture(lambda: torch.nn.Linear(8, 4)).spec.rules[-1].initializer.name
+        'kaiming_uniform'
+    """
+    module, recording, _ = watch(build, init)
+    return Captured(type(module).__name__, recording.tensors, _source(module, init))
+
+
+def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] | None) -> Source:
+    """The numbers of a module's config, where its class makes it of one."""
+    kind: Any = type(module)
+    config: Any = getattr(module, "config", None)
+    if config is None or not hasattr(kind, "config_class"):
+        return Source()
+    values = {
+        name: value
+        for name, value in config.to_dict().items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and name.isidentifier()
+    }
+
+    def rebuild(changes: Mapping[str, float]) -> tuple[Recorded, ...]:
+        changed = copy.deepcopy(config)
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        return watch(lambda: kind(changed), init)[1].tensors
+
+    return Source(values, rebuild)

@@ -1,0 +1,64 @@
+"""``initcfg capture``: the spec of a live model, from what its own code does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from initcfg.cli.application import Command
+from initcfg.cli.arguments import output_option
+from initcfg.cli.models import with_model
+from initcfg.cli.output import check_replaceable, with_output
+from initcfg.cli.report import Exit
+from initcfg.wording import counted
+
+if TYPE_CHECKING:
+    from initcfg.cli.models import ModelSource
+    from initcfg.cli.output import Output
+
+
+@click.command(
+    cls=Command,
+    short_help="Write the spec of how a model's own code begins it.",
+    example=(
+        "initcfg capture models.gpt:build -o gpt.yaml",
+        "initcfg capture --config checkpoints/gpt2 -o gpt2.yaml",
+    ),
+)
+@with_model
+@output_option("SPEC", "The file to write; its name ends in .yaml or .yml.")
+@click.option("--force", is_flag=True, help="Replace the files if they are there.")
+@with_output
+def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
+    """Write the spec of how the code of a PyTorch model begins it: the law of every parameter.
+
+    CALLABLE is called without arguments and makes the model. Its code runs, and the model is made on CPU,
+    with a config some twenty times; the current folder is importable. Numbers that follow from the config
+    become expressions; what no spec can say is skipped, and told. The spec goes to stdout, or with -o to a
+    file, beside which NAME.tables.safetensors holds values that no formula gives.
+    """
+    from initcfg.adapters.torch import capture as capture_torch
+
+    if path is not None:
+        if not path.lower().endswith((".yaml", ".yml")):
+            raise click.UsageError(f"the name of a spec ends in .yaml or .yml, not as {path!r}")
+        check_replaceable(path, force=force)
+    try:
+        captured = capture_torch(model.build)
+    except TypeError as error:
+        raise click.UsageError(f"{model.name}: {error}") from None
+    if path is not None:
+        captured.save(path)
+        output.note(f"{path}: {counted(len(captured.recorded), 'tensor')}; initcfg plan shows them")
+    elif output.format == "json":
+        from initcfg.spec import dump_json
+
+        output.data(dump_json(captured.spec))
+    else:
+        output.data(captured.text)
+        if captured.tables:
+            output.note("the values of some parameters are in a file of tables, which -o writes")
+    for name, unsaid in captured.unsaid.items():
+        output.note(f"{name} has no law that a spec can say: {unsaid.reason}")
+    return Exit.FINE

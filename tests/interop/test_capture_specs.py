@@ -1,0 +1,63 @@
+"""Live models to specs: strictly valid, of the same law for every parameter, and as a person writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+import transformers
+
+import initcfg
+from initcfg.adapters.torch import capture, manifest
+from initcfg.spec import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SMALL = {"vocab_size": 97, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+MODELS = {
+    "GPT2LMHeadModel": {"vocab_size": 97, "n_positions": 32, "n_embd": 48, "n_layer": 3, "n_head": 4},
+    "LlamaForCausalLM": {**SMALL, "num_key_value_heads": 2, "intermediate_size": 80},
+    "BertForMaskedLM": {**SMALL, "intermediate_size": 80, "max_position_embeddings": 40},
+}
+
+
+def small(name: str) -> Callable[[], torch.nn.Module]:
+    kind = getattr(transformers, name)
+    return lambda: kind(kind.config_class(**MODELS[name]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_transformers_becomes_a_spec(name: str) -> None:
+    build = small(name)
+    captured = capture(build)
+    assert not captured.unsaid
+    assert loads(captured.text) == captured.spec
+    assert initcfg.find_warnings(captured.spec) == ()
+    plan = initcfg.make_plan(captured.spec, manifest=manifest(build()))
+    tied = [each for each in plan if each.tied_to]
+    assert len(tied) + len(manifest(build()).entries) >= len(list(plan))
+    assert len(captured.text.splitlines()) < 90
+
+
+def test_gpt2_says_what_its_numbers_come_from() -> None:
+    text = capture(small("GPT2LMHeadModel")).text
+    assert "repeat: {i: n_layer}" in text
+    assert "attn.c_attn.weight: {shape: [n_embd, 3 * n_embd]}" in text
+    assert "{random_normal: {stddev: initializer_range / sqrt(2 * n_layer)}}" in text
+
+
+def test_a_module_without_a_config() -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    captured = capture(lambda: torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.Linear(32, 4)))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert "{kaiming_uniform: {a: sqrt(5)}}" in captured.text
+    assert "fans_of: weight" in captured.text
+    assert initcfg.find_warnings(captured.spec) == ()
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match="not int"):
+        capture(lambda: 7)
