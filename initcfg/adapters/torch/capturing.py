@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from initcfg.adapters.torch.recordings import watch
+from initcfg.adapters.torch.recorded import record, record_once
 from initcfg.capture.captured import Captured
 from initcfg.capture.numbers import Source
 
@@ -22,10 +22,9 @@ def capture(
 ) -> Captured:
     """Runs the code that makes a module, and gives the spec of how the module begins.
 
-    The module is really made, on CPU, with about three times the memory of its values. One that has a config,
-    as those of transformers have, is made some twenty times more with other values of it, to see what its
-    numbers come from; so give it a small config where it is large, and set the sizes by ``vars`` afterwards.
-    What has no law that a spec can say is in ``unsaid``. The random state is afterwards as it was.
+    Large and random tensors are not made, so that a model of any size will do. One that has a config, as those
+    of transformers have, is built some twenty times more with other values of it, to see what its numbers
+    come from. What has no law that a spec can say is in ``unsaid``. Torch is afterwards as it was.
 
     Args:
         build: makes the module, without arguments; a class will do.
@@ -42,8 +41,14 @@ def capture(
         >>> capture(lambda: torch.nn.Linear(8, 4)).spec.rules[-1].initializer.name
         'kaiming_uniform'
     """
-    module, recording, _ = watch(build, init)
-    return Captured(type(module).__name__, recording.tensors, _source(module, init))
+    made: list[torch.nn.Module] = []
+
+    def building() -> torch.nn.Module:
+        made.append(build())
+        return made[-1]
+
+    recorded = record(building, init)
+    return Captured(type(made[0]).__name__, recorded, _source(made[0], init))
 
 
 def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] | None) -> Source:
@@ -62,6 +67,6 @@ def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] |
         changed = copy.deepcopy(config)
         for name, value in changes.items():
             setattr(changed, name, value)
-        return watch(lambda: kind(changed), init)[1].tensors
+        return record_once(lambda: kind(changed), init)
 
     return Source(values, rebuild)

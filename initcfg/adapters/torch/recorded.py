@@ -48,14 +48,15 @@ def record(
         >>> [each.law for each in record(lambda: torch.nn.LayerNorm(8))]
         [Ones(), Zeros()]
     """
-    first, second = (_recorded_once(build, init, seed) for seed in (0, 1))
+    first, second = (record_once(build, init, seed) for seed in (0, 1))
     others = {each.name: each for each in second}
     return tuple(_held_against(each, others.get(each.name)) for each in first)
 
 
-def _recorded_once(
-    build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None, seed: int
+def record_once(
+    build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None, seed: int = 0
 ) -> list[Recorded]:
+    """The same of one run, which cannot tell a table from what other random numbers than torch's have made."""
     with recording(seed) as programs:
         module = build()
         if not isinstance(module, torch.nn.Module):
