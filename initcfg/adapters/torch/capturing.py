@@ -22,9 +22,9 @@ def capture(
 ) -> Captured:
     """Runs the code that makes a module, and gives the spec of how the module begins.
 
-    Large and random tensors are not made, so that a model of any size will do. One that has a config, as those
-    of transformers have, is built some twenty times more with other values of it, to see what its numbers
-    come from. What has no law that a spec can say is in ``unsaid``. Torch is afterwards as it was.
+    Large and random tensors are not made, so that a model of any size will do. One that has a config, as
+    those of transformers have, is built some twenty times more with other values of it, to see what its
+    numbers come from. What has no law that a spec can say is in ``unsaid``. Torch is afterwards as it was.
 
     Args:
         build: makes the module, without arguments; a class will do.

@@ -56,7 +56,7 @@ def record(
 def record_once(
     build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None, seed: int = 0
 ) -> list[Recorded]:
-    """The same of one run, which cannot tell a table from what other random numbers than torch's have made."""
+    """The same of one run, which takes what numpy's or Python's random numbers made for a table."""
     with recording(seed) as programs:
         module = build()
         if not isinstance(module, torch.nn.Module):
