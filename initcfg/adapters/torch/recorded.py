@@ -55,7 +55,7 @@ def record(
 
 def record_once(
     build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None, seed: int = 0
-) -> list[Recorded]:
+) -> tuple[Recorded, ...]:
     """The same of one run, which takes what numpy's or Python's random numbers made for a table."""
     with recording(seed) as programs:
         module = build()
@@ -85,7 +85,7 @@ def record_once(
                 draws.unwritten,
             )
         )
-    return _with_norms(found, module, programs, drawn)
+    return tuple(_with_norms(found, module, programs, drawn))
 
 
 def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Write, ...]]:
