@@ -237,7 +237,7 @@ def _held(each: Recorded, values: dict[str, np.ndarray[Any, Any]]) -> str:  # no
     real = values[each.name]
     law = each.law
     assert not isinstance(law, Unsaid)
-    if isinstance(law, Formula) and law == Formula("x", of=law.of) and hasattr(law.of, "parameter"):
+    if isinstance(law, Formula) and law.value == "x" and hasattr(law.of, "parameter"):
         return "exact" if np.array_equal(real, values[law.of.parameter]) else "wrong"
     if isinstance(law, NormOf):
         norm = np.sqrt((values[law.parameter] ** 2).sum(axis=law.axes, keepdims=True))
