@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
     """Write the spec of how the code of a PyTorch model begins it: the law of every parameter.
 
-    CALLABLE is called without arguments and makes the model. Its code runs, with a config some twenty times,
-    and no weights are made; the current folder is importable. Numbers that follow from the config become
-    expressions; what no spec can say is skipped, and told. The spec goes to stdout, or with -o to a file,
-    beside which NAME.tables.safetensors holds values that no formula gives.
+    MODULE:CALLABLE is called without arguments and makes the model. Its code runs, with a config some twenty
+    times, and no weights are made; the current folder is importable. Numbers that follow from the config
+    become expressions; what no spec can say is skipped, and told. The spec goes to stdout, or with -o to a
+    file, beside which NAME.tables.safetensors holds values that no formula gives.
     """
     from initcfg.adapters.torch import capture as capture_torch
 

@@ -67,6 +67,14 @@ class Saved:
         return sum(receipt.nbytes for receipt in self.receipts)
 
 
+def _claimed(store: Store) -> str | None:
+    """The claim on a folder; of what is no folder making it says more."""
+    try:
+        return store.claimed()
+    except OutputError:
+        return None
+
+
 def save_set(
     shards: ShardSet,
     store: Store,
@@ -91,7 +99,7 @@ def save_set(
         raise TypeError(f"an executor has a method submit, which {executor!r} has not")
     claim = SetClaim.of(shards)
     if not force:
-        claim.refuse_other_versions(store.place, store.claimed())
+        claim.refuse_other_versions(store.place, _claimed(store))
     share: Sequence[Shard] = shards.shards
     if rank is not None:
         share = [share[position] for position in assigned(shards.sizes, rank.world_size)[rank.number]]
