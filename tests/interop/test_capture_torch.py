@@ -82,6 +82,16 @@ def beside(w: torch.Tensor) -> None:
     w[2:].zero_()
 
 
+def in_halves(w: torch.Tensor) -> None:
+    w[:, :3] = torch.arange(18.0).reshape(6, 3)
+    w[:, 3:] = -torch.arange(6.0)[:, None]
+
+
+def inverse_softplus(_: torch.Tensor) -> nn.Parameter:
+    dt = torch.exp(torch.rand(6, 4) * 2 - 3).clamp(min=0.1)
+    return nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
+
+
 SQUARES = np.arange(24.0).reshape(6, 4) ** 2
 
 WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
@@ -120,6 +130,11 @@ WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
     "a row, then a column added to": (column_added, "unsaid"),
     "erfinv": (timm_trunc, "trunc"),
     "exp": (lambda w: w.uniform_(-1, 1).exp_(), Formula("exp(x)", of=RandomUniform(-1.0, 1.0))),
+    "softplus turned round": (
+        inverse_softplus,
+        Formula("max(exp(x), 0.1) + log(-expm1(-max(exp(x), 0.1)))", of=RandomUniform(-3.0, -1.0)),
+    ),
+    "a table in halves": (in_halves, "table"),
     "tensor of a list": (by_loop, "table"),
     "numpy": (lambda w: w.copy_(torch.from_numpy(SQUARES)), "table"),
     "item": (lambda w: w.fill_(torch.linspace(0, 1, 5)[2].item()), Constant(0.5)),

@@ -100,7 +100,11 @@ def law_of(read: Read) -> Draws:
             law = _seen_as(law, node)
         if both == here:
             shape = tuple(stop - start for start, stop in here)
-            return _patched(law, [(within(box, here), each) for box, each in patches], shape, node)
+            inside = [(within(box, here), each) for box, each in patches]
+            is_covered = law.law is None and not list(rest_of([box for box, _ in inside], shape))
+            if is_covered and not any(each.is_random for each in nodes):
+                return _fixed(read)  # a table that is filled part by part
+            return _patched(law, inside, shape, node)
         if any(intersection(both, box) for box, _ in patches):
             raise UnsayableError("parts that are written apart lie over each other", node)
         if law.unwritten:
@@ -275,7 +279,7 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911
         (one, x), (other, y) = (_parts(law) for law in random)
         same_place = args[0].geometry.size == args[1].geometry.size
         if random[0].drawn == random[1].drawn and len(random[0].drawn) == 1 and x == y and same_place:
-            return Draws(Formula(f"({one}) {sign} ({other})", of=x), random[0].drawn, is_even=True)
+            return Draws(Formula(f"{_term(one)} {sign} {_term(other)}", of=x), random[0].drawn, is_even=True)
     raise UnsayableError(f"{node.write.call} of random values", node)
 
 
@@ -304,7 +308,15 @@ def _affine(law: Draws, scale: float, shift: float, divided: float | None = None
         case TruncNormal() as old:
             low, high = sorted((scaled(old.a), scaled(old.b)))
             return replace(law, law=TruncNormal(scaled(old.mean), spread(old.std), low, high))
-    text = f"{{}} / {divided!r}" if divided is not None else f"{{}} * {scale!r}" if scale != 1 else "{}"
+    text = (
+        f"{{}} / {divided!r}"
+        if divided is not None
+        else "-{}"
+        if scale == -1
+        else f"{{}} * {scale!r}"
+        if scale != 1
+        else "{}"
+    )
     return _as_formula(law, f"{text} + {shift!r}" if shift else text)
 
 
@@ -318,8 +330,23 @@ def _as_formula(law: Draws, text: str) -> Draws:
     if not law.is_even:
         raise UnsayableError("a function of values whose law depends on their place")
     inner, of = _parts(law)
-    inner = inner if inner == "x" or (inner.endswith(")") and inner.count("(") == 1) else f"({inner})"
-    return replace(law, law=Formula(text.format(inner), of=of))
+    is_argument = "({}" in text
+    return replace(law, law=Formula(text.format(inner if is_argument else _term(inner)), of=of))
+
+
+def _term(text: str) -> str:
+    """An expression as an operand: in parentheses, unless it is a name, a number or one call.
+
+    Example:
+        >>> _term("exp(x)"), _term("exp(x) + exp(x)"), _term("0.5")
+        ('exp(x)', '(exp(x) + exp(x))', '0.5')
+    """
+    name, _, rest = text.partition("(")
+    if not rest and text.replace(".", "").isalnum():
+        return text
+    depths = itertools.accumulate((char == "(") - (char == ")") for char in rest[:-1])
+    is_call = name.isalnum() and rest.endswith(")") and min(depths, default=0) >= 0
+    return text if is_call else f"({text})"
 
 
 def _erfinv(law: Draws, node: Node) -> Draws:
