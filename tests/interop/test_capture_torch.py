@@ -284,7 +284,7 @@ def _is_fixed(law: object) -> bool:
 def _models() -> list[str]:
     transformers_models = pytest.importorskip("tests.interop.transformers_models")
     names = list(transformers_models.classes())
-    return names if os.environ.get(EVERY) else names[:: max(1, len(names) // 24)]
+    return names if os.environ.get(EVERY) else names[:: max(1, len(names) // 12)]
 
 
 def smallest(name: str) -> dict[str, int] | None:
