@@ -14,7 +14,7 @@ from initcfg.errors import printable
 from initcfg.wording import count, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initcfg.report.figures import Model, Row, Series
 
@@ -109,9 +109,14 @@ def _matrices(model: Model) -> list[Row]:
     return [row for row in model.rows if row.kind == "matrix" and row.fan_in and row.std]
 
 
-def _labels(model: Model) -> list[str]:
+def _labels(model: Model) -> dict[str, int]:
     """The short names of matrices; the rank of one decides its colour in every picture of the model."""
-    return list(dict.fromkeys(short_name(row.name) for row in _matrices(model)))
+    names = dict.fromkeys(short_name(row.name) for row in _matrices(model))
+    return {name: rank for rank, name in enumerate(names)}
+
+
+# More marks than these are a crowd that tells nothing more; the largest matrices are drawn.
+_MOST_MARKS = 2000
 
 
 def map_picture(model: Model) -> str | None:
@@ -122,7 +127,7 @@ def map_picture(model: Model) -> str | None:
     fans, stds = [row.fan_in or 1 for row in rows], [row.std or 1 for row in rows]
     x = (min(fans) / 1.7, max(fans) * 1.7)
     y = (min(*stds, x[1] ** -0.5) / 2.2, max(*stds, (2 / x[0]) ** 0.5) * 1.6)
-    legend = -(-len(labels[: _COLOURS + 1]) // 2)
+    legend = -(-min(len(labels), _COLOURS + 1) // 2)
     frame = Frame(58, 12, 500, 330, x, y, (True, True))
     root = picture(
         f"Where every matrix of {model.name or model.file} stands",
@@ -136,16 +141,19 @@ def map_picture(model: Model) -> str | None:
     ET.SubElement(root, "polygon", points=_points(band)).set("class", "band")
     for scale, label in ((1.0, "LeCun 1/√fan_in"), (2.0, "He √(2/fan_in)")):
         _theory(root, frame, scale, label)
-    for row in sorted(rows, key=lambda row: -row.elements):
-        mark = _mark(root, frame, row, labels.index(short_name(row.name)))
+    places = {id(row): at for at, row in enumerate(model.rows)}
+    for row in sorted(rows, key=lambda row: -row.elements)[:_MOST_MARKS]:
+        mark = _mark(root, frame, row, labels[short_name(row.name)])
         _titled(mark, told(row))
-        mark.set("data-row", str(model.rows.index(row)))
-    _legend(
-        root,
-        labels,
-        frame,
-        [sum(row.copies for row in rows if short_name(row.name) == each) for each in labels],
-    )
+        mark.set("data-row", str(places[id(row)]))
+    copies = dict.fromkeys(labels, 0)
+    for row in rows:
+        copies[short_name(row.name)] += row.copies
+    _legend(root, frame, copies)
+    if len(rows) > _MOST_MARKS:
+        _text(
+            root, (frame.left, 392 + 18 * legend), f"not drawn: {count(len(rows) - _MOST_MARKS)} more", "note"
+        )
     return svg_text(root)
 
 
@@ -216,9 +224,9 @@ def _points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _legend(root: ET.Element, labels: Sequence[str], frame: Frame, copies: Sequence[int]) -> None:
+def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
     """The names of marks below the plot in two columns; beyond the last colour they share one."""
-    shown = [(label, f" x{copies[rank]}" if copies[rank] > 1 else "") for rank, label in enumerate(labels)]
+    shown = [(label, f" x{times}" if times > 1 else "") for label, times in copies.items()]
     if len(shown) > _COLOURS + 1:
         shown[_COLOURS:] = [(f"{len(shown) - _COLOURS} others", "")]
     for rank, (label, times) in enumerate(shown):
@@ -236,9 +244,7 @@ def depth_picture(model: Model) -> str | None:
     if not model.depth:
         return None
     labels = _labels(model)
-    ranked = sorted(
-        model.depth, key=lambda series: (-len(series.points), labels.index(short_name(series.name)))
-    )
+    ranked = sorted(model.depth, key=lambda series: (-len(series.points), labels[short_name(series.name)]))
     shown = ranked[:_COLOURS]
     gains = [point.gain for series in shown for point in series.points]
     last = max(point.block for series in shown for point in series.points)
@@ -276,7 +282,7 @@ def depth_picture(model: Model) -> str | None:
         _text(root, (frame.left + frame.width - 4, y - 4), label, "note", "end")
     heights: list[float] = []
     for series in sorted(shown, key=lambda series: -series.points[-1].gain):
-        rank = min(labels.index(short_name(series.name)), _COLOURS)
+        rank = min(labels[short_name(series.name)], _COLOURS)
         _series(root, frame, series, rank)
         height = max(frame.at_y(series.points[-1].gain) + 4, (heights[-1] + 15) if heights else 0)
         heights.append(height)
