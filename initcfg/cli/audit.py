@@ -37,8 +37,8 @@ def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int
     way of the meta device. Places are lines of the model's code. The exit code is 0 when nothing is found, 1
     when something is, 2 when the code cannot be run; notes are no finding.
 
-    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore; what is garbage
-    however the model is made is told all the same.
+    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore. Values that
+    are garbage however the model is made are reported in any case.
     """
     from initcfg.adapters.torch import audit as audit_torch
     from initcfg.cli.arguments import find_project

@@ -35,7 +35,7 @@ def capture(*, model: ModelSource, path: str | None, force: bool, output: Output
 
     MODULE:CALLABLE is called without arguments and makes the model. Its code runs, with a config some twenty
     times, and no weights are made; the current folder is importable. Numbers that follow from the config
-    become expressions; what no spec can say is skipped, and told. The spec goes to stdout, or with -o to a
+    become expressions; what no spec can say is skipped and listed. The spec goes to stdout, or with -o to a
     file, beside which NAME.tables.safetensors holds values that no formula gives.
     """
     from initcfg.adapters.torch import capture as capture_torch

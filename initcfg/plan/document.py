@@ -76,7 +76,7 @@ class PlaceDocument(_Model):
 
 
 class ComponentDocument(_Model):
-    """A part of a law: some elements, and what they come to. It decides nothing, and is told for readers."""
+    """A part of a law: some elements, and what they come to. For readers only: no value depends on it."""
 
     region: list[list[Size]] = Field(
         description="First position and the one after the last, an axis; later parts lie over earlier ones."

@@ -75,7 +75,7 @@ def to_jax(
             ``jax_enable_x64`` is off (code ``unknown-dtype``); or custom code failed.
         SpecError: a sharding does not divide a shape, or is over an abstract mesh where no mesh of its axes
             is set (code ``shape``); a pattern has no effect, or a parameter has none (codes ``unused-rule``,
-            ``missing-key``). All of them are told, and nothing is made.
+            ``missing-key``). The error lists all of them, and nothing is made.
         UnknownParameterError: `select` matches nothing.
         TypeError: `plan` or `shardings` are of another kind.
 
@@ -247,7 +247,7 @@ def manifest(tree: Any) -> Manifest:
 
     Raises:
         SpecError: a leaf has no shape or no plain dtype (code ``manifest``), or two leaves have one name
-            (code ``duplicate-parameter``); all such leaves are told.
+            (code ``duplicate-parameter``); the error lists all such leaves.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -280,7 +280,7 @@ def initialize(
     Raises:
         SpecError: names, shapes or dtypes differ, or as in `manifest`; or two leaves are tied in the plan
             (code ``tied``); or a sharding does not divide a shape, or is over an abstract mesh where no mesh
-            of its axes is set (code ``shape``). All of them are told, and nothing is made.
+            of its axes is set (code ``shape``). The error lists all of them, and nothing is made.
         InitializerError: as in `to_jax`.
         TypeError: `plan` is none; or it is called inside ``jit``.
 
