@@ -7,6 +7,7 @@ The JSON Schema is `schemas/figures.v1.schema.json`. Every mark of a picture fol
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 import initcfg
 from initcfg.distributions import Moments, moments
 from initcfg.errors import InitializerError, SpecError
-from initcfg.initializers import Combined, Formula, canonical_name, resolve
+from initcfg.initializers import Formula, canonical_name
+from initcfg.initializers.components import components_of, weights_of
 from initcfg.names import fold, numbers_of
 from initcfg.plan.describing import describe_law
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Diagnostic
     from initcfg.initializers import Initializer
-    from initcfg.layout import Layout
     from initcfg.plan import Plan, PlannedParameter
 
 SCHEMA_ID = "urn:initcfg:schema:figures:v1"
@@ -228,31 +229,23 @@ def law_moments(parameter: PlannedParameter) -> Moments | None:
 
     Those of a combined initializer are of the mixture of its parts, by their numbers of elements.
     """
+    if parameter.distribution is not None:
+        with suppress(InitializerError):  # bounds so far out that a truncated law has no moments in floats
+            return moments(parameter.distribution)
+        return None
+    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
     try:
-        return _moments(parameter.initializer, parameter.shape, parameter.layout)
-    except InitializerError:  # bounds so far out that a truncated law has no moments in floats
+        found = [each.summary() for each in parts]
+    except InitializerError:  # a fault that planning did not see; making the array tells it
         return None
-
-
-def _moments(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> Moments | None:
-    law = resolve(initializer, shape, layout)
-    if law is not None:
-        return moments(law)
-    if isinstance(initializer, Formula) and 0 not in shape:
-        spread = initializer.spread(shape, layout)
-        return Moments(spread.mean, spread.std)
-    if not isinstance(initializer, Combined):
+    known = [each for each in found if each is not None]
+    if len(known) < len(parts) or not parameter.numel:
         return None
-    parts = [
-        (math.prod(share.shape), _moments(part, share.shape, share.layout))
-        for part, share in initializer.parts(shape, layout)
-    ]
-    numel = sum(weight for weight, _ in parts)
-    if not numel or any(part is None for _, part in parts):
-        return None
-    known = [(weight / numel, part) for weight, part in parts if part is not None]
-    mean = sum(weight * part.mean for weight, part in known)
-    square = sum(weight * (part.std**2 + (part.mean - mean) ** 2) for weight, part in known)
+    weights = weights_of([each.box(parameter.shape) for each in parts], parameter.numel)
+    mean = sum(weight * part.mean for weight, part in zip(weights, known, strict=True))
+    square = sum(
+        weight * (part.std**2 + (part.mean - mean) ** 2) for weight, part in zip(weights, known, strict=True)
+    )
     return Moments(mean, math.sqrt(square))
 
 

@@ -29,6 +29,15 @@ MIXED = {
                 }
             },
         },
+        "padded": {
+            "shape": [4, 3000],
+            "initializer": {
+                "patch": {
+                    "base": "lecun_normal",
+                    "patches": [{"at": [0], "initializer": {"constant": {"value": 1}}}],
+                }
+            },
+        },
         "table": {"shape": [64], "initializer": {"formula": {"value": "log(index() + 1)"}}},
         "drawn": {"shape": [9000], "initializer": {"formula": {"value": "exp(x)", "of": "he_uniform"}}},
         "narrow": {"shape": [100, 90], "initializer": {"truncated_normal": {"stddev": 0.3}}},
