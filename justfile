@@ -53,5 +53,5 @@ bench suite="peers":
     {{ python }} tests/bench/{{ suite }}.py
 
 # The tests against real frameworks, each file in a process of its own
-interop *files="tests/interop/test_*.py":
-    for file in {{ files }}; do .venv-interop/bin/python -m pytest $file -q --no-skips -o addopts=--import-mode=importlib || exit 1; done
+interop *files:
+    .ci/interop {{ files }}
