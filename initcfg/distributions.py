@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -215,6 +216,7 @@ def _mass_below(mean: float, std: float, low: float, x: float) -> Decimal:
         return Decimal(0)
 
 
+@lru_cache(maxsize=512)  # the copies of a layer share it, and it takes a hundred digits
 def _truncation(distribution: TruncatedNormal) -> Truncation:
     try:
         return truncation(distribution.mean, distribution.std, distribution.low, distribution.high)

@@ -278,9 +278,12 @@ def fold(rows: Sequence[tuple[Hashable, tuple[str, ...]]]) -> list[tuple[tuple[s
     """
     groups: defaultdict[Hashable, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     marked: list[tuple[str, ...]] = []
+    split = re.compile(_WHOLE).split
     for at, (value, texts) in enumerate(rows):
-        numbers = numbers_of(texts[0])
-        marked.append(tuple(mark_numbers(text, numbers) for text in texts))
+        parts = split(texts[0])
+        numbers = tuple(parts[1::2])
+        name = "".join(part if rank % 2 == 0 else f"\0{rank // 2}\0" for rank, part in enumerate(parts))
+        marked.append((name, *(text and mark_numbers(text, numbers) for text in texts[1:])))
         groups[value, marked[-1]].append((numbers, at))
     folded = [
         (tuple(fill_numbers(text, spans) for text in marked[members[0][1]]), [members[at][1] for at in ranks])

@@ -12,15 +12,15 @@ from initcfg.cli.output import with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.cli.words import SEGMENTS, WORDS, Column, table_text
 from initcfg.errors import printable
-from initcfg.names import fold
 from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
     from initcfg.plan import Plan, PlannedParameter
+    from initcfg.plan.describing import Copies
 
 
 @click.command(
@@ -95,13 +95,14 @@ def plan_text(
 
     Copies of a layer that begin alike share a line, as in ``h.{0..11}.ln.bias  x12``, unless it is `full`.
     """
-    groups = fold(
-        [
-            (at if full else _alike(each), (each.name, each.tied_to or "", _source(each)))
-            for at, each in enumerate(parameters)
-        ]
+    from initcfg.plan.describing import Copies, fold_copies, source_of
+
+    groups = (
+        [Copies(each.name, each.tied_to or "", source_of(each), [at]) for at, each in enumerate(parameters)]
+        if full
+        else fold_copies(parameters)
     )
-    rows = [_cells(texts, [parameters[at] for at in members]) for texts, members in groups]
+    rows = [_cells(group, [parameters[at] for at in group.ranks]) for group in groups]
     shown = [
         rank
         for rank, column in enumerate(COLUMNS)
@@ -111,26 +112,12 @@ def plan_text(
     return table_text([COLUMNS[rank] for rank in shown], rows, _totals(plan, parameters), width)
 
 
-def _alike(parameter: PlannedParameter) -> Hashable:
-    """What copies that share a line have in common, beside the names that follow from their own."""
-    shown = (parameter.shape, parameter.dtype, parameter.rule, _fans(parameter))
-    source = _source(parameter)
-    law = repr(parameter.initializer)
-    return (*shown, None if parameter.tied_to else law.replace(repr(source), "") if source else law)
-
-
-def _source(parameter: PlannedParameter) -> str:
-    """The parameter whose values a derived one follows from, where there is one."""
-    source = getattr(parameter.initializer, "parameter", "")
-    return source if isinstance(source, str) else ""
-
-
-def _cells(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> tuple[str, ...]:
-    """A line: `names` are those of the copies, of what they are tied to and of what they follow from."""
+def _cells(group: Copies, copies: Sequence[PlannedParameter]) -> tuple[str, ...]:
+    """A line."""
     from initcfg.initializers import canonical_name
-    from initcfg.plan.describing import describe_law
+    from initcfg.plan.describing import describe_law, fans_text, source_of
 
-    name, tied_to, source = names
+    name, tied_to, source, _ = group
     first = copies[0]
     initializer = first.initializer
     law = describe_law(initializer, first.shape, first.layout)
@@ -140,21 +127,12 @@ def _cells(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> tuple[
         str(first.shape),
         first.dtype.name,
         "tied" if tied_to else canonical_name(type(initializer)),
-        "" if tied_to else law.replace(_source(first), source) if source else law,
+        "" if tied_to else law.replace(source_of(first), source) if source else law,
         first.rule or "",
-        _fans(first),
+        fans_text(first),
         "-" if tied_to else size(sum(each.nbytes for each in copies)),
     )
     return tuple(printable(cell) for cell in cells)
-
-
-def _fans(parameter: PlannedParameter) -> str:
-    """Both fans, and the parameter that they are those of."""
-    fans, lender = parameter.fans, parameter.fans_of
-    if fans is None:
-        return "-"
-    layer = f"{parameter.name.rpartition('.')[0]}."
-    return f"{fans.fan_in}, {fans.fan_out}{f' of {lender.removeprefix(layer)}' if lender else ''}"
 
 
 def _totals(plan: Plan, shown: Sequence[PlannedParameter]) -> list[str]:

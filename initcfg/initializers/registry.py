@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -102,6 +103,7 @@ _CALL = re.compile(r"((?:\w+\.)*)(\w+)\s*(?:\((.*)\))?", re.DOTALL)
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
 
 
+@lru_cache(maxsize=512)
 def snake_case(name: str) -> str:
     """``GlorotUniform`` as ``glorot_uniform``, by Keras's rule."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))

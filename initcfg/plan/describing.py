@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.errors import InitializerError
 from initcfg.initializers import Combined, canonical_name, resolve
+from initcfg.names import fold
 from initcfg.wording import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initcfg.distributions import Distribution
     from initcfg.initializers import Formula, Initializer
     from initcfg.initializers.base import Share
@@ -74,3 +77,58 @@ def _law_of_part(part: Initializer, share: Share) -> str:
     """The law of a part, and its place where that does not follow from its rank."""
     law = describe_law(part, share.shape, share.layout)
     return law if share.label is None or share.label.isdecimal() else f"{law} {share.label}"
+
+
+class Copies(NamedTuple):
+    """Parameters that begin alike and differ in the numbers of their names only, or a single one.
+
+    Args:
+        name: with spans in the place of numbers that differ: ``h.{0..11}.w``.
+        tied_to: the parameter that it is tied to, written so too; empty for one that is not.
+        source: the parameter whose values a derived one follows from, written so too; else empty.
+        ranks: the positions of the copies among the parameters.
+    """
+
+    name: str
+    tied_to: str
+    source: str
+    ranks: list[int]
+
+
+def fold_copies(parameters: Sequence[PlannedParameter]) -> list[Copies]:
+    """Parameters with the copies of a layer put together, in the order of the first of each.
+
+    Example:
+        >>> import initcfg
+        >>> params = {f"h.{i}.b": {"shape": [8], "initializer": "zeros"} for i in range(3)}
+        >>> fold_copies(list(initcfg.make_plan({"initcfg": 1, "params": params})))
+        [Copies(name='h.{0..2}.b', tied_to='', source='', ranks=[0, 1, 2])]
+    """
+    laws: dict[int, str] = {}  # by the identity of initializers, which copies share: a repr is slow
+    rows = []
+    for each in parameters:
+        source, law = source_of(each), None
+        if each.tied_to is None:
+            law = laws.get(id(each.initializer))
+            if law is None:
+                # What a copy follows from is another one each time, and told beside the law.
+                law = repr(each.initializer).replace(repr(source), "") if source else repr(each.initializer)
+                laws[id(each.initializer)] = law
+        alike = (each.shape, each.dtype.name, each.rule, fans_text(each), law)
+        rows.append((alike, (each.name, each.tied_to or "", source)))
+    return [Copies(name, tied_to, source, ranks) for (name, tied_to, source), ranks in fold(rows)]
+
+
+def source_of(parameter: PlannedParameter) -> str:
+    """The parameter whose values a derived one follows from; empty where there is none."""
+    source = getattr(parameter.initializer, "parameter", "")
+    return source if isinstance(source, str) else ""
+
+
+def fans_text(parameter: PlannedParameter) -> str:
+    """Both fans, and the parameter of the same layer that they are those of; ``-`` for none."""
+    fans, lender = parameter.fans, parameter.fans_of
+    if fans is None:
+        return "-"
+    layer = f"{parameter.name.rpartition('.')[0]}."
+    return f"{fans.fan_in}, {fans.fan_out}{f' of {lender.removeprefix(layer)}' if lender else ''}"

@@ -7,6 +7,7 @@ The JSON Schema is `schemas/figures.v1.schema.json`. Every mark of a picture fol
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,14 +19,15 @@ from initcfg.errors import InitializerError, SpecError
 from initcfg.initializers import Formula, canonical_name
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.names import fold, numbers_of
-from initcfg.plan.describing import describe_law
+from initcfg.plan.describing import describe_law, fold_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from initcfg.errors import Diagnostic
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
+    from initcfg.plan.describing import Copies
 
 SCHEMA_ID = "urn:initcfg:schema:figures:v1"
 
@@ -150,7 +152,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _model(file: str, plan: Plan, warnings: Sequence[Diagnostic]) -> Model:
-    groups = fold([(_alike(each), (each.name, each.tied_to or "")) for each in plan])
+    parameters = list(plan)
+    groups = fold_copies(parameters)
+    laws = [_law_of(parameters[group.ranks[0]]) for group in groups]
     return Model(
         file=file,
         name=plan.name,
@@ -159,9 +163,12 @@ def _model(file: str, plan: Plan, warnings: Sequence[Diagnostic]) -> Model:
         parameters=len(plan),
         elements=plan.numel,
         nbytes=plan.nbytes,
-        totals=_totals(plan),
-        rows=tuple(_row(texts, [plan[at] for at in members]) for texts, members in groups),
-        depth=_depth(plan),
+        totals=_totals(parameters),
+        rows=tuple(
+            _row(group, [parameters[at] for at in group.ranks], law)
+            for group, law in zip(groups, laws, strict=True)
+        ),
+        depth=_depth(parameters, groups, laws),
         warnings=tuple(map(_warned, warnings)),
     )
 
@@ -173,41 +180,35 @@ def _fingerprint(plan: Plan) -> str | None:
         return None
 
 
-def _totals(plan: Plan) -> tuple[Total, ...]:
+def _totals(parameters: Sequence[PlannedParameter]) -> tuple[Total, ...]:
     """Sums of the parameters of each initializer, the largest first; a tied parameter adds nothing."""
-    kinds: dict[str, list[PlannedParameter]] = {}
-    for parameter in plan:
+    kinds: defaultdict[type[Initializer], list[PlannedParameter]] = defaultdict(list)
+    for parameter in parameters:
         if parameter.tied_to is None:
-            kinds.setdefault(canonical_name(type(parameter.initializer)), []).append(parameter)
+            kinds[type(parameter.initializer)].append(parameter)
     totals = [
         Total(
-            initializer=name,
+            initializer=canonical_name(kind),
             parameters=len(members),
             elements=sum(each.numel for each in members),
             nbytes=sum(each.nbytes for each in members),
         )
-        for name, members in kinds.items()
+        for kind, members in kinds.items()
     ]
     return tuple(sorted(totals, key=lambda total: -total.elements))
 
 
-def _alike(parameter: PlannedParameter) -> Hashable:
-    law = None if parameter.tied_to else repr(parameter.initializer)
-    return parameter.shape, parameter.dtype, parameter.rule, parameter.fans, law
-
-
-def _row(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> Row:
+def _row(group: Copies, copies: Sequence[PlannedParameter], law: Moments | None) -> Row:
     first = copies[0]
     tied = first.tied_to is not None
-    law = None if tied else law_moments(first)
     return Row(
-        name=names[0],
+        name=group.name,
         copies=len(copies),
         shape=first.shape,
         dtype=first.dtype.name,
         initializer="tied" if tied else canonical_name(type(first.initializer)),
         law="" if tied else describe_law(first.initializer, first.shape, first.layout),
-        tied_to=names[1] or None,
+        tied_to=group.tied_to or None,
         kind="table" if _is_table(first.initializer) else "matrix" if len(first.shape) > 1 else "vector",
         fan_in=first.fans.fan_in if first.fans else None,
         fan_out=first.fans.fan_out if first.fans else None,
@@ -222,6 +223,10 @@ def _row(names: tuple[str, ...], copies: Sequence[PlannedParameter]) -> Row:
 
 def _is_table(initializer: Initializer) -> bool:
     return isinstance(initializer, Formula) and initializer.of is None
+
+
+def _law_of(parameter: PlannedParameter) -> Moments | None:
+    return None if parameter.tied_to else law_moments(parameter)
 
 
 def law_moments(parameter: PlannedParameter) -> Moments | None:
@@ -249,14 +254,17 @@ def law_moments(parameter: PlannedParameter) -> Moments | None:
     return Moments(mean, math.sqrt(square))
 
 
-def _depth(plan: Plan) -> tuple[Series, ...]:
+def _depth(
+    parameters: Sequence[PlannedParameter], groups: Sequence[Copies], laws: Sequence[Moments | None]
+) -> tuple[Series, ...]:
     """The gains of matrices whose names differ in one number only, by that number."""
     matrices = [
-        (parameter, law.std * math.sqrt(parameter.fans.fan_in))
-        for parameter in plan
-        if parameter.tied_to is None and parameter.fans and len(parameter.shape) > 1
-        if not _is_table(parameter.initializer)
-        if (law := law_moments(parameter)) is not None and law.std > 0
+        (parameters[at], law.std * math.sqrt(first.fans.fan_in))
+        for group, law in zip(groups, laws, strict=True)
+        if law is not None and law.std > 0
+        if (first := parameters[group.ranks[0]]).fans and len(first.shape) > 1
+        if not _is_table(first.initializer)
+        for at in group.ranks
     ]
     series = []
     for (name,), members in fold([((), (parameter.name,)) for parameter, _ in matrices]):
