@@ -1,4 +1,4 @@
-"""The page of every diagnostic code: what it means, the way out, a wrong and a right example.
+"""Where the documentation is, and the page of every diagnostic code: its meaning, the way out, two examples.
 
 The pages are data, in ``explanations.toml`` beside this module. To add one, add a member to `Code` and a
 table of the same name to the file: a test holds that the two agree and runs both examples.
@@ -10,9 +10,12 @@ import functools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from initcfg.errors import Code
+
+# The site that mkdocs.yml builds; it serves schemas/ too.
+DOCUMENTATION = "https://initcfg.readthedocs.io/en/stable/"
 
 Language = Literal["yaml", "json", "python", "console"]
 
@@ -51,3 +54,14 @@ def _page(code: Code, table: dict[str, str]) -> Explanation:
     prose = {key: " ".join(table.pop(key).split()) for key in ("title", "cause", "remedy")}
     examples = {key: table.pop(key).strip("\n") for key in ("wrong", "right")}
     return Explanation(code=code, **prose, **examples, **table)  # type: ignore[arg-type]
+
+
+def published(document: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document's version 1, under the address at which the site serves it.
+
+    Example:
+        >>> published("plan", {"type": "object"})["$id"]
+        'https://initcfg.readthedocs.io/en/stable/schemas/plan.v1.schema.json'
+    """
+    address = f"{DOCUMENTATION}schemas/{document}.v1.schema.json"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": address, **schema}

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from initcfg.explanations import published
+
 FORMAT = "initcfg.plan"
-SCHEMA_ID = "urn:initcfg:schema:plan:v1"
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -163,5 +164,4 @@ class PlanDocument(_Model):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a plan document."""
-    schema = PlanDocument.model_json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return published("plan", PlanDocument.model_json_schema(mode="serialization"))

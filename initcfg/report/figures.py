@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import initcfg
 from initcfg.distributions import Moments, moments
 from initcfg.errors import InitializerError, SpecError
+from initcfg.explanations import published
 from initcfg.initializers import Formula, canonical_name
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.names import fold, numbers_of
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.plan.describing import Copies
-
-SCHEMA_ID = "urn:initcfg:schema:figures:v1"
 
 
 class _Value(BaseModel):
@@ -147,8 +146,7 @@ def figures_of(
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of figures."""
-    schema = Figures.model_json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return published("figures", Figures.model_json_schema(mode="serialization"))
 
 
 def _model(file: str, plan: Plan, warnings: Sequence[Diagnostic]) -> Model:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import CoreRef, GenerateJsonSchema
 
+from initcfg.explanations import published
 from initcfg.initializers import BUILTINS, canonical_name
 from initcfg.initializers.annotations import read_constant
 from initcfg.initializers.arguments import adapter_of, argument_texts
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 Classes = tuple[type["Initializer"], ...]
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ID = "urn:initcfg:schema:spec:v1"
 _REF = "#/$defs/{}"
 _ARRAY_FORM: Schema = {
     "properties": {
@@ -61,7 +60,7 @@ def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
             _offer(rules)
     root |= _unless_inherited(definitions)
     root["description"] = root["description"].partition("\n")[0]
-    head = {"$schema": _DIALECT, "$id": _ID, "title": "initcfg spec, version 1"}
+    head = published("spec", {"title": "initcfg spec, version 1"})
     return head | root | {"$defs": dict(sorted(definitions.items()))}
 
 

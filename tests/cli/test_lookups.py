@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 from initcfg.errors import Code
+from initcfg.explanations import DOCUMENTATION
 from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import FAMILIES, aliases_of, canonical_name
 
@@ -29,7 +30,7 @@ def test_a_schema_is_a_json_schema_on_stdout(args: tuple[str, ...], same: tuple[
     assert (result.exit_code, result.stderr) == (0, "")
     schema = json.loads(result.stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert same[0] in schema["$id"].split(":")
+    assert schema["$id"] == f"{DOCUMENTATION}schemas/{same[0]}.v1.schema.json"
     assert run("schema", *same).stdout == result.stdout
 
 
@@ -40,7 +41,7 @@ def test_a_schema_says_where_it_is_served(document: str, run: Run) -> None:
         for more in (("--id", "https://a.example/s.json"), ())
     )
     assert served.pop("$id") == "https://a.example/s.json"
-    assert plain.pop("$id").startswith("urn:initcfg:")
+    assert plain.pop("$id").startswith(DOCUMENTATION)
     assert served == plain
 
 

@@ -15,7 +15,7 @@ import initcfg
 from initcfg.cli.renderers import defused_xml, file_uri, json_text, source_path, xml_text
 from initcfg.cli.report import IO_CODES, Exit
 from initcfg.errors import WARNINGS, printable
-from initcfg.explanations import load_explanations
+from initcfg.explanations import load_explanations, published
 from initcfg.wording import counted
 
 if TYPE_CHECKING:
@@ -60,9 +60,6 @@ def _diagnostic_row(diagnostic: Diagnostic) -> dict[str, object]:
     where = row.pop("where") or {"file": None, "line": None, "column": None, "end_column": None, "path": ()}
     where.pop("text", None)
     return row | where
-
-
-SCHEMA_ID = "urn:initcfg:schema:report:v1"
 
 
 class _Model(BaseModel):
@@ -114,8 +111,7 @@ class ReportDocument(_Model):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a report."""
-    schema = ReportDocument.model_json_schema(mode="validation")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return published("report", ReportDocument.model_json_schema(mode="validation"))
 
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
