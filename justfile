@@ -39,12 +39,14 @@ fix: generate
     .venv/bin/ruff check --fix .
     .venv/bin/ruff format .
 
-# Write schemas/ and docs/reference/
-docs:
-    {{ python }} docs/generate.py
+# Build the documentation's site into build/site; `just docs serve` shows it while you write
+docs command="build --strict":
+    .venv/bin/pip install -q --group docs
+    .venv/bin/mkdocs {{ command }}
 
-# Write all that follows from the code: `docs`, the lists of public names and messages, fingerprints of new plans
-generate: docs
+# Write all that follows from the code: schemas/, docs/reference/, public names and messages, fingerprints of new plans
+generate:
+    {{ python }} docs/generate.py
     {{ python }} tests/golden/test_snapshots.py
     {{ python }} tests/golden/make_fingerprints.py --write
 

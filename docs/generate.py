@@ -84,7 +84,7 @@ def _command(command: Command) -> str:
     context = click.Context(command, info_name=command.name, parent=program, **command.context_settings)
     options = (parameter for parameter in command.params if isinstance(parameter, click.Option))
     records = (record for option in options if (record := option.get_help_record(context)))
-    rows = "\n".join(f"- `{names}`: {' '.join(text.split())}" for names, text in records)
+    rows = "\n".join(f"- `{names}`: {_plain(text)}" for names, text in records)
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     return "\n\n".join(
         [
@@ -100,6 +100,11 @@ def _command(command: Command) -> str:
             ),
         ]
     )
+
+
+def _plain(text: str) -> str:
+    """A help text as one line in which ``[x>=1]`` begins no link."""
+    return re.sub(r"\[(?=[\w<>=]+\])", r"\\[", " ".join(text.split()))
 
 
 # --- Initializers -------------------------------------------------------------------------------------------
@@ -420,12 +425,40 @@ def _model(config: Path) -> str:
     return f"| {link} | {lines} | {len(plan)} | {plan.numel:,} | {about} |"
 
 
+# --- Python -------------------------------------------------------------------------------------------------
+
+# mkdocstrings, which the site is built with, puts names with their docstrings in the place of these lines.
+PYTHON = """
+# Python
+
+Everything of `import initcfg`, with its examples. [Initializers](initializers.md) and [the adapters](adapters.md) of frameworks
+have pages of their own.
+
+::: initcfg
+"""
+ADAPTERS = """
+# Adapters
+
+What speaks to PyTorch, JAX, Keras and Ray. Each needs its framework: `pip install 'initcfg[torch]'`.
+
+::: initcfg.adapters.torch
+
+::: initcfg.adapters.jax
+
+::: initcfg.adapters.keras
+
+::: initcfg.adapters.ray
+"""
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "adapters.md": ADAPTERS.strip,
     "cli.md": cli_page,
     "diagnostics.md": diagnostics_page,
     "initializers.md": initializers_page,
     "models.md": models_page,
     "plan.md": plan_page,
+    "python.md": PYTHON.strip,
     "report.md": report_page,
     "schemes.md": schemes_page,
     "spec.md": spec_page,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 STREAM_VERSION = 1
+"""The version of the random streams; a spec may name one in `stream_version`, and its bits never change."""
 SEED_LIMIT = 2**64
 _PERSON = b"initcfg.stream.1"
 # Where seeds that nobody gave come from.

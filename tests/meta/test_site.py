@@ -1,4 +1,7 @@
-"""The documentation has one address: the schemas, the package's metadata and the site agree on it."""
+"""The site of docs/, without building it: its one address, and a place for every page.
+
+`tests/interop/test_site.py` builds it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from initcfg.explanations import DOCUMENTATION
 
@@ -14,9 +18,23 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted((ROOT / "schemas").iterdir())
 
 
-def test_the_metadata_names_the_address() -> None:
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+
+
+def test_the_metadata_and_the_site_name_the_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["urls"]["Documentation"] == DOCUMENTATION
+    assert project["urls"]["Documentation"] == SITE["site_url"] == DOCUMENTATION
+
+
+def test_every_page_has_its_place_in_the_navigation() -> None:
+    [first, *sections] = SITE["nav"]
+    listed = [page for section in sections for pages in section.values() for page in pages]
+    docs = ROOT / "docs"
+    assert first == "index.md"
+    assert {page for page in listed if "/" in page} == {
+        path.relative_to(docs).as_posix() for path in docs.rglob("*.md")
+    }
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
