@@ -24,6 +24,7 @@ from initcfg.explanations import load_explanations
 from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 from initcfg.plan.document import json_schema as plan_schema
+from initcfg.probe.probed import json_schema as probe_schema
 from initcfg.report.figures import json_schema as figures_schema
 from initcfg.spec import schema as spec_schema
 
@@ -475,6 +476,7 @@ def schemas() -> dict[str, str]:
     made = {
         "figures.v1.schema.json": figures_schema(),
         "plan.v1.schema.json": plan_schema(),
+        "probe.v1.schema.json": probe_schema(),
         "report.v1.schema.json": report_schema(),
         "spec.v1.schema.json": spec_schema.json_schema(),
     }

@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "draw",
     "manifest": "new",
     "audit": "audit",
+    "probe": "probe",
     "schema": "lookups",
     "initializers": "lookups",
     "explain": "lookups",

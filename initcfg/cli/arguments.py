@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from initcfg.errors import Diagnostic
+    from initcfg.manifest import Manifest
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Reading, Spec
 
@@ -165,11 +166,18 @@ def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def plan_from(
-    file: str, options: SpecOptions | None = None, *, tell: Callable[[str], None] | None = None
+    file: str,
+    options: SpecOptions | None = None,
+    *,
+    tell: Callable[[str], None] | None = None,
+    manifest: Manifest | None = None,
 ) -> Plan:
-    """The plan in `file`, or of the spec in it; ``-`` is standard input. `tell` learns of its warnings."""
+    """The plan in `file`, or of the spec in it; ``-`` is standard input. `tell` learns of its warnings.
+
+    A `manifest` stands in the place of the one that a spec names.
+    """
     if tell is None:
-        return _planned(file, options)[0]
+        return _planned(file, options, manifest)[0]
     plan, found = checked_plan_from(file, options)
     warnings = sum(each.severity == "warning" for each in found)
     if warnings:
@@ -186,16 +194,20 @@ def checked_plan_from(file: str, options: SpecOptions | None = None) -> tuple[Pl
     return plan, check_plan(plan, spec.allow if spec else (), spec)
 
 
-def _planned(file: str, options: SpecOptions | None) -> tuple[Plan, Spec | None]:
+def _planned(
+    file: str, options: SpecOptions | None, manifest: Manifest | None = None
+) -> tuple[Plan, Spec | None]:
     """The plan that a file comes to, and the spec unless the file is a plan."""
     from initcfg.plan import Plan, plan_reading
 
-    source = source_from(file, options)
+    source = source_from(file, options, manifest)
     with planning_progress():
         return (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
 
 
-def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading:
+def source_from(
+    file: str, options: SpecOptions | None = None, manifest: Manifest | None = None
+) -> Plan | Reading:
     """The plan in `file`, or what reading the spec in it has given: its problems too.
 
     A plan file is known by what it holds; a spec on standard input is read as YAML.
@@ -225,8 +237,9 @@ def source_from(file: str, options: SpecOptions | None = None) -> Plan | Reading
         rest = sys.stdin.buffer.read(MAX_PLAN_BYTES + 1 - len(beginning))
         return read_plan_bytes(beginning + rest, "<stdin>", root=root)
     if file != "-":
-        return read(file, root=root, settings=options.settings)
-    return reads(beginning, file="<stdin>", root=root, settings=options.settings)
+        return read(file, root=root, settings=options.settings, manifest=manifest)
+    reading = reads(beginning, file="<stdin>", root=root, settings=options.settings)
+    return reading if manifest is None else reading._replace(manifest=manifest)
 
 
 _SILENT_SECONDS = 1.0

@@ -181,14 +181,14 @@ def _folded(text: str) -> str:
 
 @click.command(
     cls=Command,
-    short_help="Print the JSON Schema of a spec, a plan, a report or figures.",
+    short_help="Print the JSON Schema of a spec or another document.",
     example=("initcfg schema -o spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
 @click.argument(
     "document",
-    type=click.Choice(["spec", "plan", "report", "figures"]),
+    type=click.Choice(["spec", "plan", "report", "figures", "probe"]),
     default="spec",
-    metavar="[spec|plan|report|figures]",
+    metavar="[spec|plan|report|figures|probe]",
 )
 @output_option("SCHEMA", "Write the schema to a file.")
 @force_option
@@ -197,9 +197,10 @@ def _folded(text: str) -> str:
 def schema(
     document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None
 ) -> int:
-    """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, of a report or of figures.
+    """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of another document.
 
-    A report is what "initcfg validate --format json" prints, figures are what "initcfg report" draws.
+    A report is what "initcfg validate --format json" prints, figures are what "initcfg report" draws, a
+    probe is what "initcfg probe --format json" prints.
 
     Editors use it to complete and check: put "# yaml-language-server: $schema=spec.v1.schema.json" in the
     first line of a spec. It lists the built-in initializers and leaves other names open, because a spec may
@@ -229,6 +230,10 @@ def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
         from initcfg.report.figures import json_schema as figures_schema
 
         return figures_schema()
+    if document == "probe":
+        from initcfg.probe.probed import json_schema as probe_schema
+
+        return probe_schema()
     from initcfg.plugins import load_plugins
     from initcfg.spec.schema import json_schema
 

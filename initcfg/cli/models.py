@@ -42,13 +42,13 @@ def with_model(function: Callable[..., int]) -> Callable[..., int]:
     def command(target: str | None, folder: str | None, **arguments: object) -> int:
         if (target is None) == (folder is None):
             raise click.UsageError("give either MODULE:CALLABLE or --config FOLDER")
-        model = _from_config(folder) if target is None else _from_target(target)
+        model = _from_config(folder) if target is None else made_by(target)
         return function(model=model, **arguments)
 
     return command
 
 
-def _from_target(target: str) -> ModelSource:
+def made_by(target: str, makes: str = "the model") -> ModelSource:
     """The callable that ``MODULE:CALLABLE`` names; the current folder is importable."""
     module_name, colon, path = target.partition(":")
     if not module_name or not colon or not path:
@@ -64,9 +64,9 @@ def _from_target(target: str) -> ModelSource:
         found = getattr(found, step)
     if not callable(found):
         raise click.UsageError(
-            f"{target!r} is a {type(found).__name__}, and not a callable that makes a model"
+            f"{target!r} is a {type(found).__name__}, and not a callable that makes {makes}"
         )
-    return ModelSource(target, _guarded(target, found, f"{path}()"))
+    return ModelSource(target, _guarded(target, found, f"{path}()", makes))
 
 
 def _from_config(folder: str | None) -> ModelSource:
@@ -88,7 +88,7 @@ def _place_of(error: Exception) -> Location | None:
     return Location(own[-1].filename, own[-1].lineno) if own else None
 
 
-def _guarded(name: str, build: Callable[[], Any], doing: str) -> Callable[[], Any]:
+def _guarded(name: str, build: Callable[[], Any], doing: str, makes: str = "the model") -> Callable[[], Any]:
     """The same, with what it raises as a problem of the code that was named, not of this program."""
 
     def guarded() -> Any:
@@ -96,7 +96,7 @@ def _guarded(name: str, build: Callable[[], Any], doing: str) -> Callable[[], An
             return build()
         except Exception as error:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            hint = f"{name} is to be a callable without arguments that makes the model"
+            hint = f"{name} is to be a callable without arguments that makes {makes}"
             problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
             raise SpecError(problem) from error
 

@@ -43,6 +43,7 @@ FLOORS = {
     "generate": 9,
     "draft": 10,
     "inspection": 10,
+    "probe": 10,
     "report": 10,
     "sharding": 10,
     "capture": 11,

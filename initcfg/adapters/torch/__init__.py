@@ -6,6 +6,7 @@ verify          a module's values held against a plan, bit for bit
 Initialized     what it made, and what it left alone
 audit           what a module's own initialization leaves out, does twice or undoes
 assert_initialized  the same, raised, for tests
+probe           one forward and one backward pass with each plan's weights, measured by block
 capture         the spec of how a module's own code begins it
 
 PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
@@ -24,5 +25,15 @@ from initcfg.adapters.torch.auditing import assert_initialized, audit
 from initcfg.adapters.torch.capturing import capture
 from initcfg.adapters.torch.initializing import Initialized, initialize_
 from initcfg.adapters.torch.parameters import manifest, verify
+from initcfg.adapters.torch.probing import probe
 
-__all__ = ["Initialized", "assert_initialized", "audit", "capture", "initialize_", "manifest", "verify"]
+__all__ = [
+    "Initialized",
+    "assert_initialized",
+    "audit",
+    "capture",
+    "initialize_",
+    "manifest",
+    "probe",
+    "verify",
+]

@@ -1,0 +1,237 @@
+"""What passes through a module: hooks on its parts, and the nonlinear functions that it calls, measured."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from initcfg.adapters.torch.batches import first_tensor
+from initcfg.adapters.torch.parameters import named_modules_of
+from initcfg.probe.values import finite, repeated_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPSILON = 1e-8  # of Adam
+# The rank of features is told of so many rows at most.
+_ROWS = 256
+
+
+@dataclass(slots=True)
+class Place:
+    """What one output of a module comes to, in one pass."""
+
+    name: str
+    kind: str
+    square: float | None
+    mean: float | None
+    rank: float | None
+    rows: int
+    nbytes: int
+    gradient: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One forward and backward pass."""
+
+    loss: float | None = None
+    blocks: list[Place] = field(default_factory=list)
+    leaves: list[Place] = field(default_factory=list)
+    nonlinearities: list[tuple[str, str, float | None, float | None, float | None]] = field(
+        default_factory=list
+    )
+    weights: list[tuple[str, tuple[int, ...], tuple[float | None, ...]]] = field(default_factory=list)
+    nbytes: int = 0
+
+
+def steps_of(parameter: torch.Tensor) -> tuple[float | None, ...]:
+    """Mean squares of a parameter and of its gradient; steps of SGD and Adam with rate 1 over its size."""
+    square = _square(parameter.detach())
+    if parameter.grad is None:
+        return (square, None, None, None)
+    gradient = parameter.grad.double()
+    direction = _square(gradient / (gradient.abs() + _EPSILON))
+    return (square, _square(gradient), _size(_square(gradient), square), _size(direction, square))
+
+
+def _size(step: float | None, weights: float | None) -> float | None:
+    return math.sqrt(step / weights) if step is not None and weights else None
+
+
+def _square(tensor: torch.Tensor) -> float | None:
+    return finite(float(tensor.double().square().mean())) if tensor.numel() else None
+
+
+class Watch(TorchFunctionMode):  # type: ignore[misc]
+    """Measures what modules give and what nonlinear functions do, while the block runs."""
+
+    def __init__(self, module: torch.nn.Module, names: list[str], found: Pass) -> None:
+        super().__init__()
+        self._found = found
+        self._calls: Counter[str] = Counter()
+        self._inside: list[str] = []
+        self._handles: list[Any] = []
+        modules = dict(named_modules_of(module))
+        blocks = set(repeated_modules(names)) or {
+            name
+            for name, inner in modules.items()
+            if any(each.ndim > 1 for each in inner.parameters(recurse=False))
+        }
+        for name, inner in modules.items():
+            self._handles.append(
+                inner.register_forward_pre_hook(self._begin(name, name in blocks), with_kwargs=True)
+            )
+            is_leaf = not any(True for _ in inner.children())
+            self._handles.append(inner.register_forward_hook(self._end(name, name in blocks, is_leaf)))
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        super().__exit__(*error)
+
+    def _begin(self, name: str, is_block: bool) -> Callable[..., None]:
+        def begin(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
+            self._inside.append(name)
+            given = first_tensor((args, kwargs))
+            if is_block and not self._found.blocks and given is not None:
+                with torch._C.DisableTorchFunction():
+                    self._found.blocks.append(_place(f"before {name or 'all'}", "", given))
+
+        return begin
+
+    def _end(self, name: str, is_block: bool, is_leaf: bool) -> Callable[..., None]:
+        def end(inner: torch.nn.Module, _: Any, output: Any) -> None:
+            self._inside.pop()
+            result = first_tensor(output)
+            if result is None or not (is_block or is_leaf):
+                return
+            self._calls[name] += 1
+            again = f" ({self._calls[name]})" if self._calls[name] > 1 else ""
+            with torch._C.DisableTorchFunction():
+                place = _place(f"{name or 'all'}{again}", type(inner).__name__, result)
+            if is_block:
+                self._found.blocks.append(place)
+            if is_leaf:
+                self._found.leaves.append(place)
+
+        return end
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        keywords = kwargs or {}
+        result = func(*args, **keywords)
+        name = getattr(func, "__name__", "")
+        if name in _FLAT or name in _SOFT:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._note(name, result, args, keywords)
+        return result
+
+    def _note(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> None:
+        dead = saturated = entropy = None
+        if name == "scaled_dot_product_attention":
+            entropy = _attention_entropy(*args, **kwargs)
+        elif name in _SOFT:
+            entropy = _entropy(result)
+        else:
+            y = result.detach().double()
+            saturated = float(_FLAT[name.rstrip("_")](y).double().mean())
+            units = (
+                (y == 0).movedim(1 if y.ndim > 3 else -1, 0).flatten(1) if y.ndim > 1 else (y == 0)[:, None]
+            )
+            dead = float(units.all(1).double().mean())
+        place = self._inside[-1] if self._inside else ""
+        self._found.nonlinearities.append((place or "all", name, dead, saturated, entropy))
+
+
+def _relu(y: torch.Tensor) -> torch.Tensor:
+    return y == 0
+
+
+# Where the slope of a function of an output y is below a tenth of its largest.
+_FLAT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": _relu,
+    "relu6": lambda y: (y == 0) | (y == 6),
+    "hardtanh": lambda y: y.abs() == 1,
+    "tanh": lambda y: 1 - y.square() < 0.1,
+    "sigmoid": lambda y: y * (1 - y) < 0.025,
+    "softsign": lambda y: (1 - y.abs()).square() < 0.1,
+}
+_FLAT |= {"relu_": _relu}
+_SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
+
+
+def _entropy(chosen: torch.Tensor) -> float | None:
+    """The mean entropy of distributions along the last axis, over that of a uniform choice."""
+    if chosen.shape[-1] < 2:
+        return None
+    p = chosen.detach().double()
+    return finite(float(torch.special.entr(p).sum(-1).mean()) / math.log(p.shape[-1]))
+
+
+def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,  # noqa: ARG001
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,  # noqa: ARG001
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> float | None:
+    """The mean over queries of the entropy of what they attend to, over that of a uniform choice.
+
+    Of a query that may attend to one key only, as the first one under a causal mask, there is no choice.
+    """
+    if enable_gqa:
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+    scores = query.double() @ key.double().transpose(-1, -2)
+    scores *= scale if scale is not None else query.shape[-1] ** -0.5
+    if is_causal:
+        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        scores = scores.masked_fill(~allowed, -math.inf)
+    if attn_mask is not None:
+        scores = (
+            scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+        )
+    open_keys = (scores > torch.finfo(torch.float32).min / 2).sum(-1)
+    entropy = torch.special.entr(scores.softmax(-1)).sum(-1)
+    share = (entropy / open_keys.double().log())[open_keys > 1]
+    return finite(float(share.mean())) if share.numel() else None
+
+
+def _place(name: str, kind: str, tensor: torch.Tensor) -> Place:
+    """What a tensor comes to now; its gradient follows when the backward pass is there."""
+    with torch.no_grad():
+        values = tensor.detach().double()
+        mean = finite(float(values.mean())) if values.numel() else None
+        rank, rows = _rank(values)
+        place = Place(name, kind, _square(values), mean, rank, rows, tensor.nbytes)
+    if tensor.requires_grad:
+
+        def back(gradient: torch.Tensor) -> None:
+            place.gradient = (_square(gradient), finite(float(gradient.double().mean())))
+
+        tensor.register_hook(back)
+    return place
+
+
+def _rank(values: torch.Tensor) -> tuple[float | None, int]:
+    """The rank of rows as tr(G)**2 / tr(G**2) of their Gram matrix, and their number.
+
+    Of three axes each token is a row, else each sample.
+    """
+    if values.ndim < 2 or not values.numel():
+        return None, 0
+    rows = values.flatten(0, 1) if values.ndim == 3 else values.flatten(1)
+    rows = rows[:: -(-len(rows) // _ROWS)]
+    # Of numbers near 1 no square leaves the range of float64.
+    largest = float(rows.abs().max())
+    if not math.isfinite(largest) or largest == 0:
+        return None, len(rows)
+    gram = (rows / largest) @ (rows / largest).T
+    return finite(float(gram.trace().square() / gram.square().sum())), len(rows)

@@ -1,0 +1,307 @@
+"""One forward and one backward pass of a module with the weights of each of some plans, measured."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import random
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+import initcfg
+from initcfg.adapters.matching import require_plan
+from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
+from initcfg.adapters.torch.initializing import initialize_
+from initcfg.adapters.torch.parameters import refs_of
+from initcfg.adapters.torch.passing import Pass, Watch, steps_of
+from initcfg.errors import Code, SpecError
+from initcfg.probe import Block, Leaf, Nonlinearity, Probe, Run, Signal, Weight
+from initcfg.probe.values import finite
+from initcfg.stream import Stream
+
+# The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
+_LABELS = 1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from initcfg.adapters.torch.passing import Place
+    from initcfg.plan import Plan
+
+    Loss = Callable[[Any, Any], torch.Tensor]
+
+
+def probe(
+    model: torch.nn.Module | Callable[[], torch.nn.Module],
+    batch: Any = None,
+    *,
+    plans: Mapping[str, Plan] | None = None,
+    seeds: Sequence[int] | None = None,
+    loss: Loss | None = None,
+) -> Probe:
+    """Measures one forward and one backward pass of a module, with the weights of each plan.
+
+    The passes run in copies of the module, in training mode as the first step would be: weights, buffers,
+    modes, hooks, gradients and random states are afterwards as they were, also after an exception. Batch,
+    labels and dropout are the same for every plan; of a seed only the weights depend. Memory is that of one
+    more model, its gradients and activations.
+
+    Blocks are the outermost repeated layers, by the names of the parameters; a module without any has its
+    leaves with matrices. What no module and no function of ``torch.nn.functional`` does is not seen.
+
+    Args:
+        model: a module, or what makes one; on the meta device where every parameter is planned.
+        batch: a tensor, a pair of input and target, or a mapping of keywords. By default random tokens,
+            images or rows, as the first layer takes them.
+        plans: by the names under which they are shown. Without any the module's own weights are measured.
+        seeds: each plan is made with each of these in the place of its own; initializers with a seed of
+            their own keep it.
+        loss: called with what the module gives and the target (None without one), for one number. By default
+            the ``loss`` that the module gives, else cross entropy of its logits, or of a plain tensor of two
+            or three axes, the last the classes, with the target or random labels. Where nothing of this
+            fits, the gradient begins as random numbers, and there is no loss.
+
+    Returns:
+        The measurements, one for each seed; as text a table.
+
+    Raises:
+        SpecError: a plan does not fit the module, as in `initialize_`; no batch was given and none is found,
+            the module cannot be copied, or it gives nothing to go back from (code ``input``).
+        TypeError: `model` makes no module, or a plan is none.
+        ValueError: there are seeds and no plan, or no seed.
+
+    Example:
+        >>> import initcfg, torch
+        >>> from initcfg.adapters.torch import manifest
+        >>> layers = [torch.nn.Linear(64, 64, bias=False) for _ in range(8)]
+        >>> module = torch.nn.Sequential(*layers)
+        >>> spec = {"initcfg": 1, "layout": "out_in", "rules": [{"match": "**", "initializer": "he_normal"}]}
+        >>> plan = initcfg.make_plan(spec, manifest=manifest(module))
+        >>> (run,) = probe(module, plans={"he": plan}).runs
+        >>> first, last = run.blocks[1].forward.square[0], run.blocks[-1].forward.square[0]
+        >>> 60 < last / first < 300  # he_normal is for ReLU; without one the signal doubles, seven times
+        True
+    """
+    module = model if isinstance(model, torch.nn.Module) else model()
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"model makes a torch.nn.Module, not {type(module).__name__}")
+    for plan in (plans or {}).values():
+        require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(module))")
+    if seeds is not None and (not plans or not seeds):
+        raise ValueError("seeds are of plans: give a plan, and one seed at least" if not plans else "no seed")
+    with _as_it_was():
+        first = _copied(module)
+        if plans:
+            initialize_(first, next(iter(plans.values())), device=_home(first))
+        fed = batch_of(batch, first)
+        del first
+        passes = _Passes(module, fed, loss)
+        named: Mapping[str, Plan | None] = plans or {"as built": None}
+        runs = tuple(passes.run(name, plan, seeds) for name, plan in named.items())
+    return Probe(
+        version=initcfg.__version__,
+        model=type(module).__name__,
+        batch=fed.about,
+        loss=passes.about,
+        chance=passes.chance,
+        runs=runs,
+    )
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Puts random states back, and takes gradients whatever the caller's mode is."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng())
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+def _copied(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy that shares no memory with the module, in training mode and without gradients."""
+    try:
+        copied = copy.deepcopy(module)
+    except Exception as error:
+        message = f"{type(module).__name__} cannot be copied: {type(error).__name__}: {error}"
+        raise SpecError.of(
+            Code.INPUT, message, "probe runs in a copy; take out what only one may have"
+        ) from error
+    copied.train()
+    copied.zero_grad(set_to_none=True)
+    return copied
+
+
+def _home(module: torch.nn.Module) -> torch.device:
+    """Where a module's parameters are; the CPU for one on the meta device."""
+    devices = (each.device for each in module.parameters())
+    return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
+
+
+def reseeded(plan: Plan, seed: int) -> Plan:
+    """The plan that the same spec makes with another seed; initializers with seeds of their own keep them."""
+    return replace(
+        plan,
+        seed=seed,
+        parameters=tuple(
+            replace(each, stream=Stream.of_parameter(seed, each.stream_name))
+            if each.stream == Stream.of_parameter(plan.seed, each.stream_name)
+            else each
+            for each in plan
+        ),
+    )
+
+
+class _Passes:
+    """Runs passes of one module on one batch, always with the same labels and dropout."""
+
+    def __init__(self, module: torch.nn.Module, batch: Batch, loss: Loss | None) -> None:
+        self._module = module
+        self._batch = batch
+        self._loss = loss
+        self.about = "none is known: the gradient begins as random numbers"
+        self.chance: float | None = None
+
+    def run(self, name: str, plan: Plan | None, seeds: Sequence[int] | None) -> Run:
+        """The passes of one plan, one for each seed."""
+        own = () if plan is None else (plan.seed,)
+        chosen = own if seeds is None else tuple(seeds)
+        started = time.perf_counter()
+        plans = [None] if plan is None else [reseeded(plan, seed) for seed in chosen]
+        passes = [self._pass(each) for each in plans]
+        return _merged(name, _fingerprint(plan), chosen, passes, time.perf_counter() - started)
+
+    def _pass(self, plan: Plan | None) -> Pass:
+        module = _copied(self._module)
+        if plan is not None:
+            initialize_(module, plan, device=_home(module))
+        found = Pass()
+        refs = [ref for ref in refs_of(module) if not ref.buffer]
+        names = [name for ref in refs for name in ref.names]
+        torch.manual_seed(0)
+        with Watch(module, names, found):
+            output = self._batch.call(module)
+        loss = self._loss_of(output)
+        if not loss.requires_grad:
+            message = f"no parameter has a part in what {type(self._module).__name__} gives"
+            raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
+        loss.backward()
+        if self.about[:4] != "none":
+            found.loss = finite(float(loss.detach()))
+        for ref in refs:
+            found.weights.append((ref.names[0], tuple(ref.tensor.shape), steps_of(ref.tensor)))
+            found.nbytes += 2 * ref.tensor.nbytes
+        found.nbytes += sum(each.nbytes for each in found.leaves)
+        return found
+
+    def _loss_of(self, output: Any) -> torch.Tensor:
+        target = self._batch.target
+        if self._loss is not None:
+            self.about = "as given"
+            return self._loss(output, target)
+        own = getattr(output, "loss", None)
+        if isinstance(own, torch.Tensor):
+            self.about = "the model's own"
+            return own
+        labels = torch.Generator().manual_seed(_LABELS)
+        logits = getattr(output, "logits", output if isinstance(output, torch.Tensor) else None)
+        if isinstance(logits, torch.Tensor) and logits.ndim in (2, 3) and logits.shape[-1] > 1:
+            classes = logits.shape[-1]
+            if target is None:
+                target = torch.randint(classes, logits.shape[:-1], generator=labels).to(logits.device)
+                said = "random labels"
+            else:
+                said = "the targets given"
+            if not target.is_floating_point() and target.shape == logits.shape[:-1]:
+                self.about, self.chance = f"cross entropy over {classes:,} classes, {said}", math.log(classes)
+                return functional.cross_entropy(logits.flatten(0, -2).float(), target.flatten())
+        if (
+            isinstance(target, torch.Tensor)
+            and isinstance(logits, torch.Tensor)
+            and target.shape == logits.shape
+        ):
+            spread = target.float().var(correction=0)
+            self.about, self.chance = "mean square of what is missed", float(spread)
+            return functional.mse_loss(logits.float(), target.float())
+        result = first_tensor(output)
+        if result is None:
+            message = f"{type(self._module).__name__} gives no tensor of floating numbers"
+            raise SpecError.of(Code.INPUT, message, "give a loss, which takes what the module gives")
+        direction = torch.randn(result.shape, generator=labels).to(result.device)
+        return (result.float() * direction).mean()
+
+
+def _fingerprint(plan: Plan | None) -> str | None:
+    with contextlib.suppress(SpecError):  # the plan holds code
+        return None if plan is None else plan.fingerprint
+    return None
+
+
+def _merged(
+    name: str, fingerprint: str | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
+) -> Run:
+    """The passes of one plan put together, number by number."""
+    return Run(
+        name=name,
+        fingerprint=fingerprint,
+        seeds=tuple(seeds),
+        loss=tuple(each.loss for each in passes),
+        blocks=tuple(
+            Block(
+                name=same[0].name,
+                forward=_forward(same),
+                backward=_backward(same),
+                rank=tuple(each.rank for each in same),
+                rows=same[0].rows,
+            )
+            for same in zip(*(each.blocks for each in passes), strict=True)
+        ),
+        leaves=tuple(
+            Leaf(name=same[0].name, kind=same[0].kind, forward=_forward(same), backward=_backward(same))
+            for same in zip(*(each.leaves for each in passes), strict=True)
+        ),
+        nonlinearities=tuple(
+            Nonlinearity(
+                name=same[0][0],
+                function=same[0][1],
+                dead=tuple(each[2] for each in same),
+                saturated=tuple(each[3] for each in same),
+                entropy=tuple(each[4] for each in same),
+            )
+            for same in zip(*(each.nonlinearities for each in passes), strict=True)
+        ),
+        weights=tuple(
+            Weight(
+                name=same[0][0],
+                shape=same[0][1],
+                **dict(
+                    zip(
+                        ("square", "gradient", "sgd", "adam"),
+                        zip(*(each[2] for each in same), strict=True),
+                        strict=True,
+                    )
+                ),
+            )
+            for same in zip(*(each.weights for each in passes), strict=True)
+        ),
+        seconds=seconds,
+        nbytes=max(each.nbytes for each in passes),
+    )
+
+
+def _forward(same: Sequence[Place]) -> Signal:
+    return Signal(square=tuple(each.square for each in same), mean=tuple(each.mean for each in same))
+
+
+def _backward(same: Sequence[Place]) -> Signal:
+    return Signal(
+        square=tuple(each.gradient[0] for each in same), mean=tuple(each.gradient[1] for each in same)
+    )

@@ -1,0 +1,167 @@
+"""What a probe has measured, as a value: one forward and one backward pass of a model for each plan.
+
+Every number stands once for each seed, so that a reader sees its spread; None stands for a number that is
+not finite, or that was not there to be measured. The JSON Schema is `schemas/probe.v1.schema.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Numbers = tuple[float | None, ...]
+
+
+class Value(BaseModel):
+    """A frozen value that knows no other keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Signal(Value):
+    """What passes one place, forward or backward; a number for each seed."""
+
+    square: Numbers = Field(description="the mean square of all elements")
+    mean: Numbers = Field(description="the mean of all elements")
+
+
+class Block(Value):
+    """The output of one call of a repeated layer; the first of all is the input of the first."""
+
+    name: str
+    forward: Signal
+    backward: Signal = Field(description="of the gradient of the loss")
+    rank: Numbers = Field(
+        description="how many directions its rows take up: tr(G)**2 / tr(G**2) of their Gram matrix"
+    )
+    rows: int = Field(description="how many rows that is of: the rank is at most so much")
+
+
+class Leaf(Value):
+    """The output of one call of a module that has no modules inside."""
+
+    name: str
+    kind: str = Field(description="the name of its class")
+    forward: Signal
+    backward: Signal
+
+
+class Nonlinearity(Value):
+    """One call of an activation function or of a softmax, however it was called."""
+
+    name: str = Field(description="the module in which it was called")
+    function: str
+    dead: Numbers = Field(description="the share of units that are 0 for all of the batch")
+    saturated: Numbers = Field(
+        description="the share of elements where the slope is less than a tenth of its largest"
+    )
+    entropy: Numbers = Field(
+        description="of a softmax or an attention, the mean entropy over that of a uniform choice"
+    )
+
+
+class Weight(Value):
+    """One parameter, and a first step of two optimizers against it."""
+
+    name: str
+    shape: tuple[int, ...]
+    square: Numbers = Field(description="the mean square of its elements")
+    gradient: Numbers = Field(description="the mean square of the gradient")
+    sgd: Numbers = Field(
+        description="the size of a step of SGD with a learning rate of 1 over that of the weights"
+    )
+    adam: Numbers = Field(description="likewise of Adam's first step")
+
+
+class Run(Value):
+    """What one plan comes to in the model."""
+
+    name: str
+    fingerprint: str | None = Field(
+        description="of the plan with its own seed; none of a model's own weights"
+    )
+    seeds: tuple[int, ...]
+    loss: Numbers
+    blocks: tuple[Block, ...]
+    leaves: tuple[Leaf, ...]
+    nonlinearities: tuple[Nonlinearity, ...]
+    weights: tuple[Weight, ...]
+    seconds: float = Field(description="of all passes of this plan, with making the weights")
+    nbytes: int = Field(description="of the weights, their gradients and the leaves' outputs, in one pass")
+
+
+def finite(value: float) -> float | None:
+    """The same number, or None where it is none that JSON can write."""
+    return value if math.isfinite(value) else None
+
+
+def middle(numbers: Iterable[float | None]) -> float | None:
+    """The geometric mean of positive numbers, for what grows by factors; None where one is missing."""
+    found = list(numbers)
+    if not found or any(each is None or each <= 0 for each in found):
+        return None
+    return math.exp(sum(math.log(each) for each in found if each) / len(found))
+
+
+def average(numbers: Iterable[float | None]) -> float | None:
+    """The mean of the numbers that are there; None of none."""
+    found = [each for each in numbers if each is not None]
+    return sum(found) / len(found) if found else None
+
+
+def growth(places: Sequence[Numbers]) -> tuple[float, float | None] | None:
+    """The factor of a mean square from one place to the next, and the standard error of its logarithm.
+
+    The factor is the geometric mean over the places and the seeds. The error is that of the mean over seeds,
+    None for one seed. None where there are too few places, or a number is missing or 0.
+
+    Example:
+        >>> factor, error = growth([(1.0, 1.0), (2.0, 2.0), (4.0, 4.0)])
+        >>> round(factor, 3), error
+        (2.0, 0.0)
+    """
+    if len(places) < 2:
+        return None
+    rates = []
+    for first, last in zip(places[0], places[-1], strict=True):
+        if not first or not last or first <= 0 or last <= 0:
+            return None
+        rates.append(math.log(last / first) / (len(places) - 1))
+    mean = sum(rates) / len(rates)
+    if len(rates) < 2:
+        return math.exp(mean), None
+    variance = sum((rate - mean) ** 2 for rate in rates) / (len(rates) - 1)
+    return math.exp(mean), math.sqrt(variance / len(rates))
+
+
+def repeated_modules(names: Iterable[str]) -> tuple[str, ...]:
+    """The repeated layers that the full names of parameters tell of: the outermost ones, in order.
+
+    A layer is repeated where another one beside it, with another number, has a parameter of the same name.
+
+    Example:
+        >>> repeated_modules(["wte.w", "h.0.fc.w", "h.0.fc.0.b", "h.1.fc.w", "out.w"])
+        ('h.0', 'h.1')
+    """
+    inside: dict[str, dict[str, set[str]]] = {}  # of each container its numbered members, and what they hold
+    for name in names:
+        segments = name.split(".")
+        for at, segment in enumerate(segments[:-1]):
+            if segment.isdecimal():
+                container, member = ".".join(segments[:at]), ".".join(segments[: at + 1])
+                inside.setdefault(container, {}).setdefault(member, set()).add(".".join(segments[at + 1 :]))
+    found: list[str] = []
+    for container in sorted(inside, key=lambda each: each.count(".") + bool(each)):
+        if any(container == each or container.startswith(f"{each}.") for each in found):
+            continue
+        members = inside[container]
+        for member, held in members.items():
+            if any(held & other for name, other in members.items() if name != member):
+                found.append(member)
+    order = {name: at for at, name in enumerate(name for members in inside.values() for name in members)}
+    return tuple(sorted(found, key=lambda each: order[each]))

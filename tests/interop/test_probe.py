@@ -1,0 +1,344 @@
+"""What `probe` measures is what plain hooks measure, and the module is afterwards as it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import initcfg
+from initcfg.adapters.torch import initialize_, manifest, probe
+from initcfg.adapters.torch.probing import reseeded
+from initcfg.cli import main
+from initcfg.errors import SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from initcfg.plan import Plan
+
+torch.set_num_threads(1)
+
+
+def planned(module: nn.Module, initializer: object = "he_normal", seed: int = 0) -> Plan:
+    rules: list[dict[str, object]] = [
+        {"match": "**.bias", "initializer": "zeros"},
+        {"match": "**.ln*.weight", "initializer": "ones"},
+        {"match": "**", "initializer": initializer},
+    ]
+    used = [each for each in rules if _wins(str(each["match"]), module)]
+    return initcfg.make_plan(
+        {"initcfg": 1, "seed": seed, "layout": "out_in", "rules": used}, manifest=manifest(module)
+    )
+
+
+def _wins(pattern: str, module: nn.Module) -> bool:
+    names = [name for name, _ in module.named_parameters()]
+    return pattern == "**" or any(
+        name.endswith("bias") if "bias" in pattern else "ln" in name for name in names
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(x)))
+
+
+class Net(nn.Module):
+    def __init__(self, width: int = 16, depth: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Linear(8, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.blocks = nn.ModuleList(Residual(width) for _ in range(depth))
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.drop(x))
+
+
+def small_gpt2() -> GPT2LMHeadModel:
+    sizes = {"n_layer": 3, "n_embd": 32, "n_head": 2, "vocab_size": 64, "n_positions": 16}
+    return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+
+
+def test_every_number_of_a_block_is_that_of_plain_hooks() -> None:
+    module = Net()
+    plan = planned(module)
+    x, y = torch.randn(32, 8), torch.randint(5, (32,))
+    (run,) = probe(module, (x, y), plans={"he": plan}).runs
+
+    mine = Net()
+    initialize_(mine, plan)
+    mine.train()
+    forward: dict[str, torch.Tensor] = {}
+    for at, block in enumerate(mine.blocks):
+
+        def hook(_: nn.Module, __: object, output: torch.Tensor, name: str = f"blocks.{at}") -> None:
+            output.retain_grad()
+            forward[name] = output
+
+        block.register_forward_hook(hook)
+    torch.manual_seed(0)
+    loss = functional.cross_entropy(mine(x), y)
+    loss.backward()
+
+    assert [each.name for each in run.blocks] == ["before blocks.0", "blocks.0", "blocks.1", "blocks.2"]
+    assert run.loss[0] == pytest.approx(loss.item(), rel=1e-6)
+    for block in run.blocks[1:]:
+        output = forward[block.name]
+        gradient = output.grad
+        assert gradient is not None
+        assert block.forward.square[0] == pytest.approx(output.square().mean().item(), rel=1e-5)
+        assert block.forward.mean[0] == pytest.approx(output.mean().item(), rel=1e-4, abs=1e-7)
+        assert block.backward.square[0] == pytest.approx(gradient.square().mean().item(), rel=1e-5)
+        values = torch.linalg.svdvals(output.detach().double()).square()
+        assert block.rank[0] == pytest.approx((values.sum() ** 2 / values.square().sum()).item(), rel=1e-4)
+    for weight in run.weights:
+        parameter = mine.get_parameter(weight.name)
+        assert parameter.grad is not None
+        step = (parameter.grad.norm() / parameter.detach().norm()).item()
+        assert weight.gradient[0] == pytest.approx(parameter.grad.square().mean().item(), rel=1e-5)
+        if parameter.ndim > 1:
+            assert weight.sgd[0] == pytest.approx(step, rel=1e-5)
+            before = parameter.detach().clone()
+            torch.optim.Adam([parameter], lr=1e-3).step()
+            taken = ((parameter.detach() - before).norm() / before.norm()).item()
+            assert weight.adam[0] == pytest.approx(taken / 1e-3, rel=1e-2)
+
+
+def test_dead_and_saturated_shares_are_counted_however_the_function_is_called() -> None:
+    class Acts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Linear(4, 8, bias=False)
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(100 * functional.relu(self.relu(self.up(x))))
+
+    module = Acts()
+    with torch.no_grad():
+        module.up.weight.fill_(1.0)
+        module.up.weight[:2] = -1.0
+    (run,) = probe(module, torch.rand(16, 4) + 0.1).runs
+    found = {(each.name, each.function): each for each in run.nonlinearities}
+    assert found["relu", "relu"].dead == (0.25,)
+    assert found["all", "relu"].dead == (0.25,)
+    assert found["all", "tanh"].saturated == (0.75,)
+
+
+@pytest.mark.parametrize("kind", ["sdpa", "eager"])
+def test_the_entropy_of_an_attention_that_sees_no_difference_is_that_of_a_uniform_choice(kind: str) -> None:
+    module = small_gpt2()
+    module.config._attn_implementation = kind
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "c_attn.weight" in name:
+                parameter.zero_()
+    (run,) = probe(module).runs
+    found = [
+        each.entropy[0]
+        for each in run.nonlinearities
+        if each.function in ("softmax", "scaled_dot_product_attention")
+    ]
+    assert len(found) == 3
+    if kind == "sdpa":
+        assert found == [pytest.approx(1.0)] * 3
+    else:  # a softmax over masked scores is told over all keys
+        assert all(each is not None and 0 < each < 1 for each in found)
+
+
+def state_of(module: nn.Module) -> dict[str, bytes]:
+    return {name: each.detach().numpy().tobytes() for name, each in module.state_dict().items()}
+
+
+def random_states() -> tuple[object, ...]:
+    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_module_and_the_random_states_are_as_they_were_also_after_an_exception(fails: bool) -> None:
+    module = Net().eval()
+    module.stem.train()
+    module.head.weight.grad = torch.ones_like(module.head.weight)
+    calls: list[int] = []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    before, grad = state_of(module), module.head.weight.grad
+    modes = [each.training for each in module.modules()]
+    hooks = [(len(each._forward_hooks), len(each._forward_pre_hooks)) for each in module.modules()]
+    with torch.inference_mode():
+        batch = torch.randn(4, 8)
+    random.seed(3)
+    np.random.seed(3)
+    torch.manual_seed(3)
+    states = random_states()
+
+    def loss(output: torch.Tensor, _: object) -> torch.Tensor:
+        _ = random.random(), np.random.rand(), torch.rand(1)
+        if fails:
+            raise RuntimeError("no loss")
+        return output.square().mean()
+
+    plans = {"a": planned(module), "b": planned(module, "glorot_uniform")}
+    with torch.inference_mode():
+        if fails:
+            with pytest.raises(RuntimeError, match="no loss"):
+                probe(module, batch, plans=plans, loss=loss)
+        else:
+            probe(module, batch, plans=plans, seeds=(0, 1), loss=loss)
+
+    assert state_of(module) == before
+    assert module.head.weight.grad is grad
+    assert bool((grad == 1).all())
+    assert [each.training for each in module.modules()] == modes
+    assert hooks == [(len(each._forward_hooks), len(each._forward_pre_hooks)) for each in module.modules()]
+    assert random_states() == states
+
+
+def test_a_seed_gives_the_weights_of_the_same_spec_with_that_seed() -> None:
+    module = Net()
+    again, meant = reseeded(planned(module, seed=3), 5), planned(module, seed=5)
+    assert again.fingerprint == meant.fingerprint
+    batch = torch.randn(4, 8)
+    both = probe(module, batch, plans={"a": planned(module)}, seeds=(5, 6)).runs[0]
+    alone = probe(module, batch, plans={"a": meant}).runs[0]
+    assert both.loss[0] == alone.loss[0]
+    assert both.blocks[-1].forward.square[0] == alone.blocks[-1].forward.square[0]
+    assert both.loss[0] != both.loss[1]
+
+
+def test_a_model_of_transformers_gets_tokens_and_a_loss_beside_chance() -> None:
+    found = probe(small_gpt2)
+    (run,) = found.runs
+    assert found.batch == "8 rows of 16 random tokens of 64"
+    assert found.chance == pytest.approx(math.log(64))
+    assert run.loss[0] == pytest.approx(found.chance, rel=0.05)
+    assert [each.name for each in run.blocks][1:] == [f"transformer.h.{at}" for at in range(3)]
+    assert all(each.backward.square[0] for each in run.blocks)
+
+
+@pytest.mark.parametrize(
+    ("module", "about"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(784, 3)),
+         "8 random images of 3 x 16 x 16"),
+        (nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 1)), "64 random rows of 6"),
+        (nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9)), "8 rows of 64 random tokens of 9"),
+    ],
+)  # fmt: skip
+def test_a_random_batch_is_one_that_the_first_layer_takes(module: nn.Module, about: str) -> None:
+    assert probe(module).batch == about
+
+
+def test_a_module_on_the_meta_device_is_probed_with_a_plan() -> None:
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    (run,) = probe(module, torch.randn(5, 6), plans={"a": planned(module)}).runs
+    assert run.loss[0] is not None
+    assert all(each.is_meta for each in module.parameters())
+
+
+def test_what_overflows_is_none_and_not_a_wrong_number() -> None:
+    module = nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(6)))
+    plan = planned(module, {"random_normal": {"stddev": 1e10}})
+    found = probe(module, torch.randn(4, 8), plans={"a": plan})
+    assert found.runs[0].blocks[-1].forward.square == (None,)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: probe(lambda: 7), TypeError, "not int"),
+        (lambda: probe(Net(), seeds=(0,)), ValueError, "seeds are of plans"),
+        (lambda: probe(Net(), plans={"a": 7}), TypeError, "probe takes"),  # type: ignore[dict-item]
+        (lambda: probe(nn.Bilinear(3, 4, 5)), SpecError, "no random batch"),
+        (lambda: probe(nn.ReLU(), torch.randn(3, 4)), SpecError, "no parameter has a part"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_told(call, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+MODELS = """\
+import torch
+from torch import nn
+
+def build():
+    return nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)), nn.Linear(8, 2))
+
+def batch():
+    return torch.ones(4, 8), torch.zeros(4, dtype=torch.long)
+
+def number():
+    return 7
+"""
+SPEC = """\
+initcfg: 1
+layout: out_in
+rules:
+  - {match: "**.bias", initializer: zeros}
+  - {match: "**", initializer: lecun_normal}
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "probed_models.py").write_text(MODELS)
+    (tmp_path / "a.yaml").write_text(SPEC)
+    (tmp_path / "b.yaml").write_text(SPEC.replace("lecun", "he"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "probed_models", raising=False)
+    return lambda *arguments: CliRunner().invoke(main, ["probe", *arguments])
+
+
+def test_the_command_shows_a_column_a_spec(run) -> None:
+    result = run(
+        "probed_models:build", "--spec", "a.yaml", "--spec", "b.yaml", "--batch", "probed_models:batch"
+    )
+    assert result.exit_code == 0, result.output
+    assert "activations, mean square              a.yaml      b.yaml\n" in result.output
+    assert "cross entropy over 2 classes, the targets given" in result.output
+
+
+def test_the_command_gives_the_value_as_json(run) -> None:
+    result = run("probed_models:build", "--spec", "a.yaml", "--seeds", "2", "--format", "json")
+    (found,) = json.loads(result.stdout)["runs"]
+    assert found["seeds"] == [0, 1]
+    assert len(found["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("probed_models:number",), "makes no torch.nn.Module, but a int"),
+        (("probed_models:build", "--seeds", "2"), "--seeds needs a --spec"),
+        (("probed_models:build", "--spec", "a.yaml", "--spec", "a.yaml"), "a spec is named twice"),
+        (("probed_models:build", "--batch", "probed_models:batches"), "has no 'batches'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in result.output
