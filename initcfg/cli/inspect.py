@@ -13,11 +13,11 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import threads_option, with_renames
 from initcfg.cli.output import progress_bar, with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import SEGMENTS, WORDS, Column, table_text
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.inspection import merged
 from initcfg.names import fold
+from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table
 from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def inspect(
     if output.format == "json":
         output.data(inspection_json(found))
     else:
-        output.show(inspection_text(found, output.width, full=full))
+        output.table(inspection_table(found, full=full))
     return Exit.FINE
 
 
@@ -104,8 +104,8 @@ _SHARD = Column("shard", weight=1)
 _LONGEST_TEXT = 200
 
 
-def inspection_text(found: Inspection, width: int | None = None, *, full: bool = False) -> str:
-    """The table: a line for each tensor and its copies, then what it comes to and the metadata."""
+def inspection_table(found: Inspection, *, full: bool = False) -> Table:
+    """A line for each tensor and its copies, then what it comes to and the metadata."""
     columns = (*_FORM, *(_VALUES if found.values else ()), *((_SHARD,) if found.header.shards else ()))
     groups = fold(
         [
@@ -113,10 +113,8 @@ def inspection_text(found: Inspection, width: int | None = None, *, full: bool =
             for at, tensor in enumerate(found.tensors)
         ]
     )
-    rows = [_cells(name, [found.tensors[at] for at in members], found) for (name,), members in groups]
-    shown = [rank for rank, column in enumerate(columns) if column.heading or any(row[rank] for row in rows)]
-    rows = [tuple(row[rank] for rank in shown) for row in rows]
-    return table_text([columns[rank] for rank in shown], rows, _totals(found), width)
+    rows = [Row(_cells(name, [found.tensors[at] for at in members], found)) for (name,), members in groups]
+    return Table(printable(str(found.path)), columns, rows, _totals(found))
 
 
 def inspection_json(found: Inspection) -> str:

@@ -16,9 +16,10 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, output_option
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import WORDS, Column, reflow, table
+from initcfg.cli.words import reflow
 from initcfg.errors import Code
 from initcfg.names import did_you_mean
+from initcfg.tables import WORDS, Column, Row, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +62,8 @@ def explain(*, code: str | None, output: Output) -> int:
 
 
 def _listed(rows: Sequence[tuple[str, str]], width: int | None) -> str:
-    lines, _ = table((Column(style={"bold": True}), Column(parts=WORDS)), rows, width)
-    return "\n".join(lines)
+    columns = (Column(style={"bold": True}), Column(parts=WORDS))
+    return Table("", columns, [Row(row) for row in rows]).text(width, click.style)
 
 
 def _explanation(page: Explanation, width: int) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from initcfg.cli.report import Exit
     from initcfg.generate.pool import Progress
+    from initcfg.tables import Table
 
 # The most severe first.
 _SEVERITIES = ("error", "warning", "note")
@@ -62,9 +63,14 @@ class Output(NamedTuple):
         return _width(sys.stdout)
 
     @property
+    def columns(self) -> int:
+        """How wide tables are: as the terminal, or as COLUMNS says, else 80."""
+        return self.width or 80
+
+    @property
     def prose_width(self) -> int:
         """How wide paragraphs are, wherever they go: never so wide that a line is hard to follow."""
-        return min(self.width or 80, 100)
+        return min(self.columns, 100)
 
     def answer(self, data: object, text: str) -> None:
         """Print what the command was asked for: data as JSON, or the same for a person."""
@@ -76,6 +82,19 @@ class Output(NamedTuple):
     def show(self, text: str) -> None:
         """Print what the command was asked for, for a person: lines as wide as the terminal at most."""
         self.data(fit(text, self.width))
+
+    def table(self, made: Table) -> None:
+        """Print a table in the format asked for; on a terminal through a pager where it is longer."""
+        if self.format in ("markdown", "html"):
+            self.data(made.markdown() if self.format == "markdown" else made.html(whole=True))
+            return
+        text = defused(fit(made.text(self.columns, click.style), self.width))
+        is_long = sys.stdout.isatty() and text.count("\n") + 2 > shutil.get_terminal_size().lines
+        if is_long and sys.stdin.isatty():
+            # None lets click ask the pager whether it shows colours.
+            click.echo_via_pager(text, color=None if self.colored(sys.stdout) else False)
+        else:
+            click.echo(text, color=self.colored(sys.stdout))
 
     def save(self, path: str, text: str, about: str = "", *, force: bool) -> None:
         """Write a document to a file, whole or not at all, where `check_replaceable` allows it."""
@@ -172,26 +191,35 @@ _quiet_option = click.option(
 )
 
 
-def with_output(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that makes data ``--format``, ``--color`` and ``-q`` as one argument, ``output``."""
+def outputs(*formats: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command ``--format``, one of `formats`, ``--color`` and ``-q`` as one argument, ``output``."""
 
-    @click.option(
-        "--format",
-        "style",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="How to write the output.",
-    )
-    @_color_option
-    @_quiet_option
-    @functools.wraps(function)
-    def command(style: str, color: ColorChoice, quiet: bool, **arguments: object) -> int:
-        output = Output(style, color, quiet=quiet)
-        click.get_current_context().obj = output.findings
-        return function(output=output, **arguments)
+    def with_formats(function: Callable[..., int]) -> Callable[..., int]:
+        @click.option(
+            "--format",
+            "style",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="How to write the output.",
+        )
+        @_color_option
+        @_quiet_option
+        @functools.wraps(function)
+        def command(style: str, color: ColorChoice, quiet: bool, **arguments: object) -> int:
+            output = Output(style, color, quiet=quiet)
+            click.get_current_context().obj = output.findings
+            return function(output=output, **arguments)
 
-    return command
+        return command
+
+    return with_formats
+
+
+#: For a command that makes data.
+with_output = outputs("text", "json")
+#: For a command whose data is a table, which other programs take too.
+with_table = outputs("text", "json", "csv", "markdown", "html")
 
 
 def with_report(function: Callable[..., int]) -> Callable[..., int]:

@@ -12,9 +12,9 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import selection, threads_option, with_renames, with_spec_options
 from initcfg.cli.output import progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
-from initcfg.cli.words import SEGMENTS, Column, table_text
 from initcfg.errors import InitcfgError, printable
 from initcfg.names import fold
+from initcfg.tables import SEGMENTS, Column, Row, Table
 from initcfg.wording import count, counted, number
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def verify(
         if output.format == "text":
             rows = [row for row in found.law.rows if full or row.problem is not None]
             if rows:
-                output.show(law_text(rows, output.width, full=full))
+                output.table(law_table(rows, full=full))
         output.note(law_summary(found.law))
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
 
@@ -128,14 +128,14 @@ _COLUMNS = (
 )
 
 
-def law_text(rows: Sequence[LawRow], width: int | None = None, *, full: bool = False) -> str:
+def law_table(rows: Sequence[LawRow], *, full: bool = False) -> Table:
     """What was found of tensors beside what is meant; of the copies of a layer the farthest off."""
     kinds = [
         (at if full else (row.part, row.law, row.problem is None), (row.name,)) for at, row in enumerate(rows)
     ]
-    cells = [_cells(names[0], [rows[rank] for rank in ranks]) for names, ranks in fold(kinds)]
-    told = [] if full else ["of copies the farthest off is shown"]
-    return table_text(_COLUMNS, cells, told, width)
+    shown = [Row(_cells(names[0], [rows[rank] for rank in ranks])) for names, ranks in fold(kinds)]
+    has_copies = any(row.cells[1] for row in shown)
+    return Table("laws", _COLUMNS, shown, ["of copies the farthest off is shown"] if has_copies else [])
 
 
 def _cells(name: str, copies: Sequence[LawRow]) -> tuple[str, ...]:

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 import initcfg
-from initcfg.distributions import Moments, moments
-from initcfg.errors import InitializerError, SpecError
+from initcfg.errors import SpecError
 from initcfg.explanations import published
 from initcfg.initializers import Formula, canonical_name
-from initcfg.initializers.components import components_of, weights_of
 from initcfg.names import fold, numbers_of
 from initcfg.plan.describing import describe_law, fold_copies
+from initcfg.plan.listing import law_moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from initcfg.distributions import Moments
     from initcfg.errors import Diagnostic
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
@@ -225,31 +224,6 @@ def _is_table(initializer: Initializer) -> bool:
 
 def _law_of(parameter: PlannedParameter) -> Moments | None:
     return None if parameter.tied_to else law_moments(parameter)
-
-
-def law_moments(parameter: PlannedParameter) -> Moments | None:
-    """The mean and the standard deviation of a parameter's elements by its law, where they are known.
-
-    Those of a combined initializer are of the mixture of its parts, by their numbers of elements.
-    """
-    if parameter.distribution is not None:
-        with suppress(InitializerError):  # bounds so far out that a truncated law has no moments in floats
-            return moments(parameter.distribution)
-        return None
-    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
-    try:
-        found = [each.summary() for each in parts]
-    except InitializerError:  # a fault that planning did not see; making the array tells it
-        return None
-    known = [each for each in found if each is not None]
-    if len(known) < len(parts) or not parameter.numel:
-        return None
-    weights = weights_of([each.box(parameter.shape) for each in parts], parameter.numel)
-    mean = sum(weight * part.mean for weight, part in zip(weights, known, strict=True))
-    square = sum(
-        weight * (part.std**2 + (part.mean - mean) ** 2) for weight, part in zip(weights, known, strict=True)
-    )
-    return Moments(mean, math.sqrt(square))
 
 
 def _depth(

@@ -113,7 +113,7 @@ def test_the_summary_has_the_totals_and_a_row_for_everything_found() -> None:
     assert table[:2] == ["| | place | problem | help | code |", "|---|---|---|---|---|"]
     assert len(table) - 2 == len(ALL.diagnostics)
     assert table[2] == (
-        "| error | configs/a b&#46;yaml&#58;3&#58;23 | unknown key 'initialiser' "
+        "| error | configs/a b.yaml&#58;3&#58;23 | unknown key 'initialiser' "
         "| did you mean 'initializer'&#63; | unknown-key |"
     )
 

@@ -98,7 +98,7 @@ def test_of_a_set_each_tensor_has_its_shard(run: Run, folder: Path) -> None:
     save_file({"b": np.ones(2)}, "set/2.safetensors", {"initcfg.plan": "p"})
     index = Index({"a": "1.safetensors", "b": "2.safetensors"}, 32, metadata={"initcfg.plan": "p"})
     (folder / "set" / INDEX_NAME).write_text(index_text(index))
-    result = run("inspect", "set")
+    result = run("inspect", "set", env={"COLUMNS": "120"})
     assert [line.split()[-1] for line in result.stdout.splitlines()[:3]] == [
         "shard",
         "1.safetensors",

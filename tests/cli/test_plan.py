@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import jsonschema
 import pytest
 from click.testing import Result
 
 import initcfg
-from initcfg.cli.plan import COLUMNS, plan_text
-from initcfg.cli.words import SEGMENTS
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
 from initcfg.plan.describing import describe
+from initcfg.plan.listing import COLUMNS, listed, table_of
+from initcfg.tables import SEGMENTS, Table
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]
@@ -33,6 +34,9 @@ h.1.kernel        (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 16   
 h.1.bias          (16,)    float32  zeros           fill(0)             16, 16            64 bytes
 
 6 parameters, 544 elements, 2.1 KiB, seed 7
+  random    3 parameters  512 elements    2.0 KiB  94.1%
+  constant  2 parameters   32 elements  128 bytes   5.9%
+  tied       1 parameter             -          -      -
 """
 FOLDED = """\
 name                  shape    dtype    initializer     distribution        fan_in, fan_out       size
@@ -42,6 +46,9 @@ h.{0..1}.kernel   x2  (8, 16)  float32  glorot_uniform  uniform(-0.5, 0.5)  8, 1
 h.{0..1}.bias     x2  (16,)    float32  zeros           fill(0)             16, 16           128 bytes
 
 6 parameters, 544 elements, 2.1 KiB, seed 7
+  random    3 parameters  512 elements    2.0 KiB  94.1%
+  constant  2 parameters   32 elements  128 bytes   5.9%
+  tied       1 parameter             -          -      -
 """
 
 
@@ -49,7 +56,7 @@ h.{0..1}.bias     x2  (16,)    float32  zeros           fill(0)             16, 
 def test_the_table_shows_resolved_numbers_and_copies_in_one_line(
     options: tuple[str, ...], table: str, run: Run, folder: Path
 ) -> None:
-    result = run("plan", "good.yaml", *options)
+    result = run("plan", "good.yaml", *options, env={"COLUMNS": "120"})
     assert (result.exit_code, result.stdout, result.stderr) == (0, table, "")
 
 
@@ -66,7 +73,8 @@ layers:
       tied: {shape: [2], tied_to: "h.{i}.same"}
 """
     (folder / "unlike.yaml").write_text(text, encoding="utf-8")
-    names = [line.split("  ")[0] for line in run("plan", "unlike.yaml").stdout.splitlines()[1:-2]]
+    table = run("plan", "unlike.yaml").stdout.partition("\n\n")[0]
+    names = [line.split("  ")[0] for line in table.splitlines()[1:]]
     assert names == [
         "h.{0..3}.same",
         *(f"h.{i}.scaled" for i in (0,)),
@@ -79,7 +87,7 @@ layers:
 
 def test_the_parameters_shown_can_be_selected(run: Run, folder: Path) -> None:
     result = run("plan", "good.yaml", "--select", "**.bias")
-    heading, bias, _, told, _ = result.stdout.splitlines()
+    heading, bias, _, told, *_ = result.stdout.splitlines()
     assert heading.startswith("name")
     assert bias.startswith("h.{0..1}.bias  x2")
     assert told == "2 parameters shown of the plan's 6:"
@@ -93,7 +101,7 @@ def test_the_parameters_shown_can_be_selected(run: Run, folder: Path) -> None:
 
 
 def test_the_columns_of_the_piped_table_line_up(run: Run, folder: Path) -> None:
-    table = run("plan", "good.yaml").stdout.partition("\n\n")[0].splitlines()
+    table = run("plan", "good.yaml", env={"COLUMNS": "120"}).stdout.partition("\n\n")[0].splitlines()
     for heading in ("shape", "dtype", "initializer", "distribution", "fan_in"):
         column = table[0].index(heading)
         assert {line[column - 2 : column] for line in table if len(line) > column} == {"  "}
@@ -245,27 +253,117 @@ def test_a_dash_is_no_name_to_write_to(run: Run, folder: Path, command: list[str
     assert not (folder / "-").exists()
 
 
-@pytest.mark.parametrize("width", [50, 60, 80, 120, 200])
-@pytest.mark.parametrize("config", ["gpt2.yaml", "llama3-8b.yaml", "mlp.yaml"])
-def test_a_terminal_breaks_no_word_and_tells_what_it_leaves_out(config: str, width: int) -> None:
-    plan = initcfg.make_plan(ROOT / "configs" / config)
-    whole = click.unstyle(plan_text(plan, list(plan))).partition(f"{len(plan):,} parameters")[0]
-    table, _, rest = click.unstyle(plan_text(plan, list(plan), width)).partition(f"{len(plan):,} parameters")
-    assert rest
-    assert max(map(len, table.splitlines())) <= width
-    pieces = {piece for word in table.split() for piece in re.findall(SEGMENTS, word)}
-    for name, shape in re.findall(r"^(\S+) .*?(\([0-9, ]+\))", whole, re.MULTILINE):
-        assert set(re.findall(SEGMENTS, name)) <= pieces
-        assert set(shape.split()) <= set(table.split())
-    headings = [column.heading for column in COLUMNS]
-    left_out = [heading for heading in headings if heading != "rule" and heading not in table]
-    assert (f"not shown at {width} columns" in rest) == bool(left_out)
+CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("config", "lines"), [("gpt2.yaml", 25), ("llama3-8b.yaml", 25), ("mamba-130m.yaml", 40)]
-)
-@pytest.mark.parametrize("width", [80, 120])
-def test_a_plan_of_repeated_layers_fits_a_screen(config: str, lines: int, width: int) -> None:
+@functools.cache
+def table(config: str) -> Table:
     plan = initcfg.make_plan(ROOT / "configs" / config)
-    assert len(plan_text(plan, list(plan), width).splitlines()) < lines
+    return table_of(plan, listed(plan.parameters), brief=True)
+
+
+def shown(config: str, width: int | None = None) -> str:
+    return table(config).text(width)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_table_breaks_no_word_and_tells_what_it_leaves_out(config: str) -> None:
+    whole, _, notes = shown(config).partition("\n\n")
+    known = {piece for word in whole.split() for piece in re.findall(SEGMENTS, word)}
+    names = re.findall(r"^(\S+(?: = \S+)?) .*?(\([0-9, ]+\)|\(\))", whole, re.MULTILINE)
+    assert len(names) == len(whole.splitlines()) - 1
+    for width in (80, 120, 200):
+        table, _, rest = shown(config, width).partition("\n\n")
+        assert max(map(len, table.splitlines())) <= width
+        pieces = {piece for word in table.split() for piece in re.findall(SEGMENTS, word)}
+        assert {piece.rstrip(".") for piece in pieces} <= {piece.rstrip(".") for piece in known}
+        for name, shape in names:
+            assert set(re.findall(SEGMENTS, name.replace(" = ", "."))) - {"."} <= pieces | {
+                f"{piece}." for piece in pieces
+            }
+            assert set(shape.split()) <= set(table.split())
+        left_out = [
+            column.heading for column in COLUMNS if column.heading in whole and column.heading not in table
+        ]
+        assert (f"not shown at {width} columns: {'; '.join(left_out)}" in rest) == bool(left_out)
+        assert rest.startswith(notes)
+
+
+# How many lines a plan may take at 80 and at 120 columns, totals included.
+SCREENS = {"gpt2": 25, "llama3-8b": 25, "mlp": 25, "lenet5": 25, "mamba-130m": 40, "deepseek-v3": 40}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_plan_of_repeated_layers_takes_few_lines(config: str) -> None:
+    most = max(len(shown(config, width).splitlines()) for width in (80, 120))
+    assert most < SCREENS.get(config.removesuffix(".yaml"), 1.75 * len(shown(config).splitlines()))
+
+
+def test_neighbours_of_a_layer_stand_under_its_name_where_names_are_long(run: Run, folder: Path) -> None:
+    layer = "model.decoder.layers.{i}"
+    text = f"""\
+initcfg: 1
+layers:
+  {layer}:
+    repeat: {{i: 12}}
+    params:
+      self_attention.output.weight: {{shape: [8, 8], initializer: ones}}
+      self_attention.output.bias: {{shape: [8], initializer: zeros}}
+params:
+  out: {{shape: [8], initializer: zeros}}
+"""
+    (folder / "long.yaml").write_text(text, "utf-8")
+    table = run("plan", "long.yaml", env={"COLUMNS": "64"}).stdout.partition("\n\n")[0]
+    assert [line.split("(")[0].rstrip() for line in table.splitlines()[1:]] == [
+        "out",
+        "model.decoder.layers.{0..11}.",
+        "  self_attention.output.weight  x12",
+        "  self_attention.output.bias    x12",
+    ]
+
+
+def test_lines_can_be_sorted(run: Run, folder: Path) -> None:
+    def names(*options: str) -> list[str]:
+        table = run("plan", "good.yaml", *options).stdout.partition("\n\n")[0]
+        return [line.split()[0] for line in table.splitlines()[1:]]
+
+    assert names("--sort", "elements") == ["embedding", "h.{0..1}.kernel", "h.{0..1}.bias", "head"]
+    assert names("--sort", "name") == ["embedding", "h.{0..1}.bias", "h.{0..1}.kernel", "head"]
+    assert names("--sort", "std") == ["h.{0..1}.kernel", "embedding", "h.{0..1}.bias", "head"]
+    refused = run("plan", "good.yaml", "--sort", "std", "--format", "json")
+    assert (refused.exit_code, "--sort is of the table" in refused.stderr) == (2, True)
+
+
+def test_a_table_as_csv_has_all_digits(run: Run, folder: Path) -> None:
+    rows = list(csv.DictReader(run("plan", "good.yaml", "--format", "csv").stdout.splitlines()))
+    kernel = next(row for row in rows if row["name"] == "h.{0..1}.kernel")
+    assert (kernel["shape"], kernel["copies"], kernel["elements"]) == ("8x16", "2", "256")
+    assert float(kernel["std"]) == 0.5 / 3**0.5
+    assert sum(int(row["elements"]) for row in rows) == 544
+    assert len(run("plan", "good.yaml", "--format", "csv", "--full").stdout.splitlines()) == 7
+
+
+@pytest.mark.parametrize("style", ["csv", "markdown", "html"])
+def test_a_name_forges_no_part_of_a_document(style: str, run: Run, folder: Path) -> None:
+    name = "=cmd|'</th><script>alert(1)</script>"
+    (folder / "hostile.json").write_text(
+        json.dumps({"initcfg": 1, "params": {name: {"shape": [2], "initializer": "ones"}}}), "utf-8"
+    )
+    result = run("plan", "hostile.json", "--format", style)
+    assert result.exit_code == 0
+    if style == "csv":
+        assert next(csv.DictReader(result.stdout.splitlines()))["name"] == f"'{name}"
+    else:
+        assert "<script>" not in result.stdout
+        cells = re.split(r"(?<!\\)\|", result.stdout.splitlines()[2])
+        assert style == "html" or len(cells) == 9
+
+
+def test_html_is_a_page_that_loads_nothing_and_tells_every_copy(run: Run, folder: Path) -> None:
+    page = run("plan", "good.yaml", "--format", "html").stdout
+    assert page.startswith("<!doctype html>")
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert not re.search(r"<script|<link|<img|https?://|url\(", page)
+    assert "h.0.kernel<br>h.1.kernel<br>" in page
+    assert page.count("<svg") == 4 - 1  # not of what is tied
+    assert "Plan &#39;tiny&#39;" in page

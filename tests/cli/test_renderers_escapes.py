@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initcfg.cli import renderers
+from initcfg.tables import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
         (renderers.defused_xml, "<a b='##[group]'>", "<a b='#&#35;[group]'>"),
         (renderers.file_uri, "configs/a b%c:é.yaml", "configs/a%20b%25c%3A%C3%A9.yaml"),
         (renderers.json_text, "é ##[group]", r'"\u00e9 #\u0023[group]"'),
-        (renderers.markdown_text, "*a* | <b>", "&#42;a&#42; &#124; &#60;b&#62;"),
+        (markdown_text, "*a* | <b>", "&#42;a&#42; &#124; &#60;b&#62;"),
+        (markdown_text, "h.ln_1 (2, 3) @you www.a", "h.ln_1 (2, 3) &#64;you www&#46;a"),
         (renderers.xml_text, "a\uffff\x1b", r"a\uffff\x1b"),
     ],
 )

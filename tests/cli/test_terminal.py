@@ -44,7 +44,7 @@ def test_the_plan_on_a_terminal_says_what_it_says_in_a_pipe(
     on_terminal: OnTerminal, spawn: Spawn, folder: Path
 ) -> None:
     code, shown = on_terminal("plan", "good.yaml")
-    piped = spawn("plan", "good.yaml").stdout
+    piped = spawn("plan", "good.yaml", COLUMNS="120").stdout
     assert code == 0
     assert "\x1b[" in shown
     assert "\x1b[" not in piped

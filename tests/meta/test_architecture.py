@@ -27,6 +27,7 @@ FLOORS = {
     "globs": 3,
     "layout": 3,
     "stream": 3,
+    "tables": 3,
     "text": 3,
     "distributions": 4,
     "manifest": 4,

@@ -83,14 +83,6 @@ def json_text(document: object) -> str:
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
 
 
-def markdown_text(text: str) -> str:
-    """Text for a cell of a table in GitHub's Markdown, where punctuation means nothing but itself."""
-    return "".join(
-        char if char.isalnum() or not char.isascii() or char in " ,='\"/-" else f"&#{ord(char)};"
-        for char in printable(text)
-    )
-
-
 def xml_text(text: str) -> str:
     """Text with what XML 1.0 has no way to write as escapes; the writer of XML does the rest."""
     lines = (printable(line) for line in text.split("\n"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from initcfg.cli.renderers import command_data, command_property, markdown_text, source_path
+from initcfg.cli.renderers import command_data, command_property, source_path
 from initcfg.errors import Location, fold_copies, printable
 from initcfg.wording import counted
 
@@ -99,6 +99,8 @@ def step_summary(report: Report) -> str:
 
 
 def _row(diagnostic: Diagnostic) -> str:
+    from initcfg.tables import markdown_text
+
     place = str(diagnostic.where or "")
     cells = (diagnostic.severity, place, diagnostic.message, diagnostic.hint or "", diagnostic.code)
     return f"| {' | '.join(map(markdown_text, cells))} |"

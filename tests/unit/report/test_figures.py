@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import initcfg
+from initcfg.plan.listing import law_moments
 from initcfg.report import figures_of
-from initcfg.report.figures import Model, json_schema, law_moments
+from initcfg.report.figures import Model, json_schema
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 MIXED = {

@@ -1,0 +1,288 @@
+"""Parameters of a plan as records and as a table, the copies of a layer as one."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from initcfg.distributions import Moments, cdf, moments
+from initcfg.errors import InitializerError, printable
+from initcfg.initializers import canonical_name
+from initcfg.initializers.components import components_of, weights_of
+from initcfg.plan.describing import describe_law, fans_text, fold_copies, source_of
+from initcfg.tables import LAWS, SEGMENTS, WORDS, Column, Curve, Row, Table
+from initcfg.wording import count, counted, number, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from initcfg.distributions import Distribution
+    from initcfg.initializers.components import Component
+    from initcfg.plan.parameters import PlannedParameter
+    from initcfg.plan.plan import Plan
+
+Kind = Literal["random", "constant", "table", "code", "tied"]
+"""How elements come about: drawn; one value each, or one for each part; fixed values of several kinds; by
+code that is not of this package; those of another parameter."""
+
+
+class Listed(NamedTuple):
+    """Parameters that begin alike and whose names differ in numbers only: one, or the copies of a layer.
+
+    Args:
+        name: theirs, with numbers that differ as spans, as in ``h.{0..11}.w``.
+        tied_to: that of what they are tied to, or empty.
+        source: that of the parameters whose values they follow from, or empty.
+        members: at least one, in the plan's order.
+    """
+
+    name: str
+    tied_to: str
+    source: str
+    members: tuple[PlannedParameter, ...]
+
+    @property
+    def law(self) -> str:
+        """The distribution in words, or those of the parts; empty for what is tied."""
+        first = self.members[0]
+        if first.tied_to is not None:
+            return ""
+        law = describe_law(first.initializer, first.shape, first.layout)
+        return law.replace(source_of(first), self.source) if self.source else law
+
+    def record(self) -> dict[str, Any]:
+        """What there is to say of them as plain data; sizes are those of all copies."""
+        first = self.members[0]
+        is_tied = first.tied_to is not None
+        law = None if is_tied else law_moments(first)
+        return {
+            "name": self.name,
+            "copies": len(self.members),
+            "shape": first.shape,
+            "dtype": first.dtype.name,
+            "initializer": "tied" if is_tied else canonical_name(type(first.initializer)),
+            "kind": kind_of(first),
+            "law": self.law,
+            "mean": law.mean if law else None,
+            "std": law.std if law else None,
+            "fan_in": first.fans.fan_in if first.fans else None,
+            "fan_out": first.fans.fan_out if first.fans else None,
+            "elements": 0 if is_tied else sum(each.numel for each in self.members),
+            "nbytes": 0 if is_tied else sum(each.nbytes for each in self.members),
+            "tied_to": self.tied_to or None,
+            "rule": first.rule,
+            "place": str(first.where) if first.where else None,
+        }
+
+
+def listed(parameters: Sequence[PlannedParameter], *, full: bool = False) -> list[Listed]:
+    """Puts together parameters that begin alike and differ in the numbers of their names, unless `full`."""
+    if full:
+        return [Listed(each.name, each.tied_to or "", source_of(each), (each,)) for each in parameters]
+    return [
+        Listed(name, tied_to, source, tuple(parameters[rank] for rank in ranks))
+        for name, tied_to, source, ranks in fold_copies(parameters)
+    ]
+
+
+def kind_of(parameter: PlannedParameter) -> Kind:
+    """How the elements of a parameter come about."""
+    if parameter.tied_to is not None:
+        return "tied"
+    try:
+        parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+    except InitializerError:  # a fault that planning did not see; making the array tells it
+        return "table"
+    if any(part.distribution is None and part.built is None for part in parts):
+        return "code"
+    if any(part.is_random for part in parts):
+        return "random"
+    return "constant" if all(part.distribution is not None for part in parts) else "table"
+
+
+def law_moments(parameter: PlannedParameter) -> Moments | None:
+    """The mean and the standard deviation of a parameter's elements by its law, where they are known.
+
+    Those of a combined initializer are of the mixture of its parts, by their numbers of elements.
+    """
+    if parameter.distribution is not None:
+        with suppress(InitializerError):  # bounds so far out that a truncated law has no moments in floats
+            return moments(parameter.distribution)
+        return None
+    try:
+        parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+        found = [each.summary() for each in parts]
+    except InitializerError:  # a fault that planning did not see; making the array tells it
+        return None
+    known = [each for each in found if each is not None]
+    if len(known) < len(parts) or not parameter.numel:
+        return None
+    weights = _weights(parts, parameter)
+    mean = sum(weight * part.mean for weight, part in zip(weights, known, strict=True))
+    square = sum(
+        weight * (part.std**2 + (part.mean - mean) ** 2) for weight, part in zip(weights, known, strict=True)
+    )
+    return Moments(mean, math.sqrt(square))
+
+
+def _weights(parts: Sequence[Component], parameter: PlannedParameter) -> list[float]:
+    return weights_of([each.box(parameter.shape) for each in parts], parameter.numel)
+
+
+_BINS = 36
+_REACH = 3.2  # standard deviations to either side of the mean
+
+
+def curve_of(parameter: PlannedParameter) -> Curve | None:
+    """How the law's probability lies around its mean; None where the law is not known."""
+    law = law_moments(parameter)
+    if law is None or parameter.tied_to is not None:
+        return None
+    reach = _REACH * law.std or 1.0
+    edges = tuple(law.mean + reach * (2 * at / _BINS - 1) for at in range(_BINS + 1))
+    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+    heights = [0.0] * _BINS
+    with suppress(InitializerError):
+        for part, weight in zip(parts, _weights(parts, parameter), strict=True):
+            if not part.mixture:
+                return None
+            for share, distribution in part.mixture:
+                for at, height in enumerate(_masses(distribution, edges)):
+                    heights[at] += weight * share * height
+        ends = f"{number(edges[0])} to {number(edges[-1])}" if law.std else number(law.mean)
+        return Curve(f"mean {number(law.mean)}, std {number(law.std)}; from {ends}", tuple(heights))
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _masses(distribution: Distribution, edges: tuple[float, ...]) -> tuple[float, ...]:
+    """The probability between neighbouring edges."""
+    below = [cdf(distribution, edge) for edge in edges]
+    return tuple(high - low for low, high in itertools.pairwise(below))
+
+
+COLUMNS = (
+    Column("name", SEGMENTS, easy=40, style={"bold": True}),
+    Column("", weight=10, right=True, style={"dim": True}),  # how many copies
+    Column("shape", WORDS),
+    Column("dtype", weight=3, style={"dim": True}),
+    Column("initializer", SEGMENTS, weight=5, style={"fg": "cyan"}),
+    Column("distribution", LAWS, easy=31, style=None),
+    Column("rule", SEGMENTS, weight=2, style={"dim": True}),
+    Column("fan_in, fan_out", weight=1),
+    Column("size", weight=4, right=True),
+)
+
+# What rows may be sorted by, and whether the largest comes first.
+SORTS = {"name": False, "initializer": False, "copies": True, "elements": True, "std": True, "fan_in": True}
+
+
+def records_of(groups: Iterable[Listed], sort: str | None = None) -> list[dict[str, Any]]:
+    """The records of copies in the plan's order, or sorted; what has no value to sort by comes last."""
+    return [copies.record() for copies in sorted_copies(groups, sort)]
+
+
+def sorted_copies(groups: Iterable[Listed], sort: str | None) -> list[Listed]:
+    """Copies in the plan's order, or by a key of `SORTS`."""
+    ordered = list(groups)
+    if sort is None:
+        return ordered
+    known = [(copies, copies.record()[sort]) for copies in ordered]
+    found = [each for each in known if each[1] is not None]
+    found.sort(key=lambda each: each[1], reverse=SORTS[sort])
+    return [copies for copies, _ in found] + [copies for copies, value in known if value is None]
+
+
+def table_of(plan: Plan, groups: Sequence[Listed], *, brief: bool = False, curves: bool = False) -> Table:
+    """Copies as a table, and what the plan holds.
+
+    If it is `brief`, a law of many words is told by its kind and moments. With `curves` rows have pictures of
+    their laws and the names of all copies, which HTML shows.
+    """
+    return Table(
+        printable(repr(plan).strip("<>")),
+        COLUMNS,
+        [_row(copies, brief=brief, curve=curves) for copies in groups],
+        _notes(plan, groups),
+    )
+
+
+# A law of more characters takes many lines of a narrow table.
+_BRIEF = 60
+
+
+def _row(copies: Listed, *, brief: bool, curve: bool) -> Row:
+    first = copies.members[0]
+    is_tied = first.tied_to is not None
+    cells = (
+        f"{copies.name} = {copies.tied_to}" if is_tied else copies.name,
+        f"x{count(len(copies.members))}" if len(copies.members) > 1 else "",
+        str(first.shape),
+        first.dtype.name,
+        "tied" if is_tied else canonical_name(type(first.initializer)),
+        _brief_law(copies) if brief else copies.law,
+        first.rule or "",
+        fans_text(first),
+        "-" if is_tied else size(sum(each.nbytes for each in copies.members)),
+    )
+    names = tuple(each.name for each in copies.members) if curve else ()
+    return Row(tuple(map(printable, cells)), kind_of(first), names, curve_of(first) if curve else None)
+
+
+def _brief_law(copies: Listed) -> str:
+    """The law, or what its elements come to where it is long and that is known."""
+    law, first = copies.law, copies.members[0]
+    come_to = law_moments(first) if len(law) > _BRIEF else None
+    if come_to is None:
+        return law
+    return f"{kind_of(first)}: mean {number(come_to.mean)}, std {number(come_to.std)}"
+
+
+_SHOWN_SKIPS = 5
+
+
+def _notes(plan: Plan, groups: Sequence[Listed]) -> list[str]:
+    """What the plan holds, by kind too, and what rules have left out of it."""
+    shown = sum(len(copies.members) for copies in groups)
+    held = [counted(len(plan), "parameter"), counted(plan.numel, "element"), size(plan.nbytes)]
+    lines = [f"{', '.join(held)}, seed {plan.seed}", *_by_kind(groups)]
+    if shown < len(plan):
+        lines.insert(0, f"{counted(shown, 'parameter')} shown of the plan's {count(len(plan))}:")
+    by_rule = [skipped for skipped in plan.skipped if skipped.rule is not None]
+    for skipped in by_rule[:_SHOWN_SKIPS]:
+        lines.append(printable(f"{skipped.name} is skipped by the rule {skipped.rule!r}"))
+    if len(by_rule) > _SHOWN_SKIPS:
+        lines.append(f"and so are {count(len(by_rule) - _SHOWN_SKIPS)} more")
+    if buffers := len(plan.skipped) - len(by_rule):
+        lines.append(f"{counted(buffers, 'buffer')} left as the model has them")
+    return lines
+
+
+def _by_kind(groups: Sequence[Listed]) -> list[str]:
+    """The parameters, elements and bytes of each kind that is shown, and its share of the elements."""
+    kinds: dict[str, list[PlannedParameter]] = {}
+    for copies in groups:
+        kinds.setdefault(kind_of(copies.members[0]), []).extend(copies.members)
+    if len(kinds) < 2:
+        return []
+    elements = {kind: sum(each.numel for each in own) for kind, own in kinds.items() if kind != "tied"}
+    total = sum(elements.values()) or 1
+    rows = []
+    for kind in sorted(kinds, key=lambda kind: -elements.get(kind, -1)):
+        own, numel = kinds[kind], elements.get(kind)
+        told = (
+            ("-", "-", "-")
+            if numel is None
+            else (counted(numel, "element"), size(sum(each.nbytes for each in own)), _share(numel, total))
+        )
+        rows.append(Row((f"  {kind}", counted(len(own), "parameter"), *told)))
+    right = Column(right=True)
+    return Table("", (Column(), right, right, right, right), rows).lines()[0]
+
+
+def _share(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return "<0.1%" if 0 < share < 0.05 else f"{share:.1f}%"
