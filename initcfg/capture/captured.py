@@ -286,10 +286,16 @@ class _Document:
         body = {"vars": vars_, "params": params, "layers": layers, "rules": rules, "allow": self._allow}
         return head | {key: value for key, value in body.items() if value}
 
-    def _vars(self, body: object) -> dict[str, float]:
+    def _vars(self, body: object) -> dict[str, Any]:
         """The values that expressions name, in the order of the config, and counts of no other name."""
         words = set(re.findall(r"[A-Za-z_]\w*", repr(body)))
-        values = {name: value for name, value in self._source.values.items() if name in words}
+        values: dict[str, Any] = {}
+        for name, value in self._source.values.items():
+            var, listed, _ = name.partition("(")
+            if var in words and listed:
+                values.setdefault(var, []).append(value)
+            elif var in words:
+                values[name] = value
         return values | {name: count for name, count in self._places.vars.items() if name in words}
 
     @property

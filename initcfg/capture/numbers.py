@@ -7,6 +7,7 @@ model that was made. Two numbers that merely are equal say nothing.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 Rebuild: TypeAlias = "Callable[[Mapping[str, float]], Sequence[Recorded]]"
 
 _SHRUNK = 2
-# So many other values of one are tried, which tell a multiple from a sum.
-_VARIANTS = 2
+# One of the values of a list, as an expression has it: ``depths(0)``.
+_LISTED = re.compile(r"\(\d+\)$")
+# Of so many models with all values changed one half at least is to be made.
+_TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,16 @@ class Study:
         builds = [self.model] if base is self.model else [self.model, base]
         names = self._telling(base)
         for name in names:
-            builds += islice(self._variants(base, name), _VARIANTS)
-        return [*builds, *self._together(base, builds)]
+            builds += islice(self._variants(base, name), 1)
+        together = list(self._together(base, builds))
+        if len(together) <= _TOGETHER // 2:
+            for build in [each for each in builds if each.changed]:
+                others = self._variants(base, build.changed)
+                builds += islice((each for each in others if each.values != build.values), 1)
+        return [*builds, *together]
 
     def _variants(self, base: Build, name: str) -> Iterator[Build]:
-        for value in _others(base.values[name]):
+        for value in _others(name, base.values[name]):
             tensors = self._made({**_differences(self.model, base), name: value})
             if tensors is not None:
                 if _alike(tensors, base.tensors):
@@ -101,19 +109,20 @@ class Study:
                 yield Build({**base.values, name: value}, tensors, name, base)
 
     def _together(self, base: Build, builds: Sequence[Build]) -> Iterator[Build]:
-        """Models with several values changed at once, which tell a product from a sum."""
-        changed: dict[str, list[float]] = {}
-        for build in builds:
-            if build.changed:
-                changed.setdefault(build.changed, []).append(build.values[build.changed])
-        for at in range(_VARIANTS):
-            values = {name: seen[min(at, len(seen) - 1)] for name, seen in changed.items()}
-            mixed = {name: seen[(at + turn) % len(seen)] for turn, (name, seen) in enumerate(changed.items())}
-            for changes in (mixed, values):
-                tensors = self._made({**_differences(self.model, base), **changes}) if changes else None
-                if tensors is not None:
-                    yield Build({**base.values, **changes}, tensors)
-                    break
+        """Models with all values changed at once, which tell products from sums and shifts."""
+        first = {build.changed: build.values[build.changed] for build in builds if build.changed}
+        further: dict[str, float] = {}
+        for name, value in first.items():
+            others = (each for each in _others(name, base.values[name]) if each != value)
+            further[name] = next(others, value)
+        mixed = [
+            {name: (first, further)[(at + turn) % 2][name] for at, name in enumerate(first)}
+            for turn in range(2)
+        ]
+        for changes in (first, further, *mixed)[: _TOGETHER if len(first) > 1 else 2]:
+            tensors = self._made({**_differences(self.model, base), **changes}) if changes else None
+            if tensors is not None:
+                yield Build({**base.values, **changes}, tensors)
 
     def _shrunk(self) -> Build:
         """The model with two layers where it has more, which is sooner made."""
@@ -128,7 +137,7 @@ class Study:
     def _telling(self, base: Build) -> list[str]:
         """The values of the config on which something depends; idle ones are looked at together."""
         sizes = {size for each in base.tensors.values() for size in each.shape}
-        names = [name for name in base.values if name.isidentifier() and name not in RESERVED_NAMES]
+        names = [name for name in base.values if _LISTED.sub("", name) not in RESERVED_NAMES]
         likely = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
         rest = [name for name in names if name not in likely]
         return [*likely, *self._not_idle(base, rest)]
@@ -137,7 +146,7 @@ class Study:
         if not names:
             return []
         # By different factors, so that a quotient of two changes too.
-        changes = {name: _others(base.values[name])[at % 2] for at, name in enumerate(names)}
+        changes = {name: _others(name, base.values[name])[at % 2] for at, name in enumerate(names)}
         tensors = self._made({**_differences(self.model, base), **changes})
         if tensors is not None and _alike(tensors, base.tensors):
             return []
@@ -204,8 +213,9 @@ def _alike(one: Mapping[str, Recorded], other: Mapping[str, Recorded]) -> bool:
     )
 
 
-def _others(value: float) -> list[float]:
-    """Values to try in the place of one: few models take all of them."""
+def _others(name: str, value: float) -> list[float]:
+    """Values to try in the place of one: few models take all of them. More layers than needed take time."""
     if isinstance(value, int):
-        return [value * 2, value * 3, value + 1, value + 2, value // 2] if value > 0 else [1, 2]
+        near, far = [value + 1, value + 2], [value * 2, value * 3]
+        return [*(near + far if "layer" in name.lower() else far + near), value // 2] if value > 0 else [1, 2]
     return [value * 2, value / 2] if value else [0.5, 0.25]

@@ -48,6 +48,23 @@ def test_gpt2_says_what_its_numbers_come_from() -> None:
     assert "{random_normal: {stddev: initializer_range / sqrt(2 * n_layer)}}" in text
 
 
+def test_numbers_of_nested_configs_and_of_lists_have_names() -> None:
+    layers = {"num_hidden_layers": 2, "intermediate_size": 96, "num_attention_heads": 4}
+    config = transformers.CLIPConfig(
+        text_config={**layers, "vocab_size": 97, "hidden_size": 32, "max_position_embeddings": 20},
+        vision_config={**layers, "hidden_size": 64, "image_size": 32, "patch_size": 8},
+        projection_dim=48,
+    )
+    text = capture(lambda: transformers.CLIPModel(config)).text
+    assert "weight: {shape: [projection_dim, vision_hidden_size]}" in text
+    assert 'shape: ["(vision_image_size // vision_patch_size)**2 + 1", vision_hidden_size]' in text
+    assert "stddev: text_initializer_factor / sqrt(2 * text_hidden_size * text_num_hidden_layers)" in text
+    sizes = {"embedding_size": 16, "hidden_sizes": [32, 48], "depths": [1, 2]}
+    text = capture(lambda: transformers.ResNetModel(transformers.ResNetConfig(**sizes))).text
+    assert "hidden_sizes: [32, 48]" in text
+    assert "hidden_sizes(1)" in text
+
+
 def test_a_module_without_a_config() -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()

@@ -10,7 +10,7 @@ from initcfg.capture.captured import Captured
 from initcfg.capture.numbers import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import torch
 
@@ -57,16 +57,71 @@ def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] |
     config: Any = getattr(module, "config", None)
     if config is None or not hasattr(kind, "config_class"):
         return Source()
-    values = {
-        name: value
-        for name, value in config.to_dict().items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and name.isidentifier()
-    }
+    places: dict[str, _Place] = {}
+    for place, name in _numbers(config):
+        places.setdefault(name, place)
+    values = {name: _value(config, place) for name, place in places.items()}
 
     def rebuild(changes: Mapping[str, float]) -> tuple[Recorded, ...]:
         changed = copy.deepcopy(config)
         for name, value in changes.items():
-            setattr(changed, name, value)
+            _set(changed, places[name], value)
         return record_once(lambda: kind(changed), init)
 
     return Source(values, rebuild)
+
+
+# Attributes, keys and indices, one in the other.
+_Place = tuple[str | int, ...]
+
+
+def _numbers(config: Any, at: _Place = (), prefix: str = "") -> Iterator[tuple[_Place, str]]:
+    """The places of a config's numbers with the names that a spec has for them.
+
+    One of ``text_config`` is called ``text_hidden_size``; one of a list ``depths(0)``, as in expressions.
+    """
+    settings = config if isinstance(config, dict) else config.to_dict()
+    nested = []
+    for key, value in settings.items():
+        if not isinstance(key, str) or not key.isidentifier() or key in _NO_SIZES:
+            continue
+        name, place = f"{prefix}{key}", (*at, key)
+        held = value if isinstance(config, dict) else getattr(config, key, value)
+        if _is_number(value):
+            yield place, name
+        elif hasattr(held, "to_dict"):
+            nested.append((held, place, f"{prefix}{key.removesuffix('_config')}_"))
+        elif isinstance(held, dict):
+            nested.append((held, place, prefix))
+        elif isinstance(held, list | tuple) and held and all(map(_is_number, held)):
+            yield from (((*place, index), f"{name}({index})") for index in range(len(held)))
+    for each in nested:
+        yield from _numbers(*each)
+
+
+# What a classifier calls its outputs, and what wrote the config.
+_NO_SIZES = frozenset({"id2label", "label2id", "transformers_version"})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _value(config: Any, place: _Place) -> Any:
+    for step in place:
+        config = getattr(config, str(step)) if hasattr(config, "to_dict") else config[step]
+    return config
+
+
+def _set(config: Any, place: _Place, value: Any) -> None:
+    """Change a number, and the lists beside it that have an entry for each of so many layers."""
+    owner, old, last = _value(config, place[:-1]), _value(config, place), place[-1]
+    if isinstance(owner, tuple):
+        _set(config, place[:-1], tuple(value if at == last else each for at, each in enumerate(owner)))
+    elif isinstance(owner, dict | list):
+        owner[last] = value  # type: ignore[index]
+    else:
+        setattr(owner, str(last), value)
+        for key, listed in list(vars(owner).items()):
+            if "layer" in str(last) and isinstance(listed, list) and len(listed) == old:
+                setattr(owner, key, (listed * value)[:value])
