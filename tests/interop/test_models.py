@@ -37,7 +37,8 @@ class Model:
         file: the config, without its ending.
         name: the model's class, and that of its configuration.
         config: the configuration at full size, where it differs from the default.
-        small: settings of the config, with what they are in the model's configuration.
+        small: vars of the config, with what they are in the model's configuration: the value alone where that
+            has the same name for it, else with the names there, dotted in the configuration of a part.
         others: what the small model's configuration needs besides.
         tolerance: of tables, relative to the largest value: upstream computes them in float32.
         faults: names where the config says what the paper says and transformers something else.
@@ -46,7 +47,7 @@ class Model:
     file: str
     name: str
     configuration: str
-    small: Mapping[str, tuple[int | list[int], tuple[str, ...]]]
+    small: Mapping[str, int | list[int] | tuple[int | list[int], tuple[str, ...]]]
     config: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 1e-6
@@ -54,14 +55,36 @@ class Model:
 
     def made(self, *, is_small: bool) -> Any:
         """The model, as transformers initialises it."""
-        changed = {key: value for value, keys in self.small.values() for key in keys}
-        options = {**self.config, **changed, **self.others} if is_small else self.config
+        options = _nested({**self.config, **self._renamed(), **self.others} if is_small else self.config)
         return getattr(transformers, self.name)(getattr(transformers, self.configuration)(**options))
 
     def plan(self, *, is_small: bool) -> initcfg.Plan:
         """The plan of the config."""
-        settings = {f"vars.{name}": value for name, (value, _) in self.small.items()} if is_small else {}
+        settings: dict[str, Any] = {"dtype": "float32"}
+        for name, value in self.small.items() if is_small else ():
+            settings[f"vars.{name}"] = value[0] if isinstance(value, tuple) else value
         return initcfg.make_plan(CONFIGS / f"{self.file}.yaml", settings=settings)
+
+    def _renamed(self) -> dict[str, Any]:
+        renamed = {}
+        for name, value in self.small.items():
+            worth, keys = value if isinstance(value, tuple) else (value, (name,))
+            renamed |= dict.fromkeys(keys, worth)
+        return renamed
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a configuration, with those of its parts, which have dotted names, as dicts."""
+    nested: dict[str, Any] = {}
+    for name, value in options.items():
+        part, _, key = name.rpartition(".")
+        (nested.setdefault(part, {}) if part else nested)[key] = value
+    return nested
+
+
+# Sizes of transformers' causal models, which have these names in most of them.
+CAUSAL = {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
 
 
 MODELS = [
@@ -170,6 +193,96 @@ MODELS = [
         },
         others={"conv_stride": [5, 2, 2]},
         faults=("weight.original0", "weight.original1"),
+    ),
+    Model(
+        "gpt2",
+        "GPT2LMHeadModel",
+        "GPT2Config",
+        {
+            "vocab": (300, ("vocab_size",)),
+            "d": (64, ("n_embd",)),
+            "n_layer": 2,
+            "n_ctx": (40, ("n_positions",)),
+        },
+        others={"n_head": 4},
+    ),
+    Model(
+        "llama3-8b",
+        "LlamaForCausalLM",
+        "LlamaConfig",
+        {
+            "vocab": (300, ("vocab_size",)),
+            "d": (64, ("hidden_size",)),
+            "d_ff": (96, ("intermediate_size",)),
+            "n_layer": (2, ("num_hidden_layers",)),
+            "n_head": (4, ("num_attention_heads",)),
+            "n_kv": (2, ("num_key_value_heads",)),
+        },
+        config={"vocab_size": 128256, "intermediate_size": 14336, "num_key_value_heads": 8},
+    ),
+    Model(
+        "bert-base",
+        "BertForPreTraining",
+        "BertConfig",
+        {**CAUSAL, "intermediate_size": 96, "max_position_embeddings": 40, "pad_token_id": 3},
+        others={"num_attention_heads": 4},
+    ),
+    Model(
+        "mixtral-8x7b",
+        "MixtralForCausalLM",
+        "MixtralConfig",
+        {**CAUSAL, **HEADS, "intermediate_size": 96, "num_local_experts": 3},
+    ),
+    Model(
+        "qwen3-30b-a3b",
+        "Qwen3MoeForCausalLM",
+        "Qwen3MoeConfig",
+        {
+            **CAUSAL,
+            **HEADS,
+            "head_dim": 24,
+            "moe_intermediate_size": 32,
+            "num_experts": (3, ("num_local_experts",)),
+        },
+        config={"num_hidden_layers": 48, "head_dim": 128},
+    ),
+    Model(
+        "deepseek-v3",
+        "DeepseekV3ForCausalLM",
+        "DeepseekV3Config",
+        {
+            **CAUSAL,
+            "num_hidden_layers": 3,
+            "intermediate_size": 96,
+            "first_k_dense_replace": 1,
+            "num_attention_heads": 4,
+            "q_lora_rank": 24,
+            "kv_lora_rank": 32,
+            "qk_nope_head_dim": 16,
+            "qk_rope_head_dim": 8,
+            "v_head_dim": 12,
+            "n_routed_experts": 8,
+            "n_shared_experts": 2,
+            "moe_intermediate_size": 32,
+        },
+        config={"initializer_range": 0.006},
+        others={"n_group": 2, "topk_group": 1, "num_key_value_heads": 4},
+    ),
+    Model(
+        "t5-base",
+        "T5ForConditionalGeneration",
+        "T5Config",
+        {
+            "vocab_size": 300,
+            "d_model": 64,
+            "d_kv": 12,
+            "d_ff": 96,
+            "num_layers": 2,
+            "num_decoder_layers": 3,
+            "num_heads": 4,
+            "relative_attention_num_buckets": 64,
+        },
+        config={"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
     ),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
