@@ -25,7 +25,7 @@ from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 from initcfg.plan.document import json_schema as plan_schema
 from initcfg.probe.probed import json_schema as probe_schema
-from initcfg.report.figures import json_schema as figures_schema
+from initcfg.report.values import json_schema as figures_schema
 from initcfg.spec import schema as spec_schema
 
 if TYPE_CHECKING:

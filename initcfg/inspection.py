@@ -92,6 +92,73 @@ def merged(first: Moments, second: Moments) -> Moments:
     )
 
 
+BINS = 128
+# Values that lie farther out than this widens the bins to are counted, and drawn nowhere.
+_MOST_DOUBLINGS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How many numbers lie in each of 128 bins of equal width about a center.
+
+    Where numbers lie farther out, neighbours are put together and the range doubles. So the parts of some
+    numbers come to the same counts in whatever order they are merged.
+
+    Args:
+        center: the middle of the bins.
+        reach: from there to either end, before doublings.
+        doublings: how often the range was doubled.
+        counts: in each bin, int64.
+        outside: finite numbers beyond the widest range.
+    """
+
+    center: float
+    reach: float
+    doublings: int
+    counts: Array
+    outside: int = 0
+
+    @classmethod
+    def of(cls, elements: Array, center: float, reach: float) -> Histogram:
+        """Counts the finite ones of some elements.
+
+        Example:
+            >>> found = Histogram.of(np.array([-0.5, 0.25, 3.0]), 0.0, 1.0)
+            >>> found.doublings, found.edges[found.counts.nonzero()].tolist()
+            (2, [-0.5, 0.25, 3.0])
+        """
+        apart = elements.astype(np.float64) - center
+        apart = apart[np.isfinite(apart)]
+        farthest, doublings = float(np.abs(apart).max(initial=0.0)), 0
+        while doublings < _MOST_DOUBLINGS and farthest >= reach * 2**doublings:
+            doublings += 1
+        ranks = np.floor(apart * (BINS // 2 / (reach * 2**doublings))) + BINS // 2
+        inside = ranks[(ranks >= 0) & (ranks < BINS)].astype(np.int64)
+        return cls(
+            center, reach, doublings, np.bincount(inside, minlength=BINS), int(ranks.size - inside.size)
+        )
+
+    @property
+    def edges(self) -> Array:
+        """Where bins begin, and where the last one ends."""
+        edges: Array = self.center + self.reach * 2**self.doublings * np.linspace(-1, 1, BINS + 1)
+        return edges
+
+    def merged(self, other: Histogram) -> Histogram:
+        """The counts of both, which have the same center and reach."""
+        doublings = max(self.doublings, other.doublings)
+        counts = self._doubled(doublings) + other._doubled(doublings)
+        return Histogram(self.center, self.reach, doublings, counts, self.outside + other.outside)
+
+    def _doubled(self, doublings: int) -> Array:
+        counts = self.counts
+        for _ in range(doublings - self.doublings):
+            wide = np.zeros_like(counts)
+            wide[BINS // 4 : -BINS // 4] = counts[::2] + counts[1::2]
+            counts = wide
+        return counts
+
+
 # Few enough that a stretch in float64 stays in a core's cache.
 _CHUNK = 1 << 17
 

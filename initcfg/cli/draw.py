@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import force_option, not_standard_output, with_spec_options
-from initcfg.cli.output import with_output
+from initcfg.cli.arguments import (
+    force_option,
+    not_standard_input,
+    not_standard_output,
+    threads_option,
+    with_renames,
+    with_spec_options,
+)
+from initcfg.cli.output import progress_bar, with_output
 from initcfg.cli.report import Exit
 from initcfg.errors import printable
 from initcfg.wording import counted, size
@@ -17,6 +24,7 @@ from initcfg.wording import counted, size
 if TYPE_CHECKING:
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
+    from initcfg.formats.reading import Renames
 
 
 @click.command(
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     example=(
         "initcfg report configs/gpt2.yaml -o gpt2.html",
         "initcfg report configs/gpt2.yaml configs/llama3-8b.yaml -o both.html",
+        "initcfg report configs/gpt2.yaml --weights step0.safetensors -o checked.html",
         "initcfg report configs/gpt2.yaml --format json | jq '.models[0].depth'",
     ),
 )
@@ -38,25 +47,66 @@ if TYPE_CHECKING:
     callback=not_standard_output,
     help="Write the page to an HTML file.",
 )
+@click.option(
+    "--weights",
+    metavar="WEIGHTS",
+    callback=not_standard_input,
+    help="Draw the values of weights beside their laws, as verify --law holds them.",
+)
 @force_option
+@with_renames
+@threads_option
 @with_spec_options
 @with_output
 def report(
-    *, files: tuple[str, ...], path: str | None, force: bool, options: SpecOptions, output: Output
+    *,
+    files: tuple[str, ...],
+    path: str | None,
+    weights: str | None,
+    force: bool,
+    renames: Renames,
+    threads: int | None,
+    options: SpecOptions,
+    output: Output,
 ) -> int:
     """Draw what specs or plans come to: a map of matrices, gain through depth, warnings, every parameter.
+
+    With --weights it also shows the values of a file or a sharded set, of any program, beside the law that
+    each tensor should follow, and what differs. Several specs are shown beside each other, and where they
+    differ.
 
     The page is one file, which needs no network and runs no code but its own. With --format json what it
     shows goes to stdout as data, without any picture.
     """
     from initcfg.cli.arguments import checked_plan_from
-    from initcfg.report import figures_of, page_of
+    from initcfg.report import Source, figures_of, page_of
 
     if path is None and output.format != "json":
         raise click.UsageError("name the page: -o report.html (or --format json for what it shows as data)")
-    named = shlex.join(["initcfg", "report", *files, *options.arguments()])
-    plans = [(file, *checked_plan_from(file, options)) for file in files]
-    figures = figures_of(plans, command=printable(named))
+    if weights is None and (renames or threads is not None):
+        raise click.UsageError("--rename, --strip-prefix and --threads are about --weights")
+    held = [] if weights is None else ["--weights", weights, *renames.arguments()]
+    named = shlex.join(["initcfg", "report", *files, *held, *options.arguments()])
+    sources = [Source(file, *checked_plan_from(file, options)) for file in files]
+    if weights is not None:
+        from initcfg.verification import verify
+
+        with progress_bar(output, printable(weights)) as progress:
+            sources = [
+                source._replace(
+                    found=verify(
+                        weights,
+                        source.plan,
+                        law=True,
+                        histograms=True,
+                        rename=renames,
+                        threads=threads,
+                        progress=progress,
+                    )
+                )
+                for source in sources
+            ]
+    figures = figures_of(sources, command=printable(named))
     if path is None:
         output.data(figures.model_dump_json(indent=2))
         return Exit.FINE

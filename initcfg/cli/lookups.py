@@ -228,7 +228,7 @@ def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
 
         return report_schema()
     if document == "figures":
-        from initcfg.report.figures import json_schema as figures_schema
+        from initcfg.report.values import json_schema as figures_schema
 
         return figures_schema()
     if document == "probe":

@@ -79,6 +79,10 @@ class Renames:
     def __bool__(self) -> bool:
         return bool(self.renames)
 
+    def arguments(self) -> list[str]:
+        """The renames as they are written on a command line."""
+        return [word for each in self.renames for word in ("--rename", f"{each.source}={each.target}")]
+
     def __call__(self, name: str) -> str:
         """The name that the plan has."""
         return next((new for each in self.renames if (new := each(name)) is not None), name)

@@ -1,6 +1,9 @@
 """What a plan comes to, to be looked at: figures as a value without rendering, and a page of them."""
 
-from initcfg.report.figures import Figures, figures_of
-from initcfg.report.page import page_of
+from __future__ import annotations
 
-__all__ = ["Figures", "figures_of", "page_of"]
+from initcfg.report.figures import Source, figures_of
+from initcfg.report.page import page_of
+from initcfg.report.values import Figures
+
+__all__ = ["Figures", "Source", "figures_of", "page_of"]

@@ -1,129 +1,83 @@
-"""The figures of a report as a value: what is drawn, and nothing of how.
+"""The figures of a report, computed from plans and from weights held against them.
 
 Parameters that begin alike and differ only in a number of their names, the copies of a layer, are one row.
-The JSON Schema is `schemas/figures.v1.schema.json`. Every mark of a picture follows from this value alone.
 """
 
 from __future__ import annotations
 
 import math
+import platform
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
 
 import initcfg
-from initcfg.errors import SpecError
-from initcfg.explanations import published
+from initcfg import inspection
+from initcfg.errors import Code, Location, SpecError
 from initcfg.initializers import Formula, canonical_name
+from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
-from initcfg.plan.describing import describe_law, fold_copies
+from initcfg.plan.describing import describe_law, fold_copies, law_of
 from initcfg.plan.listing import law_moments
+from initcfg.report.values import (
+    Comparison,
+    Counts,
+    Difference,
+    Errors,
+    Figures,
+    HeldLaw,
+    Made,
+    Model,
+    Point,
+    Row,
+    Series,
+    Shares,
+    Summary,
+    Total,
+    Warned,
+    Weights,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from initcfg.distributions import Moments
     from initcfg.errors import Diagnostic
+    from initcfg.formats import Array
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.plan.describing import Copies
+    from initcfg.verification import Verification
+    from initcfg.verification.laws import LawRow
+    from initcfg.verification.meant import Meant
 
 
-class _Value(BaseModel):
-    """A frozen value that knows no other keys."""
+class Source(NamedTuple):
+    """What figures are of.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Row(_Value):
-    """Parameters that begin alike: one, or the copies of one in repeated layers."""
-
-    name: str = Field(description="the name, with numbers that differ as spans: h.{0..11}.w")
-    copies: int = Field(ge=1)
-    shape: tuple[int, ...]
-    dtype: str
-    initializer: str
-    law: str = Field(description="the distribution, or those of the parts")
-    tied_to: str | None = None
-    kind: Literal["matrix", "vector", "table"] = Field(
-        description="a table has fixed values of several kinds"
-    )
-    fan_in: float | None = None
-    fan_out: float | None = None
-    mean: float | None = Field(None, description="of the law; none where it is not known")
-    std: float | None = Field(None, description="of the law; none where it is not known")
-    elements: int = Field(description="of all copies; 0 for a tied parameter")
-    nbytes: int = Field(description="of all copies; 0 for a tied parameter")
-    rule: str | None = None
-    place: str | None = Field(None, description="where the spec says so: file, line and column")
-
-
-class Point(_Value):
-    """One block of a series."""
-
-    block: int
-    gain: float = Field(description="std * sqrt(fan_in): 1 keeps the variance of a signal")
-
-
-class Series(_Value):
-    """The gain of one matrix through the blocks that repeat it."""
-
-    name: str
-    points: tuple[Point, ...]
-
-
-class Warned(_Value):
-    """A warning of the plan."""
-
-    code: str
-    message: str
-    hint: str | None
-    place: str | None
-    line: str | None = Field(None, description="the line of the spec")
-
-
-class Total(_Value):
-    """What the parameters of one initializer come to."""
-
-    initializer: str
-    parameters: int
-    elements: int
-    nbytes: int
-
-
-class Model(_Value):
-    """One spec or plan."""
+    Args:
+        file: that the plan is from, as it was named.
+        plan: of which they are.
+        warnings: of it, as `initcfg.find_warnings` gives.
+        found: of weights held against its laws, with histograms.
+    """
 
     file: str
-    name: str | None
-    seed: int
-    fingerprint: str | None = Field(description="none where the plan holds code")
-    parameters: int
-    elements: int
-    nbytes: int
-    totals: tuple[Total, ...]
-    rows: tuple[Row, ...]
-    depth: tuple[Series, ...]
-    warnings: tuple[Warned, ...]
-
-
-class Figures(_Value):
-    """What a report shows."""
-
-    figures: Literal[1] = 1
-    version: str = Field(description="of initcfg")
-    command: str | None = None
-    models: tuple[Model, ...]
+    plan: Plan
+    warnings: Sequence[Diagnostic] = ()
+    found: Verification | None = None
 
 
 def figures_of(
-    plans: Iterable[tuple[str, Plan, Sequence[Diagnostic]]], *, command: str | None = None
+    sources: Iterable[Source | tuple[str, Plan, Sequence[Diagnostic]]], *, command: str | None = None
 ) -> Figures:
     """Computes what a report shows of plans.
 
     Args:
-        plans: of each the file that it is from, the plan, and its warnings, as `initcfg.find_warnings` gives.
+        sources: the plans, each with where it is from and what was found of it.
         command: the command line that asked for it.
 
     Example:
@@ -132,28 +86,47 @@ def figures_of(
         ...     "initcfg": 1, "layout": "out_in",
         ...     "params": {f"h.{i}.w": {"shape": [8, 64], "initializer": "he_normal"} for i in range(3)},
         ... })
-        >>> (row,) = figures_of([("net.yaml", plan, ())]).models[0].rows
+        >>> (row,) = figures_of([Source("net.yaml", plan)]).models[0].rows
         >>> row.name, row.copies, round(row.std, 4)
         ('h.{0..2}.w', 3, 0.1768)
     """
-    return Figures(
-        version=initcfg.__version__,
+    given = [_Planned.of(Source(*source)) for source in sources]
+    made = Made(
+        initcfg=initcfg.__version__,
+        python=platform.python_version(),
+        numpy=np.__version__,
         command=command,
-        models=tuple(_model(file, plan, warnings) for file, plan, warnings in plans),
+    )
+    return Figures(
+        made=made,
+        models=tuple(map(_model, given)),
+        comparison=_comparison(given) if len(given) > 1 else None,
     )
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of figures."""
-    return published("figures", Figures.model_json_schema(mode="serialization"))
+class _Planned(NamedTuple):
+    """A source with its parameters, those that begin alike put together, and the moments of each law."""
+
+    source: Source
+    parameters: list[PlannedParameter]
+    groups: list[Copies]
+    laws: list[Moments | None]
+
+    @classmethod
+    def of(cls, source: Source) -> _Planned:
+        parameters = list(source.plan)
+        groups = fold_copies(parameters)
+        firsts = [parameters[group.ranks[0]] for group in groups]
+        return cls(
+            source, parameters, groups, [None if each.tied_to else law_moments(each) for each in firsts]
+        )
 
 
-def _model(file: str, plan: Plan, warnings: Sequence[Diagnostic]) -> Model:
-    parameters = list(plan)
-    groups = fold_copies(parameters)
-    laws = [_law_of(parameters[group.ranks[0]]) for group in groups]
+def _model(given: _Planned) -> Model:
+    source, parameters, groups, laws = given
+    plan = source.plan
     return Model(
-        file=file,
+        file=source.file,
         name=plan.name,
         seed=plan.seed,
         fingerprint=_fingerprint(plan),
@@ -166,7 +139,8 @@ def _model(file: str, plan: Plan, warnings: Sequence[Diagnostic]) -> Model:
             for group, law in zip(groups, laws, strict=True)
         ),
         depth=_depth(parameters, groups, laws),
-        warnings=tuple(map(_warned, warnings)),
+        warnings=tuple(map(_warned, source.warnings)),
+        weights=None if source.found is None else _weights(source.found, parameters, groups),
     )
 
 
@@ -222,10 +196,6 @@ def _is_table(initializer: Initializer) -> bool:
     return isinstance(initializer, Formula) and initializer.of is None
 
 
-def _law_of(parameter: PlannedParameter) -> Moments | None:
-    return None if parameter.tied_to else law_moments(parameter)
-
-
 def _depth(
     parameters: Sequence[PlannedParameter], groups: Sequence[Copies], laws: Sequence[Moments | None]
 ) -> tuple[Series, ...]:
@@ -250,11 +220,166 @@ def _depth(
     return tuple(series)
 
 
-def _warned(warning: Diagnostic) -> Warned:
+def _warned(found: Diagnostic) -> Warned:
+    where = found.where or Location()
+    marked = None
+    if where.text is not None and where.column is not None:
+        marked = where.column - 1, max(where.column, (where.end_column or 0) - 1)
     return Warned(
-        code=str(warning.code),
-        message=warning.message,
-        hint=warning.hint,
-        place=str(warning.where) if warning.where else None,
-        line=warning.where.text if warning.where else None,
+        code=str(found.code),
+        severity=found.severity,
+        message=found.message,
+        hint=found.hint,
+        place=str(where) if found.where else None,
+        line=where.text,
+        marked=marked,
     )
+
+
+def _comparison(given: Sequence[_Planned]) -> Comparison:
+    """Parameters of equal names, by what decides their law, shape and dtype."""
+    names: dict[str, list[_Begins | None]] = {}
+    for rank, (_, parameters, groups, _) in enumerate(given):
+        for group in groups:
+            begins = _beginning(parameters[group.ranks[0]])
+            for at in group.ranks:
+                names.setdefault(parameters[at].name, [None] * len(given))[rank] = begins
+    alone, alike, unlike = [0] * len(given), 0, []
+    for name, found in names.items():
+        known = [rank for rank, begins in enumerate(found) if begins is not None]
+        if len(known) == 1:
+            alone[known[0]] += 1
+        elif len(set(found)) == 1:
+            alike += 1
+        else:
+            unlike.append((tuple(found), (name,)))
+    differences = (
+        Difference(name=name, copies=len(ranks), begins=_told_apart(unlike[ranks[0]][0]))
+        for (name,), ranks in fold(unlike)
+    )
+    return Comparison(alike=alike, differences=tuple(differences), alone=tuple(alone))
+
+
+_Begins: TypeAlias = "tuple[str, ...]"
+
+
+def _beginning(parameter: PlannedParameter) -> _Begins:
+    """How a parameter begins, in texts of which the later ones tell apart what the earlier ones do not."""
+    shape = " \u00d7 ".join(map(str, parameter.shape)) or "scalar"
+    if parameter.tied_to is not None:
+        return (f"tied to {parameter.tied_to}", shape)
+    return law_of(parameter), shape, parameter.dtype.name, repr(parameter.initializer), repr(parameter.layout)
+
+
+def _told_apart(found: Sequence[_Begins | None]) -> tuple[str | None, ...]:
+    """As many of the texts as it takes to tell them apart."""
+    known = [each for each in found if each is not None]
+    lengths = range(1, max(map(len, known)) + 1)
+    length = next(each for each in lengths if len({begins[:each] for begins in known}) == len(set(known)))
+    return tuple(None if each is None else ", ".join(each[:length]) for each in found)
+
+
+# Histograms of more are a crowd; those that differ come first, then the largest.
+_DRAWN_LAWS = 120
+_TOLD_PROBLEMS = 100
+
+
+def _weights(
+    found: Verification, parameters: Sequence[PlannedParameter], groups: Sequence[Copies]
+) -> Weights:
+    """What was found of weights, the copies of a parameter together unless only some of them differ."""
+    report = found.law
+    if report is None:
+        raise ValueError("the weights were not held against laws: verify with law=True")
+    row_of = {parameters[at].name: rank for rank, group in enumerate(groups) for at in group.ranks}
+    kinds: defaultdict[Hashable, list[LawRow]] = defaultdict(list)
+    for row in report.rows:
+        kinds[row_of[row.name], row.part, row.problem is None].append(row)
+    copies = list(kinds.values())
+    sizes = [(rows[0].problem is None, -sum(row.elements for row in rows)) for rows in copies]
+    ranked = sorted((rank for rank, rows in enumerate(copies) if rows[0].pictured), key=sizes.__getitem__)
+    drawn = set(ranked[:_DRAWN_LAWS])
+    others = [
+        each
+        for each in found.diagnostics
+        if each.severity != "error" or each.code not in {Code.LAW, Code.VALUES}
+    ]
+    return Weights(
+        file=str(found.path),
+        fingerprint=found.fingerprint,
+        tensors=found.tensors,
+        elements=found.elements,
+        nbytes=found.nbytes,
+        tests=report.tests,
+        false_alarms=report.false_alarms,
+        laws=tuple(
+            _held(row_of[rows[0].name], rows, is_drawn=rank in drawn) for rank, rows in enumerate(copies)
+        ),
+        problems=tuple(map(_warned, others[:_TOLD_PROBLEMS])),
+        others=len(others[_TOLD_PROBLEMS:]),
+    )
+
+
+def _held(rank: int, copies: Sequence[LawRow], *, is_drawn: bool) -> HeldLaw:
+    first = max(copies, key=lambda row: max(map(abs, row.errors or (0.0,))))
+    ((name,), _), *_ = fold([((), (row.name,)) for row in copies])
+    counted = reduce(inspection.merged, map(_moments, copies))
+    errors = [
+        (row.elements, row.errors) for row in copies if row.errors and all(map(math.isfinite, row.errors))
+    ]
+    counts = shares = None
+    if is_drawn and first.histogram is not None and first.pictured is not None:
+        merged = reduce(Histogram.merged, (row.histogram for row in copies if row.histogram is not None))
+        counts = _counts(merged)
+        shares = _shares(first.pictured, replace(merged, doublings=0).edges)
+    return HeldLaw(
+        row=rank,
+        name=name,
+        part=first.part,
+        copies=len(copies),
+        law=first.law,
+        elements=sum(row.elements for row in copies),
+        meant=None if first.meant is None else _summary(*first.meant),
+        found=_summary(counted.mean, counted.std, counted.low, counted.high),
+        z=Errors(mean=_joint(errors, 0), std=_joint(errors, 1)) if errors else None,
+        counts=counts,
+        shares=shares,
+        problem=first.problem,
+    )
+
+
+def _joint(errors: Sequence[tuple[int, tuple[float, float]]], which: int) -> float:
+    """The standard errors of several samples together, by Stouffer's method weighted by counts."""
+    total = sum(math.sqrt(count) * each[which] for count, each in errors)
+    return total / math.sqrt(sum(count for count, _ in errors))
+
+
+def _moments(row: LawRow) -> inspection.Moments:
+    mean, std, low, high = row.found
+    return inspection.Moments(
+        count=row.elements, mean=mean, squares=std * std * row.elements, low=low, high=high
+    )
+
+
+def _summary(*four: float) -> Summary:
+    mean, std, low, high = (float(each) if math.isfinite(each) else None for each in four)
+    return Summary(mean=mean, std=std, low=low, high=high)
+
+
+def _counts(histogram: Histogram) -> Counts:
+    taken = _between_zeros(histogram.counts)
+    low, width = float(histogram.edges[taken.start]), float(np.diff(histogram.edges[:2])[0])
+    counts = tuple(map(int, histogram.counts[taken]))
+    return Counts(low=low, width=width, counts=counts, outside=histogram.outside)
+
+
+def _shares(law: Meant, edges: Array) -> Shares:
+    shares = np.array([float(f"{share:.6g}") for share in law.shares(edges)])
+    taken = _between_zeros(shares)
+    width = float(np.diff(edges[:2])[0])
+    return Shares(low=float(edges[taken.start]), width=width, shares=tuple(map(float, shares[taken])))
+
+
+def _between_zeros(numbers: Array) -> slice:
+    places = np.flatnonzero(numbers)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)

@@ -7,21 +7,19 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined, Template
 
 from initcfg.errors import printable
-from initcfg.report.pictures import pictures_of
+from initcfg.report.pictures import law_picture, pictures_of
 from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from initcfg.report.values import Figures, Model
 
-    from initcfg.report.figures import Figures, Model, Row
-
-#: How many rows a page shows before a filter asks for others.
-SHOWN_ROWS = 400
+#: How many rows a page draws at once; more follow where a reader comes to the end of these.
+DRAWN_ROWS = 200
 
 
 def page_of(figures: Figures) -> str:
@@ -29,62 +27,101 @@ def page_of(figures: Figures) -> str:
 
     Example:
         >>> import initcfg
-        >>> from initcfg.report import figures_of, page_of
+        >>> from initcfg.report import Source, figures_of, page_of
         >>> plan = initcfg.make_plan({"initcfg": 1, "params": {"<b>": {"shape": [2], "initializer": "ones"}}})
-        >>> "<b>" in page_of(figures_of([("a.yaml", plan, ())]))
+        >>> "<b>" in page_of(figures_of([Source("a.yaml", plan)]))
         False
     """
     style, script = _asset("style.css"), _asset("script.js")
     page: str = _template().render(
         figures=figures,
-        pictures={at: list(pictures_of(model)) for at, model in enumerate(figures.models)},
-        columns={at: _columns(model) for at, model in enumerate(figures.models)},
-        shown=SHOWN_ROWS,
+        models=[_Shown(model) for model in figures.models],
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}",
-        data=_json(figures),
+        data=_json([_rows_of(model) for model in figures.models]),
     )
     return page
 
 
 class _Column(NamedTuple):
-    """A column of the table of parameters; the page's script makes the same cells."""
+    """A column of the table of parameters; the page's script fills the cells."""
 
     key: str
     heading: str
-    cell: Callable[[Row], str]
     right: bool = False
 
 
-def _columns(model: Model) -> list[_Column]:
-    """The columns in which a row of the model has something to say."""
-    columns = [
-        _Column("name", "name", lambda row: f"{row.name} = {row.tied_to}" if row.tied_to else row.name),
-        _Column("copies", "copies", lambda row: count(row.copies) if row.copies > 1 else "", right=True),
-        _Column("shape", "shape", lambda row: " \u00d7 ".join(map(str, row.shape))),
-        _Column("dtype", "dtype", lambda row: row.dtype),
-        _Column("initializer", "initializer", lambda row: row.initializer),
-        _Column("law", "law", lambda row: row.law),
-        _Column("fan_in", "fan_in", lambda row: _fan(row.fan_in), right=True),
-        _Column("std", "std", lambda row: "" if row.std is None else number(row.std), right=True),
-        _Column("elements", "elements", lambda row: count(row.elements), right=True),
-        _Column("rule", "rule", lambda row: row.rule or ""),
-        _Column("place", "line", lambda row: (row.place or "").replace(f"{model.file}:", "", 1)),
-    ]
-    return [column for column in columns if any(map(column.cell, model.rows))]
+_COLUMNS = (
+    _Column("name", "name"),
+    _Column("copies", "copies", right=True),
+    _Column("shape", "shape"),
+    _Column("dtype", "dtype"),
+    _Column("initializer", "initializer"),
+    _Column("law", "law"),
+    _Column("fan_in", "fan_in", right=True),
+    _Column("std", "std", right=True),
+    _Column("elements", "elements", right=True),
+    _Column("rule", "rule"),
+    _Column("place", "line"),
+)
 
 
-def _fan(value: float | None) -> str:
-    if value is None:
-        return ""
-    return count(int(value)) if value == int(value) else number(value)
+class _Shown:
+    """A model with its pictures."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.pictures = list(pictures_of(model))
+        laws = model.weights.laws if model.weights else ()
+        drawn = sorted(
+            (law for law in laws if law.counts), key=lambda law: (law.problem is None, -law.elements)
+        )
+        self.drawn = [(law, law_picture(law)) for law in drawn]
+        self.fixed = [law for law in laws if not law.counts]
+        self.differing = sum(law.copies for law in laws if law.problem is not None)
+        self.held = sum(law.copies for law in laws)
+        empty = {"copies": 1}
+        self.columns = [
+            column
+            for column in _COLUMNS
+            if any(getattr(row, column.key) not in {None, "", empty.get(column.key)} for row in model.rows)
+        ]
 
 
-def _json(figures: Figures) -> str:
-    """The figures as JSON that may stand in a script element."""
-    text = json.dumps(figures.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=True)
+def _rows_of(model: Model) -> dict[str, Any]:
+    """The rows of a model in few bytes; the page's script puts them together again.
+
+    What rows share is written once, and of a name only what differs from the one before.
+    """
+    kinds: dict[tuple[Any, ...], int] = {}
+    rows, before = [], ""
+    for row in model.rows:
+        kind = (row.shape, row.dtype, row.initializer, row.law, row.kind, row.fan_in, row.std, row.rule)
+        place = (row.place or "").removeprefix(f"{model.file}:")
+        pairs = zip(before, row.name, strict=False)
+        same = next(
+            (at for at, (old, new) in enumerate(pairs) if old != new), min(len(before), len(row.name))
+        )
+        shared = kinds.setdefault(kind, len(kinds))
+        rows.append((same, row.name[same:], shared, row.copies, place, *filter(None, [row.tied_to])))
+        before = row.name
+    return {"kinds": list(kinds), "rows": rows}
+
+
+def _json(value: object) -> str:
+    """JSON that may stand in a script element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _signed(value: float) -> str:
+    """A number of standard errors."""
+    return (
+        f"{value:+.1f}".replace("-", "\u2212")
+        if abs(value) < 1000
+        else f"{value:+.0e}".replace("-", "\u2212")
+    )
 
 
 def _digest(text: str) -> str:
@@ -100,6 +137,13 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": count, "counted": counted, "size": size}
+    environment.filters |= {
+        "count": count,
+        "counted": counted,
+        "size": size,
+        "number": number,
+        "signed": _signed,
+    }
+    environment.globals["drawn_rows"] = DRAWN_ROWS
     environment.finalize = lambda value: printable(value) if type(value) is str else value
     return environment.from_string(_asset("page.html"))

@@ -7,6 +7,7 @@ has a title and a description for those who cannot see it, and each mark a title
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from xml.etree import ElementTree as ET
 
@@ -16,7 +17,7 @@ from initcfg.wording import count, number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initcfg.report.figures import Model, Row, Series
+    from initcfg.report.values import Bins, HeldLaw, Model, Row, Series
 
 Point: TypeAlias = tuple[float, float]
 
@@ -115,6 +116,54 @@ def _labels(model: Model) -> dict[str, int]:
     return {name: rank for rank, name in enumerate(names)}
 
 
+def law_picture(law: HeldLaw) -> str | None:
+    """How often the values of weights are found, filled, with their law as a line; None without counts."""
+    if law.counts is None or law.shares is None:
+        return None
+    total = sum(law.counts.counts) + law.counts.outside
+    found = _densities(law.counts, [each / max(total, 1) for each in law.counts.counts])
+    meant = _densities(law.shares, law.shares.shares)
+    highest = max(height for _, _, height in (*found, *meant))
+    seen = [each for each in (*found, *meant) if each[2] > highest * _SEEN] or meant
+    x = (min(low for low, _, _ in seen), max(high for _, high, _ in seen))
+    frame = Frame(8, 8, 284, 84, x, (0, highest * 1.04), (False, False))
+    root = picture(f"The values of {law.name}", _told_law(law), 300, 116)
+    for value in ticks(x, log=False, most=4):
+        at = frame.at_x(value)
+        _line(root, (at, frame.top), (at, frame.top + frame.height), "grid")
+        _text(root, (at, frame.top + frame.height + 16), _tick(value), "tick", "middle")
+    corners = [(edge, height) for low, high, height in found for edge in (low, high)]
+    base = [(found[-1][1], 0.0), (found[0][0], 0.0)]
+    area = ET.SubElement(root, "polygon", points=_points(_placed(frame, [*corners, *base])))
+    area.set("class", "found differs" if law.problem else "found")
+    # Through the middle of bins, upright at both ends: some laws have edges.
+    (low, _, first), (_, high, last) = meant[0], meant[-1]
+    middles = [((low + high) / 2, height) for low, high, height in meant]
+    line = [(x[0], 0.0), (low, 0.0), (low, first), *middles, (high, last), (high, 0.0), (x[1], 0.0)]
+    ET.SubElement(root, "polyline", points=_points(_placed(frame, line))).set("class", "law")
+    return svg_text(root)
+
+
+# What is less high than this part of the highest is not seen.
+_SEEN = 2e-3
+
+
+def _densities(bins: Bins, shares: Sequence[float]) -> list[tuple[float, float, float]]:
+    """Both ends of each bin and its height."""
+    ends = [bins.low + bins.width * rank for rank in range(len(shares) + 1)]
+    return [(ends[rank], ends[rank + 1], share / bins.width) for rank, share in enumerate(shares)]
+
+
+def _placed(frame: Frame, points: Iterable[Point]) -> list[Point]:
+    return [(frame.at_x(_clip(x, frame.x)), frame.at_y(y)) for x, y in points]
+
+
+def _told_law(law: HeldLaw) -> str:
+    meant = "" if law.meant is None or law.meant.std is None else f", by its law {number(law.meant.std)}"
+    std = "none" if law.found.std is None else number(law.found.std)
+    return f"{count(law.elements)} values of {law.law}: std {std}{meant}; {law.problem or 'they follow it'}"
+
+
 # More marks than these are a crowd that tells nothing more; the largest matrices are drawn.
 _MOST_MARKS = 2000
 
@@ -128,13 +177,13 @@ def map_picture(model: Model) -> str | None:
     x = (min(fans) / 1.7, max(fans) * 1.7)
     y = (min(*stds, x[1] ** -0.5) / 2.2, max(*stds, (2 / x[0]) ** 0.5) * 1.6)
     legend = -(-min(len(labels), _COLOURS + 1) // 2)
-    frame = Frame(58, 12, 500, 330, x, y, (True, True))
+    frame = Frame(56, 8, 420, 300, x, y, (True, True))
     root = picture(
         f"Where every matrix of {model.name or model.file} stands",
         f"{len(rows)} marks by fan_in and standard deviation; {_outside(rows)} outside the band in which the "
         "variance is within ten times of LeCun's",
-        580,
-        400 + 18 * legend,
+        484,
+        360 + 18 * legend,
     )
     _axes(root, frame, "fan_in", "standard deviation of the law")
     band = [(frame.at_x(fan), frame.at_y(_clip(std, y))) for fan, std in _band(x)]
@@ -142,8 +191,12 @@ def map_picture(model: Model) -> str | None:
     for scale, label in ((1.0, "LeCun 1/√fan_in"), (2.0, "He √(2/fan_in)")):
         _theory(root, frame, scale, label)
     places = {id(row): at for at, row in enumerate(model.rows)}
+    under: Counter[tuple[float | None, float | None]] = Counter()
     for row in sorted(rows, key=lambda row: -row.elements)[:_MOST_MARKS]:
-        mark = _mark(root, frame, row, labels[short_name(row.name)])
+        # Of those at one place each later one is smaller, so that all are seen.
+        share = max(0.35, 0.7 ** under[row.fan_in, row.std])
+        under[row.fan_in, row.std] += 1
+        mark = _mark(root, frame, row, labels[short_name(row.name)], share)
         _titled(mark, told(row))
         mark.set("data-row", str(places[id(row)]))
     copies = dict.fromkeys(labels, 0)
@@ -152,7 +205,7 @@ def map_picture(model: Model) -> str | None:
     _legend(root, frame, copies)
     if len(rows) > _MOST_MARKS:
         _text(
-            root, (frame.left, 392 + 18 * legend), f"not drawn: {count(len(rows) - _MOST_MARKS)} more", "note"
+            root, (frame.left, 356 + 18 * legend), f"not drawn: {count(len(rows) - _MOST_MARKS)} more", "note"
         )
     return svg_text(root)
 
@@ -201,9 +254,9 @@ def _theory(root: ET.Element, frame: Frame, scale: float, label: str) -> None:
     text.text = label
 
 
-def _mark(root: ET.Element, frame: Frame, row: Row, rank: int) -> ET.Element:
+def _mark(root: ET.Element, frame: Frame, row: Row, rank: int, share: float) -> ET.Element:
     """A mark whose area grows with the number of elements."""
-    size = 4 + 0.9 * math.log10(max(row.elements // row.copies, 1))
+    size = share * (4 + 0.9 * math.log10(max(row.elements // row.copies, 1)))
     return _shape(root, (frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1)), size, rank)
 
 
@@ -230,13 +283,13 @@ def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
     if len(shown) > _COLOURS + 1:
         shown[_COLOURS:] = [(f"{len(shown) - _COLOURS} others", "")]
     for rank, (label, times) in enumerate(shown):
-        x, y = frame.left + 260 * (rank % 2), frame.top + frame.height + 54 + 18 * (rank // 2)
+        x, y = frame.left + 214 * (rank % 2), frame.top + frame.height + 56 + 18 * (rank // 2)
         _shape(root, (x + 6, y - 4), 5, rank)
         _text(root, (x + 18, y), f"{_cut(label)}{times}", "legend")
 
 
-def _cut(label: str) -> str:
-    return label if len(label) <= 32 else f"{label[:15]}…{label[-15:]}"
+def _cut(label: str, most: int = 24) -> str:
+    return label if len(label) <= most else f"{label[: most // 2 - 1]}…{label[-most // 2 + 1 :]}"
 
 
 def depth_picture(model: Model) -> str | None:
@@ -250,10 +303,10 @@ def depth_picture(model: Model) -> str | None:
     last = max(point.block for series in shown for point in series.points)
     first = min(point.block for series in shown for point in series.points)
     frame = Frame(
-        58,
-        12,
-        380,
-        330,
+        56,
+        8,
+        300,
+        300,
         (first - 0.4, last + 0.4),
         (min(*gains, 1) / 1.5, max(*gains, 2**0.5) * 1.5),
         (False, True),
@@ -263,10 +316,10 @@ def depth_picture(model: Model) -> str | None:
         "; ".join(
             f"{short_name(s.name)}: {number(s.points[0].gain)} to {number(s.points[-1].gain)}" for s in shown
         ),
-        640,
-        400,
+        484,
+        360,
     )
-    _axes(root, frame, "block", "gain = std · √fan_in")
+    _axes(root, frame, "block", "gain = std · √fan_in", whole=True)
     top, bottom = (frame.at_y(_clip(value, frame.y)) for value in (_USUAL**0.5, _USUAL**-0.5))
     band = ET.Element(
         "rect", x=f"{frame.left}", y=f"{top:.1f}", width=f"{frame.width}", height=f"{bottom - top:.1f}"
@@ -287,9 +340,9 @@ def depth_picture(model: Model) -> str | None:
         height = max(frame.at_y(series.points[-1].gain) + 4, (heights[-1] + 15) if heights else 0)
         heights.append(height)
         place = (frame.left + frame.width + 8, height)
-        _text(root, place, _cut(short_name(series.name)), f"label t{rank}")
+        _text(root, place, _cut(short_name(series.name), 18), f"label t{rank}")
     if len(model.depth) > len(shown):
-        _text(root, (frame.left, 392), f"not drawn: {len(model.depth) - len(shown)} more", "note")
+        _text(root, (frame.left, 356), f"not drawn: {len(model.depth) - len(shown)} more", "note")
     return svg_text(root)
 
 
@@ -303,10 +356,12 @@ def _series(root: ET.Element, frame: Frame, series: Series, rank: int) -> None:
         _titled(dot, f"{series.name}, block {point.block}: gain {number(point.gain)}")
 
 
-def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str) -> None:
+def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str, *, whole: bool = False) -> None:
     """Grid lines with their numbers, and the names of the axes."""
     right, bottom = frame.left + frame.width, frame.top + frame.height
     for value in ticks(frame.x, log=frame.log[0]):
+        if whole and value != round(value):
+            continue
         x = frame.at_x(value)
         _line(root, (x, frame.top), (x, bottom), "grid")
         _text(root, (x, bottom + 16), _tick(value), "tick", "middle")
@@ -322,10 +377,11 @@ def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str) -> None:
 
 
 def _tick(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1 and value == round(value) else f"{value:.3g}"
+    text = f"{value:,.0f}" if abs(value) >= 1 and value == round(value) else f"{value:.3g}"
+    return text.replace("-", "\u2212", 1) if value < 0 else text
 
 
-def ticks(ends: tuple[float, float], *, log: bool) -> list[float]:
+def ticks(ends: tuple[float, float], *, log: bool, most: int = 6) -> list[float]:
     """Round values within a range: powers of ten, where there are few also 2 and 5 times those.
 
     Example:
@@ -334,10 +390,13 @@ def ticks(ends: tuple[float, float], *, log: bool) -> list[float]:
     """
     low, high = ends
     if not log:
-        rough = (high - low) / 6
+        rough = (high - low) / most
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * each for each in (1, 2, 5, 10) if power * each >= rough)
-        return [step * at for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        # Rounded, so that three times 0.1 is 0.3.
+        return [
+            float(f"{step * at:.12g}") for at in range(math.ceil(low / step), math.floor(high / step) + 1)
+        ]
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1.0,), (1.0, 2.0, 5.0)):
         found = [float(f"{factor}e{power}") for power in powers for factor in factors]
@@ -359,13 +418,21 @@ def _text(root: ET.Element, place: Point, text: str, name: str, anchor: str = "s
     ET.SubElement(root, "text", about).text = printable(text)
 
 
-def pictures_of(model: Model) -> Iterator[tuple[str, str]]:
-    """The pictures of a model with their captions, those that it has."""
-    drawn = {
-        "Each mark is a matrix and its copies, larger for more elements. In the band the variance is within "
-        "ten times of LeCun's, which keeps the size of a signal.": map_picture(model),
-        "What a block does to the size of a signal, by the law of its matrices alone.": depth_picture(model),
-    }
-    for caption, text in drawn.items():
+def pictures_of(model: Model) -> Iterator[tuple[str, str, str]]:
+    """The pictures of a model with their headings and captions, those that it has."""
+    drawn = [
+        (
+            "Where every matrix stands",
+            "Each mark is a matrix and its copies, larger for more elements. In the band the variance is "
+            "within ten times of LeCun's, which keeps the size of a signal.",
+            map_picture(model),
+        ),
+        (
+            "Gain through depth",
+            "What a block does to the size of a signal, by the law of its matrices alone.",
+            depth_picture(model),
+        ),
+    ]
+    for heading, caption, text in drawn:
         if text is not None:
-            yield caption, text
+            yield heading, caption, text

@@ -81,16 +81,24 @@ def verify(
     plan: Plan | None = None,
     *,
     law: bool | float = False,
+    histograms: bool = False,
     select: str | None = None,
     rename: RenamesLike = (),
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Holds a file or a sharded set against a plan, as `initcfg.verify` says."""
+    """Holds a file or a sharded set against a plan, as `initcfg.verify` says; see `verify_weights` too."""
     with open_weights(path, rename) as file:
         found = verify_weights(
-            file, plan, law=law, select=select, threads=threads, engine=engine, progress=progress
+            file,
+            plan,
+            law=law,
+            histograms=histograms,
+            select=select,
+            threads=threads,
+            engine=engine,
+            progress=progress,
         )
         return dataclasses.replace(found, path=Path(path))
 
@@ -100,12 +108,13 @@ def verify_weights(
     plan: Plan | None,
     *,
     law: bool | float = False,
+    histograms: bool = False,
     select: str | None = None,
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """As `verify`, for weights that are open for reading."""
+    """As `verify`, for weights that are open for reading; by law also with a histogram of each component."""
     with Workers(threads) as workers:
         own = plan is None
         if plan is None:
@@ -114,7 +123,7 @@ def verify_weights(
         matched = match(file, plan, select, law=is_by_law)
         comparison: _Comparison | LawComparison
         if is_by_law:
-            comparison = LawComparison(file, matched.pairs, _false_alarms(law))
+            comparison = LawComparison(file, matched.pairs, _false_alarms(law), histograms=histograms)
         else:
             comparison = _Comparison(file, matched.pairs, get_engine(engine))
         report = comparison.run(workers, progress)

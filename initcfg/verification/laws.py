@@ -17,16 +17,18 @@ from initcfg.generate.pool import Task, counting, in_groups
 from initcfg.initializers import stream_of
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import OfFrames
-from initcfg.inspection import Moments, merged, moments_of
+from initcfg.inspection import Histogram, Moments, merged, moments_of
 from initcfg.plan.describing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatched, fixed_by, frames_problem
-from initcfg.verification.meant import Meant, meant_by
+from initcfg.verification.meant import Meant, meant_by, of_mixture
 from initcfg.verification.parts import codes_of, repeated_rows, split
-from initcfg.verification.surprise import surprises
+from initcfg.verification.surprise import described, surprises
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from initcfg.dtypes import DType
     from initcfg.formats import Array
     from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
@@ -52,6 +54,9 @@ class LawRow:
         found: the same of the elements.
         tests: the logarithms of the bounds of the probabilities that true values look so, by test.
         problem: what differs, or None.
+        errors: how many standard errors mean and std are from the law's, for draws that are independent.
+        histogram: of the elements, where it was asked for and they have a law.
+        pictured: that law; of orthogonal matrices it is near what single elements have.
     """
 
     name: str
@@ -62,6 +67,9 @@ class LawRow:
     found: tuple[float, float, float, float]
     tests: tuple[tuple[str, float], ...]
     problem: str | None = None
+    errors: tuple[float, float] | None = None
+    histogram: Histogram | None = dataclasses.field(default=None, repr=False, compare=False)
+    pictured: Meant | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; numbers that are not finite are None."""
@@ -80,6 +88,7 @@ class LawRow:
             "meant": four(self.meant),
             "found": four(self.found),
             "log_probabilities": {k: v if math.isfinite(v) else None for k, v in self.tests},
+            "standard_errors": self.errors and dict(zip(("mean", "std"), self.errors, strict=True)),
             "problem": self.problem,
         }
 
@@ -118,11 +127,16 @@ class _Seen:
     sample: list[Array] = dataclasses.field(default_factory=list)
     mismatch: Mismatched | None = None
     unlike: str | None = None
+    histogram: Histogram | None = None
 
     def add(self, other: _Seen) -> None:
         self.moments = merged(self.moments, other.moments)
         self.sample += other.sample
         self.unlike = self.unlike or other.unlike
+        if self.histogram is not None and other.histogram is not None:
+            self.histogram = self.histogram.merged(other.histogram)
+        else:
+            self.histogram = self.histogram or other.histogram
         if self.mismatch is not None and other.mismatch is not None:
             self.mismatch = dataclasses.replace(
                 self.mismatch, count=self.mismatch.count + other.mismatch.count
@@ -138,6 +152,7 @@ class _Held:
     component: Component
     against: Meant | Fixed | str | None  # draws, fixed values, what frames are; None: nothing can be said
     part: str | None
+    pictured: Meant | None = None  # of what a histogram is made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,8 +187,11 @@ class LawComparison:
         file: WeightsFile,
         pairs: Iterable[tuple[StoredTensor, PlannedParameter]],
         false_alarms: float,
+        *,
+        histograms: bool = False,
     ) -> None:
         self.file = file
+        self.histograms = histograms
         self.unchecked: list[tuple[str, str]] = []
         self.jobs = [self._job(tensor, parameter) for tensor, parameter in pairs if tensor.numel]
         self.false_alarms = false_alarms
@@ -215,7 +233,8 @@ class LawComparison:
         for each in components:
             part = _index(each.box(parameter.shape), parameter.shape) if each.shares else None
             against = self._against(each, tensor, parameter) if math.prod(each.shape) else None
-            held.append(_Held(each, against, part))
+            pictured = _pictured(each, against, tensor.dtype) if self.histograms else None
+            held.append(_Held(each, against, part, pictured))
         return _Job(tensor, parameter, tuple(held))
 
     def _against(
@@ -265,6 +284,8 @@ class LawComparison:
                 None,
                 found,
                 (),
+                histogram=one.histogram,
+                pictured=held.pictured,
             )
             problem = one.unlike
             if moments.non_finite:
@@ -275,10 +296,14 @@ class LawComparison:
                     row = dataclasses.replace(row, tests=tuple(surprises(held.against, moments, sample)))
                     self._note_copy(job, held, sample)
                 against = held.against
-                row = dataclasses.replace(row, meant=(against.mean, against.std, against.low, against.high))
+                row = dataclasses.replace(
+                    row,
+                    meant=(against.mean, against.std, against.low, against.high),
+                    errors=against.errors(moments.count, moments.mean, moments.std),
+                )
             elif one.mismatch is not None:
                 self.found.append(self._fixed_differs(job, held, one.mismatch))
-                problem = f"{one.mismatch.count:,} elements are other values"
+                problem = f"{counted(one.mismatch.count, 'element')} with another value"
                 self.rows.append(dataclasses.replace(row, problem=problem))
                 continue
             if problem is not None:
@@ -304,8 +329,8 @@ class LawComparison:
         rows = []
         for row in self.rows:
             failed = [name for name, surprise_ in row.tests if surprise_ < least]
-            if failed and row.problem is None:
-                problem = _described(row, failed)
+            if failed and row.problem is None and row.meant is not None:
+                problem = described(failed, row.found, row.meant)
                 self._tell(by_name[row.name], row, problem)
                 row = dataclasses.replace(row, problem=problem)  # noqa: PLW2901
             rows.append(row)
@@ -368,6 +393,8 @@ def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places:
     if not elements.size or held.against is None:
         return _Seen()
     one = _Seen(moments_of(elements))
+    if held.pictured is not None:
+        one.histogram = Histogram.of(elements, *held.pictured.bins)
     if isinstance(held.against, Meant):
         # An odd step is no multiple of the length of a row, as a rule.
         step = max(1, math.prod(held.component.shape) // _SAMPLE) | 1
@@ -383,35 +410,12 @@ def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places:
     return one
 
 
-def _described(row: LawRow, failed: list[str]) -> str:
-    """What fails, with what was found and what is meant."""
-    assert row.meant is not None  # noqa: S101
-    (mean, std, low, high), (m, s, least, most) = row.meant, row.found
-    told = []
-    if "std" in failed:
-        # Few digits, so that what is said of the copies of a layer is one line.
-        ratio = s / std
-        told.append(f"std is {ratio:.{2 if abs(ratio - 1) > 0.1 else 4}g} x the law's {std:.4g}")
-    if "mean" in failed:
-        told.append(f"mean {m:.4g}, the law's is {mean:.4g}")
-    is_wide = "std" in failed and not math.isfinite(high) and s > std
-    if "greatest" in failed and not is_wide:
-        told.append(f"greatest {most:.6g}" + _far(most, mean, std, high))
-    if "least" in failed and not is_wide:
-        told.append(f"least {least:.6g}" + _far(least, mean, std, low))
-    if "upper tail" in failed and "std" not in failed:
-        told.append(f"nothing above {most:.4g}, {abs(most - mean) / std:.3g} std from the mean")
-    if "lower tail" in failed and "std" not in failed:
-        told.append(f"nothing below {least:.4g}, {abs(least - mean) / std:.3g} std from the mean")
-    if not told:
-        told.append(f"another distribution with mean {m:.4g} and std {s:.4g}")
-    return "; ".join(told)
-
-
-def _far(value: float, mean: float, std: float, bound: float) -> str:
-    if math.isfinite(bound):
-        return f", the law ends at {bound:.6g}"
-    return f", {abs(value - mean) / std:.4g} std from the mean"
+def _pictured(component: Component, against: Meant | Fixed | str | None, dtype: DType) -> Meant | None:
+    """The law of single elements, where it has a spread."""
+    if isinstance(against, str):
+        mixture = tuple(component.mixture)
+        against = of_mixture(mixture, dtype) if mixture else None
+    return against if isinstance(against, Meant) and against.std else None
 
 
 def _words(component: Component) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ULPS = 4 * 2.0**-23
 # Draws beyond so many standard deviations are not counted on: those of 23 random bits end before six.
 _TAIL = 9.0
+# Normal draws of ten thousand million elements end before so many.
+_DRAWN = 6.5
 _EDGES = 2048
 _POINTS = 1 << 14
 # Bits that a draw of a wide dtype has at least in common with none: torch's uniform draws have 24.
@@ -52,6 +54,7 @@ class Meant:
         below: the probability up to each edge.
         slack: how inexact moments, in standard deviations, and probabilities may be.
         collision: the probability that two draws are equal.
+        dtype: that the elements are rounded to.
     """
 
     mean: float
@@ -65,6 +68,34 @@ class Meant:
     below: Array
     slack: float
     collision: float
+    dtype: DType
+
+    @property
+    def bins(self) -> tuple[float, float]:
+        """The middle of a histogram's bins and how far they reach, so that bounds are edges of bins."""
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            reach = (self.high - self.low) / 2 * (8 / 7)
+            if reach < _DRAWN * self.std:
+                return (self.low + self.high) / 2, reach
+        return self.mean, _DRAWN * self.std
+
+    def shares(self, edges: Array) -> Array:
+        """The probability of each bin between edges, of the numbers that the dtype has."""
+        if self.dtype.itemsize <= _NARROW:
+            values, between = _cells(self.dtype)
+            ranks = np.searchsorted(values, edges)
+            edges = np.concatenate([[-math.inf], between, [math.inf]])[ranks]
+        below, above = self.tails(edges)
+        # From either side, so that small probabilities keep their digits.
+        return np.maximum(0.0, np.where(below[1:] < 0.5, np.diff(below), -np.diff(above)))
+
+    def errors(self, count: int, mean: float, std: float) -> tuple[float, float] | None:
+        """How many standard errors the mean and the std of independent draws are from the law's."""
+        if not self.std:
+            return None
+        spread = max(self.fourth / self.std**4 - 1, 1e-12)
+        root = math.sqrt(count)
+        return root * (mean - self.mean) / self.std, 2 * root * (std / self.std - 1) / math.sqrt(spread)
 
 
 def meant_by(component: Component, dtype: DType) -> Meant:
@@ -76,11 +107,13 @@ def meant_by(component: Component, dtype: DType) -> Meant:
     formula = component.formula
     if formula is not None and formula.of is not None:
         return _of_formula(component, formula.of, dtype)
-    return _of_mixture(tuple(component.mixture), dtype)
+    return of_mixture(tuple(component.mixture), dtype)
 
 
 @lru_cache(maxsize=256)
-def _of_mixture(mixture: Mixture, dtype: DType) -> Meant:
+def of_mixture(mixture: Mixture, dtype: DType) -> Meant:
+    """What draws come to of which each share has a law of its own."""
+
     def tails(numbers: Array) -> Tails:
         each = [(share, *_tails(law, numbers)) for share, law in mixture]
         below = np.sum([share * low for share, low, _ in each], axis=0)
@@ -108,7 +141,17 @@ def _of_mixture(mixture: Mixture, dtype: DType) -> Meant:
     kept = np.concatenate([[True], np.diff(np.floor(below * _EDGES * 4)) > 0])
     reach = max(mean - low, high - mean)
     return Meant(
-        mean, std, fourth, reach, *_loose(low, high, dtype), tails, edges[kept], below[kept], 0.0, collision
+        mean,
+        std,
+        fourth,
+        reach,
+        *_loose(low, high, dtype),
+        tails,
+        edges[kept],
+        below[kept],
+        0.0,
+        collision,
+        dtype,
     )
 
 
@@ -139,9 +182,9 @@ def _of_formula(component: Component, of: Initializer, dtype: DType) -> Meant:
     reach = float(np.abs(at - mean).max())
     _, counts = np.unique(_rounded(values, dtype), return_counts=True)
     collision = _WIDE_COLLISION + float(np.square(counts / values.size).sum()) * (dtype.itemsize <= _NARROW)
-    return Meant(
-        mean, std, fourth, reach, *_loose(low, high, dtype), tails, edges, below, max(slack, 2e-3), collision
-    )
+    bounds = _loose(low, high, dtype)
+    slack = max(slack, 2e-3)
+    return Meant(mean, std, fourth, reach, *bounds, tails, edges, below, slack, collision, dtype)
 
 
 def _ends(

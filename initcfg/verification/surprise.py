@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from initcfg.formats import Array
     from initcfg.inspection import Moments
@@ -123,3 +123,36 @@ def _beyond(count: int, probability: float, meant: Meant) -> float:
     # Within bounds nothing is too far.
     is_bounded = math.isfinite(meant.reach) or meant.slack > 0
     return 0.0 if is_bounded else of_farthest(count, float(probability))
+
+
+Four = tuple[float, float, float, float]
+
+
+def described(failed: Collection[str], found: Four, meant: Four) -> str:
+    """The tests that fail, with what was found and what is meant: mean, std, least and greatest of each."""
+    (mean, std, low, high), (m, s, least, most) = meant, found
+    told = []
+    if "std" in failed:
+        # Few digits, so that what is said of the copies of a layer is one line.
+        ratio = s / std
+        told.append(f"std is {ratio:.{2 if abs(ratio - 1) > 0.1 else 4}g} x the law's {std:.4g}")
+    if "mean" in failed:
+        told.append(f"mean {m:.4g}, the law's is {mean:.4g}")
+    is_wide = "std" in failed and not math.isfinite(high) and s > std
+    if "greatest" in failed and not is_wide:
+        told.append(f"greatest {most:.6g}" + _far(most, mean, std, high))
+    if "least" in failed and not is_wide:
+        told.append(f"least {least:.6g}" + _far(least, mean, std, low))
+    if "upper tail" in failed and "std" not in failed:
+        told.append(f"nothing above {most:.4g}, {abs(most - mean) / std:.3g} std from the mean")
+    if "lower tail" in failed and "std" not in failed:
+        told.append(f"nothing below {least:.4g}, {abs(least - mean) / std:.3g} std from the mean")
+    if not told:
+        told.append(f"another distribution with mean {m:.4g} and std {s:.4g}")
+    return "; ".join(told)
+
+
+def _far(value: float, mean: float, std: float, bound: float) -> str:
+    if math.isfinite(bound):
+        return f", the law ends at {bound:.6g}"
+    return f", {abs(value - mean) / std:.4g} std from the mean"

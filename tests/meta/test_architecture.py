@@ -45,11 +45,11 @@ FLOORS = {
     "draft": 10,
     "inspection": 10,
     "probe": 10,
-    "report": 10,
     "sharding": 10,
     "capture": 11,
     "verification": 11,
     "adapters": 12,
+    "report": 12,
     "api": 13,
     "cli": 14,
 }

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
-  const SHOWN = 400;
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const DRAWN = 200;
+  const PRINTED = 5000;
+  const models = JSON.parse(document.getElementById("figures").textContent);
   const tip = document.getElementById("tip");
   const grouped = (value) => value.toLocaleString("en-US");
   // The same characters that Python's report escapes: what could steer a reader's eye or a terminal.
@@ -13,86 +14,156 @@
     const text = value.toPrecision(4);
     return text.includes("e") ? text.replace(/\.?0+e/, "e") : text.replace(/\.?0+$/, "");
   };
-  // The cells as the page has them at first, in page.py.
-  const CELLS = {
-    name: (row) => (row.tied_to ? `${row.name} = ${row.tied_to}` : row.name),
+  const element = (tag, properties, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+
+  // page.py writes what rows share once.
+  const unpacked = ({ kinds, rows }) => {
+    let name = "";
+    return rows.map(([same, rest, kind, copies, place, tied]) => {
+      const [shape, dtype, initializer, law, form, fan_in, std, rule] = kinds[kind];
+      name = name.slice(0, same) + rest;
+      const elements = tied ? 0 : shape.reduce((product, length) => product * length, copies);
+      return { name, copies, shape, dtype, initializer, law, form, fan_in, std, rule, place, tied, elements };
+    });
+  };
+  const TEXTS = {
     copies: (row) => (row.copies > 1 ? grouped(row.copies) : ""),
     shape: (row) => row.shape.join(" × "),
     fan_in: (row) => (Number.isInteger(row.fan_in) ? grouped(row.fan_in) : four(row.fan_in)),
     std: (row) => four(row.std),
     elements: (row) => grouped(row.elements),
-    place: (row, file) => (row.place ?? "").replace(`${file}:`, ""),
   };
-  const size = (shape) => shape.reduce((product, length) => product * length, 1);
-  const value = (row, key) => (key === "shape" ? size(row.shape) : (row[key] ?? ""));
+  const value = (row, key) => {
+    if (key === "shape") return row.shape.reduce((product, length) => product * length, 1);
+    if (key === "place") return row.place ? Number(row.place.split(":")[0]) : "";
+    return row[key] ?? "";
+  };
 
-  const line = (row, at, columns, file) => {
-    const element = document.createElement("tr");
-    element.dataset.row = at;
-    for (const { key, right } of columns) {
-      const cell = document.createElement(key === "name" ? "th" : "td");
-      if (key === "name") cell.scope = "row";
-      else cell.className = right ? "right" : key;
-      cell.textContent = plain((CELLS[key] ?? ((each) => each[key] ?? ""))(row, file));
-      element.append(cell);
-    }
-    return element;
+  // The names that `h.{0..2,7}.w` stands for; none where braces are part of a name.
+  const names = (row) => {
+    const parts = row.name.split(/\{([0-9.,]+)\}/);
+    const spans = parts.filter((_, at) => at % 2).map((span) =>
+      span.split(",").flatMap((run) => {
+        const [first, last] = run.split("..").map(Number);
+        return Array.from({ length: Math.min((last ?? first) - first, row.copies) + 1 }, (_, at) => first + at);
+      }));
+    if (row.copies < 2 || spans.reduce((product, span) => product * span.length, 1) !== row.copies) return [];
+    return spans.reduce(
+      (found, span, at) => found.flatMap((start) => span.map((number) => start + number + parts[2 * at + 2])),
+      [parts[0]],
+    );
   };
 
   for (const section of document.querySelectorAll(".model")) {
-    const { rows, file } = figures.models[Number(section.dataset.model)];
+    const rows = unpacked(models[Number(section.dataset.model)]);
     const body = section.querySelector(".rows tbody");
     const said = section.querySelector("output");
     const input = section.querySelector("input");
-    const buttons = [...section.querySelectorAll("th button")];
+    const more = section.querySelector(".more");
+    const buttons = [...section.querySelectorAll(".rows th button")];
     const columns = buttons.map((each) => ({ key: each.dataset.key, right: each.closest(".right") !== null }));
-    [...body.rows].forEach((each, at) => (each.dataset.row = at));
-    let key = null;
-    let order = -1;
+    const texts = rows.map((row) => `${row.name} ${row.tied ?? ""} ${row.initializer} ${row.rule ?? ""} ${row.law}`.toLowerCase());
+    let [key, order, found, drawn] = [null, -1, [], 0];
 
+    const line = (at) => {
+      const made = element("tr");
+      made.dataset.row = at;
+      for (const { key, right } of columns) {
+        const text = plain((TEXTS[key] ?? ((each) => each[key] ?? ""))(rows[at]));
+        if (key === "name") {
+          const head = element("th", { scope: "row" }, text);
+          if (rows[at].tied) head.append(element("span", { className: "soft" }, ` = ${plain(rows[at].tied)}`));
+          made.append(head);
+        } else if (key === "copies" && names(rows[at]).length) {
+          const fold = element("button", { type: "button", className: "fold" }, `×${text}`);
+          fold.setAttribute("aria-expanded", "false");
+          fold.setAttribute("aria-label", `${text} copies of ${plain(rows[at].name)}`);
+          made.append(element("td", { className: "right" }, fold));
+        } else {
+          made.append(element("td", { className: right ? "right" : key }, text));
+        }
+      }
+      return made;
+    };
+    const draw = () => {
+      const next = found.slice(drawn, drawn + DRAWN);
+      body.append(...next.map(line));
+      drawn += next.length;
+      more.hidden = drawn === found.length;
+      const lines = `${grouped(found.length)} ${found.length === 1 ? "line" : "lines"}`;
+      said.textContent = drawn < found.length ? `the first ${grouped(drawn)} of ${lines}` : lines;
+    };
     const show = () => {
       const wanted = input.value.trim().toLowerCase();
-      const text = (row) => `${row.name} ${row.initializer} ${row.rule ?? ""} ${row.law}`.toLowerCase();
-      const found = [...rows.keys()].filter((at) => text(rows[at]).includes(wanted));
+      found = [...rows.keys()].filter((at) => texts[at].includes(wanted));
       if (key !== null) {
+        const values = rows.map((row) => value(row, key));
         found.sort((one, other) => {
-          const [a, b] = [value(rows[one], key), value(rows[other], key)];
-          return order * (a === b ? 0 : a < b || b === "" ? -1 : 1);
+          const [a, b] = [values[one], values[other]];
+          if (a === b) return one - other;
+          return a === "" ? 1 : b === "" ? -1 : order * (a < b ? -1 : 1);
         });
       }
-      body.replaceChildren(...found.slice(0, SHOWN).map((at) => line(rows[at], at, columns, file)));
-      const lines = `${grouped(found.length)} ${found.length === 1 ? "line" : "lines"}`;
-      said.textContent = found.length > SHOWN ? `the first ${SHOWN} of ${lines}` : lines;
+      body.replaceChildren();
+      drawn = 0;
+      draw();
     };
     input.addEventListener("input", show);
+    more.querySelector("button").addEventListener("click", draw);
+    addEventListener("beforeprint", () => {
+      while (drawn < Math.min(found.length, PRINTED)) draw();
+    });
+    new IntersectionObserver((seen) => {
+      if (seen.some((each) => each.isIntersecting) && !more.hidden && drawn >= DRAWN && found.length) draw();
+    }).observe(more);
     for (const button of buttons) {
       button.addEventListener("click", () => {
-        order = key === button.dataset.key ? -order : ["name", "shape"].includes(button.dataset.key) ? 1 : -1;
+        order = key === button.dataset.key ? -order : ["copies", "fan_in", "std", "elements"].includes(button.dataset.key) ? -1 : 1;
         key = button.dataset.key;
-        for (const other of buttons) {
-          other.setAttribute("aria-pressed", String(other === button));
-          other.removeAttribute("data-order");
-        }
-        button.dataset.order = order;
+        for (const other of buttons) other.closest("th").setAttribute("aria-sort", "none");
+        button.closest("th").setAttribute("aria-sort", order > 0 ? "ascending" : "descending");
         show();
       });
     }
+    body.addEventListener("click", (event) => {
+      const fold = event.target.closest(".fold");
+      if (!fold) return;
+      const own = fold.closest("tr");
+      const isOpen = fold.getAttribute("aria-expanded") === "true";
+      fold.setAttribute("aria-expanded", String(!isOpen));
+      if (isOpen) {
+        while (own.nextElementSibling?.classList.contains("copy")) own.nextElementSibling.remove();
+      } else {
+        own.after(...names(rows[own.dataset.row]).slice(0, 1000).map((name) =>
+          element("tr", { className: "copy" }, element("td", { colSpan: columns.length }, plain(name)))));
+      }
+    });
+    show();
 
     const choose = (at) => {
       for (const each of section.querySelectorAll(".chosen")) each.classList.remove("chosen");
       if (at === undefined) return;
       for (const each of section.querySelectorAll(`[data-row="${at}"]`)) each.classList.add("chosen");
     };
-    section.addEventListener("pointerover", (event) => {
-      const mark = event.target.closest(".mark");
+    const tell = (target) => {
+      const mark = target.closest(".mark");
       const title = mark?.querySelector("title");
-      choose(event.target.closest("[data-row]")?.dataset.row);
+      choose(target.closest("[data-row]")?.dataset.row);
       tip.hidden = !title;
       if (!title) return;
       tip.textContent = title.textContent;
       const box = mark.getBoundingClientRect();
       tip.style.left = `${Math.max(8, Math.min(box.x + box.width + 8, innerWidth - tip.offsetWidth - 8))}px`;
       tip.style.top = `${Math.max(8, box.y - tip.offsetHeight - 6)}px`;
+    };
+    section.addEventListener("pointerover", (event) => tell(event.target));
+    section.addEventListener("focusin", (event) => tell(event.target));
+    section.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") tip.hidden = true;
     });
   }
 })();

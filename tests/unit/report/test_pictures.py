@@ -15,7 +15,7 @@ from initcfg.report import figures_of, page_of
 from initcfg.report.pictures import depth_picture, map_picture, short_name, told
 
 if TYPE_CHECKING:
-    from initcfg.report.figures import Model
+    from initcfg.report.values import Model
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SVG = "{http://www.w3.org/2000/svg}"
