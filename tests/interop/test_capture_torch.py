@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from initcfg.adapters.torch.recorded import record
+from initcfg.adapters.torch.tables import law_of_values
 from initcfg.capture.values import Table, Unsaid
 from initcfg.initializers import (
     Concatenate,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from initcfg.capture.values import Law, Recorded
 
 NORMAL = RandomNormal(0.0, 0.02)
+ROW_OF_TWO = {"at": ["0:1"], "initializer": Constant(2.0)}
 EVERY = "INITCFG_ALL_MODELS"
 
 
@@ -127,7 +129,35 @@ WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
         Patch(NORMAL, [{"at": ["2:3"], "initializer": "zeros"}]),
     ),
     "two parts": (beside, Concatenate(0, [2, 4], [RandomNormal(0.0, 1.0), Zeros()])),
-    "a row, then a column added to": (column_added, "unsaid"),
+    "a row, then a column": (
+        lambda w: (w.normal_(), w[0].fill_(1), w[:, 0].zero_()),
+        Patch(
+            RandomNormal(0.0, 1.0),
+            [{"at": ["0:1", "1:4"], "initializer": "ones"}, {"at": [":", "0:1"], "initializer": "zeros"}],
+        ),
+    ),
+    "a row, then a column added to": (
+        column_added,
+        Patch(
+            NORMAL,
+            [
+                {"at": ["0:1", "1:4"], "initializer": "ones"},
+                {"at": [":", "0:1"], "initializer": Patch(RandomNormal(1.0, 0.02), [ROW_OF_TWO])},
+            ],
+        ),
+    ),
+    "a row, then all scaled": (
+        lambda w: (w.normal_(0, 0.04), w[2].fill_(2), w.mul_(0.5)),
+        Patch(NORMAL, [{"at": ["2:3"], "initializer": "ones"}]),
+    ),
+    "padded": (
+        lambda w: w.copy_(nn.functional.pad(torch.rand(6, 3), (0, 1))),
+        Concatenate(1, [3, 1], [RandomUniform(0.0, 1.0), Zeros()]),
+    ),
+    "padded by nothing": (
+        lambda w: w.copy_(nn.functional.pad(torch.rand(6, 4), (0, 0))),
+        RandomUniform(0.0, 1.0),
+    ),
     "erfinv": (timm_trunc, "trunc"),
     "exp": (lambda w: w.uniform_(-1, 1).exp_(), Formula("exp(x)", of=RandomUniform(-1.0, 1.0))),
     "softplus turned round": (
@@ -202,6 +232,66 @@ def test_a_copied_layer_is_the_first_one() -> None:
 
 def _layer() -> nn.Module:
     return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+
+class Two(nn.Module):
+    """Two square parameters, made by a function."""
+
+    def __init__(self, make: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]) -> None:
+        super().__init__()
+        self.a, self.b = map(nn.Parameter, make(torch.randn(4, 4)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: (x.clone(), x.t().clone()),
+        lambda x: (x.t().clone(), x.clone()),
+        lambda x: (x[:2].clone(), x[2:].clone()),
+        lambda x: (x.clone(), x + x.t()),
+        lambda x: (x.clone(), x + x.t().contiguous()),
+        lambda x: (x.clone(), x * torch.cat([x[2:], x[:2]])),
+    ],
+)
+def test_a_draw_at_other_places_is_no_copy_of_it(make: Callable[..., Any]) -> None:
+    assert isinstance({each.name: each.law for each in record(lambda: Two(make))}["b"], Unsaid)
+
+
+def halves(count: int, width: int, last: int) -> torch.Tensor:
+    angles = torch.arange(float(count))[:, None] * 1e4 ** -(torch.arange(width // 2) / (width // 2 - last))
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def window(side: int) -> torch.Tensor:
+    places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
+    down, right = places[:, :, None] - places[:, None] + side - 1
+    return down * (2 * side - 1) + right
+
+
+def squares(side: int, width: int) -> torch.Tensor:
+    rows, columns = torch.arange(side * side) // side, torch.arange(side * side) % side
+    table = halves(side, width // 2, 0)
+    return torch.cat([torch.zeros(1, width), torch.cat([table[rows], table[columns]], 1)])[None]
+
+
+KNOWN = {
+    "sinusoids in pairs": torch.stack(halves(50, 16, 0).chunk(2, 1), 2).flatten(1),
+    "sinusoids in halves": halves(50, 16, 0),
+    "Whisper's": halves(1500, 16, 1),
+    "of two coordinates, with a class token": squares(5, 16),
+    "a causal mask": torch.ones(1, 1, 9, 9, dtype=torch.bool).tril(),
+    "a causal mask of numbers": torch.ones(9, 9).tril(),
+    "relative positions": window(4),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_tables_that_have_a_formula(name: str) -> None:
+    values = KNOWN[name]
+    law = law_of_values(values)
+    assert isinstance(law, Formula)
+    made = np.asarray(law(tuple(values.shape), dtype=str(values.dtype).removeprefix("torch.")))
+    np.testing.assert_allclose(made.astype(float), values.numpy().astype(float), atol=len(values) * 2**-22)
 
 
 MODULES: dict[str, Callable[[], nn.Module]] = {

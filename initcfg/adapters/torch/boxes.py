@@ -61,6 +61,11 @@ def within(box: Box, outer: Box) -> Box:
     return tuple((start - at, stop - at) for (start, stop), (at, _) in zip(box, outer, strict=True))
 
 
+def beyond(box: Box, outer: Box) -> Box:
+    """A box in another as that one's frame has it: the inverse of `within`."""
+    return tuple((start + at, stop + at) for (start, stop), (at, _) in zip(box, outer, strict=True))
+
+
 def entries_of(box: Box, shape: tuple[int, ...]) -> list[int | str]:
     """A box as a patch has it, without the last axes that are taken whole."""
     entries: list[int | str] = [

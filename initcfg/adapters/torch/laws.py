@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import box_of, entries_of, intersection, is_whole, rest_of, within
-from initcfg.adapters.torch.programs import Hole, Node, Read, behind, outputs_of, values_of
+from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, is_whole, rest_of, within
+from initcfg.adapters.torch.programs import Hole, Node, Read, behind, outputs_of, reads_in, values_of
 from initcfg.adapters.torch.tables import constant, law_of_values, shortest
 from initcfg.capture.values import Table
 from initcfg.initializers import (
@@ -29,6 +30,8 @@ from initcfg.initializers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from initcfg.capture.values import Box
 
 _SAME = frozenset({"copy", "clone", "to_copy", "detach", "contiguous", "lift_fresh", "alias"})
@@ -48,10 +51,7 @@ _UNARY = {
 _DRAWS = {
     "normal": (0.0, 1.0),
     "uniform": (0.0, 1.0),
-    "randn": (0.0, 1.0),
-    "randn_like": (0.0, 1.0),
-    "rand": (0.0, 1.0),
-    "rand_like": (0.0, 1.0),
+    **dict.fromkeys(("randn", "randn_like", "rand", "rand_like"), (0.0, 1.0)),
 }
 
 
@@ -72,6 +72,8 @@ class Draws:
     #: Whether each element has the same law whatever its place, so that a view of it has too.
     is_even: bool = False
     unwritten: tuple[Box, ...] = ()
+    #: Whether values may be at other places than those that they were drawn for.
+    is_moved: bool = False
 
 
 def law_of(read: Read) -> Draws:
@@ -86,6 +88,7 @@ def law_of(read: Read) -> Draws:
     frame = read.geometry if is_whole(read) else read.memory.geometry
     here = box_of(frame, read.geometry)
     patches: list[tuple[Box, Draws]] = []
+    at_home: set[Node] = set()  # the draws that parts were computed of where they stood
     for geometry, node, output in reversed(read.writes):
         there = box_of(frame, geometry)
         if here is None or there is None:
@@ -96,6 +99,7 @@ def law_of(read: Read) -> Draws:
         if both is None or any(intersection(both, box) == both for box, _ in patches):
             continue
         law = _of_node(node, output)
+        law = replace(law, is_moved=law.is_moved or geometry != read.geometry)
         if both != there or (geometry.size != read.geometry.size and both == here):
             law = _seen_as(law, node)
         if both == here:
@@ -104,12 +108,14 @@ def law_of(read: Read) -> Draws:
             is_covered = law.law is None and not list(rest_of([box for box, _ in inside], shape))
             if is_covered and not any(each.is_random for each in nodes):
                 return _fixed(read)  # a table that is filled part by part
-            return _patched(law, inside, shape, node)
-        if any(intersection(both, box) for box, _ in patches):
-            raise UnsayableError("parts that are written apart lie over each other", node)
+            return _patched(law, inside, shape, node, at_home)
         if law.unwritten:
             raise UnsayableError("a part of it holds what its memory held before", node)
-        patches.append((both, law))
+        later = [within(each, both) for box, _ in patches if (each := intersection(both, box))]
+        if any(each.memory is read.memory and each.geometry == geometry for each in reads_in(node.args)):
+            at_home.update(law.drawn)
+        left = list(rest_of(later, tuple(stop - start for start, stop in both)))
+        patches += [(beyond(box, both), _seen_as(law, node) if later else law) for box in left]
     raise UnsayableError("nothing writes it")
 
 
@@ -121,7 +127,9 @@ def _seen_as(law: Draws, node: Node) -> Draws:
     return law
 
 
-def _patched(base: Draws, patches: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node) -> Draws:
+def _patched(
+    base: Draws, patches: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node, at_home: set[Node]
+) -> Draws:
     if not patches:
         if base.law is None:
             return replace(base, unwritten=(tuple((0, size) for size in shape),))
@@ -131,9 +139,8 @@ def _patched(base: Draws, patches: list[tuple[Box, Draws]], shape: tuple[int, ..
         left = () if covered == math.prod(shape) else (tuple((0, size) for size in shape),)
         if left:
             return Draws(None, unwritten=tuple(rest_of([box for box, _ in patches], shape)))
-        return _side_by_side(patches, shape, node)
-    drawn = base.drawn + tuple(itertools.chain.from_iterable(law.drawn for _, law in patches))
-    _require_apart(drawn, node)
+        return _side_by_side(patches, shape, node, at_home)
+    drawn = _apart([base, *(law for _, law in patches)], node, at_home)
     if all(law.is_even and law.law == base.law for _, law in patches):
         return replace(base, drawn=drawn)
     if isinstance(base.law, Table) or any(isinstance(law.law, Table) for _, law in patches):
@@ -145,10 +152,11 @@ def _patched(base: Draws, patches: list[tuple[Box, Draws]], shape: tuple[int, ..
     return Draws(Patch(base.law, regions), drawn)
 
 
-def _side_by_side(parts: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node) -> Draws:
+def _side_by_side(
+    parts: list[tuple[Box, Draws]], shape: tuple[int, ...], node: Node, at_home: set[Node]
+) -> Draws:
     parts = sorted(parts, key=lambda each: each[0])
-    drawn = tuple(itertools.chain.from_iterable(law.drawn for _, law in parts))
-    _require_apart(drawn, node)
+    drawn = _apart([law for _, law in parts], node, at_home)
     laws = [law.law for _, law in parts]
     if all(law.is_even and law.law == laws[0] for _, law in parts):
         return Draws(laws[0], drawn, is_even=True)
@@ -159,15 +167,18 @@ def _side_by_side(parts: list[tuple[Box, Draws]], shape: tuple[int, ...], node: 
     return Draws(Concatenate(cut[0], sizes, laws), drawn)  # type: ignore[arg-type]
 
 
-def _require_apart(drawn: tuple[Node, ...], node: Node) -> None:
-    if len(set(drawn)) != len(drawn):
+def _apart(laws: list[Draws], node: Node, at_home: Collection[Node] = ()) -> tuple[Node, ...]:
+    """The draws that parts hold, of which none is in two parts unless it is where it was drawn in both."""
+    drawn = [each for law in laws for each in dict.fromkeys(law.drawn)]
+    if any(count > 1 and each not in at_home for each, count in Counter(drawn).items()):
         raise UnsayableError("one draw is there several times", node)
+    return tuple(dict.fromkeys(drawn))
 
 
 # One node.
 
 
-def _of_node(node: Node, output: int) -> Draws:
+def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of cases
     args = [
         each[output] if isinstance(each, list) and "_foreach_" in str(node.op) else each for each in node.args
     ]
@@ -189,6 +200,8 @@ def _of_node(node: Node, output: int) -> Draws:
         return _joined(node, name)
     if first is None:
         raise UnsayableError(f"{node.write.call} has no law", node)
+    if name == "constant_pad_nd":
+        return _padded(first, args[1], float(args[2]) if len(args) > 2 else 0.0, node)
     if name == "where" or len(list(args)) > 3:
         raise UnsayableError(f"{node.write.call} of random values", node)
     return _computed(node, name, args)
@@ -227,15 +240,30 @@ def _drawn(node: Node, name: str, args: list[Any]) -> Draws:
 
 def _joined(node: Node, name: str) -> Draws:
     laws = [law_of(each) for each in node.args[0]]
-    drawn = tuple(itertools.chain.from_iterable(law.drawn for law in laws))
-    _require_apart(drawn, node)
+    drawn = _apart(laws, node)
     if all(law.is_even and law.law == laws[0].law for law in laws):
-        return Draws(laws[0].law, drawn, is_even=True)
+        return Draws(laws[0].law, drawn, is_even=True, is_moved=True)
     if name != "cat" or any(law.law is None or isinstance(law.law, Table) for law in laws):
         raise UnsayableError(f"{name} of different laws", node)
     axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
     sizes = [each.geometry.size[axis] for each in node.args[0]]
     return Draws(Concatenate(axis, sizes, [law.law for law in laws]), drawn)  # type: ignore[misc]
+
+
+def _padded(source: Read, widths: list[int], value: float, node: Node) -> Draws:
+    """Values with others around them along one axis."""
+    law, shape = law_of(source), source.geometry.size
+    pairs = {len(shape) - 1 - at // 2: (widths[at], widths[at + 1]) for at in range(0, len(widths), 2)}
+    cut = [axis for axis, pair in pairs.items() if any(pair)]
+    if not cut:
+        return law
+    if len(cut) > 1 or min(pairs[cut[0]]) < 0 or law.law is None or isinstance(law.law, Table):
+        raise UnsayableError(f"{node.write.call} of random values", node)
+    axis = cut[0]
+    before, after = pairs[axis]
+    parts = [(before, constant(value)), (shape[axis], law.law), (after, constant(value))]
+    sizes, laws = zip(*((size, each) for size, each in parts if size), strict=True)
+    return Draws(Concatenate(axis, list(sizes), list(laws)), law.drawn)
 
 
 def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911, PLR0912  a list of cases
@@ -249,7 +277,7 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911
     if len(random) == 1 and all(law or number is not None for law, number in zip(laws, numbers, strict=True)):
         (law,) = random
         own = next(number for number in (*numbers, 0.0) if number is not None) if len(args) == 2 else None
-        if own is not None and law.is_even:
+        if own is not None:
             turned = laws[0] is None
             match name:
                 case "mul":
@@ -264,7 +292,7 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911
                     return _affine(law, -1.0, own)
                 case _:
                     pass
-        if name == "neg" and law.is_even:
+        if name == "neg":
             return _affine(law, -1.0, 0.0)
         if name == "erfinv":
             return _erfinv(law, node)
@@ -278,6 +306,7 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911
         sign = {"add": "+", "sub": "-", "mul": "*", "div": "/"}[name]
         (one, x), (other, y) = (_parts(law) for law in random)
         same_place = args[0].geometry.size == args[1].geometry.size
+        same_place = same_place and not any(law.is_moved for law in random)
         if random[0].drawn == random[1].drawn and len(random[0].drawn) == 1 and x == y and same_place:
             return Draws(Formula(f"{_term(one)} {sign} {_term(other)}", of=x), random[0].drawn, is_even=True)
     raise UnsayableError(f"{node.write.call} of random values", node)
@@ -289,7 +318,9 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _affine(law: Draws, scale: float, shift: float, divided: float | None = None) -> Draws:
+def _affine(  # noqa: PLR0911  a list of cases
+    law: Draws, scale: float, shift: float, divided: float | None = None
+) -> Draws:
     def scaled(value: float) -> float:
         moved = float(value) / divided if divided is not None else float(value) * scale
         return moved + shift if shift else moved
@@ -297,9 +328,17 @@ def _affine(law: Draws, scale: float, shift: float, divided: float | None = None
     def spread(value: float) -> float:
         return abs(float(value) / divided if divided is not None else float(value) * scale)
 
+    def each(part: Any) -> Any:
+        return _affine(Draws(part, law.drawn, is_even=True), scale, shift, divided).law
+
     match law.law:
-        case Constant() | Zeros() | Ones():
-            raise UnsayableError("fixed values")
+        case Patch() as old:
+            regions = [{**region, "initializer": each(region["initializer"])} for region in old.patches]
+            return replace(law, law=Patch(each(old.base), regions))
+        case Concatenate() as old:
+            return replace(law, law=Concatenate(old.axis, old.sizes, list(map(each, old.initializers))))
+        case Constant() | Zeros() | Ones() as old:
+            return replace(law, law=constant(scaled(getattr(old, "value", isinstance(old, Ones)))))
         case RandomNormal() as old:
             return replace(law, law=RandomNormal(scaled(old.mean), spread(old.stddev)))
         case RandomUniform() as old:
@@ -308,15 +347,8 @@ def _affine(law: Draws, scale: float, shift: float, divided: float | None = None
         case TruncNormal() as old:
             low, high = sorted((scaled(old.a), scaled(old.b)))
             return replace(law, law=TruncNormal(scaled(old.mean), spread(old.std), low, high))
-    text = (
-        f"{{}} / {divided!r}"
-        if divided is not None
-        else "-{}"
-        if scale == -1
-        else f"{{}} * {scale!r}"
-        if scale != 1
-        else "{}"
-    )
+    text = "-{}" if scale == -1 else "{}" if scale == 1 else f"{{}} * {scale!r}"
+    text = text if divided is None else f"{{}} / {divided!r}"
     return _as_formula(law, f"{text} + {shift!r}" if shift else text)
 
 

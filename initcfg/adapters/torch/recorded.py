@@ -111,8 +111,8 @@ def _shared(name: str, law: Law, draws: Draws, drawn: dict[Node, tuple[str, Law]
     """The law, where others hold the same draw: a copy of what they are."""
     for node in draws.drawn:
         if node not in drawn:
-            drawn[node] = name, law
-        elif len(draws.drawn) == 1 and drawn[node][1] == law:
+            drawn[node] = name, Unsaid("of another order") if draws.is_moved else law
+        elif len(draws.drawn) == 1 and drawn[node][1] == law and not draws.is_moved:
             return Formula("x", of=Parameter(drawn[node][0]))
         else:
             return Unsaid(f"it holds values of {drawn[node][0]!r}", node.write.site)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from initcfg.capture.values import Table
+from initcfg.errors import InitcfgError
 from initcfg.initializers import Constant, Formula, Initializer, Ones, Zeros
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Smaller tables are as well written out.
+_FEWEST = 16
 
 
 def constant(number: float) -> Initializer:
@@ -22,7 +32,7 @@ def law_of_values(values: torch.Tensor) -> Initializer | Table:
     found = values.detach()
     exact = found.to(torch.float64) if found.is_floating_point() else found
     table = np.array(exact.numpy())
-    return _formula(table, found.dtype) or Table(table)
+    return _formula(table, found.dtype) or _known(table, found.dtype) or Table(table)
 
 
 def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # noqa: PLR0911  a list of cases
@@ -54,6 +64,82 @@ def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # no
         if holds(base ** (-count / n)):
             return Formula(f"{base!r} ** (-{at} / {n})")
     return None
+
+
+# Angles of the columns of a table of positions: by pairs; by halves; by halves with the last frequency 1e-4.
+_PAIRS = "2 * (index(-1) // 2) / size(-1)"
+_HALVES = "index(-1) % (size(-1) // 2) / (size(-1) // 2)"
+_TO_THE_LAST = "index(-1) % (size(-1) // 2) / (size(-1) // 2 - 1)"
+_QUARTERS = "index(-1) % (size(-1) // 4) / (size(-1) // 4)"
+_FIRST_HALF = "index(-1) < size(-1) // 2"
+
+
+def _known(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:
+    """One of the formulas that models share, where it gives all values to float32 arithmetic's own error.
+
+    These are sinusoids of one and of two coordinates ("Attention is all you need"; MAE), causal masks, and
+    the index of the relative positions of a window (Swin; BEiT, with a class token).
+    """
+    if table.ndim < 2 or table.size < _FEWEST:
+        return None
+    rows, columns = table.shape[-2:]
+    first = table.reshape(-1, rows, columns)[0]
+    for text in _texts(first, dtype):
+        formula = Formula(text)
+        # No text has the number of rows in it, so that a few of them tell most tables apart.
+        if _agrees(formula, first[:3], rows, dtype) and _agrees(formula, table, rows, dtype):
+            return formula
+    return None
+
+
+def _texts(table: np.ndarray, dtype: torch.dtype) -> Iterator[str]:
+    rows, columns = table.shape
+    if dtype.is_floating_point and columns % 2 == 0 and np.abs(table).max() <= 1:
+        for first, place in ((0, "index(-2)"), (1, "(index(-2) - 1)")):
+            side = math.isqrt(rows - first)
+            column, row = f"({place} % {side})", f"({place} // {side})"
+            sines = [
+                _sines(place, _PAIRS, "index(-1) % 2 == 0"),
+                _sines(place, _HALVES, _FIRST_HALF),
+                _sines(place, _TO_THE_LAST, _FIRST_HALF),
+            ]
+            if side > 1 and columns % 4 == 0:
+                test = "index(-1) // (size(-1) // 4) % 2 == 0"
+                for one, other in ((column, row), (row, column)):
+                    sines.append(_sines(f"({one} if {_FIRST_HALF} else {other})", _QUARTERS, test))
+            yield from (f"0 if index(-2) == 0 else {text}" if first else text for text in sines)
+    elif dtype == torch.bool:
+        yield "index(-2) >= index(-1)"
+    elif rows == columns and not dtype.is_floating_point:
+        side = math.isqrt(rows)
+        yield _relative("index(-2)", "index(-1)", side)
+        last = (2 * side - 1) ** 2
+        inner = _relative("(index(-2) - 1)", "(index(-1) - 1)", side)
+        edges = f"{last + 2} if index(-2) + index(-1) == 0 else {last} if index(-2) == 0"
+        yield f"{edges} else {last + 1} if index(-1) == 0 else {inner}"
+    elif rows == columns:
+        yield "1 if index(-2) >= index(-1) else 0"
+
+
+def _sines(place: str, power: str, test: str) -> str:
+    angle = f"{place} / 10000 ** ({power})"
+    return f"sin({angle}) if {test} else cos({angle})"
+
+
+def _relative(one: str, other: str, side: int) -> str:
+    down = f"{one} // {side} - {other} // {side} + {side - 1}"
+    return f"({down}) * {2 * side - 1} + {one} % {side} - {other} % {side} + {side - 1}"
+
+
+def _agrees(formula: Formula, table: np.ndarray, rows: int, dtype: torch.dtype) -> bool:
+    """Whether a formula gives a table, of which sines are off by as much as their angles are rounded."""
+    try:
+        made = np.asarray(formula(table.shape, str(dtype).removeprefix("torch.")))
+    except InitcfgError:
+        return False
+    if not dtype.is_floating_point:
+        return bool(np.array_equal(made, table))
+    return bool(np.abs(made.astype(float) - table).max() <= max(rows, 4) * 2.0**-22)
 
 
 def _tidy(value: float) -> float:
