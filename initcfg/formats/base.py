@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from initcfg.errors import Code, FormatError, Location
 from initcfg.text.inputs import open_input
-from initcfg.text.json_source import parse_json
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_
 from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
 from initcfg.text.inputs import read_content
-from initcfg.text.json_source import read_entries
+from initcfg.text.json_values import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ def read_index(path: str | PathLike[str], content: bytes | None = None) -> Index
     FormatError tells every problem at its place.
     """
     try:
-        return _index(path, _content(path) if content is None else content)
+        return _index(path, content)
     except SpecError as error:
         # A document that cannot be read as one is, here, a malformed weights file.
         raise FormatError(*map(_recoded, error.diagnostics)) from None
@@ -116,14 +116,16 @@ def _recoded(problem: Diagnostic) -> Diagnostic:
     return dataclasses.replace(problem, code=Code.FORMAT, hint=problem.hint or _AGAIN)
 
 
-def _index(path: str | PathLike[str], content: bytes) -> Index:
+def _index(path: str | PathLike[str], content: bytes | None) -> Index:
     shared: dict[object, object] = {}  # a million names may name one shard
 
     def entry(_: str, written: object) -> object:
         return shared.setdefault(written, written) if isinstance(written, str) else written
 
     with gc_paused():
-        source = read_entries(content, os.fspath(path), frozenset({_METADATA, _MAP}), entry)
+        # No name for the bytes of a file: they would be held beside the text.
+        groups = frozenset({_METADATA, _MAP})
+        source = read_entries(_content(path) if content is None else content, os.fspath(path), groups, entry)
     tree: Any = source.tree
     problems = list(source.problems)
     if not isinstance(tree, dict) or not isinstance(tree.get(_MAP), dict):

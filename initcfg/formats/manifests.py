@@ -41,7 +41,7 @@ from initcfg.manifest import Manifest, ManifestEntry, PlacedEntries, buffers_amo
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING, gc_paused
 from initcfg.text.inputs import decoded, read_content
-from initcfg.text.json_source import read_entries
+from initcfg.text.json_values import read_entries
 from initcfg.text.yaml_source import read_yaml
 from initcfg.text.yaml_writer import write_yaml
 

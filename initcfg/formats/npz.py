@@ -34,7 +34,7 @@ from initcfg.formats.base import (
 )
 from initcfg.layout import shape_problem
 from initcfg.text.inputs import open_input
-from initcfg.text.json_source import parse_json
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

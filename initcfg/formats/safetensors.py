@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from initcfg.dtypes import DTYPES
-from initcfg.errors import FormatError
+from initcfg.errors import FormatError, SpecError
 from initcfg.formats.atomic import placing
 from initcfg.formats.base import (
     Header,
@@ -27,8 +27,9 @@ from initcfg.formats.base import (
     tensors_in_place,
 )
 from initcfg.layout import shape_problem
+from initcfg.process import gc_paused
 from initcfg.text.inputs import open_input
-from initcfg.text.json_source import parse_json
+from initcfg.text.json_values import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from initcfg.formats.base import Elements, TensorInfo
 
 MAX_HEADER_BYTES = 100_000_000
+#: So many tensors take three times the memory of the longest header.
+MAX_TENSORS = 2**19
 _ALIGNMENT = 64
 _METADATA = "__metadata__"
 # The reference writer sorts by its own list of dtypes, the most aligned first, then by name.
@@ -64,6 +67,9 @@ def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = N
     A FormatError where a name, the metadata or the size of the header is not possible in this format.
     """
     check_unique(tensors)
+    if len(tensors) > MAX_TENSORS:
+        message = f"a safetensors file may have {MAX_TENSORS:,} tensors, and these are {len(tensors):,}"
+        raise refuse(message, "write a sharded set: -o FOLDER/ --shard-size 5GB, or save_sharded")
     ordered = tuple(sorted(tensors, key=lambda tensor: (_RANK[tensor.dtype.tag], tensor.name)))
     ends = tuple(accumulate(tensor.nbytes for tensor in ordered))
     begins = (0, *ends)[: len(ends)]
@@ -139,27 +145,32 @@ def header_in(file: BinaryIO, path: str | PathLike[str], nbytes: int | None = No
     return _Reader(path, os.fstat(file.fileno()).st_size if nbytes is None else nbytes).header(file)
 
 
+# Models have few different shapes; of a million that all differ a table would cost more than it saves.
+_MAX_SHARED = 2**12
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads one header; `path` is for messages, `size` is that of the file."""
 
     path: str | PathLike[str]
     size: int
+    shapes: dict[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
 
     def header(self, file: BinaryIO) -> Header:
-        entries = self.entries(file)
-        begin = file.tell()
+        length = self.length(file)
+        begin = _LENGTH_BYTES + length
+        entries = self.entries([file.read(length)], length, begin)
         metadata = self.metadata(entries.pop(_METADATA, {}))
-        tensors = [self.tensor(name, entry, begin) for name, entry in entries.items()]
-        if not tensors_in_place(self.path, tensors, begin, self.size):
+        if not tensors_in_place(self.path, list(entries.values()), begin, self.size):
             self.fail("the tensors do not fill the file: there are bytes that belong to none")
-        return Header({tensor.name: tensor for tensor in tensors}, metadata, self.size)
+        return Header(entries, metadata, self.size)
 
     def fail(self, message: str, hint: str | None = None) -> NoReturn:
         raise malformed(self.path, f"this is no whole safetensors file: {message}", hint)
 
-    def entries(self, file: BinaryIO) -> dict[str, Any]:
-        """The JSON at the beginning; the file is then at its first tensor."""
+    def length(self, file: BinaryIO) -> int:
+        """How many bytes the JSON takes that comes next."""
         if self.size < _LENGTH_BYTES:
             self.fail(f"it has {self.size} bytes, and the length of its header alone takes 8")
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
@@ -167,14 +178,26 @@ class _Reader:
             self.fail(f"its header should have {length:,} bytes, the file has {self.size:,}")
         if length > MAX_HEADER_BYTES:
             self.fail(f"its header has {length:,} bytes, and {MAX_HEADER_BYTES:,} are allowed")
-        text = file.read(length)
-        if len(text) < length or not text.startswith(b"{"):
+        return length
+
+    def entries(self, text: list[bytes], length: int, data: int) -> dict[str, Any]:
+        """The tensors that the JSON text describes, which nobody else holds, and its metadata."""
+        if len(text[0]) < length or not text[0].startswith(b"{"):
             self.fail("its header is not a JSON object")
+
+        def entry(name: str, written: Any) -> object:
+            return written if name == _METADATA else self.tensor(name, written, data)
+
+        groups, most = frozenset({_METADATA}), MAX_TENSORS + 1
         try:
-            entries: dict[str, Any] = parse_json(text)
-        except ValueError as error:  # of UTF-8, or a JsonError
-            self.fail(f"its header is not JSON: {error}")
-        return entries
+            with gc_paused():
+                source = read_entries(text.pop(), None, groups, entry, flat=True, most=most)
+            problems = source.problems
+        except SpecError as error:
+            problems = error.diagnostics
+        if problems:
+            self.fail(f"its header is not JSON: {problems[-1].message.removeprefix('not JSON: ')}")
+        return source.tree  # type: ignore[return-value]  # it begins with a brace
 
     def metadata(self, texts: Any) -> dict[str, str]:
         if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
@@ -192,7 +215,10 @@ class _Reader:
             self.fail(f"the shape of tensor {name!r} is not a list of up to 64 whole numbers from 0 on")
         if shape_problem(offsets) or len(offsets) != 2:
             self.fail(f"the data_offsets of tensor {name!r} are not two whole numbers from 0 on")
-        tensor = StoredTensor(name, _BY_TAG[tag], tuple(shape), data + offsets[0])
+        sizes = tuple(shape)
+        if len(self.shapes) < _MAX_SHARED:
+            sizes = self.shapes.setdefault(sizes, sizes)
+        tensor = StoredTensor(name, _BY_TAG[tag], sizes, data + offsets[0])
         if tensor.nbytes != offsets[1] - offsets[0]:
             self.fail(
                 f"tensor {name!r} takes {offsets[1] - offsets[0]:,} bytes, "

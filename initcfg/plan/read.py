@@ -231,8 +231,10 @@ def _edited(document: ParameterDocument, what: str) -> InitializerError:
     return InitializerError(Diagnostic(Code.EDITED_PLAN, message, hint=EDITED_HINT))
 
 
-#: The largest plan file that is read: a million parameters take about half of it.
-MAX_PLAN_BYTES = 2**30
+#: The largest plan file that is read: a million parameters take most of it.
+MAX_PLAN_BYTES = 2**29
+# What the values in a plan file may take for each byte of its text: a plan that initcfg wrote takes half.
+_TIMES = 12
 _FORMAT = "initcfg.plan"
 _VERSION = 1
 
@@ -246,7 +248,7 @@ def read_plan(
     registered under the names that they had.
 
     Args:
-        source: the path of the file, of 1 GiB at most, or its content as a mapping.
+        source: the path of the file, of 512 MiB at most, or its content as a mapping.
         root: the folder that files which initializers read may not be outside of. By default the current one
             if the plan is under it, else the plan's own.
 
@@ -280,14 +282,15 @@ def read_plan_bytes(
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
     with LOADING:
-        from initcfg.text.json_source import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
+        from initcfg.text.json_values import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
 
     if len(content) > MAX_PLAN_BYTES:
         raise SpecError(_too_large(file))
     try:
-        check_cost(content)
+        check_cost(content, _TIMES)
         text = decoded(content, file)
-        tree = parse_json(text)
+        del content  # as large as the text
+        tree = parse_json(text, _TIMES)
     except JsonError as error:
         if error.code is not Code.SYNTAX:
             raise _refused(error.code, error.message, file) from None
@@ -394,7 +397,7 @@ _LAW_TAGS = {"fill", "uniform", "normal", "truncated_normal"}
 
 
 def _too_large(file: str | None) -> Diagnostic:
-    message = f"a plan file has at most {MAX_PLAN_BYTES // 2**30} GiB"
+    message = f"a plan file has at most {MAX_PLAN_BYTES // 2**20} MiB"
     return Diagnostic(Code.TOO_LARGE, message, Location(file), "plan the parts of the model one by one")
 
 

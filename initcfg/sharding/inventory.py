@@ -14,7 +14,7 @@ from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.names import few
 from initcfg.sharding.shards import MAX_SHARDS
-from initcfg.text.json_source import parse_json
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ from initcfg.manifest import Manifest, ManifestEntry, buffers_among
 from initcfg.names import NearestNames, differ_alike
 from initcfg.plan import plan_reading
 from initcfg.spec import read
-from initcfg.text.json_source import parse_json
+from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

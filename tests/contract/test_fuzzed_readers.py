@@ -6,6 +6,7 @@ tests/contract/test_fuzzed_readers.py`` tries more.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,12 +14,12 @@ import random
 import struct
 import warnings
 import zipfile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
 
-from initcfg.api import load_manifest, make_plan
+from initcfg.api import load_manifest, make_plan, materialize
 from initcfg.errors import InitcfgError
 from initcfg.expressions import Expression, ExpressionError
 from initcfg.formats.index import read_index
@@ -218,6 +219,67 @@ def plan_with(text: str) -> None:
     make_plan({**document, "params": {"w": {"shape": ["n"], "initializer": "base"}}}, settings=[text])
 
 
+# Parameters whose values follow from others, from their place, or from a file.
+ORIGINS: dict[str, object] = {
+    "w": "he_normal",
+    "v": {"parameter": "w"},
+    "g": {"norm_of": {"parameter": "w", "axes": [1]}},
+    "r": {"repeat_of": {"of": "he_normal", "axis": 0, "times": 2}},
+    "f": {"formula": {"value": "index(0) + x * index(-1) / size(1)", "of": {"parameter": "w"}}},
+    "q": {"pretrained": {"file": "w.npz", "name": "a{i}", "rows": [0, 4]}},
+    "p": {"patch": {"base": "he_normal", "patches": [{"at": [0, "1:"], "initializer": "zeros"}]}},
+    "c": {"concatenate": {"axis": 0, "sizes": [1, "n - 1"], "initializers": ["ones", {"parameter": "w"}]}},
+    "b": {"random_uniform": {"minval": "-1 / fan_in", "maxval": "1 / sqrt(fan_in)"}},
+}
+EXPRESSIONS = ["0", "-1", "n", "i", "n // 0", "fan_in", "x", "index(0)", "size(2)", "2 ** 40", "1e308 * 10"]
+PARTS = ["w", "g", "h.{i - 1}.w", "h.{1 - i}.g", "{j}", "a.", "w.npz", "../w.npz", ":", "1:", "-1:0", "{", ""]
+
+
+def origins(rng: random.Random) -> dict[str, Any]:
+    """A document of such parameters, with some values replaced, exchanged, or put one within another."""
+
+    def changed(value: Any) -> Any:
+        draw = rng.random()
+        if draw < 0.02:
+            return rng.choice(list(ORIGINS.values()))
+        if draw < 0.04:
+            return rng.choice([None, True, [], {}, [[]], -1, 0, 1, 2, 2**63, 1e308, 0.5])
+        if draw < 0.1:
+            return rng.choice(EXPRESSIONS if rng.random() < 0.5 else PARTS)
+        if isinstance(value, dict):
+            return {
+                rng.choice(list(value)) if rng.random() < 0.02 else key: changed(item)
+                for key, item in value.items()
+                if rng.random() > 0.01
+            }
+        return [changed(item) for item in value] if isinstance(value, list) else value
+
+    params = {}
+    for name in [*rng.sample(list(ORIGINS), rng.randrange(1, 5)), "w"]:
+        entry = {"shape": ["n", 1] if name == "g" else ["n", 2], "initializer": ORIGINS[name]}
+        fans = {"fans_of": rng.choice(PARTS[:4])} if rng.random() < 0.3 else {}
+        params[name] = changed(entry | fans) if rng.random() < 0.6 else entry | fans
+    return {
+        "initcfg": 1,
+        "layout": "out_in",
+        "vars": {"n": 4},
+        "layers": {"h.{i}": {"repeat": {"i": 2}, "params": params}},
+    }
+
+
+def make_origins(folder: Path, document: dict[str, Any]) -> None:
+    """Plans a document, reads the plan back, and makes its weights whole and in part."""
+    with contextlib.chdir(folder):
+        plan = make_plan(document, root=folder)
+        again = read_plan(json.loads(plan.to_json()), root=folder)
+        assert again.fingerprint == plan.fingerprint
+        weights = materialize(plan, engine="numpy")
+        for parameter in plan:
+            last = tuple(slice(size - 1, None) for size in parameter.shape)
+            part = materialize(parameter[last], engine="numpy")
+            assert part.tobytes() == weights[parameter.name][last].tobytes()
+
+
 MANIFEST = json.dumps({"params": {"a.w": {"shape": [2, 3], "dtype": "float32"}, "b": {"shape": []}}})
 INDEX = json.dumps({"metadata": {"total_size": 8}, "weight_map": {"w": "m-00001-of-00001.safetensors"}})
 FILES: dict[str, tuple[str, Callable[[Path], object], Make]] = {
@@ -265,6 +327,25 @@ def test_a_text_is_read_or_refused(kind: str) -> None:
         text = make(rng)
         error = unexpected(lambda text=text: read(text))  # type: ignore[misc]
         assert error is None, (number, text, error)
+
+
+def test_values_that_follow_from_others_are_planned_and_made_or_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", a0=np.ones((4, 2), "f4"), a1=np.ones((4, 2), "f4"))
+    rng, made = random.Random("origins"), 0
+    for number in range(COUNT):
+        document = origins(rng)
+        refused: list[InitcfgError] = []
+
+        def read(document: dict[str, Any] = document, refused: list[InitcfgError] = refused) -> None:
+            try:
+                make_origins(tmp_path, document)
+            except InitcfgError as refusal:
+                refused.append(refusal)
+
+        error = unexpected(read)
+        assert error is None, (number, json.dumps(document), error)
+        made += not refused
+    assert made > COUNT // 20, "the grammar makes what is valid too"
 
 
 def test_no_warning_of_another_library_leaves_a_reader(tmp_path: Path) -> None:

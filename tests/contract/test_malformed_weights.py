@@ -42,6 +42,7 @@ def entry(shape: Any = (2,), dtype: Any = "F32", offsets: Any = (0, 8)) -> dict[
 
 
 EIGHT = b"12345678"
+TWICE = b'{"a": %s, "a": %s}' % ((json.dumps(entry()).encode(),) * 2)
 DIGITS = b"9" * MILLION
 SAFETENSORS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "it has 0 bytes"),
@@ -66,7 +67,7 @@ SAFETENSORS: dict[str, tuple[bytes, str]] = {
         "not JSON",
     ),
     "two documents": (file(b"{}{}"), "not JSON"),
-    "name twice": (file(b'{"a": {}, "a": {}}'), "the key 'a' appears twice"),
+    "name twice": (file(TWICE, EIGHT), "the key 'a' appears twice"),
     "key of an entry twice": (file(b'{"a": {"dtype": "F32", "dtype": "F32"}}'), "'dtype' appears twice"),
     "metadata list": (file({"__metadata__": []}), "not an object of texts"),
     "metadata of numbers": (file({"__metadata__": {"a": 1}}), "not an object of texts"),
@@ -92,8 +93,9 @@ SAFETENSORS: dict[str, tuple[bytes, str]] = {
     "shape of 65 axes": (file({"a": entry(shape=[1] * 64 + [2])}, EIGHT), "the shape of tensor 'a'"),
     "shape of 100,000 axes": (
         file({"a": entry(shape=[2**62] * 100_000)}, EIGHT),
-        "the shape of tensor 'a'",
+        "a list or an object of more than 1,048,576 characters",
     ),
+    "shape of 1,000 axes": (file({"a": entry(shape=[2**62] * 1000)}, EIGHT), "the shape of tensor 'a'"),
     "one offset": (file({"a": entry(offsets=[0])}, EIGHT), "the data_offsets of tensor 'a'"),
     "offsets of bools": (file({"a": entry([], "U8", [False, True])}, b"1"), "the data_offsets of tensor 'a'"),
     "offsets of hundreds of digits": (
