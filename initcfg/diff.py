@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from initcfg.errors import Code, SpecError
+from initcfg.errors import Code, SpecError, printable
 from initcfg.formats.reading import Renames
+from initcfg.names import fill_numbers, folded, mark_numbers, number_spans, numbers_of, told_apart
+from initcfg.plan.describing import law_of
 from initcfg.plan.plan import deciding_facts
+from initcfg.tables import LAWS, SEGMENTS, Column, Row, Table
+from initcfg.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from initcfg.formats.reading import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
@@ -68,6 +72,22 @@ class PlanDiff:
     def of_kind(self, kind: str) -> tuple[Change, ...]:
         """The changes of one kind."""
         return tuple(change for change in self.changes if change.kind == kind)
+
+    @property
+    def summary(self) -> str:
+        """How many changes there are of each kind, and how many parameters are unchanged."""
+        counts = {kind: len(self.of_kind(kind)) for kind in ("added", "removed", "changed", "renamed")}
+        told = [f"{count(number)} {kind}" for kind, number in counts.items() if number]
+        return ", ".join([*told, f"{count(self.unchanged)} unchanged"])
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the changes, those that copies of a layer share in one row."""
+        columns = (Column("name", SEGMENTS), Column("change"), Column("what", LAWS))
+        rows = [
+            Row((printable(line.name), line.kind, printable("; ".join(line.details))), line.kind)
+            for line in collapsed(self)
+        ]
+        return Table(f"PlanDiff: {self.summary}", columns, rows).html()
 
 
 def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
@@ -162,3 +182,100 @@ def _law(parameter: PlannedParameter) -> dict[str, object]:
             raise
         return {"code": parameter.initializer, "layout": parameter.layout}
     return {key: value for key, value in facts.items() if key not in _NOT_LAW}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One change in words; the name of a renamed parameter is the old one, an arrow and the new one."""
+
+    kind: str
+    name: str
+    details: tuple[str, ...]
+
+
+def collapsed(diff: PlanDiff) -> list[Line]:
+    """The changes in words; those that differ only in the numbers of names in one line, ``h.{0..11}.w``."""
+    groups: defaultdict[Line, list[tuple[str, ...]]] = defaultdict(list)
+    twins = looking_alike(diff)
+    for change in diff.changes:
+        numbers = numbers_of(change.name)
+        line = _line(change, numbers, diff)
+        if twin := twins.get(change.name):
+            other = "removed" if change.kind == "added" else "added"
+            looks = f"looks like the {other} one{told_apart(twin, change.name)}"
+            line = replace(line, details=(*line.details, looks))
+        groups[line].append(numbers)
+    return [
+        Line(
+            line.kind,
+            fill_numbers(line.name, spans),
+            tuple(fill_numbers(each, spans) for each in line.details),
+        )
+        for line, found in groups.items()
+        for spans, _ in number_spans(found)
+    ]
+
+
+def looking_alike(diff: PlanDiff) -> dict[str, str]:
+    """The removed name that an added one looks like, and the other way round."""
+    added, removed = (
+        {folded(each.name): each.name for each in diff.of_kind(kind)} for kind in ("added", "removed")
+    )
+    pairs = [(added[form], removed[form]) for form in added.keys() & removed.keys()]
+    return dict(pairs) | {old: new for new, old in pairs}
+
+
+def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> Line:
+    """A change in words, with marks in the place of the numbers of its name."""
+    old, new, name = change.old, change.new, mark_numbers(change.name, numbers)
+    if old is not None and new is not None:
+        if change.kind == "renamed":
+            return Line(change.kind, f"{mark_numbers(old.name, numbers)} -> {name}", ("keeps its values",))
+        before = "" if old.name == new.name else f"{mark_numbers(old.name, numbers)} -> "
+        details = (_detail(aspect, old, new, numbers, diff) for aspect in change.aspects)
+        return Line(change.kind, before + name, tuple(details))
+    parameter = old or new
+    assert parameter is not None  # noqa: S101 - one of the two is always there
+    law = f"= {mark_numbers(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)
+    return Line(change.kind, name, (f"{parameter.shape} {parameter.dtype}", law))
+
+
+def _detail(
+    aspect: Aspect, old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff
+) -> str:
+    match aspect:
+        case "shape":
+            return f"shape {old.shape} -> {new.shape}"
+        case "dtype":
+            return f"dtype {old.dtype} -> {new.dtype}"
+        case "tied_to":
+            before, after = (mark_numbers(each.tied_to or "nothing", numbers) for each in (old, new))
+            return f"tied to {before} -> {after}"
+        case "law":
+            return " -> ".join(_laws(old, new))
+        case "stream":
+            return f"other random numbers: {_streams(old, new, numbers, diff)}"
+
+
+def _laws(old: PlannedParameter, new: PlannedParameter) -> tuple[str, str]:
+    """Two laws in words that tell them apart: in a few digits, in all digits, or with all arguments."""
+    ways: tuple[Callable[[PlannedParameter], str], ...] = (
+        law_of,
+        lambda each: repr(each.distribution or each.initializer),
+        lambda each: f"{each.initializer!r} with layout {each.layout}",
+    )
+    for way in ways:
+        before, after = way(old), way(new)
+        if before != after:
+            break
+    return before, after
+
+
+def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff) -> str:
+    """Why two streams differ: the names they follow from, the plans' seeds, or the initializers' own."""
+    if old.stream_name != new.stream_name:
+        before, after = (mark_numbers(each.stream_name, numbers) for each in (old, new))
+        return f"stream {before} -> {after}"
+    if diff.old.seed != diff.new.seed:
+        return f"seed {diff.old.seed} -> {diff.new.seed}"
+    return "the seed of the initializer itself"

@@ -103,6 +103,10 @@ class Captured:
             each.name: each.law for each in self.recorded if isinstance(each.law, Unsaid) and each.persistent
         }
 
+    def _repr_html_(self) -> str:
+        """For a notebook: the plan of the spec as a table."""
+        return plan_of(self.spec)._repr_html_()
+
     @property
     def tables(self) -> dict[str, np.ndarray]:
         """Fixed values that no formula gives and that are too many to write out, by parameters' names."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,17 +12,13 @@ from initcfg.cli.arguments import with_spec_options
 from initcfg.cli.output import with_output
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import InitcfgError, SpecError, printable, text_width
-from initcfg.names import fill_numbers, folded, mark_numbers, number_spans, numbers_of, told_apart
 from initcfg.plan.plan import parameter_data
-from initcfg.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initcfg.cli.arguments import SpecOptions
     from initcfg.cli.output import Output
-    from initcfg.diff import Aspect, Change, PlanDiff
-    from initcfg.plan import Plan, PlannedParameter
+    from initcfg.diff import Change, Line, PlanDiff
+    from initcfg.plan import Plan
 
 
 @click.command(
@@ -88,114 +82,13 @@ _SIGNS = {
 
 def as_text(diff: PlanDiff, width: int | None = None) -> str:
     """The changes as lines with colours, and how many there are of each kind."""
-    lines = [_painted(line, width) for line in _collapsed(diff)]
-    counts = {kind: len(diff.of_kind(kind)) for kind in _SIGNS} | {"unchanged": diff.unchanged}
-    told = (f"{count(number)} {kind}" for kind, number in counts.items() if number or kind == "unchanged")
-    return "\n".join([*lines, *([""] if lines else []), ", ".join(told)])
+    from initcfg.diff import collapsed
+
+    lines = [_painted(line, width) for line in collapsed(diff)]
+    return "\n".join([*lines, *([""] if lines else []), diff.summary])
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One change in words; the name of a renamed parameter is the old one, an arrow and the new one."""
-
-    kind: str
-    name: str
-    details: tuple[str, ...]
-
-
-def _collapsed(diff: PlanDiff) -> list[_Line]:
-    """The changes in words; those that differ only in the numbers of names in one line, ``h.{0..11}.w``."""
-    groups: defaultdict[_Line, list[tuple[str, ...]]] = defaultdict(list)
-    twins = _twins(diff)
-    for change in diff.changes:
-        numbers = numbers_of(change.name)
-        line = _line(change, numbers, diff)
-        if twin := twins.get(change.name):
-            other = "removed" if change.kind == "added" else "added"
-            looks = f"looks like the {other} one{told_apart(twin, change.name)}"
-            line = replace(line, details=(*line.details, looks))
-        groups[line].append(numbers)
-    return [
-        _Line(
-            line.kind,
-            fill_numbers(line.name, spans),
-            tuple(fill_numbers(each, spans) for each in line.details),
-        )
-        for line, found in groups.items()
-        for spans, _ in number_spans(found)
-    ]
-
-
-def _twins(diff: PlanDiff) -> dict[str, str]:
-    """The removed name that an added one looks like, and the other way round."""
-    added, removed = (
-        {folded(each.name): each.name for each in diff.of_kind(kind)} for kind in ("added", "removed")
-    )
-    pairs = [(added[form], removed[form]) for form in added.keys() & removed.keys()]
-    return dict(pairs) | {old: new for new, old in pairs}
-
-
-def _line(change: Change, numbers: Sequence[str], diff: PlanDiff) -> _Line:
-    """A change in words, with marks in the place of the numbers of its name."""
-    from initcfg.plan.describing import law_of
-
-    old, new, name = change.old, change.new, mark_numbers(change.name, numbers)
-    if old is not None and new is not None:
-        if change.kind == "renamed":
-            return _Line(change.kind, f"{mark_numbers(old.name, numbers)} -> {name}", ("keeps its values",))
-        before = "" if old.name == new.name else f"{mark_numbers(old.name, numbers)} -> "
-        details = (_detail(aspect, old, new, numbers, diff) for aspect in change.aspects)
-        return _Line(change.kind, before + name, tuple(details))
-    parameter = old or new
-    assert parameter is not None  # noqa: S101 - one of the two is always there
-    law = f"= {mark_numbers(parameter.tied_to, numbers)}" if parameter.tied_to else law_of(parameter)
-    return _Line(change.kind, name, (f"{parameter.shape} {parameter.dtype}", law))
-
-
-def _detail(
-    aspect: Aspect, old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff
-) -> str:
-    match aspect:
-        case "shape":
-            return f"shape {old.shape} -> {new.shape}"
-        case "dtype":
-            return f"dtype {old.dtype} -> {new.dtype}"
-        case "tied_to":
-            before, after = (mark_numbers(each.tied_to or "nothing", numbers) for each in (old, new))
-            return f"tied to {before} -> {after}"
-        case "law":
-            return " -> ".join(_laws(old, new))
-        case "stream":
-            return f"other random numbers: {_streams(old, new, numbers, diff)}"
-
-
-def _laws(old: PlannedParameter, new: PlannedParameter) -> tuple[str, str]:
-    """Two laws in words that tell them apart: in a few digits, in all digits, or with all arguments."""
-    from initcfg.plan.describing import law_of
-
-    ways: tuple[Callable[[PlannedParameter], str], ...] = (
-        law_of,
-        lambda each: repr(each.distribution or each.initializer),
-        lambda each: f"{each.initializer!r} with layout {each.layout}",
-    )
-    for way in ways:
-        before, after = way(old), way(new)
-        if before != after:
-            break
-    return before, after
-
-
-def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str], diff: PlanDiff) -> str:
-    """Why two streams differ: the names they follow from, the plans' seeds, or the initializers' own."""
-    if old.stream_name != new.stream_name:
-        before, after = (mark_numbers(each.stream_name, numbers) for each in (old, new))
-        return f"stream {before} -> {after}"
-    if diff.old.seed != diff.new.seed:
-        return f"seed {diff.old.seed} -> {diff.new.seed}"
-    return "the seed of the initializer itself"
-
-
-def _painted(line: _Line, width: int | None) -> str:
+def _painted(line: Line, width: int | None) -> str:
     """The line with colours; what there is to say below the name where it does not fit beside it."""
     sign, color = _SIGNS[line.kind]
     name, details = printable(line.name), printable("; ".join(line.details))
@@ -206,7 +99,9 @@ def _painted(line: _Line, width: int | None) -> str:
 
 def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
     """The changes as plain data, every parameter by itself; `old` and `new` are the plans' files."""
-    twins = _twins(diff)
+    from initcfg.diff import looking_alike
+
+    looks_like = looking_alike(diff)
     return {
         "diff": 1,
         "equal": not diff,
@@ -214,7 +109,7 @@ def as_data(diff: PlanDiff, old: str, new: str) -> dict[str, object]:
         "new": _plan_data(diff.new, new),
         "unchanged": diff.unchanged,
         "changes": [
-            {**_change_data(change), "looks_like": twins.get(change.name)} for change in diff.changes
+            {**_change_data(change), "looks_like": looks_like.get(change.name)} for change in diff.changes
         ],
     }
 

@@ -210,6 +210,13 @@ def table_of(plan: Plan, groups: Sequence[Listed], *, brief: bool = False, curve
     )
 
 
+def parameter_table(parameter: PlannedParameter) -> Table:
+    """One parameter as a table with a picture of its law."""
+    (only,) = listed([parameter], full=True)
+    place = [] if parameter.where is None else [printable(str(parameter.where))]
+    return Table(printable(parameter.name), COLUMNS, [_row(only, brief=False, curve=True)], place)
+
+
 # A law of more characters takes many lines of a narrow table.
 _BRIEF = 60
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
+from initcfg.process import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +196,11 @@ class PlannedParameter:
 
     # Without this Python would iterate by index, and hand out slices one by one.
     __iter__ = None
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what a plan's table says of it, with a picture of its law."""
+        html: str = load("initcfg.plan.listing").parameter_table(self).html()
+        return html
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import json
 import math
 import operator
 import re
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -20,7 +21,7 @@ from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecErr
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.names import did_you_mean
-from initcfg.process import cached_property
+from initcfg.process import cached_property, load
 from initcfg.spec.dump import dump_tree
 from initcfg.stream import STREAM_VERSION
 
@@ -309,6 +310,27 @@ class Plan:
         """
         return plan_text(self.to_dict())
 
+    def records(self, *, fold: bool = False) -> list[dict[str, Any]]:
+        """What there is to say of each parameter as a plain dict, as ``pandas.DataFrame`` takes.
+
+        Args:
+            fold: whether the copies of a layer that begin alike are one record, named ``h.{0..11}.w``.
+
+        Returns:
+            In the plan's order ``name``, ``copies``, ``shape``, ``dtype``, ``initializer``, ``kind`` (random,
+            constant, table, code or tied), ``law`` in words, ``mean`` and ``std`` of the law, ``fan_in``,
+            ``fan_out``, ``elements`` and ``nbytes`` (0 for a tied parameter), ``tied_to``, ``rule`` and
+            ``place``, as file, line and column.
+
+        Example:
+            >>> import initcfg
+            >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
+            >>> [(each["name"], each["kind"], each["mean"]) for each in initcfg.make_plan(spec).records()]
+            [('w', 'constant', 1.0)]
+        """
+        listing = load("initcfg.plan.listing")
+        return [each.record() for each in listing.listed(self.parameters, full=not fold)]
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._by_name
 
@@ -321,6 +343,20 @@ class Plan:
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
         return f"<Plan {name}parameters={len(self):,}, elements={self.numel:,}, seed={self.seed}>"
+
+    def __str__(self) -> str:
+        """The table that ``initcfg plan`` prints, as wide as the terminal."""
+        listing = load("initcfg.plan.listing")
+        text: str = listing.table_of(self, listing.listed(self.parameters), brief=True).text(
+            shutil.get_terminal_size().columns
+        )
+        return text
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the table, with a picture of each law."""
+        listing = load("initcfg.plan.listing")
+        html: str = listing.table_of(self, listing.listed(self.parameters), curves=True).html()
+        return html
 
 
 def is_plan(beginning: bytes) -> bool:

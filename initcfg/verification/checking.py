@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, Diagnostic, InitcfgError, Location
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location, fold_copies
 from initcfg.formats.base import PLAN_KEY
 from initcfg.formats.reading import open_weights
 from initcfg.generate.pool import Task, Workers, counting
@@ -22,7 +22,9 @@ from initcfg.initializers import Combined, NormOf, RepeatOf
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import OfFrames
 from initcfg.verification.laws import LawComparison
+from initcfg.verification.listing import law_table
 from initcfg.verification.matching import alone, carried_plan, match
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -74,6 +76,17 @@ class Verification:
     @property
     def _errors(self) -> list[Diagnostic]:
         return [problem for problem in self.diagnostics if problem.severity == "error"]
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what differs, and the table of laws where weights were held against them."""
+        verdict = "equal" if self.law is None else "as the laws say"
+        verdict = verdict if self.is_equal else f"{counted(len(self._errors), 'problem')}"
+        notes = [f"{counted(self.tensors, 'tensor')}, {counted(self.elements, 'element')}"]
+        notes += [str(each) for each in fold_copies(self.diagnostics)]
+        table = law_table(self.law.rows if self.law else ())
+        return dataclasses.replace(
+            table, title=f"Verification of {self.path}: {verdict}", notes=[*table.notes, *notes]
+        ).html()
 
 
 def verify(

@@ -80,6 +80,18 @@ def test_materialize_shows_no_progress_bar_in_a_pipe(spawn: Spawn, folder: Path)
     assert "\r" not in done.stderr
 
 
+@pytest.mark.parametrize(("lines", "paged"), [("5", True), ("60", False)])
+def test_a_table_longer_than_the_terminal_goes_through_the_pager(
+    lines: str, paged: bool, on_terminal: OnTerminal, folder: Path
+) -> None:
+    (folder / "pager").write_text("#!/bin/sh\necho paged; cat\n")
+    (folder / "pager").chmod(0o755)
+    code, shown = on_terminal("plan", "good.yaml", PAGER=str(folder / "pager"), LINES=lines)
+    assert code == 0
+    assert ("paged" in shown) is paged
+    assert "6 parameters, 544 elements" in click.unstyle(shown)
+
+
 WEIGHTS = "made.safetensors"
 SHOWN = [
     *(
