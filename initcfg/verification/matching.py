@@ -8,12 +8,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, capped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry, buffers_among
-from initcfg.names import NearestNames, differ_alike
+from initcfg.names import NearestNames, differ_alike, few
 from initcfg.plan import plan_reading
 from initcfg.spec import read
 from initcfg.text.json_values import parse_json
@@ -222,6 +224,40 @@ def _unexpected(
         message = f"{those} not compared, such as {buffers[0]!r}: the plan does not make them"
         hint = "a rule that ends in the name of a buffer makes it"
         yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint=hint, severity="note")
+    yield from _stale_norms(file, buffers)
+
+
+# Power iterations come near the largest singular value from below: a new layer of torch has made fifteen.
+_ITERATIONS, _NEAR, _MAX_MATRIX = 20, 0.75, 2**24
+
+
+def _stale_norms(file: WeightsFile, buffers: Collection[str]) -> Iterator[Diagnostic]:
+    """A warning for vectors of spectral norm that are none of the weight beside them."""
+    held, stale = file.header.tensors, []
+    for name in buffers:
+        before = name.removesuffix("_u")
+        matrix = held.get(f"{before}_orig") or held.get(f"{before.removesuffix('0.')}original")
+        other = held.get(f"{before}_v")
+        if name == before or matrix is None or other is None or matrix.numel > _MAX_MATRIX:
+            continue
+        u, v, w = (file.read(each, 0, each.numel).astype("f4") for each in (held[name], other, matrix))
+        axis = next((axis for axis, size in enumerate(matrix.shape) if size == u.size), None)
+        if axis is None or not matrix.numel or matrix.numel // u.size != v.size:
+            continue
+        rows = np.moveaxis(w.reshape(matrix.shape), axis, 0).reshape(u.size, -1)
+        with np.errstate(all="ignore"):
+            told, found = abs(u @ rows @ v), 0.0
+            for _ in range(_ITERATIONS):
+                left = rows @ v
+                found = float(np.linalg.norm(left))
+                v = rows.T @ left
+                v /= np.linalg.norm(v) or 1
+        if told < _NEAR * found:
+            stale.append(name)
+    if stale:
+        message = f"{few(stale)}: vectors of spectral norm that are none of the weight beside them"
+        hint = "the forward pass divides by a wrong norm: call the module in train mode some twenty times"
+        yield Diagnostic(Code.UNEXPECTED_TENSOR, message, hint=hint, severity="warning")
 
 
 def carried_plan(file: WeightsFile) -> Plan:

@@ -167,6 +167,30 @@ def test_buffers_that_no_one_planned_are_told_once(tmp_path: Path) -> None:
     assert found.is_equal
 
 
+@pytest.mark.parametrize(
+    ("kind", "axis"), [("{}_orig", 0), ("{}_orig", 1), ("parametrizations.{}.original", 0)]
+)
+@pytest.mark.parametrize("stale", [True, False])
+def test_vectors_of_spectral_norm_are_warned_of_where_they_belong_to_other_weights(
+    kind: str, axis: int, stale: bool, tmp_path: Path
+) -> None:
+    name = kind.format("w")
+    spec = {"initcfg": 1, "params": {name: {"shape": [6, 4, 3], "initializer": "random_normal"}}}
+    path = saved(tmp_path / "w.safetensors", spec)
+
+    def change(arrays: dict[str, Any]) -> None:
+        matrix = arrays[name] if not stale else np.random.default_rng(0).normal(size=(6, 4, 3)) * 0.05
+        left, _, right = np.linalg.svd(np.moveaxis(matrix, axis, 0).reshape(matrix.shape[axis], -1))
+        before = "w" if axis or "_orig" in name else "parametrizations.w.0."
+        arrays[f"{before}_u"] = left[:, 0].astype("f4")
+        arrays[f"{before}_v"] = right[0].astype("f4")
+
+    found = verify(rewritten(path, change), initcfg.make_plan(spec))
+    told = [each.message for each in found.diagnostics if each.severity == "warning"]
+    assert [("none of the weight beside" in message) for message in told] == [True] * stale
+    assert found.is_equal
+
+
 def test_a_file_of_another_program_is_compared_all_the_same(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path / "w.safetensors"), lambda _: None, metadata=False)
     found = verify(path, PLAN)
