@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.capture.deciding import decisions
 from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
+from initcfg.capture.stages import staged
 from initcfg.capture.values import Table, Unsaid
 from initcfg.checks import check_plan
 from initcfg.draft.guesses import expert_layout
@@ -136,7 +137,12 @@ class Captured:
 
     @cached_property
     def _document(self) -> _Document:
-        return _Document(self.name, [each for each in self.recorded if each.persistent], self.source)
+        return _Document(self.name, [_apart(each) for each in self.recorded if each.persistent], self.source)
+
+
+def _apart(recorded: Recorded) -> Recorded:
+    """What is tied to a parameter that is skipped is skipped itself."""
+    return replace(recorded, tied_to=None) if isinstance(recorded.law, Unsaid) else recorded
 
 
 @dataclass(frozen=True)
@@ -284,6 +290,8 @@ class _Document:
                     layers[place.layer] = ({"repeat": repeat} if repeat else {}) | {"params": {}}
                 here = layers[place.layer]["params"]
             here[place.key] = self._parameter(place, group)
+        stored = {place.layer or "" for place, group in self._placed if group.example in self.tables}
+        layers = staged(layers, stored)
         rules = [each.rule for each in self._rules]
         head = {"initcfg": 1, "name": self._name, "dtype": self._dtype, "layout": self._layout}
         vars_ = self._vars((params, layers, rules))

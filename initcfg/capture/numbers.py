@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.capture.fitting import Point, close, fitted
-from initcfg.expressions import RESERVED_NAMES
+from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Rebuild: TypeAlias = "Callable[[Mapping[str, float]], Sequence[Recorded]]"
 
 _SHRUNK = 2
+_LAYERS = re.compile("layer|depth")
+_TAKEN = RESERVED_NAMES | ELEMENT_NAMES
 # One of the values of a list, as an expression has it: ``depths(0)``.
 _LISTED = re.compile(r"\(\d+\)$")
 # Of so many models with all values changed one half at least is to be made.
@@ -129,7 +131,7 @@ class Study:
         fewer = {
             name: _SHRUNK
             for name, value in self._source.values.items()
-            if "layer" in name.lower() and isinstance(value, int) and value > _SHRUNK
+            if _LAYERS.search(name.lower()) and isinstance(value, int) and value > _SHRUNK
         }
         tensors = self._made(fewer) if fewer else None
         return self.model if tensors is None else Build({**self._source.values, **fewer}, tensors)
@@ -137,7 +139,7 @@ class Study:
     def _telling(self, base: Build) -> list[str]:
         """The values of the config on which something depends; idle ones are looked at together."""
         sizes = {size for each in base.tensors.values() for size in each.shape}
-        names = [name for name in base.values if _LISTED.sub("", name) not in RESERVED_NAMES]
+        names = [name for name in base.values if _LISTED.sub("", name) not in _TAKEN]
         likely = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
         rest = [name for name in names if name not in likely]
         return [*likely, *self._not_idle(base, rest)]
@@ -217,5 +219,9 @@ def _others(name: str, value: float) -> list[float]:
     """Values to try in the place of one: few models take all of them. More layers than needed take time."""
     if isinstance(value, int):
         near, far = [value + 1, value + 2], [value * 2, value * 3]
-        return [*(near + far if "layer" in name.lower() else far + near), value // 2] if value > 0 else [1, 2]
+        return (
+            [*(near + far if _LAYERS.search(name.lower()) else far + near), value // 2]
+            if value > 0
+            else [1, 2]
+        )
     return [value * 2, value / 2] if value else [0.5, 0.25]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,13 +111,15 @@ class Phrases:
         if key not in self._trees:
             found = build.tensors.get(name)
             bare = found is None or isinstance(found.law, Table | Unsaid)
-            self._trees[key] = None if bare else read_initializer(found.law).tree()  # type: ignore[union-attr]
+            self._trees[key] = None if bare else _opened(read_initializer(found.law).tree())  # type: ignore[union-attr]
         return self._trees[key]
 
     def _explained(self, name: str, tree: Any, path: Path_) -> Any:
         """A tree with expressions in the place of the numbers that have one."""
         if isinstance(tree, dict):
             return {key: self._explained(name, item, (*path, key)) for key, item in tree.items()}
+        if isinstance(tree, _Text):
+            return "".join(map(str, (self._within(name, tree, at, path) for at in range(len(tree)))))
         if isinstance(tree, list):
             return [self._explained(name, item, (*path, at)) for at, item in enumerate(tree)]
         if isinstance(tree, bool) or not isinstance(tree, int | float) or not tree:
@@ -126,6 +129,21 @@ class Phrases:
         if found is None:
             return tree
         return found.text if sign > 0 else f"-({found.text})" if " + " in found.text else f"-{found.text}"
+
+    def _within(self, name: str, text: _Text, at: int, path: Path_) -> Any:
+        """A piece of an expression, in the place of a number what that comes from."""
+        if isinstance(text[at], str):
+            return text[at]
+
+        def number(build: Build) -> float | None:
+            other = _at(self._tree(build, name), path)
+            alike = isinstance(other, _Text) and other[::2] == text[::2]
+            return _number(other, (at,), 1) if alike else None
+
+        found = self._study.explain(number)
+        if found is None:
+            return text[at]
+        return f"({found.text})" if " " in found.text else found.text
 
     def _fan(self, group: list[Recorded]) -> str | None:
         """How laws of one line of code go by a fan; None without good reason to say so.
@@ -195,13 +213,40 @@ def _said_by_fan(recorded: Recorded, tree: Any, text: str) -> dict[str, Any]:
     return keys if len(recorded.shape) > 1 else {**keys, "fans_of": "weight"}
 
 
-def _number(tree: Any, path: Path_, sign: int) -> float | None:
+class _Text(tuple[Any, ...]):
+    """An expression in pieces: text and numbers by turns."""
+
+    __slots__ = ()
+
+
+_NUMBER = re.compile(r"((?<![\w.])\d+(?:\.\d*)?(?:e[+-]?\d+)?(?![\w.]))")
+
+
+def _opened(tree: Any) -> Any:
+    """A tree with the numbers in its formulas apart from the text around them."""
+    if isinstance(tree, list):
+        return list(map(_opened, tree))
+    if not isinstance(tree, dict):
+        return tree
+    if isinstance(tree.get("formula"), dict) and isinstance(value := tree["formula"].get("value"), str):
+        pieces = _NUMBER.split(value)
+        text = _Text(json.loads(each) if at % 2 else each for at, each in enumerate(pieces))
+        return {"formula": {**_opened(tree["formula"]), "value": text}}
+    return {key: _opened(each) for key, each in tree.items()}
+
+
+def _at(tree: Any, path: Path_) -> Any:
     for step in path:
         try:
             tree = tree[step]
         except (KeyError, IndexError, TypeError):
             return None
-    return tree * sign if isinstance(tree, int | float) and not isinstance(tree, bool) else None
+    return tree
+
+
+def _number(tree: Any, path: Path_, sign: int) -> float | None:
+    found = _at(tree, path)
+    return found * sign if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
 def _is_centred(tree: Any) -> bool:

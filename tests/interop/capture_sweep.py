@@ -1,9 +1,12 @@
 """Capture over many models, and what came of it: one row of plain data for each, and a table of all.
 
-    python -m tests.interop.capture_sweep run ROWS.jsonl transformers [NAME ...]
+    python -m tests.interop.capture_sweep transformers ROWS.jsonl [CLASS ...]
+    python -m tests.interop.capture_sweep written|torch|keras ROWS.jsonl
     python -m tests.interop.capture_sweep table ROWS.jsonl ...
 
-Each class runs in a process of its own, with a limit of time. Classes that have a row are not run again.
+`transformers` compares classes with shrunk configs with what the library draws, `written` captures default
+configs as users do. Each model has a process of its own, with a limit of time; one that has a row is not run
+again, so that a run may be broken off. The environment variable MOST limits how many are run.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import inspect
 import json
 import math
 import multiprocessing
 import os
 import resource
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -180,7 +185,7 @@ def transformers_row(name: str) -> Row:
             captured = Captured(name, record(build))
             row["small"] = captured_row(captured)
         except Exception as error:
-            row["error"] = _said(error)
+            row |= {"error": _said(error), "builds": _builds(build)}
             continue
         row.pop("error", None)
         if row["small"]["elements"] <= _MOST:
@@ -215,6 +220,18 @@ def _third(name: str) -> bool:
     return sum(name.encode()) % 3 == 0
 
 
+def _builds(build: Callable[[], Any]) -> bool:
+    """Whether a model builds where nobody records it."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            build()
+    except Exception:
+        return False
+    return True
+
+
 def _built(model: Any, config: Any) -> Any:
     return model(copy.deepcopy(config))
 
@@ -241,6 +258,94 @@ def _names() -> list[str]:
         *(name for at in range(step) for name in first[at::step]),
         *(name for at in range(step) for name in rest[at::step]),
     ]
+
+
+# torch.nn
+
+# Arguments with which the most classes can be made, and those of the others.
+_ARGUMENTS: tuple[tuple[Any, ...], ...] = ((), (8,), (8, 6), (4, 6, 3), (2, 8), (8, 2), (8, 2, 16))
+_OWN_ARGUMENTS: dict[str, Callable[[Any], Any]] = {
+    "AdaptiveLogSoftmaxWithLoss": lambda nn: nn.AdaptiveLogSoftmaxWithLoss(16, 100, [10, 50]),
+    "Transformer": lambda nn: nn.Transformer(8, 2, 2, 2, 16),
+    "TransformerDecoder": lambda nn: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 2),
+    "TransformerEncoder": lambda nn: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 2),
+    "InstanceNorm1d": lambda nn: nn.InstanceNorm1d(8, affine=True),
+    "InstanceNorm2d": lambda nn: nn.InstanceNorm2d(8, affine=True),
+    "InstanceNorm3d": lambda nn: nn.InstanceNorm3d(8, affine=True),
+}
+
+
+def torch_modules() -> dict[str, Callable[[], Any]]:
+    """A way to make each class of torch.nn that has parameters or buffers, but for lazy ones."""
+    from torch import nn
+
+    found: dict[str, Callable[[], Any]] = {}
+    for name, kind in sorted(vars(nn).items()):
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)) or name.startswith(
+            ("Lazy", "RNNBase")
+        ):
+            continue
+        ways = [functools.partial(kind, *each) for each in _ARGUMENTS]
+        if name in _OWN_ARGUMENTS:
+            ways = [functools.partial(_OWN_ARGUMENTS[name], nn)]
+        made = next((way for way in ways if _has_tensors(way)), None)
+        if made is not None:
+            found[name] = made
+    return found
+
+
+def _has_tensors(build: Callable[[], Any]) -> bool:
+    try:
+        return bool(build().state_dict())
+    except Exception:
+        return False
+
+
+def torch_row(name: str) -> Row:
+    """The capture of a class of torch.nn, with three drawn modules beside it."""
+    from initcfg.adapters.torch import capture
+
+    build = torch_modules()[name]
+    captured = capture(build)
+    return {"name": name, "small": captured_row(captured), "compared": compared_row(captured, build, 3)}
+
+
+# Keras
+
+
+def keras_applications() -> dict[str, Callable[..., Any]]:
+    """The functions of keras.applications that make a model."""
+    import keras
+
+    modules = [each for each in vars(keras.applications).values() if inspect.ismodule(each)]
+    found = {name: make for each in modules for name, make in vars(each).items() if name[0].isupper()}
+    return dict(sorted((name, make) for name, make in found.items() if callable(make)))
+
+
+def keras_row(name: str) -> Row:
+    """The spec of an application, strictly planned, with the values that Keras has drawn beside its laws."""
+    from initcfg.adapters.keras import spec
+    from initcfg.adapters.keras.weights import weights_of
+
+    model = keras_applications()[name](weights=None)
+    read = spec(model)
+    weights = {name: np.asarray(each) for name, each in weights_of(model).items()}
+    row: Row = {
+        "name": name,
+        "small": {
+            "parameters": len(weights),
+            "elements": sum(each.size for each in weights.values()),
+            "warnings": sorted({str(each.code) for each in initcfg.find_warnings(read)}),
+            "unsaid": {},
+            "other": [name for name in weights if name not in initcfg.make_plan(read)],
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.npz")
+        np.savez(path, **weights)  # type: ignore[arg-type]
+        found = initcfg.verify(path, read, law=True)
+    wrong = [str(each.message) for each in found.diagnostics if each.severity == "error"]
+    return row | {"compared": {"models": 1, "wrong": {each[:60]: each for each in wrong}}}
 
 
 # Each class in a process of its own.
@@ -280,20 +385,72 @@ def rows(make: Callable[[str], Row], names: Sequence[str], seconds: float = 5 * 
         yield row
 
 
-def run(make: Callable[[str], Row], path: Path, names: Sequence[str], most: int | None = None) -> None:
+def run(make: Callable[[str], Row], path: Path, names: Sequence[str]) -> None:
     """Append rows to a file, but for names that have one."""
-    import torch
-    import transformers  # noqa: F401
-
-    torch.set_num_threads(1)
-    done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.exists() else set()
-    left = [name for name in names or _names() if name not in done]
-    for row in rows(make, left[:most]):
+    done = {row["name"] for row in _read(path)} if path.exists() else set()
+    left = [name for name in names if name not in done]
+    for row in rows(make, left[: int(os.environ.get("MOST", "10000"))]):
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 
+def _read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def table(paths: Sequence[Path]) -> str:
+    """What came of runs, a column each, as Markdown."""
+    columns = [(path.stem, _counts(_read(path))) for path in paths]
+    lines = [["", *(name for name, _ in columns)], ["---", *("---:" for _ in columns)]]
+    lines += [[key, *(counts.get(key, "") for _, counts in columns)] for key in columns[0][1]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _counts(found: Sequence[Row]) -> dict[str, str]:
+    held = [row.get("small") or row.get("written") for row in found]
+    specs = [each for each in held if each]
+    compared = [row["compared"] for row in found if "compared" in row]
+    unsaid = Counter(reason for each in specs for reason in each["unsaid"].values())
+    parameters, left = sum(each["parameters"] for each in specs), unsaid.total()
+    seconds = [each["seconds"] for each in specs if "seconds" in each]
+    lines = [each["lines"] for each in specs if "lines" in each]
+    return {
+        "classes": f"{len(found):,}",
+        "built": f"{len(specs):,}",
+        "not built by the library itself": f"{sum(row.get('builds') is False for row in found):,}",
+        "parameters and saved buffers": f"{parameters:,}",
+        "exact": f"{parameters - left:,} ({100 * (1 - left / max(parameters, 1)):.3f} %)",
+        "not sayable": "; ".join(f"{count}: {reason}" for reason, count in unsaid.most_common()) or "0",
+        "valid under `--strict`": f"{sum(not each['warnings'] for each in specs):,}",
+        "laws of the plan that are others": f"{sum(len(each['other']) for each in specs):,}",
+        "classes compared with drawn models": f"{len(compared):,}",
+        "drawn models": f"{sum(each['models'] for each in compared):,}",
+        "laws compared": f"{sum(each.get('components', 0) for each in compared):,}",
+        "wrong": f"{sum(len(each['wrong']) for each in compared):,}",
+        "median lines of the spec": f"{statistics.median(lines):.0f}" if lines else "",
+        "median seconds of one core": f"{statistics.median(seconds):.2f}" if seconds else "",
+    }
+
+
+def main(what: str, *arguments: str) -> None:
+    """As the module's docstring says."""
+    if what == "table":
+        print(table([Path(each) for each in arguments]))
+        return
+    if what == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+        run(keras_row, Path(arguments[0]), arguments[1:] or list(keras_applications()))
+        return
+    import torch
+    import transformers  # noqa: F401  once for all processes
+
+    torch.set_num_threads(1)
+    if what == "torch":
+        run(torch_row, Path(arguments[0]), arguments[1:] or list(torch_modules()))
+    else:
+        make = {"transformers": transformers_row, "written": written_row}[what]
+        run(make, Path(arguments[0]), arguments[1:] or _names())
+
+
 if __name__ == "__main__":
-    _, what, rows_path, *named = sys.argv
-    made = {"small": transformers_row, "written": written_row}[what]
-    run(made, Path(rows_path), named, int(os.environ.get("MOST", "10000")))
+    main(*sys.argv[1:])

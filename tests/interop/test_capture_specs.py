@@ -59,10 +59,11 @@ def test_numbers_of_nested_configs_and_of_lists_have_names() -> None:
     assert "weight: {shape: [projection_dim, vision_hidden_size]}" in text
     assert 'shape: ["(vision_image_size // vision_patch_size)**2 + 1", vision_hidden_size]' in text
     assert "stddev: text_initializer_factor / sqrt(2 * text_hidden_size * text_num_hidden_layers)" in text
-    sizes = {"embedding_size": 16, "hidden_sizes": [32, 48], "depths": [1, 2]}
+    sizes = {"embedding_size": 16, "hidden_sizes": [32, 48], "depths": [2, 3]}
     text = capture(lambda: transformers.ResNetModel(transformers.ResNetConfig(**sizes))).text
     assert "hidden_sizes: [32, 48]" in text
-    assert "hidden_sizes(1)" in text
+    assert "repeat: {s: 2, i: depths(s)}" in text
+    assert "layer.0.normalization.weight: {shape: [hidden_sizes(s) // 4]}" in text
 
 
 def test_a_module_without_a_config() -> None:

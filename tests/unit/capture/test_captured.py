@@ -177,3 +177,32 @@ def test_buffers_dtypes_ties_of_copies_and_formulas() -> None:
 def test_one_parameter(name: str) -> None:
     plan = initcfg.make_plan(Captured("m", [recorded(name, (2,), Zeros())]).spec)
     assert [each.name for each in plan] == [name]
+
+
+def rotary(changes: Mapping[str, float] = {}) -> list[Recorded]:
+    """Frequencies, and a draw that is computed with."""
+    config: dict[str, Any] = {"d": 64, "theta": 10000.0, "n": 30, **changes}
+    law = Formula(f"sqrt(x) / {config['n']}", of=RandomUniform(0.0, 1.0))
+    return [
+        recorded(
+            "freq", (config["d"] // 2,), Formula(f"{config['theta']!r} ** (-index(0) / {config['d'] // 2})")
+        ),
+        recorded("w", (config["d"], 7), law),
+    ]
+
+
+def test_numbers_in_formulas_say_what_they_come_from() -> None:
+    text = Captured("rotary", rotary(), Source({"d": 64, "theta": 10000.0, "n": 30}, rotary)).text
+    assert "{formula: {value: theta ** (-index(0) / (d // 2))}}" in text
+    assert "{formula: {value: sqrt(x) / n, of: {random_uniform: {minval: 0.0, maxval: 1.0}}}}" in text
+
+
+def test_what_is_tied_to_a_skipped_parameter_is_skipped() -> None:
+    tensors = [
+        recorded("w", (4, 4), RandomNormal(0.0, 0.02)),
+        recorded("a.bias", (4,), Unsaid("random")),
+        recorded("b.bias", (4,), Unsaid("random"), tied_to="a.bias"),
+    ]
+    captured = Captured("tied", tensors)
+    assert list(captured.unsaid) == ["a.bias", "b.bias"]
+    assert [each.name for each in initcfg.make_plan(captured.spec)] == ["w"]
