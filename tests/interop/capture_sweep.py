@@ -169,8 +169,8 @@ def _is_far(row: LawRow) -> bool:
 # transformers
 
 
-def transformers_row(name: str) -> Row:
-    """The capture of a class with a shrunk config, and drawn models beside it."""
+def transformers_row(name: str, most: float = _MOST) -> Row:
+    """The capture of a class with a shrunk config, and drawn models beside it if they are small."""
     import transformers
 
     from initcfg.adapters.torch.recorded import record
@@ -188,7 +188,7 @@ def transformers_row(name: str) -> Row:
             row |= {"error": _said(error), "builds": _builds(build)}
             continue
         row.pop("error", None)
-        if row["small"]["elements"] <= _MOST:
+        if row["small"]["elements"] <= most:
             try:
                 row["compared"] = compared_row(captured, build, 3 if _third(name) else 1)
             except Exception as error:
@@ -442,7 +442,7 @@ def main(what: str, *arguments: str) -> None:
         run(keras_row, Path(arguments[0]), arguments[1:] or list(keras_applications()))
         return
     import torch
-    import transformers  # noqa: F401  once for all processes
+    from transformers import BertModel, LlamaForCausalLM, ViTModel  # noqa: F401  what all import, once
 
     torch.set_num_threads(1)
     if what == "torch":

@@ -11,6 +11,7 @@ import transformers
 import initcfg
 from initcfg.adapters.torch import capture, manifest
 from initcfg.spec import loads
+from tests.interop.capture_sweep import transformers_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,3 +80,35 @@ def test_a_module_without_a_config() -> None:
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(TypeError, match="not int"):
         capture(lambda: 7)
+
+
+# Of many kinds, each of which is soon recorded. `capture_sweep` runs all classes, and compares values too.
+SAMPLE = """
+    ASTForAudioClassification AriaTextForCausalLM BertModel BigBirdPegasusForCausalLM
+    Blip2QFormerModel CLIPForImageClassification CanineForMultipleChoice Cohere2ForCausalLM
+    CohereForCausalLM DebertaV2ForMaskedLM DeepseekVLForConditionalGeneration DistilBertForMaskedLM
+    EmbeddingGemma2TextModel Ernie4_5_MoeForCausalLM Exaone4ForCausalLM FalconH1ForCausalLM
+    FlexOlmoForCausalLM FuyuForCausalLM GPT2Model GPTNeoXForCausalLM
+    Gemma4UnifiedForConditionalGeneration Glm4MoeLiteForCausalLM Glm5NextForConditionalGeneration
+    GlmImageTextModel GotOcr2ForConditionalGeneration GraniteForCausalLM GraniteSpeech5ForCTC
+    HYV3ForCausalLM HiggsAudioV2ForConditionalGeneration Idefics3ForConditionalGeneration
+    Inkling2LoopForCausalLM InternVLForConditionalGeneration KimiLinearForCausalLM
+    LEDForConditionalGeneration LayoutLMv3ForQuestionAnswering Lfm3VlVisionModel
+    LlamaForQuestionAnswering LongformerForMaskedLM MLCDVisionModel MarkupLMForQuestionAnswering
+    MgpstrForSceneTextRecognition MiniCPMOcrVisionModel MiniMaxM3VLForCausalLM
+    MistralLarge4TextModel MuseGlimmerForConditionalGeneration MusicFlamingoForConditionalGeneration
+    Nemotron3_5AsrForRNNT NystromformerForMaskedLM Ovis2ForConditionalGeneration
+    PaliGemmaForConditionalGeneration PegasusXForConditionalGeneration PhimoeForCausalLM
+    PocketTTSForConditionalGeneration QianfanOCRForConditionalGeneration Qwen2VLTextModel
+    Qwen3ASRForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5MoeTextModel
+    ResNetModel WhisperModel
+"""
+
+
+@pytest.mark.parametrize("name", SAMPLE.split())
+def test_a_sample_of_classes_has_exact_laws_that_a_strict_spec_gives_again(name: str) -> None:
+    row = transformers_row(name, most=0)
+    assert "error" not in row, row
+    assert row["small"]["unsaid"] == {}
+    assert row["small"]["warnings"] == []
+    assert row["small"]["other"] == []
