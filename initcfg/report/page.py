@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, StrictUndefined, Template
 
 from initcfg.errors import printable
-from initcfg.report.pictures import law_picture, pictures_of
+from initcfg.report.pictures import cut, law_picture, pictures_of
 from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _template() -> Template:
     )
     environment.filters |= {
         "count": count,
+        "cut": lambda text: cut(text, 200),
         "counted": counted,
         "size": size,
         "number": number,

@@ -7,7 +7,7 @@ has a title and a description for those who cannot see it, and each mark a title
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from xml.etree import ElementTree as ET
 
@@ -127,7 +127,7 @@ def law_picture(law: HeldLaw) -> str | None:
     seen = [each for each in (*found, *meant) if each[2] > highest * _SEEN] or meant
     x = (min(low for low, _, _ in seen), max(high for _, high, _ in seen))
     frame = Frame(8, 8, 284, 84, x, (0, highest * 1.04), (False, False))
-    root = picture(f"The values of {law.name}", _told_law(law), 300, 116)
+    root = picture(f"The values of {cut(law.name, 200)}", _told_law(law), 300, 116)
     for value in ticks(x, log=False, most=4):
         at = frame.at_x(value)
         _line(root, (at, frame.top), (at, frame.top + frame.height), "grid")
@@ -219,7 +219,7 @@ def told(row: Row) -> str:
         else f"std {number(row.std)}, fan_in {number(row.fan_in)}, "
     )
     gain = "" if not row.std or not row.fan_in else f"gain {number(row.std * math.sqrt(row.fan_in))}, "
-    return f"{row.name}{copies}: {row.law}; {law}{gain}{count(row.elements)} elements"
+    return f"{cut(row.name, 200)}{copies}: {row.law}; {law}{gain}{count(row.elements)} elements"
 
 
 def _outside(rows: Iterable[Row]) -> int:
@@ -285,10 +285,11 @@ def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
     for rank, (label, times) in enumerate(shown):
         x, y = frame.left + 214 * (rank % 2), frame.top + frame.height + 56 + 18 * (rank // 2)
         _shape(root, (x + 6, y - 4), 5, rank)
-        _text(root, (x + 18, y), f"{_cut(label)}{times}", "legend")
+        _text(root, (x + 18, y), f"{cut(label)}{times}", "legend")
 
 
-def _cut(label: str, most: int = 24) -> str:
+def cut(label: str, most: int = 24) -> str:
+    """The two ends of a label that is longer than a picture or a table has room for."""
     return label if len(label) <= most else f"{label[: most // 2 - 1]}…{label[-most // 2 + 1 :]}"
 
 
@@ -296,7 +297,8 @@ def depth_picture(model: Model) -> str | None:
     """The gain of each repeated matrix from block to block; None where none is repeated."""
     if not model.depth:
         return None
-    labels = _labels(model)
+    # A series may stand for several lines, and then has a name of its own.
+    labels: defaultdict[str, int] = defaultdict(lambda: _COLOURS, _labels(model))
     ranked = sorted(model.depth, key=lambda series: (-len(series.points), labels[short_name(series.name)]))
     shown = ranked[:_COLOURS]
     gains = [point.gain for series in shown for point in series.points]
@@ -340,7 +342,7 @@ def depth_picture(model: Model) -> str | None:
         height = max(frame.at_y(series.points[-1].gain) + 4, (heights[-1] + 15) if heights else 0)
         heights.append(height)
         place = (frame.left + frame.width + 8, height)
-        _text(root, place, _cut(short_name(series.name), 18), f"label t{rank}")
+        _text(root, place, cut(short_name(series.name), 18), f"label t{rank}")
     if len(model.depth) > len(shown):
         _text(root, (frame.left, 356), f"not drawn: {len(model.depth) - len(shown)} more", "note")
     return svg_text(root)
@@ -353,7 +355,7 @@ def _series(root: ET.Element, frame: Frame, series: Series, rank: int) -> None:
         dot = ET.SubElement(
             root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3.5", "class": f"mark c{rank}"}
         )
-        _titled(dot, f"{series.name}, block {point.block}: gain {number(point.gain)}")
+        _titled(dot, f"{cut(series.name, 200)}, block {point.block}: gain {number(point.gain)}")
 
 
 def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str, *, whole: bool = False) -> None:

@@ -14,6 +14,11 @@
     const text = value.toPrecision(4);
     return text.includes("e") ? text.replace(/\.?0+e/, "e") : text.replace(/\.?0+$/, "");
   };
+  // What is longer than a line has room for; the whole is the title.
+  const fitted = (made, text) => {
+    if (text.length <= 200) return Object.assign(made, { textContent: text });
+    return Object.assign(made, { textContent: `${text.slice(0, 99)}…${text.slice(-99)}`, title: text });
+  };
   const element = (tag, properties, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
@@ -75,7 +80,7 @@
       for (const { key, right } of columns) {
         const text = plain((TEXTS[key] ?? ((each) => each[key] ?? ""))(rows[at]));
         if (key === "name") {
-          const head = element("th", { scope: "row" }, text);
+          const head = fitted(element("th", { scope: "row" }), text);
           if (rows[at].tied) head.append(element("span", { className: "soft" }, ` = ${plain(rows[at].tied)}`));
           made.append(head);
         } else if (key === "copies" && names(rows[at]).length) {
@@ -84,7 +89,7 @@
           fold.setAttribute("aria-label", `${text} copies of ${plain(rows[at].name)}`);
           made.append(element("td", { className: "right" }, fold));
         } else {
-          made.append(element("td", { className: right ? "right" : key }, text));
+          made.append(fitted(element("td", { className: right ? "right" : key }), text));
         }
       }
       return made;
