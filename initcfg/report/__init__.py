@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from initcfg.report.figures import Source, figures_of
+from initcfg.report.figures import Source, figures_of, spectrum_of
 from initcfg.report.page import page_of
 from initcfg.report.values import Figures
 
-__all__ = ["Figures", "Source", "figures_of", "page_of"]
+__all__ = ["Figures", "Source", "figures_of", "page_of", "spectrum_of"]

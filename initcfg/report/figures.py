@@ -35,6 +35,7 @@ from initcfg.report.values import (
     Row,
     Series,
     Shares,
+    Spectrum,
     Summary,
     Total,
     Warned,
@@ -101,6 +102,44 @@ def figures_of(
         made=made,
         models=tuple(map(_model, given)),
         comparison=_comparison(given) if len(given) > 1 else None,
+    )
+
+
+def spectrum_of(matrix: Array, *, name: str = "matrix", std: float | None = None) -> Spectrum:
+    """Computes the singular values of a matrix, and where those of independent elements lie.
+
+    The edges are those of Marchenko and Pastur, "Distribution of eigenvalues for some sets of random
+    matrices", 1967.
+
+    Args:
+        matrix: two-dimensional, of finite numbers; a kernel is to be flattened as its layer takes it.
+        name: what to call it.
+        std: of the law; that of the elements about 0 if none is given.
+
+    Raises:
+        ValueError: it is no such matrix.
+
+    Example:
+        >>> found = spectrum_of(np.diag([3.0, 1.0, 2.0, 0.0]))
+        >>> found.values, found.edges
+        ((3.0, 2.0, 1.0, 0.0), (0.0, 3.7416573867739413))
+    """
+    wide = np.asarray(matrix).astype(np.float64)
+    if wide.ndim != 2 or not wide.size or not np.isfinite(wide).all():
+        raise ValueError(
+            f"a spectrum is of a matrix of finite numbers, not of an array of shape {wide.shape}"
+        )
+    rows, columns = wide.shape
+    std = math.sqrt(float(np.square(wide).mean())) if std is None else std
+    edges = (std * abs(math.sqrt(rows) - math.sqrt(columns)), std * (math.sqrt(rows) + math.sqrt(columns)))
+    return Spectrum(
+        name=name,
+        rows=rows,
+        columns=columns,
+        std=std,
+        values=tuple(map(float, np.linalg.svd(wide, compute_uv=False))),
+        edges=edges,
+        orthogonal=std * math.sqrt(max(rows, columns)),
     )
 
 

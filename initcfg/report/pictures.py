@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Point: TypeAlias = tuple[float, float]
 
-# The variance of `unusual-variance`: ten times LeCun's, or a tenth.
-_USUAL = 10.0
+#: The variance of `unusual-variance`: ten times LeCun's, or a tenth.
+USUAL = 10.0
 _COLOURS = 7
 # The corners of marks whose size is 1; that of the first is a circle.
 _SHAPES: tuple[tuple[Point, ...], ...] = (
@@ -188,13 +188,14 @@ def map_picture(model: Model) -> str | None:
     _axes(root, frame, "fan_in", "standard deviation of the law")
     band = [(frame.at_x(fan), frame.at_y(_clip(std, y))) for fan, std in _band(x)]
     ET.SubElement(root, "polygon", points=_points(band)).set("class", "band")
+    marks = [(frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1)) for row in rows[:_MOST_MARKS]]
     for scale, label in ((1.0, "LeCun 1/√fan_in"), (2.0, "He √(2/fan_in)")):
-        _theory(root, frame, scale, label)
+        _theory(root, frame, scale, label, marks)
     places = {id(row): at for at, row in enumerate(model.rows)}
     under: Counter[tuple[float | None, float | None]] = Counter()
     for row in sorted(rows, key=lambda row: -row.elements)[:_MOST_MARKS]:
         # Of those at one place each later one is smaller, so that all are seen.
-        share = max(0.35, 0.7 ** under[row.fan_in, row.std])
+        share = max(0.35, 0.6 ** under[row.fan_in, row.std])
         under[row.fan_in, row.std] += 1
         mark = _mark(root, frame, row, labels[short_name(row.name)], share)
         _titled(mark, told(row))
@@ -223,14 +224,14 @@ def told(row: Row) -> str:
 
 
 def _outside(rows: Iterable[Row]) -> int:
-    return sum(not 1 / _USUAL <= (row.std or 0) ** 2 * (row.fan_in or 0) <= _USUAL for row in rows)
+    return sum(not 1 / USUAL <= (row.std or 0) ** 2 * (row.fan_in or 0) <= USUAL for row in rows)
 
 
 def _band(x: tuple[float, float]) -> list[tuple[float, float]]:
     """The corners of the region of usual variances."""
     steps = [x[0] * (x[1] / x[0]) ** (at / 24) for at in range(25)]
-    return [(fan, (_USUAL / fan) ** 0.5) for fan in steps] + [
-        (fan, (1 / _USUAL / fan) ** 0.5) for fan in reversed(steps)
+    return [(fan, (USUAL / fan) ** 0.5) for fan in steps] + [
+        (fan, (1 / USUAL / fan) ** 0.5) for fan in reversed(steps)
     ]
 
 
@@ -238,13 +239,21 @@ def _clip(value: float, ends: tuple[float, float]) -> float:
     return min(max(value, ends[0]), ends[1])
 
 
-def _theory(root: ET.Element, frame: Frame, scale: float, label: str) -> None:
+def _between(one: Point, other: Point, share: float) -> Point:
+    return one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])
+
+
+def _theory(root: ET.Element, frame: Frame, scale: float, label: str, marks: Sequence[Point]) -> None:
     """The line of a variance of scale / fan_in, with its name along it."""
     ends = [(fan, (scale / fan) ** 0.5) for fan in frame.x]
     (x1, y1), (x2, y2) = [(frame.at_x(fan), frame.at_y(_clip(std, frame.y))) for fan, std in ends]
     _line(root, (x1, y1), (x2, y2), "theory he" if scale > 1 else "theory")
-    share = 0.72
-    at_x, at_y = x1 + share * (x2 - x1), y1 + share * (y2 - y1)
+    # Where it is the farthest from any mark.
+    share = max(
+        (0.72, 0.5, 0.28),
+        key=lambda at: min(math.dist(_between((x1, y1), (x2, y2), at), mark) for mark in marks),
+    )
+    at_x, at_y = _between((x1, y1), (x2, y2), share)
     angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
     offset = -5 if scale > 1 else 14
     text = ET.SubElement(
@@ -322,7 +331,7 @@ def depth_picture(model: Model) -> str | None:
         360,
     )
     _axes(root, frame, "block", "gain = std · √fan_in", whole=True)
-    top, bottom = (frame.at_y(_clip(value, frame.y)) for value in (_USUAL**0.5, _USUAL**-0.5))
+    top, bottom = (frame.at_y(_clip(value, frame.y)) for value in (USUAL**0.5, USUAL**-0.5))
     band = ET.Element(
         "rect", x=f"{frame.left}", y=f"{top:.1f}", width=f"{frame.width}", height=f"{bottom - top:.1f}"
     )

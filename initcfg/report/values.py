@@ -163,6 +163,20 @@ class Model(_Value):
     weights: Weights | None = None
 
 
+class Spectrum(_Value):
+    """The singular values of a matrix, and where independent elements of its spread have theirs."""
+
+    name: str
+    rows: int
+    columns: int
+    std: float = Field(description="of the elements")
+    values: tuple[float, ...] = Field(description="the largest first")
+    edges: tuple[float, float] = Field(
+        description="std * (sqrt(rows) -+ sqrt(columns)), by Marchenko and Pastur"
+    )
+    orthogonal: float = Field(description="all singular values of an orthogonal matrix of this std")
+
+
 class Difference(_Value):
     """Parameters of one name, and their copies, that do not begin alike in all models."""
 

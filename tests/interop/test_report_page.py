@@ -14,6 +14,7 @@ import pytest
 import initcfg
 from initcfg.report import Source, figures_of, page_of
 from initcfg.report.pictures import told
+from initcfg.report.values import Warned
 from initcfg.verification import verify
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -237,7 +238,10 @@ def test_a_hundred_thousand_parameters_open_at_once(tmp_path: Path, browser: Any
         for i in range(33_000)
     ]
     rows += [row.model_copy(update={"name": f"h.{{0..16749}}.{name}", "copies": 16_750}) for name in "abcd"]
-    large = model.model_copy(update={"rows": tuple(rows), "parameters": 100_000})
+    about = {"code": "unusual-variance", "severity": "warning", "message": "m" * 99}
+    warning = Warned.model_validate({**about, "hint": "h", "place": "s.yaml:1:1"})
+    update = {"rows": tuple(rows), "parameters": 100_000, "warnings": (warning,) * 33_000}
+    large = model.model_copy(update=update)
     path = tmp_path / "large.html"
     path.write_text(page_of(figures_of([]).model_copy(update={"models": (large,)})), encoding="utf-8")
     assert path.stat().st_size < 5e6
@@ -249,6 +253,7 @@ def test_a_hundred_thousand_parameters_open_at_once(tmp_path: Path, browser: Any
     assert opened.page.locator(".rows tbody tr").count() == 200
     opened.page.locator(".more button").scroll_into_view_if_needed()
     opened.page.wait_for_selector(".rows tbody tr:nth-child(201)")
+    assert "and 32,800 more" in opened.page.locator(".warnings").inner_text()
     opened.page.locator("input").fill("dcba.")
     assert opened.page.locator("output").inner_text() == "3 lines"
     # Where other work is done too it takes longer.

@@ -16,8 +16,12 @@
   };
   // What is longer than a line has room for; the whole is the title.
   const fitted = (made, text) => {
-    if (text.length <= 200) return Object.assign(made, { textContent: text });
-    return Object.assign(made, { textContent: `${text.slice(0, 99)}…${text.slice(-99)}`, title: text });
+    if (text.length > 200) made.title = text;
+    const shown = text.length > 200 ? `${text.slice(0, 99)}…${text.slice(-99)}` : text;
+    // The lines of a name may break after its dots.
+    const parts = made.tagName === "TH" ? shown.split(/(?<=[^.]\.)(?=[^.])/) : [shown];
+    made.append(...parts.flatMap((part, at) => (at ? [element("wbr"), part] : [part])));
+    return made;
   };
   const element = (tag, properties, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
