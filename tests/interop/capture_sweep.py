@@ -187,7 +187,8 @@ def transformers_row(name: str, most: float = _MOST) -> Row:
         except Exception as error:
             row |= {"error": _said(error), "builds": _builds(build)}
             continue
-        row.pop("error", None)
+        for key in ("error", "builds"):
+            row.pop(key, None)
         if row["small"]["elements"] <= most:
             try:
                 row["compared"] = compared_row(captured, build, 3 if _third(name) else 1)
@@ -313,11 +314,16 @@ def torch_row(name: str) -> Row:
 # Keras
 
 
+# As small as all applications take.
+_IMAGE = (96, 96, 3)
+
+
 def keras_applications() -> dict[str, Callable[..., Any]]:
     """The functions of keras.applications that make a model."""
     import keras
 
-    modules = [each for each in vars(keras.applications).values() if inspect.ismodule(each)]
+    own = keras.applications
+    modules = [own, *(each for each in vars(own).values() if inspect.ismodule(each))]
     found = {name: make for each in modules for name, make in vars(each).items() if name[0].isupper()}
     return dict(sorted((name, make) for name, make in found.items() if callable(make)))
 
@@ -327,7 +333,7 @@ def keras_row(name: str) -> Row:
     from initcfg.adapters.keras import spec
     from initcfg.adapters.keras.weights import weights_of
 
-    model = keras_applications()[name](weights=None)
+    model = keras_applications()[name](weights=None, input_shape=_IMAGE)
     read = spec(model)
     weights = {name: np.asarray(each) for name, each in weights_of(model).items()}
     row: Row = {
@@ -351,8 +357,8 @@ def keras_row(name: str) -> Row:
 # Each class in a process of its own.
 
 
-def _child(make: Callable[[str], Row], name: str, pipe: Any) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 5))
+def _child(make: Callable[[str], Row], name: str, pipe: Any, seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     os.close(2)
     os.open(os.devnull, os.O_WRONLY)
     warnings.simplefilter("ignore")
@@ -365,16 +371,16 @@ def _child(make: Callable[[str], Row], name: str, pipe: Any) -> None:
     os._exit(0)
 
 
-def rows(make: Callable[[str], Row], names: Sequence[str], seconds: float = 5 * _SECONDS) -> Iterator[Row]:
-    """A row for each name; for one that takes too long, a row that says so."""
+def rows(make: Callable[[str], Row], names: Sequence[str], seconds: int) -> Iterator[Row]:
+    """A row for each name; for one that takes more seconds of a core, one that says so."""
     fork = multiprocessing.get_context("fork")
     for name in names:
         here, there = fork.Pipe(duplex=False)
-        process = fork.Process(target=_child, args=(make, name, there))
+        process = fork.Process(target=_child, args=(make, name, there, seconds))
         process.start()
         there.close()
         try:
-            row: Row = here.recv() if here.poll(seconds) else {"name": name, "error": "took too long"}
+            row: Row = here.recv() if here.poll(5 * seconds) else {"name": name, "error": "took too long"}
         except EOFError:
             row = {"name": name, "error": "its process ended"}
         if process.is_alive() and process.pid:
@@ -385,11 +391,11 @@ def rows(make: Callable[[str], Row], names: Sequence[str], seconds: float = 5 * 
         yield row
 
 
-def run(make: Callable[[str], Row], path: Path, names: Sequence[str]) -> None:
+def run(make: Callable[[str], Row], path: Path, names: Sequence[str], seconds: int = _SECONDS) -> None:
     """Append rows to a file, but for names that have one."""
     done = {row["name"] for row in _read(path)} if path.exists() else set()
     left = [name for name in names if name not in done]
-    for row in rows(make, left[: int(os.environ.get("MOST", "10000"))]):
+    for row in rows(make, left[: int(os.environ.get("MOST", "10000"))], seconds):
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -439,7 +445,7 @@ def main(what: str, *arguments: str) -> None:
         return
     if what == "keras":
         os.environ.setdefault("KERAS_BACKEND", "jax")
-        run(keras_row, Path(arguments[0]), arguments[1:] or list(keras_applications()))
+        run(keras_row, Path(arguments[0]), arguments[1:] or list(keras_applications()), 5 * _SECONDS)
         return
     import torch
     from transformers import BertModel, LlamaForCausalLM, ViTModel  # noqa: F401  what all import, once

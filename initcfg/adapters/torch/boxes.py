@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
+from initcfg.adapters.torch.programs import is_open
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +23,16 @@ def is_whole(read: Read) -> bool:
             return False
         stride *= size
     return stride == read.memory.length
+
+
+def is_filled(read: Read) -> bool:
+    """Whether fixed values are written to all of a tensor, by parts of any strides."""
+    mask = torch.zeros(read.memory.length, dtype=torch.bool)
+    for geometry, node, _ in read.writes:
+        if any(map(is_open, (*node.args, *node.kwargs.values()))):
+            return False
+        mask.as_strided(*geometry).fill_(not node.is_empty)
+    return bool(mask.as_strided(*read.geometry).all())
 
 
 def box_of(frame: Geometry, part: Geometry) -> Box | None:

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, is_whole, rest_of, within
-from initcfg.adapters.torch.programs import Hole, Node, Read, behind, outputs_of, reads_in, values_of
+from initcfg.adapters.torch.boxes import (
+    beyond,
+    box_of,
+    entries_of,
+    intersection,
+    is_filled,
+    is_whole,
+    rest_of,
+    within,
+)
+from initcfg.adapters.torch.programs import Hole, Node, Read, behind, is_open, outputs_of, reads_in, values_of
 from initcfg.adapters.torch.tables import constant, law_of_values, shortest
 from initcfg.capture.values import Table
 from initcfg.initializers import (
@@ -83,7 +92,9 @@ def law_of(read: Read) -> Draws:
         UnsayableError: there is none in the language.
     """
     nodes = behind(read)
-    if not any(node.is_random or node.is_empty for node in nodes):
+    if not any(node.is_random for node in nodes) and (
+        not any(node.is_empty for node in nodes) or is_filled(read)
+    ):
         return _fixed(read)
     frame = read.geometry if is_whole(read) else read.memory.geometry
     here = box_of(frame, read.geometry)
@@ -105,9 +116,6 @@ def law_of(read: Read) -> Draws:
         if both == here:
             shape = tuple(stop - start for start, stop in here)
             inside = [(within(box, here), each) for box, each in patches]
-            is_covered = law.law is None and not list(rest_of([box for box, _ in inside], shape))
-            if is_covered and not any(each.is_random for each in nodes):
-                return _fixed(read)  # a table that is filled part by part
             return _patched(law, inside, shape, node, at_home)
         if law.unwritten:
             raise UnsayableError("a part of it holds what its memory held before", node)
@@ -185,7 +193,7 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
     name = node.name
     if node.is_empty:
         return Draws(None, unwritten=((),))
-    if not node.is_random and not any(_is_open(each) for each in (*args, *node.kwargs.values())):
+    if not node.is_random and not any(is_open(each) for each in (*args, *node.kwargs.values())):
         return _fixed_node(node, output, args)
     if (node.is_random and node.values is None) or name in _DRAWS:
         return _drawn(node, name, args)
@@ -205,13 +213,6 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
     if name == "where" or len(list(args)) > 3:
         raise UnsayableError(f"{node.write.call} of random values", node)
     return _computed(node, name, args)
-
-
-def _is_open(value: Any) -> bool:
-    """Whether an argument holds random values or what nothing wrote."""
-    if isinstance(value, Read):
-        return any(node.is_random or node.is_empty for node in behind(value))
-    return isinstance(value, list | tuple) and any(map(_is_open, value))
 
 
 def _drawn(node: Node, name: str, args: list[Any]) -> Draws:
@@ -268,7 +269,7 @@ def _padded(source: Read, widths: list[int], value: float, node: Node) -> Draws:
 
 def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911, PLR0912  a list of cases
     """An operation of random values with numbers, or with other values of the same draw."""
-    laws = [law_of(each) if isinstance(each, Read) and _is_open(each) else None for each in args]
+    laws = [law_of(each) if isinstance(each, Read) and is_open(each) else None for each in args]
     random = [law for law in laws if law is not None]
     if any(law.law is None for law in random):
         return Draws(None, unwritten=((),))

@@ -135,6 +135,11 @@ def behind(read: Read) -> dict[Node, None]:
     return found
 
 
+def is_open(value: Any) -> bool:
+    """Whether an argument holds random values or what nothing wrote."""
+    return any(node.is_random or node.is_empty for read in reads_in(value) for node in behind(read))
+
+
 def values_of(read: Read) -> torch.Tensor:
     """The values; of random ones a draw, which stays the same.
 

@@ -77,11 +77,16 @@ _FIRST_HALF = "index(-1) < size(-1) // 2"
 def _known(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:
     """One of the formulas that models share, where it gives all values to float32 arithmetic's own error.
 
-    These are sinusoids of one and of two coordinates ("Attention is all you need"; MAE), causal masks, and
-    the index of the relative positions of a window (Swin; BEiT, with a class token).
+    These are sinusoids of one and of two coordinates ("Attention is all you need"; MAE), causal masks, the
+    index of the relative positions of a window (Swin; BEiT, with a class token), and the first places that
+    the heads of deformable attention look at (Deformable DETR).
     """
-    if table.ndim < 2 or table.size < _FEWEST:
+    if table.size < _FEWEST:
         return None
+    if table.ndim < 2:
+        formula = _directions(table) if dtype.is_floating_point else None
+        largest = int(7 * np.abs(table).max())  # the angles go once around, times the last point
+        return formula if formula is not None and _agrees(formula, table, largest, dtype) else None
     rows, columns = table.shape[-2:]
     first = table.reshape(-1, rows, columns)[0]
     for text in _texts(first, dtype):
@@ -90,6 +95,21 @@ def _known(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:
         if _agrees(formula, first[:3], rows, dtype) and _agrees(formula, table, rows, dtype):
             return formula
     return None
+
+
+def _directions(table: np.ndarray) -> Formula | None:
+    """Pairs on rays from the middle of a square, a ray for each head, and 1, 2, ... points on a ray."""
+    ahead, aside = table[::2], table[1::2]
+    if len(ahead) != len(aside) or ahead[0] != 1 or not aside.any():
+        return None
+    each = int(np.argmax(aside != 0))  # of the first head, which looks straight ahead
+    heads, points = len(ahead) // each if each else 0, int(ahead[:each].max(initial=0))
+    if heads < 2 or points < 1:
+        return None
+    angle = f"2 * pi * (index(0) // {2 * each}) / {heads}"
+    side = f"(cos({angle}) if index(0) % 2 == 0 else sin({angle}))"
+    step = f"(index(0) // 2 % {points} + 1)"
+    return Formula(f"{step} * {side} / max(abs(cos({angle})), abs(sin({angle})))")
 
 
 def _texts(table: np.ndarray, dtype: torch.dtype) -> Iterator[str]:
@@ -131,7 +151,7 @@ def _relative(one: str, other: str, side: int) -> str:
     return f"({down}) * {2 * side - 1} + {one} % {side} - {other} % {side} + {side - 1}"
 
 
-def _agrees(formula: Formula, table: np.ndarray, rows: int, dtype: torch.dtype) -> bool:
+def _agrees(formula: Formula, table: np.ndarray, largest: int, dtype: torch.dtype) -> bool:
     """Whether a formula gives a table, of which sines are off by as much as their angles are rounded."""
     try:
         made = np.asarray(formula(table.shape, str(dtype).removeprefix("torch.")))
@@ -139,7 +159,7 @@ def _agrees(formula: Formula, table: np.ndarray, rows: int, dtype: torch.dtype) 
         return False
     if not dtype.is_floating_point:
         return bool(np.array_equal(made, table))
-    return bool(np.abs(made.astype(float) - table).max() <= max(rows, 4) * 2.0**-22)
+    return bool(np.abs(made.astype(float) - table).max() <= max(largest, 4) * 2.0**-22)
 
 
 def _tidy(value: float) -> float:
