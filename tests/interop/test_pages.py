@@ -30,22 +30,24 @@ def docs_tests() -> ModuleType:
 @pytest.mark.parametrize(
     ("page", "needed"),
     [
-        ("hydra", "it needs hydra-core"),
-        ("keras", "it needs keras"),
-        ("jax", "it needs flax"),
-        ("jax", "it needs jax"),
-        ("lightning", "it needs jsonargparse"),
-        ("lightning", "it needs lightning"),
-        ("shards", "it needs transformers"),
-        ("torch", "it needs torch"),
-        ("executors", "it needs dask"),
-        ("ray", "it needs ray"),
+        ("tutorial/check-a-checkpoint", "it needs torch"),
+        ("tutorial/compare-three", "it needs keras"),
+        ("howto/hydra", "it needs hydra-core"),
+        ("howto/keras", "it needs keras"),
+        ("howto/jax", "it needs flax"),
+        ("howto/jax", "it needs jax"),
+        ("howto/lightning", "it needs jsonargparse"),
+        ("howto/lightning", "it needs lightning"),
+        ("howto/shards", "it needs transformers"),
+        ("howto/torch", "it needs torch"),
+        ("howto/executors", "it needs dask"),
+        ("howto/ray", "it needs ray"),
     ],
 )
 def test_the_commands_of_a_page_print_what_it_says(page: str, needed: str, tmp_path: Path) -> None:
     docs, commands = docs_tests(), 0
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for block in docs.blocks((ROOT / f"docs/howto/{page}.md").read_text(encoding="utf-8")):
+    for block in docs.blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")):
         if block.directive == "file":
             docs.write_file(block, tmp_path)
         elif block.argument == needed:
