@@ -403,8 +403,8 @@ def _scheme(scheme: dict[str, Any]) -> str:
 # --- Models -------------------------------------------------------------------------------------------------
 
 MODELS = """
-The specs in `configs/`: complete models, whose sizes are vars (`--set vars.d=96`). `tests/interop/` compares the names, shapes
-and laws with those of the models that `transformers` makes. Where `transformers` is at fault, a spec has what the paper's
+The specs in `configs/`: complete models, whose sizes are vars (`--set vars.d=96`). `tests/interop/` compares names, shapes,
+buffers and laws with those of the models that the real library makes. Where that is at fault, a spec has what the paper's
 code does, and says how the two differ. Comments and empty lines are not counted.
 """
 

@@ -1,6 +1,6 @@
-"""The configs of real models are those models to the real transformers: names, shapes, laws, and loading.
+"""The configs of real models are those models to their real libraries: names, shapes, laws, and loading.
 
-Laws are held against three models that transformers initialises itself, at sizes that `--set` shrinks. What
+Laws are held against three models that the library initialises itself, at sizes that `--set` shrinks. What
 three models agree on to the last bit is fixed, and is compared to the error of float32 arithmetic. Of the
 rest the two-sample Kolmogorov-Smirnov test, the mean and the standard deviation are looked at; the seeds are
 fixed, and for other ones a false alarm in the whole file would have a probability below 1e-3.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -35,13 +36,14 @@ class Model:
 
     Args:
         file: the config, without its ending.
-        name: the model's class, and that of its configuration.
+        name: the model's class, of transformers, or of diffusers.
+        configuration: the class of its configuration; without one the options are the model's own.
         config: the configuration at full size, where it differs from the default.
         small: vars of the config, with what they are in the model's configuration: the value alone where that
             has the same name for it, else with the names there, dotted in the configuration of a part.
         others: what the small model's configuration needs besides.
         tolerance: of tables, relative to the largest value: upstream computes them in float32.
-        faults: names where the config says what the paper says and transformers something else.
+        faults: names where the config says what the paper says and the library something else.
     """
 
     file: str
@@ -54,8 +56,10 @@ class Model:
     faults: tuple[str, ...] = ()
 
     def made(self, *, is_small: bool) -> Any:
-        """The model, as transformers initialises it."""
+        """The model, as its library initialises it."""
         options = _nested({**self.config, **self._renamed(), **self.others} if is_small else self.config)
+        if not self.configuration:
+            return getattr(diffusers, self.name)(**options)
         return getattr(transformers, self.name)(getattr(transformers, self.configuration)(**options))
 
     def plan(self, *, is_small: bool) -> initcfg.Plan:
@@ -347,6 +351,164 @@ MODELS = [
         {**CAUSAL, **HEADS, "head_dim": 24, "num_local_experts": 3, "intermediate_size": 96},
         config={"num_hidden_layers": 24, "num_local_experts": 32},
     ),
+    Model(
+        "convnext-tiny",
+        "ConvNextForImageClassification",
+        "ConvNextConfig",
+        {"patch_size": 2, "hidden_sizes": [16, 24, 32, 40], "depths": [1, 1, 2, 1], "num_labels": 5},
+        config={"num_labels": 1000},
+    ),
+    Model(
+        "resnet-50",
+        "ResNetForImageClassification",
+        "ResNetConfig",
+        {"embedding_size": 16, "hidden_sizes": [32, 48, 64, 80], "depths": [1, 2, 1, 1], "num_labels": 5},
+        config={"num_labels": 1000},
+    ),
+    Model(
+        "clip-vit-base-patch32",
+        "CLIPModel",
+        "CLIPConfig",
+        {
+            "vocab_size": (300, ("text_config.vocab_size",)),
+            "max_position_embeddings": (20, ("text_config.max_position_embeddings",)),
+            "text_hidden_size": (64, ("text_config.hidden_size",)),
+            "text_intermediate_size": (96, ("text_config.intermediate_size",)),
+            "image_size": (32, ("vision_config.image_size",)),
+            "patch_size": (8, ("vision_config.patch_size",)),
+            "vision_hidden_size": (80, ("vision_config.hidden_size",)),
+            "vision_intermediate_size": (120, ("vision_config.intermediate_size",)),
+            "num_hidden_layers": (2, ("text_config.num_hidden_layers", "vision_config.num_hidden_layers")),
+            "projection_dim": 48,
+        },
+        others={"text_config.num_attention_heads": 4, "vision_config.num_attention_heads": 4},
+        faults=("q_proj.weight", "k_proj.weight", "v_proj.weight", "out_proj.weight"),
+    ),
+    Model(
+        "mamba2-130m",
+        "Mamba2ForCausalLM",
+        "Mamba2Config",
+        {
+            "vocab_size": 300,
+            "hidden_size": 64,
+            "num_hidden_layers": 3,
+            "head_dim": 4,
+            "state_size": 16,
+            "n_groups": 2,
+        },
+        config={
+            "vocab_size": 50288,
+            "hidden_size": 768,
+            "num_hidden_layers": 24,
+            "num_heads": 24,
+            "n_groups": 1,
+            "tie_word_embeddings": True,
+        },
+        others={"num_heads": 32},
+        faults=("mixer.A_log",),
+    ),
+    Model(
+        "bart-large",
+        "BartForConditionalGeneration",
+        "BartConfig",
+        {
+            "vocab_size": 300,
+            "max_position_embeddings": 40,
+            "d_model": 64,
+            "encoder_layers": 2,
+            "encoder_ffn_dim": 96,
+            "decoder_layers": 3,
+            "decoder_ffn_dim": 80,
+        },
+        others={"encoder_attention_heads": 4, "decoder_attention_heads": 4},
+    ),
+    Model(
+        "qwen3-next-80b-a3b",
+        "Qwen3NextForCausalLM",
+        "Qwen3NextConfig",
+        {
+            **CAUSAL,
+            **HEADS,
+            "num_hidden_layers": 6,
+            "head_dim": 24,
+            "linear_num_key_heads": 4,
+            "linear_key_head_dim": 12,
+            "linear_num_value_heads": 8,
+            "linear_value_head_dim": 16,
+            "num_experts": 3,
+            "moe_intermediate_size": 32,
+            "shared_expert_intermediate_size": 40,
+        },
+        others={"num_experts_per_tok": 2},
+    ),
+    Model(
+        "detr-resnet-50",
+        "DetrForObjectDetection",
+        "DetrConfig",
+        {
+            "embedding_size": (16, ("backbone_config.embedding_size",)),
+            "hidden_sizes": ([32, 48, 64, 80], ("backbone_config.hidden_sizes",)),
+            "depths": ([1, 2, 1, 1], ("backbone_config.depths",)),
+            "d_model": 64,
+            "num_queries": 12,
+            "encoder_layers": 2,
+            "encoder_ffn_dim": 96,
+            "decoder_layers": 2,
+            "decoder_ffn_dim": 80,
+            "num_labels": 5,
+        },
+        config={
+            "use_timm_backbone": False,
+            "backbone": None,
+            "backbone_config.model_type": "resnet",
+            "backbone_config.out_features": ["stage4"],
+            "num_labels": 91,
+        },
+    ),
+    Model(
+        "sam-vit-base",
+        "SamModel",
+        "SamConfig",
+        {
+            "hidden_size": (48, ("vision_config.hidden_size",)),
+            "mlp_dim": (96, ("vision_config.mlp_dim",)),
+            "num_hidden_layers": (3, ("vision_config.num_hidden_layers",)),
+            "num_attention_heads": (4, ("vision_config.num_attention_heads",)),
+            "image_size": (128, ("vision_config.image_size", "prompt_encoder_config.image_size")),
+            "window_size": (3, ("vision_config.window_size",)),
+            "output_channels": (
+                64,
+                (
+                    "vision_config.output_channels",
+                    "prompt_encoder_config.hidden_size",
+                    "mask_decoder_config.hidden_size",
+                    "mask_decoder_config.iou_head_hidden_dim",
+                ),
+            ),
+            "decoder_mlp_dim": (96, ("mask_decoder_config.mlp_dim",)),
+        },
+        config={"vision_config.initializer_range": 0.02},
+        others={"vision_config.global_attn_indexes": [2], "vision_config.num_pos_feats": 32},
+        faults=("positional_embedding",),
+    ),
+    Model(
+        "ddpm-cifar10",
+        "UNet2DModel",
+        "",
+        {
+            "block_out_channels": [32, 64, 64, 64],
+            "down": ([32, 32, 64, 64], ()),
+            "up": ([64, 64, 64, 64], ()),
+            "beside": ([64, 64, 32, 32], ()),
+            "layers_per_block": 1,
+        },
+        config={
+            "block_out_channels": [128, 256, 256, 256],
+            "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+            "attention_head_dim": None,
+        },
+    ),
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
 
@@ -376,7 +538,7 @@ def test_laws_are_those_of_the_library(model: Model) -> None:
         else:
             fault = _law(ours, np.stack(theirs))
         if bool(fault) != name.endswith(model.faults or ("no name",)):
-            wrong.append(f"{name}: {fault or 'as in transformers'}")
+            wrong.append(f"{name}: {fault or 'as in the library'}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -414,9 +576,11 @@ def _law(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> str:
 
 @each_model
 def test_a_file_is_loaded_without_a_missing_or_an_unexpected_key(model: Model, tmp_path: Path) -> None:
-    initcfg.save(model.plan(is_small=True), tmp_path / "model.safetensors")
     made = model.made(is_small=True)
-    made.config.save_pretrained(tmp_path)
+    made.save_pretrained(tmp_path)
+    (file,) = tmp_path.glob("*.safetensors")
+    file.unlink()
+    initcfg.save(model.plan(is_small=True), file)
     loaded, info = type(made).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
     assert set(loaded.state_dict()) == set(made.state_dict())
