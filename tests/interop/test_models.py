@@ -8,11 +8,15 @@ fixed, and for other ones a false alarm in the whole file would have a probabili
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+os.environ["KERAS_BACKEND"] = "torch"
+
 import diffusers
+import keras
 import numpy as np
 import pytest
 import torch
@@ -20,6 +24,8 @@ import transformers
 from scipy import stats
 
 import initcfg
+from initcfg.adapters import keras as keras_adapter
+from initcfg.adapters.keras.weights import weights_of
 from initcfg.initializers import Orthogonal
 
 if TYPE_CHECKING:
@@ -559,6 +565,8 @@ def _law(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> str:
     is_fixed = np.ptp(theirs, axis=0) == 0
     if not np.array_equal(ours[is_fixed], theirs[0][is_fixed]):
         return "a fixed part differs"
+    if is_fixed.all():
+        return ""
     mine, other = ours[~is_fixed].ravel(), theirs[:, ~is_fixed].ravel()
     chance = stats.ks_2samp(mine, other).pvalue
     if chance < ALARM:
@@ -584,6 +592,44 @@ def test_a_file_is_loaded_without_a_missing_or_an_unexpected_key(model: Model, t
     loaded, info = type(made).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
     assert set(loaded.state_dict()) == set(made.state_dict())
+
+
+# The application of Keras that each of these configs is of.
+APPLICATIONS = {
+    "densenet121": "DenseNet121",
+    "mobilenet-v2": "MobileNetV2",
+    "resnet50-v2": "ResNet50V2",
+    "vgg16": "VGG16",
+}
+
+
+def application(file: str) -> Any:
+    return getattr(keras.applications, APPLICATIONS[file])(weights=None)
+
+
+@pytest.mark.parametrize("file", APPLICATIONS)
+def test_an_application_of_keras_holds_the_laws_of_its_config(file: str) -> None:
+    with keras.device("meta"):
+        held = initcfg.make_plan(keras_adapter.spec(application(file)))
+    plan = initcfg.make_plan(CONFIGS / f"{file}.yaml")
+    assert {each.name: (each.shape, each.dtype, each.distribution) for each in plan} == {
+        each.name: (each.shape, each.dtype, each.distribution) for each in held
+    }
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_an_application_of_keras_draws_the_laws_of_its_config_and_takes_its_weights() -> None:
+    keras.utils.set_random_seed(0)
+    models = [application("mobilenet-v2") for _ in range(3)]
+    drawn = [{name: np.asarray(each) for name, each in weights_of(model).items()} for model in models]
+    plan = initcfg.make_plan(CONFIGS / "mobilenet-v2.yaml")
+    weights = initcfg.materialize(plan)
+    found = {name: _law(weights[name], np.stack([each[name] for each in drawn])) for name in weights}
+    assert not any(found.values()), found
+    keras_adapter.initialize(models[0], plan)
+    taken = {name: np.asarray(each) for name, each in weights_of(models[0]).items()}
+    assert set(taken) == set(weights)
+    assert all(np.array_equal(taken[name], weights[name]) for name in weights)
 
 
 def test_the_positions_of_the_masked_autoencoder_are_those_of_the_papers_code() -> None:
