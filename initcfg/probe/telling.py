@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ from initcfg.probe.values import average, growth, middle
 from initcfg.wording import counted, number, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from initcfg.probe.values import Block, Numbers, Run, Weight
+    from initcfg.probe.values import Block, Numbers, Run, Signal, Weight
 
 _WIDTH = 80
 _CELL = 12
 _NAME = 32
+# A signal that has changed so many times by the last block needs a mend.
+_FAR = 10.0
 # From these shares on something is told of units that never fire, and of slopes that are nearly flat. A ReLU
 # is flat for half of what is symmetric around 0.
 _DEAD = 0.1
@@ -26,24 +29,36 @@ _SATURATED = 0.75
 def text_of(runs: Sequence[Run], loss: str, chance: float | None) -> str:
     """Tables of what passes forward and backward, a column a plan; then losses, steps and what stands out."""
     parts: list[str] = []
-    columns = (_WIDTH - _NAME) // _CELL
+    has_theory = any(value for run in runs for block in run.blocks for value in block.forward.expected)
+    columns = (_WIDTH - _NAME) // _CELL // (2 if has_theory else 1)
     for some in (runs[at : at + columns] for at in range(0, len(runs), columns)):
-        parts += _table("activations, mean square", some, lambda block: block.forward.square)
-        parts += _table("gradients, mean square", some, lambda block: block.backward.square)
+        parts += _table("activations, mean square", some, lambda block: block.forward)
+        parts += _table("gradients, mean square", some, lambda block: block.backward)
     knows_nothing = "" if chance is None else f"; of a model that knows nothing: {number(chance)}"
     parts += [textwrap.fill(f"first loss, {loss}{knows_nothing}", _WIDTH), *map(_loss, runs), ""]
     for run in runs:
         parts += [run.name, *_steps(run), ""]
     told = (line for run in runs for line in _sentences(run, chance))
-    return "\n".join([*parts, *(textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in told)])
+    return "\n".join([*parts, *map(_wrapped, told)])
 
 
-def _table(title: str, runs: Sequence[Run], of: Callable[[Block], Numbers]) -> list[str]:
+def _wrapped(line: str) -> str:
+    """A sentence in lines of the width; a line of a spec stays whole."""
+    return line if line.startswith("  ") else textwrap.fill(line, _WIDTH, subsequent_indent="    ")
+
+
+def _table(title: str, runs: Sequence[Run], of: Callable[[Block], Signal]) -> list[str]:
+    """A line a block and a column a plan; beside it what theory expects, where it knows."""
     names = list(dict.fromkeys(block.name for run in runs for block in run.blocks))
-    lines = [_cut(title) + "".join(_right(run.name) for run in runs)]
+    columns: list[tuple[str, dict[str, Numbers]]] = []
+    for run in runs:
+        columns.append((run.name, {block.name: of(block).square for block in run.blocks}))
+        expected = {block.name: of(block).expected for block in run.blocks}
+        if any(value for numbers in expected.values() for value in numbers):
+            columns.append(("in theory", expected))
+    lines = [_cut(title) + "".join(_right(name) for name, _ in columns)]
     for name in names:
-        found = [next((of(block) for block in run.blocks if block.name == name), ()) for run in runs]
-        lines.append(_cut(name) + "".join(_right(shown(middle(each))) for each in found))
+        lines.append(_cut(name) + "".join(_right(shown(middle(found.get(name, ())))) for _, found in columns))
     return [*lines, ""]
 
 
@@ -77,6 +92,7 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
             blocks = counted(len(run.blocks) - 1, "block")
             grows = f"the mean square of the {what} changes {number(factor)} times{said}"
             yield f"{run.name}: {grows} from block to block, over {blocks}"
+    yield from _mends(run)
     groups = fold([(each.function, (each.name,)) for each in run.nonlinearities])
     for (name,), members in groups:
         same = [run.nonlinearities[at] for at in members]
@@ -98,6 +114,59 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
         times = number(loss / chance)
         yield f"{run.name}: the first loss is {times} times that of a model that knows nothing"
     yield f"{run.name}: {number(round(run.seconds, 2))} s, {size(run.nbytes)}"
+
+
+def _mends(run: Run) -> Iterator[str]:
+    """The lines of a spec that keep the signal, in nets that theory follows from the input on."""
+    blocks = run.blocks[1:]
+    found = growth([block.forward.expected for block in blocks])
+    if found is None or len(blocks) < 3 or any(block.starts_inside for block in run.blocks):
+        return
+    factor = found[0]
+    total = factor ** len(blocks)
+    weights = {each.name: each for each in run.weights}
+    added = [name for block in blocks for name in block.adds]
+    if all(block.adds for block in blocks) and total > _FAR:
+        changed = {name: math.sqrt(len(added)) for name in added}
+        calm = (1 + (factor - 1) / len(added)) ** len(blocks)
+        grows = f"the growth over all blocks is {number(calm)} times, not {number(total)}"
+        yield f"{run.name}: every block adds to its input; in theory {grows}, with"
+    elif not added and not 1 / _FAR < total < _FAR and _keeps_form(run):
+        changed = {name: math.sqrt(factor) for name in _matrices(run)}
+        yield f"{run.name}: in theory the mean square of the signal stays what it is, with"
+    else:
+        return
+    for pattern, members in _alike(changed).items():
+        first = weights[members[0]]
+        fan_in = math.prod(first.shape[1:])
+        gain = (average(first.square) or 0.0) * fan_in / changed[members[0]] ** 2
+        law = f"{{random_normal: {{stddev: sqrt({number(gain)} / fan_in)}}}}"
+        yield f'  - match: "{pattern}"'
+        yield f"    initializer: {law}"
+
+
+def _keeps_form(run: Run) -> bool:
+    """Whether all functions between the weights only scale what is scaled before them."""
+    return all(each.function in ("relu", "relu_") for each in run.nonlinearities)
+
+
+def _matrices(run: Run) -> list[str]:
+    """The weights of the blocks after the first: the signal passes each in turn."""
+    names = [block.name for block in run.blocks[2:]]
+    return [
+        each.name
+        for each in run.weights
+        if len(each.shape) > 1 and any(each.name.startswith(f"{name}.") for name in names)
+    ]
+
+
+def _alike(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by the pattern that has a star in the place of their numbers."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        pattern = ".".join("*" if segment.isdecimal() else segment for segment in name.split("."))
+        found.setdefault(pattern, []).append(name)
+    return found
 
 
 def _forward(block: Block) -> Numbers:

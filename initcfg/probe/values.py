@@ -28,6 +28,11 @@ class Signal(Value):
 
     square: Numbers = Field(description="the mean square of all elements")
     mean: Numbers = Field(description="the mean of all elements")
+    expected: Numbers = Field(
+        default=(),
+        description="the mean square by theory, from the laws of the weights, of a gradient from that of the"
+        " last block on; none where it is not known",
+    )
 
 
 class Block(Value):
@@ -40,6 +45,13 @@ class Block(Value):
         description="how many directions its rows take up: tr(G)**2 / tr(G**2) of their Gram matrix"
     )
     rows: int = Field(description="how many rows that is of: the rank is at most so much")
+    adds: tuple[str, ...] = Field(
+        default=(), description="the weights whose sums a residual block adds to its input"
+    )
+    starts_inside: bool = Field(
+        default=False,
+        description="whether what is expected starts from numbers measured inside the model, too",
+    )
 
 
 class Leaf(Value):
@@ -125,7 +137,7 @@ def growth(places: Sequence[Numbers]) -> tuple[float, float | None] | None:
         >>> round(factor, 3), error
         (2.0, 0.0)
     """
-    if len(places) < 2:
+    if len(places) < 2 or not places[0]:
         return None
     rates = []
     for first, last in zip(places[0], places[-1], strict=True):

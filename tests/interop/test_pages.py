@@ -39,6 +39,7 @@ def docs_tests() -> ModuleType:
         ("howto/lightning", "it needs jsonargparse"),
         ("howto/lightning", "it needs lightning"),
         ("howto/shards", "it needs transformers"),
+        ("howto/probe", "it needs torch"),
         ("howto/torch", "it needs torch"),
         ("howto/executors", "it needs dask"),
         ("howto/ray", "it needs ray"),

@@ -17,6 +17,8 @@ from initcfg.probe.values import finite, repeated_modules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from initcfg.adapters.torch.expecting import Expectations, Expected
+
 _EPSILON = 1e-8  # of Adam
 # The rank of features is told of so many rows at most.
 _ROWS = 256
@@ -34,6 +36,7 @@ class Place:
     rows: int
     nbytes: int
     gradient: tuple[float | None, float | None] = (None, None)
+    expected: Expected | None = None
 
 
 @dataclass(slots=True)
@@ -71,8 +74,11 @@ def _square(tensor: torch.Tensor) -> float | None:
 class Watch(TorchFunctionMode):  # type: ignore[misc]
     """Measures what modules give and what nonlinear functions do, while the block runs."""
 
-    def __init__(self, module: torch.nn.Module, names: list[str], found: Pass) -> None:
+    def __init__(
+        self, module: torch.nn.Module, names: list[str], found: Pass, expectations: Expectations
+    ) -> None:
         super().__init__()
+        self._expectations = expectations
         self._found = found
         self._calls: Counter[str] = Counter()
         self._inside: list[str] = []
@@ -101,7 +107,9 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             given = first_tensor((args, kwargs))
             if is_block and not self._found.blocks and given is not None:
                 with torch._C.DisableTorchFunction():
-                    self._found.blocks.append(_place(f"before {name or 'all'}", "", given))
+                    place = _place(f"before {name or 'all'}", "", given)
+                    place.expected = self._expectations.of(given)
+                    self._found.blocks.append(place)
 
         return begin
 
@@ -115,6 +123,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             again = f" ({self._calls[name]})" if self._calls[name] > 1 else ""
             with torch._C.DisableTorchFunction():
                 place = _place(f"{name or 'all'}{again}", type(inner).__name__, result)
+                place.expected = self._expectations.of(result)
             if is_block:
                 self._found.blocks.append(place)
             if is_leaf:
@@ -126,9 +135,10 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         keywords = kwargs or {}
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
-        if name in _FLAT or name in _SOFT:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            if name in _FLAT or name in _SOFT:
                 self._note(name, result, args, keywords)
+            self._expectations.note(name, result, args, keywords)
         return result
 
     def _note(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> None:

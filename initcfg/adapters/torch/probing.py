@@ -17,12 +17,15 @@ from torch.nn import functional
 import initcfg
 from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
+from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import refs_of
 from initcfg.adapters.torch.passing import Pass, Watch, steps_of
 from initcfg.errors import Code, SpecError
+from initcfg.generate.memory import owner
 from initcfg.probe import Block, Leaf, Nonlinearity, Probe, Run, Signal, Weight
 from initcfg.probe.values import finite
+from initcfg.report.figures import law_moments
 from initcfg.stream import Stream
 
 # The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
@@ -187,13 +190,16 @@ class _Passes:
         refs = [ref for ref in refs_of(module) if not ref.buffer]
         names = [name for ref in refs for name in ref.names]
         torch.manual_seed(0)
-        with Watch(module, names, found):
+        expectations = Expectations(_laws(module, plan), self._batch.args, self._batch.kwargs)
+        with Watch(module, names, found, expectations):
             output = self._batch.call(module)
         loss = self._loss_of(output)
         if not loss.requires_grad:
             message = f"no parameter has a part in what {type(self._module).__name__} gives"
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
         loss.backward()
+        if found.blocks:
+            expectations.go_back(found.blocks[-1].expected, found.blocks[-1].gradient[0])
         if self.about[:4] != "none":
             found.loss = finite(float(loss.detach()))
         for ref in refs:
@@ -239,6 +245,22 @@ class _Passes:
         return (result.float() * direction).mean()
 
 
+def _laws(module: torch.nn.Module, plan: Plan | None) -> dict[int, Law]:
+    """The laws of the parameters by identity; without a planned one, what the values come to."""
+    found = {}
+    for ref in refs_of(module):
+        planned = next((name for name in ref.names if plan is not None and name in plan), None)
+        law = None if plan is None or planned is None else law_moments(owner(plan, plan[planned]))
+        if law is not None:
+            found[id(ref.tensor)] = Law(ref.names[0], law.mean**2 + law.std**2, law.mean == 0)
+        elif ref.tensor.is_floating_point() and ref.tensor.numel():
+            values = ref.tensor.detach().double()
+            mean, square = float(values.mean()), float(values.square().mean())
+            # Whether the mean of that many independent values may be 0.
+            found[id(ref.tensor)] = Law(ref.names[0], square, mean**2 <= 16 * square / values.numel())
+    return found
+
+
 def _fingerprint(plan: Plan | None) -> str | None:
     with contextlib.suppress(SpecError):  # the plan holds code
         return None if plan is None else plan.fingerprint
@@ -249,6 +271,7 @@ def _merged(
     name: str, fingerprint: str | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
 ) -> Run:
     """The passes of one plan put together, number by number."""
+    blocks = list(zip(*(each.blocks for each in passes), strict=True))
     return Run(
         name=name,
         fingerprint=fingerprint,
@@ -261,8 +284,10 @@ def _merged(
                 backward=_backward(same),
                 rank=tuple(each.rank for each in same),
                 rows=same[0].rows,
+                adds=_added(same[0], before[0]),
+                starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
             )
-            for same in zip(*(each.blocks for each in passes), strict=True)
+            for same, before in zip(blocks, [blocks[0], *blocks] if blocks else [], strict=False)
         ),
         leaves=tuple(
             Leaf(name=same[0].name, kind=same[0].kind, forward=_forward(same), backward=_backward(same))
@@ -297,11 +322,25 @@ def _merged(
     )
 
 
+def _added(place: Place, before: Place) -> tuple[str, ...]:
+    """The weights whose sums a block adds to its input; none where it does something else."""
+    if place.expected is None or before.expected is None:
+        return ()
+    through, begun = place.expected.through, before.expected.through
+    return tuple(name for name in through if name not in begun) if set(begun) < set(through) else ()
+
+
 def _forward(same: Sequence[Place]) -> Signal:
-    return Signal(square=tuple(each.square for each in same), mean=tuple(each.mean for each in same))
+    return Signal(
+        square=tuple(each.square for each in same),
+        mean=tuple(each.mean for each in same),
+        expected=tuple(None if each.expected is None else finite(each.expected.square) for each in same),
+    )
 
 
 def _backward(same: Sequence[Place]) -> Signal:
     return Signal(
-        square=tuple(each.gradient[0] for each in same), mean=tuple(each.gradient[1] for each in same)
+        square=tuple(each.gradient[0] for each in same),
+        mean=tuple(each.gradient[1] for each in same),
+        expected=tuple(None if each.expected is None else each.expected.gradient for each in same),
     )
