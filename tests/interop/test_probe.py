@@ -238,6 +238,22 @@ def test_what_theory_expects_is_what_is_measured_within_its_errors(between, init
     assert all(not block.starts_inside for block in run.blocks)
 
 
+def test_a_border_padded_with_zeros_is_gone_through_position_by_position() -> None:
+    layers = [nn.Conv2d(1 if at == 0 else 8, 8, 3, padding=1, bias=False) for at in range(4)]
+    module = nn.Sequential(*layers)
+    plan = planned(module, "lecun_normal")  # 1 / fan_in
+    (run,) = probe(module, torch.ones(1, 1, 4, 4), plans={"a": plan}).runs
+
+    squares = np.ones((4, 4))
+    for block in run.blocks[1:]:
+        padded = np.pad(squares, 1)
+        squares = np.array(
+            [[padded[row : row + 3, column : column + 3].mean() for column in range(4)] for row in range(4)]
+        )
+        assert block.forward.expected[0] == pytest.approx(squares.mean(), rel=1e-9)
+    assert squares.mean() > 1.1 * (5 / 6) ** 8  # the share of taps that lie on the image, on average
+
+
 def test_what_theory_expects_backwards_is_near_what_is_measured() -> None:
     layers = [each for _ in range(8) for each in (nn.Linear(256, 256), nn.ReLU())]
     module = nn.Sequential(*layers, nn.Linear(256, 4))
