@@ -23,9 +23,9 @@ from initcfg.adapters.torch.parameters import refs_of
 from initcfg.adapters.torch.passing import Pass, Watch, steps_of
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
+from initcfg.plan.listing import law_moments
 from initcfg.probe import Block, Leaf, Nonlinearity, Probe, Run, Signal, Weight
 from initcfg.probe.values import finite
-from initcfg.report.figures import law_moments
 from initcfg.stream import Stream
 
 # The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
