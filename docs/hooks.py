@@ -1,4 +1,4 @@
-"""What the site has beside docs/: the README as its first page, the schemas, the specs of configs/.
+"""What the site has beside docs/: the README as first page, the schemas, the specs of configs/, and pictures.
 
 MkDocs calls the functions whose names begin with ``on_`` (mkdocs.yml, ``hooks``).
 """
@@ -6,11 +6,19 @@ MkDocs calls the functions whose names begin with ``on_`` (mkdocs.yml, ``hooks``
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from griffe import Extension
 from mkdocs.structure.files import File
+
+import initcfg
+from initcfg.distributions import cdf
+
+sys.path.insert(0, str(Path(__file__).parent))
+import generate
 
 if TYPE_CHECKING:
     from griffe import Object
@@ -36,7 +44,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for folder in ("schemas", "configs"):
         for path in sorted((ROOT / folder).iterdir()):
             files.append(File.generated(config, f"{folder}/{path.name}", abs_src_path=str(path)))
+    for spec in specs():
+        for name, text in generate.pictures(spec).items():
+            files.append(File.generated(config, f"assets/models/{spec.stem}-{name}.svg", content=text))
     return files
+
+
+def specs() -> list[Path]:
+    """The specs of real models."""
+    return sorted((ROOT / "configs").glob("*.yaml"))
 
 
 def from_the_root(text: str) -> str:
@@ -47,8 +63,59 @@ def from_the_root(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Leads links that leave docs/ to where the site has the same file."""
+    """Leads links that leave docs/ to where the site has the same file, and puts pictures into two pages."""
+    if page.file.src_uri == "reference/models.md":
+        markdown = f"{markdown}\n\n{gallery(files)}"
+    if page.file.src_uri == "reference/schemes.md":
+        drawn = {scheme["name"]: drawing(scheme) for scheme in generate.schemes()}
+        markdown = re.sub(
+            r"^## (.+)$", lambda found: f"{found[0]}\n\n{drawn[found[1]]}", markdown, flags=re.M
+        )
     return markdown.replace("](../../", "](../")
+
+
+def gallery(files: Files) -> str:
+    """The map and the depth of every model, as far as it has them."""
+    said = {"map": "every matrix by fan_in and standard deviation", "depth": "gain from block to block"}
+    parts = []
+    for spec in specs():
+        parts.append(f"## {spec.stem}")
+        for name, what in said.items():
+            address = f"assets/models/{spec.stem}-{name}.svg"
+            if files.get_file_from_path(address):
+                parts.append(f"![{spec.stem}: {what}](../{address}){{ loading=lazy width=580 }}")
+    return "\n\n".join(parts)
+
+
+BARS, WIDTH, HEIGHT = 48, 240, 60
+
+
+def drawing(scheme: dict[str, Any]) -> str:
+    """The values that a scheme's first line makes, as bars, with the density of its law where it has one."""
+    if "line" not in scheme:
+        return ""
+    plan = generate.planned(scheme["line"][0])
+    values = np.asarray(initcfg.materialize(plan)["w"], dtype=np.float64).reshape(-1)
+    low, high = (values.min(), values.max()) if np.ptp(values) else (values[0] - 1, values[0] + 1)
+    counts, edges = np.histogram(values, bins=BARS, range=(low, high))
+    share = counts / counts.sum()
+    law = plan["w"].distribution
+    masses = [] if law is None or not np.ptp(values) else np.diff([cdf(law, float(edge)) for edge in edges])
+    top = max([*share, *masses])
+    step = WIDTH / BARS
+    bars = "".join(
+        f"M{at * step:g} {HEIGHT}v{-HEIGHT * each / top:.1f}h{step - 1:g}V{HEIGHT}z"
+        for at, each in enumerate(share)
+        if each
+    )
+    line = " ".join(
+        f"{(at + 0.5) * step:g},{HEIGHT * (1 - each / top):.1f}" for at, each in enumerate(masses)
+    )
+    title = f"{values.size:,} values from {low:.4g} to {high:.4g}"
+    return (
+        f'<svg class="law" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{title}</title>'
+        f'<path d="{bars}"/><polyline points="{line}"/></svg> {low:.4g} … {high:.4g}'
+    )
 
 
 class Examples(Extension):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,14 @@ def test_the_reference_is_up_to_date(generate: ModuleType) -> None:
 
 def test_the_schemas_are_up_to_date(generate: ModuleType) -> None:
     assert outdated(DOCS.parent / "schemas", generate.schemas()) == [], "run: python docs/generate.py"
+
+
+def test_the_pictures_are_up_to_date_small_and_legible_in_the_dark(generate: ModuleType) -> None:
+    for name, text in generate.assets().items():
+        assert (DOCS / "assets" / name).read_text(encoding="utf-8") == text, "run: python docs/generate.py"
+        assert len(text) < 60_000
+        assert "prefers-color-scheme: dark" in text
+        assert {*re.findall(r'class="(?:\w+ )?(\w+)"', text)} <= {*re.findall(r"\.(\w+)", text), "legend"}
 
 
 def test_the_command_prints_what_is_published(generate: ModuleType) -> None:

@@ -6,15 +6,14 @@ arithmetic than that of documents.
 
 from __future__ import annotations
 
+import importlib.util
 import math
-import tomllib
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import yaml
 from scipy import stats
 
 import initcfg
@@ -29,7 +28,12 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 ROOT = Path(__file__).parents[2]
-SCHEMES: list[dict[str, Any]] = tomllib.loads((ROOT / "docs/schemes.toml").read_text("utf-8"))["scheme"]
+_generate = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+assert _generate
+assert _generate.loader
+generate = importlib.util.module_from_spec(_generate)
+_generate.loader.exec_module(generate)
+SCHEMES: list[dict[str, Any]] = generate.schemes()
 LINES = [(scheme["name"], line) for scheme in SCHEMES for line in scheme.get("line", ())]
 SIZES = {"d": 96, "N": 12, "M": 6, "i": 3}
 SHAPE = (48, 96)
@@ -39,19 +43,7 @@ class Planned:
     """A line of the table as a plan, and its weights once they are asked for."""
 
     def __init__(self, line: Mapping[str, str]) -> None:
-        written = yaml.safe_load(line["spec"])
-        params = written if isinstance(written, dict) and "w" in written else {"w": written}
-        for name, law in params.items():
-            if not (isinstance(law, dict) and "initializer" in law):
-                params[name] = {"shape": SHAPE, "initializer": law}
-        document = {
-            "initcfg": 1,
-            "dtype": "float64",
-            "layout": "out_in",
-            "vars": SIZES,
-            "params": params,
-        }
-        self.plan = initcfg.make_plan(document)
+        self.plan = generate.planned(dict(line))
 
     @property
     def parameter(self) -> PlannedParameter:

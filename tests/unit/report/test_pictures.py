@@ -58,6 +58,13 @@ def test_marks_stand_on_the_theory_that_they_follow() -> None:
     assert len(circles) == 3
 
 
+def test_matrices_of_unequal_shapes_are_one_series() -> None:
+    params = {f"fc{at}": {"shape": [8, 2**at], "initializer": "he_normal"} for at in range(1, 4)}
+    drawn = depth_picture(model_of({"initcfg": 1, "layout": "out_in", "params": params}))
+    assert drawn
+    assert "fc{1..3}, block 2" in drawn
+
+
 def test_a_plan_without_matrices_or_repeats_has_no_picture() -> None:
     model = model_of({"initcfg": 1, "params": {"b": {"shape": [3], "initializer": "zeros"}}})
     assert (map_picture(model), depth_picture(model)) == (None, None)
