@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from initcfg.explanations import published
 from initcfg.probe.telling import text_of
 from initcfg.probe.values import Run, Value
-
-SCHEMA_ID = "urn:initcfg:schema:probe:v1"
 
 
 class Probe(Value):
@@ -41,5 +40,4 @@ class Probe(Value):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a probe."""
-    schema = Probe.model_json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return published("probe", Probe.model_json_schema(mode="serialization"))

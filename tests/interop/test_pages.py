@@ -40,6 +40,8 @@ def docs_tests() -> ModuleType:
         ("howto/lightning", "it needs lightning"),
         ("howto/shards", "it needs transformers"),
         ("howto/probe", "it needs torch"),
+        ("tutorial/any-world-size", "it needs torch"),
+        ("howto/custom-initializers", "it installs a package"),
         ("howto/torch", "it needs torch"),
         ("howto/executors", "it needs dask"),
         ("howto/ray", "it needs ray"),
