@@ -431,20 +431,18 @@ code does, and says how the two differ. Comments and empty lines are not counted
 
 
 def models_page() -> str:
-    """The table of the specs in configs/: their sizes, and what each says of itself above its first key."""
-    head = "| spec | lines | parameters | elements | what it is |\n|---|---|---|---|---|"
-    rows = "\n".join(_model(config) for config in sorted(CONFIGS.glob("*.yaml")))
-    return f"# Models\n\n{MODELS.strip()}\n\n{head}\n{rows}"
+    """A section for each spec in configs/: its sizes, and what it says of itself above its first key."""
+    return "\n\n".join(["# Models", MODELS.strip(), *map(_model, sorted(CONFIGS.glob("*.yaml")))])
 
 
 def _model(config: Path) -> str:
     text = config.read_text("utf-8")
     said = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()[1:])
-    about = " ".join(line.removeprefix("#").strip() for line in said).strip().replace("|", "\\|")
+    about = " ".join(line.removeprefix("#").strip() for line in said).strip()
     lines = sum(not line.strip().startswith("#") for line in text.splitlines() if line.strip())
     plan = initcfg.make_plan(config)
-    link = f"[{config.stem}](../../configs/{config.name})"
-    return f"| {link} | {lines} | {len(plan)} | {plan.numel:,} | {about} |"
+    facts = f"{lines} lines, {len(plan):,} parameters, {plan.numel:,} elements"
+    return f"## {config.stem}\n\n[configs/{config.name}](../../configs/{config.name}): {facts}.\n\n{about}"
 
 
 # --- Pictures -----------------------------------------------------------------------------------------------

@@ -65,26 +65,28 @@ def from_the_root(text: str) -> str:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Leads links that leave docs/ to where the site has the same file, and puts pictures into two pages."""
     if page.file.src_uri == "reference/models.md":
-        markdown = f"{markdown}\n\n{gallery(files)}"
+        markdown = under_headings(markdown, {spec.stem: maps(spec.stem, files) for spec in specs()})
     if page.file.src_uri == "reference/schemes.md":
         drawn = {scheme["name"]: drawing(scheme) for scheme in generate.schemes()}
-        markdown = re.sub(
-            r"^## (.+)$", lambda found: f"{found[0]}\n\n{drawn[found[1]]}", markdown, flags=re.M
-        )
+        markdown = under_headings(markdown, drawn)
     return markdown.replace("](../../", "](../")
 
 
-def gallery(files: Files) -> str:
-    """The map and the depth of every model, as far as it has them."""
+def under_headings(markdown: str, texts: dict[str, str]) -> str:
+    """A page with a text under each of its headings."""
+    return re.sub(
+        r"^## (.+)$", lambda found: f"{found[0]}\n\n{texts[found[1]]}", markdown, flags=re.MULTILINE
+    )
+
+
+def maps(name: str, files: Files) -> str:
+    """The map and the depth of a model, as far as it has them."""
     said = {"map": "every matrix by fan_in and standard deviation", "depth": "gain from block to block"}
-    parts = []
-    for spec in specs():
-        parts.append(f"## {spec.stem}")
-        for name, what in said.items():
-            address = f"assets/models/{spec.stem}-{name}.svg"
-            if files.get_file_from_path(address):
-                parts.append(f"![{spec.stem}: {what}](../{address}){{ loading=lazy width=580 }}")
-    return "\n\n".join(parts)
+    return "\n".join(
+        f"![{name}: {what}](../assets/models/{name}-{kind}.svg){{ loading=lazy width=480 }}"
+        for kind, what in said.items()
+        if files.get_file_from_path(f"assets/models/{name}-{kind}.svg")
+    )
 
 
 BARS, WIDTH, HEIGHT = 48, 240, 60
@@ -114,7 +116,7 @@ def drawing(scheme: dict[str, Any]) -> str:
     title = f"{values.size:,} values from {low:.4g} to {high:.4g}"
     return (
         f'<svg class="law" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{title}</title>'
-        f'<path d="{bars}"/><polyline points="{line}"/></svg> {low:.4g} … {high:.4g}'
+        f'<path d="{bars}"/><polyline points="{line}"/></svg> <span>{low:.4g} … {high:.4g}</span>'
     )
 
 
