@@ -32,6 +32,7 @@ def docs_tests() -> ModuleType:
     [
         ("tutorial/check-a-checkpoint", "it needs torch"),
         ("tutorial/compare-three", "it needs keras"),
+        ("howto/draft", "it needs torch"),
         ("howto/hydra", "it needs hydra-core"),
         ("howto/keras", "it needs keras"),
         ("howto/jax", "it needs flax"),
