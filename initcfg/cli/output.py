@@ -195,6 +195,8 @@ def outputs(*formats: str) -> Callable[[Callable[..., int]], Callable[..., int]]
     """Gives a command ``--format``, one of `formats`, ``--color`` and ``-q`` as one argument, ``output``."""
 
     def with_formats(function: Callable[..., int]) -> Callable[..., int]:
+        """Give a command the options of its output."""
+
         @click.option(
             "--format",
             "style",

@@ -45,9 +45,8 @@ class Column(NamedTuple):
     weight: int | None = None  # where width is short the least is left out first, none stays
     easy: int = 22  # how wide a column that takes several lines should be, where there is room
     right: bool = False  # how its cells are aligned
-    style: Mapping[str, Any] | None = MappingProxyType(
-        {}
-    )  # as `click.style` takes it; None: by the row's kind
+    #: As `click.style` takes it; None: by the row's kind.
+    style: Mapping[str, Any] | None = MappingProxyType({})
 
 
 class Curve(NamedTuple):
@@ -81,10 +80,10 @@ class Table:
         >>> rows = [Row(("encoder.h.{0..5}.w", "(8, 8)")), Row(("encoder.h.{0..5}.b", "(8,)"))]
         >>> table = Table("a plan", (names, Column("shape")), rows, ["2 parameters"])
         >>> print(table.text(24))
-        name              shape
+        name  shape
         encoder.h.{0..5}.
-          w               (8, 8)
-          b               (8,)
+          w   (8, 8)
+          b   (8,)
         <BLANKLINE>
         2 parameters
     """
