@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int:
     """Find what the code of a PyTorch model leaves out, does twice or undoes when it initializes the model.
 
-    MODULE:CALLABLE is called without arguments and makes the model. Its code runs, and the model is made on
-    CPU, so a small config is best; the current folder is importable. Parameters that nothing writes are
+    MODULE:CALLABLE is called without arguments and makes the model. Its code runs, and no
+    weights are made; the current folder is importable. Parameters that nothing writes are
     found, special values that others are written over, broken ties, and what is right on CPU and garbage by
     way of the meta device. Places are lines of the model's code. The exit code is 0 when nothing is found, 1
     when something is, 2 when the code cannot be run; notes are no finding.

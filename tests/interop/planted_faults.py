@@ -208,6 +208,20 @@ class ValuesForgotten(nn.Module):
 
 
 @faulty
+class HalfOfSchemesScaled(nn.Module):
+    """Values that are computed of functions that are noted by name, and of memory that nothing wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(16, 4))  # fault: partly-written weight
+        with torch.no_grad():
+            init.orthogonal_(self.weight[:4])
+            init.trunc_normal_(self.weight[4:8])
+            init.sparse_(self.weight[8:12], 0.5)
+            self.weight.mul_(2)
+
+
+@faulty
 class OnlyTheForgetGate(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -25,6 +25,9 @@ import canary
 import planted_faults
 import transformers_models
 
+# What torch says of models that are made as they are here.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
 GARBAGE = (Code.NEVER_WRITTEN, Code.PARTLY_WRITTEN, Code.HALF_PARAMETRIZATION, Code.BROKEN_TIE)
 MARK = re.compile(r"# fault: ([a-z-]+) (\S+)$")
 

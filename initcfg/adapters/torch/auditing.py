@@ -6,7 +6,7 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
-from initcfg.adapters.torch.recordings import watch
+from initcfg.adapters.torch.recorded import watch
 from initcfg.capture.audit import Audit, Idle, audit_recordings, is_idle
 from initcfg.capture.settings import named_settings, other_values
 
@@ -23,10 +23,10 @@ def audit(
 ) -> Audit:
     """Runs the code that makes a module, and says what it leaves out, does twice or undoes.
 
-    The module is really made, on CPU, with about three times the memory of its values: give a small config,
-    two layers and narrow ones, since the code is the same. It is made in two ways: constructed, with `init`
-    after it; and, where it has an init function, given memory by ``to_empty`` and initialized by that. Each
-    write to each part of a parameter or buffer counts. The random state is afterwards as it was.
+    Large and random tensors are not made, so that a model of any size will do. It is made in two ways:
+    constructed, with `init` after it; and, where it has an init function, given memory by ``to_empty`` and
+    initialized by that. Each write to each part of a parameter or buffer counts. Torch is afterwards as it
+    was. One that has a config is built again for each number of it that the init code names.
 
     Args:
         build: makes the module, without arguments; a class will do.

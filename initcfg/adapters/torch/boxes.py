@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from initcfg.adapters.torch.programs import is_open
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,16 +19,6 @@ def is_whole(read: Read) -> bool:
             return False
         stride *= size
     return stride == read.memory.length
-
-
-def is_filled(read: Read) -> bool:
-    """Whether fixed values are written to all of a tensor, by parts of any strides."""
-    mask = torch.zeros(read.memory.length, dtype=torch.bool)
-    for geometry, node, _ in read.writes:
-        if any(map(is_open, (*node.args, *node.kwargs.values()))):
-            return False
-        mask.as_strided(*geometry).fill_(not node.is_empty)
-    return bool(mask.as_strided(*read.geometry).all())
 
 
 def box_of(frame: Geometry, part: Geometry) -> Box | None:
@@ -94,18 +80,23 @@ def rest_of(boxes: list[Box], shape: tuple[int, ...]) -> Iterator[Box]:
     """Boxes of what some boxes leave out."""
     left: list[Box] = [tuple((0, size) for size in shape)]
     for box in boxes:
-        after: list[Box] = []
-        for each in left:
-            both = intersection(each, box)
-            if both is None:
-                after.append(each)
-                continue
-            rest = list(each)
-            for axis, (start, stop) in enumerate(both):
-                first, last = rest[axis]
-                for span in ((first, start), (stop, last)):
-                    if span[0] < span[1]:
-                        after.append((*rest[:axis], span, *rest[axis + 1 :]))
-                rest[axis] = (start, stop)
-        left = after
+        left = without(left, box)
     yield from left
+
+
+def without(boxes: list[Box], box: Box) -> list[Box]:
+    """Boxes of what one leaves of some others."""
+    left: list[Box] = []
+    for each in boxes:
+        both = intersection(each, box)
+        if both is None:
+            left.append(each)
+            continue
+        rest = list(each)
+        for axis, (start, stop) in enumerate(both):
+            first, last = rest[axis]
+            for span in ((first, start), (stop, last)):
+                if span[0] < span[1]:
+                    left.append((*rest[:axis], span, *rest[axis + 1 :]))
+            rest[axis] = (start, stop)
+    return left

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import (
-    beyond,
-    box_of,
-    entries_of,
-    intersection,
+from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, is_whole, rest_of, within
+from initcfg.adapters.torch.programs import (
+    Hole,
+    Node,
+    Read,
+    behind,
     is_filled,
-    is_whole,
-    rest_of,
-    within,
+    is_open,
+    outputs_of,
+    reads_in,
+    values_of,
 )
-from initcfg.adapters.torch.programs import Hole, Node, Read, behind, is_open, outputs_of, reads_in, values_of
 from initcfg.adapters.torch.tables import constant, law_of_values, shortest
 from initcfg.capture.values import Table
 from initcfg.initializers import (

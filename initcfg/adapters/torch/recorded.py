@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from initcfg.adapters.torch.laws import Draws, UnsayableError, law_of
-from initcfg.adapters.torch.programs import Programs, TooLargeError, behind, recording
-from initcfg.adapters.torch.recordings import tensors_of
+from initcfg.adapters.torch.parameters import named_modules_of
+from initcfg.adapters.torch.programs import (
+    Read,
+    TooLargeError,
+    behind,
+    canary_of,
+    key_of,
+    left_of,
+    reads_in,
+    values_of,
+)
+from initcfg.adapters.torch.recording import Programs, recording
 from initcfg.adapters.torch.tables import law_of_values
-from initcfg.adapters.torch.watching import key_of
-from initcfg.capture.values import Recorded, Table, Unsaid
+from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid
 from initcfg.initializers import Formula, NormOf, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from initcfg.adapters.torch.programs import Node
-    from initcfg.capture.values import Law, Write
+    from initcfg.capture.values import Box, Law
 
 
 def record(
@@ -58,18 +69,83 @@ def record_once(
 ) -> tuple[Recorded, ...]:
     """The same of one run, which takes what numpy's or Python's random numbers made for a table."""
     with recording(seed) as programs:
-        module = build()
-        if not isinstance(module, torch.nn.Module):
-            raise TypeError(f"build makes a torch.nn.Module, not {type(module).__name__}")
+        module = _built(build)
         if init is not None:
             programs.phase = "init"
             init(module)
+    return _tensors(programs, module)
+
+
+def watch(
+    build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None = None
+) -> tuple[torch.nn.Module, Recording, Recording | None]:
+    """A module as it is constructed, with `init` after it, and as meta, ``to_empty`` and its init leave it.
+
+    Raises:
+        TypeError: `build` makes something that is no ``torch.nn.Module``.
+    """
+    with recording(0) as programs:
+        module = _built(build)
+        ties = tuple((name, to) for name, _, _, to in tensors_of(module) if to is not None)
+        later: Any = init or getattr(type(module), "init_weights", None)
+        if init is not None:
+            programs.phase = "init"
+            init(module)
+        with programs.paused():
+            tensors, lost = _tensors(programs, module), tuple(_lost(programs, module))
+            pretrained = hasattr(type(module), "from_pretrained")
+            constructed = Recording(tensors, lost, ties, later is not None, pretrained)
+        if later is None:
+            return module, constructed, None
+        programs.phase = "init"
+        _empty(module)
+        later(module)
+    return module, constructed, Recording(_tensors(programs, module), has_init=True)
+
+
+def tensors_of(
+    module: torch.nn.Module,
+) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str], str | None]]:
+    """Parameters and buffers with their names, places, and the earlier name that is the same memory."""
+    seen: dict[object, str] = {}
+    for prefix, inner in named_modules_of(module):
+        for key, tensor in itertools.chain(inner._parameters.items(), inner._buffers.items()):
+            if tensor is None:
+                continue
+            name = f"{prefix}.{key}" if prefix else key
+            memory = (key_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
+            first = seen.setdefault(memory, name)
+            yield name, tensor, (inner, key), None if first == name else first
+
+
+def _built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    module = build()
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"build makes a torch.nn.Module, not {type(module).__name__}")
+    return module
+
+
+def _empty(module: torch.nn.Module) -> None:
+    """Gives each parameter and buffer memory that nothing wrote, as ``to_empty`` does."""
+    for each in module.modules():
+        vars(each).pop("_is_hf_initialized", None)
+        for key, tensor in [*each._parameters.items(), *each._buffers.items()]:
+            made = None if tensor is None else torch.empty_like(tensor)
+            if key in each._buffers:
+                each._buffers[key] = made
+            elif made is not None:
+                each._parameters[key] = torch.nn.Parameter(made, requires_grad=tensor.requires_grad)
+
+
+def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...]:
     found: list[Recorded] = []
     drawn: dict[Node, tuple[str, Law]] = {}
     for name, tensor, (inner, key), tied_to in tensors_of(module):
-        law, draws, writes = _law(programs, tensor.detach())
+        law, draws, unwritten = _law(programs, tensor.detach())
         if tied_to is None:
             law = _shared(name, law, draws, drawn)
+        history = programs.history(tensor)
+        nodes = sorted(behind(history, exactly=True), key=lambda node: node.at) if history else []
         is_buffer = key in inner._buffers
         found.append(
             Recorded(
@@ -78,33 +154,103 @@ def record_once(
                 str(tensor.dtype).removeprefix("torch."),
                 law,
                 type(inner).__name__,
-                writes,
+                tuple(node.write for node in nodes if node.at and not node.is_empty),
                 is_buffer,
                 not (is_buffer and key in inner._non_persistent_buffers_set),
                 tied_to,
-                draws.unwritten,
+                unwritten,
+                next((node.write.site for node in nodes if node.is_empty), None),
             )
         )
     return tuple(_with_norms(found, module, programs, drawn))
 
 
-def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Write, ...]]:
-    memory = programs.memory_of(tensor)
-    if memory is None:
-        return law_of_values(tensor), Draws(None), tuple(programs.fixed.get(key_of(tensor), ()))
+def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Box, ...]]:
+    if programs.memory_of(tensor) is None:
+        return law_of_values(tensor), Draws(None), ()
     read = programs.read(tensor)
-    nodes = sorted(behind(read), key=lambda node: node.at)
-    writes = tuple(node.write for node in nodes if node.at and not node.is_empty)
     try:
         draws = law_of(read)
     except UnsayableError as error:
+        unwritten = _unwritten(read, any_box=True)
         site = error.node.write.site if error.node is not None else None
-        return Unsaid(str(error), site), Draws(None), writes
+        return Unsaid(str(error), site), Draws(None), unwritten
     except TooLargeError:
-        return Unsaid("its values are too many to be made"), Draws(None), writes
+        return Unsaid("its values are too many to be made"), Draws(None), ()
     if draws.law is None:
-        return Unsaid("it is never written, or in part"), draws, writes
-    return draws.law, draws, writes
+        unwritten = _unwritten(read) if tensor.numel() else ()
+        return Unsaid("it is never written, or in part"), draws, unwritten or _known(draws, tensor)
+    return draws.law, draws, ()
+
+
+def _known(draws: Draws, tensor: torch.Tensor) -> tuple[Box, ...]:
+    """What is unwritten as its law says it, where a box without axes is all of it."""
+    whole = tuple((0, size) for size in tensor.shape)
+    return tuple(box or whole for box in draws.unwritten) if tensor.numel() else ()
+
+
+def _unwritten(read: Read, *, any_box: bool = False) -> tuple[Box, ...]:
+    """What is computed of what memory held before, or is no box: it takes the values to see that."""
+    owners = [node for _, node, _ in left_of(read)]
+    sources = [read] if any_box else reads_in([node.args for node in owners if not node.is_empty])
+    if not any(node.is_empty for node in behind(*sources, exactly=True)):
+        return ()
+    try:
+        values = values_of(read)
+    except TooLargeError:
+        return ()
+    canary = canary_of(values.dtype)
+    return _boxes(values.isnan() if math.isnan(canary) else values == canary)
+
+
+def _boxes(mask: torch.Tensor) -> tuple[Box, ...]:
+    """Boxes of the elements that are set: one where they are one, else some for each index of an axis."""
+    if not mask.any():
+        return ()
+    at = mask.nonzero()
+    box = tuple((int(low), int(high) + 1) for low, high in zip(at.amin(0), at.amax(0), strict=True))
+    if not box or mask[tuple(slice(*span) for span in box)].all():
+        return (box,)
+    rows = (int(row) for row in at[:, 0].unique())
+    return tuple(((row, row + 1), *inner) for row in rows for inner in _boxes(mask[row]))
+
+
+def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
+    """Writes of which nothing is left, to memory of parameters or to what is computed of them."""
+    names: dict[Node, str] = {}
+    reads: list[Read] = []
+    for name, tensor, _, _ in tensors_of(module):
+        history = programs.history(tensor)
+        if history is not None:
+            reads.append(history)
+            for _, node, _ in left_of(history):
+                names.setdefault(node, name)
+    alive = behind(*reads, exactly=True)
+    for memory in programs.histories():
+        for at, (geometry, node, output) in enumerate(memory.writes):
+            if node in alive or not node.into:
+                continue
+            before, then, after = (
+                Read(memory, count, geometry, memory.dtype) for count in (at, at + 1, len(memory.writes))
+            )
+            is_first = all(old.is_empty for _, old, _ in left_of(before))
+            by = next((each for _, each, _ in left_of(after) if each in names), None)
+            if by is not None:
+                yield Lost(names[by], node.write, _law_then(then, node, output), by.write, is_first)
+                continue
+            sources = [names[old] for old in behind(before, exactly=True) if old in names]
+            if any("parametrizations." in each for each in sources):
+                yield Lost(sources[0], node.write, Unsaid(node.write.call), None, is_first)
+
+
+def _law_then(read: Read, node: Node, output: int) -> Law:
+    """The law of what a node had written when it had."""
+    if node.op == "fixed":
+        return law_of_values(node.values[output])
+    try:
+        return law_of(read).law or Unsaid("it is never written, or in part")
+    except (UnsayableError, TooLargeError) as error:
+        return Unsaid(str(error))
 
 
 def _shared(name: str, law: Law, draws: Draws, drawn: dict[Node, tuple[str, Law]]) -> Law:

@@ -37,7 +37,7 @@ def law_of_values(values: torch.Tensor) -> Initializer | Table:
 
 def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # noqa: PLR0911  a list of cases
     """A formula for values that vary along one axis: a count, a line, powers of a base, logarithms."""
-    if table.ndim == 0 or table.dtype.kind not in "fiu" or not np.isfinite(table).all():
+    if table.ndim == 0 or not table.size or table.dtype.kind not in "fiu" or not np.isfinite(table).all():
         return None
     axis = next((at for at in range(table.ndim) if table.shape[at] == table.size), table.ndim - 1)
     row = np.moveaxis(table, axis, -1).reshape(-1, table.shape[axis])
