@@ -371,7 +371,9 @@ def _held(each: Recorded, values: dict[str, np.ndarray[Any, Any]]) -> str:  # no
     drawn = np.asarray(law(real.shape, dtype="float64")).reshape(real.shape)
     again = np.asarray(law(real.shape, dtype="float64"))
     if isinstance(law, Constant | Zeros | Ones) or (np.array_equal(drawn, again) and _is_fixed(law)):
-        return "exact" if np.allclose(drawn, real, rtol=3e-3 if "16" in each.dtype else 1e-5) else "wrong"
+        # A table may be off by float32 arithmetic's own error: a sine near 0 by that of its argument.
+        rtol, atol = 3e-3 if "16" in each.dtype else 1e-5, 2e-6 * float(np.abs(real).max())
+        return "exact" if np.allclose(drawn, real, rtol=rtol, atol=atol) else "wrong"
     spread = max(float(drawn.std()), 1e-30)
     off = abs(float(real.mean() - drawn.mean())) / (spread * math.sqrt(2 / real.size))
     ratio = abs(math.log(max(float(real.std()), 1e-30) / spread)) / math.sqrt(2 / real.size)

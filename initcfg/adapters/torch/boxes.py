@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initcfg.adapters.torch.programs import Geometry, Read
     from initcfg.capture.values import Box
 
 
-def is_whole(read: Read) -> bool:
-    """Whether a tensor is all of its memory, without gaps and in order."""
-    stride = 1
-    for size, step in zip(reversed(read.geometry.size), reversed(read.geometry.stride), strict=True):
-        if size != 1 and step != stride:
-            return False
-        stride *= size
-    return stride == read.memory.length
+class Geometry(NamedTuple):
+    """Which elements of a memory a tensor is, in what order."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
 
 
 def box_of(frame: Geometry, part: Geometry) -> Box | None:

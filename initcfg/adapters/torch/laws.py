@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, is_whole, rest_of, within
+from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, rest_of, within
 from initcfg.adapters.torch.programs import (
     Hole,
     Node,
@@ -18,6 +18,7 @@ from initcfg.adapters.torch.programs import (
     behind,
     is_filled,
     is_open,
+    is_whole,
     outputs_of,
     reads_in,
     values_of,
@@ -45,18 +46,8 @@ if TYPE_CHECKING:
     from initcfg.capture.values import Box
 
 _SAME = frozenset({"copy", "clone", "to_copy", "detach", "contiguous", "lift_fresh", "alias"})
-_UNARY = {
-    "exp": "exp({})",
-    "log": "log({})",
-    "sqrt": "sqrt({})",
-    "tanh": "tanh({})",
-    "sin": "sin({})",
-    "cos": "cos({})",
-    "abs": "abs({})",
-    "expm1": "expm1({})",
-    "log1p": "log1p({})",
-    "reciprocal": "1 / {}",
-}
+_NAMES = ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs", "expm1", "log1p")
+_UNARY = {name: f"{name}({{}})" for name in _NAMES} | {"reciprocal": "1 / {}"}
 # torch's own names of draws: parameters with their defaults.
 _DRAWS = {
     "normal": (0.0, 1.0),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import box_of, is_whole, without
+from initcfg.adapters.torch.boxes import Geometry, box_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,6 @@ _SCHEMES = {
         ("sparse", torch.nn.init.sparse_),
     )
 }
-
-
-class Geometry(NamedTuple):
-    """Which elements of a memory a tensor is, in what order."""
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
 
 
 @dataclass(eq=False, slots=True)
@@ -217,6 +209,16 @@ def real(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: real(each) for key, each in tree.items()}
     return _CPU if isinstance(tree, torch.device) else tree
+
+
+def is_whole(read: Read) -> bool:
+    """Whether a tensor is all of its memory, without gaps and in order."""
+    stride = 1
+    for size, step in zip(reversed(read.geometry.size), reversed(read.geometry.stride), strict=True):
+        if size != 1 and step != stride:
+            return False
+        stride *= size
+    return stride == read.memory.length
 
 
 def geometry_of(tensor: torch.Tensor) -> Geometry:

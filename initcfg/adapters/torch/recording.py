@@ -21,7 +21,6 @@ from torch.utils._pytree import tree_map
 
 from initcfg.adapters.torch.calls import called
 from initcfg.adapters.torch.programs import (
-    Geometry,
     Hole,
     Memory,
     Node,
@@ -38,6 +37,7 @@ from initcfg.adapters.torch.programs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from initcfg.adapters.torch.boxes import Geometry
     from initcfg.capture.values import Phase
 
 #: Fixed tensors of more elements are not made before their values are asked for.
