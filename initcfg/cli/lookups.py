@@ -189,7 +189,7 @@ def _folded(text: str) -> str:
     "document",
     type=click.Choice(["spec", "plan", "report", "figures", "probe"]),
     default="spec",
-    metavar="[spec|plan|report|figures|probe]",
+    metavar="[DOCUMENT]",
 )
 @output_option("SCHEMA", "Write the schema to a file.")
 @force_option
@@ -198,10 +198,10 @@ def _folded(text: str) -> str:
 def schema(
     document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None
 ) -> int:
-    """Print the JSON Schema of a spec, of the plan that "initcfg plan -o" writes, or of another document.
+    """Print the JSON Schema of a DOCUMENT: spec (the default), plan, report, figures or probe.
 
-    A report is what "initcfg validate --format json" prints, figures are what "initcfg report" draws, a
-    probe is what "initcfg probe --format json" prints.
+    A plan is what "initcfg plan -o" writes, a report what "initcfg validate --format json" prints, figures
+    are what "initcfg report" draws, a probe is what "initcfg probe --format json" prints.
 
     Editors use it to complete and check: put "# yaml-language-server: $schema=spec.v1.schema.json" in the
     first line of a spec. It lists the built-in initializers and leaves other names open, because a spec may

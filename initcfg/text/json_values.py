@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from initcfg.errors import Code, Diagnostic, Location, SpecError, more_problems
 from initcfg.text.inputs import decoded
 from initcfg.text.json_source import MAX_ENTRIES, SPACE, JsonReader, read_json
-from initcfg.text.source import MAX_DEPTH, Node, Source, Spans, Tree
+from initcfg.text.source import Node, Source, Spans, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -213,7 +213,7 @@ def _scanned(text: str, at: int) -> tuple[Any, int]:
     except json.JSONDecodeError as error:
         raise JsonError(Code.SYNTAX, error.msg[:1].lower() + error.msg[1:], error.pos) from None
     except RecursionError:
-        raise JsonError(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels", at) from None
+        raise JsonError(Code.TOO_DEEP, "nested too deep", at) from None
     except JsonError as error:
         error.at = at
         raise
