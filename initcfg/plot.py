@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.plan import Plan
+from initcfg.process import LOADING
 from initcfg.report import Source, figures_of
 from initcfg.report.pictures import USUAL, short_name
 from initcfg.wording import number
@@ -218,7 +219,8 @@ def _axes(axes: Axes | None) -> Axes:
     if axes is not None:
         return axes
     try:
-        from matplotlib import pyplot  # noqa: PLC0415  an extra
+        with LOADING:
+            from matplotlib import pyplot  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ImportError("initcfg.plot needs matplotlib: pip install 'initcfg[plot]'") from error
     return pyplot.subplots(layout="constrained")[1]

@@ -15,7 +15,8 @@ from initcfg.errors import printable, text_width
 from initcfg.process import load
 
 # What a cell may be broken into where its column has to be narrow; other cells stay whole.
-SEGMENTS = r"(?:\{[^{}]*\}|[^.])+\.*|\.+"
+# Segments of a name; many indices in braces may part after a comma.
+SEGMENTS = r"\{(?=[^{}]{60})[^{},]*,|\d+(?:\.\.\d+)?(?:,|\}\.*)|(?:\{[^{}]*\}|[^.])+\.*|\.+"
 WORDS = r"\S+\s*"
 LAWS = r"(?:[^\s.]|\.(?![A-Za-z_{]))+(?:\.|\s+)?|\.|\s+"  # words, of names their segments
 _GAP = "  "
