@@ -120,7 +120,7 @@ def _mends(run: Run) -> Iterator[str]:
     """The lines of a spec that keep the signal, in nets that theory follows from the input on."""
     blocks = run.blocks[1:]
     found = growth([block.forward.expected for block in blocks])
-    if found is None or len(blocks) < 3 or any(block.starts_inside for block in run.blocks):
+    if found is None or len(blocks) < 3 or any(block.starts_inside or not block.scales for block in blocks):
         return
     factor = found[0]
     total = factor ** len(blocks)
@@ -131,23 +131,19 @@ def _mends(run: Run) -> Iterator[str]:
         calm = (1 + (factor - 1) / len(added)) ** len(blocks)
         grows = f"the growth over all blocks is {number(calm)} times, not {number(total)}"
         yield f"{run.name}: every block adds to its input; in theory {grows}, with"
-    elif not added and not 1 / _FAR < total < _FAR and _keeps_form(run):
+    elif not added and not 1 / _FAR < total < _FAR:
         changed = {name: math.sqrt(factor) for name in _matrices(run)}
         yield f"{run.name}: in theory the mean square of the signal stays what it is, with"
     else:
         return
+    if any(weights[name].fan_in is None for name in changed):
+        return
     for pattern, members in _alike(changed).items():
         first = weights[members[0]]
-        fan_in = math.prod(first.shape[1:])
-        gain = (average(first.square) or 0.0) * fan_in / changed[members[0]] ** 2
+        gain = (average(first.square) or 0.0) * (first.fan_in or 0) / changed[members[0]] ** 2
         law = f"{{random_normal: {{stddev: sqrt({number(gain)} / fan_in)}}}}"
         yield f'  - match: "{pattern}"'
         yield f"    initializer: {law}"
-
-
-def _keeps_form(run: Run) -> bool:
-    """Whether all functions between the weights only scale what is scaled before them."""
-    return all(each.function in ("relu", "relu_") for each in run.nonlinearities)
 
 
 def _matrices(run: Run) -> list[str]:

@@ -52,6 +52,10 @@ class Block(Value):
         default=False,
         description="whether what is expected starts from numbers measured inside the model, too",
     )
+    scales: bool = Field(
+        default=False,
+        description="whether theory knows only linear functions and ReLU before it, and no bias but 0",
+    )
 
 
 class Leaf(Value):
@@ -82,6 +86,7 @@ class Weight(Value):
 
     name: str
     shape: tuple[int, ...]
+    fan_in: int | None = Field(default=None, description="by the layout of the plan; none without")
     square: Numbers = Field(description="the mean square of its elements")
     gradient: Numbers = Field(description="the mean square of the gradient")
     sgd: Numbers = Field(

@@ -24,6 +24,7 @@ from initcfg.cli import main
 from initcfg.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from initcfg.plan import Plan
@@ -310,6 +311,90 @@ def test_where_nothing_is_known_nothing_is_expected() -> None:
     assert all(block.starts_inside for block in run.blocks[2:])
     assert all(block.backward.expected == (None,) for block in run.blocks[:-1])
     assert "- match" not in str(probe(Odd(), torch.randn(4, 8)))
+
+
+class Between(nn.Module):
+    """A layer, something after it that is given, and another layer."""
+
+    def __init__(self, after: Callable[[torch.Tensor, nn.Module], torch.Tensor]) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 64, bias=False)
+        self.inner = nn.Linear(64, 64, bias=False)
+        self.last = nn.Linear(64, 64, bias=False)
+        self.after = after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.after(self.first(x), self.inner))
+
+
+def _zeroed(h: torch.Tensor, _: nn.Module) -> torch.Tensor:
+    h[:, :40] = 0
+    return h
+
+
+def _changed_by_a_view(h: torch.Tensor, _: nn.Module) -> torch.Tensor:
+    h.view(-1).abs_()
+    return h
+
+
+def _added_in_place(h: torch.Tensor, inner: nn.Module) -> torch.Tensor:
+    h += inner(torch.relu(h))
+    return torch.relu_(h)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_known"),
+    [
+        (lambda h, inner: h + inner(torch.relu(h)), True),
+        (_added_in_place, True),
+        (lambda h, _: functional.relu(h, inplace=True), True),
+        (lambda h, inner: torch.add(h, inner(h), alpha=0.1), False),
+        (lambda h, _: h + torch.relu(h), False),
+        (lambda h, _: h + 0.5 * h, False),
+        (lambda h, inner: torch.relu(inner(torch.sin(h))) + h, False),
+        (lambda h, _: functional.dropout(h, 1.0), False),
+        (_zeroed, False),
+        (_changed_by_a_view, False),
+    ],
+)  # fmt: skip
+def test_only_independent_parts_and_unchanged_tensors_are_followed(after, is_known: bool) -> None:
+    module = Between(after)
+    plan = planned(module)
+    batch = torch.randn(512, 64)
+    block = probe(module, batch, plans={"a": plan}).runs[0].blocks[-1]
+    assert block.starts_inside is not is_known
+    assert block.forward.square[0] == pytest.approx(block.forward.expected[0], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("between", "is_told"), [(nn.Identity, True), (nn.ReLU, True), (nn.GELU, False), (nn.SiLU, False)]
+)
+def test_a_line_is_told_for_chains_of_linear_layers_and_of_relu_only(between, is_told: bool) -> None:
+    module = nn.Sequential(*(each for _ in range(8) for each in (nn.Linear(64, 64), between())))
+    found = probe(
+        module, torch.randn(8, 64), plans={"a": planned(module, {"random_normal": {"stddev": 0.3}})}
+    )
+    assert all(block.adds == () for block in found.runs[0].blocks)
+    assert ("- match" in str(found)) is is_told
+    if is_told:
+        gain = float(str(found).split("sqrt(")[1].split(" ")[0])
+        assert gain == pytest.approx(1.0 if between is nn.Identity else 2.0, rel=0.05)
+
+
+def test_fan_in_is_that_of_the_plan() -> None:
+    class Sideways(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(32, 64))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.addmm(torch.zeros(64), x, self.weight)
+
+    module = Sideways()
+    spec = {"initcfg": 1, "layout": "in_out", "rules": [{"match": "**", "initializer": "he_normal"}]}
+    plan = initcfg.make_plan(spec, manifest=manifest(module))
+    (weight,) = probe(module, torch.randn(4, 32), plans={"a": plan}).runs[0].weights
+    assert weight.fan_in == 32
 
 
 def test_a_seed_gives_the_weights_of_the_same_spec_with_that_seed() -> None:

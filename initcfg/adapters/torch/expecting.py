@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn import functional
+from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from initcfg.adapters.torch.batches import first_tensor
@@ -63,6 +64,9 @@ class Expected:
     is_used_otherwise: bool = False  # by what theory does not know, so that its gradient is not known
     gradients: torch.Tensor | None = None  # likewise
     through: tuple[str, ...] = ()  # the weights whose sums it is, with nothing between
+    weights: frozenset[str] = frozenset()  # all on which it depends
+    scales: bool = True  # of linear functions and ReLU only: where all weights double, it doubles for each
+    parts: tuple[Expected, ...] = ()  # of a sum its two, of a view what it is of
     uses: list[tuple[Expected, Callable[[torch.Tensor], torch.Tensor]]] = field(default_factory=list)
 
     @property
@@ -75,6 +79,22 @@ class Expected:
         """The mean square of the gradient; None where it is not known."""
         return None if self.gradients is None else float(self.gradients.mean())
 
+    def adds_to(self, other: Expected) -> bool:
+        """Whether it is a sum of which the other one is a part."""
+        to_see, seen = [self], {id(self)}
+        while to_see:
+            for part in to_see.pop().parts:
+                if part is other:
+                    return True
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    to_see.append(part)
+        return False
+
+    def is_independent_of(self, other: Expected) -> bool:
+        """Whether it is a sum with weights of mean 0 on which the other one does not depend."""
+        return self.centred and other.weights.isdisjoint(self.through)
+
 
 class Expectations:
     """Expectations of the tensors of one forward pass."""
@@ -82,27 +102,45 @@ class Expectations:
     def __init__(self, laws: Mapping[int, Law], args: Any, kwargs: Any) -> None:
         self._laws = laws
         self._seen: set[int] = set()
+        # With the version that a tensor and its views had: who changes one in place moves that of all.
         self._of = WeakTensorKeyDictionary()
         self._order: list[Expected] = []
+        self._given: dict[int, Expected] = {}
         given = first_tensor((args, kwargs))
         if given is not None:
             self._put(given, Expected(_number(_measured(given))))
 
     def of(self, tensor: torch.Tensor) -> Expected | None:
         """What is expected of a tensor; None where theory does not know."""
-        found: Expected | None = self._of.get(tensor)
-        return found
+        found: tuple[Expected, int] | None = self._of.get(tensor)
+        if found is None:
+            return None
+        expected, version = found
+        if version == _version(tensor):
+            return expected
+        expected.is_used_otherwise = True
+        del self._of[tensor]
+        return None
 
-    def note(self, name: str, result: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
-        """Follow one function that has been called."""
+    def given(self, args: Any, kwargs: Mapping[str, Any]) -> dict[int, Expected]:
+        """What is expected of the arguments of a function, by identity, before it may change them."""
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+        return {id(each): known for each in tensors if (known := self.of(each)) is not None}
+
+    def note(
+        self, name: str, result: Any, args: Any, kwargs: Mapping[str, Any], given: dict[int, Expected]
+    ) -> None:
+        """Follow one function that has been called; `given` is what was expected before."""
+        self._given = given
         made = result if isinstance(result, torch.Tensor) else first_tensor(result)
         if made is None or not made.is_floating_point():
             return
         known = self._known(name, made, args, kwargs)
+        # A weight that has had a part in anything is no longer fresh.
+        self._seen.update(id(each) for each in tree_leaves((args, kwargs)) if id(each) in self._laws)
         if known is None:
-            for each in (*args, *kwargs.values()):
-                if isinstance(each, torch.Tensor) and (used := self.of(each)) is not None:
-                    used.is_used_otherwise = True
+            for used in given.values():
+                used.is_used_otherwise = True
             self._of.pop(made, None)
             return
         self._put(made, known)
@@ -120,7 +158,7 @@ class Expectations:
                     each.gradients = functools.reduce(torch.add, parts)
 
     def _put(self, tensor: torch.Tensor, expected: Expected) -> None:
-        self._of[tensor] = expected
+        self._of[tensor] = (expected, _version(tensor))
         self._order.append(expected)
 
     def _known(self, name: str, made: torch.Tensor, args: Any, kwargs: Mapping[str, Any]) -> Expected | None:
@@ -134,10 +172,17 @@ class Expectations:
             x, weight, bias = _named(("input", "weight", "bias"), args, kwargs)
             return self._applied(made, x, weight, bias, windows=_Windows(name, x, weight, args, kwargs))
         if name == "embedding":
-            _, weight = _named(("input", "weight"), args, kwargs)
-            law = self._fresh(weight)
-            return None if law is None else Expected(_number(law.square), law.is_centred, through=(law.name,))
-        if name in _SUMS and len(args) == 2:
+            _, weight, _, most = _named(("input", "weight", "padding_idx", "max_norm"), args, kwargs)
+            law = None if most is not None else self._fresh(weight)
+            through = () if law is None else (law.name,)
+            return (
+                None
+                if law is None
+                else Expected(
+                    _number(law.square), law.is_centred, through=through, weights=frozenset(through)
+                )
+            )
+        if name in _SUMS and len(args) == 2 and not kwargs:
             return self._sum(made, *args)
         return self._elementwise(name, made, args, kwargs)
 
@@ -145,29 +190,41 @@ class Expectations:
         self, name: str, made: torch.Tensor, args: Any, kwargs: Mapping[str, Any]
     ) -> Expected | None:
         """Of functions of one tensor, element by element, and of other views of it."""
-        if not args or not isinstance(args[0], torch.Tensor) or (x := self.of(args[0])) is None:
+        if not args or not isinstance(args[0], torch.Tensor) or (x := self._given.get(id(args[0]))) is None:
             return None
         if name in _VIEWS and made.numel() == args[0].numel():
             # Other axes may stand where those of the image stood.
-            return self._passed(x, 1.0, 1.0, centred=x.centred, mixed=made.shape != args[0].shape)
-        if name in _PRODUCTS and isinstance(args[-1], int | float):
-            return self._passed(x, args[-1] ** 2, args[-1] ** 2, centred=x.centred)
-        if name in ("dropout", "dropout_"):
-            share, training = (*_named(("p", "training"), args[1:], kwargs),)
-            grown = (
-                1 / (1 - (0.5 if share is None else share)) if training is not False and share != 1 else 1.0
-            )
-            return self._passed(x, grown, grown, centred=x.centred)
+            viewed = self._passed(x, 1.0, 1.0, centred=x.centred, mixed=made.shape != args[0].shape)
+            viewed.parts = (x,)
+            return viewed
+        if name in _PRODUCTS and len(args) == 2 and not kwargs and isinstance(args[1], int | float):
+            return self._passed(x, args[1] ** 2, args[1] ** 2, centred=x.centred)
+        if name in ("dropout", "dropout_") and "train" not in kwargs:
+            share, training = _named(("p", "training"), args[1:], kwargs)
+            share = 0.5 if share is None else share
+            if training is False:
+                share = 0.0
+            grown = 1 / (1 - share) if share < 1 else 0.0
+            return self._passed(x, grown, grown, centred=x.centred) if grown else None
         activation = ACTIVATIONS.get(name.rstrip("_"))
         if activation is not None and x.centred and x.square > 0:
-            return self._passed(x, activation.squares(x.square) / x.square, activation.slopes(x.square))
+            made_of = self._passed(x, activation.squares(x.square) / x.square, activation.slopes(x.square))
+            made_of.scales &= activation.power is not None
+            return made_of
         return None
 
     def _passed(
         self, x: Expected, factor: float, back: float, *, centred: bool = False, mixed: bool = False
     ) -> Expected:
         squares = (x.squares.mean() if mixed else x.squares) * factor
-        made = Expected(squares, centred, x.starts_inside, through=x.through if centred else ())
+        made = Expected(
+            squares,
+            centred,
+            x.starts_inside,
+            through=x.through if centred else (),
+            weights=x.weights,
+            scales=x.scales,
+        )
         x.uses.append((made, lambda gradients: (gradients.mean() if mixed else gradients) * back))
         return made
 
@@ -189,13 +246,17 @@ class Expectations:
     ) -> Expected | None:
         """Sums over fan_in inputs with independent weights of mean 0."""
         law = self._fresh(weight)
-        noise = None if bias is None else self._laws.get(id(bias))
+        noise = None if bias is None else self._fresh(bias)
         is_one = windows is not None and x.ndim != weight.ndim  # without a batch axis
         if law is None or is_one or not law.is_centred or (bias is not None and noise is None):
             return None
-        given = self.of(x)
+        given = self._given.get(id(x))
         if given is None:
-            given = Expected(_number(_measured(x)), starts_inside=True, is_used_otherwise=True)
+            # It may depend on every weight before.
+            before = frozenset(each.name for key, each in self._laws.items() if key in self._seen)
+            given = Expected(
+                _number(_measured(x)), starts_inside=True, is_used_otherwise=True, weights=before
+            )
         fan_in = weight.numel() / weight.shape[outputs]
         if windows is None:
             squares = given.squares.mean() * fan_in * law.square
@@ -207,7 +268,14 @@ class Expectations:
             share = law.square * weight.shape[1] * made.shape[1] / x.shape[1]
             back = lambda gradients: windows.spread(gradients) * share  # noqa: E731
         squares = squares + (noise.square if noise else 0.0)
-        result = Expected(squares, True, given.starts_inside, through=(law.name,))
+        result = Expected(
+            squares,
+            noise is None or noise.is_centred,
+            given.starts_inside,
+            through=(law.name,),
+            weights=given.weights | {law.name},
+            scales=given.scales and (noise is None or noise.square == 0),
+        )
         given.uses.append((result, back))
         return result
 
@@ -215,14 +283,17 @@ class Expectations:
         """Of two independent parts, one of mean 0, the mean squares add up."""
         if not isinstance(first, torch.Tensor) or not isinstance(second, torch.Tensor) or first is second:
             return None
-        one, two = self.of(first), self.of(second)
-        if one is None or two is None or not (one.centred or two.centred):
+        one, two = self._given.get(id(first)), self._given.get(id(second))
+        if one is None or two is None or not (one.is_independent_of(two) or two.is_independent_of(one)):
             return None
         result = Expected(
             one.squares + two.squares,
             one.centred and two.centred,
             one.starts_inside or two.starts_inside,
             through=(*one.through, *two.through),
+            weights=one.weights | two.weights,
+            scales=one.scales and two.scales,
+            parts=(one, two),
         )
         for part, tensor in ((one, first), (two, second)):
             part.uses.append((result, lambda gradients: gradients))
@@ -232,6 +303,10 @@ class Expectations:
 
 def _named(names: tuple[str, ...], args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
     return [args[at] if at < len(args) else kwargs.get(name) for at, name in enumerate(names)]
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _measured(tensor: torch.Tensor) -> float:

@@ -133,12 +133,14 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            given = self._expectations.given(args, keywords)
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
         with torch._C.DisableTorchFunction(), torch.no_grad():
             if name in _FLAT or name in _SOFT:
                 self._note(name, result, args, keywords)
-            self._expectations.note(name, result, args, keywords)
+            self._expectations.note(name, result, args, keywords, given)
         return result
 
     def _note(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> None:

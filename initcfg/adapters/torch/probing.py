@@ -180,7 +180,7 @@ class _Passes:
         started = time.perf_counter()
         plans = [None] if plan is None else [reseeded(plan, seed) for seed in chosen]
         passes = [self._pass(each) for each in plans]
-        return _merged(name, _fingerprint(plan), chosen, passes, time.perf_counter() - started)
+        return _merged(name, plan, chosen, passes, time.perf_counter() - started)
 
     def _pass(self, plan: Plan | None) -> Pass:
         module = _copied(self._module)
@@ -268,13 +268,14 @@ def _fingerprint(plan: Plan | None) -> str | None:
 
 
 def _merged(
-    name: str, fingerprint: str | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
+    name: str, plan: Plan | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
 ) -> Run:
     """The passes of one plan put together, number by number."""
+    fans = {each.name: each.fans.fan_in for each in plan or () if each.fans is not None}
     blocks = list(zip(*(each.blocks for each in passes), strict=True))
     return Run(
         name=name,
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(plan),
         seeds=tuple(seeds),
         loss=tuple(each.loss for each in passes),
         blocks=tuple(
@@ -286,6 +287,7 @@ def _merged(
                 rows=same[0].rows,
                 adds=_added(same[0], before[0]),
                 starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
+                scales=all(each.expected is not None and each.expected.scales for each in same),
             )
             for same, before in zip(blocks, [blocks[0], *blocks] if blocks else [], strict=False)
         ),
@@ -307,6 +309,7 @@ def _merged(
             Weight(
                 name=same[0][0],
                 shape=same[0][1],
+                fan_in=fans.get(same[0][0]),
                 **dict(
                     zip(
                         ("square", "gradient", "sgd", "adam"),
@@ -327,7 +330,11 @@ def _added(place: Place, before: Place) -> tuple[str, ...]:
     if place.expected is None or before.expected is None:
         return ()
     through, begun = place.expected.through, before.expected.through
-    return tuple(name for name in through if name not in begun) if set(begun) < set(through) else ()
+    return (
+        tuple(name for name in through if name not in begun)
+        if place.expected.adds_to(before.expected)
+        else ()
+    )
 
 
 def _forward(same: Sequence[Place]) -> Signal:
@@ -342,5 +349,10 @@ def _backward(same: Sequence[Place]) -> Signal:
     return Signal(
         square=tuple(each.gradient[0] for each in same),
         mean=tuple(each.gradient[1] for each in same),
-        expected=tuple(None if each.expected is None else each.expected.gradient for each in same),
+        expected=tuple(
+            finite(value)
+            if each.expected is not None and (value := each.expected.gradient) is not None
+            else None
+            for each in same
+        ),
     )
