@@ -68,7 +68,7 @@ class Leaf(Value):
 
 
 class Nonlinearity(Value):
-    """One call of an activation function or of a softmax, however it was called."""
+    """One call of a softmax, an attention, or an activation function whose flat parts are known."""
 
     name: str = Field(description="the module in which it was called")
     function: str

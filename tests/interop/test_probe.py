@@ -381,6 +381,36 @@ def test_a_line_is_told_for_chains_of_linear_layers_and_of_relu_only(between, is
         assert gain == pytest.approx(1.0 if between is nn.Identity else 2.0, rel=0.05)
 
 
+def test_seeds_that_call_other_modules_are_refused() -> None:
+    class Routed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.layers[0](x)
+            return self.layers[1 if x.sum() > 0 else 2](x)
+
+    module = Routed()
+    with pytest.raises(SpecError, match="calls other modules"):
+        probe(module, torch.ones(1, 4), plans={"a": planned(module)}, seeds=range(12))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_random_batch_has_the_type_of_the_first_layer(dtype: torch.dtype) -> None:
+    module = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)).to(dtype)
+    assert probe(module).runs[0].loss[0] is not None
+
+
+def test_the_flat_share_of_hardtanh_is_told_for_its_usual_bounds_only() -> None:
+    def saturated(low: float) -> float | None:
+        module = nn.Sequential(nn.Linear(6, 4), nn.Hardtanh(low, 1.0), nn.Linear(4, 3))
+        return probe(module).runs[0].nonlinearities[0].saturated[0]
+
+    assert saturated(-1.0) is not None
+    assert saturated(0.0) is None
+
+
 def test_fan_in_is_that_of_the_plan() -> None:
     class Sideways(nn.Module):
         def __init__(self) -> None:

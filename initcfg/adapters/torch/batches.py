@@ -79,18 +79,19 @@ def _tried(module: torch.nn.Module, seed: int) -> Iterator[Batch]:
     keyword = getattr(module, "main_input_name", None)
     for inner in module.modules():
         if isinstance(inner, torch.nn.Embedding):
-            yield from _tokens(inner.num_embeddings, config, keyword, random)
+            yield from _tokens(inner.num_embeddings, inner.weight.device, config, keyword, random)
             return
         if isinstance(inner, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
             dims = len(inner.kernel_size)
             for side in dict.fromkeys((_side(config), *_SIDES)):
                 if side:
                     shape = (_BATCH, inner.in_channels, *itertools.repeat(side, dims))
-                    yield _normal(shape, keyword, random, "images" if dims == 2 else "signals")
+                    noun = "images" if dims == 2 else "signals"
+                    yield _normal(shape, inner.weight, keyword, random, noun)
             return
         if isinstance(inner, torch.nn.Linear):
-            yield _normal((8 * _BATCH, inner.in_features), keyword, random, "rows")
-            yield _normal((_BATCH, 16, inner.in_features), keyword, random, "sequences")
+            yield _normal((8 * _BATCH, inner.in_features), inner.weight, keyword, random, "rows")
+            yield _normal((_BATCH, 16, inner.in_features), inner.weight, keyword, random, "sequences")
             return
 
 
@@ -99,10 +100,12 @@ def _side(config: Any) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _tokens(vocabulary: int, config: Any, keyword: str | None, random: torch.Generator) -> Iterator[Batch]:
+def _tokens(
+    vocabulary: int, device: torch.device, config: Any, keyword: str | None, random: torch.Generator
+) -> Iterator[Batch]:
     vocabulary = getattr(config, "vocab_size", None) or vocabulary
     for length in _TOKENS:
-        tokens = torch.randint(vocabulary, (_BATCH, length), generator=random)
+        tokens = torch.randint(vocabulary, (_BATCH, length), generator=random).to(device)
         about = f"{_BATCH} rows of {length} random tokens of {vocabulary:,}"
         if keyword is None:
             yield Batch((tokens,), {}, None, about)
@@ -113,8 +116,11 @@ def _tokens(vocabulary: int, config: Any, keyword: str | None, random: torch.Gen
         yield Batch((), keywords, None, about)
 
 
-def _normal(shape: tuple[int, ...], keyword: str | None, random: torch.Generator, noun: str) -> Batch:
-    values = torch.randn(shape, generator=random)
+def _normal(
+    shape: tuple[int, ...], weight: torch.Tensor, keyword: str | None, random: torch.Generator, noun: str
+) -> Batch:
+    """The same numbers on every device, where the weight that they meet first is and of its type."""
+    values = torch.randn(shape, generator=random).to(weight.device, weight.dtype)
     about = f"{shape[0]} random {noun} of {' x '.join(map(str, shape[1:]))}"
     return Batch((), {keyword: values}, None, about) if keyword else Batch((values,), {}, None, about)
 

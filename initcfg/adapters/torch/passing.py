@@ -138,7 +138,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            if name in _FLAT or name in _SOFT:
+            if name.rstrip("_") in _FLAT or name in _SOFT:
                 self._note(name, result, args, keywords)
             self._expectations.note(name, result, args, keywords, given)
         return result
@@ -151,7 +151,9 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             entropy = _entropy(result)
         else:
             y = result.detach().double()
-            saturated = float(_FLAT[name.rstrip("_")](y).double().mean())
+            # Where a hardtanh of other bounds is flat its results do not tell.
+            if "hardtanh" not in name or _bounds(*args, **kwargs) == (-1, 1):
+                saturated = finite(float(_FLAT[name.rstrip("_")](y).double().mean()))
             units = (
                 (y == 0).movedim(1 if y.ndim > 3 else -1, 0).flatten(1) if y.ndim > 1 else (y == 0)[:, None]
             )
@@ -160,20 +162,22 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         self._found.nonlinearities.append((place or "all", name, dead, saturated, entropy))
 
 
-def _relu(y: torch.Tensor) -> torch.Tensor:
-    return y == 0
+def _bounds(
+    _: torch.Tensor, min_val: float = -1, max_val: float = 1, *__: Any, **___: Any
+) -> tuple[float, float]:
+    """The bounds with which hardtanh was called."""
+    return min_val, max_val
 
 
 # Where the slope of a function of an output y is below a tenth of its largest.
 _FLAT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "relu": _relu,
+    "relu": lambda y: y == 0,
     "relu6": lambda y: (y == 0) | (y == 6),
     "hardtanh": lambda y: y.abs() == 1,
     "tanh": lambda y: 1 - y.square() < 0.1,
     "sigmoid": lambda y: y * (1 - y) < 0.025,
     "softsign": lambda y: (1 - y.abs()).square() < 0.1,
 }
-_FLAT |= {"relu_": _relu}
 _SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
 
 

@@ -75,7 +75,8 @@ def probe(
 
     Raises:
         SpecError: a plan does not fit the module, as in `initialize_`; no batch was given and none is found,
-            the module cannot be copied, or it gives nothing to go back from (code ``input``).
+            the module cannot be copied, it gives nothing to go back from, or it calls other modules with
+            another seed (code ``input``).
         TypeError: `model` makes no module, or a plan is none.
         ValueError: there are seeds and no plan, or no seed.
 
@@ -271,6 +272,7 @@ def _merged(
     name: str, plan: Plan | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
 ) -> Run:
     """The passes of one plan put together, number by number."""
+    _require_alike(seeds, passes)
     fans = {each.name: each.fans.fan_in for each in plan or () if each.fans is not None}
     blocks = list(zip(*(each.blocks for each in passes), strict=True))
     return Run(
@@ -323,6 +325,25 @@ def _merged(
         seconds=seconds,
         nbytes=max(each.nbytes for each in passes),
     )
+
+
+def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
+    """Refuses seeds of which modules are called otherwise, so that their numbers do not belong together."""
+    called = [
+        (
+            [each.name for each in one.blocks],
+            [each.name for each in one.leaves],
+            [each[:2] for each in one.nonlinearities],
+        )
+        for one in passes
+    ]
+    for seed, names in zip(seeds, called, strict=False):
+        if names != called[0]:
+            message = (
+                f"with seed {seed} the model calls other modules, or in another order, than with {seeds[0]}"
+            )
+            hint = "give one seed at a time: the model chooses by its data what it calls"
+            raise SpecError.of(Code.INPUT, message, hint)
 
 
 def _added(place: Place, before: Place) -> tuple[str, ...]:
