@@ -353,6 +353,8 @@ def _added_in_place(h: torch.Tensor, inner: nn.Module) -> torch.Tensor:
         (lambda h, _: h + 0.5 * h, False),
         (lambda h, inner: torch.relu(inner(torch.sin(h))) + h, False),
         (lambda h, _: functional.dropout(h, 1.0), False),
+        (lambda h, _: torch.relu(functional.dropout(h, 0.5)), True),
+        (lambda h, _: torch.tanh(functional.dropout(h, 0.5)), False),
         (_zeroed, False),
         (_changed_by_a_view, False),
     ],
@@ -476,6 +478,15 @@ def test_what_overflows_is_none_and_not_a_wrong_number() -> None:
     found = probe(module, torch.randn(4, 8), plans={"a": plan})
     assert found.runs[0].blocks[-1].forward.square == (None,)
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_an_expected_gradient_that_overflows_is_none() -> None:
+    module = nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(8))).double()
+    plan = planned(module, {"random_normal": {"stddev": 1e30}})
+    batch = torch.full((4, 8), 1e-120, dtype=torch.float64)
+    found = probe(module, batch, plans={"a": plan}, loss=lambda output, _: output.sum())
+    assert found.runs[0].blocks[-1].backward.expected[0] is not None
+    assert found.runs[0].blocks[1].backward.expected == (None,)
 
 
 @pytest.mark.parametrize(

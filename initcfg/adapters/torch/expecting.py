@@ -55,11 +55,12 @@ class Expected:
     """What theory expects of one tensor: its mean square, and that of its gradient once it is known.
 
     Near a border that is padded with zeros it is less than in the middle.
-    `centred` is true of sums with weights of mean 0, which are normal in a wide layer.
+    `centred` is true of sums with weights of mean 0; in a wide layer they are normal, but not after dropout.
     """
 
     squares: torch.Tensor  # one number, or of convolutions one for each position of the image
     centred: bool = False
+    is_normal: bool = True
     starts_inside: bool = False
     is_used_otherwise: bool = False  # by what theory does not know, so that its gradient is not known
     gradients: torch.Tensor | None = None  # likewise
@@ -179,7 +180,11 @@ class Expectations:
                 None
                 if law is None
                 else Expected(
-                    _number(law.square), law.is_centred, through=through, weights=frozenset(through)
+                    _number(law.square),
+                    law.is_centred,
+                    is_normal=False,
+                    through=through,
+                    weights=frozenset(through),
                 )
             )
         if name in _SUMS and len(args) == 2 and not kwargs:
@@ -205,12 +210,15 @@ class Expectations:
             if training is False:
                 share = 0.0
             grown = 1 / (1 - share) if share < 1 else 0.0
-            return self._passed(x, grown, grown, centred=x.centred) if grown else None
+            kept = self._passed(x, grown, grown, centred=x.centred)
+            kept.is_normal &= grown == 1
+            return kept if grown else None
         activation = ACTIVATIONS.get(name.rstrip("_"))
         if activation is not None and x.centred and x.square > 0:
+            is_homogeneous = activation.power is not None
             made_of = self._passed(x, activation.squares(x.square) / x.square, activation.slopes(x.square))
-            made_of.scales &= activation.power is not None
-            return made_of
+            made_of.scales &= is_homogeneous
+            return made_of if is_homogeneous or x.is_normal else None
         return None
 
     def _passed(
@@ -220,6 +228,7 @@ class Expectations:
         made = Expected(
             squares,
             centred,
+            x.is_normal,
             x.starts_inside,
             through=x.through if centred else (),
             weights=x.weights,
@@ -271,7 +280,7 @@ class Expectations:
         result = Expected(
             squares,
             noise is None or noise.is_centred,
-            given.starts_inside,
+            starts_inside=given.starts_inside,
             through=(law.name,),
             weights=given.weights | {law.name},
             scales=given.scales and (noise is None or noise.square == 0),
@@ -289,6 +298,7 @@ class Expectations:
         result = Expected(
             one.squares + two.squares,
             one.centred and two.centred,
+            one.is_normal and two.is_normal,
             one.starts_inside or two.starts_inside,
             through=(*one.through, *two.through),
             weights=one.weights | two.weights,
