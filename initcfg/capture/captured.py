@@ -214,15 +214,17 @@ class _Document:
 
     def _phrased(self) -> dict[str, Phrase]:
         """The phrase of each parameter that has a law of its own; members of a group share the first's."""
-        members: dict[tuple[int, str], list[str]] = {}
+        members: dict[tuple[int, str, bool], list[str]] = {}
+        phrases = Phrases(self._study, self.layout_of)
         group_of = {name: at for at, group in enumerate(self._groups) for name in _names(group)}
         for name, recorded in self._recorded.items():
             if recorded.tied_to is None:
                 law = recorded.law
                 key = name if isinstance(law, Table) else repr(law)
-                members.setdefault((group_of[name], key), []).append(name)
+                lent = phrases.weight_of(recorded) is not None
+                members.setdefault((group_of[name], key, lent), []).append(name)
         examples = [self._recorded[names[0]] for names in members.values()]
-        said = Phrases(self._study, self.layout_of).all(examples)
+        said = phrases.all(examples)
         return {name: said[names[0]] for names in members.values() for name in names}
 
     def _ruled(self) -> list[_Said]:

@@ -81,7 +81,8 @@ class Phrases:
         together: dict[object, list[Recorded]] = {}
         for each in examples:
             inner = each.writes[-1].inner if each.writes else None
-            together.setdefault((inner, type(each.law).__name__, len(each.shape) > 1), []).append(each)
+            key = inner, type(each.law).__name__, len(each.shape) > 1, self.weight_of(each) is None
+            together.setdefault(key, []).append(each)
         for group in together.values():
             fan = self._fan(group)
             for each in group:
@@ -194,10 +195,12 @@ class Phrases:
         return float(getattr(fans, fan))
 
     def weight_of(self, recorded: Recorded) -> str | None:
-        """The weight beside a bias."""
+        """The weight beside a bias, whose fans it may have: not one that a rule skips."""
         head, dot, _ = recorded.name.rpartition(".")
-        name = f"{head}{dot}weight"
-        return name if name != recorded.name and name in self._study.model.tensors else None
+        weight = self._study.model.tensors.get(f"{head}{dot}weight")
+        if weight is None or weight.name == recorded.name or isinstance(weight.law, Unsaid):
+            return None
+        return weight.name
 
 
 def _said_by_fan(recorded: Recorded, tree: Any, text: str) -> dict[str, Any]:

@@ -43,10 +43,7 @@ def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int
     from initcfg.adapters.torch import audit as audit_torch
     from initcfg.cli.arguments import find_project
 
-    try:
-        found = audit_torch(model.build)
-    except TypeError as error:
-        raise click.UsageError(f"{model.name}: {error}") from None
+    found = audit_torch(model.module)
     checked = Checked(model.name, found.diagnostics, verdict="nothing found")
     report = Report((checked,)).ignoring({*ignore, *find_project().ignore})
     return output.conclude(report.strict())

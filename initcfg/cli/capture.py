@@ -44,10 +44,7 @@ def capture(*, model: ModelSource, path: str | None, force: bool, output: Output
         if not path.lower().endswith((".yaml", ".yml")):
             raise click.UsageError(f"the name of a spec ends in .yaml or .yml, not as {path!r}")
         check_replaceable(path, force=force)
-    try:
-        captured = capture_torch(model.build)
-    except TypeError as error:
-        raise click.UsageError(f"{model.name}: {error}") from None
+    captured = capture_torch(model.module)
     if path is not None:
         captured.save(path)
         output.note(f"{path}: {counted(len(captured.recorded), 'tensor')}; initcfg plan shows them")

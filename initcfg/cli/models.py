@@ -16,12 +16,37 @@ from initcfg.errors import Code, Diagnostic, Location, SpecError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
+_WAY = "{} is to be a callable without arguments that makes {}"
+
 
 class ModelSource(NamedTuple):
     """Makes a model whenever it is called; `name` is how the command line calls it."""
 
     name: str
     build: Callable[[], Any]
+
+    def module(self) -> torch.nn.Module:
+        """The model, which has to be one of torch, with its shapes.
+
+        Raises:
+            SpecError: it is something else, or lazy.
+        """
+        import torch
+
+        from initcfg.adapters.torch.parameters import require_shapes
+
+        made = self.build()
+        if isinstance(made, torch.nn.Module):
+            return require_shapes(made)
+        kind = type(made)
+        library = kind.__module__.partition(".")[0]
+        what = kind.__name__ if library == "builtins" else f"{kind.__module__}.{kind.__name__}"
+        message = f"{self.name} is to make a torch.nn.Module, and makes {what}"
+        drafted = library in ("flax", "jax", "keras", "equinox", "haiku")
+        way = '"initcfg new --manifest" drafts a spec from its names and shapes' if drafted else _WAY
+        raise SpecError.of(Code.INPUT, message, way.format(self.name, "the model"))
 
 
 def with_model(function: Callable[..., int]) -> Callable[..., int]:
@@ -81,7 +106,7 @@ def _from_config(folder: str | None) -> ModelSource:
     return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"))
 
 
-def _place_of(error: Exception) -> Location | None:
+def _place_of(error: BaseException) -> Location | None:
     """The innermost line of code that was read from a file, without this module and Python's own imports."""
     lines = traceback.extract_tb(error.__traceback__)[1:]
     own = [line for line in lines if not line.filename.startswith("<") and "importlib" not in line.filename]
@@ -94,9 +119,11 @@ def _guarded(name: str, build: Callable[[], Any], doing: str, makes: str = "the 
     def guarded() -> Any:
         try:
             return build()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            hint = f"{name} is to be a callable without arguments that makes {makes}"
+            # What is raised by the call itself, and not by a line of the code that is called.
+            called = error.__traceback__ is not None and error.__traceback__.tb_next is None
+            hint = _WAY.format(name, makes) if called and isinstance(error, TypeError) else None
             problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
             raise SpecError(problem) from error
 

@@ -69,14 +69,9 @@ def probe(
         raise click.UsageError("a spec is named twice")
     if seeds is not None and not files:
         raise click.UsageError("--seeds needs a --spec: the model's own weights are made once")
-    module = model.build()
+    module = model.module()
     given = None if batch is None else made_by(batch, "a batch").build()
-    try:
-        held = manifest(module)
-    except AttributeError:
-        raise click.UsageError(
-            f"{model.name}: makes no torch.nn.Module, but a {type(module).__name__}"
-        ) from None
+    held = manifest(module)
     plans = {file: plan_from(file, options, manifest=held) for file in files}
     found = probe_torch(module, given, plans=plans, seeds=None if seeds is None else range(seeds))
     output.answer(found.to_dict(), str(found))

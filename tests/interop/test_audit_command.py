@@ -31,7 +31,31 @@ def right():
 
 def number():
     return 7
+
+def flax():
+    return type("Linear", (), {"__module__": "flax.nnx"})()
+
+def needs(width):
+    return torch.nn.Linear(width, width)
+
+def inside():
+    return needs()
+
+def leaves():
+    raise SystemExit(3)
+
+class Lazy(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.LazyLinear(3)
+
+def called():
+    module = Lazy()
+    module.head(torch.ones(2, 4))
+    return module.head
 """
+
+COMMANDS = ("audit", "capture", "probe")
 
 
 @pytest.fixture
@@ -78,10 +102,33 @@ def test_every_format_names_the_line(run, style: str) -> None:
         assert place["region"]["startLine"] == 6
 
 
-def test_what_makes_no_module_is_a_wrong_command_line(run) -> None:
-    result = run("audited_models:number")
-    assert result.exit_code == 2
-    assert "build makes a torch.nn.Module, not int" in result.output
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("name", "message", "help_"),
+    [
+        ("number", "is to make a torch.nn.Module, and makes int", "is to be a callable without arguments"),
+        ("flax", "and makes flax.nnx.Linear", '"initcfg new --manifest" drafts a spec'),
+        ("needs", "missing 1 required positional argument", "is to be a callable without arguments"),
+        ("inside", "missing 1 required positional argument", ""),
+        ("leaves", "leaves() raises SystemExit: 3", ""),
+        ("Lazy", "the parameter 'head.weight' is lazy", "call the module once, on a batch"),
+    ],
+)
+def test_what_makes_no_whole_module_is_told_of_alike(
+    run, command: str, name: str, message: str, help_: str
+) -> None:
+    problem = (result := CliRunner().invoke(main, [command, f"audited_models:{name}"])).exception
+    output = " ".join(result.output.split()) or str(problem)
+    assert "error[input]" in output, output
+    assert message in output
+    assert help_ in output
+    assert bool(help_) == ("help:" in output)
+
+
+def test_a_lazy_module_that_was_called_is_captured(run) -> None:
+    assert run("audited_models:called").output == "audited_models:called: nothing found\n"
+    result = CliRunner().invoke(main, ["capture", "audited_models:called"])
+    assert "weight: {shape: [3, 4]}" in result.output
 
 
 TOWER = {"num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}

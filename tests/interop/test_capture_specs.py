@@ -10,6 +10,7 @@ import transformers
 
 import initcfg
 from initcfg.adapters.torch import capture, manifest
+from initcfg.errors import SpecError
 from initcfg.spec import loads
 from tests.interop.capture_sweep import transformers_row
 
@@ -80,6 +81,12 @@ def test_a_module_without_a_config() -> None:
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(TypeError, match="not int"):
         capture(lambda: 7)
+
+
+@pytest.mark.parametrize("kind", [torch.nn.ReLU, lambda: torch.nn.Sequential(torch.nn.Identity())])
+def test_what_holds_nothing_that_is_saved_is_refused(kind: Callable[[], torch.nn.Module]) -> None:
+    with pytest.raises(SpecError, match="has no parameter, and no buffer that is saved"):
+        capture(kind)
 
 
 # Of many kinds, each of which is soon recorded. `capture_sweep` runs all classes, and compares values too.

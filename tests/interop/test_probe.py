@@ -513,9 +513,6 @@ def build():
 
 def batch():
     return torch.ones(4, 8), torch.zeros(4, dtype=torch.long)
-
-def number():
-    return 7
 """
 SPEC = """\
 initcfg: 1
@@ -558,7 +555,6 @@ def test_the_command_gives_the_value_as_json(run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("probed_models:number",), "makes no torch.nn.Module, but a int"),
         (("probed_models:build", "--seeds", "2"), "--seeds needs a --spec"),
         (("probed_models:build", "--spec", "a.yaml", "--spec", "a.yaml"), "a spec is named twice"),
         (("probed_models:build", "--batch", "probed_models:batches"), "has no 'batches'"),

@@ -38,6 +38,7 @@ def audit(
 
     Raises:
         TypeError: `build` makes something that is no ``torch.nn.Module``.
+        SpecError: the module is lazy and has no shapes yet (code ``input``).
 
     Example:
         >>> import torch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg.adapters.torch.recorded import record, record_once
 from initcfg.capture.captured import Captured
 from initcfg.capture.numbers import Source
+from initcfg.errors import Code, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ def capture(
 
     Raises:
         TypeError: `build` makes something that is no ``torch.nn.Module``.
+        SpecError: the module is lazy and has no shapes yet, or holds nothing that is saved (code ``input``).
 
     Example:
         >>> import torch
@@ -48,6 +50,9 @@ def capture(
         return made[-1]
 
     recorded = record(building, init)
+    if not any(each.persistent for each in recorded):
+        message = f"{type(made[0]).__name__} has no parameter, and no buffer that is saved"
+        raise SpecError.of(Code.INPUT, message, "give the module that holds them; this one needs no spec")
     return Captured(type(made[0]).__name__, recorded, _source(made[0], init))
 
 

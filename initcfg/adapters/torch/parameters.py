@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Where wrappers keep the module that they wrap: no part of a parameter's name.
 _WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")
+_LAZY = "the parameter {!r} is lazy, and has no shape yet"
+_ONCE = "call the module once, on a batch as it will be given"
 
 
 def modules_of(module: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
@@ -183,11 +185,16 @@ def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor, tuple
         for key, tensor in itertools.chain[tuple[str, torch.Tensor]](parameters, saved):
             name = _name(prefix, key)
             if is_lazy(tensor):
-                message = f"the parameter {name!r} is lazy, and has no shape yet"
-                raise SpecError.of(
-                    Code.MANIFEST, message, "call the module once, on a batch as it will be given"
-                )
+                raise SpecError.of(Code.MANIFEST, _LAZY.format(name), _ONCE)
             yield name, tensor, (inner, key)
+
+
+def require_shapes(module: torch.nn.Module) -> torch.nn.Module:
+    """The module, of which no parameter or buffer waits for its shape (else code ``input``)."""
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        if is_lazy(tensor):
+            raise SpecError.of(Code.INPUT, _LAZY.format(name), f"{_ONCE}: in the callable that makes it")
+    return module
 
 
 def _name(prefix: str, key: str) -> str:

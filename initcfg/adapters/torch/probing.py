@@ -19,7 +19,7 @@ from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
-from initcfg.adapters.torch.parameters import refs_of
+from initcfg.adapters.torch.parameters import refs_of, require_shapes
 from initcfg.adapters.torch.passing import Pass, Watch, steps_of
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
@@ -75,8 +75,8 @@ def probe(
 
     Raises:
         SpecError: a plan does not fit the module, as in `initialize_`; no batch was given and none is found,
-            the module cannot be copied, it gives nothing to go back from, or it calls other modules with
-            another seed (code ``input``).
+            the module is lazy or cannot be copied, it gives nothing to go back from, or it calls other
+            modules with another seed (code ``input``).
         TypeError: `model` makes no module, or a plan is none.
         ValueError: there are seeds and no plan, or no seed.
 
@@ -95,6 +95,7 @@ def probe(
     module = model if isinstance(model, torch.nn.Module) else model()
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"model makes a torch.nn.Module, not {type(module).__name__}")
+    require_shapes(module)
     for plan in (plans or {}).values():
         require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(module))")
     if seeds is not None and (not plans or not seeds):

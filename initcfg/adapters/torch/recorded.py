@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from initcfg.adapters.torch.laws import Draws, UnsayableError, law_of
-from initcfg.adapters.torch.parameters import named_modules_of
+from initcfg.adapters.torch.parameters import named_modules_of, require_shapes
 from initcfg.adapters.torch.programs import (
     Read,
     TooLargeError,
@@ -108,7 +108,7 @@ def tensors_of(
 ) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str], str | None]]:
     """Parameters and buffers with their names, places, and the earlier name that is the same memory."""
     seen: dict[object, str] = {}
-    for prefix, inner in named_modules_of(module):
+    for prefix, inner in named_modules_of(require_shapes(module)):
         for key, tensor in itertools.chain(inner._parameters.items(), inner._buffers.items()):
             if tensor is None:
                 continue

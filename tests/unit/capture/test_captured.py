@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +111,16 @@ def linear(prefix: str, shape: tuple[int, int]) -> list[Recorded]:
         recorded(f"{prefix}.weight", shape, law, writes=write("kaiming_uniform_(a=2.236)", 117, file)),
         recorded(f"{prefix}.bias", shape[:1], law, writes=write("uniform_(-0.1, 0.1)", 120, file)),
     ]
+
+
+def test_a_bias_beside_a_weight_that_is_skipped_has_a_bound_of_its_own() -> None:
+    weight, bias = linear("odd", (8, 16))
+    tensors = [*linear("up", (64, 16)), replace(weight, law=Unsaid("of no law")), bias]
+    captured = Captured("mlp", tensors)
+    assert "initializer: {random_uniform: {minval: -0.25, maxval: 0.25}}}" in captured.text
+    assert "match: up.bias" in captured.text
+    assert captured.text.count("fans_of: weight") == 1
+    assert [each.name for each in initcfg.make_plan(captured.spec)] == ["up.weight", "up.bias", "odd.bias"]
 
 
 def test_layers_of_torch_go_by_their_fans() -> None:

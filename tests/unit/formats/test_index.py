@@ -125,7 +125,7 @@ def described(metadata: object) -> str:
         ('{"weight_map": {}} {}', "follows the document's end", 1),
         ('{"metadata": {"a": NaN}, "weight_map": {}}', "not a finite number", 1),
         ('{"metadata": {"a": ' + "9" * 5000 + '}, "weight_map": {}}', "thousands of digits", 1),
-        ('{"weight_map":' * 100_000, "nested deeper", 1),
+        ('{"weight_map":' * 100_000, "nested too deep", 1),
         ('{"weight_map": {"\\ud800": "a.safetensors"}}', "surrogate", 1),
         (b'{"weight_map": {"\xff": "a.safetensors"}}', "not UTF-8", 1),
     ],
