@@ -231,11 +231,11 @@ class _Document:
         """The rules with their comments."""
         first: dict[str, Phrase] = {}
         for phrase in self.phrases.values():
-            first.setdefault(phrase.said, phrase)
-        decided = decisions({name: phrase.said for name, phrase in self.phrases.items()}, _PLAIN)
+            first.setdefault(phrase.meaning, phrase)
+        decided = decisions({name: phrase.meaning for name, phrase in self.phrases.items()}, _PLAIN)
         return [
-            _Said({"match": match} | first[said].keys, first[said].comment, first[said].is_stored)
-            for match, said in decided
+            _Said({"match": match} | phrase.keys, phrase.comment, phrase.is_stored)
+            for match, phrase in ((match, first[meaning]) for match, meaning in decided)
         ]
 
     # The document.

@@ -57,6 +57,11 @@ class Phrase:
     is_stored: bool = False
 
     @property
+    def meaning(self) -> str:
+        """What makes two phrases one rule: what they say and, of what has no law, why."""
+        return self.said + self.comment if "skip" in self.keys else self.said
+
+    @property
     def keys(self) -> dict[str, Any]:
         """The keys of a rule."""
         keys: dict[str, Any] = json.loads(self.said)

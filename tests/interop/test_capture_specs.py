@@ -89,6 +89,23 @@ def test_what_holds_nothing_that_is_saved_is_refused(kind: Callable[[], torch.nn
         capture(kind)
 
 
+def test_what_is_skipped_has_its_own_reason() -> None:
+    class Odd(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.empty(3))
+            self.base = torch.nn.Parameter(torch.linalg.qr(torch.randn(3, 3))[0])
+
+    text = capture(Odd).text
+    assert (
+        "linalg_qr() of random values, test_capture_specs.py:"
+        in text.partition("{match: base, skip: true}")[0]
+    )
+    assert text.endswith(
+        '# No law can be said: it is never written, or in part\n  - {match: "**", skip: true}\n'
+    )
+
+
 # Of many kinds, each of which is soon recorded. `capture_sweep` runs all classes, and compares values too.
 SAMPLE = """
     ASTForAudioClassification AriaTextForCausalLM BertModel BigBirdPegasusForCausalLM

@@ -97,7 +97,7 @@ def law_of(read: Read) -> Draws:
         if here is None or there is None:
             if geometry == read.geometry and not patches:
                 return _of_node(node, output)
-            raise UnsayableError("a part of it that is no box is written apart", node)
+            raise UnsayableError("elements that are no block of it, as a diagonal, are written apart", node)
         both = intersection(here, there)
         if both is None or any(intersection(both, box) == both for box, _ in patches):
             continue
