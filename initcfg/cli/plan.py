@@ -58,11 +58,10 @@ def plan(
 
     FILE is a spec or a plan; "-" reads standard input. Nothing is allocated, however large the model. The
     table is as wide as the terminal (else as COLUMNS says, or 80); what it has no room for is said below it.
-    Copies of a layer that begin alike share a line, whose size is that of all of them; long formulas are told
-    by their moments. With --format json the
-    plan is a JSON document of every parameter, and with -o that document goes to a file instead; csv has the
-    table's lines with all digits, markdown and html have every column. A plan that is there is replaced, any
-    other file only with --force.
+    Copies of a layer with the same initialization share a line, which gives their total size. A long formula
+    is shown by its mean and standard deviation. With --format json the plan is a JSON document of every
+    parameter, and with -o that document goes to a file instead; csv has the table's lines with all digits,
+    markdown and html have every column. A plan that is there is replaced, any other file only with --force.
     """
     from initcfg.cli.arguments import plan_from, selection
     from initcfg.plan.listing import listed, records_of, sorted_copies, table_of

@@ -199,7 +199,7 @@ def sorted_copies(groups: Iterable[Listed], sort: str | None) -> list[Listed]:
 def table_of(plan: Plan, groups: Sequence[Listed], *, brief: bool = False, curves: bool = False) -> Table:
     """Copies as a table, and what the plan holds.
 
-    If it is `brief`, a law of many words is told by its kind and moments. With `curves` rows have pictures of
+    With `brief`, a long law is shown by its kind and moments. With `curves` rows have pictures of
     their laws and the names of all copies, which HTML shows.
     """
     return Table(

@@ -1,8 +1,9 @@
 """The mean squares that theory expects, followed from function to function while a module runs.
 
 A tensor that a known function gives is expected to have a mean square that follows from those of its
-arguments and from the laws of the weights; `initcfg.probe.theory` has the maps and their sources. What theory
-does not know, such as an attention, is measured where a weight is applied to it next, and that is told.
+arguments and from the laws of the weights; `initcfg.probe.theory` has the maps and their sources. Theory
+does not cover some functions, such as attention: there the measured mean square is taken where the next
+weight is applied, and the block is marked `starts_inside`.
 Backwards the same factors are gone through from the measured gradient of the last block.
 """
 

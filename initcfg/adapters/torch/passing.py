@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initcfg.adapters.torch.expecting import Expectations, Expected
 
 _EPSILON = 1e-8  # of Adam
-# The rank of features is told of so many rows at most.
+# The rank of features is computed from at most this many rows.
 _ROWS = 256
 
 
