@@ -15,6 +15,8 @@ import pytest
 import torch
 from torch import nn
 
+from initcfg import make_plan
+from initcfg.adapters.torch import capture
 from initcfg.adapters.torch.recorded import record
 from initcfg.adapters.torch.tables import law_of_values
 from initcfg.capture.values import Table, Unsaid
@@ -238,6 +240,28 @@ def test_a_copied_layer_is_the_first_one() -> None:
 
 def _layer() -> nn.Module:
     return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(lambda: torch.full((3,), -math.inf), id="one infinity"),
+        pytest.param(lambda: torch.full((8, 8), -math.inf).triu(1), id="a mask"),
+        pytest.param(lambda: torch.empty(2).fill_(math.nan), id="NaN"),
+    ],
+)
+def test_values_that_are_not_finite_have_no_law_and_a_line(values: Callable[[], torch.Tensor]) -> None:
+    module = nn.Linear(2, 2)
+    (found,) = record(lambda: module.register_buffer("bound", values()) or module)[2:]
+    assert isinstance(found.law, Unsaid)
+    assert found.law.reason == "it holds infinities or NaN, which no spec does"
+    assert found.law.site is not None
+    assert found.law.site.file == __file__
+
+
+def test_a_parameter_without_elements_has_any_law() -> None:
+    captured = capture(lambda: Written(lambda _: nn.Parameter(torch.empty(1, 0, 4))))
+    assert make_plan(captured.spec)["weight"].shape == (1, 0, 4)
 
 
 class Two(nn.Module):

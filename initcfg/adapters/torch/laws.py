@@ -15,6 +15,7 @@ from initcfg.adapters.torch.programs import (
     Hole,
     Node,
     Read,
+    UnsayableError,
     behind,
     is_filled,
     is_open,
@@ -54,14 +55,6 @@ _DRAWS = {
     "uniform": (0.0, 1.0),
     **dict.fromkeys(("randn", "randn_like", "rand", "rand_like"), (0.0, 1.0)),
 }
-
-
-class UnsayableError(Exception):
-    """A law that cannot be said: the reason, and the node behind it."""
-
-    def __init__(self, reason: str, node: Node | None = None) -> None:
-        super().__init__(reason)
-        self.node = node
 
 
 @dataclass(frozen=True, slots=True)

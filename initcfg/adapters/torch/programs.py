@@ -105,8 +105,19 @@ def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
         yield from tensors_in(list(tree.values()))
 
 
-class TooLargeError(Exception):
+class UnsayableError(Exception):
+    """A law that cannot be said: the reason, and the node behind it where one is known."""
+
+    def __init__(self, reason: str, node: Node | None = None) -> None:
+        super().__init__(reason)
+        self.node = node
+
+
+class TooLargeError(UnsayableError):
     """Values were asked for that are too many to be made."""
+
+    def __init__(self) -> None:
+        super().__init__("its values are too many to be made")
 
 
 def reads_in(tree: Any) -> Iterator[Read]:

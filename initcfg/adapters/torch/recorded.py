@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from initcfg.adapters.torch.laws import Draws, UnsayableError, law_of
+from initcfg.adapters.torch.laws import Draws, law_of
 from initcfg.adapters.torch.parameters import named_modules_of, require_shapes
 from initcfg.adapters.torch.programs import (
     Read,
     TooLargeError,
+    UnsayableError,
     behind,
     canary_of,
     key_of,
@@ -146,6 +147,9 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
             law = _shared(name, law, draws, drawn)
         history = programs.history(tensor)
         nodes = sorted(behind(history, exactly=True), key=lambda node: node.at) if history else []
+        writes = tuple(node.write for node in nodes if node.at and not node.is_empty)
+        if isinstance(law, Unsaid) and law.site is None and writes:
+            law = replace(law, site=writes[-1].site)
         is_buffer = key in inner._buffers
         found.append(
             Recorded(
@@ -154,7 +158,7 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
                 str(tensor.dtype).removeprefix("torch."),
                 law,
                 type(inner).__name__,
-                tuple(node.write for node in nodes if node.at and not node.is_empty),
+                writes,
                 is_buffer,
                 not (is_buffer and key in inner._non_persistent_buffers_set),
                 tied_to,
@@ -166,19 +170,15 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
 
 
 def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Box, ...]]:
-    if programs.memory_of(tensor) is None:
-        return law_of_values(tensor), Draws(None), ()
-    read = programs.read(tensor)
+    read = None if programs.memory_of(tensor) is None else programs.read(tensor)
     try:
-        draws = law_of(read)
+        draws = Draws(law_of_values(tensor)) if read is None else law_of(read)
     except UnsayableError as error:
-        unwritten = _unwritten(read, any_box=True)
+        unwritten = () if read is None else _unwritten(read, any_box=True)
         site = error.node.write.site if error.node is not None else None
         return Unsaid(str(error), site), Draws(None), unwritten
-    except TooLargeError:
-        return Unsaid("its values are too many to be made"), Draws(None), ()
     if draws.law is None:
-        unwritten = _unwritten(read) if tensor.numel() else ()
+        unwritten = _unwritten(read) if read is not None and tensor.numel() else ()
         return Unsaid("it is never written, or in part"), draws, unwritten or _known(draws, tensor)
     return draws.law, draws, ()
 
@@ -245,11 +245,11 @@ def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
 
 def _law_then(read: Read, node: Node, output: int) -> Law:
     """The law of what a node had written when it had."""
-    if node.op == "fixed":
-        return law_of_values(node.values[output])
     try:
+        if node.op == "fixed":
+            return law_of_values(node.values[output])
         return law_of(read).law or Unsaid("it is never written, or in part")
-    except (UnsayableError, TooLargeError) as error:
+    except UnsayableError as error:
         return Unsaid(str(error))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from initcfg.adapters.torch.programs import UnsayableError
 from initcfg.capture.values import Table
 from initcfg.errors import InitcfgError
 from initcfg.initializers import Constant, Formula, Initializer, Ones, Zeros
@@ -17,19 +18,34 @@ if TYPE_CHECKING:
 
 # Smaller tables are as well written out.
 _FEWEST = 16
+_NOT_FINITE = "it holds infinities or NaN, which no spec does"
 
 
 def constant(number: float) -> Initializer:
-    """The initializer of one number."""
+    """The initializer of one number.
+
+    Raises:
+        UnsayableError: it is infinite or NaN.
+    """
+    if not math.isfinite(number):
+        raise UnsayableError(_NOT_FINITE)
     return {0.0: Zeros(), 1.0: Ones()}.get(number) or Constant(number)
 
 
 def law_of_values(values: torch.Tensor) -> Initializer | Table:
-    """A constant, a known formula, or the table of fixed values."""
-    flat = values.detach().reshape(-1)
-    if flat.numel() and bool((flat == flat[0]).all()) and bool(torch.isfinite(flat[0])):
-        return constant(shortest(flat[0]))
+    """A constant, a known formula, or the table of fixed values; zeros where there are no elements.
+
+    Raises:
+        UnsayableError: some are infinite or NaN.
+    """
     found = values.detach()
+    flat = found.reshape(-1)
+    if not flat.numel():
+        return Zeros()
+    if bool((flat == flat[0]).all()):
+        return constant(shortest(flat[0]))
+    if not bool(torch.isfinite(flat).all()):
+        raise UnsayableError(_NOT_FINITE)
     exact = found.to(torch.float64) if found.is_floating_point() else found
     table = np.array(exact.numpy())
     return _formula(table, found.dtype) or _known(table, found.dtype) or Table(table)
@@ -37,7 +53,7 @@ def law_of_values(values: torch.Tensor) -> Initializer | Table:
 
 def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # noqa: PLR0911  a list of cases
     """A formula for values that vary along one axis: a count, a line, powers of a base, logarithms."""
-    if table.ndim == 0 or not table.size or table.dtype.kind not in "fiu" or not np.isfinite(table).all():
+    if table.ndim == 0 or table.dtype.kind not in "fiu":
         return None
     axis = next((at for at in range(table.ndim) if table.shape[at] == table.size), table.ndim - 1)
     row = np.moveaxis(table, axis, -1).reshape(-1, table.shape[axis])
