@@ -1,7 +1,7 @@
 """The figures of a report for papers: each function draws into axes of matplotlib, and gives them back.
 
 Without axes it makes some, which needs matplotlib: ``pip install 'initcfg[plot]'``. What is drawn are the
-numbers of `initcfg.report.figures_of`, as in the page of ``initcfg report``.
+numbers of `initcfg.report.figures_of`, as in the page of ``initcfg report``, or those of a probe.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from initcfg.probe import Probe
     from initcfg.report.values import Bins, HeldLaw, Model, Row, Spectrum
 
-__all__ = ["depth", "laws", "map", "spectrum"]
+__all__ = ["depth", "laws", "map", "signal", "spectrum"]
 
 _INK, _SOFT, _BAND, _GOOD, _BAD = "#1c2733", "#5a6876", "#e6f4ef", "#1f7a5c", "#b3161b"
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -207,6 +208,43 @@ def spectrum(spectrum: Spectrum, axes: Axes | None = None, *, label: str | None 
         axes.axvline(high, color=_SOFT, lw=1, ls="--", label="its edge")
     axes.axvline(spectrum.orthogonal, color=_COLOURS[1], lw=1.4, ls=":", label="orthogonal")
     axes.set(xlabel="singular value", ylabel="density")
+    axes.legend(fontsize="small", frameon=False)
+    return axes
+
+
+def signal(probe: Probe, axes: Axes | None = None, *, backward: bool = False) -> Axes:
+    """Draws the mean square after each block, a line a plan; dashed what theory expects, where it knows.
+
+    Args:
+        probe: as `initcfg.adapters.torch.probe` gives, or `initcfg.probe.Probe.load` reads.
+        axes: to draw into; None makes new ones.
+        backward: of the gradient of the loss in the place of the signal.
+
+    Raises:
+        ImportError: as in `map`.
+        ValueError: no mean square is known.
+
+    Example:
+        >>> from initcfg.probe import Probe
+        >>> signal(Probe(version="1", model="Net", batch="8 rows", loss="mean square", chance=1.0, runs=()))
+        Traceback (most recent call last):
+        ValueError: no signal to draw: the probe has no mean square of any block
+    """
+    depths = [each for each in probe.through_depth(backward=backward) if each.measured]
+    if not depths:
+        raise ValueError("no signal to draw: the probe has no mean square of any block")
+    axes = _axes(axes)
+    for rank, each in enumerate(depths):
+        colour = _COLOURS[rank % len(_COLOURS)]
+        at, _, squares = zip(*each.measured, strict=True)
+        axes.plot(at, squares, marker="o", ms=4, color=colour, label=each.plan)
+        if each.expected:
+            at, _, squares = zip(*each.expected, strict=True)
+            axes.plot(at, squares, color=colour, lw=1.2, ls="--")
+    locator: Any = axes.xaxis.get_major_locator()
+    locator.set_params(integer=True)
+    what = "gradient" if backward else "signal"
+    axes.set(yscale="log", xlabel="after block", ylabel=f"mean square of the {what}")
     axes.legend(fontsize="small", frameon=False)
     return axes
 

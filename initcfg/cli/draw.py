@@ -34,10 +34,11 @@ if TYPE_CHECKING:
         "initcfg report configs/gpt2.yaml -o gpt2.html",
         "initcfg report configs/gpt2.yaml configs/llama3-8b.yaml -o both.html",
         "initcfg report configs/gpt2.yaml --weights step0.safetensors -o checked.html",
+        "initcfg report --probe probe.json -o signal.html",
         "initcfg report configs/gpt2.yaml --format json | jq '.models[0].depth'",
     ),
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option(
     "-o",
     "--output",
@@ -53,6 +54,13 @@ if TYPE_CHECKING:
     callback=not_standard_input,
     help="Draw the values of weights beside their laws, as verify --law holds them.",
 )
+@click.option(
+    "--probe",
+    "probed",
+    metavar="PROBE",
+    callback=not_standard_input,
+    help="Draw what initcfg probe --format json has measured, too; then no spec need be given.",
+)
 @force_option
 @with_renames
 @threads_option
@@ -63,6 +71,7 @@ def report(
     files: tuple[str, ...],
     path: str | None,
     weights: str | None,
+    probed: str | None,
     force: bool,
     renames: Renames,
     threads: int | None,
@@ -73,19 +82,23 @@ def report(
 
     With --weights it also shows the values of a file or a sharded set, of any program, beside the law that
     each tensor should follow, and what differs. Several specs are shown beside each other, and where they
-    differ.
+    differ. With --probe it shows the signal through depth, forward and backward, beside theory.
 
     The page is one file, which needs no network and runs no code but its own. With --format json what it
     shows goes to stdout as data, without any picture.
     """
     from initcfg.cli.arguments import checked_plan_from
+    from initcfg.probe import Probe
     from initcfg.report import Source, figures_of, page_of
 
     if path is None and output.format != "json":
         raise click.UsageError("name the page: -o report.html (or --format json for what it shows as data)")
     if weights is None and (renames or threads is not None):
         raise click.UsageError("--rename, --strip-prefix and --threads are about --weights")
+    if not files and (probed is None or weights is not None):
+        raise click.UsageError("name a spec or a plan, or what was measured: --probe probe.json")
     held = [] if weights is None else ["--weights", weights, *renames.arguments()]
+    held += [] if probed is None else ["--probe", probed]
     named = shlex.join(["initcfg", "report", *files, *held, *options.arguments()])
     sources = [Source(file, *checked_plan_from(file, options)) for file in files]
     if weights is not None:
@@ -106,11 +119,15 @@ def report(
                 )
                 for source in sources
             ]
-    figures = figures_of(sources, command=printable(named))
+    probe = None if probed is None else Probe.load(probed)
+    figures = figures_of(sources, command=printable(named), probe=probe)
     if path is None:
         output.data(figures.model_dump_json(indent=2))
         return Exit.FINE
     page = page_of(figures)
     lines = sum(len(model.rows) for model in figures.models)
-    output.save(path, page, f"{counted(lines, 'line')}, {size(len(page.encode()))}", force=force)
+    what = (
+        counted(lines, "line") if files else counted(len(figures.probe.runs if figures.probe else ()), "run")
+    )
+    output.save(path, page, f"{what}, {size(len(page.encode()))}", force=force)
     return Exit.FINE

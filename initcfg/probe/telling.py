@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.names import fold
 from initcfg.probe.values import average, growth, middle
+from initcfg.tables import SEGMENTS, Column, Row, Table
 from initcfg.wording import counted, number, size
 
 if TYPE_CHECKING:
@@ -32,14 +33,39 @@ def text_of(runs: Sequence[Run], loss: str, chance: float | None) -> str:
     has_theory = any(value for run in runs for block in run.blocks for value in block.forward.expected)
     columns = (_WIDTH - _NAME) // _CELL // (2 if has_theory else 1)
     for some in (runs[at : at + columns] for at in range(0, len(runs), columns)):
-        parts += _table("activations, mean square", some, lambda block: block.forward)
-        parts += _table("gradients, mean square", some, lambda block: block.backward)
-    knows_nothing = "" if chance is None else f"; of a model that knows nothing: {number(chance)}"
-    parts += [textwrap.fill(f"first loss, {loss}{knows_nothing}", _WIDTH), *map(_loss, runs), ""]
+        parts += _table("activations, mean square", some, _forward)
+        parts += _table("gradients, mean square", some, _backward)
+    parts += [textwrap.fill(_first_loss(loss, chance), _WIDTH)]
+    parts += [_cut(run.name) + _right(shown(average(run.loss))) for run in runs] + [""]
     for run in runs:
         parts += [run.name, *_steps(run), ""]
-    told = (line for run in runs for line in _sentences(run, chance))
-    return "\n".join([*parts, *map(_wrapped, told)])
+    return "\n".join([*parts, *map(_wrapped, said_of(runs, chance))])
+
+
+def said_of(runs: Sequence[Run], chance: float | None) -> list[str]:
+    """What stands out in each run, as sentences; lines of a spec are indented."""
+    return [line for run in runs for line in _sentences(run, chance)]
+
+
+def table_of(title: str, runs: Sequence[Run], loss: str, chance: float | None) -> Table:
+    """One table of what passes forward and backward by block; below it losses and what stands out."""
+    columns: dict[str, dict[str, Numbers]] = {}
+    for run in runs:
+        for what, of in (("activations", _forward), ("gradients", _backward)):
+            found = _columns(run, of)
+            columns |= {f"{run.name}: {what}{', in theory' if at else ''}": each for at, each in found}
+    names = dict.fromkeys(block.name for run in runs for block in run.blocks)
+    rows = [
+        Row((name, *(shown(middle(found.get(name, ()))) for found in columns.values()))) for name in names
+    ]
+    notes = [_first_loss(loss, chance), *(f"{run.name}: {shown(average(run.loss))}" for run in runs)]
+    headings = [Column("mean square", SEGMENTS), *(Column(each, right=True) for each in columns)]
+    return Table(title, headings, rows, [*notes, *said_of(runs, chance)])
+
+
+def _first_loss(loss: str, chance: float | None) -> str:
+    knows_nothing = "" if chance is None else f"; of a model that knows nothing: {number(chance)}"
+    return f"first loss, {loss}{knows_nothing}"
 
 
 def _wrapped(line: str) -> str:
@@ -50,20 +76,19 @@ def _wrapped(line: str) -> str:
 def _table(title: str, runs: Sequence[Run], of: Callable[[Block], Signal]) -> list[str]:
     """A line a block and a column a plan; beside it what theory expects, where it knows."""
     names = list(dict.fromkeys(block.name for run in runs for block in run.blocks))
-    columns: list[tuple[str, dict[str, Numbers]]] = []
-    for run in runs:
-        columns.append((run.name, {block.name: of(block).square for block in run.blocks}))
-        expected = {block.name: of(block).expected for block in run.blocks}
-        if any(value for numbers in expected.values() for value in numbers):
-            columns.append(("in theory", expected))
+    columns = [("in theory" if at else run.name, found) for run in runs for at, found in _columns(run, of)]
     lines = [_cut(title) + "".join(_right(name) for name, _ in columns)]
     for name in names:
         lines.append(_cut(name) + "".join(_right(shown(middle(found.get(name, ())))) for _, found in columns))
     return [*lines, ""]
 
 
-def _loss(run: Run) -> str:
-    return _cut(run.name) + _right(shown(average(run.loss)))
+def _columns(run: Run, of: Callable[[Block], Signal]) -> Iterator[tuple[int, dict[str, Numbers]]]:
+    """What was measured by block, 0, and what theory expects, 1, where it knows anything."""
+    yield 0, {block.name: of(block).square for block in run.blocks}
+    expected = {block.name: of(block).expected for block in run.blocks}
+    if any(value for numbers in expected.values() for value in numbers):
+        yield 1, expected
 
 
 def _steps(run: Run) -> Iterator[str]:
@@ -85,7 +110,7 @@ def _steps(run: Run) -> Iterator[str]:
 def _sentences(run: Run, chance: float | None) -> Iterator[str]:
     """What a run says, each with its numbers."""
     for what, of in (("signal", _forward), ("gradient", _backward)):
-        found = growth([of(block) for block in run.blocks[1:]])
+        found = growth([of(block).square for block in run.blocks[1:]])
         if found is not None:
             factor, error = found
             said = "" if error is None else f" (standard error {number(100 * error)} %)"
@@ -165,12 +190,12 @@ def _alike(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _forward(block: Block) -> Numbers:
-    return block.forward.square
+def _forward(block: Block) -> Signal:
+    return block.forward
 
 
-def _backward(block: Block) -> Numbers:
-    return block.backward.square
+def _backward(block: Block) -> Signal:
+    return block.backward
 
 
 def shown(value: float | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,6 +110,14 @@ class Run(Value):
     weights: tuple[Weight, ...]
     seconds: float = Field(description="of all passes of this plan, with making the weights")
     nbytes: int = Field(description="of the weights, their gradients and the leaves' outputs, in one pass")
+
+    @model_validator(mode="after")
+    def _has_all_numbers(self) -> Run:
+        passes = max(1, len(self.seeds))
+        signals = [signal for block in self.blocks for signal in (block.forward, block.backward)]
+        if any(len(each.square) != passes or len(each.expected) not in (0, passes) for each in signals):
+            raise ValueError(f"of {self.name} a block has not one number for each seed")
+        return self
 
 
 def finite(value: float) -> float | None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.plan.describing import Copies
+    from initcfg.probe import Probe
     from initcfg.verification import Verification
     from initcfg.verification.laws import LawRow
     from initcfg.verification.meant import Meant
@@ -73,13 +74,17 @@ class Source(NamedTuple):
 
 
 def figures_of(
-    sources: Iterable[Source | tuple[str, Plan, Sequence[Diagnostic]]], *, command: str | None = None
+    sources: Iterable[Source | tuple[str, Plan, Sequence[Diagnostic]]],
+    *,
+    command: str | None = None,
+    probe: Probe | None = None,
 ) -> Figures:
     """Computes what a report shows of plans.
 
     Args:
         sources: the plans, each with where it is from and what was found of it.
         command: the command line that asked for it.
+        probe: what was measured of a live model with such plans, to be shown beside them.
 
     Example:
         >>> import initcfg
@@ -102,6 +107,7 @@ def figures_of(
         made=made,
         models=tuple(map(_model, given)),
         comparison=_comparison(given) if len(given) > 1 else None,
+        probe=probe,
     )
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, StrictUndefined, Template
 
 from initcfg.errors import printable
-from initcfg.report.pictures import cut, law_picture, pictures_of
+from initcfg.probe.values import average
+from initcfg.report.frames import cut
+from initcfg.report.pictures import law_picture, pictures_of, signal_picture
 from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ def page_of(figures: Figures) -> str:
     page: str = _template().render(
         figures=figures,
         models=[_Shown(model) for model in figures.models],
+        signals=[
+            (what, text)
+            for what, is_back in (("forward", False), ("backward", True))
+            if figures.probe is not None
+            and (text := signal_picture(figures.probe, backward=is_back)) is not None
+        ],
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}",
@@ -144,6 +152,7 @@ def _template() -> Template:
         "size": size,
         "number": number,
         "signed": _signed,
+        "average": average,
     }
     environment.globals["drawn_rows"] = DRAWN_ROWS
     environment.finalize = lambda value: printable(value) if type(value) is str else value

@@ -1,25 +1,39 @@
-"""Pictures of figures as SVG: the map of matrices, gain through depth, values beside their laws.
+"""Pictures of figures as SVG: the map of matrices, gain and signal through depth, values beside their laws.
 
-Colours and fonts are classes of the page's style sheet, so that a picture follows light, dark and print. Each
-has a title and a description for those who cannot see it, and each mark a title with its numbers.
+What they are drawn with is in `initcfg.report.frames`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from initcfg.errors import printable
+from initcfg.report.frames import (
+    Frame,
+    Line,
+    clip,
+    cut,
+    draw_axes,
+    draw_line,
+    draw_lines,
+    draw_text,
+    picture,
+    points_text,
+    svg_text,
+    tick_text,
+    ticks,
+    titled,
+)
 from initcfg.wording import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initcfg.report.values import Bins, HeldLaw, Model, Row, Series
-
-Point: TypeAlias = tuple[float, float]
+    from initcfg.probe import Probe
+    from initcfg.report.frames import Point
+    from initcfg.report.values import Bins, HeldLaw, Model, Row
 
 #: The variance of `unusual-variance`: ten times LeCun's, or a tenth.
 USUAL = 10.0
@@ -32,51 +46,6 @@ _SHAPES: tuple[tuple[Point, ...], ...] = (
     ((0, -1.2), (1.2, 1), (-1.2, 1)),
     ((0, 1.2), (1.2, -1), (-1.2, -1)),
 )
-
-
-class Frame(NamedTuple):
-    """A plot's place in its picture, and the ranges of its axes; `log` of both."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    x: tuple[float, float]
-    y: tuple[float, float]
-    log: tuple[bool, bool]
-
-    def at_x(self, value: float) -> float:
-        """Where a value of the horizontal axis stands."""
-        return self.left + self.width * _share(value, self.x, self.log[0])
-
-    def at_y(self, value: float) -> float:
-        """Where a value of the vertical axis stands."""
-        return self.top + self.height * (1 - _share(value, self.y, self.log[1]))
-
-
-def _share(value: float, ends: tuple[float, float], log: bool) -> float:
-    low, high = (math.log(end) for end in ends) if log else ends
-    return ((math.log(value) if log else value) - low) / (high - low)
-
-
-def picture(title: str, description: str, width: float, height: float) -> ET.Element:
-    """An empty picture that scales with its page."""
-    root = ET.Element(
-        "svg", viewBox=f"0 0 {width:g} {height:g}", role="img", xmlns="http://www.w3.org/2000/svg"
-    )
-    _titled(root, title)
-    ET.SubElement(root, "desc").text = printable(description)
-    return root
-
-
-def _titled(element: ET.Element, title: str) -> None:
-    """Names an element; what a document's names hold of control characters would be no XML."""
-    ET.SubElement(element, "title").text = printable(title)
-
-
-def svg_text(root: ET.Element) -> str:
-    """The picture as it stands in a page; whatever a name holds is escaped."""
-    return ET.tostring(root, encoding="unicode")
 
 
 def short_name(name: str) -> str:
@@ -130,17 +99,17 @@ def law_picture(law: HeldLaw) -> str | None:
     root = picture(f"The values of {cut(law.name, 200)}", _told_law(law), 300, 116)
     for value in ticks(x, log=False, most=4):
         at = frame.at_x(value)
-        _line(root, (at, frame.top), (at, frame.top + frame.height), "grid")
-        _text(root, (at, frame.top + frame.height + 16), _tick(value), "tick", "middle")
+        draw_line(root, (at, frame.top), (at, frame.top + frame.height), "grid")
+        draw_text(root, (at, frame.top + frame.height + 16), tick_text(value), "tick", "middle")
     corners = [(edge, height) for low, high, height in found for edge in (low, high)]
     base = [(found[-1][1], 0.0), (found[0][0], 0.0)]
-    area = ET.SubElement(root, "polygon", points=_points(_placed(frame, [*corners, *base])))
+    area = ET.SubElement(root, "polygon", points=points_text(_placed(frame, [*corners, *base])))
     area.set("class", "found differs" if law.problem else "found")
     # Through the middle of bins, upright at both ends: some laws have edges.
     (low, _, first), (_, high, last) = meant[0], meant[-1]
     middles = [((low + high) / 2, height) for low, high, height in meant]
     line = [(x[0], 0.0), (low, 0.0), (low, first), *middles, (high, last), (high, 0.0), (x[1], 0.0)]
-    ET.SubElement(root, "polyline", points=_points(_placed(frame, line))).set("class", "law")
+    ET.SubElement(root, "polyline", points=points_text(_placed(frame, line))).set("class", "law")
     return svg_text(root)
 
 
@@ -155,7 +124,7 @@ def _densities(bins: Bins, shares: Sequence[float]) -> list[tuple[float, float, 
 
 
 def _placed(frame: Frame, points: Iterable[Point]) -> list[Point]:
-    return [(frame.at_x(_clip(x, frame.x)), frame.at_y(y)) for x, y in points]
+    return [(frame.at_x(clip(x, frame.x)), frame.at_y(y)) for x, y in points]
 
 
 def _told_law(law: HeldLaw) -> str:
@@ -185,9 +154,9 @@ def map_picture(model: Model) -> str | None:
         484,
         360 + 18 * legend,
     )
-    _axes(root, frame, "fan_in", "standard deviation of the law")
-    band = [(frame.at_x(fan), frame.at_y(_clip(std, y))) for fan, std in _band(x)]
-    ET.SubElement(root, "polygon", points=_points(band)).set("class", "band")
+    draw_axes(root, frame, "fan_in", "standard deviation of the law")
+    band = [(frame.at_x(fan), frame.at_y(clip(std, y))) for fan, std in _band(x)]
+    ET.SubElement(root, "polygon", points=points_text(band)).set("class", "band")
     marks = [(frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1)) for row in rows[:_MOST_MARKS]]
     for scale, label in ((1.0, "LeCun 1/√fan_in"), (2.0, "He √(2/fan_in)")):
         _theory(root, frame, scale, label, marks)
@@ -198,14 +167,14 @@ def map_picture(model: Model) -> str | None:
         share = max(0.35, 0.6 ** under[row.fan_in, row.std])
         under[row.fan_in, row.std] += 1
         mark = _mark(root, frame, row, labels[short_name(row.name)], share)
-        _titled(mark, told(row))
+        titled(mark, told(row))
         mark.set("data-row", str(places[id(row)]))
     copies = dict.fromkeys(labels, 0)
     for row in rows:
         copies[short_name(row.name)] += row.copies
     _legend(root, frame, copies)
     if len(rows) > _MOST_MARKS:
-        _text(
+        draw_text(
             root, (frame.left, 356 + 18 * legend), f"not drawn: {count(len(rows) - _MOST_MARKS)} more", "note"
         )
     return svg_text(root)
@@ -235,10 +204,6 @@ def _band(x: tuple[float, float]) -> list[tuple[float, float]]:
     ]
 
 
-def _clip(value: float, ends: tuple[float, float]) -> float:
-    return min(max(value, ends[0]), ends[1])
-
-
 def _between(one: Point, other: Point, share: float) -> Point:
     return one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])
 
@@ -246,8 +211,8 @@ def _between(one: Point, other: Point, share: float) -> Point:
 def _theory(root: ET.Element, frame: Frame, scale: float, label: str, marks: Sequence[Point]) -> None:
     """The line of a variance of scale / fan_in, with its name along it."""
     ends = [(fan, (scale / fan) ** 0.5) for fan in frame.x]
-    (x1, y1), (x2, y2) = [(frame.at_x(fan), frame.at_y(_clip(std, frame.y))) for fan, std in ends]
-    _line(root, (x1, y1), (x2, y2), "theory he" if scale > 1 else "theory")
+    (x1, y1), (x2, y2) = [(frame.at_x(fan), frame.at_y(clip(std, frame.y))) for fan, std in ends]
+    draw_line(root, (x1, y1), (x2, y2), "theory he" if scale > 1 else "theory")
     # Where it is the farthest from any mark.
     share = max(
         (0.72, 0.5, 0.28),
@@ -278,12 +243,8 @@ def _shape(root: ET.Element, place: Point, size: float, rank: int) -> ET.Element
         return ET.SubElement(
             root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{size:.1f}", "class": name}
         )
-    points = _points((x + size * dx, y + size * dy) for dx, dy in corners)
+    points = points_text((x + size * dx, y + size * dy) for dx, dy in corners)
     return ET.SubElement(root, "polygon", {"points": points, "class": name})
-
-
-def _points(points: Iterable[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
@@ -294,12 +255,7 @@ def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
     for rank, (label, times) in enumerate(shown):
         x, y = frame.left + 214 * (rank % 2), frame.top + frame.height + 56 + 18 * (rank // 2)
         _shape(root, (x + 6, y - 4), 5, rank)
-        _text(root, (x + 18, y), f"{cut(label)}{times}", "legend")
-
-
-def cut(label: str, most: int = 24) -> str:
-    """The two ends of a label that is longer than a picture or a table has room for."""
-    return label if len(label) <= most else f"{label[: most // 2 - 1]}…{label[-most // 2 + 1 :]}"
+        draw_text(root, (x + 18, y), f"{cut(label)}{times}", "legend")
 
 
 def depth_picture(model: Model) -> str | None:
@@ -330,8 +286,8 @@ def depth_picture(model: Model) -> str | None:
         484,
         360,
     )
-    _axes(root, frame, "block", "gain = std · √fan_in", whole=True)
-    top, bottom = (frame.at_y(_clip(value, frame.y)) for value in (USUAL**0.5, USUAL**-0.5))
+    draw_axes(root, frame, "block", "gain = std · √fan_in", whole=True)
+    top, bottom = (frame.at_y(clip(value, frame.y)) for value in (USUAL**0.5, USUAL**-0.5))
     band = ET.Element(
         "rect", x=f"{frame.left}", y=f"{top:.1f}", width=f"{frame.width}", height=f"{bottom - top:.1f}"
     )
@@ -343,90 +299,54 @@ def depth_picture(model: Model) -> str | None:
             root, "line", x1=f"{frame.left}", x2=f"{frame.left + frame.width}", y1=f"{y:.1f}", y2=f"{y:.1f}"
         )
         line.set("class", "theory he" if gain > 1 else "theory")
-        _text(root, (frame.left + frame.width - 4, y - 4), label, "note", "end")
-    heights: list[float] = []
-    for series in sorted(shown, key=lambda series: -series.points[-1].gain):
-        rank = min(labels[short_name(series.name)], _COLOURS)
-        _series(root, frame, series, rank)
-        height = max(frame.at_y(series.points[-1].gain) + 4, (heights[-1] + 15) if heights else 0)
-        heights.append(height)
-        place = (frame.left + frame.width + 8, height)
-        _text(root, place, cut(short_name(series.name), 18), f"label t{rank}")
+        draw_text(root, (frame.left + frame.width - 4, y - 4), label, "note", "end")
+    draw_lines(
+        root,
+        frame,
+        (
+            Line(
+                short_name(series.name),
+                min(labels[short_name(series.name)], _COLOURS),
+                [
+                    (
+                        point.block,
+                        point.gain,
+                        f"{cut(series.name, 200)}, block {point.block}: gain {number(point.gain)}",
+                    )
+                    for point in series.points
+                ],
+            )
+            for series in shown
+        ),
+    )
     if len(model.depth) > len(shown):
-        _text(root, (frame.left, 356), f"not drawn: {len(model.depth) - len(shown)} more", "note")
+        draw_text(root, (frame.left, 356), f"not drawn: {len(model.depth) - len(shown)} more", "note")
     return svg_text(root)
 
 
-def _series(root: ET.Element, frame: Frame, series: Series, rank: int) -> None:
-    places = [(frame.at_x(point.block), frame.at_y(point.gain)) for point in series.points]
-    ET.SubElement(root, "polyline", points=_points(places)).set("class", f"series s{rank}")
-    for point, (x, y) in zip(series.points, places, strict=True):
-        dot = ET.SubElement(
-            root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3.5", "class": f"mark c{rank}"}
-        )
-        _titled(dot, f"{cut(series.name, 200)}, block {point.block}: gain {number(point.gain)}")
-
-
-def _axes(root: ET.Element, frame: Frame, x_label: str, y_label: str, *, whole: bool = False) -> None:
-    """Grid lines with their numbers, and the names of the axes."""
-    right, bottom = frame.left + frame.width, frame.top + frame.height
-    for value in ticks(frame.x, log=frame.log[0]):
-        if whole and value != round(value):
-            continue
-        x = frame.at_x(value)
-        _line(root, (x, frame.top), (x, bottom), "grid")
-        _text(root, (x, bottom + 16), _tick(value), "tick", "middle")
-    for value in ticks(frame.y, log=frame.log[1]):
-        y = frame.at_y(value)
-        _line(root, (frame.left, y), (right, y), "grid")
-        _text(root, (frame.left - 6, y + 4), _tick(value), "tick", "end")
-    _text(root, ((frame.left + right) / 2, bottom + 34), x_label, "axis", "middle")
-    turned = f"translate(12 {(frame.top + bottom) / 2:.1f}) rotate(-90)"
-    ET.SubElement(
-        root, "text", {"transform": turned, "class": "axis", "text-anchor": "middle"}
-    ).text = y_label
-
-
-def _tick(value: float) -> str:
-    text = f"{value:,.0f}" if abs(value) >= 1 and value == round(value) else f"{value:.3g}"
-    return text.replace("-", "\u2212", 1) if value < 0 else text
-
-
-def ticks(ends: tuple[float, float], *, log: bool, most: int = 6) -> list[float]:
-    """Round values within a range: powers of ten, where there are few also 2 and 5 times those.
-
-    Example:
-        >>> ticks((0.3, 40), log=True), ticks((-0.4, 11.4), log=False)
-        ([0.5, 1.0, 2.0, 5.0, 10.0, 20.0], [0.0, 2.0, 4.0, 6.0, 8.0, 10.0])
-    """
-    low, high = ends
-    if not log:
-        rough = (high - low) / most
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * each for each in (1, 2, 5, 10) if power * each >= rough)
-        # Rounded, so that three times 0.1 is 0.3.
-        return [
-            float(f"{step * at:.12g}") for at in range(math.ceil(low / step), math.floor(high / step) + 1)
-        ]
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1.0,), (1.0, 2.0, 5.0)):
-        found = [float(f"{factor}e{power}") for power in powers for factor in factors]
-        found = [value for value in found if low <= value <= high]
-        if len(found) > 2:
-            break
-    return found
-
-
-def _line(root: ET.Element, start: Point, end: Point, name: str) -> None:
-    (x1, y1), (x2, y2) = start, end
-    ends = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
-    ET.SubElement(root, "line", ends | {"class": name})
-
-
-def _text(root: ET.Element, place: Point, text: str, name: str, anchor: str = "start") -> None:
-    x, y = place
-    about = {"x": f"{x:.1f}", "y": f"{y:.1f}", "class": name, "text-anchor": anchor}
-    ET.SubElement(root, "text", about).text = printable(text)
+def signal_picture(probe: Probe, *, backward: bool = False) -> str | None:
+    """Mean squares after each block, dashed what theory expects; None where none is known."""
+    lines: list[Line] = []
+    for rank, (name, measured, expected) in enumerate(probe.through_depth(backward=backward)[:_COLOURS]):
+        for points, has_marks in ((measured, True), (expected, False)):
+            told = [(at, value, f"{cut(name, 200)}, {block}: {number(value)}") for at, block, value in points]
+            lines += [Line(name, rank, told, has_marks)] if told else []
+    values = [value for line in lines for _, value, _ in line.points]
+    if not values:
+        return None
+    last = max(at for line in lines for at, *_ in line.points)
+    ends = (min(values) / 1.5, max(values) * 1.5)
+    frame = Frame(56, 8, 300, 300, (-0.4, last + 0.4), ends, (False, True))
+    what = "gradient" if backward else "signal"
+    spans = (
+        f"{line.label}: {number(line.points[0][1])} to {number(line.points[-1][1])}"
+        for line in lines
+        if line.has_marks
+    )
+    root = picture(f"The {what} through the depth of {probe.model}", "; ".join(spans), 484, 360)
+    draw_axes(root, frame, "after block", f"mean square of the {what}", whole=True)
+    draw_lines(root, frame, lines)
+    return svg_text(root)
 
 
 def pictures_of(model: Model) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from initcfg.explanations import published
+from initcfg.probe import Probe  # noqa: TC001  pydantic reads it
 
 
 class _Value(BaseModel):
@@ -209,6 +210,7 @@ class Figures(_Value):
     made: Made
     models: tuple[Model, ...]
     comparison: Comparison | None = Field(None, description="of several models")
+    probe: Probe | None = Field(None, description="what initcfg probe has measured")
 
 
 def json_schema() -> dict[str, Any]:

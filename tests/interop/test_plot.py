@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import initcfg
 from initcfg import plot
+from initcfg.probe import Block, Probe, Run, Signal
 from initcfg.report import Source, figures_of, spectrum_of
 from initcfg.verification import verify
 
@@ -84,3 +85,28 @@ def test_without_axes_some_are_made(model: Model) -> None:
     mpl.use("agg")
     axes: Any = plot.map(model)
     pyplot.close(axes.figure)
+
+
+def test_the_lines_of_a_signal_are_the_measured_squares_and_dashed_what_theory_expects() -> None:
+    blocks = tuple(
+        Block(
+            name=f"h.{at}",
+            forward=Signal(square=(2.0**at, 4.0**at), mean=(0.0, 0.0), expected=(3.0**at,) * 2),
+            backward=Signal(square=(None, 1.0), mean=(0.0, 0.0)),
+            rank=(1.0, 1.0),
+            rows=8,
+        )
+        for at in range(4)
+    )
+    run = Run(
+        name="a.yaml", fingerprint=None, seeds=(0, 1), loss=(1.0, 1.0), blocks=blocks, leaves=(),
+        nonlinearities=(), weights=(), seconds=0.0, nbytes=0,
+    )  # fmt: skip
+    probe = Probe(version="1", model="Net", batch="8 rows", loss="as given", chance=None, runs=(run,))
+    axes: Any = plot.signal(probe, new_axes())
+    solid, dashed = (line.get_data()[1] for line in axes.lines)
+    assert solid == pytest.approx([8 ** (at / 2) for at in range(4)])
+    assert dashed == pytest.approx([3.0**at for at in range(4)])
+    assert axes.get_yscale() == "log"
+    with pytest.raises(ValueError, match="no signal"):
+        plot.signal(probe, new_axes(), backward=True)

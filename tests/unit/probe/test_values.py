@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 
+from initcfg.errors import SpecError
 from initcfg.probe import Block, Nonlinearity, Probe, Run, Signal, Weight
 from initcfg.probe.probed import json_schema
 from initcfg.probe.values import growth, middle, repeated_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def signal(*squares: float | None) -> Signal:
@@ -105,3 +111,43 @@ def test_a_loss_far_above_chance_is_told_and_one_beside_it_is_not() -> None:
     assert "times that of a model that knows nothing" in str(probed(run()))
     calm = probed(run()).model_copy(update={"chance": 1.9})
     assert "times that of a model that knows nothing" not in str(calm)
+
+
+def test_a_probe_is_read_again_as_it_was_written(tmp_path: Path) -> None:
+    found = probed(run(), run("b.yaml", (None, 2.0, 0.0)))
+    path = tmp_path / "probe.json"
+    path.write_text(json.dumps(found.to_dict(), indent=2))
+    assert Probe.load(path) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data | {"probe": 2}, "probe: Input should be 1"),
+        (lambda data: data | {"unknown": 2}, "unknown: Extra inputs"),
+        (lambda data: data["runs"][0].update(seeds=[0, 1]), "not one number for each seed"),
+        (lambda data: data.clear(), "Field required"),
+    ],
+)
+def test_what_is_no_probe_is_told_with_the_way_to_one(
+    change: Callable[[dict[str, object]], object], words: str, tmp_path: Path
+) -> None:
+    data = probed(run()).to_dict()
+    path = tmp_path / "probe.json"
+    path.write_text(json.dumps(change(data) or data))
+    with pytest.raises(SpecError, match=f"this is no probe: .*{words}") as caught:
+        Probe.load(path)
+    assert "--format json > probe.json" in str(caught.value)
+
+
+def test_in_a_notebook_a_probe_is_a_table_with_what_stands_out() -> None:
+    html = probed(run("<b>.yaml", dead=0.5))._repr_html_()
+    assert "&lt;b&gt;.yaml: gradients" in html
+    assert "<b>" not in html
+    assert "of the units of" in html
+
+
+def test_points_through_depth_are_where_there_is_a_number() -> None:
+    (depth,) = probed(run(squares=(1.0, None, 4.0))).through_depth()
+    assert depth.measured == [(0, "h.0", 1.0), (2, "h.2", 4.0)]
+    assert depth.expected == []

@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import initcfg
+from initcfg.probe import Block, Probe, Run, Signal
 from initcfg.report import figures_of, page_of
-from initcfg.report.pictures import depth_picture, map_picture, short_name, told
+from initcfg.report.pictures import depth_picture, map_picture, short_name, signal_picture, told
 
 if TYPE_CHECKING:
     from initcfg.report.values import Model
@@ -96,3 +97,34 @@ def test_hostile_names_are_text_and_nothing_else(name: str) -> None:
     assert "<img" not in page
     assert not set(page) & {"\x1b", "\u202e"}
     assert re.search(r"Content-Security-Policy\" content=\"default-src &#39;none&#39;", page)
+
+
+def test_a_probe_has_a_picture_each_way_and_a_section_of_the_page() -> None:
+    blocks = tuple(
+        Block(
+            name=f"h.<{at}>",
+            forward=Signal(square=(2.0**at,), mean=(0.0,), expected=(3.0**at,)),
+            backward=Signal(square=(None if at else 1.0,), mean=(0.0,)),
+            rank=(1.0,),
+            rows=8,
+        )
+        for at in range(4)
+    )
+    run = Run(
+        name="</pre>.yaml", fingerprint=None, seeds=(0,), loss=(1.5,), blocks=blocks, leaves=(),
+        nonlinearities=(), weights=(), seconds=0.0, nbytes=0,
+    )  # fmt: skip
+    probe = Probe(version="1", model="Net", batch="8 rows", loss="as given", chance=None, runs=(run,))
+    text = signal_picture(probe)
+    assert text is not None
+    told = [each.findtext(f"{SVG}title") for each in marks(text)]
+    assert told == [f"</pre>.yaml, h.<{at}>: {2**at}" for at in range(4)]
+    heights = [float(each.get("cy", "")) for each in marks(text)]
+    assert heights == sorted(heights, reverse=True)
+    assert ET.fromstring(text).find(f"{SVG}polyline[@class='series expected s0']") is not None
+    assert signal_picture(probe.model_copy(update={"runs": ()})) is None
+    page = page_of(figures_of([], probe=probe))
+    assert page.count("<figure>") == 2
+    assert "<title>Net" in page
+    assert "</pre>.yaml" not in page
+    assert "changes 2 times" in page
