@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS", "check_plan"]
 
 
-_NUMBER = re.compile("[0-9]+")
+_NUMBER = "[0-9]+"
 
 
 class Permissions:
@@ -116,7 +116,7 @@ class WarningCollector:
         """
         where = where or member.where
         if where is None or member.rule is not None:
-            return _NUMBER.sub("0", member.name)
+            return re.sub(_NUMBER, "0", member.name)
         # Copies of a layer have one location, and to hash it takes as long as everything else here.
         if id(where) not in self._places:
             self._places[id(where)] = (where.file, where.line, where.column, where.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shlex
+import re
 import sys
 import time
 from fnmatch import fnmatchcase
@@ -181,6 +181,8 @@ def plan_from(
     plan, found = checked_plan_from(file, options)
     warnings = sum(each.severity == "warning" for each in found)
     if warnings:
+        import shlex
+
         again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
         tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
     return plan
@@ -344,22 +346,33 @@ def is_excluded(file: str, patterns: Sequence[str], folder: str) -> bool:
     )
 
 
-def _read(path: Path) -> Project:
-    import tomllib  # only a project with the file needs it
+# A line of a file that may have the table: "[tool.initcfg]", or another way to the same key.
+_TABLE = rb"""(?m)^\s*\[?\s*["']?tool["']?\s*(?:[]=]|\.\s*["']?initcfg)|^\s*\[?[^#=]*\\[uU]"""
 
+
+def _read(path: Path) -> Project:
     shown = printable(os.path.relpath(path))
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise click.UsageError(f"{shown} has more than {_MAX_BYTES} bytes")
-        document = tomllib.loads(data.decode())
+        table = _table(data)
     except (OSError, ValueError, RecursionError) as error:
         raise click.UsageError(f"{shown} cannot be read: {printable(str(error))}") from None
-    tools = document.get("tool", {})
-    table = tools.get("initcfg", {}) if isinstance(tools, dict) else {}
     folder = str(path.parent)
     return Project(folder=folder) if table == {} else _checked(table, folder, shown)
+
+
+@functools.lru_cache(maxsize=1)  # every file of a command asks for it
+def _table(data: bytes) -> Any:
+    """What a pyproject.toml has under ``tool.initcfg``; one that cannot name it is not read further."""
+    if not re.search(_TABLE, data):
+        return {}
+    import tomllib
+
+    tools = tomllib.loads(data.decode()).get("tool", {})
+    return tools.get("initcfg", {}) if isinstance(tools, dict) else {}
 
 
 def _checked(table: Any, folder: str, shown: str) -> Project:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import re
 import shutil
@@ -75,6 +74,8 @@ class Output(NamedTuple):
     def answer(self, data: object, text: str) -> None:
         """Print what the command was asked for: data as JSON, or the same for a person."""
         if self.format == "json":
+            import json
+
             self.data(json.dumps(data, indent=2))
         else:
             self.show(text)
@@ -289,17 +290,14 @@ def progress_bar(output: Output, label: str) -> Iterator[Progress | None]:
 
 
 _BEGINNING_BYTES = 512
-_BEGINNINGS = re.compile(
-    rb"""
+_BEGINNINGS = rb"""(?x)
       \{ \s* "format": \s* "initcfg\.plan"
     | \{ \s* "report": \s* \d+, \s* "valid":
     | \{ \s* "\$schema": [^{]* \{ \s* "tool": \s* \{ \s* "driver": \s* \{ \s* "name": \s* "initcfg"
     | \{ \s* "\$schema": [^{]* "\$id": \s* "[^"{]*initcfg
     | <\?xml [^>]* > \s* <testsuites \s name="initcfg"
     | <!doctype \s html> \s* <html [^>]* > \s* <head> \s* <meta \s name="generator" \s content="initcfg\s
-    """,
-    re.VERBOSE,
-)
+    """
 
 
 def check_replaceable(path: str, *, force: bool) -> None:
@@ -319,12 +317,14 @@ def check_replaceable(path: str, *, force: bool) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether a file says that this program wrote it: a plan, report, page, schema, or weights."""
+    import json
+
     from initcfg.formats.base import PLAN_KEY
     from initcfg.formats.safetensors import read_header
 
     try:
         with path.open("rb") as file:
-            if _BEGINNINGS.match(file.read(_BEGINNING_BYTES)):
+            if re.match(_BEGINNINGS, file.read(_BEGINNING_BYTES)):
                 return True
         if not zipfile.is_zipfile(path):
             return PLAN_KEY in read_header(path).metadata

@@ -66,7 +66,7 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%<>(),])"
 )
-_FOREIGN_CALL = re.compile(r"\b(?:np|numpy|math|jnp|torch)\.([a-z0-9]+)\($")
+_FOREIGN_CALL = r"\b(?:np|numpy|math|jnp|torch)\.([a-z0-9]+)\($"
 #: Signs between two values that are compared.
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -180,7 +180,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def _character_hint(text: str, at: int) -> str | None:
-    call = _FOREIGN_CALL.search(text, 0, text.find("(", at) + 1)
+    call = re.search(_FOREIGN_CALL, text[: text.find("(", at) + 1])
     if text[at] == "." and call:
         return f"write {call[1]}(...), without a module's name"
     hints = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import textwrap
+import re
 import types
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -140,7 +140,7 @@ def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
         >>> [(each.name, each.default) for each in arguments_of(RandomNormal).values()]
         [('mean', 0.0), ('stddev', 0.05), ('seed', None)]
     """
-    if hasattr(cls, "__pydantic_validator__"):
+    if hasattr(cls, "__pydantic_config__"):
         hints = get_type_hints(cls, include_extras=True)
         found = [Argument(each.name, hints[each.name], each.default) for each in dataclasses.fields(cls)]
     else:
@@ -151,7 +151,7 @@ def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
 @_remembered
 def adapter_of(cls: type[Any]) -> TypeAdapter[Any]:
     """What checks the arguments of an initializer class: its own, or one made from its ``__init__``."""
-    if hasattr(cls, "__pydantic_validator__"):
+    if hasattr(cls, "__pydantic_config__"):
         return TypeAdapter(cls)
     members = [(each.name, each.annotation, _default(each)) for each in arguments_of(cls).values()]
     made = dataclasses.make_dataclass(cls.__name__, members, kw_only=True)
@@ -220,24 +220,23 @@ def _argument_type(annotation: Any) -> Any:
 
 # --- What docstrings say ----------------------------------------------------------------------------------
 
-_SEED = (
-    "an integer in [0, 2**64), for the same array at each call with a given shape and dtype; default None, "
-    "for fresh entropy, or in a plan the parameter's own stream."
-)
-_FILL = textwrap.TextWrapper(106, " " * 4, " " * 8, break_on_hyphens=False)
+_SEED = """\
+    seed: an integer in [0, 2**64), for the same array at each call with a given shape and dtype; default
+        None, for fresh entropy, or in a plan the parameter's own stream."""
 
 
 def argument_texts(cls: type[Any]) -> dict[str, str]:
     """What the ``Args:`` section of a class's docstring says, by argument."""
-    texts: dict[str, str] = {}
-    name = ""
-    section = f"\n{inspect.cleandoc(cls.__doc__ or '')}".partition("\nArgs:\n")[2].partition("\n\n")[0]
-    for line in section.splitlines():
-        if line.startswith("        "):
-            texts[name] += f" {line.strip()}"
-        else:
-            name, _, texts[name] = line.strip().partition(": ")
-    return texts
+    return {name: " ".join(entry.partition(": ")[2].split()) for name, entry in _entries(cls).items()}
+
+
+def _entries(cls: type[Any]) -> dict[str, str]:
+    """The lines of the ``Args:`` section of a class's docstring, by argument."""
+    if not cls.__doc__ or "Args:\n" not in cls.__doc__:
+        return {}
+    section = f"\n{inspect.cleandoc(cls.__doc__)}".partition("\nArgs:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    \S.*(?:\n        .*)*", section, re.MULTILINE)
+    return {entry.partition(":")[0].strip(): entry for entry in entries}
 
 
 def documented(cls: type[Any]) -> str | None:
@@ -245,19 +244,23 @@ def documented(cls: type[Any]) -> str | None:
 
     A docstring without a formula is left as it is.
     """
-    blocks = inspect.cleandoc(cls.__doc__ or "").split("\n\n")
+    if "Formula:\n" not in (cls.__doc__ or ""):
+        return cls.__doc__
     names: dict[str, Any] = {}
     texts = {"seed": _SEED}
     for base in reversed(cls.__mro__):
         names |= vars(base).get("__annotations__", {})
-        texts |= argument_texts(base)
-    entries = [_FILL.fill(f"{name}: {texts[name]}") for name in names if name in texts]
-    if not entries or not any(block.startswith("Formula:\n") for block in blocks):
-        return cls.__doc__
-    blocks = [block for block in blocks if not block.startswith("Args:\n")]
+        texts |= _entries(base)
+    entries = [texts[name] for name in names if name in texts]
+    blocks = [
+        block
+        for block in inspect.cleandoc(cls.__doc__ or "").split("\n\n")
+        if not block.startswith("Args:\n")
+    ]
     after = ("Raises:\n", "Reference:\n", "Example:\n")
     place = next((at for at, block in enumerate(blocks) if block.startswith(after)), len(blocks))
-    blocks.insert(place, "\n".join(["Args:", *entries]))
+    if entries:
+        blocks.insert(place, "\n".join(["Args:", *entries]))
     return "\n\n".join(blocks)
 
 

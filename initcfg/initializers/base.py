@@ -13,13 +13,13 @@ CONTRIBUTING.md shows how to add one.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 from abc import ABCMeta, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeGuard, TypeVar, dataclass_transform
 
 from pydantic import ValidationInfo, model_validator
-from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ValidationError
 
 from initcfg import engines
@@ -50,8 +50,11 @@ C = TypeVar("C", bound=type[Any])
 
 @dataclass_transform(frozen_default=True)
 def initializer(cls: C) -> C:
-    """A class decorator: a frozen pydantic dataclass, whose fields are the arguments of an initializer."""
-    made: C = dataclass(frozen=True, repr=False, config=CONFIG)(cls)  # type: ignore[assignment]
+    """A class decorator: a frozen dataclass, whose fields are the arguments of an initializer.
+
+    Pydantic checks them from the first instance on (`adapter_of`): most processes make few of the classes.
+    """
+    made: C = dataclasses.dataclass(frozen=True, repr=False)(cls)  # type: ignore[assignment]
     return made
 
 
@@ -62,6 +65,11 @@ class _Checked(ABCMeta):
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             return checked(cls, ArgsKwargs(args, kwargs))
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        _, *fields = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(fields)
 
 
 def checked(
@@ -103,6 +111,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
     """
 
     MODULE: ClassVar[str] = "keras.initializers"
+    __pydantic_config__: ClassVar = CONFIG
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -186,7 +186,7 @@ class RepeatOf(Combined):
 
 #: More would take long to hold against each other.
 _MAX_PATCHES = 1024
-_SLICE = re.compile(r"\s*([-+]?[0-9]{1,19})?\s*:\s*([-+]?[0-9]{1,19})?\s*")
+_SLICE = r"\s*([-+]?[0-9]{1,19})?\s*:\s*([-+]?[0-9]{1,19})?\s*"
 _REGION = "a mapping with 'at' and 'initializer', as {at: [0], initializer: zeros}"
 _ENTRIES = (
     "an entry is an integer, 'start:stop' or ':', one for each of the first axes; quote those that end in ':'"
@@ -252,7 +252,7 @@ def _read_entry(entry: object, expression: Callable[[str], str] | None) -> int |
             if half.strip() or len(halves) == 1:
                 expression(half)
         return entry
-    if not (found := _SLICE.fullmatch(entry)):
+    if not (found := re.fullmatch(_SLICE, entry)):
         raise fault(Code.WRONG_TYPE, f"'at' holds {shown(entry)}", _ENTRIES)
     return ":".join(half or "" for half in found.groups())
 

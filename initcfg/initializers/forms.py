@@ -20,7 +20,7 @@ from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
 from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, shown
 from initcfg.names import did_you_mean
-from initcfg.text.source import MAX_DEPTH, SURROGATE
+from initcfg.text.source import MAX_DEPTH, has_surrogate
 
 if TYPE_CHECKING:
     from initcfg.errors import PathStep
@@ -269,7 +269,7 @@ def _text_at(value: Mapping[Any, object], key: str, faults: Faults) -> str | Non
     if not isinstance(written, str):
         hint = f'quote it: "{written}"' if isinstance(written, int | float) else None
         wrong = fault(Code.WRONG_TYPE, f"expected a string, got {shown(written)}", hint)
-    elif SURROGATE.search(written):
+    elif has_surrogate(written):
         wrong = fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(written)}")
     elif not written:
         wrong = fault(Code.BAD_NAME, f"{key!r} is empty", "write at least one character")

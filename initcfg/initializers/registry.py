@@ -99,8 +99,8 @@ KERAS_MODEL_HINT = (
     "itself"
 )
 # A name with its module and the arguments of a call, as in Python: random_normal(stddev=0.02).
-_CALL = re.compile(r"((?:\w+\.)*)(\w+)\s*(?:\((.*)\))?", re.DOTALL)
-_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*([^=,()]+?)\s*")
+_CALL = r"(?s)((?:\w+\.)*)(\w+)\s*(?:\((.*)\))?"
+_KEYWORD = r"\s*(\w+)\s*=\s*([^=,()]+?)\s*"
 
 
 @lru_cache(maxsize=512)
@@ -281,7 +281,7 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
 
 def _elsewhere(name: str) -> str | None:
     """How a name, or a call, is written here that comes from Python, PyTorch, JAX or a Keras model."""
-    found = _CALL.fullmatch(name.strip())
+    found = re.fullmatch(_CALL, name.strip())
     if found is None:
         return None
     module, last, arguments = found.groups()
@@ -291,7 +291,7 @@ def _elsewhere(name: str) -> str | None:
     if other is not None:
         return f"{'PyTorch' if is_torch else 'JAX'}'s {last} is written {other}"
     if arguments is not None:
-        pairs = [each for each in map(_KEYWORD.fullmatch, arguments.split(",")) if each]
+        pairs = [each for each in (re.fullmatch(_KEYWORD, each) for each in arguments.split(",")) if each]
         written = ", ".join(f"{each[1]}: {each[2]}" for each in pairs) or "argument: value"
         return f"arguments are written {{{ours}: {{{written}}}}}"
     if name in KERAS_MODELS:

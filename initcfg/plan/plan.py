@@ -191,7 +191,7 @@ def _place(where: Location | None) -> dict[str, Any]:
     return {"where": {"file": where.file, "line": where.line, "column": where.column}}
 
 
-_SAYS_SO = re.compile(rb'"format"\s*:\s*"initcfg\.plan"')
+_SAYS_SO = rb'"format"\s*:\s*"initcfg\.plan"'
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -366,4 +366,4 @@ def is_plan(beginning: bytes) -> bool:
         >>> is_plan(b'{"format": "initcfg.plan", "version": 1'), is_plan(b'{"initcfg": 1}')
         (True, False)
     """
-    return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(_SAYS_SO.search(beginning))
+    return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(re.search(_SAYS_SO, beginning))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COMPARED = 400
 
 
-_BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
+_BRACED = r"\{([A-Za-z_]\w*)\}"
 
 
 @dataclass
@@ -228,9 +228,9 @@ class Rules:
             rule = self.spec.rules[at]
             return f"{rule.match!r} matches its name, but asks for ndim: {rule.ndim}, and it has {ndim}"
         for rule in self.spec.rules[:_COMPARED]:
-            plain = _BRACED.sub(r"\1", rule.match)
+            plain = re.sub(_BRACED, r"\1", rule.match)
             if plain != rule.match and Glob(plain).matches(name):
-                braced = ", ".join(_BRACED.findall(rule.match))
+                braced = ", ".join(re.findall(_BRACED, rule.match))
                 return f"in {rule.match!r} braces stand for a whole number: write {braced} without them"
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'

@@ -160,10 +160,10 @@ def _mark(annotation: Any) -> Key | Limits | Parsed | Items | None:
 
 
 _MAX_LENGTH = 64
-_SEPARATOR = re.compile(r"\s*,\s*|\s+[x\u00d7]\s+|(?<=[0-9])[x\u00d7](?=[0-9])")
-_GOT = re.compile(r"\bgot (None|True|False)\b")
+_SEPARATOR = r"\s*,\s*|\s+[x\u00d7]\s+|(?<=[0-9])[x\u00d7](?=[0-9])"
+_GOT = r"\bgot (None|True|False)\b"
 _WORDS = {"None": "null", "True": "true", "False": "false"}
-_GROUPED = re.compile(r"[0-9]+(?:_[0-9]+)+")
+_GROUPED = r"[0-9]+(?:_[0-9]+)+"
 _PARAM = "{shape: [768], initializer: zeros}"
 _ENTRIES = {
     "vars": "{d: 768}",
@@ -188,7 +188,7 @@ _MISSING = {
 
 def document_words(message: str) -> str:
     """A message about a document, with the words of YAML and JSON for what Python calls None, True, False."""
-    return _GOT.sub(lambda found: f"got {_WORDS[found[1]]}", message)
+    return re.sub(_GOT, lambda found: f"got {_WORDS[found[1]]}", message)
 
 
 def shape_hint(value: object) -> str | None:
@@ -198,7 +198,7 @@ def shape_hint(value: object) -> str | None:
     text = str(value).strip()
     if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
         text = text[1:-1].strip(" ,")
-    sizes = _SEPARATOR.split(text) if "(" not in text else [text]
+    sizes = re.split(_SEPARATOR, text) if "(" not in text else [text]
     if all(map(_is_expression, sizes)):
         return f"write a list: [{', '.join(sizes)}]"
     return "write a list, such as [2, 3]"
@@ -252,7 +252,7 @@ def integer_hint(value: object, *, is_literal: bool) -> str | None:
         if isinstance(value, bool):
             return "write 1 or 0"
         return "// divides without a remainder" if isinstance(value, float) else None
-    if _GROUPED.fullmatch(str(value)):
+    if re.fullmatch(_GROUPED, str(value)):
         return "remove the underscores"
     return "expressions are not read here" if isinstance(value, str) else "write a whole number, such as 0"
 

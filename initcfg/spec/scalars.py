@@ -20,7 +20,7 @@ from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
 from initcfg.layout import MAX_DIM, MAX_NDIM, Layout
 from initcfg.names import did_you_mean
-from initcfg.text.source import SURROGATE
+from initcfg.text.source import has_surrogate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**64 - 1
 
-_TAG = re.compile(r"<([0-9])>")
+_TAG = r"<([0-9])>"
 
 
 def _written(value: str) -> str:
     """A text that can be written in UTF-8."""
-    if SURROGATE.search(value):
+    if has_surrogate(value):
         raise fault(Code.ENCODING, f"a lone surrogate is not a character: {shown(value)}")
     return value
 
@@ -93,7 +93,7 @@ class OneOf(NamedTuple):
     @staticmethod
     def place(step: int | str) -> int | None:
         """The index of the type that a step in the place of an error means, or None for any other step."""
-        found = _TAG.fullmatch(step) if isinstance(step, str) else None
+        found = re.fullmatch(_TAG, step) if isinstance(step, str) else None
         return int(found[1]) if found else None
 
 
@@ -174,7 +174,7 @@ def layout_hint(name: str) -> str | None:
     """The layout of a library, or why the name of a data layout is none; None for other names."""
     if name.lower() in _LIBRARIES:
         return f"the layout of {name} is {_LIBRARIES[name.lower()]}"
-    if len(name) > 1 and _DATA_LAYOUT.fullmatch(name):
+    if len(name) > 1 and re.fullmatch(_DATA_LAYOUT, name):
         return f"{name} names the axes of data, not of weights; write out_in (PyTorch) or in_out (Keras, JAX)"
     return None
 
@@ -191,7 +191,7 @@ def _layout(value: object) -> str:
         raise fault(problem.code, problem.message, layout_hint(value) or problem.hint) from None
 
 
-_DATA_LAYOUT = re.compile(r"N(?:C[DHWL]*|[DHWL]*C)", re.IGNORECASE)
+_DATA_LAYOUT = r"(?i)N(?:C[DHWL]*|[DHWL]*C)"
 _LIBRARIES = {
     **dict.fromkeys(("pytorch", "torch"), "out_in"),
     **dict.fromkeys(("keras", "tensorflow", "tf", "jax", "flax"), "in_out"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from initcfg.errors import Code
 from initcfg.text.source import (
     MAX_DEPTH,
-    SURROGATE,
+    has_surrogate,
     LiteralError,
     Node,
     Reader,
@@ -243,7 +243,7 @@ class JsonReader(Reader):
         if "\\" not in found[1]:
             return found[1]
         text = _ESCAPE.sub(_unescaped, found[1])
-        if SURROGATE.search(text):
+        if has_surrogate(text):
             self.problem(Code.ENCODING, "a lone surrogate is not a character", Node(start, self.at))
             return ""
         return text

@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 Tree = object
 
 MAX_DEPTH = 64
-#: Half of a pair that UTF-16 writes a character in; no character by itself.
-SURROGATE = re.compile("[\ud800-\udfff]")
 # The longest text in which parts are looked for: marks take up to 150 times its memory.
 _MAX_MARKED = 2**20
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
-_TOKEN = re.compile(r"[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|.", re.DOTALL)
+_LINE_BREAK = r"\r\n|\n|\r"
+_TOKEN = r"(?s)[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|."
 #: The largest finite float64: every integer up to it has a finite float beside it.
 LARGEST = int(sys.float_info.max)
 _DIGITS = 309
 _ALWAYS_SMALL = 200
 _SHOWN = 40
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text holds half of a pair that UTF-16 writes a character in; no character by itself."""
+    return not text.isascii() and re.search("[\ud800-\udfff]", text) is not None
 
 
 class Node(NamedTuple):
@@ -144,7 +147,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> Sequence[int]:
-        return array("I", chain((0,), (found.end() for found in _LINE_BREAK.finditer(self.text))))
+        return array("I", chain((0,), (found.end() for found in re.finditer(_LINE_BREAK, self.text))))
 
     @cached_property
     def _lines(self) -> dict[int, str]:
@@ -213,17 +216,17 @@ class Source:
     def _inside(self, start: int, end: int, offset: int, path: tuple[PathStep, ...]) -> Location:
         raw = self.text[start:end]
         if raw[:1] in ("'", '"'):
-            if "\\" in raw or "''" in raw[1:-1] or _LINE_BREAK.search(raw):
+            if "\\" in raw or "''" in raw[1:-1] or re.search(_LINE_BREAK, raw):
                 return self.place(start, end, path)
             return self._token(min(start + 1 + offset, end - 1), end - 1, path)
-        if raw[:1] in ("|", ">", "&") or _LINE_BREAK.search(raw):
+        if raw[:1] in ("|", ">", "&") or re.search(_LINE_BREAK, raw):
             return self.place(start, end, path)
         return self._token(min(start + offset, end), end, path)
 
     def _token(self, start: int, end: int, path: tuple[PathStep, ...]) -> Location:
         """The place of the number, name or sign that begins at a character."""
-        found = _TOKEN.match(self.text, start, max(start, end))
-        return self.place(start, found.end() if found else None, path)
+        found = re.match(_TOKEN, self.text[start : max(start, end)])
+        return self.place(start, start + found.end() if found else None, path)
 
 
 class Reader:

@@ -14,7 +14,7 @@ import yaml
 from initcfg.errors import Code, SpecError
 from initcfg.text.source import (
     MAX_DEPTH,
-    SURROGATE,
+    has_surrogate,
     LiteralError,
     Node,
     Reader,
@@ -35,11 +35,11 @@ _LIBYAML_DEPTH = "exceeded maximum nesting depth"
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?[\r\n])*(%[^\r\n]*)")
-_VERSION = re.compile(r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?")
+_VERSION = r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?"
 _INTEGER = re.compile(r"[-+]?[0-9]+")
-_BASED = re.compile(r"0(?:o([0-7]+)|x([0-9a-fA-F]+))")
+_BASED = r"0(?:o([0-7]+)|x([0-9a-fA-F]+))"
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_NOT_FINITE = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 _WORDS: dict[str, Tree] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -101,7 +101,7 @@ def _refuse_characters(reader: Reader) -> None:
 
 def _refuse_directives(reader: Reader) -> None:
     found = _DIRECTIVES.match(reader.text)
-    if found and _VERSION.fullmatch(found[1]):
+    if found and re.fullmatch(_VERSION, found[1]):
         found = _DIRECTIVES.match(reader.text, found.end())
     if found is None:
         return
@@ -211,7 +211,7 @@ class _Composer:
                 hint = "numbers are finite 64-bit floats or integers"
                 self.reader.problem(error.code, str(error), node, hint)
                 return 0
-        if SURROGATE.search(text):
+        if has_surrogate(text):
             self.reader.problem(Code.ENCODING, "a lone surrogate is not a character", node)
             return ""
         return text
@@ -340,9 +340,9 @@ def _resolve(text: str) -> Tree:
         return read_integer(text)
     if _FLOAT.fullmatch(text):
         return read_float(text)
-    based = _BASED.fullmatch(text)
+    based = re.fullmatch(_BASED, text)
     if based:
         return read_integer(based[1], 8) if based[1] else read_integer(based[2], 16)
-    if _NOT_FINITE.fullmatch(text):
+    if re.fullmatch(_NOT_FINITE, text):
         raise LiteralError(Code.NOT_FINITE, f"{text} is not a finite number")
     return text

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
     from initcfg.text.source import Reader, Tree
 
-_BARE_BRACES = re.compile(r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:")
+_BARE_BRACES = r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:"
 _MAX_PIECES = 32
-_TAB = re.compile(r" *\t")
-_NO_SPACE = re.compile(r"[A-Za-z_]\w*:[\[{\"'0-9]")
-_WHOLE_PART = re.compile(r"[ :\[]([0-9]+),$")
+_TAB = r" *\t"
+_NO_SPACE = r"[A-Za-z_]\w*:[\[{\"'0-9]"
+_WHOLE_PART = r"[ :\[]([0-9]+),$"
 # The word around a brace or a bracket inside brackets, where YAML ends a plain value at once.
-_BEFORE = re.compile(r"[^\s,\[\]{}:]+$")
-_BRACED = re.compile(r"(?:\{[^{}\s]*\}|[^\s,\[\]{}:])+")
-_SUBSCRIPT = re.compile(r"\[([^\[\]{},]*)\]")
-_STAR = re.compile(r"(?:^|[\s:,\[{])(\*[^\s,\]}]*)")
+_BEFORE = r"[^\s,\[\]{}:]+$"
+_BRACED = r"(?:\{[^{}\s]*\}|[^\s,\[\]{}:])+"
+_SUBSCRIPT = r"\[([^\[\]{},]*)\]"
+_STAR = r"(?:^|[\s:,\[{])(\*[^\s,\]}]*)"
 # A pattern of names without quotes: YAML takes its brackets and braces for lists and mappings.
-_BARE_PATTERN = re.compile(r"\bmatch:[ ]+((?:[^\s\"',\[\]{}]|\[[^\]]*\]|\{[^{}]*\})+)")
+_BARE_PATTERN = r"\bmatch:[ ]+((?:[^\s\"',\[\]{}]|\[[^\]]*\]|\{[^{}]*\})+)"
 
 
 class Item(NamedTuple):
@@ -94,7 +94,7 @@ def _piece(item: Item) -> Node:
 
 def key_hint(raw: str, before: str = "") -> str:
     """How to mend a key that is no string; `raw` is its text, `before` a piece of what precedes it."""
-    number = _WHOLE_PART.search(before)
+    number = re.search(_WHOLE_PART, before)
     if number and raw.isdigit():
         return f"write a decimal point: {number[1]}.{raw}"
     if raw.startswith(("{", "[")):
@@ -111,11 +111,11 @@ def flow_hint(reader: Reader, opened: int, at: int) -> str:
         return close
     if text[at] in "[{" and text[at - 1] == ":":
         return "put a space after the colon"
-    word = _BEFORE.search(text, max(opened, at - 100), at)
-    rest = _BRACED.match(text, at)
+    word = re.search(_BEFORE, text[max(opened, at - 100) : at])
+    rest = re.match(_BRACED, text[at:])
     if text[at] == "{" and word and rest:
         return f'quote it: "{word[0]}{rest[0]}"'
-    item = _SUBSCRIPT.match(text, at)
+    item = re.match(_SUBSCRIPT, text[at:])
     if text[at] == "[" and word:
         return f"an item of a list var is read as {word[0]}({item[1] if item else 0})"
     comma = "separate entries by a comma"
@@ -137,16 +137,16 @@ def syntax_hint(where: Location) -> str | None:
 
 def _line_hint(line: str) -> str | None:
     """A trap that shows in the whole line."""
-    braces = _BARE_BRACES.match(line)
+    braces = re.match(_BARE_BRACES, line)
     if braces:
         return f'quote a key that begins with a brace: "{braces[1]}":'
-    pattern = _BARE_PATTERN.search(line)
+    pattern = re.search(_BARE_PATTERN, line)
     if pattern and not {"[", "{"}.isdisjoint(pattern[1]):
         return f'quote the pattern: "{pattern[1]}"'
-    star = _STAR.search(line)
+    star = re.search(_STAR, line)
     if star:
         return f'quote a value that begins with *: "{star[1]}"'
-    return "indent with spaces; YAML refuses tabs" if _TAB.match(line) else None
+    return "indent with spaces; YAML refuses tabs" if re.match(_TAB, line) else None
 
 
 def _character_hint(before: str, at: str, after: str) -> str | None:
@@ -158,7 +158,7 @@ def _character_hint(before: str, at: str, after: str) -> str | None:
     key = before.rpartition(" ")[2]
     if at == ":" and ": " in before and not after.strip():
         return f"put {key}: on its own line below, indented, or write {{{key}: {{...}}}}"
-    if at == ":" and _NO_SPACE.match(before[max(before.rfind(mark) for mark in " {[,") + 1 :] + at + after):
+    if at == ":" and re.match(_NO_SPACE, before[max(before.rfind(mark) for mark in " {[,") + 1 :] + at + after):
         return "put a space after the colon"
     if at == ":" and ": " in before:
         return "quote a value that holds ': '"

@@ -8,7 +8,6 @@ character, line break or lone surrogate.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from importlib import import_module
@@ -79,6 +78,8 @@ def command_property(text: str) -> str:
 
 def json_text(document: object) -> str:
     """A JSON document in ASCII, without a command for a log in it."""
+    import json
+
     # "#" stands only inside JSON's strings, so that the escape means the same.
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
 
@@ -90,7 +91,7 @@ def xml_text(text: str) -> str:
 
 
 # os.fsdecode writes bytes that are not UTF-8 as these surrogates; others stand for nothing.
-_FOREIGN_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_FOREIGN_SURROGATES = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def source_path(file: str) -> str | None:
@@ -105,4 +106,4 @@ def source_path(file: str) -> str | None:
 
 def file_uri(path: str) -> str:
     """A path as the path of a URI, its bytes percent-encoded where they must be."""
-    return quote(_FOREIGN_SURROGATES.sub("\ufffd", path).encode("utf-8", "surrogateescape"))
+    return quote(re.sub(_FOREIGN_SURROGATES, "\ufffd", path).encode("utf-8", "surrogateescape"))
