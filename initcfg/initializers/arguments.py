@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -159,6 +160,17 @@ def adapter_of(cls: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(pydantic_dataclass(made, config=config))
 
 
+def signature_of(cls: type[Any]) -> inspect.Signature:
+    """How an initializer class that is a dataclass is called: with its fields."""
+    kinds = {False: inspect.Parameter.POSITIONAL_OR_KEYWORD, True: inspect.Parameter.KEYWORD_ONLY}
+    parameters = []
+    for each in dataclasses.fields(cls):
+        default = inspect.Parameter.empty if each.default is dataclasses.MISSING else each.default
+        kind = kinds[each.kw_only is True]
+        parameters.append(inspect.Parameter(each.name, kind, default=default, annotation=each.type))
+    return inspect.Signature(parameters)
+
+
 def _default(argument: Argument) -> Any:
     if argument.is_required:
         return dataclasses.field()
@@ -188,13 +200,17 @@ def _takes_any_key(cls: type[Any]) -> bool:
     return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def with_argument_types(annotations: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The annotations of a class body, or their texts, with ``float`` and ``int`` as the types of arguments.
+def annotate(cls: type[Any]) -> None:
+    """Give a built-in class the types of its arguments, with ``float`` and ``int`` as such, and their texts.
 
-    `names` are what the texts may name; what none names is not checked.
+    An annotation whose names its module does not have is not checked.
     """
-    hints = _hints(annotations, names, Anything)
-    return {name: _argument_type(hints[name]) or written for name, written in annotations.items()}
+    annotations = vars(cls).get("__annotations__", {})
+    hints = _hints(annotations, vars(sys.modules.get(cls.__module__, sys)), Anything)
+    cls.__annotations__ = {
+        name: _argument_type(hints[name]) or written for name, written in annotations.items()
+    }
+    cls.__doc__ = _documented(cls)
 
 
 def _hints(annotations: Mapping[str, Any], names: Mapping[str, Any], unknown: Any = None) -> dict[str, Any]:
@@ -239,7 +255,7 @@ def _entries(cls: type[Any]) -> dict[str, str]:
     return {entry.partition(":")[0].strip(): entry for entry in entries}
 
 
-def documented(cls: type[Any]) -> str | None:
+def _documented(cls: type[Any]) -> str | None:
     """The docstring of a built-in class, with the arguments of its bases and `seed` filled in.
 
     A docstring without a formula is left as it is.

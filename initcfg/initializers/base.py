@@ -13,8 +13,6 @@ CONTRIBUTING.md shows how to add one.
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import sys
 from abc import ABCMeta, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeGuard, TypeVar, dataclass_transform
@@ -26,7 +24,7 @@ from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.arguments import CONFIG, adapter_of, documented, problems_of, with_argument_types
+from initcfg.initializers.arguments import CONFIG, adapter_of, annotate, problems_of, signature_of
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same
 from initcfg.layout import IN_OUT
@@ -34,6 +32,7 @@ from initcfg.process import LOADING
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
@@ -50,11 +49,8 @@ C = TypeVar("C", bound=type[Any])
 
 @dataclass_transform(frozen_default=True)
 def initializer(cls: C) -> C:
-    """A class decorator: a frozen dataclass, whose fields are the arguments of an initializer.
-
-    Pydantic checks them from the first instance on (`adapter_of`): most processes make few of the classes.
-    """
-    made: C = dataclasses.dataclass(frozen=True, repr=False)(cls)  # type: ignore[assignment]
+    """A class decorator: a frozen dataclass, whose fields are the arguments that `checked` checks."""
+    made: C = dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)(cls)  # type: ignore[assignment]
     return made
 
 
@@ -68,8 +64,7 @@ class _Checked(ABCMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        _, *fields = inspect.signature(cls.__init__).parameters.values()
-        return inspect.Signature(fields)
+        return signature_of(cls)
 
 
 def checked(
@@ -122,9 +117,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
                 f"{cls.__name__} is a built-in with an __init__, but the config of one is its fields",
                 hint="derive the class from Initializer, or make it a frozen dataclass without __init__",
             )
-        names = vars(sys.modules.get(cls.__module__, sys))
-        cls.__annotations__ = with_argument_types(vars(cls).get("__annotations__", {}), names)
-        cls.__doc__ = documented(cls)
+        annotate(cls)
 
     @property
     def module(self) -> str:
@@ -178,6 +171,15 @@ class BuiltIn(Initializer, metaclass=_Checked):
         """
         made: Self = checked(cls, dict(config))
         return made
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple([getattr(self, field.name) for field in dataclasses.fields(self)])
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
         shown = (

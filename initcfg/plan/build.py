@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from initcfg.dtypes import as_dtype
@@ -73,7 +73,7 @@ _LEFT_TO_OTHERS = frozenset(
 def _planned(reading: Reading) -> _Planner:
     if reading.spec is None:
         raise SpecError(*reading.problems)
-    planner = _Planner(reading, reading.spec, Problems(reading.spec, reading.problems))
+    planner = _Planner(reading, reading.spec)
     # What initializers read is held in the root, too.
     confined = confined_to(reading.root.folder) if reading.root else nullcontext()
     with gc_paused(), confined, suppress(EnoughProblemsError):
@@ -88,17 +88,15 @@ def _no_plan(spec: Spec) -> SpecError:
     return SpecError(Diagnostic(Code.BASE, message, spec.locate(("base",), key=True), hint))
 
 
-@dataclass
 class _Planner:
-    """Collects the parameters of one document."""
+    """Collects the parameters of one document, of which `spec` is left."""
 
-    reading: Reading
-    spec: Spec  # what is left of the document
-    problems: Problems
-    entries: dict[str, Entry] = field(default_factory=dict)  # what has been planned, by full name
-    others: list[Tie | SkippedParameter] = field(default_factory=list)
-    borrowers: list[Borrower] = field(default_factory=list)
-    parameters: tuple[PlannedParameter, ...] = ()  # once all are known
+    def __init__(self, reading: Reading, spec: Spec) -> None:
+        self.reading, self.spec, self.problems = reading, spec, Problems(spec, reading.problems)
+        self.entries: dict[str, Entry] = {}  # what has been planned, by full name
+        self.others: list[Tie | SkippedParameter] = []
+        self.borrowers: list[Borrower] = []
+        self.parameters: tuple[PlannedParameter, ...] = ()  # once all are known
 
     def plan(self) -> None:
         spec, manifest = self.spec, self.reading.manifest

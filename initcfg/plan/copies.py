@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
@@ -43,7 +42,7 @@ def copies_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
     if _plain_steps(repeats, path, scope) * count > scope.budget.parameters:
         raise scope.too_many(path)
     values = dict(scope.values)
-    copy = replace(scope, values=values)
+    copy = scope._replace(values=values)
     for _ in _nested(repeats, path, copy, values):
         scope.reserve(count, path)
         yield copy

@@ -6,7 +6,6 @@ once, and what they come to is kept for each combination of just those indices.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
@@ -188,7 +187,7 @@ class ParameterTemplate:
         held = {each: scope.values[each] for each in resolver.varying if each in scope.values}
         if self._later is None:
             values = dict(scope.values)
-            self._later = replace(scope, values=values), values
+            self._later = scope._replace(values=values), values
         later, values = self._later
 
         def planned(fans: Fans, lender: str) -> PlannedParameter:

@@ -218,9 +218,7 @@ class SkippedParameter:
     where: Location | None = field(default=None, compare=False)
 
 
-# No named tuple: planning reads the fields for each parameter, which slots make faster.
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """What a parameter is but for its name; many may share it."""
 
     shape: tuple[int, ...]
@@ -230,7 +228,7 @@ class Resolved:
     initializer: Initializer
     distribution: Distribution | None  # None for a structured initializer
     # that of the initializer's own seed; None where the parameter's is drawn from
-    stream: Stream | None = None
+    stream: Stream | None
 
 
 class _Unfrozen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 import operator
 import re
@@ -80,22 +79,23 @@ def fingerprint_of(parameters: Iterable[PlannedParameter], stream_version: int) 
     """
     facts = sorted(map(deciding_facts, parameters), key=lambda fact: str(fact["name"]))
     content = {"stream_version": stream_version, "parameters": facts}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = _json(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plan_text(document: Mapping[str, Any]) -> str:
     """A plan document as JSON, one line for each parameter: quick to write, and to compare line by line."""
     *facts, (last, parameters) = document.items()
-    lines = ["{", *(f"  {json.dumps(key)}: {_json(value)}," for key, value in facts)]
+    lines = ["{", *(f"  {_json(key)}: {_json(value)}," for key, value in facts)]
     if not parameters:
-        return "\n".join([*lines, f"  {json.dumps(last)}: []", "}", ""])
+        return "\n".join([*lines, f"  {_json(last)}: []", "}", ""])
     rows = ",\n".join(f"    {_json(parameter)}" for parameter in parameters)
-    return "\n".join([*lines, f"  {json.dumps(last)}: [", rows, "  ]", "}", ""])
+    return "\n".join([*lines, f"  {_json(last)}: [", rows, "  ]", "}", ""])
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, allow_nan=False)
+def _json(value: object, **style: Any) -> str:
+    text: str = load("json").dumps(value, allow_nan=False, **style)
+    return text
 
 
 def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _initializer(parameter: PlannedParameter, *, by_content: bool = False) -> di
     serialize = serialize_by_content if by_content else initializers.serialize
     try:
         written = serialize(parameter.initializer)
-        json.dumps(written["config"], allow_nan=False)
+        _json(written["config"])
     except InitializerError as error:
         raise _unwritable(parameter, *error.diagnostics) from None
     except (TypeError, ValueError, RecursionError) as error:
@@ -270,7 +270,7 @@ class Plan:
             tree = dump_tree(self.spec)
         except SpecError:
             return None
-        return json.dumps(tree, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _json(tree, separators=(",", ":"), ensure_ascii=False)
 
     @cached_property
     def numel(self) -> int:
@@ -298,7 +298,7 @@ class Plan:
             "numel": self.numel,
             "nbytes": self.nbytes,
             **skipped_data(self.skipped),
-            **({} if self.spec_text is None else {"spec": json.loads(self.spec_text)}),
+            **({} if self.spec_text is None else {"spec": load("json").loads(self.spec_text)}),
             "parameters": [parameter_data(parameter) for parameter in self],
         }
 

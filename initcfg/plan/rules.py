@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
@@ -37,21 +37,17 @@ _COMPARED = 400
 _BRACED = r"\{([A-Za-z_]\w*)\}"
 
 
-@dataclass
 class Rules:
     """The rules of a document, checked, all of their patterns matched at once."""
 
-    context: PlanContext
-    won: set[int] = field(default_factory=set)  # those that have won a parameter
-    _resolvers: dict[tuple[object, ...], tuple[Resolver, bool]] = field(default_factory=dict)
-    _names: dict[tuple[str, int], tuple[NameText, bool]] = field(default_factory=dict)
-    _paid: int = 0
-    _unusable: set[int] = field(default_factory=set)
-    _capturing: dict[int, tuple[Scope, dict[str, Value]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.spec = self.context.spec
-        self._scope = self.context.scope
+    def __init__(self, context: PlanContext) -> None:
+        self.context, self.spec, self._scope = context, context.spec, context.scope
+        self.won: set[int] = set()  # those that have won a parameter
+        self._resolvers: dict[tuple[object, ...], tuple[Resolver, bool]] = {}
+        self._names: dict[tuple[str, int], tuple[NameText, bool]] = {}
+        self._paid = 0
+        self._unusable: set[int] = set()
+        self._capturing: dict[int, tuple[Scope, dict[str, Value]]] = {}
 
     def check(self) -> None:
         """Notes what is wrong with the rules, whether they win anything or not."""
@@ -200,7 +196,7 @@ class Rules:
         self._scope.pay(MATCHING * glob.work_of_numbers(name), ("rules", at, "match"))
         if at not in self._capturing:
             values = dict(self._scope.values)
-            self._capturing[at] = replace(self._scope, values=values), values
+            self._capturing[at] = self._scope._replace(values=values), values
         scope, values = self._capturing[at]
         values.update(glob.numbers(name))
         return scope

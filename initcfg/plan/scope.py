@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.expressions import (
@@ -73,19 +72,16 @@ class SpentError(ExpressionError):
     """No steps are left; nothing more of the document can be looked at."""
 
 
-@dataclass
 class EvalBudget:
     """Evaluates expressions, and counts the steps that this takes."""
 
-    most: int = -1  # how many there may be; by default `MAX_STEPS`, or what the environment raises it to
-    what: str = "planning this"  # takes them, as messages say it
-    parameters: int = MAX_PARAMETERS  # how many the plan may still take
-    _parsed: dict[str, tuple[Expression, int]] = field(default_factory=dict, init=False)
-    _values: dict[tuple[object, ...], int | float] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        if self.most < 0:
-            self.most = _most_steps()
+    def __init__(self, most: int | None = None, what: str = "planning this") -> None:
+        # How many there may be: `MAX_STEPS`, or what the environment raises it to.
+        self.most = _most_steps() if most is None else most
+        self.what = what  # takes them, as messages say it
+        self.parameters = MAX_PARAMETERS  # how many the plan may still take
+        self._parsed: dict[str, tuple[Expression, int]] = {}
+        self._values: dict[tuple[object, ...], int | float] = {}
         self.left = self.most
         self._tell = _watcher.get()
         self._tell_at = self.most - _TELL_EVERY
@@ -168,20 +164,19 @@ def cost_of(tree: Ast) -> int:
             return _SLOW.get(name, 1) + sum(map(cost_of, arguments))
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Names and what they stand for, and where to report what has no value."""
 
     problems: Problems  # gives errors their place
     values: Mapping[str, Value]  # numbers, tuples of numbers, and texts for indices over texts
     # names whose own definition failed; what uses one raises `BrokenError`
-    broken: frozenset[str] = frozenset()
-    budget: EvalBudget = field(default_factory=EvalBudget)  # evaluates, and pays for it
+    broken: frozenset[str]
+    budget: EvalBudget  # evaluates, and pays for it
     later: Collection[str] = ()  # vars that are defined further down, and have no value yet
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
         """This scope with more names."""
-        return replace(self, values={**self.values, **values})
+        return self._replace(values={**self.values, **values})
 
     def check_name(self, name: str, path: Path, offset: int | None = None) -> None:
         """Refuses a var, an index or a capture that expressions could not tell from something else.
@@ -297,7 +292,7 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
     """The scope of a document: its vars, each seeing those before it; those `left_out` could not be read."""
     values: dict[str, Value] = {}
     later = dict.fromkeys(spec.vars)
-    scope = Scope(problems, values, left_out, later=later)
+    scope = Scope(problems, values, left_out, EvalBudget(), later)
     for name, written in spec.vars.items():
         path = ("vars", name)
         del later[name]
@@ -306,7 +301,7 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
             value = _var(scope, written, path)
         except SpecError as error:
             problems.add(error)
-            scope = replace(scope, broken=scope.broken | {name})
+            scope = scope._replace(broken=scope.broken | {name})
         else:
             values[name] = value
     return scope

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,8 @@ def dump_yaml(spec: Spec, schema: str | None = None) -> str:
 
 def dump_json(spec: Spec) -> str:
     """The spec as JSON; it fails as `dump_yaml`."""
-    return _readable(json.dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text: str = load("json").dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False)
+    return _readable(text + "\n")
 
 
 def _readable(text: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,19 +89,16 @@ def _refused(code: Code, message: str, file: str | None, hint: str | None = None
     return SpecError(Diagnostic(code, message, Location(file), hint))
 
 
-@dataclass(frozen=True)
 class Root:
     """The folder that no path may leave: the one given, else the current one if the document is under it.
 
     Else it is the document's own.
     """
 
-    file: str | None
-    given: str | os.PathLike[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.given is not None and not os.path.isdir(self.given):  # noqa: PTH112
-            message = f"the root {os.fspath(self.given)!r} is no folder"
+    def __init__(self, file: str | None, given: str | os.PathLike[str] | None = None) -> None:
+        self.file, self.given = file, given
+        if given is not None and not os.path.isdir(given):  # noqa: PTH112
+            message = f"the root {os.fspath(given)!r} is no folder"
             raise SpecError(Diagnostic(Code.INPUT, message, hint="name a folder that is there"))
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import ValidationError, core_schema
 
 from initcfg.errors import Code, SpecError
@@ -21,6 +21,7 @@ from initcfg.spec.scalars import (
     Count,
     DTypeName,
     FormatVersion,
+    Frozen,
     Identifier,
     InitializerName,
     LayoutName,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from initcfg.layout import Layout
 
     # What the constructors take, which is more than the fields then hold: type checkers read the signatures
-    # written under TYPE_CHECKING, and pydantic makes its own of the fields. A test compares the two.
+    # under TYPE_CHECKING, and pydantic makes its own of the fields. A test compares the two.
     _Number = float | str
     _Nested = Mapping[str, Any]
     _Initializer = InitializerConfig | _Identifier | ArrayLike
@@ -177,13 +178,13 @@ _NOT_SKIPPED = ("initializer", "layout", "dtype", "stream", "fans_of")
 _RULE_MISSING = "the key 'initializer' is missing"
 _RULE_HINT = "write initializer: zeros, or skip: true to leave these parameters out on purpose"
 
-Params = Annotated[Mapping[NameTemplate, Param], AfterValidator(FrozenDict)]
+Params = Annotated[Mapping[NameTemplate, Param], Frozen()]
 
 
 class Layer(_Model):
     """A group of parameters whose names begin alike, and how often it is repeated."""
 
-    repeat: Annotated[Mapping[Identifier, Repeat], AfterValidator(FrozenDict)] | None = Field(
+    repeat: Annotated[Mapping[Identifier, Repeat], Frozen()] | None = Field(
         default=None,
         description="The indices that the layer's name holds in braces. Several nest; later may use earlier.",
         examples=[{"i": "n_layer"}, {"i": {"from": 3, "to": 12}}, {"side": ["left", "right"]}],
@@ -352,17 +353,17 @@ class Spec(_Model):
     stream_version: FormatVersion = Field(
         default=1, description="The version of the random streams.", examples=[1]
     )
-    vars: Annotated[Mapping[Identifier, Var], AfterValidator(FrozenDict)] = Field(
+    vars: Annotated[Mapping[Identifier, Var], Frozen()] = Field(
         default_factory=FrozenDict,
         description="Numbers, or lists of numbers, for expressions; later ones may use earlier ones.",
         examples=[{"d": 768, "hidden": "4 * d", "widths": [64, 128]}],
     )
-    initializers: Annotated[Mapping[InitializerName, Initializer], AfterValidator(FrozenDict)] = Field(
+    initializers: Annotated[Mapping[InitializerName, Initializer], Frozen()] = Field(
         default_factory=FrozenDict,
         description="Initializers by names of this document.",
         examples=[{"base": {"random_normal": {"stddev": 0.02}}}],
     )
-    layers: Annotated[Mapping[NameTemplate, Layer], AfterValidator(FrozenDict)] = Field(
+    layers: Annotated[Mapping[NameTemplate, Layer], Frozen()] = Field(
         default_factory=FrozenDict,
         description="The layers by name; a name may hold indices in braces.",
         examples=[{"h.{i}": {"repeat": {"i": 12}, "params": {"w": {"shape": [768, 768]}}}}],
@@ -396,8 +397,7 @@ class Spec(_Model):
         examples=[True],
     )
     allow: tuple[Allow, ...] = Field(
-        default=(),
-        description="Warnings that are not to be told, each with its reason.",
+        default=(), description="Warnings that are not to be told, each with its reason."
     )
     editor_schema: SchemaAddress = Field(
         default=None,

@@ -396,7 +396,7 @@ def _read(text: str, value: tuple[Any, ...]) -> _Setting:
     except SpecError as error:
         raise SpecError(*(_within(source, problem) for problem in error.diagnostics)) from None
     problems = tuple(_within(source, problem) for problem in read.problems)
-    return _Setting(target.strip(), read.tree, replace(read, text=text), problems)
+    return _Setting(target.strip(), read.tree, Source(read.file, text, read.tree, read.root), problems)
 
 
 def _within(source: Source, problem: Diagnostic) -> Diagnostic:

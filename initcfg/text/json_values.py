@@ -118,7 +118,7 @@ class _EntriesReader(JsonReader):
     def finish(self, tree: Tree, root: Node) -> Source:
         told = [noted.problem for noted in self.problems]
         problems = (*told, *more_problems(self.untold, told))
-        return Source(self.file, self.text, tree, root, problems, _parts)
+        return Source(self.file, self.text, tree, root, problems, read_parts=_parts)
 
     def hint_of_second(self, name: str, keys: Mapping[str, Node]) -> str:  # noqa: ARG002
         return "keep one of them"

@@ -8,7 +8,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -27,7 +27,7 @@ MAX_DEPTH = 64
 # The longest text in which parts are looked for: marks take up to 150 times its memory.
 _MAX_MARKED = 2**20
 _LINE_BREAK = r"\r\n|\n|\r"
-_TOKEN = r"(?s)[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|."
+_WORD = r"(?s)[A-Za-z0-9_.]+|\*\*|//|[=!<>]=|."
 #: The largest finite float64: every integer up to it has a finite float beside it.
 LARGEST = int(sys.float_info.max)
 _DIGITS = 309
@@ -133,17 +133,25 @@ class Places(_Pairs[Location]):
         return Location(self._file, *self._pair(name), path=(self._group, name))
 
 
-@dataclass(frozen=True, eq=False)
 class Source:
     """One document: what it says and where it says it."""
 
-    file: str | None  # the name the user gave
-    text: str = field(repr=False)  # without a byte order mark
-    tree: Tree = field(default=None, repr=False)
-    root: Node = field(default_factory=lambda: Node(0, 0), repr=False)  # the places that belong to `tree`
-    problems: tuple[Diagnostic, ...] = ()  # which did not keep the rest from being read
-    #: Marks the parts of a value that was left unmarked, in its text; None where all are marked.
-    read_parts: Callable[[str], Node] | None = field(default=None, repr=False)
+    def __init__(
+        self,
+        file: str | None,
+        text: str,
+        tree: Tree = None,
+        root: Node = Node(0, 0),  # noqa: B008  immutable
+        problems: tuple[Diagnostic, ...] = (),
+        *,
+        read_parts: Callable[[str], Node] | None = None,
+    ) -> None:
+        self.file = file  # the name the user gave
+        self.text = text  # without a byte order mark
+        self.tree, self.root = tree, root  # what it says, and the places that belong to it
+        self.problems = problems  # which did not keep the rest from being read
+        #: Marks the parts of a value that was left unmarked, in its text; None where all are marked.
+        self.read_parts = read_parts
 
     @cached_property
     def _line_starts(self) -> Sequence[int]:
@@ -225,7 +233,7 @@ class Source:
 
     def _token(self, start: int, end: int, path: tuple[PathStep, ...]) -> Location:
         """The place of the number, name or sign that begins at a character."""
-        found = re.match(_TOKEN, self.text[start : max(start, end)])
+        found = re.match(_WORD, self.text[start : max(start, end)])
         return self.place(start, start + found.end() if found else None, path)
 
 

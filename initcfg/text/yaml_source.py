@@ -14,12 +14,12 @@ import yaml
 from initcfg.errors import Code, SpecError
 from initcfg.text.source import (
     MAX_DEPTH,
-    has_surrogate,
     LiteralError,
     Node,
     Reader,
     Source,
     Tree,
+    has_surrogate,
     read_float,
     read_integer,
 )

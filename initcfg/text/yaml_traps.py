@@ -158,7 +158,8 @@ def _character_hint(before: str, at: str, after: str) -> str | None:
     key = before.rpartition(" ")[2]
     if at == ":" and ": " in before and not after.strip():
         return f"put {key}: on its own line below, indented, or write {{{key}: {{...}}}}"
-    if at == ":" and re.match(_NO_SPACE, before[max(before.rfind(mark) for mark in " {[,") + 1 :] + at + after):
+    word = before[max(before.rfind(mark) for mark in " {[,") + 1 :]
+    if at == ":" and re.match(_NO_SPACE, word + at + after):
         return "put a space after the colon"
     if at == ":" and ": " in before:
         return "quote a value that holds ': '"

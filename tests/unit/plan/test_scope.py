@@ -104,8 +104,12 @@ def spent(make, text) -> int:
     """The steps that planning a spec takes."""
     made: list[EvalBudget] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = EvalBudget.__post_init__
-        patch.setattr(EvalBudget, "__post_init__", lambda self: (original(self), made.append(self))[0])
+        original = EvalBudget.__init__
+        patch.setattr(
+            EvalBudget,
+            "__init__",
+            lambda self, *given, **named: (original(self, *given, **named), made.append(self))[0],
+        )
         make(text)
     return sum(each.most - each.left for each in made)
 
@@ -188,8 +192,12 @@ def test_parameters_of_a_manifest_cost_what_others_do() -> None:
     made: list[EvalBudget] = []
     document = {"initcfg": 1, "rules": [{"match": "**", "initializer": "zeros"}]}
     with pytest.MonkeyPatch.context() as patch:
-        original = EvalBudget.__post_init__
-        patch.setattr(EvalBudget, "__post_init__", lambda self: (original(self), made.append(self))[0])
+        original = EvalBudget.__init__
+        patch.setattr(
+            EvalBudget,
+            "__init__",
+            lambda self, *given, **named: (original(self, *given, **named), made.append(self))[0],
+        )
         initcfg.make_plan(document, manifest=Manifest({f"h.{at}": (1,) for at in range(100)}))
     assert sum(each.most - each.left for each in made) >= 100 * scope.PARAMETER
 
