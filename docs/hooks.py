@@ -35,6 +35,15 @@ PAGES = {
     "security.md": "SECURITY.md",
 }
 
+# Which pages a search shows earlier, and which later: the formats of files are for programs.
+BOOSTS = {
+    "reference/initializers.md": 4,
+    "reference/spec.md": 2,
+    "reference/plan.md": 0.25,
+    "reference/report.md": 0.25,
+    "changelog.md": 0.25,
+}
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what stands outside of docs/."""
@@ -63,7 +72,10 @@ def from_the_root(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Leads links that leave docs/ to where the site has the same file, and puts pictures into two pages."""
+    """Points links that leave docs/ at the site, adds pictures to two pages, and ranks pages for search."""
+    if page.is_homepage:
+        page.meta["hide"] = ["toc"]  # its examples are as wide as a terminal
+    page.meta["search"] = {"boost": BOOSTS.get(page.file.src_uri, 1)}
     if page.file.src_uri == "reference/models.md":
         markdown = under_headings(markdown, {spec.stem: maps(spec.stem, files) for spec in specs()})
     if page.file.src_uri == "reference/schemes.md":

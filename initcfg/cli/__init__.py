@@ -40,8 +40,8 @@ main = Application(
     modules=COMMANDS,
     help="""A model's starting weights, written down.
 
-    A spec, one YAML or JSON file, says how every parameter of a model begins. These commands check it, plan
-    it without allocating anything, and make the weights: the same bits on any machine.
+    A spec, one YAML or JSON file, says how to initialize every parameter of a model. These commands
+    check it, plan it without allocating anything, and make the weights: the same bits on any machine.
     """,
     example=(
         "initcfg validate configs/gpt2.yaml",

@@ -49,7 +49,7 @@ class Command(click.Command):
             from initcfg.cli.output import Output
 
             end = ctx.obj or Output().findings
-            return end(Report((Checked.failed(str(ctx.params.get("file")), error.diagnostics),)))
+            return end(Report((Checked.failed(_subject(ctx), error.diagnostics),)))
 
     def get_help(self, ctx: click.Context) -> str:
         """The help; no line ends inside a word, as click would end it after the hyphen of an option."""
@@ -145,6 +145,12 @@ class Application(Command, click.Group):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _subject(ctx: click.Context) -> str:
+    """What a command was about: its file, or the model that it names."""
+    given = (ctx.params.get(name) for name in ("file", "target", "folder"))
+    return str(next(filter(None, given), "input"))
 
 
 def report_internal_error(error: Exception) -> None:

@@ -76,7 +76,7 @@ def output_option(metavar: str, help: str) -> Callable[[Function], Function]:  #
 
 
 #: Gives a command ``--force``, for a file that `initcfg.cli.output.check_replaceable` refuses to replace.
-force_option = click.option("--force", is_flag=True, help="Replace a file that initcfg has not written.")
+force_option = click.option("--force", is_flag=True, help="Replace a file that initcfg did not write.")
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -91,9 +91,9 @@ def with_renames(function: Callable[..., int]) -> Callable[..., int]:
         "--rename",
         metavar="WEIGHTS_NAME=PLAN_NAME",
         multiple=True,
-        help="Put other leading segments into names of WEIGHTS; {i} keeps a number. May be repeated.",
+        help="Replace the first segments of names in WEIGHTS; {i} stands for a number. May be repeated.",
     )
-    @click.option("--strip-prefix", metavar="PREFIX", help="Take leading segments from the names of WEIGHTS.")
+    @click.option("--strip-prefix", metavar="PREFIX", help="Remove PREFIX from the names in WEIGHTS.")
     @functools.wraps(function)
     def command(rename: tuple[str, ...], strip_prefix: str | None, **arguments: object) -> int:
         from initcfg.formats.reading import Renames
@@ -141,20 +141,20 @@ def with_spec_options(function: Callable[..., int]) -> Callable[..., int]:
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Put a value over the spec's: seed, dtype, vars.NAME or initializers.NAME. May be repeated.",
+        help="Override seed, dtype, vars.NAME or initializers.NAME of the spec. May be repeated.",
     )
     @click.option(
         "--root",
         metavar="DIR",
         type=click.Path(exists=True, file_okay=False),
-        help="The folder that the paths in a spec may not leave.  [default: the current one or the spec's]",
+        help="Paths in a spec must stay in this folder.  [default: the current one or the spec's]",
     )
     @click.option(
         "--plugin",
         "plugins",
         metavar="NAME",
         multiple=True,
-        help="Let specs use the initializers of an installed plugin. May be repeated.",
+        help="Load an installed plugin, so that specs can use its initializers. May be repeated.",
     )
     @functools.wraps(function)
     def command(

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 @with_model
 @with_report
 def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int:
-    """Find what the code of a PyTorch model leaves out, does twice or undoes when it initializes the model.
+    """Find mistakes in the initialization code of a PyTorch model.
 
-    MODULE:CALLABLE is called without arguments and makes the model. Its code runs, and no
-    weights are made; the current folder is importable. Parameters that nothing writes are
-    found, special values that others are written over, broken ties, and what is right on CPU and garbage by
-    way of the meta device. Places are lines of the model's code. The exit code is 0 when nothing is found, 1
-    when something is, 2 when the code cannot be run; notes are no finding.
+    MODULE:CALLABLE is called without arguments and returns the model. Its code runs, but no weights are made.
+    Modules in the current folder can be named. Reported, with their lines in the model's code, are parameters
+    that are never initialized, special values that are overwritten, broken ties, and values that are right on
+    the CPU but garbage if the model is made on the meta device. The exit code is 0 when nothing is found, 1
+    when something is, 2 when the code cannot be run; notes do not count.
 
-    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore. Values that
-    are garbage however the model is made are reported in any case.
+    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore. Values that are
+    garbage however the model is made are always reported.
     """
     from initcfg.adapters.torch import audit as audit_torch
     from initcfg.cli.arguments import find_project

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Write the spec of how a model's own code begins it.",
+    short_help="Write the spec of a model's own initialization.",
     example=(
         "initcfg capture models.gpt:build -o gpt.yaml",
         "initcfg capture --config checkpoints/gpt2 -o gpt2.yaml",
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the files if they are there.")
 @with_output
 def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
-    """Write the spec of how the code of a PyTorch model begins it: the law of every parameter.
+    """Write the spec of a PyTorch model's own initialization: the distribution of every parameter.
 
-    MODULE:CALLABLE is called without arguments and makes the model. Its code runs, with a config some twenty
-    times, and no weights are made; the current folder is importable. Numbers that follow from the config
-    become expressions; what no spec can say is skipped and listed. The spec goes to stdout, or with -o to a
-    file, beside which NAME.tables.safetensors holds values that no formula gives.
+    MODULE:CALLABLE is called without arguments and returns the model. Its code runs (with --config about
+    twenty times), but no weights are made. Modules in the current folder can be named. Numbers that depend on
+    the config become expressions. What a spec cannot express is skipped and listed. The spec goes to stdout,
+    or with -o to a file. Values that no formula gives go to NAME.tables.safetensors beside it.
     """
     from initcfg.adapters.torch import capture as capture_torch
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Show what two specs do differently.",
+    short_help="Compare what two specs do.",
     example=(
         "initcfg diff configs/gpt2.yaml new.yaml",
         "initcfg diff plan.json configs/gpt2.yaml --format json",
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--rename",
     metavar="A_NAME=B_NAME",
     multiple=True,
-    help="Put other leading segments into names of A; {i} keeps a number. May be repeated.",
+    help="Replace the first segments of names in A; {i} stands for a number. May be repeated.",
 )
 @with_spec_options
 @with_output

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Draw what specs come to, as a page.",
+    short_help="Draw specs as an HTML page.",
     example=(
         "initcfg report configs/gpt2.yaml -o gpt2.html",
         "initcfg report configs/gpt2.yaml configs/llama3-8b.yaml -o both.html",
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--weights",
     metavar="WEIGHTS",
     callback=not_standard_input,
-    help="Draw the values of weights beside their laws, as verify --law holds them.",
+    help="Draw the values of weights beside their laws, as verify --law compares them.",
 )
 @click.option(
     "--probe",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Show what weights hold.",
+    short_help="Show the tensors in weights.",
     example=(
         "initcfg inspect gpt2.safetensors",
         "initcfg inspect runs/gpt2 --select 'transformer.h.*.**' --header",
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="WEIGHTS")
 @click.option("--select", metavar="GLOB", help="Show only the tensors whose names match.")
 @with_renames
-@click.option("--header", "header_only", is_flag=True, help="Read no element.")
-@click.option("--full", is_flag=True, help="Show every copy of a layer in a line of its own.")
+@click.option("--header", "header_only", is_flag=True, help="Read names, shapes and dtypes only.")
+@click.option("--full", is_flag=True, help="Give every copy of a layer its own line.")
 @threads_option
 @with_output
 def inspect(

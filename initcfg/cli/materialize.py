@@ -69,14 +69,12 @@ _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
     help="Have the shards of a folder written by Ray: the cluster at ADDRESS, or one started here.",
 )
 @threads_option
-@click.option(
-    "--write-tied", is_flag=True, help="Write tied parameters too, though another holds the same array."
-)
+@click.option("--write-tied", is_flag=True, help="Write tied parameters too, as copies.")
 @click.option(
     "--no-spec", is_flag=True, help="Do not put the spec into the file, or into the index of a folder."
 )
 @click.option(
-    "--force", is_flag=True, help="Replace a file that initcfg has not written, or the shards of another set."
+    "--force", is_flag=True, help="Replace a file that initcfg did not write, or the shards of another set."
 )
 @with_spec_options
 @with_output

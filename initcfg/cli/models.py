@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-_WAY = "{} is to be a callable without arguments that makes {}"
+_WAY = "{} must be callable without arguments and return {}"
 
 
 class ModelSource(NamedTuple):
@@ -43,7 +44,7 @@ class ModelSource(NamedTuple):
         kind = type(made)
         library = kind.__module__.partition(".")[0]
         what = kind.__name__ if library == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        message = f"{self.name} is to make a torch.nn.Module, and makes {what}"
+        message = f"{self.name} must return a torch.nn.Module; it returned {what}"
         drafted = library in ("flax", "jax", "keras", "equinox", "haiku")
         way = '"initcfg new --manifest" drafts a spec from its names and shapes' if drafted else _WAY
         raise SpecError.of(Code.INPUT, message, way.format(self.name, "the model"))
@@ -61,7 +62,7 @@ def with_model(function: Callable[..., int]) -> Callable[..., int]:
         "folder",
         metavar="FOLDER",
         type=click.Path(exists=True, file_okay=False),
-        help="The folder of a Hugging Face model's config.json, in the place of MODULE:CALLABLE.",
+        help="The folder of a Hugging Face model's config.json, instead of MODULE:CALLABLE.",
     )
     @functools.wraps(function)
     def command(target: str | None, folder: str | None, **arguments: object) -> int:
@@ -78,6 +79,9 @@ def made_by(target: str, makes: str = "the model") -> ModelSource:
     module_name, colon, path = target.partition(":")
     if not module_name or not colon or not path:
         raise click.UsageError(f"{target!r} is not MODULE:CALLABLE, such as models.gpt:build")
+    if module_name.endswith(".py"):
+        name = module_name.removesuffix(".py").removeprefix("./").replace("/", ".")
+        raise click.UsageError(f"{module_name!r} is a file; name the module, as in {name}:{path}")
     if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     found: Any = _guarded(
@@ -85,7 +89,9 @@ def made_by(target: str, makes: str = "the model") -> ModelSource:
     )()
     for step in path.split("."):
         if not hasattr(found, step):
-            raise click.UsageError(f"{module_name!r} has no {path!r}")
+            near = did_you_mean(step, (name for name in dir(found) if not name.startswith("_")))
+            way = f"; {near}" if near else ""
+            raise click.UsageError(f"{module_name!r} has no {path!r}{way}")
         found = getattr(found, step)
     if not callable(found):
         raise click.UsageError(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Draft a spec, from a model's names and shapes or from nothing.",
+    short_help="Draft a spec from a model's names and shapes, or from nothing.",
     example=(
         "initcfg new -o model.yaml",
         "initcfg new --manifest model.safetensors -o model.yaml",

@@ -185,11 +185,9 @@ _color_option = click.option(
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="When to colour; auto means on a terminal, or as NO_COLOR and FORCE_COLOR say.",
+    help="When to use colour; auto: on a terminal, or as NO_COLOR and FORCE_COLOR say.",
 )
-_quiet_option = click.option(
-    "-q", "--quiet", is_flag=True, help="Say nothing but what was asked for and what is wrong."
-)
+_quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only results and problems.")
 
 
 def outputs(*formats: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -232,8 +230,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
         "--format",
         "style",
         type=click.Choice(list(FORMATS)),
-        show_default="text, or github on GitHub Actions",
-        help="How to write the report.",
+        help="How to write the report.  [default: text, or github on GitHub Actions]",
     )
     @click.option(
         "-o",
@@ -242,7 +239,7 @@ def with_report(function: Callable[..., int]) -> Callable[..., int]:
         metavar="REPORT",
         type=click.Path(dir_okay=False),
         callback=not_standard_output,
-        help="Write the report to a file, for --format json, sarif and junit; the text goes to stderr.",
+        help="Write the report to a file (--format json, sarif or junit) and its text to stderr.",
     )
     @force_option
     @_color_option

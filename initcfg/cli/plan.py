@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    short_help="Show how every parameter will begin.",
+    short_help="Show the initialization of every parameter.",
     example=(
         "initcfg plan configs/gpt2.yaml",
         "initcfg plan configs/gpt2.yaml --select '**.bias' --full",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @force_option
 @click.option("--select", metavar="GLOB", help="Show only the parameters whose names match.")
 @click.option(
-    "--full", is_flag=True, help="Show every copy of a layer in a line of its own, and laws in full."
+    "--full", is_flag=True, help="Give every copy of a layer its own line, and show formulas in full."
 )
 @click.option(
     "--sort",
@@ -57,7 +57,7 @@ def plan(
     """Show how every parameter will begin: shape, initializer, resolved distribution, fans, size.
 
     FILE is a spec or a plan; "-" reads standard input. Nothing is allocated, however large the model. The
-    table is as wide as the terminal (else as COLUMNS says, or 80); what it has no room for is said below it.
+    table is as wide as the terminal (else as COLUMNS says, or 80); columns without room are named below it.
     Copies of a layer with the same initialization share a line, which gives their total size. A long formula
     is shown by its mean and standard deviation. With --format json the plan is a JSON document of every
     parameter, and with -o that document goes to a file instead; csv has the table's lines with all digits,

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     "files",
     metavar="FILE",
     multiple=True,
-    help="A spec or plan whose weights are measured. May be repeated.  [default: the model's own weights]",
+    help="A spec or plan to measure. May be repeated.  [default: the model's own weights]",
 )
 @click.option(
     "--batch",
     metavar="MODULE:CALLABLE",
-    help="What makes the batch: a tensor, a pair of input and target, or a mapping of keywords.",
+    help="Returns the batch: a tensor, a pair (input, target), or a dict of keyword arguments.",
 )
 @click.option(
-    "--seeds", metavar="N", type=click.IntRange(min=1), help="Make the weights of the seeds 0 to N - 1."
+    "--seeds", metavar="N", type=click.IntRange(min=1), help="Measure each spec with the seeds 0 to N - 1."
 )
 @with_spec_options
 @with_output
@@ -55,11 +55,11 @@ def probe(
 ) -> int:
     """Measure one forward and one backward pass of a PyTorch model with the weights of each spec.
 
-    MODULE:CALLABLE is called without arguments and makes the model; its code runs, and the current folder is
-    importable. Told are mean squares of activations and gradients by block, dead and saturated units, the
-    first loss, and a first step of SGD and of Adam against the weights. A spec needs no names and shapes:
-    those of the model stand in for a manifest. Without --batch the input is random, as the first layer takes
-    it, and the same for every spec.
+    MODULE:CALLABLE is called without arguments and returns the model. Its code runs. Modules in the current
+    folder can be named. The output shows the mean squares of activations and gradients for each block, dead
+    and saturated units, the first loss, and the first step of SGD and of Adam relative to the weights. A spec
+    needs no names and shapes: the model has them. Without --batch the input is random, fits the first layer,
+    and is the same for every spec.
     """
     from initcfg.adapters.torch import manifest
     from initcfg.adapters.torch import probe as probe_torch

@@ -37,7 +37,7 @@ ignore_option = click.option(
     metavar="CODE",
     multiple=True,
     callback=_codes,
-    help="Do not tell warnings of this code; errors stay. May be repeated.",
+    help="Leave out warnings with this code; errors stay. May be repeated.",
 )
 
 
@@ -58,7 +58,7 @@ ignore_option = click.option(
     help="Leave out files that match, or that are in a folder that does. May be repeated.",
 )
 @ignore_option
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @with_spec_options
 @with_report
 def validate(

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 )
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("file", required=False)
-@click.option("--law", is_flag=True, help="Hold weights of any program against laws, not against bits.")
+@click.option("--law", is_flag=True, help="Test weights of any program against distributions, not bits.")
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="P",
-    help="With --law: the probability that true weights are refused, of all tests together; 1e-6 by default.",
+    help="With --law: the probability that correct weights fail, over all tests; 1e-6 by default.",
 )
-@click.option("--full", is_flag=True, help="With --law: show every tensor, in a line of its own.")
+@click.option("--full", is_flag=True, help="With --law: give every tensor its own line.")
 @click.option("--select", metavar="GLOB", help="Compare only the parameters whose names match.")
 @with_renames
 @threads_option

@@ -106,9 +106,9 @@ def test_every_format_names_the_line(run, style: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message", "help_"),
     [
-        ("number", "is to make a torch.nn.Module, and makes int", "is to be a callable without arguments"),
-        ("flax", "and makes flax.nnx.Linear", '"initcfg new --manifest" drafts a spec'),
-        ("needs", "missing 1 required positional argument", "is to be a callable without arguments"),
+        ("number", "must return a torch.nn.Module; it returned int", "must be callable without arguments"),
+        ("flax", "it returned flax.nnx.Linear", '"initcfg new --manifest" drafts a spec'),
+        ("needs", "missing 1 required positional argument", "must be callable without arguments"),
         ("inside", "missing 1 required positional argument", ""),
         ("leaves", "leaves() raises SystemExit: 3", ""),
         ("Lazy", "the parameter 'head.weight' is lazy", "call the module once, on a batch"),

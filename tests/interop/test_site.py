@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -38,6 +42,13 @@ class Page(HTMLParser):
         self.links |= found
         if tag in LOADED and given.get("rel") not in TOLD:
             self.loads |= found
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder and writes no log."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Says nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +113,30 @@ def test_every_public_name_has_its_entry_and_example(pages: dict[str, Page]) -> 
     assert {f"initcfg.{name}" for name in initcfg.__all__} - anchors == {"initcfg.initializers"}
     for framework in ("torch.initialize_", "jax.initialize", "keras.initialize", "ray.RayExecutor"):
         assert f"initcfg.adapters.{framework}" in pages["reference/adapters/index.html"].anchors
+
+
+def test_search_answers_and_pages_fit_a_phone(site: Path) -> None:
+    """The search runs in a worker, which needs an address of http."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        playwright.sync_playwright() as driver,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 390, "height": 800})
+        problems: list[str] = []
+        shown.on("console", lambda message: problems.append(message.text))
+        shown.on("pageerror", lambda error: problems.append(str(error)))
+        for name in ("reference/models/", "reference/schemes/", "explanation/performance/", ""):
+            shown.goto(f"http://127.0.0.1:{server.server_port}/{name}")
+            assert shown.evaluate("document.documentElement.scrollWidth") == 390, name
+        shown.locator("label[for=__search]:visible").first.click()
+        shown.locator(".md-search__input").press_sequentially("truncated")
+        found = shown.locator(".md-search-result__link")
+        found.first.wait_for()
+        assert "/reference/initializers/" in (found.first.get_attribute("href") or "")
+        browser.close()
+        server.shutdown()
+    assert problems == []
