@@ -8,7 +8,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from initcfg.cli import main
 from initcfg.cli.models import ModelSource, with_model
 from initcfg.errors import Code, SpecError
 
@@ -69,11 +68,3 @@ def test_a_module_that_is_not_there_is_told_without_a_line_of_python_itself(run)
     (problem,) = run("no_such_models:build").exception.diagnostics
     assert problem.where is None
     assert "No module named 'no_such_models'" in problem.message
-
-
-def test_a_model_that_fails_is_named_in_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "broken_models.py").write_text("def build():\n    return 1 / 0\n")
-    result = CliRunner().invoke(main, ["audit", "broken_models:build"])
-    assert result.exit_code == 2
-    assert "broken_models:build: 1 error" in result.output

@@ -123,6 +123,7 @@ def test_what_makes_no_whole_module_is_told_of_alike(
     assert message in output
     assert help_ in output
     assert bool(help_) == ("help:" in output)
+    assert "None:" not in output  # the summary names the model
 
 
 def test_a_lazy_module_that_was_called_is_captured(run) -> None:
