@@ -14,19 +14,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.capture.fitting import Point, close, fitted
+from initcfg.capture.values import Table, Unsaid
 from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from initcfg.capture.values import Recorded
+    from initcfg.capture.values import Law, Recorded
 
 #: Makes the model again with some values of its config changed. What its code raises passes through.
 Rebuild: TypeAlias = "Callable[[Mapping[str, float]], Sequence[Recorded]]"
 
 _SHRUNK = 2
 _LAYERS = re.compile("layer|depth")
+# What numbers of laws and padding rows are called.
+_OFTEN = re.compile("init|range|std|scale|factor|pad")
 _TAKEN = RESERVED_NAMES | ELEMENT_NAMES
 # One of the values of a list, as an expression has it: ``depths(0)``.
 _LISTED = re.compile(r"\(\d+\)$")
@@ -54,10 +57,13 @@ class Source:
     Args:
         values: the numbers of the config by names that a spec can have as vars.
         rebuild: called with those that are to be changed.
+        used: the names that the model's code was seen to read whenever it was made again; None where that is
+            not known. On others nothing should depend, which is still looked at.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     rebuild: Rebuild | None = None
+    used: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Study:
         self._source = source
         self.model = Build(source.values, _named(tensors))
         self._memo: dict[object, Explained | None] = {}
+        self._tried: dict[frozenset[tuple[str, float]], Mapping[str, Recorded] | None] = {}
 
     @cached_property
     def builds(self) -> list[Build]:
@@ -137,12 +144,22 @@ class Study:
         return self.model if tensors is None else Build({**self._source.values, **fewer}, tensors)
 
     def _telling(self, base: Build) -> list[str]:
-        """The values of the config on which something depends; idle ones are looked at together."""
+        """The values of the config on which something depends; those that seem idle are tried together."""
         sizes = {size for each in base.tensors.values() for size in each.shape}
         names = [name for name in base.values if _LISTED.sub("", name) not in _TAKEN]
-        likely = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
-        rest = [name for name in names if name not in likely]
-        return [*likely, *self._not_idle(base, rest)]
+        self._made(_differences(self.model, base))  # for what its code reads
+        used = names if self._source.used is None else self._source.used
+        sized = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
+        groups: dict[str, list[str]] = {"likely": [], "doubtful": [], "unused": []}
+        for name in names:
+            likely = name in sized or _OFTEN.search(name)
+            groups["unused" if name not in used else "likely" if likely else "doubtful"].append(name)
+        telling = [
+            *groups["likely"],
+            *self._not_idle(base, groups["doubtful"]),
+            *self._not_idle(base, groups["unused"]),
+        ]
+        return sorted(telling, key=lambda name: (name not in sized, names.index(name)))
 
     def _not_idle(self, base: Build, names: list[str]) -> list[str]:
         if not names:
@@ -160,10 +177,13 @@ class Study:
     def _made(self, changes: Mapping[str, float]) -> Mapping[str, Recorded] | None:
         """The tensors of another model; None where its code refuses the values, in whatever way."""
         assert self._source.rebuild is not None  # noqa: S101
-        try:
-            return _named(self._source.rebuild(changes))
-        except Exception:
-            return None
+        key = frozenset(changes.items())
+        if key not in self._tried:
+            try:
+                self._tried[key] = _named(self._source.rebuild(changes))
+            except Exception:
+                self._tried[key] = None
+        return self._tried[key]
 
     def explain(self, quantity: Quantity, fan: str = "", fans: Quantity | None = None) -> Explained | None:
         """The expression that gives a number in every build; None where nothing changes it or none is found.
@@ -209,10 +229,15 @@ def _differences(one: Build, other: Build) -> dict[str, float]:
 
 
 def _alike(one: Mapping[str, Recorded], other: Mapping[str, Recorded]) -> bool:
+    """Whether shapes and laws are the same; of what has no law the reason does not matter."""
     return one.keys() == other.keys() and all(
-        each.shape == other[name].shape and repr(each.law) == repr(other[name].law)
+        each.shape == other[name].shape and _said(each.law) == _said(other[name].law)
         for name, each in one.items()
     )
+
+
+def _said(law: Law) -> str:
+    return type(law).__name__ if isinstance(law, Unsaid | Table) else repr(law)
 
 
 def _others(name: str, value: float) -> list[float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -12,7 +13,7 @@ from initcfg.capture.values import Site, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from initcfg.capture.values import Phase
 
@@ -20,18 +21,19 @@ _TORCH = os.path.dirname(torch.__file__)  # noqa: PTH120 - it is held against na
 _BETWEEN = ("/nn/init.py", "/transformers/initialization.py", "/torch/recording.py", __file__)
 _INIT_NAMES = frozenset({"init_weights", "_init_weights", "initialize_weights", "_initialize_weights"})
 
+#: In the place of a write whose line nobody asks for.
+UNPLACED = Write("", Site("", 0, ""), Site("", 0, ""), "constructor")
+
 
 def called(name: str, args: Any, kwargs: Mapping[str, Any], phase: Phase | None) -> Write:
     """The write that an operation is: what it is called with, the lines that called it, and when."""
-    frames = list(_frames(sys._getframe(1)))
-    scheme = next((each for each in reversed(frames[:8]) if _is_scheme(each)), None)
-    outside = [each for each in frames if not each.f_code.co_filename.endswith(_BETWEEN)]
-    own = [each for each in outside if not each.f_code.co_filename.startswith((_TORCH, "<frozen"))]
-    site = own[0] if own else outside[-1]
-    inner = next((each for each in outside if each is site or "/torch/nn/" in each.f_code.co_filename), site)
+    frames = [(each, _kind(each.f_code)) for each in _frames(sys._getframe(1))]
+    scheme = next((each for each, kind in reversed(frames[:8]) if kind.is_scheme), None)
+    outside = [(each, kind) for each, kind in frames if not kind.is_between]
+    site = next((each for each, kind in outside if not kind.is_torch), outside[-1][0])
+    inner = next((each for each, kind in outside if each is site or kind.is_nn), site)
     if phase is None:
-        is_init = any(each.f_code.co_name in _INIT_NAMES or _is_apply(each) for each in frames)
-        phase = "init" if is_init else "constructor"
+        phase = "init" if any(kind.is_init for _, kind in frames) else "constructor"
     call = _operation(name, args, kwargs) if scheme is None else _scheme(scheme)
     return Write(call, _site(inner), _site(site), phase)
 
@@ -46,13 +48,27 @@ def _site(frame: FrameType) -> Site:
     return Site(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
-def _is_scheme(frame: FrameType) -> bool:
-    """Whether a frame is that of a function of ``torch.nn.init``."""
-    return frame.f_code.co_filename.endswith("/torch/nn/init.py") and frame.f_code.co_name.endswith("_")
+class _Kind(NamedTuple):
+    """What a function is, by its file and name."""
+
+    is_scheme: bool  # a function of torch.nn.init
+    is_between: bool
+    is_torch: bool
+    is_nn: bool
+    is_init: bool
 
 
-def _is_apply(frame: FrameType) -> bool:
-    return frame.f_code.co_name == "apply" and frame.f_code.co_filename.endswith("/nn/modules/module.py")
+@lru_cache(4096)
+def _kind(code: CodeType) -> _Kind:
+    file, name = code.co_filename, code.co_name
+    is_apply = name == "apply" and file.endswith("/nn/modules/module.py")
+    return _Kind(
+        is_scheme=file.endswith("/torch/nn/init.py") and name.endswith("_"),
+        is_between=file.endswith(_BETWEEN),
+        is_torch=file.startswith((_TORCH, "<frozen")),
+        is_nn="/torch/nn/" in file,
+        is_init=name in _INIT_NAMES or is_apply,
+    )
 
 
 def _scheme(frame: FrameType) -> str:

@@ -12,7 +12,7 @@ import torch
 from initcfg.adapters.torch.boxes import Geometry, box_of, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from initcfg.capture.values import Write
 
@@ -103,6 +103,17 @@ def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
             yield from tensors_in(each)
     elif isinstance(tree, dict):
         yield from tensors_in(list(tree.values()))
+
+
+def mapped(change: Callable[[torch.Tensor], Any], tree: Any) -> Any:
+    """Arguments with something in the place of each tensor."""
+    if isinstance(tree, torch.Tensor):
+        return change(tree)
+    if isinstance(tree, list | tuple):
+        return type(tree)([mapped(change, each) for each in tree])
+    if isinstance(tree, dict):
+        return {key: mapped(change, each) for key, each in tree.items()}
+    return tree
 
 
 class UnsayableError(Exception):

@@ -60,16 +60,23 @@ def record(
         >>> [each.law for each in record(lambda: torch.nn.LayerNorm(8))]
         [Ones(), Zeros()]
     """
-    first, second = (record_once(build, init, seed) for seed in (0, 1))
+    first, second = record_once(build, init), record_once(build, init, 1, lines=False)
     others = {each.name: each for each in second}
     return tuple(_held_against(each, others.get(each.name)) for each in first)
 
 
 def record_once(
-    build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None, seed: int = 0
+    build: Callable[[], torch.nn.Module],
+    init: Callable[[torch.nn.Module], object] | None,
+    seed: int = 0,
+    *,
+    lines: bool = True,
 ) -> tuple[Recorded, ...]:
-    """The same of one run, which takes what numpy's or Python's random numbers made for a table."""
-    with recording(seed) as programs:
+    """The same of one run, which takes what numpy's or Python's random numbers made for a table.
+
+    Without `lines` no line of code is kept, no write, and not what is left unwritten where there is no law.
+    """
+    with recording(seed, lines=lines) as programs:
         module = _built(build)
         if init is not None:
             programs.phase = "init"
@@ -145,7 +152,7 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
         law, draws, unwritten = _law(programs, tensor.detach())
         if tied_to is None:
             law = _shared(name, law, draws, drawn)
-        history = programs.history(tensor)
+        history = programs.history(tensor) if programs.lines else None
         nodes = sorted(behind(history, exactly=True), key=lambda node: node.at) if history else []
         writes = tuple(node.write for node in nodes if node.at and not node.is_empty)
         if isinstance(law, Unsaid) and law.site is None and writes:
@@ -174,7 +181,7 @@ def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Bo
     try:
         draws = Draws(law_of_values(tensor)) if read is None else law_of(read)
     except UnsayableError as error:
-        unwritten = () if read is None else _unwritten(read, any_box=True)
+        unwritten = _unwritten(read, any_box=True) if read is not None and programs.lines else ()
         site = error.node.write.site if error.node is not None else None
         return Unsaid(str(error), site), Draws(None), unwritten
     if draws.law is None:

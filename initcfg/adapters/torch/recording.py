@@ -17,9 +17,8 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_map
 
-from initcfg.adapters.torch.calls import called
+from initcfg.adapters.torch.calls import UNPLACED, called
 from initcfg.adapters.torch.programs import (
     Hole,
     Memory,
@@ -28,6 +27,7 @@ from initcfg.adapters.torch.programs import (
     behind,
     geometry_of,
     key_of,
+    mapped,
     reads_in,
     real,
     tensors_in,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.adapters.torch.boxes import Geometry
-    from initcfg.capture.values import Phase
+    from initcfg.capture.values import Phase, Write
 
 #: Fixed tensors of more elements are not made before their values are asked for.
 _SMALL = 2**18
@@ -61,6 +61,9 @@ _RESHAPING = frozenset(
         *("unsqueeze", "swapdims", "as_strided"),
     )
 )
+# Getters of attributes are new objects each time: equal, and not the same.
+_ASKED = {getattr(torch.Tensor, name).__get__: name for name in ("device", "is_meta", "is_cpu")}
+_VALUES = frozenset({torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__})
 _TAKING = ("aten::empty", "aten::new_empty")
 _READING = frozenset(f"aten::{name}" for name in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero"))
 
@@ -71,8 +74,10 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
     # Without this the first use imports torch._dynamo, which takes seconds.
     _should_skip_dynamo = classmethod(lambda _: False)
 
-    def __init__(self) -> None:
+    def __init__(self, *, lines: bool = True) -> None:
         super().__init__()
+        #: Whether the lines of code behind writes are kept, which takes half of the time.
+        self.lines = lines
         self.memories: dict[int, Memory] = {}
         #: Of memory whose values are really made the writes alone: what made it, and what wrote to it.
         self.fixed: dict[int, Memory] = {}
@@ -83,7 +88,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         """Runs an operation, or only notes it."""
         with torch._C.DisableTorchFunction():
             result = self._run(func, args, kwargs or {})
-            for tensor in tensors_in(result):
+            for tensor in tensors_in(result) if self.lines else ():
                 if tensor.layout is torch.strided and self._known(tensor) is None:
                     self._note_fixed(tensor, self._fixed_node(func, args, kwargs or {}))
             return result
@@ -134,6 +139,8 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         if wrote:
             if symbolic or is_random:
                 return self._note_write(func, args, kwargs, wrote, is_random=is_random)
+            if not self.lines:
+                return func(*args, **kwargs)
             for each in wrote:
                 if self._known(each) is None:
                     self._note_fixed(each, self._fixed_values(None, each))
@@ -162,7 +169,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
 
     def _really(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Runs what needs values on such; what it makes of random ones stays known as random."""
-        read_args, read_kwargs = tree_map(self._argument, args), tree_map(self._argument, kwargs)
+        read_args, read_kwargs = self._arguments(args), self._arguments(kwargs)
         nodes = {node: None for read in reads_in((read_args, read_kwargs)) for node in behind(read)}
         result = func(*real(read_args), **real(read_kwargs))
         if any(node.is_random for node in nodes):
@@ -172,17 +179,20 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
                 self._follow(tensor, node, output)
         return result
 
-    def _argument(self, value: Any) -> Any:
-        return self.read(value) if isinstance(value, torch.Tensor) else value
+    def _arguments(self, tree: Any) -> Any:
+        return mapped(self.read, tree)
 
     def _node(self, op: Any, args: Any, kwargs: dict[str, Any], *, is_random: bool) -> Node:
         name = op if isinstance(op, str) else op._schema.name
-        write = called(name, args, kwargs, self.phase)
+        write = self._called(name, args, kwargs)
         self._count += 1
         if name.endswith("_like") or name.startswith("aten::new_"):  # of that only shape and dtype matter
             args = (Hole(tuple(args[0].shape), args[0].dtype), *args[1:])
-        read_args, read_kwargs = tree_map(self._argument, args), tree_map(self._argument, kwargs)
+        read_args, read_kwargs = self._arguments(args), self._arguments(kwargs)
         return Node(op, tuple(read_args), read_kwargs, write, self._count, is_random)
+
+    def _called(self, name: str, args: Any, kwargs: dict[str, Any]) -> Write:
+        return called(name, args, kwargs, self.phase) if self.lines else UNPLACED
 
     def _note_write(
         self, func: Any, args: Any, kwargs: dict[str, Any], wrote: list[torch.Tensor], *, is_random: bool
@@ -247,14 +257,12 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         self._count += 1
         read = tensors_in((args[1:] if name in _OVERWRITING else args, kwargs))
         sources = tuple(filter(None, map(self.history, read)))
-        return Node(
-            "fixed", sources, {}, called(name, args, kwargs, self.phase), self._count, is_random=False
-        )
+        return Node("fixed", sources, {}, self._called(name, args, kwargs), self._count, is_random=False)
 
     def _fixed_values(self, values: torch.Tensor | None, tensor: torch.Tensor) -> Node:
         """Values that a tensor holds, of which it need not be known where they are from."""
         sources = tuple(filter(None, (self.history(tensor),)))
-        write = called("aten::clone", (), {}, self.phase)
+        write = self._called("aten::clone", (), {})
         return Node("fixed", sources, {}, write, 0, is_random=False, values=[values])
 
 
@@ -266,14 +274,12 @@ class _Disguise(TorchFunctionMode):  # type: ignore[misc]
         self._programs = programs
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Attributes' getters are new objects each time: equal, and not the same.
-        if func == torch.Tensor.device.__get__:
+        asked = _ASKED.get(func)
+        if asked == "device":
             return _CPU if args[0].is_meta else func(*args)
-        if func == torch.Tensor.is_meta.__get__:
-            return False
-        if func == torch.Tensor.is_cpu.__get__:
-            return True
-        if func in (torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__):
+        if asked is not None:
+            return asked == "is_cpu"
+        if func in _VALUES:
             with torch._C.DisableTorchFunction(), _disable_current_modes():
                 if self._programs.memory_of(args[0]) is not None:
                     args = (values_of(self._programs.read(args[0])), *args[1:])
@@ -295,9 +301,9 @@ def _sparse(tensor, sparsity, std=0.01, generator=None):  # type: ignore[no-unty
 
 
 @contextlib.contextmanager
-def recording(seed: int) -> Iterator[Programs]:
+def recording(seed: int, *, lines: bool = True) -> Iterator[Programs]:
     """Programs kept while a block runs; torch is afterwards as it was, also after an exception."""
-    programs = Programs()
+    programs = Programs(lines=lines)
     init = torch.nn.init
     with _LOCK, contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -333,12 +339,12 @@ def _memory(tensor: torch.Tensor, storage: Any) -> Memory:
 
 
 def _as_meta(tree: Any) -> Any:
-    def convert(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and not value.is_meta and value.ndim:
-            return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-        return value
+    def convert(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_meta or not tensor.ndim:
+            return tensor
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
-    return tree_map(convert, tree)
+    return mapped(convert, tree)
 
 
 def _on(kwargs: dict[str, Any], schema: Any, device: torch.device) -> dict[str, Any]:

@@ -117,3 +117,25 @@ def test_idle_values_are_changed_together() -> None:
     config = CONFIG | {f"idle_{at}": at for at in range(64)}
     assert size(Study(build({}), Source(config, build))) == "hidden"
     assert len(made) < 12
+
+
+def test_what_is_not_read_is_tried_together_and_nothing_twice() -> None:
+    made: list[frozenset[tuple[str, float]]] = []
+    used: set[str] = set()
+
+    def build(changes: Mapping[str, float]) -> list[Recorded]:
+        made.append(frozenset(changes.items()))
+        used.update({"hidden", "heads", "std"})
+        config = {**CONFIG, **changes}
+        shape = (int(config["hidden"]), int(config["image"]))
+        return [Recorded("w", shape, "float32", RandomNormal(0.0, 1.0), "Linear")]
+
+    config = CONFIG | {f"init_{at}": 1 + at for at in range(64)}
+    study = Study(build({}), Source(config, build, used))
+    made.clear()
+    assert size(study) == "hidden"
+    # Read in a way that was not seen.
+    explained = study.explain(lambda build: build.tensors["w"].shape[1])
+    assert explained is not None
+    assert explained.text == "image"
+    assert len(made) == len(set(made)) < 30
