@@ -329,7 +329,7 @@ def _random_vectors(ways: _Ways) -> Iterator[Diagnostic]:
         if kind is not None and _is_own(recorded.writes[-1]):
             noun, usual = kind
             law = type(recorded.law).__name__
-            text = f"{recorded.name!r} is a {noun} that begins with random values, from {law}"
+            text = f"{recorded.name!r} is a {noun} with random values, from {law}"
             hint = f"use {usual}, or leave it out of what the weights are given"
             yield Diagnostic(Code.RANDOM_BIAS, text, _place(recorded.writes[-1].site), hint, "warning")
 

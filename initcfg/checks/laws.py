@@ -199,7 +199,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
                 found.setdefault(kind, []).append(member)
         law = type(random.initializer).__name__
         for (noun, usual), members in found.items():
-            text = f"a {noun} that begins with random values, from {law}"
+            text = f"a {noun} with random values, from {law}"
             hint = f"use {usual}; or allow random-bias and say why, where the model asks for it"
             yield Finding(dataclasses.replace(random, shares=()), tuple(members), Complaint(text, hint))
 

@@ -43,7 +43,7 @@ class UnknownNameError(ExpressionError):
     """A name in an expression means nothing."""
 
     def __init__(self, name: str, offset: int, hint: str | None = None) -> None:
-        super().__init__(f"nothing here is named {name!r}", offset, Code.UNKNOWN_NAME, hint)
+        super().__init__(f"name {name!r} is not defined", offset, Code.UNKNOWN_NAME, hint)
         self.name = name
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
@@ -188,7 +188,7 @@ def _character_hint(text: str, at: int) -> str | None:
         "[": "an item of a list var is read as name(0)",
         ".": "there are no attributes; names are vars, indices and fans",
         "=": "equality is written ==",
-        "$": "a var is written NAME; what stands outside the document is given by --set vars.NAME=VALUE",
+        "$": "a var is written NAME; give values from outside with --set vars.NAME=VALUE",
         "'": "an expression is arithmetic; it holds no text",
         '"': "an expression is arithmetic; it holds no text",
     }

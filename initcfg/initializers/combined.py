@@ -402,7 +402,7 @@ def _refuse_overlap(patches: Sequence[Share]) -> None:
                 for mine, its in zip(patch.box, other.box, strict=True)
             ):
                 first, second = sorted((other, patch), key=lambda each: each.place)
-                message = f"this patch lies over patch {first.place[1]}: both hold {_common(first, second)}"
+                message = f"this patch overlaps patch {first.place[1]}: both hold {_common(first, second)}"
                 raise misfit(message, "patches do not overlap; cut one of them", *second.place[:-1], "at")
         met.append(patch)
 

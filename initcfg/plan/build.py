@@ -207,7 +207,7 @@ def _from_manifest(
         if not context.rules_complete:
             raise BrokenError
         hint = rules.missing_hint(name, len(entry.shape))
-        raise _refused(Code.NO_INITIALIZER, f"no rule says how {name!r} begins", context, entry, hint)
+        raise _refused(Code.NO_INITIALIZER, f"no rule initializes {name!r}", context, entry, hint)
     rule = context.spec.rules[at]
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])

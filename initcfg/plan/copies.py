@@ -112,9 +112,7 @@ def _refuse_doubles(texts: Sequence[str], path: Path, scope: Scope) -> None:
     for at, text in enumerate(texts):
         if text in seen:
             hint = "each copy needs a name of its own"
-            raise scope.problems.error(
-                Code.REPEAT, f"{text!r} stands in the list twice", (*path, at), hint=hint
-            )
+            raise scope.problems.error(Code.REPEAT, f"{text!r} is in the list twice", (*path, at), hint=hint)
         seen.add(text)
 
 

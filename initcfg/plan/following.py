@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # A parameter that follows one that follows one ...: each is made again for the one before it.
 _MOST_MADE = 1000
 _NAMES = "name a parameter of the same layer, or give a full name"
-_HINT = "let one of them begin in another way"
+_HINT = "give one of them another initializer"
 
 
 class Follower(NamedTuple):
@@ -69,7 +69,7 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: 
     path = (*tie.path, "tied_to")
     if target is None:
         hint = near.hint(tie.target, entries)
-        message = f"{tie.name!r} is tied to {tie.target!r}, which is no parameter"
+        message = f"{tie.name!r} is tied to {tie.target!r}, which is not a parameter"
         raise problems.error(Code.TIED, message, path, hint=hint)
     if isinstance(target, SkippedParameter):
         leaver = "no rule reaches" if target.rule is None else f"the rule {target.rule!r} leaves out"
@@ -113,16 +113,16 @@ def _fans(
 ) -> Fans:
     """The fans of a parameter by its own shape and layout, or those of the one that it is tied to."""
     found = entries.get(lender)
-    start = f"{borrower.name!r} is to have the fans of {borrower.asked!r}"
+    start = f"{borrower.name!r} takes the fans of {borrower.asked!r}"
     if found is None:
         hint = near.hint(lender, entries) or _NAMES
         raise problems.error(
-            Code.UNKNOWN_PARAMETER, f"{start}, which is no parameter", borrower.path, hint=hint
+            Code.UNKNOWN_PARAMETER, f"{start}, which is not a parameter", borrower.path, hint=hint
         )
     array = entries.get(found.target) if isinstance(found, Tie) else found
     if isinstance(array, SkippedParameter):
         message = f"{start}, which the plan leaves out"
-        hint = f"give {array.name!r} an initializer, or write the number in the place of the fan"
+        hint = f"give {array.name!r} an initializer, or write a number instead of the fan"
         raise problems.error(Code.UNKNOWN_PARAMETER, message, borrower.path, hint=hint)
     if array is None or isinstance(array, Tie):
         raise BrokenError
@@ -152,7 +152,7 @@ def follow(
             found.append((each, parameters[name].tied_to or name))
         elif is_missing(name):
             hint = did_you_mean(asked, parameters) or _NAMES
-            message = f"{start}, which is no parameter of the plan"
+            message = f"{start}, which is not a parameter of the plan"
             yield each, Diagnostic(Code.UNKNOWN_PARAMETER, message, hint=hint)
     made = _times_made(found)
     for each, name in found:

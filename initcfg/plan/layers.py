@@ -242,7 +242,7 @@ class ParameterTemplate:
         if self._is_told or not self._context.rules_complete:
             return BrokenError()
         self._is_told = True
-        message = f"nothing says how {name!r} begins: it names no initializer, and no rule matches it"
+        message = f"{name!r} has no initializer: it names none, and no rule matches it"
         hint = self._rules.missing_hint(name, len(shape))
         return scope.problems.error(Code.NO_INITIALIZER, message, self._path, key=True, hint=hint)
 

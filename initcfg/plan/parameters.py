@@ -317,7 +317,7 @@ class Tie(NamedTuple):
 
 
 class Borrower(NamedTuple):
-    """A parameter that is to have the fans of another one, before that one is looked up."""
+    """A parameter that takes the fans of another one, before that one is looked up."""
 
     name: str
     shape: tuple[int, ...]

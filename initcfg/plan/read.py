@@ -211,7 +211,7 @@ def _is_shareable(initializer: Initializer) -> bool:
 def _tied(document: ParameterDocument, made: dict[str, PlannedParameter]) -> PlannedParameter:
     target = made.get(str(document.tied_to))
     if target is None or target.tied_to is not None:
-        what = "which is no parameter" if target is None else "which is tied itself"
+        what = "which is not a parameter" if target is None else "which is tied itself"
         message = f"{document.name!r} is tied to {document.tied_to!r}, {what}"
         hint = did_you_mean(str(document.tied_to), made) if target is None else None
         raise InitializerError(Diagnostic(Code.TIED, message, hint=hint))

@@ -376,7 +376,7 @@ class Resolver:
         scope.pay(self._cost, place)
         dtype, layout, fans = self.check_array(shape, scope)
         if self._declared.initializer is None:
-            message = "nothing says how this parameter begins"
+            message = "this parameter has no initializer"
             hint = "add initializer: NAME, or tied_to: PARAMETER"
             raise problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
         if lent is not None:

@@ -340,7 +340,7 @@ def _reason(rules: Rules, at: int, name: str, ndim: int, *, wanted: bool) -> tup
     first = rules.globs.first(name, ndim)
     if not wanted or first is None:
         hint = "remove the initializers that the parameters name, or delete the rule"
-        return 1, f"what it matches says itself how it begins, as {name!r} does", hint
+        return 1, f"what it matches has initializers of its own, as {name!r} does", hint
     pattern, place = rules.spec.rules[first].match, rules.spec.locate(("rules", first, "match"))
     hint = "put the rule before that one, or delete it"
-    return 0, f"{pattern!r}, at {place}, comes before it and wins {name!r}", hint
+    return 0, f"{pattern!r}, at {place}, comes before it and matches {name!r}", hint

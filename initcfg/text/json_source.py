@@ -126,7 +126,7 @@ class JsonReader(Reader):
     def hint_of_second(self, name: str, keys: Mapping[str, Node]) -> str:
         """What to do about a key that is there already."""
         first = self.source.place(keys[name].start).line
-        return f"{name!r} stands in line {first} already; keep one of them"
+        return f"{name!r} is in line {first} already; keep one of them"
 
     def places_of(self, tree: dict[str, Tree]) -> tuple[Nodes, Nodes]:  # noqa: ARG002
         """What the nodes of an object's values, and of its keys, are put in."""

@@ -248,7 +248,7 @@ class _Composer:
                 continue
             if name in own:
                 first = self.reader.source.place(keys[name].start).line
-                hint = f"{name!r} stands in line {first} already; keep one of them"
+                hint = f"{name!r} is in line {first} already; keep one of them"
                 message = f"the key {name!r} appears twice"
                 self.reader.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
                 continue

@@ -217,7 +217,7 @@ def _unexpected(
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         else:
             hint = near.hint(name, known) or "add the parameter to the spec"
-            message = f"{file.what} holds {name!r}, which is no parameter of the plan"
+            message = f"{file.what} holds {name!r}, which is not a parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)
     if buffers:
         those = "1 buffer was" if len(buffers) == 1 else f"{len(buffers):,} buffers were"

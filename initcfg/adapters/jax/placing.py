@@ -369,6 +369,6 @@ def _no_parameter(name: str, leaf: Any) -> Diagnostic:
     kind = f"of dtype {leaf.dtype}" if hasattr(leaf, "dtype") else f"of type {type(leaf).__name__}"
     return Diagnostic(
         Code.MANIFEST,
-        f"the leaf {name!r} is {kind}, which is no parameter",
+        f"the leaf {name!r} is {kind}, which is not a parameter",
         hint="give the parameters only: variables['params'], or nnx.state(model, nnx.Param)",
     )

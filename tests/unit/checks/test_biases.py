@@ -59,4 +59,4 @@ def test_a_vector_with_one_random_part_is_told_by_its_name(warnings) -> None:
             shape: [8]
             initializer: {concatenate: {axis: 0, sizes: [4, 4], initializers: [ones, random_uniform]}}
     """)
-    assert warning.message == "'lstm.bias': a bias that begins with random values, from RandomUniform"
+    assert warning.message == "'lstm.bias': a bias with random values, from RandomUniform"

@@ -207,7 +207,7 @@ def test_what_a_var_could_hide_is_told_apart_from_what_must_be_defined():
 
 def test_the_words_of_gain_are_names_where_a_list_hides_it():
     assert value("gain(tanh) + tanh", {"gain": (4, 5), "tanh": 1}) == 6
-    with pytest.raises(ExpressionError, match="nothing here is named 'relu'"):
+    with pytest.raises(ExpressionError, match="name 'relu' is not defined"):
         value("gain(relu)", {"gain": (4, 5)})
 
 

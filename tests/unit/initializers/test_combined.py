@@ -292,7 +292,7 @@ def test_patches_that_overlap_are_refused_and_no_others(
     try:
         check(over("zeros", *((at, "ones") for at in places)), shape, FLOAT32, IN_OUT)
     except InitializerError as error:
-        assert error.diagnostics[0].message.startswith("this patch lies over patch")  # noqa: PT017
+        assert error.diagnostics[0].message.startswith("this patch overlaps patch")  # noqa: PT017
         assert taken.max() > 1
     else:
         assert taken.max(initial=0) < 2

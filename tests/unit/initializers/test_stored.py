@@ -140,7 +140,7 @@ def test_mistakes_name_the_file_and_the_way_out(folder):
         (Code.UNKNOWN_PARAMETER, "'base.safetensors' has no tensor 'h.0.q'"),
         (Code.DTYPE_VALUE, "tensor 'h.0.w' of 'base.safetensors' is float32, not int8"),
         (Code.INPUT, "'lost.safetensors': cannot read the file: no such file or directory"),
-        (Code.UNKNOWN_NAME, "nothing here is named 'i'"),
+        (Code.UNKNOWN_NAME, "name 'i' is not defined"),
     ]
 
 

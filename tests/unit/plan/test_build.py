@@ -382,7 +382,7 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("entry", "message"),
         [
-            ("tied_to: b", "which is no parameter"),
+            ("tied_to: b", "which is not a parameter"),
             ("tied_to: a", "which is tied itself"),
             ("tied_to: chain", "which is tied itself"),
             ("tied_to: other", "cannot share the array"),

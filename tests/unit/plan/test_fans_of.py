@@ -177,4 +177,4 @@ def test_each_place_is_told_once_and_what_depends_on_it_not_at_all() -> None:
     with pytest.raises(SpecError) as caught:
         planned(params)
     [found] = caught.value.diagnostics
-    assert found.message == "'b' is to have the fans of 'nothing', which is no parameter"
+    assert found.message == "'b' takes the fans of 'nothing', which is not a parameter"

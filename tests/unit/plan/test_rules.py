@@ -263,8 +263,8 @@ class TestRulesThatWinNothing:
             {"match": "a.*", "skip": True},
         ]
         assert self.unused(rules, {"a.b": (1,), "a.c": (1,)}) == [
-            (2, "'**.b', at $.rules[0].match, comes before it and wins 'a.b'"),
-            (3, "'**.b', at $.rules[0].match, comes before it and wins 'a.b'"),
+            (2, "'**.b', at $.rules[0].match, comes before it and matches 'a.b'"),
+            (3, "'**.b', at $.rules[0].match, comes before it and matches 'a.b'"),
         ]
 
     def test_because_of_ndim(self) -> None:
@@ -283,7 +283,7 @@ class TestRulesThatWinNothing:
         """
         )
         assert (found.code, found.where.line) == ("unused-rule", 4)
-        assert "says itself how it begins" in found.message
+        assert "has initializers of its own" in found.message
 
     def test_is_only_noted_where_the_rule_is_inherited(self, tmp_path) -> None:
         (tmp_path / "base.yaml").write_text(
