@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 _SECTIONS = ("vars", "params", "layers", "rules", "allow")
 _TABLES = "{}.tables.safetensors"
 _TOP = """\
-How {name} itself begins: recorded while its code ran{source}.
-"initcfg plan" shows what it comes to."""
+The initialization of {name}, recorded while its code ran{source}.
+"initcfg plan" shows the distributions."""
 _REASONS = {
     Code.RANDOM_BIAS: "the model's own code draws them",
     Code.UNUSUAL_VARIANCE: "the model's own, whatever the width",

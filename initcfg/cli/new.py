@@ -49,7 +49,7 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
         raise click.UsageError(f"the name of a draft ends in .yaml or .yml, not as {path!r}")
     text = new_spec(None if file is None else read_manifest(file), name)
     if path is not None:
-        output.save(path, text, "a draft; initcfg plan shows what it comes to", force=force)
+        output.save(path, text, "a draft; initcfg plan shows the distributions", force=force)
     elif output.format == "json":
         from initcfg.spec import dump_json, loads
 

@@ -43,22 +43,22 @@ _LIVE = """\
 A draft from a live model: from the names and shapes of its parameters, and from the types of its modules
 where a comment says so. The rest was guessed, which axes are inputs too: hold it against the model's code."""
 _TOP = """\
-"initcfg plan" shows what it comes to. A parameter that is another one as well gets tied_to: NAME."""
+"initcfg plan" shows the distributions. For a parameter that shares its array with another write tied_to: NAME."""
 _INLINE = """\
 The rules below say how parameters begin. Beside a shape stands what differs from them, and what no rule
 speaks of."""
 _TYPED = "{}: as the types of the live model's modules begin them, if its own code does not do otherwise."
 
 EXAMPLE = """\
-# How the weights of a model begin. "initcfg validate" checks this file, "initcfg plan" shows what it comes
-# to, "initcfg materialize" makes the weights, and "initcfg initializers" lists what there is to choose from.
+# How to initialize a model. "initcfg validate" checks this file, "initcfg plan" shows the distributions,
+# "initcfg materialize" makes the weights, and "initcfg initializers" lists all initializers.
 initcfg: 1
 name: example
 seed: 0 # with a parameter's name it decides the parameter's values
 dtype: float32
 layout: out_in # a matrix is (out, in), as in PyTorch; in_out, as in Keras and JAX, is the other way round
 
-# Numbers for expressions, which may stand wherever a number may.
+# Numbers for expressions. An expression is allowed wherever a number is.
 vars: {vocab: 1000, d: 256, n_layer: 4}
 
 # Initializers by names of this file.

@@ -74,7 +74,7 @@ def format_of(path: str | PathLike[str], hint: str | None = None) -> Format:
     if suffix in FORMATS:
         return FORMATS[suffix]
     known = " or ".join(FORMATS)
-    problem = f"{suffix!r} names no weights format" if suffix else f"{str(path)!r} has no suffix"
+    problem = f"{suffix!r} is not a format of weights" if suffix else f"{str(path)!r} has no suffix"
     hint = (
         hint or f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
     )

@@ -177,7 +177,7 @@ def _refused(message: str, hint: str) -> SpecError:
 
 _ENDINGS = (
     f"weights that can be read end in {', '.join((*FORMATS, *TORCH_ENDINGS))}, or are a folder of shards; "
-    "a spec or a plan is none"
+    "a spec or a plan holds no weights"
 )
 
 

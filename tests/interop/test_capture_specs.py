@@ -103,7 +103,7 @@ def test_what_is_skipped_has_its_own_reason() -> None:
         in text.partition("{match: base, skip: true}")[0]
     )
     assert text.endswith(
-        '# No law can be said: it is never written, or in part\n  - {match: "**", skip: true}\n'
+        '# Left out, since no initializer can express it: it is never written, or in part\n  - {match: "**", skip: true}\n'
     )
 
 

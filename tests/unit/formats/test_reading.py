@@ -133,11 +133,11 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(single: Path) -> None:
 
 def test_a_file_of_no_known_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"")
-    with pytest.raises(FormatError, match="names no weights format") as raised:
+    with pytest.raises(FormatError, match="is not a format of weights") as raised:
         open_weights(tmp_path / "w.h5")
     # What is wrong with a file to be written is another matter.
     assert "save_sharded" not in str(raised.value)
-    assert "a spec or a plan is none" in str(raised.value)
+    assert "a spec or a plan holds no weights" in str(raised.value)
 
 
 def member(path: Path, content: bytes, name: str = "w.npy", **settings: Any) -> Path:
