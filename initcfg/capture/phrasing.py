@@ -98,7 +98,7 @@ class Phrases:
         law, where = recorded.law, _where(recorded.writes)
         if isinstance(law, Unsaid):
             site = f", {Path(law.site.file).name}:{law.site.line}" if law.site else ""
-            return Phrase(json.dumps({"skip": True}), f"Left out, since no initializer can express it: {law.reason}{site}")
+            return Phrase(json.dumps({"skip": True}), f"Left out: {law.reason}{site}")
         if isinstance(law, Table):
             small = law.values.size <= _FEW
             said = {"constant": {"value": law.values.tolist()}} if small else _STORED

@@ -64,5 +64,5 @@ def capture(*, model: ModelSource, path: str | None, force: bool, output: Output
         if captured.tables:
             output.note("the values of some parameters are in a file of tables, which -o writes")
     for name, unsaid in captured.unsaid.items():
-        output.note(f"{name} is left out, since no initializer can express it: {unsaid.reason}")
+        output.note(f"{name} is left out: {unsaid.reason}")
     return Exit.FINE

@@ -43,7 +43,7 @@ _LIVE = """\
 A draft from a live model: from the names and shapes of its parameters, and from the types of its modules
 where a comment says so. The rest was guessed, which axes are inputs too: hold it against the model's code."""
 _TOP = """\
-"initcfg plan" shows the distributions. For a parameter that shares its array with another write tied_to: NAME."""
+"initcfg plan" shows the distributions. A parameter that shares the array of another needs tied_to: NAME."""
 _INLINE = """\
 The rules below say how parameters begin. Beside a shape stands what differs from them, and what no rule
 speaks of."""

@@ -102,9 +102,7 @@ def test_what_is_skipped_has_its_own_reason() -> None:
         "linalg_qr() of random values, test_capture_specs.py:"
         in text.partition("{match: base, skip: true}")[0]
     )
-    assert text.endswith(
-        '# Left out, since no initializer can express it: it is never written, or in part\n  - {match: "**", skip: true}\n'
-    )
+    assert text.endswith('# Left out: it is never written, or in part\n  - {match: "**", skip: true}\n')
 
 
 # Of many kinds, each of which is soon recorded. `capture_sweep` runs all classes, and compares values too.

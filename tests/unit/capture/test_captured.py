@@ -145,7 +145,7 @@ def test_what_is_unsaid_is_skipped_and_told() -> None:
     law = Unsaid("it is made by qr", Site("/lib/model.py", 12, "build"))
     captured = Captured("m", [recorded("q.weight", (8, 8), law), recorded("b.bias", (8,), Zeros())])
     assert list(captured.unsaid) == ["q.weight"]
-    assert "# Left out, since no initializer can express it: it is made by qr, model.py:12\n" in captured.text
+    assert "# Left out: it is made by qr, model.py:12\n" in captured.text
     assert [each.name for each in initcfg.make_plan(captured.spec)] == ["b.bias"]
 
 
