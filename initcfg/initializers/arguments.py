@@ -39,6 +39,7 @@ from initcfg.initializers.annotations import (
 )
 from initcfg.initializers.values import plain, shown
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,11 +154,13 @@ def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
 def adapter_of(cls: type[Any]) -> TypeAdapter[Any]:
     """What checks the arguments of an initializer class: its own, or one made from its ``__init__``."""
     if hasattr(cls, "__pydantic_config__"):
-        return TypeAdapter(cls)
+        with LOADING:  # pydantic imports parts of itself meanwhile
+            return TypeAdapter(cls)
     members = [(each.name, each.annotation, _default(each)) for each in arguments_of(cls).values()]
     made = dataclasses.make_dataclass(cls.__name__, members, kw_only=True)
     config: ConfigDict = CONFIG | {"extra": "allow"} if _takes_any_key(cls) else CONFIG
-    return TypeAdapter(pydantic_dataclass(made, config=config))
+    with LOADING:
+        return TypeAdapter(pydantic_dataclass(made, config=config))
 
 
 def signature_of(cls: type[Any]) -> inspect.Signature:
