@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         save_sharded,
         verify,
     )
-    from initcfg.diff import PlanDiff, diff_plans
+    from initcfg.diff import PlanComparison, PlanDiff, compare_plans, diff_plans
     from initcfg.draft import new_spec
     from initcfg.errors import (
         Diagnostic,
@@ -69,6 +69,7 @@ _HOMES = {
     "Param": "spec",
     "ParameterSlice": "plan",
     "Plan": "plan",
+    "PlanComparison": "diff",
     "PlanDiff": "diff",
     "PlannedParameter": "plan",
     "Rule": "spec",
@@ -77,6 +78,7 @@ _HOMES = {
     "SpecError": "errors",
     "UnknownParameterError": "errors",
     "Verification": "verification",
+    "compare_plans": "diff",
     "diff_plans": "diff",
     "finalize": "api",
     "find_warnings": "api",
@@ -107,6 +109,7 @@ __all__ = [
     "Param",
     "ParameterSlice",
     "Plan",
+    "PlanComparison",
     "PlanDiff",
     "PlannedParameter",
     "PluginError",
@@ -115,6 +118,7 @@ __all__ = [
     "SpecError",
     "UnknownParameterError",
     "Verification",
+    "compare_plans",
     "diff_plans",
     "finalize",
     "find_warnings",

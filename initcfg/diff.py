@@ -1,21 +1,21 @@
-"""What two plans do differently: parameters added, removed, renamed, and what changed about the others."""
+"""What plans do differently: two by what was added, removed, renamed and changed, several side by side."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, SpecError, printable
 from initcfg.formats.reading import Renames
-from initcfg.names import fill_numbers, folded, mark_numbers, number_spans, numbers_of, told_apart
+from initcfg.names import fill_numbers, fold, folded, mark_numbers, number_spans, numbers_of, told_apart
 from initcfg.plan.describing import law_of
 from initcfg.plan.plan import deciding_facts
 from initcfg.tables import LAWS, SEGMENTS, Column, Row, Table
 from initcfg.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from initcfg.formats.reading import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
@@ -279,3 +279,167 @@ def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str
     if diff.old.seed != diff.new.seed:
         return f"seed {diff.old.seed} -> {diff.new.seed}"
     return "the seed of the initializer itself"
+
+
+class Beside(NamedTuple):
+    """Parameters of one name, and its copies, as several plans begin them.
+
+    Args:
+        name: theirs, with numbers that differ as spans, as in ``h.{0..11}.w``.
+        members: their names, at least one.
+        begins: how, in each plan, in as many words as tell the plans apart; None where it has none.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    begins: tuple[str | None, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether two plans do not begin them alike, or one has none of them."""
+        return len(set(self.begins)) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlanComparison:
+    """How several plans begin every parameter that one of them has.
+
+    Args:
+        labels: what to call the plans.
+        rows: in the order in which the plans name them.
+    """
+
+    labels: tuple[str, ...]
+    rows: tuple[Beside, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is any difference."""
+        return any(row.differs for row in self.rows)
+
+    @property
+    def alike(self) -> int:
+        """How many parameters all plans begin alike."""
+        return sum(len(row.members) for row in self.rows if not row.differs)
+
+    def shown(self, *, full: bool = False) -> list[Beside]:
+        """The rows that differ, or with `full` all."""
+        return [row for row in self.rows if full or row.differs]
+
+    def records(self, *, full: bool = False) -> list[dict[str, Any]]:
+        """What `shown` gives as plain data with a key for each plan, as pandas takes it."""
+        return [
+            {"name": row.name, "copies": len(row.members), **dict(zip(self.labels, row.begins, strict=True))}
+            for row in self.shown(full=full)
+        ]
+
+    def table(self, *, full: bool = False) -> Table:
+        """What `shown` gives as a table with a column for each plan; the last go where width is short."""
+        plans = [
+            Column(printable(label), LAWS, len(self.labels) - rank if rank > 1 else None, easy=12)
+            for rank, label in enumerate(self.labels)
+        ]
+        columns = (Column("name", SEGMENTS, style={"bold": True}), Column("", weight=99, right=True), *plans)
+        rows = []
+        for row in self.shown(full=full):
+            copies = f"x{count(len(row.members))}" if len(row.members) > 1 else ""
+            cells = (row.name, copies, *(each or "none" for each in row.begins))
+            rows.append(Row(tuple(map(printable, cells)), members=row.members))
+        unlike = sum(len(row.members) for row in self.rows) - self.alike
+        return Table("PlanComparison", columns, rows, [f"{count(unlike)} differ, {count(self.alike)} alike"])
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what differs, those that copies of a layer share in one row."""
+        return self.table().html()
+
+
+def compare_plans(plans: Mapping[str, Plan] | Iterable[tuple[str, Plan]]) -> PlanComparison:
+    """Puts plans beside each other by what decides the values; nothing is made.
+
+    Args:
+        plans: at least one, each with what to call it.
+
+    Example:
+        >>> import initcfg
+        >>> def plan(initializer):
+        ...     parameter = {"shape": [2, 2], "initializer": initializer}
+        ...     return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": {"w": parameter}})
+        >>> found = compare_plans({each: plan(each) for each in ("zeros", "ones", "identity")})
+        >>> found.rows[0].begins
+        ('fill(0)', 'fill(1)', 'identity(gain=1)')
+    """
+    given = dict(plans)
+    return PlanComparison(tuple(given), tuple(beside(list(given.values()))))
+
+
+_Texts: TypeAlias = "tuple[str, ...]"
+
+
+def beside(plans: Sequence[Plan], *, random_numbers: bool = True) -> list[Beside]:
+    """The rows of a comparison; without `random_numbers` seeds and streams are no difference."""
+    found: dict[str, list[PlannedParameter | None]] = {}
+    for rank, plan in enumerate(plans):
+        for parameter in plan:
+            found.setdefault(parameter.name, [None] * len(plans))[rank] = parameter
+    # Copies share an initializer, whose law is slow to write down.
+    known: dict[Hashable, tuple[_Texts, bool]] = {}
+    by_law: dict[_Texts, _Texts] = {}  # what makes the same values is told in the same words
+
+    def texts_of(each: PlannedParameter) -> tuple[_Texts, bool]:
+        """Texts of which the later ones tell apart what the earlier ones do not; whether it is random."""
+        shape = " \u00d7 ".join(map(str, each.shape)) or "scalar"
+        if each.tied_to is not None:
+            return (f"tied to {each.tied_to}", shape), False
+        key = (id(each.initializer), each.shape, each.dtype.name, each.layout)
+        if key not in known:
+            law = _law(each)
+            decides = (shape, each.dtype.name, repr(law))
+            texts = (law_of(each), *decides[:2], repr(each.distribution or each.initializer), decides[2])
+            known[key] = by_law.setdefault(decides, texts), random_numbers and "value" not in law
+        return known[key]
+
+    rows = []
+    for name, parameters in found.items():
+        told = [None if each is None else texts_of(each) for each in parameters]
+        streams = {each.stream for each, one in zip(parameters, told, strict=True) if each and one and one[1]}
+        texts = tuple(
+            one and (*one[0], *([_stream_text(each, plan)] if one[1] and len(streams) > 1 else []))
+            for each, one, plan in zip(parameters, told, plans, strict=True)
+        )
+        ties = [each.tied_to or "" if each else "" for each in parameters]
+        alike = tuple(each and (each[1:] if tie else each) for each, tie in zip(texts, ties, strict=True))
+        rows.append((alike, (name, *ties), texts))
+    names = list(found)
+    return [
+        Beside(
+            called,
+            tuple(names[at] for at in ranks),
+            _told_apart(
+                [
+                    each and (f"tied to {tie}", *each[1:]) if tie else each
+                    for each, tie in zip(rows[ranks[0]][2], ties, strict=True)
+                ]
+            ),
+        )
+        for (called, *ties), ranks in fold([(alike, texts) for alike, texts, _ in rows])
+    ]
+
+
+def _stream_text(parameter: PlannedParameter | None, plan: Plan) -> str:
+    if parameter is None or parameter.stream_name == parameter.name:
+        return f"seed {plan.seed}"
+    return f"seed {plan.seed}, stream {parameter.stream_name}"
+
+
+def _told_apart(found: Sequence[_Texts | None]) -> tuple[str | None, ...]:
+    """The first of the texts, and those after it that it takes to tell them apart."""
+    known = [each for each in found if each is not None]
+    taken = [0]
+    for at in range(1, max(map(len, known))):
+        kept, wider = (len({_taken(each, ranks) for each in known}) for ranks in (taken, [*taken, at]))
+        if wider > kept:
+            taken.append(at)
+    return tuple(None if each is None else _taken(each, taken) for each in found)
+
+
+def _taken(texts: _Texts, ranks: Sequence[int]) -> str:
+    return ", ".join(texts[at] for at in ranks if at < len(texts))

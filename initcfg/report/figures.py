@@ -10,17 +10,18 @@ import platform
 from collections import defaultdict
 from dataclasses import replace
 from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 import initcfg
 from initcfg import inspection
+from initcfg.diff import beside
 from initcfg.errors import Code, Location, SpecError
 from initcfg.initializers import Formula, canonical_name
 from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
-from initcfg.plan.describing import describe_law, fold_copies, law_of
+from initcfg.plan.describing import describe_law, fold_copies
 from initcfg.plan.listing import law_moments
 from initcfg.report.values import (
     Comparison,
@@ -106,7 +107,7 @@ def figures_of(
     return Figures(
         made=made,
         models=tuple(map(_model, given)),
-        comparison=_comparison(given) if len(given) > 1 else None,
+        comparison=_comparison([each.source.plan for each in given]) if len(given) > 1 else None,
         probe=probe,
     )
 
@@ -281,47 +282,18 @@ def _warned(found: Diagnostic) -> Warned:
     )
 
 
-def _comparison(given: Sequence[_Planned]) -> Comparison:
+def _comparison(plans: Sequence[Plan]) -> Comparison:
     """Parameters of equal names, by what decides their law, shape and dtype."""
-    names: dict[str, list[_Begins | None]] = {}
-    for rank, (_, parameters, groups, _) in enumerate(given):
-        for group in groups:
-            begins = _beginning(parameters[group.ranks[0]])
-            for at in group.ranks:
-                names.setdefault(parameters[at].name, [None] * len(given))[rank] = begins
-    alone, alike, unlike = [0] * len(given), 0, []
-    for name, found in names.items():
-        known = [rank for rank, begins in enumerate(found) if begins is not None]
+    alone, alike, differences = [0] * len(plans), 0, []
+    for row in beside(plans, random_numbers=False):
+        known = [rank for rank, begins in enumerate(row.begins) if begins is not None]
         if len(known) == 1:
-            alone[known[0]] += 1
-        elif len(set(found)) == 1:
-            alike += 1
+            alone[known[0]] += len(row.members)
+        elif not row.differs:
+            alike += len(row.members)
         else:
-            unlike.append((tuple(found), (name,)))
-    differences = (
-        Difference(name=name, copies=len(ranks), begins=_told_apart(unlike[ranks[0]][0]))
-        for (name,), ranks in fold(unlike)
-    )
+            differences.append(Difference(name=row.name, copies=len(row.members), begins=row.begins))
     return Comparison(alike=alike, differences=tuple(differences), alone=tuple(alone))
-
-
-_Begins: TypeAlias = "tuple[str, ...]"
-
-
-def _beginning(parameter: PlannedParameter) -> _Begins:
-    """How a parameter begins, in texts of which the later ones tell apart what the earlier ones do not."""
-    shape = " \u00d7 ".join(map(str, parameter.shape)) or "scalar"
-    if parameter.tied_to is not None:
-        return (f"tied to {parameter.tied_to}", shape)
-    return law_of(parameter), shape, parameter.dtype.name, repr(parameter.initializer), repr(parameter.layout)
-
-
-def _told_apart(found: Sequence[_Begins | None]) -> tuple[str | None, ...]:
-    """As many of the texts as it takes to tell them apart."""
-    known = [each for each in found if each is not None]
-    lengths = range(1, max(map(len, known)) + 1)
-    length = next(each for each in lengths if len({begins[:each] for begins in known}) == len(set(known)))
-    return tuple(None if each is None else ", ".join(each[:length]) for each in found)
 
 
 # Histograms of more are a crowd; those that differ come first, then the largest.

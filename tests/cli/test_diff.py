@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -99,11 +101,11 @@ def test_a_file_that_is_not_valid_is_exit_2_and_named(files: tuple[str, str], ru
     assert result.stderr.startswith(wrong)
 
 
-def test_standard_input_is_one_of_the_two(run: Run, folder: Path) -> None:
+def test_standard_input_is_one_of_the_files(run: Run, folder: Path) -> None:
     text = (folder / "good.yaml").read_text(encoding="utf-8")
     assert run("diff", "-", "good.yaml", input=text).exit_code == 0
     assert run("diff", "good.yaml", "-", input=text).exit_code == 0
-    assert "one of the two only" in run("diff", "-", "-", input=text).stderr
+    assert "one of the files only" in run("diff", "-", "-", input=text).stderr
 
 
 def test_signs_are_coloured_where_that_is_wanted(run: Run, changed: Path) -> None:
@@ -182,3 +184,56 @@ def uncoloured(text: str) -> str:
     import click
 
     return click.unstyle(text)
+
+
+def test_three_stand_side_by_side_where_they_differ(run: Run, changed: Path, folder: Path) -> None:
+    text = (folder / "good.yaml").read_text(encoding="utf-8")
+    (folder / "seed.yaml").write_text(text.replace("seed: 7", "seed: 8"), encoding="utf-8")
+    files = ("good.yaml", "changed.yaml", "seed.yaml")
+    result = run("diff", *files, env={"COLUMNS": "120"})
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["name", *files]
+    kernel = next(line for line in lines if line.startswith("h.{0..1}.kernel"))
+    assert "uniform(-0.5, 0.5), seed 7" in kernel
+    assert "uniform(-0.5, 0.5), seed 8" in kernel
+    assert not any("h.{0..1}.bias" in line for line in lines)
+    full = run("diff", *files, "--full").stdout
+    assert "h.{0..1}.bias" in full
+    records = list(csv.DictReader(io.StringIO(run("diff", *files, "--format", "csv").stdout)))
+    assert {"name", "copies", *files} == set(records[0])
+    document = json.loads(run("diff", *files, "--format", "json").stdout)
+    assert [plan["seed"] for plan in document["plans"]] == [7, 7, 8]
+    assert [row["name"] for row in document["rows"]] == [record["name"] for record in records]
+    shown = {row["name"]: row["begins"] for row in document["rows"]}
+    assert shown["h.2.bias"][0] is shown["h.2.bias"][2] is None
+    assert document["alike"] == 2
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_columns_of_several_fit_the_terminal(width: int, run: Run, changed: Path) -> None:
+    shown = run("diff", "good.yaml", "changed.yaml", "good.yaml", env={"COLUMNS": str(width)}).stdout
+    assert max(map(len, shown.splitlines())) <= width
+    assert "good.yaml (1)" in shown
+
+
+def test_what_is_written_otherwise_and_makes_the_same_is_no_difference(run: Run, folder: Path) -> None:
+    text = (folder / "good.yaml").read_text(encoding="utf-8")
+    (folder / "other.yaml").write_text(
+        text.replace("initializer: zeros", "initializer: {constant: {value: 0}}")
+    )
+    assert (folder / "other.yaml").read_text() != text
+    assert run("diff", "good.yaml", "other.yaml", "good.yaml").exit_code == 0
+
+
+def test_weights_that_carry_their_spec_stand_for_it(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    assert run("diff", "w.safetensors", "good.yaml").stdout == "6 unchanged\n"
+    assert run("diff", "good.yaml", "w.safetensors", "good.yaml").exit_code == 0
+    assert "--set changes specs" in run("diff", "good.yaml", "w.safetensors", "--set", "seed=1").stderr
+
+
+@pytest.mark.parametrize("args", [(), ("--full", "--rename", "a=b"), ("good.yaml", "--rename", "a=b")])
+def test_what_is_of_two_or_more_is_refused_of_others(args: tuple[str, ...], run: Run, folder: Path) -> None:
+    files = ("good.yaml", "good.yaml") if args else ("good.yaml",)
+    assert run("diff", *files, *args).exit_code == 2
