@@ -13,7 +13,7 @@ from initcfg.errors import InitializerError, printable
 from initcfg.initializers import canonical_name
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.plan.describing import describe_law, fans_text, fold_copies, source_of
-from initcfg.tables import LAWS, SEGMENTS, WORDS, Column, Curve, Row, Table
+from initcfg.tables import LAWS, SEGMENTS, WORDS, Column, Curve, Row, Table, in_order
 from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
@@ -187,13 +187,9 @@ def records_of(groups: Iterable[Listed], sort: str | None = None) -> list[dict[s
 
 def sorted_copies(groups: Iterable[Listed], sort: str | None) -> list[Listed]:
     """Copies in the plan's order, or by a key of `SORTS`."""
-    ordered = list(groups)
     if sort is None:
-        return ordered
-    known = [(copies, copies.record()[sort]) for copies in ordered]
-    found = [each for each in known if each[1] is not None]
-    found.sort(key=lambda each: each[1], reverse=SORTS[sort])
-    return [copies for copies, _ in found] + [copies for copies, value in known if value is None]
+        return list(groups)
+    return in_order(groups, lambda copies: copies.record()[sort], largest_first=SORTS[sort])
 
 
 def table_of(plan: Plan, groups: Sequence[Listed], *, brief: bool = False, curves: bool = False) -> Table:

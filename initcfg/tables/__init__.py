@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from initcfg.tables.text import LAWS, SEGMENTS, WORDS, Column, Curve, Row, Table, csv_text, markdown_text
+from initcfg.tables.text import (
+    LAWS,
+    SEGMENTS,
+    WORDS,
+    Column,
+    Curve,
+    Row,
+    Table,
+    csv_text,
+    in_order,
+    markdown_text,
+)
 
-__all__ = ["LAWS", "SEGMENTS", "WORDS", "Column", "Curve", "Row", "Table", "csv_text", "markdown_text"]
+__all__ = [
+    "LAWS",
+    "SEGMENTS",
+    "WORDS",
+    "Column",
+    "Curve",
+    "Row",
+    "Table",
+    "csv_text",
+    "in_order",
+    "markdown_text",
+]

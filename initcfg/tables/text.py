@@ -6,10 +6,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from initcfg.errors import printable, text_width
 from initcfg.process import load
@@ -20,6 +20,8 @@ SEGMENTS = r"\{(?=[^{}]{60})[^{},]*,|\d+(?:\.\.\d+)?(?:,|\}\.*)|(?:\{[^{}]*\}|[^
 WORDS = r"\S+\s*"
 LAWS = r"(?:[^\s.]|\.(?![A-Za-z_{]))+(?:\.|\s+)?|\.|\s+"  # words, of names their segments
 _GAP = "  "
+
+_T = TypeVar("_T")
 
 #: Gives a text a style, as `click.style` does.
 Paint = Callable[..., str]
@@ -295,3 +297,11 @@ def _csv_cell(value: object) -> object:
         shown = printable(value)
         return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
     return value
+
+
+def in_order(rows: Iterable[_T], value: Callable[[_T], Any], *, largest_first: bool) -> list[_T]:
+    """Rows sorted by what `value` gives of each; those of which it gives None come last."""
+    known = [(row, value(row)) for row in rows]
+    found = [each for each in known if each[1] is not None]
+    found.sort(key=lambda each: each[1], reverse=largest_first)
+    return [row for row, _ in found] + [row for row, each in known if each is None]

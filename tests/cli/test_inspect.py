@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -128,3 +130,60 @@ def test_what_cannot_be_read_is_exit_2(run: Run, folder: Path) -> None:
         result = run("inspect", name)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "error[" in result.stderr
+
+
+@pytest.fixture
+def two(folder: Path) -> tuple[str, str]:
+    """Weights of two widths, and one tensor that only the second file has."""
+    rng = np.random.default_rng(0)
+    arrays = {f"h.{at}.w": rng.normal(0, 0.02, (8, 8)).astype("float32") for at in range(3)}
+    save_file(arrays, "a.safetensors")
+    save_file({name: 2 * array for name, array in arrays.items()} | {"new": np.ones(3)}, "b.safetensors")
+    return "a.safetensors", "b.safetensors"
+
+
+def test_files_stand_beside_each_other(run: Run, two: tuple[str, str]) -> None:
+    result = run("inspect", *two, env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    heads, copies, alone, *_ = (line.split() for line in result.stdout.splitlines())
+    assert heads == ["name", "shape", "std", "1", "std", "2", "mean", "1", "mean", "2"]
+    assert copies[:5] == ["h.{0..2}.w", "x3", "(8,", "8)", "float32"]
+    assert alone == ["new", "(3,)", "float64", "absent", "0", "1"]
+    assert "1: a.safetensors: 3 tensors" in result.stdout
+    header = run("inspect", *two, "--header").stdout
+    assert "std" not in header
+    assert "absent" in header
+    documents = json.loads(run("inspect", *two, "--format", "json").stdout)["files"]
+    assert [each["totals"]["tensors"] for each in documents] == [3, 4]
+
+
+def test_csv_has_a_line_for_each_file_with_all_digits(run: Run, two: tuple[str, str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("inspect", *two, "--format", "csv").stdout)))
+    assert [(row["file"], row["name"], row["copies"]) for row in rows] == [
+        ("a.safetensors", "h.{0..2}.w", "3"),
+        ("b.safetensors", "h.{0..2}.w", "3"),
+        ("b.safetensors", "new", "1"),
+    ]
+    assert float(rows[1]["std"]) == 2 * float(rows[0]["std"])
+
+
+def test_lines_are_sorted_and_what_has_no_value_comes_last(run: Run, two: tuple[str, str]) -> None:
+    def names(*args: str) -> list[str]:
+        rows = csv.DictReader(io.StringIO(run("inspect", two[1], "--format", "csv", *args).stdout))
+        return [row["name"] for row in rows]
+
+    assert names("--sort", "elements") == ["h.{0..2}.w", "new"]
+    assert names("--sort", "std", "--full")[-1] == "new"
+    assert names("--sort", "std", "--header") == names()
+    assert run("inspect", two[1], "--sort", "std", "--format", "json").exit_code == 2
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+@pytest.mark.parametrize("style", [(), ("--header",)])
+def test_several_files_fit_the_terminal(
+    style: tuple[str, ...], width: int, run: Run, two: tuple[str, str]
+) -> None:
+    shown = run("inspect", *two, *two, *style, env={"COLUMNS": str(width)}).stdout
+    assert max(map(len, shown.splitlines())) <= width
+    assert shown.splitlines()[0].split()[0] == "name"
+    assert "1" in shown.splitlines()[0]
