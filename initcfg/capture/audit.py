@@ -375,7 +375,10 @@ def same_law(one: Law, other: Law, dtype: str) -> bool:
 
 def _rounding(dtype: str) -> Callable[[float], float]:
     kind = DTYPES.get(dtype)
-    return float if kind is None or kind.format is None else lambda number: round_once(number, kind)
+    if kind is None or kind.format is None:
+        return float
+    most = kind.bounds[1]
+    return lambda number: round_once(number, kind) if abs(number) <= most else number
 
 
 def _same(one: Any, other: Any, rounded: Callable[[float], float]) -> bool:
@@ -385,16 +388,10 @@ def _same(one: Any, other: Any, rounded: Callable[[float], float]) -> bool:
         case list() | tuple(), list() | tuple():
             return len(one) == len(other) and all(map(_same, one, other, [rounded] * len(one)))
         case float() | int(), float() | int():
-            close = one == other or math.isclose(one, other, rel_tol=_RELATIVE)
-            return close or (_fits(one) and _fits(other) and rounded(one) == rounded(other))
+            return math.isclose(one, other, rel_tol=_RELATIVE) or rounded(one) == rounded(other)
         case str(), str():  # formulas
             return one == other or _same_words(_NUMBERS.split(one), _NUMBERS.split(other), rounded)
     return bool(one == other)
-
-
-def _fits(number: float) -> bool:
-    """Whether a number can be rounded to any type without leaving it."""
-    return abs(number) < 1
 
 
 def _same_words(one: list[str], other: list[str], rounded: Callable[[float], float]) -> bool:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     ),
 )
 @ignore_option
-@with_model
 @with_report
+@with_model
 def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int:
     """Find mistakes in the initialization code of a PyTorch model.
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         "initcfg capture --config checkpoints/gpt2 -o gpt2.yaml",
     ),
 )
-@with_model
 @output_option("SPEC", "The file to write; its name ends in .yaml or .yml.")
 @click.option("--force", is_flag=True, help="Replace the files if they are there.")
 @with_output
+@with_model
 def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
     """Write the spec of a PyTorch model's own initialization: the distribution of every parameter.
 

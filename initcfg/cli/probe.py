@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         "initcfg probe --config checkpoints/gpt2 --spec configs/gpt2.yaml --seeds 3",
     ),
 )
-@with_model
 @click.option(
     "--spec",
     "files",
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 )
 @with_spec_options
 @with_output
+@with_model
 def probe(
     *,
     model: ModelSource,

@@ -2,11 +2,13 @@
 
     python -m tests.interop.capture_sweep transformers ROWS.jsonl [CLASS ...]
     python -m tests.interop.capture_sweep written|torch|keras ROWS.jsonl
-    python -m tests.interop.capture_sweep table ROWS.jsonl ...
+    python -m tests.interop.capture_sweep audit ROWS.jsonl [CLASS ...]
+    python -m tests.interop.capture_sweep table|findings ROWS.jsonl ...
 
 `transformers` compares classes with shrunk configs with what the library draws, `written` captures default
-configs as users do. Each model has a process of its own, with a limit of time; one that has a row is not run
-again, so that a run may be broken off. The environment variable MOST limits how many are run.
+configs as users do, `audit` holds what the audit says of shrunk ones against a canary, and `findings` sums
+that up. Each model has a process of its own, with a limit of time; one that has a row is not run again, so
+that a run may be broken off. The environment variable MOST limits how many are run.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.capture.captured import Captured
-    from initcfg.capture.values import Recorded
+    from initcfg.capture.values import Recorded, Recording
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.verification.laws import LawRow
 
@@ -215,6 +217,89 @@ def written_row(name: str) -> Row:
     seconds = round(time.process_time() - begin, 3)
     builds = len(captured._document._study.builds)
     return {"name": name, "written": {"seconds": seconds, "builds": builds} | captured_row(captured)}
+
+
+def audit_row(name: str) -> Row:
+    """What the audit finds in a class, and which names hold garbage: by its recordings, and by the canary."""
+    import transformers
+
+    from initcfg.adapters.torch import auditing
+    from initcfg.capture.audit import audit_recordings
+    from tests.interop.transformers_models import classes, configs
+
+    kind, model = classes()[name], getattr(transformers, name)
+    row: Row = {"name": name, "kind": kind}
+    for config in configs(kind):
+        build = functools.partial(_built, model, config)
+        begin = time.process_time()
+        try:
+            module, constructed, deferred = auditing.watch(build)
+        except Exception as error:
+            row |= {"error": _said(error), "builds": _builds(build)}
+            continue
+        idle = auditing._idle_settings(module, None, constructed)
+        found = audit_recordings(constructed, deferred, idle).diagnostics
+        return {
+            "name": name,
+            "kind": kind,
+            "seconds": round(time.process_time() - begin, 2),
+            "found": [[str(each.code), each.severity, str(each.where), each.message] for each in found],
+            "said": {"constructed": _garbage(constructed), "deferred": _garbage(deferred)},
+            **_canaries(module, build, config),
+        }
+    return row
+
+
+def _garbage(recording: Recording | None) -> list[str]:
+    return sorted(each.name for each in recording.tensors if each.unwritten) if recording else []
+
+
+def _canaries(module: Any, build: Callable[[], Any], config: Any) -> Row:
+    """What holds garbage in models that are really made, if they are small."""
+    from tests.interop import canary
+
+    if sum(each.numel() for each in module.parameters()) > _MOST:
+        return {"canary": {}}
+    ways: dict[str, Callable[[], set[str]]] = {
+        "constructed": lambda: canary.garbage_constructed(build),
+        "deferred": lambda: canary.garbage_deferred(build, lambda model: model.init_weights()),
+        "loaded": lambda: canary.garbage_loaded(type(module), copy.deepcopy(config)),
+    }
+    seen: dict[str, list[str]] = {}
+    errors: dict[str, str] = {}
+    for way, look in ways.items():
+        try:
+            seen[way] = sorted(look())
+        except Exception as error:
+            errors[way] = _said(error)
+    return {"canary": seen, "canary_errors": errors}
+
+
+def findings(found: Sequence[Row]) -> str:
+    """What audits of many classes found, by code and line, and how the canary agrees."""
+    rows = [row for row in found if "found" in row]
+    lines = [
+        f"{len(found)} classes, {sum(row.get('builds') is False for row in found)} do not build, "
+        f"{sum(bool(row.get('builds', 'error' in row)) for row in found)} end with an error, "
+        f"{len(rows)} are audited"
+    ]
+    for way, said in (("constructed", "constructed"), ("deferred", "deferred"), ("loaded", "deferred")):
+        both = [
+            (row, set(row["said"][said]), set(row["canary"].get(way, ())))
+            for row in rows
+            if way in row["canary"] and said in row["said"]
+        ]
+        other = [f"{row['name']} {sorted(mine ^ seen)[:4]}" for row, mine, seen in both if mine != seen]
+        dirty = sum(bool(seen) for _, _, seen in both)
+        lines += [f"{way}: {len(both)} compared, {dirty} with garbage, {len(other)} differ", *other]
+    places: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        for code, _, where, message in row["found"]:
+            key = code, ":".join(Path(where).name.split(":")[:2])
+            places.setdefault(key, {}).setdefault(row["name"], message)
+    for (code, place), held in sorted(places.items()):
+        lines.append(f"{code} {place}: {len(held)}, such as {next(iter(held))}: {next(iter(held.values()))}")
+    return "\n".join(lines)
 
 
 def _third(name: str) -> bool:
@@ -443,6 +528,9 @@ def main(what: str, *arguments: str) -> None:
     if what == "table":
         print(table([Path(each) for each in arguments]))
         return
+    if what == "findings":
+        print(findings([row for each in arguments for row in _read(Path(each))]))
+        return
     if what == "keras":
         os.environ.setdefault("KERAS_BACKEND", "jax")
         run(keras_row, Path(arguments[0]), arguments[1:] or list(keras_applications()), 5 * _SECONDS)
@@ -454,7 +542,7 @@ def main(what: str, *arguments: str) -> None:
     if what == "torch":
         run(torch_row, Path(arguments[0]), arguments[1:] or list(torch_modules()))
     else:
-        make = {"transformers": transformers_row, "written": written_row}[what]
+        make = {"transformers": transformers_row, "written": written_row, "audit": audit_row}[what]
         run(make, Path(arguments[0]), arguments[1:] or _names())
 
 

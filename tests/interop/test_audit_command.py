@@ -103,6 +103,19 @@ def test_every_format_names_the_line(run, style: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("target", ["audited_models:number", "nowhere:number"])
+def test_a_report_calls_a_model_as_the_command_line_does(run, command: str, target: str) -> None:
+    report = json.loads(CliRunner().invoke(main, [command, target, "--format", "json"]).stdout)
+    assert [each["file"] for each in report["files"]] == [target]
+    assert run(target).output.count(f"\n{target}: 1 error\n") == 1
+
+
+def test_a_report_calls_a_config_by_its_folder(run, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    assert "\nbare: 1 error\n" in run("--config", "bare").output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("name", "message", "help_"),
     [

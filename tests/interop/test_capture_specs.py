@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -103,6 +104,58 @@ def test_what_is_skipped_has_its_own_reason() -> None:
         in text.partition("{match: base, skip: true}")[0]
     )
     assert text.endswith('# Left out: it is never written, or in part\n  - {match: "**", skip: true}\n')
+
+
+def copied(model: torch.nn.Module) -> None:
+    model.layer.weight.data.copy_(model.kept)
+
+
+def shared(model: torch.nn.Module) -> None:
+    model.layer.weight.data = model.kept
+
+
+def measured(model: torch.nn.Module) -> None:
+    model.layer.weight = torch.nn.Parameter(model.kept.norm(dim=1, keepdim=True))
+
+
+def drawn_by_numpy(model: torch.nn.Module) -> None:
+    torch.nn.init.normal_(model.layer.weight, std=float(np.random.rand()))
+
+
+def normed(model: torch.nn.Module) -> None:
+    drawn_by_numpy(model)
+    torch.nn.utils.parametrizations.weight_norm(model.layer)
+
+
+def copied_of_it(model: torch.nn.Module) -> None:
+    drawn_by_numpy(model)
+    model.copy = torch.nn.Parameter(model.layer.weight.detach().clone())
+
+
+NOT_OF_THE_SPEC: dict[str, tuple[Callable[[Any], None], set[str]]] = {
+    "a copy of an unsaved buffer": (copied, set()),
+    "an unsaved buffer itself": (shared, set()),
+    "the norm of an unsaved buffer": (measured, {"layer.weight"}),
+    "the norm of what has no law": (normed, {f"layer.parametrizations.weight.original{at}" for at in (0, 1)}),
+    "a copy of what has no law": (copied_of_it, {"layer.weight", "copy"}),
+}
+
+
+@pytest.mark.parametrize("way", NOT_OF_THE_SPEC)
+def test_a_parameter_may_follow_what_the_spec_leaves_out(way: str) -> None:
+    write, unsaid = NOT_OF_THE_SPEC[way]
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("kept", torch.randn(8, 4), persistent=False)
+            self.layer = torch.nn.Linear(4, 8)
+            write(self)
+
+    captured = capture(Model)
+    assert set(captured.unsaid) == unsaid
+    left = Model().state_dict().keys() - unsaid
+    assert {each.name for each in initcfg.make_plan(captured.spec)} == left
 
 
 # Of many kinds, each of which is soon recorded. `capture_sweep` runs all classes, and compares values too.

@@ -86,13 +86,30 @@ def _idle_settings(
     if config is None:
         return
     for setting, site in named_settings(list(module.modules()), config):
-        for value in other_values(getattr(config, setting)):
-            changed = copy.deepcopy(config)
-            setattr(changed, setting, value)
-            try:
-                _, again, _ = watch(functools.partial(kind, changed), init)
-            except Exception:  # noqa: S112 - the value does not suit the others; the next may
-                continue
-            if is_idle(constructed, again):
-                yield Idle(setting, site)
-            break
+        if _changes_nothing(kind, init, config, setting, constructed):
+            yield Idle(setting, site)
+
+
+def _changes_nothing(
+    kind: Any,
+    init: Callable[[torch.nn.Module], object] | None,
+    config: Any,
+    setting: str,
+    constructed: Recording,
+) -> bool:
+    """Whether all other values of a setting that a module can be made of leave its laws and shapes alone.
+
+    One value may by chance: 104 // 16 is 104 // 17.
+    """
+    found = False
+    for value in other_values(getattr(config, setting)):
+        changed = copy.deepcopy(config)
+        setattr(changed, setting, value)
+        try:
+            _, again, _ = watch(functools.partial(kind, changed), init)
+        except Exception:  # noqa: S112 - the value does not suit the others; the next may
+            continue
+        if not is_idle(constructed, again):
+            return False
+        found = True
+    return found

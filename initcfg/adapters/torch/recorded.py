@@ -27,9 +27,12 @@ from initcfg.adapters.torch.recording import Programs, recording
 from initcfg.adapters.torch.tables import law_of_values
 from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid
 from initcfg.initializers import Formula, NormOf, Parameter
+from initcfg.initializers.base import nested_in
+from initcfg.initializers.derived import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from initcfg.adapters.torch.programs import Node
     from initcfg.capture.values import Box, Law
@@ -62,7 +65,9 @@ def record(
     """
     first, second = record_once(build, init), record_once(build, init, 1, lines=False)
     others = {each.name: each for each in second}
-    return tuple(_held_against(each, others.get(each.name)) for each in first)
+    held = [_held_against(each, others.get(each.name)) for each in first]
+    lawless = {each.name for each in held if isinstance(each.law, Unsaid)}
+    return tuple(_without_source(each, lawless) for each in held)
 
 
 def record_once(
@@ -114,16 +119,27 @@ def watch(
 def tensors_of(
     module: torch.nn.Module,
 ) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str], str | None]]:
-    """Parameters and buffers with their names, places, and the earlier name that is the same memory."""
+    """Parameters and buffers with their names, places, and the earlier name that is the same memory.
+
+    Buffers that no checkpoint holds come last: what a spec has is told by nothing that it has not.
+    """
+    held = [
+        (prefix, key, tensor, inner)
+        for prefix, inner in named_modules_of(require_shapes(module))
+        for key, tensor in itertools.chain(inner._parameters.items(), inner._buffers.items())
+        if tensor is not None
+    ]
+    held.sort(key=lambda each: not _is_saved(each[3], each[1]))
     seen: dict[object, str] = {}
-    for prefix, inner in named_modules_of(require_shapes(module)):
-        for key, tensor in itertools.chain(inner._parameters.items(), inner._buffers.items()):
-            if tensor is None:
-                continue
-            name = f"{prefix}.{key}" if prefix else key
-            memory = (key_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
-            first = seen.setdefault(memory, name)
-            yield name, tensor, (inner, key), None if first == name else first
+    for prefix, key, tensor, inner in held:
+        name = f"{prefix}.{key}" if prefix else key
+        memory = (key_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
+        first = seen.setdefault(memory, name)
+        yield name, tensor, (inner, key), None if first == name else first
+
+
+def _is_saved(module: torch.nn.Module, key: str) -> bool:
+    return key in module._parameters or key not in module._non_persistent_buffers_set
 
 
 def _built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
@@ -157,7 +173,6 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
         writes = tuple(node.write for node in nodes if node.at and not node.is_empty)
         if isinstance(law, Unsaid) and law.site is None and writes:
             law = replace(law, site=writes[-1].site)
-        is_buffer = key in inner._buffers
         found.append(
             Recorded(
                 name,
@@ -166,8 +181,8 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
                 law,
                 type(inner).__name__,
                 writes,
-                is_buffer,
-                not (is_buffer and key in inner._non_persistent_buffers_set),
+                key in inner._buffers,
+                _is_saved(inner, key),
                 tied_to,
                 unwritten,
                 next((node.write.site for node in nodes if node.is_empty), None),
@@ -277,7 +292,7 @@ def _with_norms(
 ) -> list[Recorded]:
     """Magnitudes of weight norm, which are the norms of other parameters."""
     tensors = {name: tensor for name, tensor, _, _ in tensors_of(module)}
-    shapes = {each.name: each.shape for each in found}
+    shapes = {each.name: each.shape for each in found if each.persistent}
     for at, each in enumerate(found):
         memory = programs.memory_of(tensors[each.name])
         if not isinstance(each.law, Unsaid) or memory is None:
@@ -286,7 +301,7 @@ def _with_norms(
         if not any("norm" in node.name and node.name != "normal" for node in nodes):
             continue
         names = {drawn[node][0] for node in nodes if node in drawn}
-        if len(names) == 1 and len(shapes[name := names.pop()]) == len(each.shape):
+        if len(names) == 1 and len(shapes.get(name := names.pop(), ())) == len(each.shape):
             axes = [axis for axis, size in enumerate(each.shape) if size == 1 and shapes[name][axis] != 1]
             if all(size in (1, whole) for size, whole in zip(each.shape, shapes[name], strict=True)):
                 found[at] = replace(each, law=NormOf(name, axes))
@@ -305,3 +320,15 @@ def _held_against(one: Recorded, other: Recorded | None) -> Recorded:
         return one
     site = one.writes[-1].site if one.writes else None
     return replace(one, law=Unsaid("random numbers of numpy or Python, or values read from draws", site))
+
+
+def _without_source(recorded: Recorded, lawless: AbstractSet[str]) -> Recorded:
+    """What follows a parameter that has no law has none either."""
+    if isinstance(recorded.law, Unsaid | Table):
+        return recorded
+    sources = (each.parameter for each in nested_in(recorded.law) if isinstance(each, Derived))
+    source = next((each for each in sources if each in lawless), None)
+    if source is None:
+        return recorded
+    site = recorded.writes[-1].site if recorded.writes else None
+    return replace(recorded, law=Unsaid(f"it follows {source!r}, which has no law", site))

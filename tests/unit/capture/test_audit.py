@@ -186,6 +186,8 @@ def test_a_setting_is_idle_where_no_law_or_shape_of_a_common_name_changes() -> N
     ("one", "other", "same"),
     [
         (Constant(1e-6), Constant(float(np.float32(1e-6))), True),
+        (Constant(5.656854249492381), Constant(5.656854), True),
+        (Constant(1e300), Constant(1e301), False),
         (RandomNormal(0, 0.02), RandomNormal(0, 0.02001), False),
         (RandomNormal(0, 0.02), RandomUniform(0, 0.02), False),
         (Formula("0.1 * x", of=RandomNormal()), Formula("0.1000000000000001 * x", of=RandomNormal()), True),
