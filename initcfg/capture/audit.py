@@ -346,10 +346,10 @@ def _idle_setting(idle: Idle) -> Diagnostic:
     return Diagnostic(Code.IDLE_SETTING, text, _place(idle.site), hint, "note")
 
 
-def is_idle(before: Recording, after: Recording) -> bool:
-    """Whether a changed config has left every law and shape of the names in both recordings as it was."""
-    changed = _named(after)
-    pairs = ((each, changed[each.name]) for each in before.tensors if each.name in changed)
+def is_idle(before: Iterable[Recorded], after: Iterable[Recorded]) -> bool:
+    """Whether a changed config has left every law and shape of the names in both models as it was."""
+    changed = {each.name: each for each in after}
+    pairs = ((each, changed[each.name]) for each in before if each.name in changed)
     return all(one.shape == other.shape and same_law(one.law, other.law, one.dtype) for one, other in pairs)
 
 

@@ -224,6 +224,7 @@ def audit_row(name: str) -> Row:
     import transformers
 
     from initcfg.adapters.torch import auditing
+    from initcfg.adapters.torch.recorded import watch
     from initcfg.capture.audit import audit_recordings
     from tests.interop.transformers_models import classes, configs
 
@@ -233,7 +234,7 @@ def audit_row(name: str) -> Row:
         build = functools.partial(_built, model, config)
         begin = time.process_time()
         try:
-            module, constructed, deferred = auditing.watch(build)
+            module, constructed, deferred = watch(build)
         except Exception as error:
             row |= {"error": _said(error), "builds": _builds(build)}
             continue

@@ -6,7 +6,7 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
-from initcfg.adapters.torch.recorded import watch
+from initcfg.adapters.torch.recorded import record_once, watch
 from initcfg.capture.audit import Audit, Idle, audit_recordings, is_idle
 from initcfg.capture.settings import named_settings, other_values
 
@@ -106,10 +106,10 @@ def _changes_nothing(
         changed = copy.deepcopy(config)
         setattr(changed, setting, value)
         try:
-            _, again, _ = watch(functools.partial(kind, changed), init)
+            again = record_once(functools.partial(kind, changed), init)
         except Exception:  # noqa: S112 - the value does not suit the others; the next may
             continue
-        if not is_idle(constructed, again):
+        if not is_idle(constructed.tensors, again):
             return False
         found = True
     return found

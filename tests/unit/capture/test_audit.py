@@ -176,10 +176,10 @@ def test_an_idle_setting_is_a_note_and_no_finding() -> None:
 
 
 def test_a_setting_is_idle_where_no_law_or_shape_of_a_common_name_changes() -> None:
-    before = recording(recorded("w"))
-    assert is_idle(before, recording(recorded("w"), recorded("more")))
-    assert not is_idle(before, recording(recorded("w", Ones())))
-    assert not is_idle(before, recording(recorded("w", shape=(5, 2))))
+    before = [recorded("w")]
+    assert is_idle(before, [recorded("w"), recorded("more")])
+    assert not is_idle(before, [recorded("w", Ones())])
+    assert not is_idle(before, [recorded("w", shape=(5, 2))])
 
 
 @pytest.mark.parametrize(
