@@ -22,7 +22,7 @@ from initcfg.checks.laws import vector_kind
 from initcfg.dtypes import DTYPES
 from initcfg.engines.rounding import round_once
 from initcfg.errors import AuditError, Code, Diagnostic, Location, fold_copies
-from initcfg.initializers import Elementwise, serialize
+from initcfg.initializers import Elementwise, Zeros, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -105,8 +105,9 @@ class _Ways:
         self.by_meta = f"after meta, to_empty() and the init function{pretrained}"
 
     def untold(self, tensors: Mapping[str, Recorded]) -> Iterator[Recorded]:
-        """The tensors that are memory of their own, without those that something was said of."""
-        return (each for each in tensors.values() if each.tied_to is None and each.name not in self.told)
+        """Tensors that are memory of their own and hold some, but for those that something was said of."""
+        own = (each for each in tensors.values() if each.tied_to is None and all(each.shape))
+        return (each for each in own if each.name not in self.told)
 
 
 def _named(recording: Recording) -> dict[str, Recorded]:
@@ -145,10 +146,8 @@ def _garbage(
     else:
         boxes = ", ".join(_box(box, recorded.shape) for box in recorded.unwritten[:3])
         boxes += ", ..." if len(recorded.unwritten) > 3 else ""
-        code, text = (
-            Code.PARTLY_WRITTEN,
-            f"{noun}{recorded.name!r} is written in part{where}, and not at {boxes}",
-        )
+        code = Code.PARTLY_WRITTEN
+        text = f"{noun}{recorded.name!r} is written in part{where}, and not at {boxes}"
     return Diagnostic(code, f"{text}: it holds what its memory held before", _place(site), hint, severity)
 
 
@@ -194,11 +193,16 @@ def _lost_writes(ways: _Ways) -> Iterator[Diagnostic]:
             yield Diagnostic(Code.LOST_WRITE, text, where, hint, "warning")
         elif len(reach[lost.by.site]) < len(reach[lost.write.site]):
             continue  # what is general came first, and what is special over it
-        elif not same_law(lost.law, final.law, final.dtype):
+        elif not same_law(lost.law, _now(lost, final), final.dtype):
             over = f"{lost.by.call} at {_short(lost.by.site)}"
             text = f"{lost.name!r} keeps nothing of {lost.write.call}: {over} comes after it"
             hint = "write what is special last, or leave it out of what is general"
             yield Diagnostic(Code.LOST_WRITE, text, where, hint, "warning")
+
+
+def _now(lost: Lost, final: Recorded) -> Law:
+    """The law of the elements in the end; of a part that is no box, what each element of the whole has."""
+    return final.law if isinstance(lost.now, Unsaid) and isinstance(final.law, Elementwise) else lost.now
 
 
 def _is_own(write: Write) -> bool:
@@ -319,9 +323,13 @@ def _other_paths(ways: _Ways) -> Iterator[Diagnostic]:
 
 
 def _random_vectors(ways: _Ways) -> Iterator[Diagnostic]:
-    """Biases and scales of norms that other code than the framework's own layers draws at random."""
+    """Biases and scales of norms that are drawn in another way than the framework's own layers draw them."""
+    lost = [each for each in ways.constructed.lost if not _is_own(each.write)]
+    defaults = {each.name: each.law for each in lost if not isinstance(each.law, Unsaid)}
     for recorded in ways.untold(ways.built):
         if recorded.buffer or len(recorded.shape) != 1 or not recorded.writes or not _is_random(recorded):
+            continue
+        if same_law(recorded.law, defaults.get(recorded.name, Zeros()), recorded.dtype):
             continue
         kind = vector_kind(recorded.name)
         if kind is None and "Norm" in recorded.module:
@@ -329,7 +337,7 @@ def _random_vectors(ways: _Ways) -> Iterator[Diagnostic]:
         if kind is not None and _is_own(recorded.writes[-1]):
             noun, usual = kind
             law = type(recorded.law).__name__
-            text = f"{recorded.name!r} is a {noun} with random values, from {law}"
+            text = f"{recorded.name!r} is a {noun} that begins with random values, from {law}"
             hint = f"use {usual}, or leave it out of what the weights are given"
             yield Diagnostic(Code.RANDOM_BIAS, text, _place(recorded.writes[-1].site), hint, "warning")
 

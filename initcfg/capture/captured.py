@@ -28,10 +28,11 @@ from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
 
+    from initcfg.capture.audit import Audit
     from initcfg.capture.phrasing import Phrase
     from initcfg.capture.values import Recorded
     from initcfg.draft.layers import Place
@@ -62,6 +63,7 @@ class Captured:
         name: what the model is called.
         recorded: what was recorded of its parameters and buffers, in its order.
         source: its config, and a way to make it again with another.
+        examine: audits its code; None where none does.
 
     Example:
         >>> from initcfg.capture.values import Recorded
@@ -86,6 +88,7 @@ class Captured:
     name: str
     recorded: Sequence[Recorded]
     source: Source = Source()  # noqa: RUF009  frozen
+    examine: Callable[[], Audit] | None = None
 
     @cached_property
     def spec(self) -> Spec:
@@ -95,7 +98,7 @@ class Captured:
     @property
     def text(self) -> str:
         """The spec as YAML with comments; its tables are in a file beside it, as `save` writes them."""
-        return self._document.text(_TABLES.format(re.sub(r"[^\w.-]", "_", self.name)))
+        return "".join(self._document.lines(_TABLES.format(re.sub(r"[^\w.-]", "_", self.name))))
 
     @property
     def unsaid(self) -> dict[str, Unsaid]:
@@ -103,6 +106,17 @@ class Captured:
         return {
             each.name: each.law for each in self.recorded if isinstance(each.law, Unsaid) and each.persistent
         }
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What the model's code leaves out, does twice or undoes: it runs again when this is first read.
+
+        Raises:
+            TypeError: nothing audits models of the framework that it is of.
+        """
+        if self.examine is None:
+            raise TypeError(f"{self.name} is of a framework whose models are not audited")
+        return self.examine()
 
     def _repr_html_(self) -> str:
         """For a notebook: the plan of the spec as a table."""
@@ -131,7 +145,7 @@ class Captured:
                 for name, table in self.tables.items()
             }
             write(plan_of(Spec(params=params)), beside)
-        data = self._document.text(beside.name).encode()
+        data = "".join(self._document.lines(beside.name)).encode()
         with replacing(target, len(data)) as file:
             file.write(data)
 
@@ -216,7 +230,7 @@ class _Document:
         """The phrase of each parameter that has a law of its own; members of a group share the first's."""
         members: dict[tuple[int, str, bool], list[str]] = {}
         phrases = Phrases(self._study, self.layout_of)
-        group_of = {name: at for at, group in enumerate(self._groups) for name in _names(group)}
+        group_of = {name: at for at, group in enumerate(self._groups) for name in group.names}
         for name, recorded in self._recorded.items():
             if recorded.tied_to is None:
                 law = recorded.law
@@ -361,11 +375,8 @@ class _Document:
             if phrase.said == said and len(self._recorded[other].shape) == len(self._recorded[name].shape)
         }
 
-    def text(self, tables: str) -> str:
+    def lines(self, tables: str) -> Iterator[str]:
         """The document as YAML with comments; `tables` is the file that holds what does not stand in it."""
-        return "".join(self._lines(tables))
-
-    def _lines(self, tables: str) -> Iterator[str]:
         source = ", and again with other values of its config" if self._source.rebuild else ""
         yield _comment(_TOP.format(name=self._name, source=source))
         for key, value in self.body.items():
@@ -406,15 +417,6 @@ def _by_module(recorded: Sequence[Recorded]) -> dict[str, tuple[tuple[str, tuple
         head, _, leaf = each.name.rpartition(".")
         modules.setdefault(head, []).append((leaf, each.shape))
     return {head: tuple(held) for head, held in modules.items()}
-
-
-def _names(group: Group) -> Iterator[str]:
-    """All names of a group."""
-    names = [""]
-    for each in group.segments:
-        choices = [each] if isinstance(each, str) else [str(at) for at in range(each.start, each.stop)]
-        names = [f"{name}.{choice}" if name else choice for name in names for choice in choices]
-    return iter(names)
 
 
 def _by_number(name: str, other: str) -> str:

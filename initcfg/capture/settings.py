@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import operator
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ _FRAMEWORKS = ("torch.", "transformers.modeling_utils")
 def named_settings(modules: Sequence[object], config: object) -> Iterator[tuple[str, Site]]:
     """The numbers of a config that the init code of some modules names, each with the first line that does.
 
-    Code for modules that are not there, below an ``isinstance`` that none of these is, is not looked at.
+    Code below a condition that fails for all modules is not looked at: an ``isinstance`` that none of these
+    is, a ``hasattr`` that none of them has, a switch of the config that is off.
     """
     found: dict[str, Site] = {}
     for function in _init_code(modules, config):
-        for node in _live(_tree(function), function, modules):
+        for node in _live(_tree(function), function, modules, config):
             if not _is_of_config(node) or not _is_number(getattr(config, node.attr, None)):
                 continue
             line = function.__code__.co_firstlineno + node.lineno - 1
@@ -64,25 +66,56 @@ def _tree(function: Callable[..., Any]) -> ast.AST:
         return ast.Module([], [])
 
 
-def _live(tree: ast.AST, function: Any, modules: Sequence[object]) -> Iterator[Any]:
-    """The attributes in code, but for those below an ``isinstance`` that none of the modules is."""
-    if isinstance(tree, ast.If) and _is_absent(tree.test, function, modules):
-        parts: Iterable[ast.AST] = tree.orelse
-    else:
-        parts = ast.iter_child_nodes(tree)
+def _live(tree: ast.AST, function: Any, modules: Sequence[object], config: object) -> Iterator[Any]:
+    """The attributes in code that numbers may be made of.
+
+    None below a condition that fails for all of the modules, and none that is but held against a constant: a
+    switch, as in ``if config.num_denoising > 0``.
+    """
+    parts: Iterable[ast.AST] = ast.iter_child_nodes(tree)
+    if isinstance(tree, ast.If) and _fails(tree.test, function, modules, config):
+        parts = tree.orelse
+    elif isinstance(tree, ast.Compare) and all(isinstance(each, ast.Constant) for each in tree.comparators):
+        parts = ()
     if isinstance(tree, ast.Attribute):
         yield tree
     for part in parts:
-        yield from _live(part, function, modules)
+        yield from _live(part, function, modules, config)
 
 
-def _is_absent(test: ast.expr, function: Any, modules: Sequence[object]) -> bool:
-    """Whether a condition asks for a class that no module has; also as one of several that all must hold."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return any(_is_absent(each, function, modules) for each in test.values)
-    if not (isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" and len(test.args) == 2):
-        return False
-    named = test.args[1].elts if isinstance(test.args[1], ast.Tuple) else [test.args[1]]
+def _fails(test: ast.expr, function: Any, modules: Sequence[object], config: object) -> bool:
+    """Whether a condition asks for what no module is or has, or for another setting; False in doubt."""
+    match test:
+        case ast.BoolOp(op=ast.And()):
+            return any(_fails(each, function, modules, config) for each in test.values)
+        case ast.Attribute() if _is_of_config(test):
+            return not getattr(config, test.attr, True)
+        case ast.Compare(left=ast.Attribute() as left, ops=[how], comparators=[other]):
+            known = _is_of_config(left) and type(how) in _COMPARED and _is_literal(other)
+            ours = getattr(config, left.attr, None)
+            return known and not _COMPARED[type(how)](ours, ast.literal_eval(other))
+        case ast.Call(func=ast.Name("hasattr"), args=[ast.Name("module"), ast.Constant(str(name))]):
+            return not any(hasattr(module, name) for module in modules)
+        case ast.Call(func=ast.Name("isinstance"), args=[_, kinds]):
+            return _is_no_module(kinds, function, modules)
+    return False
+
+
+_COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.In: lambda one, other: one in other,
+}
+_LITERAL = (ast.Constant, ast.Set, ast.Tuple, ast.List, ast.Load)
+
+
+def _is_literal(node: ast.expr) -> bool:
+    return all(isinstance(each, _LITERAL) for each in ast.walk(node))
+
+
+def _is_no_module(named_kinds: ast.expr, function: Any, modules: Sequence[object]) -> bool:
+    """Whether none of the modules is of the classes that code names; False if one of them is not found."""
+    named = named_kinds.elts if isinstance(named_kinds, ast.Tuple) else [named_kinds]
     kinds = [_looked_up(ast.unparse(each), function.__globals__) for each in named]
     if not all(isinstance(kind, type) for kind in kinds):
         return False

@@ -88,14 +88,16 @@ class Recorded:
 class Lost:
     """A write of which nothing is left at the end.
 
-    `law` is what the parameter's would have been without what came later, and `by` the write that came over
-    it. Without one the write went to a value computed of the parameter, as a parametrized weight is. `first`
-    says that the memory held nothing before: values made for a parameter, and not put over others.
+    `law` is that of the elements that it wrote, as they would be without what came later, `now` what they
+    have instead, and `by` the write that came over it. Without one the write went to a value computed of the
+    parameter, as a parametrized weight is. `first` says that the memory held nothing before: values made for
+    a parameter, and not put over others.
     """
 
     name: str
     write: Write
     law: Law
+    now: Law
     by: Write | None
     first: bool = False
 

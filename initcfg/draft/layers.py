@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,15 @@ class Group:
     def example(self) -> str:
         """The name of the first of them."""
         return ".".join(each if isinstance(each, str) else str(each.start) for each in self.segments)
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The names of all of them."""
+        choices = (
+            [each] if isinstance(each, str) else map(str, range(each.start, each.stop))
+            for each in self.segments
+        )
+        return map(".".join, itertools.product(*choices))
 
     @property
     def is_plain(self) -> bool:

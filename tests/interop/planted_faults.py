@@ -309,6 +309,24 @@ class PaddingRowOverwritten(nn.Module):
 
 
 @faulty
+class DiagonalOverwritten(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = nn.Linear(4, 4)
+        self.mixing.weight.data.diagonal().fill_(1.0)  # fault: lost-write mixing.weight
+        self.apply(general)
+
+
+@faulty
+class EvenColumnsOverwritten(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(4, 8)
+        self.table.weight.data[:, 0::2].zero_()  # fault: lost-write table.weight
+        init.normal_(self.table.weight, std=0.02)
+
+
+@faulty
 class PaddingRowLostByATie(nn.Module):
     """The head is the embedding, and its general write comes after the padding row's."""
 
@@ -644,6 +662,57 @@ class WrittenBeforeItIsAParameter(nn.Module):
         self.weight = nn.Parameter(values)
         self.register_buffer("mask", torch.ones(4, 4).tril_(), persistent=False)
         self.register_buffer("bias", torch.zeros(4, 4).fill_(-math.inf), persistent=False)
+
+
+@right
+class PartsOverAWhole(nn.Module):
+    """A diagonal and every other column over what is general, and whole rows over some of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = nn.Linear(4, 4)
+        self.table = nn.Embedding(4, 8)
+        self.apply(general)
+        self.mixing.weight.data.diagonal().fill_(1.0)
+        self.mixing.weight.data[0].zero_()
+        self.table.weight.data[:, 0::2].zero_()
+        self.table.weight.data[1:3].fill_(1.0)
+
+
+@right
+class TheSameAgain(nn.Module):
+    """An init function that repeats the constructor's table, and the draws of torch's own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 4)
+        classes = torch.ones(4)
+        classes[-1] = 0.1
+        self.register_buffer("classes", classes)
+        pairs = torch.empty(4, 8)
+        pairs[:, 0::2] = torch.arange(4.0)[:, None].sin()
+        pairs[:, 1::2] = torch.arange(4.0)[:, None].cos()
+        self.register_buffer("pairs", pairs)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        init.kaiming_uniform_(self.head.weight, a=math.sqrt(5))
+        init.uniform_(self.head.bias, -1 / math.sqrt(8), 1 / math.sqrt(8))
+        self.classes.fill_(1)
+        self.classes[-1] = 0.1
+        self.pairs[:, 0::2] = torch.arange(4.0)[:, None].sin()
+        self.pairs[:, 1::2] = torch.arange(4.0)[:, None].cos()
+
+
+@right
+class NothingToHold(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(8, 0)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        init.zeros_(self.squeeze.weight)
 
 
 @right

@@ -91,6 +91,26 @@ def test_what_holds_nothing_that_is_saved_is_refused(kind: Callable[[], torch.nn
         capture(kind)
 
 
+class HalfWritten(torch.nn.Module):
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).built += 1
+        self.scale = torch.nn.Parameter(torch.empty(3))
+        self.bias = torch.nn.Parameter(torch.zeros(3))
+
+
+def test_what_an_audit_finds_is_there_when_it_is_asked_for() -> None:
+    captured = capture(HalfWritten)
+    before = HalfWritten.built
+    (found,) = captured.audit.diagnostics
+    assert "'scale' is never written" in found.message
+    assert captured.audit is captured.audit
+    assert HalfWritten.built == before + 1
+    assert not capture(lambda: torch.nn.Linear(4, 4)).audit
+
+
 def test_what_is_skipped_has_its_own_reason() -> None:
     class Odd(torch.nn.Module):
         def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import math
@@ -113,6 +114,35 @@ WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
     "data": (lambda w: w.data.normal_(0, 0.02), NORMAL),
     "data put in place": (lambda w: setattr(w, "data", torch.randn(6, 4) * 0.02), NORMAL),
     "data copied": (lambda w: w.data.copy_(torch.randn(6, 4) * 0.02), NORMAL),
+    "fixed data put in place": (lambda w: setattr(w, "data", torch.zeros(6, 4)), Zeros()),
+    "fixed data put in place, then drawn": (
+        lambda w: (setattr(w, "data", torch.zeros(6, 4)), w.normal_(0, 0.02)),
+        NORMAL,
+    ),
+    "a vector cut into parameters": (
+        lambda w: nn.utils.vector_to_parameters(torch.ones(24), [w]),
+        Ones(),
+    ),
+    "swapped": (lambda w: torch.utils.swap_tensors(w, nn.Parameter(torch.randn(6, 4) * 0.02)), NORMAL),
+    "a generator": (lambda w: w.normal_(0, 0.02, generator=torch.Generator()), NORMAL),
+    "a generator of randn": (
+        lambda w: w.copy_(torch.randn(6, 4, generator=torch.Generator()) * 0.02),
+        NORMAL,
+    ),
+    "a generator of torch.nn.init": (
+        lambda w: nn.init.trunc_normal_(w, std=0.02, generator=torch.Generator()),
+        TruncNormal(0.0, 0.02, -2.0, 2.0),
+    ),
+    "a view of another shape": (lambda w: w.view(3, 8).normal_(0, 0.02), NORMAL),
+    "a view in another order": (lambda w: w.t().normal_(0, 0.02), NORMAL),
+    "rows of a view of another shape": (
+        lambda w: (w.normal_(0, 0.02), w.view(3, 8)[1].zero_()),
+        Patch(NORMAL, [{"at": ["2:4"], "initializer": "zeros"}]),
+    ),
+    "resized": (lambda w: w.data.resize_(6, 4).normal_(0, 0.02), NORMAL),
+    "an array of numpy": (lambda w: w.detach().numpy().fill(3.0), Constant(3.0)),
+    "an array of numpy, then scaled": (lambda w: (w.detach().numpy().fill(3.0), w.mul_(2)), Constant(6.0)),
+    "an array of numpy that is but read": (lambda w: (w.normal_(0, 0.02), w.numpy().max()), NORMAL),
     "deepcopy": (lambda _: nn.Parameter(copy.deepcopy(torch.randn(6, 4) * 0.02)), NORMAL),
     "chunks": (in_parts, NORMAL),
     "out=": (lambda w: torch.randn(6, 4, out=w.data).mul_(0.02), NORMAL),
@@ -183,6 +213,13 @@ WAYS: dict[str, tuple[Callable[[torch.Tensor], Any], Law | str]] = {
     "Python's random numbers": (lambda w: w.fill_(random.random()), "unsaid"),
     "one draw repeated": (lambda w: w.copy_(torch.randn(4).expand(6, 4)), "unsaid"),
     "triu": (lambda w: w.normal_().triu_(), "unsaid"),
+    "a table by an array of numpy": (lambda w: np.copyto(np.asarray(w.detach()), SQUARES), "table"),
+    "a row of a table by an array of numpy": (lambda w: (nn.init.eye_(w), w.numpy()[0].fill(2)), "table"),
+    "a row of a draw by an array of numpy": (lambda w: (w.normal_(), w.numpy()[0].fill(2)), "unsaid"),
+    "a row by an array of numpy": (lambda w: w.numpy()[0].fill(2), "unsaid"),
+    "orthogonal in another shape": (lambda w: nn.init.orthogonal_(w.view(3, 8)), "unsaid"),
+    "a mask": (lambda w: w.normal_().masked_fill_(torch.eye(6, 4) > 0, 0), "unsaid"),
+    "rows by a list": (lambda w: (w.normal_(), w.__setitem__(torch.tensor([2]), 0.0)), "unsaid"),
     "qr": (lambda w: w.copy_(torch.linalg.qr(torch.randn(6, 4))[0]), "unsaid"),
     "never written": (lambda _: None, "unsaid"),
     "written in part": (lambda w: w[1].zero_(), "unsaid"),
@@ -229,6 +266,72 @@ def test_torch_is_afterwards_as_it_was_also_after_an_interruption() -> None:
     assert torch.get_default_dtype() == torch.float32
     assert torch.empty(2).device.type == "cpu"
     record(lambda: nn.Linear(4, 4))  # the lock is free
+
+
+def _sets_everything() -> nn.Module:
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float16)
+    torch.set_grad_enabled(False)
+    torch.manual_seed(1)
+    return nn.Linear(4, 4)
+
+
+def _sets_everything_and_fails() -> nn.Module:
+    _sets_everything()
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("build", [_sets_everything, _sets_everything_and_fails])
+@pytest.mark.parametrize("device", [None, "meta", "cpu"])
+def test_what_code_sets_for_all_of_torch_is_put_back(build: Callable[[], nn.Module], device: Any) -> None:
+    def settings() -> list[Any]:
+        modes = [type(mode) for mode in torch.overrides._get_current_function_mode_stack()]
+        seed = torch.get_rng_state().tolist()
+        return [torch.get_default_device(), torch.get_default_dtype(), torch.is_grad_enabled(), modes, seed]
+
+    torch.set_default_device(device)
+    try:
+        before = settings()
+        with contextlib.suppress(ZeroDivisionError):
+            record(build)
+        assert settings() == before
+    finally:
+        torch.set_default_device(None)
+
+
+class Bound(nn.Module):
+    """A head that is the embedding, one whose data is, and one that begins as its copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(8, 4)
+        self.tied, self.shared, self.copied = (nn.Linear(4, 8, bias=False) for _ in range(3))
+        self.tied.weight = self.embedding.weight
+        self.shared.weight.data = self.embedding.weight.data
+        with torch.no_grad():
+            nn.init.normal_(self.tied.weight, std=0.02)
+            self.copied.weight.copy_(self.embedding.weight)
+
+
+def test_ties_and_copies_of_other_parameters() -> None:
+    found = {each.name: each for each in record(Bound)}
+    assert {name: each.tied_to for name, each in found.items() if each.tied_to} == {
+        "tied.weight": "embedding.weight",
+        "shared.weight": "embedding.weight",
+    }
+    assert found["shared.weight"].law == found["embedding.weight"].law == NORMAL
+    assert found["copied.weight"].law == Formula("x", of={"parameter": "embedding.weight"})
+
+
+def test_a_parametrized_weight_is_written_by_assigning_to_it() -> None:
+    def build() -> nn.Module:
+        layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 8, bias=False))
+        layer.weight = torch.randn(8, 4) * 0.02
+        return layer
+
+    magnitude, direction = record(build)
+    assert direction.law == NORMAL
+    assert magnitude.law == NormOf(direction.name, [1])
 
 
 def test_a_copied_layer_is_the_first_one() -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
 import transformers
 from transformers.models.auto import configuration_auto, modeling_auto
 
@@ -86,20 +83,3 @@ def _smaller(key: str, value: int, settings: Mapping[str, Any], factor: int) -> 
     if key == "vocab_size":
         return min(value, 512)
     return value // factor if value % factor == 0 and value > factor else value
-
-
-def small(name: str, kind: str, most: int) -> tuple[Any, Any] | None:
-    """A class and a config with which it builds on the meta device, of at most so many elements."""
-    cls = getattr(transformers, name, None)
-    if cls is None:
-        return None
-    for config in configs(kind):
-        try:
-            with torch.device("meta"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = cls(copy.deepcopy(config))
-        except Exception:
-            continue  # a larger one may build
-        if sum(each.numel() for each in model.parameters()) <= most:
-            return cls, config
-    return None

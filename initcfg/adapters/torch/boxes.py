@@ -30,7 +30,7 @@ def box_of(frame: Geometry, part: Geometry) -> Box | None:
         start[axis], left = divmod(left, frame.stride[axis])
     if left:
         return None
-    for size, step in zip(part.size, part.stride, strict=True):
+    for size, step in _joined(part):
         while size > 1:
             fitting = [axis for axis in axes if frame.stride[axis] == step and length[axis] == 1]
             if not fitting:
@@ -45,6 +45,19 @@ def box_of(frame: Geometry, part: Geometry) -> Box | None:
                 length[axis], size, step = most, size // most, step * most  # noqa: PLW2901
     box = tuple((at, at + size) for at, size in zip(start, length, strict=True))
     return box if all(stop <= size for (_, stop), size in zip(box, frame.size, strict=True)) else None
+
+
+def _joined(part: Geometry) -> list[tuple[int, int]]:
+    """The sizes and steps of a part, axes that go on where the next ends taken as one."""
+    axes: list[tuple[int, int]] = []
+    for size, step in zip(part.size, part.stride, strict=True):
+        if size == 1:
+            continue
+        if axes and axes[-1][1] == size * step:
+            axes[-1] = axes[-1][0] * size, step
+        else:
+            axes.append((size, step))
+    return axes
 
 
 def intersection(one: Box, other: Box) -> Box | None:

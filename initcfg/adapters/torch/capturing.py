@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from typing import TYPE_CHECKING, Any
 
+from initcfg.adapters.torch.auditing import audit
 from initcfg.adapters.torch.recorded import record, record_once
 from initcfg.capture.captured import Captured
 from initcfg.capture.numbers import Source
@@ -34,6 +36,7 @@ def capture(
 
     Returns:
         The spec with its tables, as text with comments too; `initcfg.make_plan` takes ``captured.spec``.
+        ``captured.audit`` says what the module's code leaves out or undoes.
 
     Raises:
         TypeError: `build` makes something that is no ``torch.nn.Module``.
@@ -54,7 +57,8 @@ def capture(
     if not any(each.persistent for each in recorded):
         message = f"{type(made[0]).__name__} has no parameter, and no buffer that is saved"
         raise SpecError.of(Code.INPUT, message, "give the module that holds them; this one needs no spec")
-    return Captured(type(made[0]).__name__, recorded, _source(made[0], init))
+    examine = functools.partial(audit, build, init)
+    return Captured(type(made[0]).__name__, recorded, _source(made[0], init), examine)
 
 
 def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] | None) -> Source:

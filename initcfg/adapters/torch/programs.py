@@ -171,18 +171,40 @@ def is_filled(read: Read) -> bool:
 
 
 def left_of(read: Read) -> Iterator[tuple[Geometry, Node, int]]:
-    """The writes of which something is left in values, the latest first; one to no box may be left."""
+    """The writes of which something is left in values, the latest first.
+
+    In memory that is too large for a mask of its elements, one to no box counts as left.
+    """
     frame = read.geometry if is_whole(read) else read.memory.geometry
     here = box_of(frame, read.geometry)
     rest = [] if here is None else [here]
-    for write in reversed(read.writes):
-        there = box_of(frame, write[0]) if rest else None
+    writes = read.writes
+    for at in reversed(range(len(writes))):
+        there = box_of(frame, writes[at][0]) if rest else None
+        if there is None and read.memory.length <= LARGEST:
+            yield from _left_by_element(read, at)
+            return
         after = rest if there is None else without(rest, there)
         if there is None or after != rest:
-            yield write
-        if write[0] == read.geometry or (rest and not after):
+            yield writes[at]
+        if writes[at][0] == read.geometry or (rest and not after):
             return
         rest = after
+
+
+def _left_by_element(read: Read, first: int) -> Iterator[tuple[Geometry, Node, int]]:
+    """The same from a write on and before it, for parts of any strides."""
+    mask = torch.zeros(read.memory.length, dtype=torch.bool)
+    size, stride, offset = read.geometry
+    once = [each if step else min(each, 1) for each, step in zip(size, stride, strict=True)]
+    mask.as_strided(once, stride, offset).fill_(True)
+    for at in reversed(range(len(read.writes))):
+        part = mask.as_strided(*read.writes[at][0])
+        if at <= first and bool(part.any()):
+            yield read.writes[at]
+        part.fill_(False)
+        if not mask.any():
+            return
 
 
 def values_of(read: Read) -> torch.Tensor:

@@ -162,6 +162,7 @@ def _empty(module: torch.nn.Module) -> None:
 
 
 def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...]:
+    programs.settle()
     found: list[Recorded] = []
     drawn: dict[Node, tuple[str, Law]] = {}
     for name, tensor, (inner, key), tied_to in tensors_of(module):
@@ -239,14 +240,14 @@ def _boxes(mask: torch.Tensor) -> tuple[Box, ...]:
 
 def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
     """Writes of which nothing is left, to memory of parameters or to what is computed of them."""
-    names: dict[Node, str] = {}
+    owners: dict[Node, tuple[str, torch.Tensor]] = {}
     reads: list[Read] = []
     for name, tensor, _, _ in tensors_of(module):
         history = programs.history(tensor)
         if history is not None:
             reads.append(history)
             for _, node, _ in left_of(history):
-                names.setdefault(node, name)
+                owners.setdefault(node, (name, tensor.detach()))
     alive = behind(*reads, exactly=True)
     for memory in programs.histories():
         for at, (geometry, node, output) in enumerate(memory.writes):
@@ -256,22 +257,24 @@ def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
                 Read(memory, count, geometry, memory.dtype) for count in (at, at + 1, len(memory.writes))
             )
             is_first = all(old.is_empty for _, old, _ in left_of(before))
-            by = next((each for _, each, _ in left_of(after) if each in names), None)
+            by = next((each for _, each, _ in left_of(after) if each in owners), None)
             if by is not None:
-                yield Lost(names[by], node.write, _law_then(then, node, output), by.write, is_first)
+                name, tensor = owners[by]
+                is_fixed = programs.memory_of(tensor) is None
+                now = law_of_values(tensor.as_strided(*geometry)) if is_fixed else _law_of(after)
+                law = law_of_values(node.values[output]) if node.op == "fixed" else _law_of(then)
+                yield Lost(name, node.write, law, now, by.write, is_first)
                 continue
-            sources = [names[old] for old in behind(before, exactly=True) if old in names]
+            sources = [owners[old][0] for old in behind(before, exactly=True) if old in owners]
             if any("parametrizations." in each for each in sources):
-                yield Lost(sources[0], node.write, Unsaid(node.write.call), None, is_first)
+                unsaid = Unsaid(node.write.call)
+                yield Lost(sources[0], node.write, unsaid, unsaid, None, is_first)
 
 
-def _law_then(read: Read, node: Node, output: int) -> Law:
-    """The law of what a node had written when it had."""
+def _law_of(read: Read) -> Law:
     try:
-        if node.op == "fixed":
-            return law_of_values(node.values[output])
         return law_of(read).law or Unsaid("it is never written, or in part")
-    except UnsayableError as error:
+    except (UnsayableError, TooLargeError) as error:
         return Unsaid(str(error))
 
 

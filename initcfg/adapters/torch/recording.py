@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from initcfg.adapters.torch.programs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from initcfg.adapters.torch.boxes import Geometry
     from initcfg.capture.values import Phase, Write
@@ -63,6 +63,7 @@ _RESHAPING = frozenset(
 )
 # Getters of attributes are new objects each time: equal, and not the same.
 _ASKED = {getattr(torch.Tensor, name).__get__: name for name in ("device", "is_meta", "is_cpu")}
+_SET_DATA = torch.Tensor.data.__set__
 _VALUES = frozenset({torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__})
 _TAKING = ("aten::empty", "aten::new_empty")
 _READING = frozenset(f"aten::{name}" for name in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero"))
@@ -83,10 +84,13 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         self.fixed: dict[int, Memory] = {}
         self.phase: Phase | None = None
         self._count = 0
+        self._shown: dict[int, list[_Shown]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operation, or only notes it."""
         with torch._C.DisableTorchFunction():
+            if self._shown:
+                self.settle(map(key_of, tensors_in((args, kwargs))))
             result = self._run(func, args, kwargs or {})
             for tensor in tensors_in(result) if self.lines else ():
                 if tensor.layout is torch.strided and self._known(tensor) is None:
@@ -125,6 +129,34 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
     def _known(self, tensor: torch.Tensor) -> Memory | None:
         key = key_of(tensor)
         return self.memories.get(key) or self.fixed.get(key)
+
+    def show(self, tensor: torch.Tensor, func: Any) -> torch.Tensor:
+        """A tensor's values for a function; numpy may write to what it has of them."""
+        with self.paused():
+            node = self._node("numpy", (tensor.detach(),), {}, is_random=False)
+            values = values_of(node.args[0])
+            if func != torch.Tensor.tolist:
+                shown = _Shown(tensor.detach(), node, values, values.clone())
+                self._shown.setdefault(key_of(tensor), []).append(shown)
+            return values
+
+    def settle(self, keys: Iterable[int] | None = None) -> None:
+        """Notes what was written meanwhile to arrays of numpy that show some memories, or any."""
+        at = self._shown.keys() if keys is None else self._shown.keys() & set(keys)
+        with self.paused():
+            for each in [each for key in at for each in self._shown[key]]:
+                if each.values.numpy().tobytes() != each.before.numpy().tobytes():
+                    self._note_shown(each)
+
+    def _note_shown(self, shown: _Shown) -> None:
+        tensor, node, values, before = shown
+        behind_it = behind(*node.args, exactly=True) if bool((values == before).any()) else {}
+        is_random = any(each.is_random for each in behind_it)
+        is_kept = is_random or any(each.is_empty for each in behind_it) or bool(values.isnan().any())
+        args = node.args if is_kept else ()
+        made = replace(node, args=args, is_random=is_random, values=[values.clone()], into=(0,))
+        self.note(made, [tensor])
+        before.copy_(values)
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:  # noqa: PLR0911  a list of cases
         schema, name = func._schema, func._schema.name
@@ -266,6 +298,15 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         return Node("fixed", sources, {}, write, 0, is_random=False, values=[values])
 
 
+class _Shown(NamedTuple):
+    """Values that numpy may write to: the tensor that they are of, and what they were at first."""
+
+    tensor: torch.Tensor
+    node: Node
+    values: torch.Tensor
+    before: torch.Tensor
+
+
 class _Disguise(TorchFunctionMode):  # type: ignore[misc]
     """Answers for tensors on the meta device as those on the CPU would."""
 
@@ -282,9 +323,20 @@ class _Disguise(TorchFunctionMode):  # type: ignore[misc]
         if func in _VALUES:
             with torch._C.DisableTorchFunction(), _disable_current_modes():
                 if self._programs.memory_of(args[0]) is not None:
-                    args = (values_of(self._programs.read(args[0])), *args[1:])
+                    args = (self._programs.show(args[0], func), *args[1:])
                 return func(*args, **(kwargs or {}))
+        if func == _SET_DATA and args[0].is_meta != args[1].is_meta:
+            with torch._C.DisableTorchFunction(), _disable_current_modes():
+                return _set_data(*args)
         return func(*args, **(kwargs or {}))
+
+
+def _set_data(tensor: torch.Tensor, values: torch.Tensor) -> None:
+    """``tensor.data = values``, where one alone is on the meta device, as only the recorder knows."""
+    made = values.detach()
+    if isinstance(tensor, torch.nn.Parameter):
+        made = torch.nn.Parameter(made, tensor.requires_grad)
+    torch._C._swap_tensor_impl(tensor, made)
 
 
 # In place of the code of functions, which copies of them under other names share.
@@ -310,6 +362,8 @@ def recording(seed: int, *, lines: bool = True) -> Iterator[Programs]:
         stack.callback(random.setstate, random.getstate())
         stack.callback(np.random.set_state, np.random.get_state())
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        stack.callback(_set_default_device, _default_device())
         for function, code in (
             (init._no_grad_trunc_normal_, _trunc_normal),
             (init.orthogonal_, _orthogonal),
@@ -322,6 +376,17 @@ def recording(seed: int, *, lines: bool = True) -> Iterator[Programs]:
         stack.enter_context(_Disguise(programs))
         stack.enter_context(programs)
         yield programs
+
+
+def _default_device() -> torch.device | None:
+    """The device that code has set for new tensors; None where nothing has."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+def _set_default_device(device: torch.device | None) -> None:
+    if _default_device() != device:
+        torch.set_default_device(device)
 
 
 def _swap(function: Any, other: Callable[..., Any], programs: Programs, stack: contextlib.ExitStack) -> None:
@@ -349,7 +414,9 @@ def _as_meta(tree: Any) -> Any:
 
 def _on(kwargs: dict[str, Any], schema: Any, device: torch.device) -> dict[str, Any]:
     """Arguments with a device, where the operation takes one."""
-    moved = {key: each for key, each in _as_meta(kwargs).items() if key not in ("pin_memory", "generator")}
+    moved = {key: each for key, each in _as_meta(kwargs).items() if key != "pin_memory"}
+    if "generator" in moved:  # overloads are told apart by it, and it is of another device
+        moved["generator"] = None
     if any(each.name == "device" for each in schema.arguments):
         moved["device"] = device
     return moved

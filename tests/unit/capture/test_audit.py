@@ -92,7 +92,7 @@ def test_a_place_is_a_line_of_the_source_from_its_first_character() -> None:
     assert (problem.where.line, problem.where.column) == (1, 1)
 
 
-LOST = Lost("w", write(7, "zeros_()"), Zeros(), write(10), first=False)
+LOST = Lost("w", write(7, "zeros_()"), Zeros(), RandomNormal(0, 0.02), write(10), first=False)
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,8 @@ def test_what_is_tied_to_a_skipped_parameter_is_skipped() -> None:
     captured = Captured("tied", tensors)
     assert list(captured.unsaid) == ["a.bias", "b.bias"]
     assert [each.name for each in initcfg.make_plan(captured.spec)] == ["w"]
+
+
+def test_what_nothing_audits_says_so() -> None:
+    with pytest.raises(TypeError, match="mlp is of a framework whose models are not audited"):
+        _ = Captured("mlp", linear("up", (8, 4))).audit
