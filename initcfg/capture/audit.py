@@ -324,7 +324,7 @@ def _other_paths(ways: _Ways) -> Iterator[Diagnostic]:
 
 def _random_vectors(ways: _Ways) -> Iterator[Diagnostic]:
     """Biases and scales of norms that are drawn in another way than the framework's own layers draw them."""
-    lost = [each for each in ways.constructed.lost if not _is_own(each.write)]
+    lost = [each for each in ways.constructed.lost if each.write.inner != each.write.site]
     defaults = {each.name: each.law for each in lost if not isinstance(each.law, Unsaid)}
     for recorded in ways.untold(ways.built):
         if recorded.buffer or len(recorded.shape) != 1 or not recorded.writes or not _is_random(recorded):

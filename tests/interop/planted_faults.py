@@ -588,6 +588,28 @@ class ComputedAndNotUsed(Configured):
             init.normal_(module.down.weight, std=self.config.std / 2 if scale else self.config.std)
 
 
+class Counted(SimpleNamespace):
+    """A config of which one number follows from a list, whatever is put there."""
+
+    @property
+    def n_layer(self) -> int:
+        return len(self.layers)
+
+    @n_layer.setter
+    def n_layer(self, value: int) -> None: ...
+
+
+@right
+class ScaledByACount(Configured):
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config or Counted(layers=["a", "b"], std=0.02))
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Block):
+            init.normal_(module.down.weight, std=self.config.std / math.sqrt(2 * self.config.n_layer))
+
+
 # Biases and norms at random.
 
 
@@ -685,7 +707,7 @@ class TheSameAgain(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.head = nn.Linear(8, 4)
+        self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 4)
         classes = torch.ones(4)
         classes[-1] = 0.1
         self.register_buffer("classes", classes)
@@ -696,6 +718,7 @@ class TheSameAgain(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
+        self.apply(general)
         init.kaiming_uniform_(self.head.weight, a=math.sqrt(5))
         init.uniform_(self.head.bias, -1 / math.sqrt(8), 1 / math.sqrt(8))
         self.classes.fill_(1)

@@ -105,6 +105,8 @@ def _changes_nothing(
     for value in other_values(getattr(config, setting)):
         changed = copy.deepcopy(config)
         setattr(changed, setting, value)
+        if getattr(changed, setting) != value:
+            continue  # it follows from others
         try:
             again = record_once(functools.partial(kind, changed), init)
         except Exception:  # noqa: S112 - the value does not suit the others; the next may
