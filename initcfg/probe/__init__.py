@@ -2,5 +2,6 @@
 
 from initcfg.probe.probed import Probe
 from initcfg.probe.values import Block, Leaf, Nonlinearity, Run, Signal, Weight
+from initcfg.probe.widths import Moved, Slope, Sweep
 
-__all__ = ["Block", "Leaf", "Nonlinearity", "Probe", "Run", "Signal", "Weight"]
+__all__ = ["Block", "Leaf", "Moved", "Nonlinearity", "Probe", "Run", "Signal", "Slope", "Sweep", "Weight"]

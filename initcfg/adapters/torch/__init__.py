@@ -7,6 +7,7 @@ Initialized     what it made, and what it left alone
 audit           what a module's own initialization leaves out, does twice or undoes
 assert_initialized  the same, raised, for tests
 probe           one forward and one backward pass with each plan's weights, measured by block
+sweep_widths    a few steps at several widths: whether activations keep their size, as under muP
 capture         the spec of how a module's own code begins it
 
 PyTorch keeps a linear layer's weight as (out, in): specs for its models say ``layout: out_in``.
@@ -26,6 +27,7 @@ from initcfg.adapters.torch.capturing import capture
 from initcfg.adapters.torch.initializing import Initialized, initialize_
 from initcfg.adapters.torch.parameters import manifest, verify
 from initcfg.adapters.torch.probing import probe
+from initcfg.adapters.torch.sweeping import sweep_widths
 
 __all__ = [
     "Initialized",
@@ -35,5 +37,6 @@ __all__ = [
     "initialize_",
     "manifest",
     "probe",
+    "sweep_widths",
     "verify",
 ]

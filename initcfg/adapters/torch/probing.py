@@ -100,13 +100,13 @@ def probe(
         require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(module))")
     if seeds is not None and (not plans or not seeds):
         raise ValueError("seeds are of plans: give a plan, and one seed at least" if not plans else "no seed")
-    with _as_it_was():
+    with as_it_was():
         first = _copied(module)
         if plans:
-            initialize_(first, next(iter(plans.values())), device=_home(first))
+            initialize_(first, next(iter(plans.values())), device=home_of(first))
         fed = batch_of(batch, first)
         del first
-        passes = _Passes(module, fed, loss)
+        passes = Passes(module, fed, loss)
         named: Mapping[str, Plan | None] = plans or {"as built": None}
         runs = tuple(passes.run(name, plan, seeds) for name, plan in named.items())
     return Probe(
@@ -120,7 +120,7 @@ def probe(
 
 
 @contextlib.contextmanager
-def _as_it_was() -> Iterator[None]:
+def as_it_was() -> Iterator[None]:
     """Puts random states back, and takes gradients whatever the caller's mode is."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng())
@@ -145,7 +145,7 @@ def _copied(module: torch.nn.Module) -> torch.nn.Module:
     return copied
 
 
-def _home(module: torch.nn.Module) -> torch.device:
+def home_of(module: torch.nn.Module) -> torch.device:
     """Where a module's parameters are; the CPU for one on the meta device."""
     devices = (each.device for each in module.parameters())
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
@@ -165,7 +165,7 @@ def reseeded(plan: Plan, seed: int) -> Plan:
     )
 
 
-class _Passes:
+class Passes:
     """Runs passes of one module on one batch, always with the same labels and dropout."""
 
     def __init__(self, module: torch.nn.Module, batch: Batch, loss: Loss | None) -> None:
@@ -187,7 +187,7 @@ class _Passes:
     def _pass(self, plan: Plan | None) -> Pass:
         module = _copied(self._module)
         if plan is not None:
-            initialize_(module, plan, device=_home(module))
+            initialize_(module, plan, device=home_of(module))
         found = Pass()
         refs = [ref for ref in refs_of(module) if not ref.buffer]
         names = [name for ref in refs for name in ref.names]
@@ -195,7 +195,7 @@ class _Passes:
         expectations = Expectations(_laws(module, plan), self._batch.args, self._batch.kwargs)
         with Watch(module, names, found, expectations):
             output = self._batch.call(module)
-        loss = self._loss_of(output)
+        loss = self.loss_of(output)
         if not loss.requires_grad:
             message = f"no parameter has a part in what {type(self._module).__name__} gives"
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
@@ -210,7 +210,8 @@ class _Passes:
         found.nbytes += sum(each.nbytes for each in found.leaves)
         return found
 
-    def _loss_of(self, output: Any) -> torch.Tensor:
+    def loss_of(self, output: Any) -> torch.Tensor:
+        """The loss given, the model's own, or the one that fits its output; `about` then says which."""
         target = self._batch.target
         if self._loss is not None:
             self.about = "as given"

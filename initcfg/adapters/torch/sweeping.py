@@ -1,0 +1,187 @@
+"""A few steps of training at several widths: whether activations stay of one size, as under muP."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+import initcfg
+from initcfg.adapters.matching import require_plan
+from initcfg.adapters.torch.batches import batch_of, first_tensor
+from initcfg.adapters.torch.initializing import initialize_
+from initcfg.adapters.torch.parameters import named_modules_of, refs_of, require_shapes
+from initcfg.adapters.torch.probing import Passes, as_it_was, home_of, reseeded
+from initcfg.probe.values import finite
+from initcfg.probe.widths import Moved, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from initcfg.adapters.torch.probing import Loss
+    from initcfg.plan import Plan
+
+_OPTIMIZERS = {"sgd": (torch.optim.SGD, 0.1), "adam": (torch.optim.Adam, 0.01)}
+
+
+def sweep_widths(
+    build: Callable[[int], torch.nn.Module],
+    plan_of: Callable[[torch.nn.Module, int], Plan],
+    *,
+    widths: Sequence[int],
+    seeds: Sequence[int] = (0, 1, 2),
+    batch: Any = None,
+    loss: Loss | None = None,
+    optimizer: Literal["sgd", "adam"] = "adam",
+    rate: float | None = None,
+    rates: Literal["mup", "equal"] = "mup",
+    steps: int = 4,
+) -> Sweep:
+    """Trains nets of several widths for a few steps on one batch, and fits how their activations grow.
+
+    This is the coordinate check of muP (Yang, Hu and others 2022): the outputs of all layers with a matrix,
+    and how far each step moves them, must not grow with the width.
+
+    Args:
+        build: called with a width, makes a module; its inputs have the same shape for every width.
+        plan_of: called with such a module and its width, makes its plan.
+        widths: at least two.
+        seeds: each net is begun with each of these in the place of its plan's seed.
+        batch: as in `probe`.
+        loss: as in `probe`.
+        optimizer: which takes the steps, without momentum of SGD or decay.
+        rate: the learning rate of the narrowest net; by default 0.1 of SGD and 0.01 of Adam.
+        rates: ``mup`` divides the rate of a matrix by how many times its fan_in is that of the narrowest
+            net, and for SGD multiplies it so by its fan_out; ``equal`` leaves it.
+        steps: how many.
+
+    Returns:
+        Sizes and moves of each layer by width and seed; as text the powers of the width, and what breaks.
+
+    Raises:
+        SpecError: as in `probe`.
+        ValueError: fewer than two widths, no seed or no step.
+
+    Example:
+        >>> from initcfg.adapters.torch import manifest
+        >>> def build(width):
+        ...     return torch.nn.Sequential(torch.nn.Linear(8, width), torch.nn.Linear(width, 4))
+        >>> rules = [{"match": "**", "initializer": "lecun_normal"}]
+        >>> spec = {"initcfg": 1, "layout": "out_in", "rules": rules}
+        >>> def plan_of(module, width):
+        ...     return initcfg.make_plan(spec, manifest=manifest(module))
+        >>> sweep_widths(build, plan_of, widths=[32, 128, 512], rates="equal").breaking
+        ('1.weight', '1.bias')
+    """
+    if len(set(widths)) < 2 or not seeds or steps < 1:
+        raise ValueError("a sweep takes two different widths, a seed and a step at least")
+    kind, usual = _OPTIMIZERS[optimizer]
+    rate = usual if rate is None else rate
+    widths = sorted(set(widths))
+    narrow: dict[str, tuple[float, float]] = {}
+    found: dict[str, list[list[list[float | None]]]] = {}  # by layer: width, seed, size and moves
+    parameters: dict[str, tuple[str, ...]] = {}
+    with as_it_was():
+        for width in widths:
+            for seed in seeds:
+                module = require_shapes(build(width)).train()
+                plan = plan_of(module, width)
+                require_plan(plan, "sweep_widths", "initcfg.make_plan(spec, manifest=manifest(module))")
+                initialize_(module, reseeded(plan, seed), device=home_of(module))
+                fans = _fans(module, plan)
+                narrow = narrow or fans
+                scales = {name: _scale(each, narrow[name], optimizer) for name, each in fans.items()}
+                groups = [
+                    {"params": [ref.tensor], "lr": rate * (scales[ref.names[0]] if rates == "mup" else 1.0)}
+                    for ref in refs_of(module)
+                    if not ref.buffer
+                ]
+                moved = _moved(module, kind(groups, lr=rate), batch_of(batch, module), loss, steps)
+                for name, numbers in moved.items():
+                    rows = found.setdefault(name, [])
+                    rows += [[]] if seed == seeds[0] else []
+                    rows[-1].append(numbers)
+                parameters = _matrices(module)
+    return Sweep(
+        version=initcfg.__version__,
+        optimizer=optimizer,
+        rate=rate,
+        rates=rates,
+        widths=tuple(widths),
+        seeds=tuple(seeds),
+        layers=tuple(
+            Moved(
+                name=name,
+                parameters=parameters[name],
+                sizes=tuple(tuple(numbers[0] for numbers in row) for row in rows),
+                moves=tuple(
+                    tuple(tuple(numbers[at] for numbers in row) for row in rows) for at in range(1, steps + 1)
+                ),
+            )
+            for name, rows in found.items()
+        ),
+    )
+
+
+def _matrices(module: torch.nn.Module) -> dict[str, tuple[str, ...]]:
+    """The modules that hold a matrix themselves, with the names of their parameters."""
+    found = {}
+    for name, inner in dict(named_modules_of(module)).items():
+        own = dict(inner.named_parameters(recurse=False))
+        if any(each.ndim > 1 for each in own.values()):
+            found[name] = tuple(f"{name}.{each}" if name else each for each in own)
+    return found
+
+
+def _fans(module: torch.nn.Module, plan: Plan) -> dict[str, tuple[float, float]]:
+    """fan_in and fan_out of each parameter; of a vector 1 and its length, of a table of vectors likewise."""
+    tables = {id(each.weight) for each in module.modules() if isinstance(each, torch.nn.Embedding)}
+    found = {}
+    for ref in refs_of(module):
+        planned = next((plan[name] for name in ref.names if name in plan), None)
+        fans = None if planned is None else planned.fans
+        if id(ref.tensor) in tables or ref.tensor.ndim < 2 or fans is None:
+            found[ref.names[0]] = (1.0, float(ref.tensor.shape[-1] if ref.tensor.ndim else 1))
+        else:
+            found[ref.names[0]] = (float(fans.fan_in), float(fans.fan_out))
+    return found
+
+
+def _scale(fans: tuple[float, float], narrow: tuple[float, float], optimizer: str) -> float:
+    """How many times the rate of the narrowest net (table 3 of the paper)."""
+    inputs, outputs = fans[0] / narrow[0], fans[1] / narrow[1]
+    return (outputs if optimizer == "sgd" else 1.0) / inputs
+
+
+def _moved(
+    module: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Any, loss: Loss | None, steps: int
+) -> dict[str, list[float | None]]:
+    """For each layer with a matrix the size of its output, and of its change after each step."""
+    first: dict[str, torch.Tensor] = {}
+    found: dict[str, list[float | None]] = {}
+
+    def hook(name: str) -> Callable[..., None]:
+        def end(_: torch.nn.Module, __: Any, output: Any) -> None:
+            result = first_tensor(output)
+            if result is not None:
+                now = result.detach().double()
+                change = now - first[name] if name in first else now
+                first.setdefault(name, now)
+                found.setdefault(name, []).append(finite(math.sqrt(float(change.square().mean()))))
+
+        return end
+
+    modules = dict(named_modules_of(module))
+    handles = [modules[name].register_forward_hook(hook(name)) for name in _matrices(module)]
+    passes = Passes(module, batch, loss)
+    torch.manual_seed(0)
+    for at in range(steps + 1):
+        output = batch.call(module)
+        if at < steps:
+            optimizer.zero_grad()
+            passes.loss_of(output).backward()
+            optimizer.step()
+    for handle in handles:
+        handle.remove()
+    return found
