@@ -64,6 +64,7 @@ class Captured:
         recorded: what was recorded of its parameters and buffers, in its order.
         source: its config, and a way to make it again with another.
         examine: audits its code; None where none does.
+        layout: how all its weights are read; None as torch does, by their modules.
 
     Example:
         >>> from initcfg.capture.values import Recorded
@@ -89,6 +90,7 @@ class Captured:
     recorded: Sequence[Recorded]
     source: Source = Source()  # noqa: RUF009  frozen
     examine: Callable[[], Audit] | None = None
+    layout: str | None = None
 
     @cached_property
     def spec(self) -> Spec:
@@ -151,7 +153,8 @@ class Captured:
 
     @cached_property
     def _document(self) -> _Document:
-        return _Document(self.name, [_apart(each) for each in self.recorded if each.persistent], self.source)
+        recorded = [_apart(each) for each in self.recorded if each.persistent]
+        return _Document(self.name, recorded, self.source, self.layout)
 
 
 def _apart(recorded: Recorded) -> Recorded:
@@ -172,12 +175,13 @@ class _Entry(ManifestEntry):
 class _Document:
     """The document of one model."""
 
-    def __init__(self, name: str, recorded: Sequence[Recorded], source: Source) -> None:
+    def __init__(self, name: str, recorded: Sequence[Recorded], source: Source, layout: str | None) -> None:
         self._name = name
+        self._stated = layout
         self._recorded = {each.name: each for each in recorded}
         self._source = source
         self._study = Study(recorded, source)
-        self._layout = _common_layout(recorded)
+        self._layout = layout or _common_layout(recorded)
         self._modules = _by_module(recorded)
         self._groups = grouped({each.name: self._entry(each) for each in recorded})
         self._places = Places()
@@ -218,10 +222,13 @@ class _Document:
             if found:
                 return found
         positions = shape[2] if self._layout == "out_in" else shape[0]
-        return ("B" * (len(shape) - 2) + "OI") if positions > _MOST_POSITIONS else None
+        matrix = "OI" if self._layout == "out_in" else "IO"
+        return ("B" * (len(shape) - 2) + matrix) if positions > _MOST_POSITIONS else None
 
     def layout_of(self, recorded: Recorded) -> Layout:
         """How the fans of a parameter are read: torch reads (out, in, ...), but for transformers' Conv1D."""
+        if self._stated is not None:
+            return Layout(self._stated)
         return Layout("in_out" if recorded.module == "Conv1D" else "out_in")
 
     # Laws.

@@ -2,6 +2,7 @@
 
 to_jax                 a plan as `jax.Array` values by name, sharded as they are made
 initialize             the same in the form of a model: a pytree of arrays or of their shapes
+capture                the spec of what an init function makes
 manifest               what the leaves of a pytree are called, and their shapes
 nest                   dotted names as nested dicts
 as_jax_initializer     one initializer as `jax.nn.initializers` has them, such as for Flax's ``kernel_init``
@@ -14,6 +15,7 @@ try:
 except ImportError as error:
     raise ImportError("initcfg.adapters.jax needs jax: pip install 'initcfg[jax]'") from error
 
+from initcfg.adapters.jax.capturing import capture
 from initcfg.adapters.jax.functions import JaxInitializer, as_jax_initializer, seed_of
 from initcfg.adapters.jax.placing import initialize, manifest, to_jax
 from initcfg.adapters.matching import nest
@@ -21,6 +23,7 @@ from initcfg.adapters.matching import nest
 __all__ = [
     "JaxInitializer",
     "as_jax_initializer",
+    "capture",
     "initialize",
     "manifest",
     "nest",

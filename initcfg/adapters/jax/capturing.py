@@ -1,0 +1,419 @@
+"""The spec of what an init function of JAX makes: its program is traced and read, and no array is made."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+from initcfg.adapters.jax.draws import (
+    Drawn,
+    Fixed,
+    Lawless,
+    UnsayableError,
+    call_of,
+    computed,
+    constant,
+    draw_of,
+    is_key,
+    is_random,
+    nice,
+    number_of,
+    parts_of,
+    shortest,
+)
+from initcfg.adapters.jax.placing import manifest
+from initcfg.capture.captured import Captured
+from initcfg.capture.values import Recorded, Site, Table, Unsaid, Write
+from initcfg.dtypes import DTYPES
+from initcfg.errors import Code, SpecError
+from initcfg.initializers import (
+    Formula,
+    Initializer,
+    Parameter,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+    get,
+)
+from initcfg.layout import IN_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from initcfg.adapters.jax.draws import Value
+    from initcfg.capture.values import Law
+
+# Tables beyond are not made, as those of torch are not.
+_MOST = 1 << 26
+
+
+def capture(init: Callable[[jax.Array], Any]) -> Captured:
+    """Traces an init function, and gives the spec of how its leaves begin.
+
+    Only the program is read (``jax.make_jaxpr``): no weight is made, so that a model of any size will do.
+    Draws of ``jax.random``, scaled, shifted, cast, reshaped, transposed, joined and passed through functions,
+    have exact laws; leaves that one key makes are told. What has no law that a spec can say is in ``unsaid``.
+
+    Args:
+        init: a function of one key that makes a pytree of parameters and nothing else, for Flax linen
+            ``lambda key: model.init(key, x)["params"]``, for nnx
+            ``lambda key: nnx.state(Model(rngs=nnx.Rngs(key)), nnx.Param)``. Keys among the leaves are left
+            out.
+
+    Returns:
+        The spec with its tables, under the names that `manifest` gives; `initcfg.make_plan` takes
+        ``captured.spec``.
+
+    Raises:
+        SpecError: it makes nothing that a spec can hold (code ``input``), or two leaves have one name.
+
+    Example:
+        >>> import jax
+        >>> he = jax.nn.initializers.he_normal()
+        >>> capture(lambda key: {"w": he(key, (64, 32))}).spec.rules[-1].initializer.name
+        'he_normal'
+    """
+    name = getattr(init, "__name__", "model")
+    key = jax.random.key(0)
+    closed, tree = jax.make_jaxpr(init, return_shape=True)(key)
+    flat, structure = jax.tree.flatten(tree)
+    kept = [None if is_key(leaf) else leaf for leaf in flat]
+    names = list(manifest(jax.tree.unflatten(structure, kept)).entries)
+    if not names:
+        raise SpecError.of(Code.INPUT, f"{name} makes no array", "give a function of a key that makes them")
+    with jax.default_device(jax.devices("cpu")[0]):
+        start = Fixed(closed.in_avals[0], array=key, of_key=True)
+        values = _Reader().read(closed.jaxpr, closed.consts, [start])
+        pairs = [(leaf, value) for leaf, value in zip(kept, values, strict=True) if leaf is not None]
+        recorded = _recorded(names, pairs)
+    return Captured("model" if name == "<lambda>" else name, recorded, layout="in_out")
+
+
+# Leaves.
+
+
+def _recorded(names: Sequence[str], leaves: Sequence[tuple[Any, Value]]) -> list[Recorded]:
+    found: list[Recorded] = []
+    seen: dict[bytes, list[tuple[str, Drawn]]] = {}
+    for name, (leaf, value), scheme in zip(names, leaves, _schemes(leaves), strict=True):
+        try:
+            law = scheme or _law(leaf, value)
+            if isinstance(value, Drawn):
+                law = _apart(name, value, law, seen)
+        except UnsayableError as error:
+            law = Unsaid(str(error), value.write.site if isinstance(value, Drawn) else None)
+        writes = (value.write,) if isinstance(value, Drawn) else ()
+        module = name.rpartition(".")[0].rpartition(".")[2]
+        found.append(Recorded(name, leaf.shape, str(leaf.dtype), law, module, writes))
+    return found
+
+
+def _law(leaf: Any, value: Value) -> Law:
+    """The law of a leaf, as the language has it."""
+    if str(leaf.dtype) not in DTYPES:
+        raise UnsayableError(f"no spec holds values of {leaf.dtype}")
+    match value:
+        case Lawless(reason, site):
+            return Unsaid(reason, site)
+        case Drawn():
+            if value.axes is not None and (set(value.axes[:-1]), len(leaf.shape)) != (
+                {1 - value.axes[-1]},
+                len(value.axes),
+            ):
+                raise UnsayableError("it is an orthogonal matrix in another order")
+            return value.law if value.text == "x" else Formula(value.text, of=value.law)
+    if value.of_key:
+        raise UnsayableError("it is computed of the key, and not drawn")
+    if value.number is not None:
+        return constant(number_of(value))
+    if math.prod(leaf.shape) > _MOST:
+        raise UnsayableError("its values are too many to be made")
+    table = np.asarray(value.values())
+    table = table.astype(np.float64) if jnp.issubdtype(table.dtype, jnp.floating) else table
+    if not table.size or (table == table.flat[0]).all():
+        return constant(shortest(np.asarray(value.values()).flat[0])) if table.size else Zeros()
+    if not np.isfinite(table).all():
+        raise UnsayableError("it holds infinities or NaN, which no spec does")
+    return Table(table)
+
+
+def _apart(name: str, value: Drawn, law: Law, seen: dict[bytes, list[tuple[str, Drawn]]]) -> Law:
+    """The law, where others are of the same key: a copy of what they are, or no law of its own."""
+    others = [each for key in value.keys for each in seen.get(key, ())]
+    for key in value.keys:
+        seen.setdefault(key, []).append((name, value))
+    for other, theirs in others:
+        if theirs.draw == value.draw and _are_disjoint(theirs.at, value.at):
+            continue
+        alike = replace(theirs, write=value.write) == value
+        if alike and value.at is not None and not isinstance(law, Unsaid):
+            return Formula("x", of=Parameter(other))
+        raise UnsayableError(
+            f"the key that makes it makes {other!r} too, so that each follows from the other"
+        )
+    return law
+
+
+def _are_disjoint(one: Any, other: Any) -> bool:
+    if one is None or other is None or len(one) != len(other):
+        return False
+    return any(a[1] <= b[0] or b[1] <= a[0] for a, b in zip(one, other, strict=True))
+
+
+# The schemes of jax.nn.initializers with names of their own; and those without, by their arguments.
+_NAMED = ("lecun_normal", "he_normal", "glorot_uniform", "lecun_uniform", "he_uniform", "glorot_normal")
+_MODES: tuple[Literal["fan_in", "fan_out", "fan_avg"], ...] = ("fan_in", "fan_out", "fan_avg")
+_KINDS: dict[type, Literal["truncated_normal", "untruncated_normal", "uniform"]] = {
+    TruncatedNormal: "truncated_normal",
+    RandomNormal: "untruncated_normal",
+    RandomUniform: "uniform",
+}
+
+
+def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
+    """What ``variance_scaling`` of JAX was told, where its draws say so; that first which explains most."""
+    fits: list[dict[str, Initializer]] = [
+        {repr(each): each for each in _fitting(leaf.shape, value)} if isinstance(value, Drawn) else {}
+        for leaf, value in leaves
+    ]
+    counts: dict[str, int] = {}
+    for fit in fits:
+        for each in fit:
+            counts[each] = counts.get(each, 0) + 1
+    order = sorted(counts, key=lambda each: ("scale" in each and "scale=2.0" not in each, -counts[each]))
+    places = {each: at for at, each in enumerate(order)}
+    return [fit[min(fit, key=places.__getitem__)] if fit else None for fit in fits]
+
+
+def _fitting(shape: tuple[int, ...], value: Drawn) -> Iterator[Initializer]:
+    """The schemes that give a draw its spread. A kernel drawn as a matrix has the fans of that."""
+    if not value.scaling or value.text != "x" or len(shape) < 2:
+        return
+    axes, drawn = {}, value.draw[2]
+    if drawn != shape:
+        cuts = [at for at in range(1, len(shape)) if drawn == (math.prod(shape[:at]), math.prod(shape[at:]))]
+        if not cuts:
+            return
+        axes = {"input_axes": list(range(cuts[0])), "output_axes": list(range(cuts[0], len(shape)))}
+    meant: Any = value.law.resolve(shape, IN_OUT)  # type: ignore[attr-defined]
+    kinds = [kind for law, kind in _KINDS.items() if type(value.law) is law]
+    schemes = [*map(get, _NAMED), *(VarianceScaling(1.0, mode, kind) for kind in kinds for mode in _MODES)]
+    for each in schemes:
+        scheme: Any = each.from_config(each.get_config() | axes) if axes else each
+        made = scheme.resolve(shape, IN_OUT)
+        if type(made) is not type(meant):
+            continue
+        squared = (_width(meant) / _width(made)) ** 2
+        if math.isclose(squared, 1, rel_tol=1e-12):
+            yield scheme
+        elif isinstance(scheme, VarianceScaling) and math.isclose(squared, round(squared, 6), rel_tol=1e-12):
+            yield scheme.from_config(scheme.get_config() | {"scale": round(squared, 6)})
+
+
+def _width(law: Any) -> float:
+    return float(law.high if hasattr(law, "high") else law.std)
+
+
+# The program.
+
+
+class _Reader:
+    """Reads a program equation by equation, and only those that its outputs need."""
+
+    def read(
+        self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Value], site: Site | None = None
+    ) -> list[Value]:
+        """The values of the outputs of a program.
+
+        Args:
+            jaxpr: the program.
+            consts: what it closes over.
+            args: the values of its inputs.
+            site: the line that calls it, for equations that have none of their own.
+        """
+        held: dict[Any, Value] = dict(zip(jaxpr.invars, args, strict=True))
+        for var, const in zip(jaxpr.constvars, consts, strict=True):
+            held[var] = const if isinstance(const, Fixed | Drawn | Lawless) else _known(const, var.aval)
+
+        def value(atom: Any) -> Value:
+            return _known(atom.val, atom.aval) if isinstance(atom, core.Literal) else held[atom]
+
+        for eqn in _needed(jaxpr):
+            values = [value(each) for each in eqn.invars]
+            for var, made in zip(eqn.outvars, self._equation(eqn, values, site), strict=True):
+                held[var] = made
+        return [value(each) for each in jaxpr.outvars]
+
+    def _equation(self, eqn: Any, values: list[Value], site: Site | None) -> Sequence[Value]:
+        write = _write(eqn)
+        place = write.site if write.site.file else site
+        try:
+            return self._outputs(eqn, values, write, place)
+        except UnsayableError as error:
+            return [Lawless(str(error), place)] * len(eqn.outvars)
+
+    def _outputs(  # noqa: PLR0911  a list of cases
+        self, eqn: Any, values: list[Value], write: Write, site: Site | None
+    ) -> Sequence[Value]:
+        lawless = next((each for each in values if isinstance(each, Lawless)), None)
+        inner = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
+        name = eqn.primitive.name
+        if name in ("jit", "pjit"):
+            drawn = draw_of(eqn, values, write)
+            if drawn is not None:
+                return [drawn]
+            if is_random(eqn):
+                body = eqn.params["jaxpr"]
+                known = Lawless(f"{call_of(eqn)} has no initializer", site)
+                made = self.read(body.jaxpr, body.consts, values, site)
+                return [known if isinstance(each, Lawless) else each for each in made]
+        if name in _BITS:
+            raise UnsayableError("jax.random.bits has no initializer")
+        if name in _CALLS and inner is not None:
+            body, consts = (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
+            return self.read(body, consts, values, site)
+        if lawless is not None:
+            return [lawless] * len(eqn.outvars)
+        if all(isinstance(each, Fixed) for each in values):
+            return _computed(eqn, values)  # type: ignore[arg-type]
+        if name == "split":
+            return parts_of(eqn, values)
+        return [computed(eqn, values)]
+
+
+_CALLS = frozenset(
+    ["jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call"]
+)
+
+
+_BITS = ("random_bits", "random_gamma", "threefry2x32", "rng_bit_generator", "rng_uniform")
+
+
+def _needed(jaxpr: Any) -> list[Any]:
+    """The equations that the outputs of a program follow from."""
+    needed = {each for each in jaxpr.outvars if not isinstance(each, core.Literal)}
+    found = []
+    for eqn in reversed(jaxpr.eqns):
+        if any(each in needed for each in eqn.outvars):
+            found.append(eqn)
+            needed.update(each for each in eqn.invars if not isinstance(each, core.Literal))
+    return found[::-1]
+
+
+def _write(eqn: Any, call: str = "") -> Write:
+    """The line of an equation: the innermost outside of JAX, and the first outside of Flax too."""
+    traceback = eqn.source_info.traceback
+    frames = [
+        Site(frame.file_name, frame.line_num, frame.function_name.rpartition(".")[2])
+        for frame in (traceback.frames if traceback else ())
+    ]
+    outside = [
+        each for each in frames if not _is_of(each, "jax", "jaxlib", "initcfg", "contextlib", "functools")
+    ]
+    own = [each for each in outside if not _is_of(each, "flax", "haiku", "equinox")]
+    nowhere = Site("", 0, "")
+    return Write(call, (outside or [nowhere])[0], (own or outside or [nowhere])[0], "constructor")
+
+
+def _is_of(site: Site, *packages: str) -> bool:
+    """Whether a line is of a module, or of a package in whatever folder."""
+    files = [getattr(sys.modules.get(each), "__file__", None) for each in packages]
+    folders = [
+        str(Path(each).parent) + os.sep if each.endswith("__init__.py") else each for each in files if each
+    ]
+    return site.file.startswith(tuple(folders))
+
+
+def _known(value: Any, aval: Any) -> Fixed:
+    """A literal, or an array that the program closes over."""
+    if jnp.ndim(value) == 0 and not is_key(aval):
+        number = np.asarray(value, aval.dtype)
+        return Fixed(aval, number, nice(number))
+    return Fixed(aval, array=value)
+
+
+# Fixed values.
+
+
+_EXACT: dict[str, Callable[..., float]] = {
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "neg": lambda x: -x,
+    "sqrt": math.sqrt,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "exp": math.exp,
+    "log": math.log,
+    "pow": math.pow,
+    "convert_element_type": float,
+    "broadcast_in_dim": float,
+    "reshape": float,
+    "squeeze": float,
+    "copy": float,
+    "stop_gradient": float,
+}
+# What of equal numbers makes equal numbers, whatever their shape.
+_PLACED = ("broadcast_in_dim", "reshape", "squeeze", "transpose", "slice", "expand_dims", "stop_gradient")
+
+
+def _computed(eqn: Any, values: list[Fixed]) -> list[Fixed]:
+    """The outputs of an equation of fixed values; one number where the inputs are."""
+    of_key = any(each.of_key for each in values)
+    avals = [each.aval for each in eqn.outvars]
+    name = eqn.primitive.name
+    if values and all(each.number is not None for each in values) and len(avals) == 1:
+        if name in _PLACED:
+            return [Fixed(avals[0], values[0].number, values[0].exact, of_key=of_key)]
+        if name in _EXACT or name in _ELEMENTWISE:
+            number = np.asarray(_bound(eqn, [jnp.asarray(each.number) for each in values])[0])
+            return [Fixed(avals[0], number, _exactly(name, number, values), of_key=of_key)]
+    made: list[Any] = []
+
+    def outputs() -> list[Any]:
+        if not made:
+            made.extend(_bound(eqn, [each.values() for each in values]))
+        return made
+
+    if sum(math.prod(each.shape) for each in avals) <= _SMALL:
+        outputs()
+    return [Fixed(aval, array=lambda at=at: outputs()[at], of_key=of_key) for at, aval in enumerate(avals)]
+
+
+_SMALL = 1 << 16
+_ELEMENTWISE = ("max", "min", "integer_pow", "square", "abs", "log1p", "expm1", "tanh", "erf", "select_n")
+
+
+def _exactly(name: str, number: Any, values: list[Fixed]) -> float:
+    """The number as exact steps give it, where these agree with the rounded ones."""
+    if name in _EXACT and jnp.issubdtype(number.dtype, jnp.floating):
+        try:
+            exact = _EXACT[name](*(float(v.number) if v.exact is None else v.exact for v in values))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return shortest(number)
+        if math.isclose(exact, float(number), rel_tol=8 * float(jnp.finfo(number.dtype).eps)):
+            return exact
+    return shortest(number)
+
+
+def _bound(eqn: Any, values: list[Any]) -> list[Any]:
+    """The equation itself, run."""
+    # JAX before 0.10 gave functions apart from the parameters.
+    found = eqn.primitive.get_bind_params(eqn.params)
+    functions, params = found if isinstance(found, tuple) else ((), found)
+    try:
+        made = eqn.primitive.bind(*functions, *values, **params)
+    except Exception as error:
+        raise UnsayableError(f"{eqn.primitive.name} cannot be run apart: {type(error).__name__}") from error
+    return list(made) if eqn.primitive.multiple_results else [made]

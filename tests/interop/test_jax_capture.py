@@ -1,0 +1,210 @@
+"""What is read of init functions of JAX, held against weights that they make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import initcfg
+from initcfg.adapters.jax import capture, manifest
+from initcfg.errors import SpecError
+from initcfg.initializers import (
+    Concatenate,
+    Formula,
+    GlorotUniform,
+    Ones,
+    Parameter,
+    RandomNormal,
+    TruncatedNormal,
+    TruncNormal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RANDOM = jax.random
+IMAGE, TOKENS = jnp.ones((1, 16, 16, 3)), jnp.ones((1, 6), int)
+
+
+class Block(nn.Module):
+    """One of a transformer's, with its norms before."""
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        y = nn.LayerNorm()(x)
+        x = x + nn.MultiHeadDotProductAttention(2, kernel_init=nn.initializers.xavier_uniform())(y, y)
+        y = nn.Dense(64, kernel_init=nn.initializers.he_normal())(nn.LayerNorm()(x))
+        return x + nn.Dense(32, kernel_init=nn.initializers.normal(0.02 / 6**0.5))(nn.gelu(y))
+
+
+class Bert(nn.Module):
+    @nn.compact
+    def __call__(self, tokens: Any) -> Any:
+        words = nn.Embed(100, 32, embedding_init=nn.initializers.truncated_normal(0.02), name="words")
+        x = words(tokens) + self.param("positions", nn.initializers.normal(0.02), (6, 32))
+        for at in range(3):
+            x = Block(name=f"layer_{at}")(x)
+        return words.attend(nn.LayerNorm(name="norm")(x))
+
+
+class ViT(nn.Module):
+    @nn.compact
+    def __call__(self, image: Any) -> Any:
+        x = nn.Conv(32, (4, 4), (4, 4), name="patches")(image).reshape(1, 16, 32)
+        x = x + self.param("positions", nn.initializers.normal(0.02), (1, 16, 32))
+        for at in range(2):
+            x = Block(name=f"encoder_{at}")(x)
+        return nn.Dense(10, kernel_init=nn.initializers.zeros, bias_init=lambda *_: jnp.full(10, -2.3))(x)
+
+
+class ResNet(nn.Module):
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        he = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        x = nn.Conv(16, (3, 3), kernel_init=he)(x)
+        for _ in range(2):
+            y = nn.relu(nn.BatchNorm(use_running_average=False)(nn.Conv(16, (3, 3), kernel_init=he)(x)))
+            x = x + nn.BatchNorm(use_running_average=False, scale_init=nn.initializers.zeros)(y)
+        return nn.Dense(10)(x.mean((1, 2)))
+
+
+class Mixer(nn.Module):
+    @nn.compact
+    def __call__(self, image: Any) -> Any:
+        x = nn.Conv(32, (4, 4), (4, 4))(image).reshape(1, 16, 32)
+        for _ in range(2):
+            y = nn.LayerNorm()(x).swapaxes(1, 2)
+            x = x + nn.Dense(16)(nn.gelu(nn.Dense(8)(y))).swapaxes(1, 2)
+        return nn.Dense(10, kernel_init=nn.initializers.orthogonal(2.0))(x)
+
+
+class Net(nnx.Module):
+    """A convolutional net of nnx, with a dropout that has a key of its own."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.conv = nnx.Conv(3, 16, (3, 3), rngs=rngs)
+        self.norm = nnx.BatchNorm(16, rngs=rngs)
+        self.drop = nnx.Dropout(0.1, rngs=rngs)
+        self.layers = nnx.List([nnx.Linear(16, 16, rngs=rngs) for _ in range(3)])
+        self.attention = nnx.MultiHeadAttention(2, 16, rngs=rngs, decode=False)
+        self.lora = nnx.LoRA(16, 4, 16, rngs=rngs)
+
+
+def linen(model: nn.Module, *inputs: Any) -> Callable[[Any], Any]:
+    return lambda key: model.init(key, *inputs)
+
+
+MODELS: dict[str, Callable[[Any], Any]] = {
+    "bert": linen(Bert(), TOKENS),
+    "vit": linen(ViT(), IMAGE),
+    "resnet": linen(ResNet(), IMAGE),
+    "mixer": linen(Mixer(), IMAGE),
+    "lstm": linen(nn.RNN(nn.OptimizedLSTMCell(16)), jnp.ones((1, 3, 8))),
+    "gru": linen(nn.RNN(nn.GRUCell(16)), jnp.ones((1, 3, 8))),
+    "norms": linen(nn.Sequential([nn.GroupNorm(2), nn.RMSNorm(), nn.DenseGeneral((4, 8))]), jnp.ones((1, 8))),
+    "convs": linen(nn.Sequential([nn.ConvTranspose(8, (3,)), nn.ConvLocal(8, (3,))]), jnp.ones((1, 8, 4))),
+    "net": lambda key: nnx.state(Net(nnx.Rngs(key)), nnx.Param),
+    "cell": lambda key: nnx.state(nnx.LSTMCell(8, 16, rngs=nnx.Rngs(key)), nnx.Param),
+    "plain": lambda key: {
+        f"layers.{at}": RANDOM.normal(each, (32, 32)) / 32**0.5
+        for at, each in enumerate(RANDOM.split(key, 3))
+    },
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_that_jax_makes_have_the_laws_that_were_read(name: str, tmp_path: Path) -> None:
+    captured = capture(MODELS[name])
+    assert not captured.unsaid
+    captured.save(tmp_path / "model.yaml")
+    plan = initcfg.make_plan(tmp_path / "model.yaml", root=tmp_path)
+    assert not initcfg.find_warnings(tmp_path / "model.yaml", root=tmp_path)
+    init = jax.jit(MODELS[name])
+    for seed in range(3):
+        made = init(jax.random.key(seed))
+        values = map(np.asarray, jax.tree.leaves(made))
+        np.savez(tmp_path / "w.npz", **dict(zip(manifest(made).entries, values, strict=True)))  # type: ignore[arg-type]
+        found = initcfg.verify(tmp_path / "w.npz", plan, law=True)
+        assert [each.message for each in found.diagnostics if each.severity == "error"] == []
+
+
+def law(make: Callable[[Any], Any]) -> Any:
+    (recorded,) = capture(lambda key: {"w": make(key)}).recorded
+    return recorded.law
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda key: RANDOM.normal(key, (4, 4)) * 0.02, RandomNormal(0.0, 0.02)),
+        (lambda key: 1 - 2 * RANDOM.normal(key, (4, 4)).T, RandomNormal(1.0, 2.0)),
+        (lambda key: RANDOM.truncated_normal(key, -1, 3, (4, 4)) / 2, TruncNormal(0.0, 0.5, -0.5, 1.5)),
+        (lambda key: RANDOM.truncated_normal(key, -2, 2, (4, 4)) * 0.1, TruncatedNormal(0.0, 0.1)),
+        (lambda key: nn.initializers.xavier_uniform()(key, (4, 9)), GlorotUniform()),
+        (
+            lambda key: jnp.concatenate([RANDOM.normal(key, (2, 4)), jnp.ones((1, 4))]),
+            Concatenate(0, [2, 1], [RandomNormal(0.0, 1.0), Ones()]),
+        ),
+    ],
+)
+def test_arithmetic_on_draws_is_exact(make: Callable[[Any], Any], expected: Any) -> None:
+    assert law(make) == expected
+
+
+def test_a_function_of_one_draw_is_a_formula() -> None:
+    found = law(lambda key: jnp.log(RANDOM.uniform(key, (8,), minval=1, maxval=16)))
+    assert isinstance(found, Formula)
+    assert found.value == "log(x)"
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda key: RANDOM.gamma(key, 2.0, (4,)), "jax.random.gamma has no initializer"),
+        (lambda key: jnp.linalg.qr(RANDOM.normal(key, (4, 4)))[0], "law"),
+        (lambda key: jnp.tile(RANDOM.normal(key, (1, 4)), (4, 1)), "one draw is there several times"),
+        (lambda key: RANDOM.normal(key, (4,)) * jnp.arange(4.0), "random values meet a table"),
+        (jax.random.key_data, "computed of the key"),
+    ],
+)
+def test_what_has_no_law_is_named_with_its_line(make: Callable[[Any], Any], reason: str) -> None:
+    found = law(make)
+    assert reason in found.reason
+    assert found.site is None or found.site.file == __file__
+
+
+def test_a_key_that_makes_two_leaves_is_told() -> None:
+    def init(key: Any) -> Any:
+        a = RANDOM.normal(key, (4, 4))
+        return {"a": a, "b": RANDOM.normal(key, (4, 4)), "c": RANDOM.normal(key, (8,)), "d": a + 1}
+
+    captured = capture(init)
+    laws = {each.name: each.law for each in captured.recorded}
+    assert laws["b"] == Formula("x", of=Parameter("a"))
+    assert set(captured.unsaid) == {"c", "d"}
+    assert "the key that makes it makes 'a' too" in captured.unsaid["c"].reason
+
+
+def test_halves_of_one_draw_are_apart() -> None:
+    def init(key: Any) -> Any:
+        return dict(zip("ab", jnp.split(RANDOM.normal(key, (4, 8)), 2, axis=1), strict=True))
+
+    assert not capture(init).unsaid
+
+
+def test_a_model_of_any_size_makes_no_array() -> None:
+    model = nn.Sequential([nn.Dense(65536) for _ in range(20)])
+    captured = capture(lambda key: model.init(key, jnp.ones((1, 65536)))["params"])
+    assert initcfg.make_plan(captured.spec).numel > 8e10
+
+
+def test_a_function_that_makes_nothing_is_refused() -> None:
+    with pytest.raises(SpecError, match="makes no array"):
+        capture(lambda _: {})
