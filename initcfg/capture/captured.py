@@ -15,7 +15,7 @@ from initcfg.capture.stages import staged
 from initcfg.capture.values import Table, Unsaid
 from initcfg.checks import check_plan
 from initcfg.draft.guesses import expert_layout
-from initcfg.draft.layers import Group, Index, Places, grouped, is_number
+from initcfg.draft.layers import Group, Index, Places, grouped, is_number, numbers_apart
 from initcfg.errors import Code
 from initcfg.formats.atomic import replacing
 from initcfg.generate.files import write
@@ -183,7 +183,9 @@ class _Document:
         self._study = Study(recorded, source)
         self._layout = layout or _common_layout(recorded)
         self._modules = _by_module(recorded)
-        self._groups = grouped({each.name: self._entry(each) for each in recorded})
+        # Flax and Keras number layers inside of their names: block_1.
+        spelled = numbers_apart if layout else str
+        self._groups = grouped({spelled(each.name): self._entry(each) for each in recorded})
         self._places = Places()
         self._placed = [(self._places.of(group), group) for group in self._groups]
         self.phrases = self._phrased()
@@ -273,7 +275,7 @@ class _Document:
         if isinstance(value, dict):
             return {**value, "to": self._range(before, value["to"])}
         found = None
-        if isinstance(value, str):
+        if isinstance(value, str) and self._source.rebuild is not None:
             found = self._study.explain(lambda build: _copies_at(build.tensors, before))
         return found.text if found else value
 

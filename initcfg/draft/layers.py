@@ -34,6 +34,30 @@ class Index:
 
 Segment = str | Index
 
+# At the ends of segments that are parts of one: no name has it.
+_GLUE = "\0"
+_INSIDE = re.compile(r"(?<![0-9])(?:0|[1-9][0-9]{0,8})(?![0-9])")
+
+
+def numbers_apart(name: str) -> str:
+    """A name in which numbers inside of segments, as of ``block_1``, are segments too; the last one stays.
+
+    Example:
+        >>> _whole(numbers_apart("block1_norm.scale")), numbers_apart("block1_norm.scale").count(".")
+        ('block1_norm.scale', 3)
+    """
+    *segments, last = name.split(".")
+    apart = (
+        each if is_number(each) else _INSIDE.sub(lambda found: f"{_GLUE}.{found[0]}.{_GLUE}", each)
+        for each in segments
+    )
+    return ".".join((*(each.removesuffix(f".{_GLUE}").removeprefix(f"{_GLUE}.") for each in apart), last))
+
+
+def _whole(name: str) -> str:
+    """What `numbers_apart` was given."""
+    return name.replace(f"{_GLUE}.", "").replace(f".{_GLUE}", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -50,7 +74,16 @@ class Group:
     @property
     def example(self) -> str:
         """The name of the first of them."""
-        return ".".join(each if isinstance(each, str) else str(each.start) for each in self.segments)
+        return _whole(".".join(each if isinstance(each, str) else str(each.start) for each in self.segments))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        names = [""]
+        for each in self.segments:
+            choices = [each] if isinstance(each, str) else [str(at) for at in range(each.start, each.stop)]
+            names = [f"{name}.{choice}" if name else choice for name in names for choice in choices]
+        return tuple(map(_whole, names))
 
     @property
     def names(self) -> Iterator[str]:
@@ -171,7 +204,7 @@ class Places:
         if not group.is_plain:
             return self._spelled(group.example)
         cut = _cut(group.segments)
-        key = ".".join(map(str, group.segments[cut:]))
+        key = _whole(".".join(map(str, group.segments[cut:])))
         return Place(self._layer(group.segments[:cut]) if cut else None, key)
 
     def _spelled(self, name: str) -> Place:
@@ -199,7 +232,7 @@ class Places:
             names = [_letter(shift + at) for at in range(len(ranges))]
             holes = iter(names)
             key = ".".join(each if isinstance(each, str) else f"{{{next(holes)}}}" for each in segments)
-            yield key, dict(zip(names, ranges, strict=True))
+            yield _whole(key), dict(zip(names, ranges, strict=True))
             shift += 1
 
     def _range(self, before: tuple[Segment, ...], index: Index) -> Any:
@@ -211,7 +244,8 @@ class Places:
     def _count(self, before: Iterable[Segment], total: int) -> str:
         """The var for a number of copies, named after what is counted."""
         words = [each for each in before if isinstance(each, str) and not is_number(each)]
-        base = "n_" + re.sub(r"[^A-Za-z0-9_]", "_", words[-1] if words else "copies")
+        word = words[-1].strip(f"{_GLUE}_") if words else ""
+        base = "n_" + re.sub(r"[^A-Za-z0-9_]", "_", word or "copies")
         name, more = base, 2
         while self.vars.get(name, total) != total:
             name, more = f"{base}_{more}", more + 1
@@ -228,6 +262,9 @@ def _cut(segments: tuple[Segment, ...]) -> int:
     inner = range(len(segments) - 1)
     counting = [at for at in inner if isinstance(segments[at], Index)]
     numbers = [at for at in inner if is_number(segments[at])]
+    cut = max(len(segments) - 2, min(len(segments) - 1, 1))
     if counting or numbers:
-        return (counting or numbers)[-1] + 1
-    return max(len(segments) - 2, min(len(segments) - 1, 1))
+        cut = (counting or numbers)[-1] + 1
+    while 0 < cut < len(segments) and _GLUE in f"{segments[cut - 1]}"[-1:] + f"{segments[cut]}"[:1]:
+        cut += 1
+    return cut

@@ -24,7 +24,7 @@ from scipy import stats
 
 import initcfg
 from initcfg import initializers
-from initcfg.adapters.keras import initialize, manifest, spec
+from initcfg.adapters.keras import capture, initialize, manifest, spec
 from initcfg.errors import Code, InitializerError, SpecError
 from initcfg.initializers import BUILTINS
 from initcfg.initializers.arguments import arguments_of
@@ -873,3 +873,21 @@ def test_another_dtype_is_told_in_the_words_of_keras() -> None:
     params = {"a.kernel": {"shape": [2, 1], "initializer": "zeros", "dtype": "float16"}}
     with pytest.raises(SpecError, match="build the model with dtype='float16', or drop 'dtype:'"):
         initialize(model, initcfg.make_plan({"initcfg": 1, "params": params}))
+
+
+def test_numbered_layers_are_captured_as_one() -> None:
+    tower = [layers.Dense(8, name=f"block{at}_dense") for at in range(5)]
+    model = keras.Sequential([keras.Input((8,)), *tower], name="tower")
+    found = capture(model)
+    assert not found.unsaid
+    assert list(found.spec.layers) == ["block{i}_dense"]
+    plan, read = initcfg.make_plan(found.spec), initcfg.make_plan(spec(model))
+    assert {each.name: each.distribution for each in plan} == {each.name: each.distribution for each in read}
+    assert 'match: "**", initializer: glorot_uniform' in found.text
+
+
+def test_what_capture_cannot_read_is_named_and_skipped() -> None:
+    layer = layers.Dense(4, kernel_initializer=keras.ops.ones, name="own")
+    found = capture(keras.Sequential([keras.Input((8,)), layer]))
+    assert "is code" in found.unsaid["own.kernel"].reason
+    assert [each.name for each in initcfg.make_plan(found.spec)] == ["own.bias"]

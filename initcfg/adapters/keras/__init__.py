@@ -17,11 +17,11 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("initcfg.adapters.keras needs keras: pip install 'initcfg[keras]'") from error
 
-from initcfg.adapters.keras.schemes import register_with_keras, spec
+from initcfg.adapters.keras.schemes import capture, register_with_keras, spec
 from initcfg.adapters.keras.weights import Initialized, initialize, manifest
 from initcfg.stream import draw_fresh_seeds_from
 
-__all__ = ["Initialized", "initialize", "manifest", "spec"]
+__all__ = ["Initialized", "capture", "initialize", "manifest", "spec"]
 
 register_with_keras(keras.saving.register_keras_serializable)
 # keras.utils.set_random_seed seeds Python's generator, from which Keras takes its own unstated seeds too.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from initcfg.adapters.keras.weights import Owners, manifest_of, weights_of
+from initcfg.capture.captured import Captured
+from initcfg.capture.values import Recorded, Unsaid
 from initcfg.draft.layers import Group, Places
 from initcfg.dtypes import DEFAULT_DTYPE
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
@@ -244,6 +246,37 @@ def spec(model: keras.Model, *, initializers: Mapping[str, Any] | None = None) -
         raise SpecError(*problems)
     skips = [pattern for pattern, scheme in (initializers or {}).items() if scheme is None]
     return _written(model.name, found, schemes, skips)
+
+
+def capture(model: keras.Model) -> Captured:
+    """The spec of a model as Keras itself begins it, written as a person would: the laws that `spec` reads.
+
+    Numbered layers are taken together, and rules say what weights have in common. What only code decides is
+    in ``unsaid`` with its reason, and the spec skips it; `spec` takes what you say of it.
+
+    Args:
+        model: built, so that its weights have shapes.
+
+    Returns:
+        The spec, as text with comments too; `initcfg.make_plan` takes ``captured.spec``.
+
+    Raises:
+        SpecError: as `manifest`.
+
+    Example:
+        >>> import keras
+        >>> layers = [keras.Input((784,)), keras.layers.Dense(10, name="logits")]
+        >>> [rule.match for rule in capture(keras.Sequential(layers, name="mlp")).spec.rules]
+        ['**.bias', '**']
+    """
+    weights, owners = weights_of(model), Owners(model)
+    recorded = []
+    for name, entry in manifest_of(weights).entries.items():
+        scheme, layer = _scheme(owners, weights[name]), owners.maker(weights[name])
+        law = Unsaid(scheme.reason) if isinstance(scheme, Unknown) else scheme
+        kind = type(layer).__name__ if layer else ""
+        recorded.append(Recorded(name, entry.shape, entry.dtype or DEFAULT_DTYPE, law, kind))
+    return Captured(model.name, recorded, layout="in_out")
 
 
 def _scheme(owners: Owners, weight: keras.Variable) -> Initializer | Unknown:
