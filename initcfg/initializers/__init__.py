@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.combined import *  # noqa: F403  for type checkers, which cannot call __getattr__
     from initcfg.initializers.derived import *  # noqa: F403
     from initcfg.initializers.formulas import *  # noqa: F403
+    from initcfg.initializers.fourier import *  # noqa: F403
     from initcfg.initializers.kernels import *  # noqa: F403
     from initcfg.initializers.pytorch import *  # noqa: F403
     from initcfg.initializers.recipes import *  # noqa: F403

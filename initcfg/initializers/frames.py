@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from initcfg.engines import FillFunction
     from initcfg.initializers.custom import Request
+    from initcfg.initializers.structured import Factor
     from initcfg.layout import Axes
     from initcfg.stream import Stream
 
@@ -325,3 +326,79 @@ def _frame(rows: int, columns: int, stream: Stream, fill: FillFunction) -> np.nd
     draw_frames(frames, [stream], fill)
     found: np.ndarray[Any, Any] = frames[0]
     return found
+
+
+def aware(request: Request, axes: Axes, eps_std: float, std: float) -> np.ndarray[Any, Any]:
+    """Kernels of filters out of orthogonal spectra, with noise, scaled to a standard deviation.
+
+    Each kernel of a stack has the child stream of its index. There the noise is that of the child ``noise``,
+    and the rows of output `o` are those of its matrices, children numbered output after output.
+    """
+    whole = np.empty(request.shape, request.dtype.numpy)
+    ordered = whole.transpose(*axes.batch, *axes.outputs, *axes.inputs, *axes.receptive)
+    inputs, outputs, stack, kernel = (tuple(request.shape[axis] for axis in group) for group in axes)
+    shape = math.prod(outputs), math.prod(inputs), *kernel
+    if whole.size:
+        for at, index in enumerate(np.ndindex(stack)):
+            stream = request.stream.child(str(at)) if stack else request.stream
+            with _BLAS, np.errstate(under="ignore"):
+                made = _filters(shape, eps_std, stream, request.fill)
+                made *= std / made.std()
+            ordered[index] = round_all(made.reshape(outputs + inputs + kernel), request.dtype)
+    return whole
+
+
+def _filters(
+    shape: tuple[int, ...], eps_std: float, stream: Stream, fill: FillFunction
+) -> np.ndarray[Any, Any]:
+    """Filters (outputs, inputs, *kernel) before they are scaled, in float64."""
+    outputs, inputs, *kernel = shape
+    spectrum = (*kernel[:-1], kernel[-1] // 2 + 1)
+    size = math.prod(spectrum)
+    law = Normal(0.0, eps_std)
+    if size == 1:
+        rows = np.empty((outputs, inputs, 1))
+        fill(rows.reshape(-1), law, stream.child("0"), 0)
+    else:
+        each = -(-inputs // size)
+        frames = np.empty((outputs * each, size, size))
+        streams = [stream.child(str(index)) for index in range(len(frames))]
+        step = max(1, _GROUP // (size * size))
+        for at in range(0, len(frames), step):
+            draw_frames(frames[at : at + step], streams[at : at + step], fill)
+        rows = frames.reshape(outputs, each * size, size)[:, :inputs]
+    made = np.empty(shape)
+    fill(made.reshape(-1), law, stream.child("noise"), 0)
+    made += np.fft.irfftn(rows.reshape(outputs, inputs, *spectrum), kernel, tuple(range(2, made.ndim)))
+    return made
+
+
+def mimetic(request: Request, axes: Axes, parts: Sequence[Factor]) -> np.ndarray[Any, Any]:
+    """Factors of matrices near the identity, side by side along the outputs."""
+    whole = np.empty(request.shape, request.dtype.numpy)
+    ordered = whole.transpose(*axes.inputs, *axes.outputs)
+    rows, columns = (math.prod(request.shape[axis] for axis in group) for group in axes[:2])
+    if whole.size:
+        with _BLAS, np.errstate(under="ignore"):
+            made = [_factor(part, rows, columns // len(parts), request) for part in parts]
+        ordered[...] = round_all(np.concatenate(made, axis=1).reshape(ordered.shape), request.dtype)
+    return whole
+
+
+def _factor(part: Factor, rows: int, columns: int, request: Request) -> np.ndarray[Any, Any]:
+    """One of the weights (inputs, outputs) that belong together, in float64."""
+    is_output = part.side == "output"
+    width, rank = (columns, rows) if is_output else (rows, columns // part.heads)
+    stream = request.stream.child(part.product)
+    made = []
+    for head in range(part.heads):
+        matrix = np.empty((width, width))
+        request.fill(matrix.reshape(-1), _STANDARD_NORMAL, stream.child(str(head)), 0)
+        matrix *= part.alpha / math.sqrt(width)
+        matrix[np.diag_indices(width)] += part.beta
+        left, values, right = np.linalg.svd(matrix)
+        largest = left[np.absolute(left).argmax(axis=0), np.arange(width)]
+        vectors = left if part.side in {"query", "value"} else right.T
+        # A pair of singular vectors is one up to its sign, and another library may choose the other.
+        made.append((vectors * np.where(largest < 0, -1, 1) * np.sqrt(values))[:, :rank])
+    return made[0].T if is_output else np.concatenate(made, axis=1)

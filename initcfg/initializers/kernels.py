@@ -1,4 +1,4 @@
-"""Kernels of convolutions, whatever the layout says of their axes: Dirac's, orthogonal ones, and Fourier's.
+"""Kernels of convolutions, whatever the layout says of their axes: identities and orthogonal ones.
 
 A shape without a receptive field is a kernel that reads one position: a matrix.
 """
@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal
-from initcfg.errors import Code, InitializerError
-from initcfg.initializers.annotations import Flag, Limits, ReadBy
+from initcfg.initializers.annotations import Limits, Number
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
-from initcfg.initializers.values import ArrayValue, as_config, fault, misfit, plain, read_value
-from initcfg.layout import IN_OUT, Layout, needed_layout
-from initcfg.names import did_you_mean
+from initcfg.initializers.values import misfit
+from initcfg.layout import needed_layout
 from initcfg.process import LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import numpy as np
 
     from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.initializers.custom import Request
+    from initcfg.layout import Layout
 
-__all__ = ["STFT", "ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity"]
+__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity", "IDInit"]
 
 
 class _OfChannels(Cuttable):
-    """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
+    """A kernel without randomness, by the places of its elements among outputs, inputs and positions."""
 
     MODULE = "initcfg.initializers"
 
@@ -58,11 +55,23 @@ class _OfChannels(Cuttable):
         shape = request.shape
         axes = needed_layout(shape, request.layout).axes(len(shape))
         (output_axis,), (input_axis,) = axes.outputs, axes.inputs
-        along = places(start, out.size, shape, (output_axis, input_axis, *axes.receptive))
-        taken = self._taken(along[0], along[1], shape[output_axis], shape[input_axis])
-        for axis, place in zip(axes.receptive, along[2:], strict=True):
-            taken *= place == shape[axis] // 2
-        out[...] = round_all(taken, request.dtype) if request.dtype.format else taken
+        order = (output_axis, input_axis, *axes.receptive)
+        values = self._values(places(start, out.size, shape, order), tuple(shape[axis] for axis in order))
+        out[...] = round_all(values, request.dtype) if request.dtype.format else values
+
+    @abstractmethod
+    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+        """The elements at some outputs, inputs and positions, in float64; `sizes` are those of the axes."""
+
+
+class _AtTheCentre(_OfChannels):
+    """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
+
+    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+        taken = self._taken(along[0], along[1], sizes[0], sizes[1])
+        for size, place in zip(sizes[2:], along[2:], strict=True):
+            taken *= place == size // 2
+        return taken
 
     @abstractmethod
     def _taken(
@@ -72,7 +81,7 @@ class _OfChannels(Cuttable):
 
 
 @initializer
-class Dirac(_OfChannels):
+class Dirac(_AtTheCentre):
     """A kernel that hands its inputs on as they are: 1 at its centre for each pair of channels, 0 elsewhere.
 
     Formula:
@@ -127,7 +136,7 @@ class Dirac(_OfChannels):
 
 
 @initializer
-class HadamardIdentity(_OfChannels):
+class HadamardIdentity(_AtTheCentre):
     """ZerO: inputs handed on as they are, spread by a Hadamard matrix where outputs outnumber them.
 
     Formula:
@@ -163,6 +172,45 @@ class HadamardIdentity(_OfChannels):
         if outputs <= inputs:
             return (output == given) * 1.0
         return (1.0 - 2.0 * (np.bitwise_count(output & given) & 1)) * _spread(inputs, outputs)
+
+
+@initializer
+class IDInit(_OfChannels):
+    """An identity that is repeated for the outputs that outnumber what they are made of.
+
+    Formula:
+        w[o, j] = gain if o % n == j else 0, for j of n = inputs * size of the receptive field
+
+    A kernel of a convolution is read as a matrix of outputs by inputs and positions, in this order, so that
+    outputs take different positions of the same input. The last layer of a residual branch begins near zero:
+    give it the gain 1e-6.
+
+    Args:
+        gain: the value where it is not 0, a finite number; default 1.0.
+
+    Reference:
+        Pan et al., "IDInit: A Universal and Stable Initialization Method for Neural Network Training", 2025,
+        https://arxiv.org/abs/2503.04626
+
+    Example:
+        >>> IDInit()((2, 3))
+        array([[1., 0., 1.],
+               [0., 1., 0.]], dtype=float32)
+    """
+
+    gain: Number = 1.0
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
+        """``Fill(gain)`` once for each output, and 0."""
+        axes = needed_layout(shape, layout).axes(len(shape))
+        share = 1 / max(1, math.prod(shape[axis] for axis in (*axes.inputs, *axes.receptive)))
+        return (share, Fill(self.gain)), (1 - share, Fill(0))
+
+    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+        output, flat = along[0], along[1]
+        for size, place in zip(sizes[2:], along[2:], strict=True):
+            flat = flat * size + place
+        return (output % math.prod(sizes[1:]) == flat) * float(self.gain)
 
 
 def _spread(inputs: int, outputs: int) -> float:
@@ -280,168 +328,3 @@ def _refuse_contraction(name: str, shape: tuple[int, ...], layout: Layout) -> No
             f"layout {layout}",
             "give it no more inputs than outputs, or use orthogonal",
         )
-
-
-# Sums of cosines: a_0 - a_1 cos(x) + a_2 cos(2 x) - ..., with scipy's numbers.
-_COSINES = {
-    "hann": (0.5, 0.5),
-    "hamming": (0.54, 1 - 0.54),
-    "blackman": (0.42, 0.50, 0.08),
-    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
-    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
-    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
-}
-_WINDOWS = ("boxcar", "triang", "bartlett", "cosine", *_COSINES)
-# Those that begin and end with 0.
-_CLOSED = ("bartlett", "hann", "blackman")
-_WORDS = "the name of a window or a list of numbers"
-
-
-def read_window(value: object, info: Any) -> object:  # noqa: ARG001
-    """A name of scipy's, or the values themselves."""
-    value = plain(value)
-    if isinstance(value, str):
-        if value in _WINDOWS:
-            return value
-        hint = did_you_mean(value, _WINDOWS) or "give the values of another window as a list"
-        known = ", ".join(_WINDOWS)
-        message = f"must be one of {known}, got {value!r}"
-        raise fault(Code.UNKNOWN_CHOICE, message, hint, is_predicate=True)
-    read = read_value(value) if not isinstance(value, int | float) else None
-    if not isinstance(read, ArrayValue) or len(read.shape) != 1:
-        raise fault(Code.WRONG_TYPE, f"must be {_WORDS}", is_predicate=True)
-    return read
-
-
-Window = Annotated[Any, ReadBy(read_window, _WORDS, _WORDS, as_config)]
-
-
-@initializer
-class STFT(Cuttable):
-    """The real or the imaginary part of a short-time Fourier transform, as the kernel of a convolution.
-
-    Formula:
-        w[t, 0, f] = cos(2 pi t f / (2 (F - 1))) * window[t] / s, or -sin(...) for the imaginary part
-
-    for T steps of time and F frequencies. s is sqrt(sum(window**2)) for the scaling ``density``,
-    sum(abs(window)) for ``spectrum``, and 1 for None or no window. The numbers are computed in float64 and
-    rounded once; Keras's, in the dtype of the kernel, lose digits with t * f.
-
-    Args:
-        side: ``real`` (the default) or ``imag``.
-        window: one of scipy's, by name: ``boxcar``, ``triang``, ``bartlett``, ``cosine``, ``hann`` (the
-            default), ``hamming``, ``blackman``, ``nuttall``, ``blackmanharris`` or ``flattop``; or its T
-            values; or None for none.
-        scaling: ``density`` (the default), ``spectrum`` or None.
-        periodic: whether the window is cut from one that is longer by one step; default False.
-
-    Reference:
-        keras/src/initializers/constant_initializers.py; scipy/signal/windows
-
-    Example:
-        >>> STFT(window=None)((4, 1, 3))[:, 0].round(5) + 0
-        array([[ 1.,  1.,  1.],
-               [ 1.,  0., -1.],
-               [ 1., -1.,  1.],
-               [ 1.,  0., -1.]], dtype=float32)
-    """
-
-    side: Literal["real", "imag"] = "real"
-    window: Window | None = "hann"
-    scaling: Literal["density", "spectrum"] | None = "density"
-    periodic: Flag = False
-
-    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse shapes that are not (T, 1, F), dtypes that are no floats, and windows that do not fit."""
-        steps, _, frequencies = _axes(shape, layout)
-        if dtype.drawn is None:
-            message = f"cosines and sines cannot be held in {dtype}"
-            raise InitializerError.of(Code.DISTRIBUTION, message, "give a floating-point dtype")
-        length, count = shape[steps], shape[frequencies]
-        if count == 1:
-            message = f"shape {shape} has one frequency, and a transform has two or more"
-            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give it F // 2 + 1 frequencies")
-        window = self.window
-        if isinstance(window, ArrayValue) and window.shape != (length,):
-            message = f"a window of {window.shape[0]} values does not fit the {length} steps of shape {shape}"
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE, message, f"give {length} values, or the name of a window"
-            )
-        closed = length == 2 and not self.periodic and window in _CLOSED
-        empty = closed or (isinstance(window, ArrayValue) and not any(window.numbers))
-        if self.scaling and 0 not in shape and empty:
-            message = f"the window of {length} steps is 0 everywhere, and the scaling divides by its size"
-            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give more steps, or scaling: null")
-
-    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
-        """A stretch of the kernel, from one turn of the circle and one window."""
-        if not out.size:
-            return
-        with LOADING:
-            from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
-            from initcfg.initializers.arrays import places  # noqa: PLC0415
-
-        shape = request.shape
-        steps, _, frequencies = _axes(shape, request.layout)
-        at_step, at_frequency = places(start, out.size, shape, (steps, frequencies))
-        functions = engines.functions(request.fill)
-        turn = 2 * (shape[frequencies] - 1)
-        waves = _circle(functions["cos"] if self.side == "real" else functions["sin"], turn)
-        values = waves[at_step * at_frequency % turn]
-        if self.side == "imag":
-            values = -values
-        if self.window is not None:
-            window = self._window(shape[steps], functions)
-            values = values * window[at_step] / self._scale(window.tolist())
-        out[...] = round_all(values, request.dtype)
-
-    def _window(self, steps: int, functions: Any) -> np.ndarray[Any, Any]:
-        with LOADING:
-            import numpy as np  # noqa: PLC0415  as above
-
-        if isinstance(self.window, ArrayValue):
-            return np.array(self.window.numbers, np.float64)
-        if steps == 1 or self.window == "boxcar":
-            return np.ones(steps)
-        size = steps + self.periodic
-        at = np.arange(size)
-        if self.window == "cosine":
-            window = functions["sin"](math.pi / size * (at + 0.5))
-        elif self.window in _COSINES:
-            waves = _circle(functions["cos"], size - 1)
-            terms = enumerate(_COSINES[self.window])
-            window = sum((-1) ** k * a * waves[k * at % (size - 1)] for k, a in terms)
-        else:
-            nearer = 2.0 * np.minimum(at, size - 1 - at)
-            odd = size % 2
-            window = nearer / (size - 1) if self.window == "bartlett" else (nearer + 1 + odd) / (size + odd)
-        found: np.ndarray[Any, Any] = window[:steps]
-        return found
-
-    def _scale(self, window: Sequence[float]) -> float:
-        if self.scaling == "density":
-            return math.sqrt(math.fsum(each * each for each in window))
-        return math.fsum(map(abs, window)) if self.scaling else 1.0
-
-
-def _circle(function: Callable[..., Any], size: int) -> np.ndarray[Any, Any]:
-    """The cosine or sine of as many angles as divide the circle in equal parts."""
-    with LOADING:
-        import numpy as np  # noqa: PLC0415  as above
-
-    found: np.ndarray[Any, Any] = function(2 * math.pi / size * np.arange(size))
-    return found
-
-
-def _axes(shape: tuple[int, ...], layout: Layout | None) -> tuple[int, int, int]:
-    """The axes of time, of the one input and of frequencies."""
-    if len(shape) == 3:
-        axes = (layout or IN_OUT).axes(3)
-        groups = axes.receptive, axes.inputs, axes.outputs
-        if all(len(group) == 1 for group in groups) and shape[axes.inputs[0]] == 1:
-            return axes.receptive[0], axes.inputs[0], axes.outputs[0]
-    raise InitializerError.of(
-        Code.INITIALIZER_SHAPE,
-        f"STFT makes kernels of time, one input and frequencies, not shape {shape}",
-        "give the parameter the shape (T, 1, F), or the layout that says which axis is which",
-    )

@@ -38,11 +38,11 @@ FAMILIES = {
     "PyTorch's own laws": (
         *("pytorch", "XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal", "TruncNormal"),
     ),
-    "Matrices": ("structured", "Identity", "Orthogonal", "Sparse", "LooksLinear"),
+    "Matrices": ("structured", "Identity", "Orthogonal", "Sparse", "LooksLinear", "Mimetic"),
     "Convolution kernels": (
-        *("kernels", "Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
+        *("kernels", "Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity", "IDInit"),
     ),
-    "Fourier transforms": ("kernels", "STFT"),
+    "Fourier transforms": ("fourier", "STFT", "ConvolutionAware"),
     "Recipes for transformers": (
         *("transformers", "SmallInit", "WangInit", "DepthScaledNormal", "Mitchell", "Mup", "SwitchNormal"),
         *("DeepNorm", "SubLN", "TFixup", "TFixupEmbedding"),

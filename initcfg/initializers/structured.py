@@ -1,14 +1,14 @@
-"""Initializers that fix how the elements of a matrix hang together: identity, orthogonal, sparse."""
+"""Initializers that fix how the elements of a matrix hang together, or those of two of them."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
-from initcfg.errors import Code, InitializerError
-from initcfg.initializers.annotations import Number, Positive, Seed, Share
+from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.initializers.annotations import Limits, Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
 from initcfg.process import LOADING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
-__all__ = ["Identity", "LooksLinear", "Orthogonal", "Sparse"]
+__all__ = ["Identity", "LooksLinear", "Mimetic", "Orthogonal", "Sparse"]
 
 
 @initializer
@@ -125,18 +125,16 @@ class Sparse(Structured):
 
 
 @initializer
-class OfFrames(Structured):
-    """What is made of orthogonal matrices, times a factor: its last digits are BLAS's.
+class Factored(Structured):
+    """What BLAS or LAPACK has a part in: the last digits are theirs."""
 
-    Args:
-        gain: the factor, a finite number; default 1.0.
-    """
-
-    gain: Number = 1.0
-    seed: Seed | None = None
+    @property
+    def reach(self) -> float:
+        """About how large the elements may be."""
+        return 1.0
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
+        """Refuse shapes without rows and columns, and dtypes that are no floats."""
         if len(shape) < 2:
             raise InitializerError.of(
                 Code.INITIALIZER_SHAPE,
@@ -146,10 +144,31 @@ class OfFrames(Structured):
         if dtype.drawn is None:
             raise InitializerError.of(
                 Code.DISTRIBUTION,
-                f"an orthogonal matrix cannot be held in {dtype}",
+                f"what {type(self).__name__} makes cannot be held in {dtype}",
                 hint="give a floating-point dtype",
             )
         needed_layout(shape, layout).axes(len(shape))
+
+
+@initializer
+class OfFrames(Factored):
+    """What is made of orthogonal matrices, times a factor.
+
+    Args:
+        gain: the factor, a finite number; default 1.0.
+    """
+
+    gain: Number = 1.0
+    seed: Seed | None = None
+
+    @property
+    def reach(self) -> float:
+        """The size of the gain."""
+        return abs(self.gain)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse shapes without rows and columns, dtypes that are no floats, and gains out of their range."""
+        super().check(shape, dtype, layout)
         engines.check(Fill(float(self.gain)), dtype)
 
 
@@ -249,6 +268,121 @@ class LooksLinear(OfFrames):
         layout = needed_layout(request.shape, request.layout)
         half = request._replace(shape=_halved(request.shape, layout))
         return mirrored(half, layout.axes(len(request.shape)), self.gain)
+
+
+class Factor(NamedTuple):
+    """One of two weights whose product is near the identity.
+
+    Args:
+        side: which of them.
+        product: the label of the stream that both draw from.
+        heads: as many pairs there are.
+        alpha: how much of a random matrix the product has.
+        beta: how much of the identity.
+    """
+
+    side: str
+    product: str
+    heads: int
+    alpha: float
+    beta: float
+
+
+@initializer
+class Mimetic(Factored):
+    """Attention that begins as trained attention looks: products of its weights are near the identity.
+
+    Formula:
+        alpha * Z + beta * I = U S V', Z ~ N(0, 1 / d), d the width of what attention reads; then, with
+        inputs as rows, query: U sqrt(S), key: V sqrt(S), value: U sqrt(S), output: sqrt(S) V'
+
+    Queries and keys have a decomposition for each head, of which they take the columns of the largest
+    singular values, so that W_q W_k' of a head is the nearest matrix of its rank; W_v W_o is the matrix
+    itself. The parameters that belong together draw from one stream, which ``stream`` names in a spec, as
+    below. U and V are those in which the element of U that is largest in each column is positive. A
+    decomposition takes about 20 d**3 operations in float64, and each parameter makes its own.
+
+    Args:
+        side: ``query``, ``key``, ``value``, ``output``, or ``fused`` for the first three side by side along
+            the outputs.
+        heads: how many there are, a divisor of the outputs of queries and keys, an integer >= 1; default 1.
+        alpha: how much of the random matrix the product has; default None: 0.7 for queries and keys, else
+            0.4.
+        beta: how much of the identity; default None: 0.7 for queries and keys, else -0.4.
+
+    Reference:
+        Trockman, Kolter, "Mimetic Initialization of Self-Attention Layers", 2023,
+        https://arxiv.org/abs/2305.09828
+
+    Example:
+        >>> import initcfg
+        >>> params = {
+        ...     "v.weight": {"shape": [64, 64], "initializer": {"mimetic": {"side": "value"}}},
+        ...     "o.weight": {
+        ...         "shape": [64, 64],
+        ...         "stream": "v.weight",
+        ...         "initializer": {"mimetic": {"side": "output"}},
+        ...     },
+        ... }
+        >>> w = initcfg.materialize({"initcfg": 1, "layout": "out_in", "params": params})
+        >>> (w["o.weight"] @ w["v.weight"]).diagonal().mean().round(1)
+        np.float32(-0.4)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    side: Literal["query", "key", "value", "output", "fused"]
+    heads: Annotated[int, Limits(ge=1)] = 1
+    alpha: Number | None = None
+    beta: Number | None = None
+    seed: Seed | None = None
+
+    def _conflict(self) -> Diagnostic | None:
+        if self.side != "fused" or self.alpha is self.beta is None:
+            return None
+        message = "'alpha' and 'beta' are those of one product, and 'fused' has parts of two"
+        return Diagnostic(Code.INITIALIZER_CONFIG, message, hint="leave them out, or keep the weights apart")
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse what is no matrix of inputs and outputs, and heads that do not fit it."""
+        super().check(shape, dtype, layout)
+        axes = needed_layout(shape, layout).axes(len(shape))
+        inputs, outputs = (math.prod(shape[axis] for axis in group) for group in axes[:2])
+        width, inner = (outputs, inputs) if self.side == "output" else (inputs, outputs)
+        count = len(self.parts) * self.parts[0].heads
+        if axes.batch or axes.receptive or inner % count or inner // count > width:
+            message = (
+                f"the side {self.side!r} of Mimetic with {self.heads} heads does not fit {inputs} inputs and "
+                f"{outputs} outputs of shape {shape} under layout {layout}"
+            )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                message,
+                hint="heads divide the outputs, and none is wider than what attention reads",
+            )
+
+    def build(self, request: Request) -> np.ndarray[Any, Any]:
+        """The factors, of the children ``query_key`` and ``value_output`` of the stream."""
+        with LOADING:
+            from initcfg.initializers.frames import mimetic  # noqa: PLC0415  as above
+
+        axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
+        return mimetic(request, axes, self.parts)
+
+    @property
+    def parts(self) -> tuple[Factor, ...]:
+        """What is side by side along the outputs."""
+        sides = ("query", "key", "value") if self.side == "fused" else (self.side,)
+        return tuple(map(self._part, sides))
+
+    def _part(self, side: str) -> Factor:
+        product, heads, alpha, beta = (
+            ("query_key", self.heads, 0.7, 0.7)
+            if side in {"query", "key"}
+            else ("value_output", 1, 0.4, -0.4)
+        )
+        alpha = alpha if self.alpha is None else self.alpha
+        return Factor(side, product, heads, alpha, beta if self.beta is None else self.beta)
 
 
 def _halved(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from initcfg.initializers.arguments import adapter_of, argument_texts
 from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
 from initcfg.initializers.forms import known_arguments
-from initcfg.initializers.kernels import read_window
+from initcfg.initializers.fourier import read_window
 from initcfg.initializers.registry import PACKAGE, aliases_of, is_free, registered_name
 from initcfg.spec.models import Spec, read_initializer
 

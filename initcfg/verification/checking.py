@@ -20,7 +20,7 @@ from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 from initcfg.initializers import Combined, NormOf, RepeatOf
 from initcfg.initializers.derived import Derived
-from initcfg.initializers.structured import OfFrames
+from initcfg.initializers.structured import Factored
 from initcfg.verification.laws import LawComparison
 from initcfg.verification.listing import law_table
 from initcfg.verification.matching import alone, carried_plan, match
@@ -273,8 +273,8 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
 
     It is 0 where the same bits are promised.
     """
-    if isinstance(initializer, OfFrames):
-        return TOLERANCE * abs(initializer.gain)
+    if isinstance(initializer, Factored):
+        return TOLERANCE * initializer.reach
     if isinstance(initializer, Derived):
         its = tolerance_of(initializer.source.initializer, initializer.source.shape)
         # A norm moves by no more than that of what its elements move by.

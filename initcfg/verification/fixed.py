@@ -19,6 +19,7 @@ from initcfg.initializers import Initializer, draw
 from initcfg.initializers.base import Cuttable, initializer, nested_in
 from initcfg.initializers.custom import Request
 from initcfg.initializers.derived import Derived
+from initcfg.initializers.structured import Mimetic
 from initcfg.layout import needed_layout
 from initcfg.stream import Stream
 from initcfg.verification.meant import ULPS
@@ -172,7 +173,7 @@ _FLOAT32_FRAMES = 1e-4
 
 
 def frames_problem(component: Component, elements: Array, dtype: DType) -> str | None:
-    """What is wrong with matrices that should be orthonormal, times a gain.
+    """What is wrong with what decompositions make: with matrices that should be orthonormal, times a gain.
 
     A frame Q takes any vector to one of its length, and Q'Q takes it to itself: so much is looked at, for a
     few vectors, in a time that is that of reading the matrix a few times.
@@ -181,16 +182,18 @@ def frames_problem(component: Component, elements: Array, dtype: DType) -> str |
     layout = needed_layout(component.shape, component.layout)
     axes = layout.axes(len(component.shape))
     made, whole = component.initializer, elements.reshape(component.shape).astype(np.float64)
-    gain = abs(float(vars(made)["gain"]))
     kind = type(made).__name__
-    if kind == "ConvolutionalOrthogonal":
+    if isinstance(made, Mimetic):
         inputs = math.prod(component.shape[axis] for axis in axes.inputs)
-        copies = math.prod(component.shape[axis] for axis in axes.batch)
-        wanted = gain * math.sqrt(inputs * copies)
-        return _off(float(np.sqrt(np.square(whole).sum())), wanted, dtype)
+        matrix = whole.transpose(*axes.inputs, *axes.outputs).reshape(inputs, -1)
+        return _factors_problem(matrix, made, dtype)
+    gain = abs(float(vars(made).get("gain", 1)))
+    scale = _scale(component, whole, gain)
+    if scale is not None:
+        return _off(*scale, dtype)
     if kind == "DeltaOrthogonal":
         centre = tuple(
-            slice(size // 2, size // 2 + 1) if axis in axes.receptive else slice(None)
+            slice((size - 1) // 2, (size + 1) // 2) if axis in axes.receptive else slice(None)
             for axis, size in enumerate(whole.shape)
         )
         if np.count_nonzero(whole) > np.count_nonzero(whole[centre]):
@@ -221,6 +224,34 @@ def frames_problem(component: Component, elements: Array, dtype: DType) -> str |
         return None
     told = _off(float(lengths.flat[np.abs(lengths - gain).argmax()]), gain, dtype)
     return told or "its columns, or its rows where it is wide, are not orthogonal to each other"
+
+
+def _scale(component: Component, whole: Array, gain: float) -> tuple[float, float] | None:
+    """The size of all elements of a kernel and what it should be, where no more of it is looked at."""
+    layout = needed_layout(component.shape, component.layout)
+    axes = layout.axes(len(component.shape))
+    kind = type(component.initializer).__name__
+    if kind == "ConvolutionalOrthogonal":
+        vectors = math.prod(component.shape[axis] for axis in (*axes.inputs, *axes.batch))
+        return float(np.sqrt(np.square(whole).sum())), gain * math.sqrt(vectors)
+    if kind == "ConvolutionAware" and axes.receptive:
+        spreads = whole.std(axis=tuple(axis for axis in range(whole.ndim) if axis not in axes.batch))
+        wanted = math.sqrt(2 / layout.fans(component.shape).fan_in)
+        return float(spreads.flat[np.abs(spreads - wanted).argmax()]), wanted
+    return None
+
+
+def _factors_problem(matrix: Array, made: Mimetic, dtype: DType) -> str | None:
+    """What is wrong with singular vectors of heads, times roots of their values: they are orthogonal."""
+    matrix = matrix.T if made.side == "output" else matrix
+    for part, columns in zip(made.parts, np.split(matrix, len(made.parts), axis=1), strict=True):
+        for head in np.split(columns, part.heads, axis=1):
+            products = head.T @ head
+            squares = products.diagonal().copy()
+            np.fill_diagonal(products, 0)
+            if np.abs(products).max(initial=0.0) > 2 * _frames_spare(dtype) * squares.max(initial=0.0):
+                return f"the columns of a head of its {part.side!r} are not orthogonal to each other"
+    return None
 
 
 def _probes(size: int) -> Array:

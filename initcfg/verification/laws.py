@@ -16,7 +16,7 @@ from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Task, counting, in_groups
 from initcfg.initializers import stream_of
 from initcfg.initializers.components import Component, components_of
-from initcfg.initializers.structured import OfFrames
+from initcfg.initializers.structured import Factored
 from initcfg.inspection import Histogram, Moments, merged, moments_of
 from initcfg.plan.describing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatched, fixed_by, frames_problem
@@ -241,7 +241,7 @@ class LawComparison:
         self, component: Component, tensor: StoredTensor, parameter: PlannedParameter
     ) -> Meant | Fixed | str | None:
         made = component.initializer
-        if isinstance(made, OfFrames):
+        if isinstance(made, Factored):
             return "frames"
         if component.built is None and component.distribution is None:
             self.unchecked.append((tensor.name, f"{type(made).__name__} is code, and says no law"))

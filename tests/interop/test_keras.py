@@ -21,7 +21,7 @@ from scipy import stats
 from initcfg import initializers
 from initcfg.distributions import Normal, TruncatedNormal, Uniform
 from initcfg.initializers import BUILTINS, BuiltIn, resolve
-from initcfg.initializers.kernels import _WINDOWS
+from initcfg.initializers.fourier import _WINDOWS
 from initcfg.layout import IN_OUT, Fans, Layout, fans_of_axes
 
 # One row a config that Keras writes: the class and its arguments.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.linalg import hadamard
 
 from initcfg import engines
@@ -17,9 +18,11 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import (
     ConvolutionalOrthogonal,
+    ConvolutionAware,
     DeltaOrthogonal,
     Dirac,
     HadamardIdentity,
+    IDInit,
     Initializer,
     LooksLinear,
     Orthogonal,
@@ -220,3 +223,61 @@ def test_the_mean_square_is_spread_over_the_kernel() -> None:
     shares = (array**2).sum(axis=(1, 2)) / 64
     assert math.isclose(shares.sum(), 1)
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (20, 2, 3), (3, 2, 3), (7, 2, 2, 2)])
+def test_id_init_repeats_an_identity_of_inputs_and_positions(shape: tuple[int, ...]) -> None:
+    columns = math.prod(shape[1:])
+    expected = 0.5 * np.tile(np.eye(columns), (-(-shape[0] // columns), 1))[: shape[0]]
+    kernel = made(IDInit(0.5), shape, "out_in")
+    assert np.array_equal(kernel, expected.reshape(shape))
+    other = made(IDInit(0.5), (*shape[2:], shape[1], shape[0]))
+    assert np.array_equal(np.moveaxis(other, (-1, -2), (0, 1)), kernel)
+
+
+def ported_convolution_aware(shape: tuple[int, ...], eps_std: float, seed: int) -> np.ndarray:
+    """keras-contrib's filters (outputs, inputs, *kernel), by its own steps, but with random signs."""
+    outputs, inputs, *kernel = shape
+    rng = np.random.default_rng(seed)
+    spectrum = np.fft.rfftn(np.zeros(kernel)).shape
+    size = math.prod(spectrum)
+    filters = []
+    for _ in range(outputs):
+        rows: list[np.ndarray] = []
+        while len(rows) < inputs:
+            square = rng.standard_normal((size, size))
+            vectors = np.linalg.svd(square + square.T - np.diag(square.diagonal()))[0].T
+            rows.extend(vectors * rng.choice([-1, 1], (size, 1)))
+        basis = np.array(rows[:inputs]) if size > 1 else rng.normal(0, eps_std, (inputs, 1))
+        made = np.fft.irfftn(basis.reshape(inputs, *spectrum), kernel, axes=range(1, 1 + len(kernel)))
+        filters.append(made + rng.normal(0, eps_std, made.shape))
+    found = np.array(filters)
+    return found * math.sqrt(2 / math.prod(shape[1:]) / found.var())
+
+
+@pytest.mark.parametrize("kernel", [(1,), (2,), (5,), (3, 3), (4, 1), (2, 3, 4)])
+def test_convolution_aware_is_that_of_keras_contrib(kernel: tuple[int, ...]) -> None:
+    shape = (64, 24, *kernel)
+    ours = made(ConvolutionAware(), shape, "out_in")
+    theirs = ported_convolution_aware(shape, 0.05, 1)
+    assert ours.std() == pytest.approx(theirs.std(), rel=1e-12)
+    for position in np.ndindex(kernel):  # the law differs from one position to another
+        index = (slice(None), slice(None), *position)
+        assert stats.ks_2samp(ours[index].reshape(-1), theirs[index].reshape(-1)).pvalue > 1e-4
+
+
+def test_filters_of_convolution_aware_are_orthogonal_before_the_transform_but_for_noise() -> None:
+    filters = made(ConvolutionAware(1e-9), (3, 7, 8), "out_in")
+    spectra = np.fft.rfft(filters).real / np.sqrt(np.square(np.fft.rfft(filters[0, 0])).real.sum())
+    for rows in spectra:
+        assert np.allclose(rows[:5] @ rows[:5].T, np.eye(5), atol=1e-6)
+        assert np.allclose(rows[5:] @ rows[5:].T, np.eye(2), atol=1e-6)
+
+
+def test_convolution_aware_is_orthogonal_without_a_receptive_field_and_stacks_batches() -> None:
+    assert np.array_equal(made(ConvolutionAware(), (4, 6)), made(Orthogonal(), (4, 6)))
+    stacked = made(ConvolutionAware(), (2, 6, 3, 5), "BOIW")
+    assert np.allclose(stacked.std(axis=(1, 2, 3)), math.sqrt(2 / 15))
+    assert not np.array_equal(stacked[0], stacked[1])
+    with pytest.raises(InitializerError, match="one number"):
+        check(ConvolutionAware(), (1, 1, 1), as_dtype("float32"), IN_OUT)

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from initcfg import engines
+from initcfg.distributions import Normal
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import (
     Identity,
     Initializer,
+    Mimetic,
     Orthogonal,
     RandomNormal,
     Request,
@@ -237,3 +240,71 @@ def test_sparse_is_for_matrices_only(shape: tuple[int, ...], layout: str) -> Non
     with pytest.raises(InitializerError, match="Sparse makes matrices") as caught:
         check(Sparse(0.5), shape, as_dtype("float32"), Layout(layout))
     assert caught.value.diagnostics[0].code == Code.INITIALIZER_SHAPE
+
+
+SIDES = ("query", "key", "value", "output")
+
+
+def mimetic_sides(heads: int, shape: tuple[int, int] = (64, 64)) -> list[np.ndarray]:
+    shapes = {"output": shape[::-1]}
+    return [made(Mimetic(side, heads), shapes.get(side, shape), dtype="float64") for side in SIDES]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_mimetic_products_are_near_the_identity_and_its_opposite(heads: int) -> None:
+    query, key, value, output = mimetic_sides(heads)
+    for product, alpha, beta in ((value @ output, 0.4, -0.4), (query @ key.T, 0.7, 0.7)):
+        if heads == 1 or beta < 0:
+            rest = (product - beta * np.eye(64)) * math.sqrt(64) / alpha
+            assert stats.kstest(rest.reshape(-1), "norm").pvalue > 1e-3
+            assert rest.std() == pytest.approx(1, abs=0.05)
+    for at in range(0, 64, 64 // heads):
+        mine = slice(at, at + 64 // heads)
+        # A part of the singular vectors is the nearest matrix of that rank to one near the identity.
+        assert np.linalg.matrix_rank(query[:, mine] @ key[:, mine].T) == 64 // heads
+        left, right = (each[:, mine].T @ each[:, mine] for each in (query, key))
+        assert np.allclose(left, np.diag(left.diagonal()), atol=1e-12)
+        assert np.allclose(left, right, atol=1e-12)
+        assert (np.diff(left.diagonal()) < 0).all()
+
+
+def test_mimetic_heads_are_what_numpy_decomposes() -> None:
+    query, key, *_ = mimetic_sides(2, (6, 4))
+    for head in range(2):
+        drawn = np.empty(36)
+        stream = STREAM.child("query_key").child(str(head))
+        engines.get_engine()(drawn, Normal(0.0, 1.0), stream, 0)
+        left, values, right = np.linalg.svd(0.7 * drawn.reshape(6, 6) / math.sqrt(6) + 0.7 * np.eye(6))
+        nearest = left[:, :2] * values[:2] @ right[:2]
+        mine = slice(2 * head, 2 * head + 2)
+        assert np.allclose(query[:, mine] @ key[:, mine].T, nearest, atol=1e-12)
+        assert (query[:, mine][np.abs(query[:, mine]).argmax(0), [0, 1]] > 0).all()
+
+
+def test_fused_mimetic_weights_are_the_three_side_by_side() -> None:
+    fused = made(Mimetic("fused", 2), (8, 24), dtype="float64")
+    apart = np.concatenate(mimetic_sides(2, (8, 8))[:3], axis=1)
+    assert np.array_equal(fused, apart)
+    assert np.array_equal(made(Mimetic("fused", 2), (24, 8), "out_in", "float64"), apart.T)
+    assert np.array_equal(made(Mimetic("query", 2), (8, 2, 4), "IOO", "float64").reshape(8, 8), apart[:, :8])
+
+
+@pytest.mark.parametrize(
+    ("initializer", "shape"),
+    [
+        (Mimetic("query", 3), (8, 8)),
+        (Mimetic("value"), (4, 8)),
+        (Mimetic("output"), (8, 4)),
+        (Mimetic("fused"), (8, 16)),
+        (Mimetic("key"), (2, 8, 8)),
+    ],
+)
+def test_mimetic_weights_that_do_not_fit_are_refused(initializer: Mimetic, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InitializerError, match="heads") as caught:
+        check(initializer, shape, as_dtype("float32"), IN_OUT)
+    assert caught.value.diagnostics[0].code is Code.INITIALIZER_SHAPE
+
+
+def test_fused_mimetic_weights_have_the_published_numbers() -> None:
+    with pytest.raises(InitializerError, match="parts of two"):
+        Mimetic("fused", alpha=0.5)

@@ -15,7 +15,7 @@ from initcfg import engines
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, InitializerError
 from initcfg.initializers import STFT, Request, check, draw, make
-from initcfg.initializers.kernels import _CLOSED, _WINDOWS
+from initcfg.initializers.fourier import _CLOSED, _WINDOWS
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
 
