@@ -350,7 +350,8 @@ class Mimetic(Factored):
         inputs, outputs = (math.prod(shape[axis] for axis in group) for group in axes[:2])
         width, inner = (outputs, inputs) if self.side == "output" else (inputs, outputs)
         count = len(self.parts) * self.parts[0].heads
-        if axes.batch or axes.receptive or inner % count or inner // count > width:
+        is_unfit = 0 not in shape and (inner % count or inner // count > width)
+        if axes.batch or axes.receptive or is_unfit:
             message = (
                 f"the side {self.side!r} of Mimetic with {self.heads} heads does not fit {inputs} inputs and "
                 f"{outputs} outputs of shape {shape} under layout {layout}"

@@ -46,7 +46,7 @@ from initcfg.initializers import (
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.recipes import Recipe
 from initcfg.initializers.registry import class_names
-from initcfg.initializers.structured import OfFrames
+from initcfg.initializers.structured import Factored, OfFrames
 from initcfg.initializers.values import as_shape
 from initcfg.layout import IN_OUT, Layout
 from initcfg.stream import Stream
@@ -119,7 +119,11 @@ def test_empty_arrays_are_made(cls: type[BuiltIn], shape: tuple[int, ...]) -> No
     arguments |= {"dim": 8, "layers": 2, "stack": "encoder", "branches": 2, "stddev": 1, "width_mult": 2}
     arguments |= {"layer": 1, "max_steps": 8}
     arguments |= {"of": "ones", "times": 1}
-    arguments |= {"base": "ones", "patches": [{"at": [":", ":"], "initializer": "orthogonal"}]}
+    arguments |= {
+        "side": "query",
+        "base": "ones",
+        "patches": [{"at": [":", ":"], "initializer": "orthogonal"}],
+    }
     needed = (each.name for each in arguments_of(cls).values() if each.is_required)
     if cls is STFT:
         shape = (shape[0], 1, shape[1])
@@ -260,7 +264,7 @@ def test_built_ins_are_documented_with_a_formula_and_an_example(built_in: type[B
     documented = text.partition("Args:")[2]
     for field in dataclasses.fields(built_in):
         assert f"\n    {field.name}: " in documented, field.name
-    bases = (Elementwise, Structured, Cuttable, Combined, OfFrames, Recipe)
+    bases = (Elementwise, Structured, Cuttable, Combined, Factored, OfFrames, Recipe)
     assert built_in.__mro__[1] in bases or built_in.__mro__[1].__name__.startswith("_")
 
 
