@@ -56,18 +56,18 @@ class _OfChannels(Cuttable):
         axes = needed_layout(shape, request.layout).axes(len(shape))
         (output_axis,), (input_axis,) = axes.outputs, axes.inputs
         order = (output_axis, input_axis, *axes.receptive)
-        values = self._values(places(start, out.size, shape, order), tuple(shape[axis] for axis in order))
+        values = self._elements(places(start, out.size, shape, order), tuple(shape[axis] for axis in order))
         out[...] = round_all(values, request.dtype) if request.dtype.format else values
 
     @abstractmethod
-    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
         """The elements at some outputs, inputs and positions, in float64; `sizes` are those of the axes."""
 
 
 class _AtTheCentre(_OfChannels):
     """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
 
-    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
         taken = self._taken(along[0], along[1], sizes[0], sizes[1])
         for size, place in zip(sizes[2:], along[2:], strict=True):
             taken *= place == size // 2
@@ -206,7 +206,7 @@ class IDInit(_OfChannels):
         share = 1 / max(1, math.prod(shape[axis] for axis in (*axes.inputs, *axes.receptive)))
         return (share, Fill(self.gain)), (1 - share, Fill(0))
 
-    def _values(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
+    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
         output, flat = along[0], along[1]
         for size, place in zip(sizes[2:], along[2:], strict=True):
             flat = flat * size + place
