@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 
     from initcfg.engines import FillFunction
     from initcfg.initializers.custom import Request
-    from initcfg.initializers.structured import Factor
     from initcfg.layout import Axes
     from initcfg.stream import Stream
 
 # A stack: one matrix for each index of the first axis.
 Matrices: TypeAlias = NDArray[Any]
+# Of `initcfg.initializers.structured.Factor`: side, product, heads, alpha and beta.
+Factor: TypeAlias = tuple[str, str, int, float, float]
 
 _STANDARD_NORMAL = Normal(0.0, 1.0)
 # Reflectors a block: larger ones make better use of BLAS, until their triangular factors cost too much.
@@ -387,18 +388,19 @@ def mimetic(request: Request, axes: Axes, parts: Sequence[Factor]) -> np.ndarray
 
 def _factor(part: Factor, rows: int, columns: int, request: Request) -> np.ndarray[Any, Any]:
     """One of the weights (inputs, outputs) that belong together, in float64."""
-    is_output = part.side == "output"
-    width, rank = (columns, rows) if is_output else (rows, columns // part.heads)
-    stream = request.stream.child(part.product)
+    side, product, heads, alpha, beta = part
+    is_output = side == "output"
+    width, rank = (columns, rows) if is_output else (rows, columns // heads)
+    stream = request.stream.child(product)
     made = []
-    for head in range(part.heads):
+    for head in range(heads):
         matrix = np.empty((width, width))
         request.fill(matrix.reshape(-1), _STANDARD_NORMAL, stream.child(str(head)), 0)
-        matrix *= part.alpha / math.sqrt(width)
-        matrix[np.diag_indices(width)] += part.beta
+        matrix *= alpha / math.sqrt(width)
+        matrix[np.diag_indices(width)] += beta
         left, values, right = np.linalg.svd(matrix)
         largest = left[np.absolute(left).argmax(axis=0), np.arange(width)]
-        vectors = left if part.side in {"query", "value"} else right.T
+        vectors = left if side in {"query", "value"} else right.T
         # A pair of singular vectors is one up to its sign, and another library may choose the other.
         made.append((vectors * np.where(largest < 0, -1, 1) * np.sqrt(values))[:, :rank])
     return made[0].T if is_output else np.concatenate(made, axis=1)
