@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.exact import normal_cdf, truncation
+from initcfg.frozen import by_value
 
 if TYPE_CHECKING:
     from initcfg.exact import Truncation
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Fill:
     """One value everywhere.
 
@@ -31,7 +33,8 @@ class Fill:
         _require_finite(self)
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Uniform:
     """Uniform on the open interval (low, high): density 1 / (high - low).
 
@@ -51,7 +54,8 @@ class Uniform:
         _require_ordered(self.low, self.high)
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Normal:
     """Normal: density exp(-(x - mean)**2 / (2 std**2)) / (std sqrt(2 pi)).
 
@@ -71,7 +75,8 @@ class Normal:
         _require_std(self.std)
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class TruncatedNormal:
     """A normal restricted to [low, high] and scaled to a density again.
 

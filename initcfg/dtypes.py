@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.frozen import by_value
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 
@@ -47,7 +48,8 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
     return found
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class DType:
     """One element type."""
 

@@ -24,6 +24,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
+from initcfg.frozen import by_value
 from initcfg.names import fill_numbers, mark_numbers, number_spans
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ _CODES = tuple(Code)
 WARNINGS: frozenset[Code] = frozenset(_CODES[_CODES.index(Code.IDENTICAL_VALUES) :])
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Location:
     """A place in a document.
 
@@ -195,7 +197,8 @@ class Location:
 _LONGEST = 400
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Diagnostic:
     """One problem: what it is, where, and the way out.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.frozen import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,7 +60,8 @@ class Axes(NamedTuple):
     receptive: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Layout:
     """A rule that gives each axis of a shape its role.
 

@@ -5,14 +5,14 @@ Stream version 1. The derivation is a contract: docs/explanation/streams.md writ
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import secrets
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.frozen import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,10 +22,11 @@ STREAM_VERSION = 1
 SEED_LIMIT = 2**64
 _PERSON = b"initcfg.stream.1"
 # Where seeds that nobody gave come from.
-_fresh: list[Callable[[], int]] = [functools.partial(secrets.randbits, 64)]
+_fresh: list[Callable[[], int]] = [lambda: int.from_bytes(os.urandom(8), "little")]
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Stream:
     """The address of one independent sequence of random words, a digest of 16 bytes.
 

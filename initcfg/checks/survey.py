@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.distributions import TruncatedNormal
 from initcfg.errors import InitializerError
+from initcfg.frozen import by_value
 from initcfg.initializers import BuiltIn
 from initcfg.initializers.components import Component, components_of
 from initcfg.layout import known_fans
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 _POINTS = 1 << 12
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class Piece(Component):
     """A component of a parameter as a check looks at it: none has a dimension of 0."""
 

@@ -197,7 +197,7 @@ def read_constant(value: object, info: Any) -> object:
     return read_value(value, info.context and info.context.expression)
 
 
-class Formulas(NamedTuple):
+class Formulas:
     """Marks the text of an expression over the elements of an array, which a document may use its vars in."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from initcfg.distributions import Distribution, Mixture, moments, point, support
+from initcfg.frozen import by_value
 from initcfg.initializers.base import BuiltIn, Combined, Structured, resolve
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Summary(NamedTuple):
     is_exact: bool = True
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class Component:
     """What one initializer makes: a whole parameter, or a part of a combined one.
 

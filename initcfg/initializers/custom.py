@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from initcfg.errors import Code, InitializerError
+from initcfg.frozen import by_value
 from initcfg.initializers.values import shown
 from initcfg.process import LOADING
 from initcfg.stream import Stream, fresh_seed
@@ -85,7 +86,8 @@ class Request(NamedTuple):
     fill: FillFunction
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class FunctionInitializer(Initializer):
     """An initializer that calls a function; `initcfg.initializers.get` makes it.
 

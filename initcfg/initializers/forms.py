@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code
-from initcfg.frozen import FrozenDict
+from initcfg.frozen import FrozenDict, by_value
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
@@ -40,7 +40,8 @@ _IGNORED_KEY = "shared_object_id"
 _MAX_NESTED = MAX_DEPTH // 3
 
 
-@dataclass(frozen=True, repr=False)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class InitializerConfig:
     """The normal form of an initializer that was written down.
 

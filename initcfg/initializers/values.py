@@ -13,7 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, InitializerError, Location, PathStep
-from initcfg.frozen import FrozenDict
+from initcfg.frozen import FrozenDict, by_value
 from initcfg.layout import MAX_NDIM
 from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH
@@ -64,7 +64,8 @@ def refusal(
     return ValidationError.from_exception_data(title, details)
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class ArrayValue:
     """A constant array, held as Python numbers so that it compares by value and hashes."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
+from initcfg.frozen import by_value
 from initcfg.process import load
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def name_problem(name: str) -> tuple[Code, str] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@by_value
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class PlannedParameter:
     """Everything that decides the values of one parameter, and what a caller may ask about it.
 
@@ -203,7 +205,8 @@ class PlannedParameter:
         return html
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class SkippedParameter:
     """A parameter that a rule leaves out of the plan on purpose, or a buffer that no rule reaches.
 
@@ -272,7 +275,8 @@ def planned_parameter(
     return parameter
 
 
-@dataclass(frozen=True, slots=True)
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class ParameterSlice:
     """A part of one parameter, such as ``plan["h.0.weight"][128:256, :]``; no array until it is materialized.
 

@@ -17,6 +17,7 @@ from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
+from initcfg.frozen import by_value
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.names import did_you_mean
@@ -195,7 +196,8 @@ _SAYS_SO = rb'"format"\s*:\s*"initcfg\.plan"'
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
+@by_value
+@dataclass(frozen=True, repr=False, eq=False)
 class Plan:
     """Every parameter of a model and how it begins, in the spec's order.
 
