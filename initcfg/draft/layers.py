@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -84,15 +83,6 @@ class Group:
             choices = [each] if isinstance(each, str) else [str(at) for at in range(each.start, each.stop)]
             names = [f"{name}.{choice}" if name else choice for name in names for choice in choices]
         return tuple(map(_whole, names))
-
-    @property
-    def names(self) -> Iterator[str]:
-        """The names of all of them."""
-        choices = (
-            [each] if isinstance(each, str) else map(str, range(each.start, each.stop))
-            for each in self.segments
-        )
-        return map(".".join, itertools.product(*choices))
 
     @property
     def is_plain(self) -> bool:

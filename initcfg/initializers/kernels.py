@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal
-from initcfg.initializers.annotations import Limits, Number
+from initcfg.initializers.annotations import Limits
 from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
 from initcfg.initializers.values import misfit
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
 
-__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity", "IDInit"]
+__all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity"]
 
 
-class _OfChannels(Cuttable):
-    """A kernel without randomness, by the places of its elements among outputs, inputs and positions."""
+class _AtTheCentre(Cuttable):
+    """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
 
     MODULE = "initcfg.initializers"
 
@@ -56,22 +56,11 @@ class _OfChannels(Cuttable):
         axes = needed_layout(shape, request.layout).axes(len(shape))
         (output_axis,), (input_axis,) = axes.outputs, axes.inputs
         order = (output_axis, input_axis, *axes.receptive)
-        values = self._elements(places(start, out.size, shape, order), tuple(shape[axis] for axis in order))
+        output, given, *position = places(start, out.size, shape, order)
+        values = self._taken(output, given, shape[output_axis], shape[input_axis])
+        for axis, place in zip(axes.receptive, position, strict=True):
+            values *= place == shape[axis] // 2
         out[...] = round_all(values, request.dtype) if request.dtype.format else values
-
-    @abstractmethod
-    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
-        """The elements at some outputs, inputs and positions, in float64; `sizes` are those of the axes."""
-
-
-class _AtTheCentre(_OfChannels):
-    """A kernel that says what one output takes from one input at its centre, and is 0 elsewhere."""
-
-    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
-        taken = self._taken(along[0], along[1], sizes[0], sizes[1])
-        for size, place in zip(sizes[2:], along[2:], strict=True):
-            taken *= place == size // 2
-        return taken
 
     @abstractmethod
     def _taken(
@@ -172,45 +161,6 @@ class HadamardIdentity(_AtTheCentre):
         if outputs <= inputs:
             return (output == given) * 1.0
         return (1.0 - 2.0 * (np.bitwise_count(output & given) & 1)) * _spread(inputs, outputs)
-
-
-@initializer
-class IDInit(_OfChannels):
-    """An identity that is repeated for the outputs that outnumber what they are made of.
-
-    Formula:
-        w[o, j] = gain if o % n == j else 0, for j of n = inputs * size of the receptive field
-
-    A kernel of a convolution is read as a matrix of outputs by inputs and positions, in this order, so that
-    outputs take different positions of the same input. The last layer of a residual branch begins near zero:
-    give it the gain 1e-6.
-
-    Args:
-        gain: the value where it is not 0, a finite number; default 1.0.
-
-    Reference:
-        Pan et al., "IDInit: A Universal and Stable Initialization Method for Neural Network Training", 2025,
-        https://arxiv.org/abs/2503.04626
-
-    Example:
-        >>> IDInit()((2, 3))
-        array([[1., 0., 1.],
-               [0., 1., 0.]], dtype=float32)
-    """
-
-    gain: Number = 1.0
-
-    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
-        """``Fill(gain)`` once for each output, and 0."""
-        axes = needed_layout(shape, layout).axes(len(shape))
-        share = 1 / max(1, math.prod(shape[axis] for axis in (*axes.inputs, *axes.receptive)))
-        return (share, Fill(self.gain)), (1 - share, Fill(0))
-
-    def _elements(self, along: tuple[np.ndarray[Any, Any], ...], sizes: tuple[int, ...]) -> Any:
-        output, flat = along[0], along[1]
-        for size, place in zip(sizes[2:], along[2:], strict=True):
-            flat = flat * size + place
-        return (output % math.prod(sizes[1:]) == flat) * float(self.gain)
 
 
 def _spread(inputs: int, outputs: int) -> float:

@@ -40,7 +40,7 @@ FAMILIES = {
     ),
     "Matrices": ("structured", "Identity", "Orthogonal", "Sparse", "LooksLinear", "Mimetic"),
     "Convolution kernels": (
-        *("kernels", "Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity", "IDInit"),
+        *("kernels", "Dirac", "DeltaOrthogonal", "ConvolutionalOrthogonal", "HadamardIdentity"),
     ),
     "Fourier transforms": ("fourier", "STFT", "ConvolutionAware"),
     "Recipes for transformers": (

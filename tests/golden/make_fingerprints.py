@@ -89,7 +89,6 @@ INITIALIZERS: list[Any] = [
     {"hadamard_identity": {}},
     {"looks_linear": {}},
     {"looks_linear": {"gain": 2, "seed": 3}},
-    {"id_init": {"gain": 0.5}},
     {"mimetic": {"side": "value"}},
     {"mimetic": {"side": "query", "heads": 2, "alpha": 0.5, "beta": 1, "seed": 3}},
     {"convolution_aware": {}},

@@ -22,7 +22,6 @@ from initcfg.initializers import (
     DeltaOrthogonal,
     Dirac,
     HadamardIdentity,
-    IDInit,
     Initializer,
     LooksLinear,
     Orthogonal,
@@ -223,16 +222,6 @@ def test_the_mean_square_is_spread_over_the_kernel() -> None:
     shares = (array**2).sum(axis=(1, 2)) / 64
     assert math.isclose(shares.sum(), 1)
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.1)
-
-
-@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (20, 2, 3), (3, 2, 3), (7, 2, 2, 2)])
-def test_id_init_repeats_an_identity_of_inputs_and_positions(shape: tuple[int, ...]) -> None:
-    columns = math.prod(shape[1:])
-    expected = 0.5 * np.tile(np.eye(columns), (-(-shape[0] // columns), 1))[: shape[0]]
-    kernel = made(IDInit(0.5), shape, "out_in")
-    assert np.array_equal(kernel, expected.reshape(shape))
-    other = made(IDInit(0.5), (*shape[2:], shape[1], shape[0]))
-    assert np.array_equal(np.moveaxis(other, (-1, -2), (0, 1)), kernel)
 
 
 def ported_convolution_aware(shape: tuple[int, ...], eps_std: float, seed: int) -> np.ndarray:
