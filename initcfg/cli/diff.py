@@ -52,9 +52,9 @@ def diff(
 
     A is the old one and B the new one. Each is a spec, a plan, or weights that carry their spec; one may be
     "-", standard input. What is written differently and makes the same values is no difference. Layers that
-    change alike share a line. --set changes the last only. Three and more have a column each, and so have two
-    with --full or in csv, markdown and html. The exit code is 0 when there is no difference, 1 when there is
-    one, 2 when a file is not valid.
+    change alike share a line. --set changes the last only. With MORE of them each has a column, and so have
+    two with --full or in csv, markdown and html. The exit code is 0 when there is no difference, 1 when there
+    is one, 2 when a file is not valid.
     """
     if len(files) < 2:
         raise click.UsageError("give two files at least, or one twice with --set for the second")

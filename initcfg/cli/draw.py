@@ -81,8 +81,9 @@ def report(
     """Draw what specs or plans come to: a map of matrices, gain through depth, warnings, every parameter.
 
     With --weights it also shows the values of a file or a sharded set, of any program, beside the law that
-    each tensor should follow, and what differs. Several specs are shown beside each other, and where they
-    differ. With --probe it shows the signal through depth, forward and backward, beside theory.
+    each tensor should follow, and what differs. FILE is a spec or a plan; several are shown beside each
+    other, and where they differ. With --probe it shows the signal through depth, forward and backward,
+    beside theory.
 
     The page is one file, which needs no network and runs no code but its own. With --format json what it
     shows goes to stdout as data, without any picture.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,9 +46,9 @@ def test_every_option_and_command_is_described(command: click.Command) -> None:
             assert parameter.help
             assert parameter.help.rstrip("]")[-1] in ".s"
         elif not isinstance(parameter.type, click.Choice):
-            assert (parameter.metavar or parameter.name.upper()).removesuffix("...") in (
-                command.help or ""
-            ).upper()
+            assert set(re.findall(r"\w+", parameter.metavar or parameter.name.upper())) <= set(
+                re.findall(r"\w+", command.help or "")
+            )
 
 
 def test_the_commands_are_listed_in_the_order_of_the_work(run: Run) -> None:
