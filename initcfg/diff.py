@@ -365,7 +365,7 @@ def compare_plans(plans: Mapping[str, Plan] | Iterable[tuple[str, Plan]]) -> Pla
         ...     return initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": {"w": parameter}})
         >>> found = compare_plans({each: plan(each) for each in ("zeros", "ones", "identity")})
         >>> found.rows[0].begins
-        ('fill(0)', 'fill(1)', 'identity(gain=1)')
+        ('fill(0)', 'fill(1)', 'identity')
     """
     given = dict(plans)
     return PlanComparison(tuple(given), tuple(beside(list(given.values()))))

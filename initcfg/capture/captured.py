@@ -15,7 +15,16 @@ from initcfg.capture.stages import staged
 from initcfg.capture.values import Table, Unsaid
 from initcfg.checks import check_plan
 from initcfg.draft.guesses import expert_layout
-from initcfg.draft.layers import Group, Index, Places, grouped, is_number, numbers_apart
+from initcfg.draft.layers import (
+    Group,
+    Index,
+    Places,
+    grouped,
+    is_number,
+    numbers_apart,
+    numbers_by_place,
+    with_numbers,
+)
 from initcfg.errors import Code
 from initcfg.formats.atomic import replacing
 from initcfg.generate.files import write
@@ -202,7 +211,7 @@ class _Document:
     # What there is.
 
     def _entry(self, recorded: Recorded) -> _Entry:
-        tied = recorded.tied_to and _by_number(recorded.name, recorded.tied_to)
+        tied = recorded.tied_to and numbers_by_place(recorded.name, recorded.tied_to)
         return _Entry(
             recorded.shape,
             recorded.dtype,
@@ -286,7 +295,7 @@ class _Document:
         said = {
             "dtype": None if entry.dtype == self._dtype else entry.dtype,
             "layout": entry.layout,
-            "tied_to": entry.tied_to and _filled(entry.tied_to, group, place),
+            "tied_to": entry.tied_to and with_numbers(entry.tied_to, group, place),
         }
         return {"shape": shape} | {key: value for key, value in said.items() if value is not None}
 
@@ -426,27 +435,6 @@ def _by_module(recorded: Sequence[Recorded]) -> dict[str, tuple[tuple[str, tuple
         head, _, leaf = each.name.rpartition(".")
         modules.setdefault(head, []).append((leaf, each.shape))
     return {head: tuple(held) for head, held in modules.items()}
-
-
-def _by_number(name: str, other: str) -> str:
-    """A name in which numbers that another has too are told by their place in that one."""
-    numbers = [segment for segment in name.split(".") if is_number(segment)]
-    segments = [
-        f"{{{numbers.index(each)}}}" if is_number(each) and each in numbers else each
-        for each in other.split(".")
-    ]
-    return ".".join(segments)
-
-
-def _filled(template: str, group: Group, place: Place) -> str:
-    """The name of a tie, with the indices of the layer in it."""
-    letters = iter(re.findall(r"\{(\w+)\}", place.layer or ""))
-    numbers = [
-        f"{{{next(letters)}}}" if isinstance(each, Index) else each
-        for each in group.segments
-        if isinstance(each, Index) or is_number(each)
-    ]
-    return re.sub(r"\{(\d+)\}", lambda match: str(numbers[int(match[1])]), template)
 
 
 def _copies_at(tensors: Mapping[str, Recorded], before: Sequence[str]) -> int | None:

@@ -90,6 +90,27 @@ class Group:
         return not any(isinstance(each, str) and ("{" in each or "}" in each) for each in self.segments)
 
 
+def numbers_by_place(name: str, other: str) -> str:
+    """A name in which numbers that another has too are told by their place in that one."""
+    numbers = [segment for segment in name.split(".") if is_number(segment)]
+    segments = [
+        f"{{{numbers.index(each)}}}" if is_number(each) and each in numbers else each
+        for each in other.split(".")
+    ]
+    return ".".join(segments)
+
+
+def with_numbers(template: str, group: Group, place: Place) -> str:
+    """The name that `numbers_by_place` made, with the numbers of a group as its layer writes them."""
+    letters = iter(re.findall(r"\{(\w+)\}", place.layer or ""))
+    numbers = [
+        f"{{{next(letters)}}}" if isinstance(each, Index) else each
+        for each in group.segments
+        if isinstance(each, Index) or is_number(each)
+    ]
+    return re.sub(r"\{(\d+)\}", lambda match: str(numbers[int(match[1])]), template)
+
+
 def grouped(entries: Mapping[str, ManifestEntry]) -> tuple[Group, ...]:
     """Parameters by their names, numbered copies taken together; each is in exactly one group.
 
