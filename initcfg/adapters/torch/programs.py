@@ -89,6 +89,10 @@ class Hole:
     dtype: torch.dtype
 
 
+# Not `list | tuple`, which would be made anew for each argument of each operation.
+_SEQUENCES = (list, tuple)
+
+
 def key_of(tensor: torch.Tensor) -> int:
     """The memory that a tensor is in, or is a view of."""
     return int(tensor.untyped_storage()._cdata)
@@ -98,7 +102,7 @@ def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
     """The tensors in some arguments."""
     if isinstance(tree, torch.Tensor):
         yield tree
-    elif isinstance(tree, list | tuple):
+    elif isinstance(tree, _SEQUENCES):
         for each in tree:
             yield from tensors_in(each)
     elif isinstance(tree, dict):
@@ -109,7 +113,7 @@ def mapped(change: Callable[[torch.Tensor], Any], tree: Any) -> Any:
     """Arguments with something in the place of each tensor."""
     if isinstance(tree, torch.Tensor):
         return change(tree)
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, _SEQUENCES):
         return type(tree)([mapped(change, each) for each in tree])
     if isinstance(tree, dict):
         return {key: mapped(change, each) for key, each in tree.items()}

@@ -29,6 +29,7 @@ from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid
 from initcfg.initializers import Formula, NormOf, Parameter
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.derived import Derived
+from initcfg.process import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,12 +82,14 @@ def record_once(
 
     Without `lines` no line of code is kept, no write, and not what is left unwritten where there is no law.
     """
-    with recording(seed, lines=lines) as programs:
-        module = _built(build)
-        if init is not None:
-            programs.phase = "init"
-            init(module)
-    return _tensors(programs, module)
+    # Modules and programs stay to the end: the collector would walk all of them, and free none.
+    with gc_paused():
+        with recording(seed, lines=lines) as programs:
+            module = _built(build)
+            if init is not None:
+                programs.phase = "init"
+                init(module)
+        return _tensors(programs, module)
 
 
 def watch(

@@ -160,7 +160,8 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:  # noqa: PLR0911  a list of cases
         schema, name = func._schema, func._schema.name
-        symbolic = any(self.memory_of(each) for each in tensors_in((args, kwargs)))
+        tensors = list(tensors_in((args, kwargs)))
+        symbolic = any(self.memory_of(each) for each in tensors)
         wrote = list(_written(func, args, kwargs))
         if name in _RESHAPING or (not wrote and any(each.alias_info for each in schema.returns)):
             return func(*args, **kwargs)
@@ -181,8 +182,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
             node.values, node.into = [each.detach().clone() for each in wrote], (0,)
             self.note(node, wrote)
             return result
-        makes = any(str(each.type) == "Tensor" for each in schema.returns)
-        big = makes and not symbolic and not any(True for _ in tensors_in((args, kwargs)))
+        big = not tensors and any(str(each.type) == "Tensor" for each in schema.returns)
         if not (symbolic or is_random or is_empty or big):
             return func(*args, **kwargs)
         try:
