@@ -46,12 +46,14 @@ def capture(*, model: ModelSource, path: str | None, force: bool, output: Output
         check_replaceable(path, force=force)
     captured = capture_torch(model.module)
     if path is not None:
+        beside = f"{path.rpartition('.')[0]}.tables.safetensors"
+        if captured.tables:
+            check_replaceable(beside, force=force)
         captured.save(path)
         saved = [each for each in captured.recorded if each.persistent]
         lawless = f", {len(captured.unsaid)} without a law" if captured.unsaid else ""
         output.note(f"{path}: {counted(len(saved), 'tensor')}{lawless}; initcfg plan shows them")
         if captured.tables:
-            beside = f"{path.rpartition('.')[0]}.tables.safetensors"
             output.note(f"{beside}: {counted(len(captured.tables), 'tensor')} that no formula gives")
         if left := len(captured.recorded) - len(saved):
             output.note(f"{counted(left, 'buffer')} left out, which a checkpoint does not hold")

@@ -53,6 +53,11 @@ def called():
     module = Lazy()
     module.head(torch.ones(2, 4))
     return module.head
+
+def table():
+    module = torch.nn.Linear(64, 64)
+    module.register_buffer("table", (torch.arange(4096.0) * 7919 % 97).reshape(64, 64))
+    return module
 """
 
 COMMANDS = ("audit", "capture", "probe")
@@ -143,6 +148,20 @@ def test_a_lazy_module_that_was_called_is_captured(run) -> None:
     assert run("audited_models:called").output == "audited_models:called: nothing found\n"
     result = CliRunner().invoke(main, ["capture", "audited_models:called"])
     assert "weight: {shape: [3, 4]}" in result.output
+
+
+def test_a_file_of_tables_is_replaced_only_by_force(run, tmp_path: Path) -> None:
+    assert run("audited_models:right").exit_code == 0
+    beside = tmp_path / "s.tables.safetensors"
+    beside.write_bytes(b"somebody's")
+    command = ["capture", "audited_models:table", "-o", str(tmp_path / "s.yaml")]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2
+    assert "s.tables.safetensors' exists and was not written by initcfg" in refused.output
+    assert beside.read_bytes() == b"somebody's"
+    assert not (tmp_path / "s.yaml").exists()
+    assert CliRunner().invoke(main, [*command, "--force"]).exit_code == 0
+    assert beside.stat().st_size > 64 * 64 * 4
 
 
 TOWER = {"num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}

@@ -180,6 +180,25 @@ def test_filter_fold_sort_and_keyboard(checked: Figures, open_page: Callable[...
     assert opened.said == []
 
 
+def test_arrows_go_from_mark_to_mark(checked: Figures, open_page: Callable[..., Opened]) -> None:
+    page = open_page(checked).page
+    marks = page.locator("#model-0 svg").first.locator(".mark:has(> title)")
+    assert marks.count() > 2
+    assert marks.and_(page.locator("[tabindex='0']")).count() == 1
+    marks.and_(page.locator("[tabindex='0']")).focus()
+    seen = []
+    for key in ("Home", *["ArrowRight"] * marks.count()):
+        page.keyboard.press(key)
+        focused = page.locator(".mark:focus")
+        assert page.locator("#tip").inner_text() == focused.locator("title").text_content()
+        seen.append(focused.bounding_box()["x"])
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2
+    assert marks.and_(page.locator("[tabindex='0']")).count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+
+
 def test_hostile_names_are_only_text(tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     params = {name.replace(".", "_"): {"shape": [4, 5], "initializer": "he_normal"} for name in HOSTILE[:2]}
     document = {"initcfg": 1, "name": HOSTILE[0], "layout": "in_out", "params": params}

@@ -152,27 +152,50 @@
       }
     });
     show();
+  }
 
-    const choose = (at) => {
-      for (const each of section.querySelectorAll(".chosen")) each.classList.remove("chosen");
-      if (at === undefined) return;
-      for (const each of section.querySelectorAll(`[data-row="${at}"]`)) each.classList.add("chosen");
-    };
-    const tell = (target) => {
-      const mark = target.closest(".mark");
-      const title = mark?.querySelector("title");
-      choose(target.closest("[data-row]")?.dataset.row);
-      tip.hidden = !title;
-      if (!title) return;
-      tip.textContent = title.textContent;
-      const box = mark.getBoundingClientRect();
-      tip.style.left = `${Math.max(8, Math.min(box.x + box.width + 8, innerWidth - tip.offsetWidth - 8))}px`;
-      tip.style.top = `${Math.max(8, box.y - tip.offsetHeight - 6)}px`;
-    };
-    section.addEventListener("pointerover", (event) => tell(event.target));
-    section.addEventListener("focusin", (event) => tell(event.target));
-    section.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") tip.hidden = true;
+  const choose = (target) => {
+    for (const each of document.querySelectorAll(".chosen")) each.classList.remove("chosen");
+    const at = target.closest("[data-row]")?.dataset.row;
+    if (at === undefined) return;
+    const section = target.closest(".model");
+    for (const each of section.querySelectorAll(`[data-row="${at}"]`)) each.classList.add("chosen");
+  };
+  const tell = ({ target }) => {
+    const mark = target.closest(".mark");
+    const title = mark?.querySelector("title");
+    choose(target);
+    tip.hidden = !title;
+    if (!title) return;
+    tip.textContent = title.textContent;
+    const box = mark.getBoundingClientRect();
+    tip.style.left = `${Math.max(8, Math.min(box.x + box.width + 8, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${Math.max(8, box.y - tip.offsetHeight - 6)}px`;
+  };
+  for (const section of document.querySelectorAll(".model, .signals")) {
+    section.addEventListener("pointerover", tell);
+    section.addEventListener("focusin", tell);
+  }
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tip.hidden = true;
+  });
+
+  // Tab stops once at a picture; arrows go from mark to mark, in the order in which they stand from left to right.
+  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+  for (const picture of document.querySelectorAll("svg")) {
+    const marks = [...picture.querySelectorAll(".mark:has(> title)")];
+    const left = new Map(marks.map((mark) => [mark, mark.getBoundingClientRect().x]));
+    marks.sort((one, other) => left.get(one) - left.get(other));
+    marks.forEach((mark, at) => mark.setAttribute("tabindex", at ? "-1" : "0"));
+    picture.addEventListener("keydown", (event) => {
+      const at = marks.indexOf(document.activeElement);
+      const step = STEPS[event.key];
+      if (at < 0 || step === undefined) return;
+      event.preventDefault();
+      const next = marks[Math.max(0, Math.min(marks.length - 1, at + step))];
+      marks[at].setAttribute("tabindex", "-1");
+      next.setAttribute("tabindex", "0");
+      next.focus();
     });
   }
 })();
