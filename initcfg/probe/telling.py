@@ -117,6 +117,9 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
             blocks = counted(len(run.blocks) - 1, "block")
             grows = f"the mean square of the {what} changes {number(factor)} times{said}"
             yield f"{run.name}: {grows} from block to block, over {blocks}"
+    lost = next((block.name for block in run.blocks if None in block.forward.square), None)
+    if lost is not None:
+        yield f"{run.name}: the signal has no finite mean square from {lost} on: it is NaN or infinite there"
     yield from _mends(run)
     groups = fold([(each.function, (each.name,)) for each in run.nonlinearities])
     for (name,), members in groups:

@@ -50,6 +50,12 @@ def probed(*runs: Run) -> Probe:
     return Probe(version="1", model="Net", batch="8 rows", loss="cross entropy", chance=0.7, runs=runs)
 
 
+def test_the_block_at_which_the_signal_is_lost_is_told() -> None:
+    told = " ".join(probed(run(squares=(1.0, 2.0, None, None))).told())
+    assert "from h.2 on: it is NaN or infinite" in told
+    assert "infinite" not in " ".join(probed(run()).told())
+
+
 @pytest.mark.parametrize(
     ("names", "found"),
     [
