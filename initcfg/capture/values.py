@@ -7,7 +7,7 @@ framework.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,14 @@ class Unsaid:
 
     reason: str
     site: Site | None = None
+
+
+class UnsayableError(Exception):
+    """A law that cannot be said: the reason, and the step of the recording behind it where one is known."""
+
+    def __init__(self, reason: str, node: Any = None) -> None:
+        super().__init__(reason)
+        self.node = node
 
 
 #: What a parameter's values follow: what a spec can say, fixed values, or the reason why neither.

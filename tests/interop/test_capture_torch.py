@@ -18,8 +18,8 @@ from torch import nn
 
 from initcfg import make_plan
 from initcfg.adapters.torch import capture
+from initcfg.adapters.torch.programs import law_of_tensor
 from initcfg.adapters.torch.recorded import record
-from initcfg.adapters.torch.tables import law_of_values
 from initcfg.capture.values import Table, Unsaid
 from initcfg.initializers import (
     Concatenate,
@@ -430,7 +430,7 @@ KNOWN = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_tables_that_have_a_formula(name: str) -> None:
     values = KNOWN[name]
-    law = law_of_values(values)
+    law = law_of_tensor(values)
     assert isinstance(law, Formula)
     made = np.asarray(law(tuple(values.shape), dtype=str(values.dtype).removeprefix("torch.")))
     np.testing.assert_allclose(

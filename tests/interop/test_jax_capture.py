@@ -208,3 +208,24 @@ def test_a_model_of_any_size_makes_no_array() -> None:
 def test_a_function_that_makes_nothing_is_refused() -> None:
     with pytest.raises(SpecError, match="makes no array"):
         capture(lambda _: {})
+
+
+def test_tables_that_have_a_formula_are_one() -> None:
+    def init(_: Any) -> Any:
+        angles = jnp.arange(50.0)[:, None] / 10000.0 ** (jnp.arange(8.0) / 8)
+        return {
+            "positions": jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1),
+            "line": jnp.linspace(0.0, 1.0, 33),
+            "mask": jnp.tril(jnp.ones((9, 9), bool)),
+        }
+
+    captured = capture(init)
+    laws = {each.name: each.law for each in captured.recorded}
+    assert all(isinstance(law, Formula) for law in laws.values()), laws
+    assert not captured.tables
+    assert not captured.unsaid
+    made = initcfg.materialize(initcfg.make_plan(captured.spec))
+    for name, value in init(None).items():
+        np.testing.assert_allclose(
+            np.asarray(made[name], float), np.asarray(value, float), atol=50 * 2.0**-22
+        )

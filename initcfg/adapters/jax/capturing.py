@@ -18,21 +18,20 @@ from initcfg.adapters.jax.draws import (
     Drawn,
     Fixed,
     Lawless,
-    UnsayableError,
     call_of,
     computed,
-    constant,
     draw_of,
     is_key,
     is_random,
     nice,
     number_of,
     parts_of,
-    shortest,
+    shortest_of,
 )
 from initcfg.adapters.jax.placing import manifest
 from initcfg.capture.captured import Captured
-from initcfg.capture.values import Recorded, Site, Table, Unsaid, Write
+from initcfg.capture.tables import constant, law_of_values
+from initcfg.capture.values import Recorded, Site, Unsaid, UnsayableError, Write
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.initializers import (
@@ -43,7 +42,6 @@ from initcfg.initializers import (
     RandomUniform,
     TruncatedNormal,
     VarianceScaling,
-    Zeros,
     get,
 )
 from initcfg.layout import IN_OUT
@@ -139,13 +137,8 @@ def _law(leaf: Any, value: Value) -> Law:
         return constant(number_of(value))
     if math.prod(leaf.shape) > _MOST:
         raise UnsayableError("its values are too many to be made")
-    table = np.asarray(value.values())
-    table = table.astype(np.float64) if jnp.issubdtype(table.dtype, jnp.floating) else table
-    if not table.size or (table == table.flat[0]).all():
-        return constant(shortest(np.asarray(value.values()).flat[0])) if table.size else Zeros()
-    if not np.isfinite(table).all():
-        raise UnsayableError("it holds infinities or NaN, which no spec does")
-    return Table(table)
+    table, dtype = np.asarray(value.values()), DTYPES[str(leaf.dtype)]
+    return law_of_values(table.astype(np.float64) if dtype.format else table, dtype)
 
 
 def _apart(name: str, value: Drawn, law: Law, seen: dict[bytes, list[tuple[str, Drawn]]]) -> Law:
@@ -401,10 +394,10 @@ def _exactly(name: str, number: Any, values: list[Fixed]) -> float:
         try:
             exact = _EXACT[name](*(float(v.number) if v.exact is None else v.exact for v in values))
         except (ValueError, OverflowError, ZeroDivisionError):
-            return shortest(number)
+            return shortest_of(number)
         if math.isclose(exact, float(number), rel_tol=8 * float(jnp.finfo(number.dtype).eps)):
             return exact
-    return shortest(number)
+    return shortest_of(number)
 
 
 def _bound(eqn: Any, values: list[Any]) -> list[Any]:

@@ -11,18 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from initcfg.capture.tables import constant, shortest
+from initcfg.capture.values import UnsayableError
+from initcfg.dtypes import DTYPES
 from initcfg.initializers import (
     Concatenate,
-    Constant,
     Formula,
     Initializer,
-    Ones,
     Orthogonal,
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
     TruncNormal,
-    Zeros,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 _RANDOM = os.path.join("jax", "_src", "random")  # noqa: PTH118  a part of a path
 _SCALING = os.path.join("jax", "_src", "nn", "initializers.py")  # noqa: PTH118
 _TWICE = "one draw is there several times"
-
-
-class UnsayableError(Exception):
-    """What has no law, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +88,6 @@ Value: TypeAlias = "Fixed | Drawn | Lawless"
 # Numbers.
 
 
-def constant(number: float) -> Initializer:
-    """The initializer of one number."""
-    if not math.isfinite(number):
-        raise UnsayableError("it holds infinities or NaN, which no spec does")
-    return {0.0: Zeros(), 1.0: Ones()}.get(number) or Constant(number)
-
-
 def is_key(aval: Any) -> bool:
     """Whether values are keys."""
     return bool(jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key))
@@ -123,7 +112,7 @@ def nice(number: Any) -> float:
         below = round(above / abs(value))
         if 0 < below <= _MOST_PARTS and is_it(math.copysign(above / below, value)):
             return math.copysign(above / below, value)
-    return shortest(number)
+    return shortest_of(number)
 
 
 # The standard deviation of a standard normal within two deviations, as JAX writes it.
@@ -131,17 +120,10 @@ _TRUNCATED = 0.87962566103423978
 _MOST_PARTS = 100_000
 
 
-def shortest(number: Any) -> float:
-    """A number as its dtype's shortest text has it: 1e-06, and not 9.99999997e-07."""
-    value = float(number)
-    if (
-        number.dtype == np.float64
-        or not jnp.issubdtype(number.dtype, jnp.floating)
-        or not math.isfinite(value)
-    ):
-        return value
-    digits = (float(f"{value:.{n}g}") for n in range(1, 17))
-    return next((each for each in digits if np.asarray(each, number.dtype) == number), value)
+def shortest_of(number: Any) -> float:
+    """A number as its dtype's shortest text has it."""
+    value, name = float(number), str(number.dtype)
+    return shortest(value, DTYPES[name]) if name in DTYPES else value
 
 
 def number_of(value: Fixed) -> float:

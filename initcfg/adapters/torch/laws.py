@@ -15,17 +15,18 @@ from initcfg.adapters.torch.programs import (
     Hole,
     Node,
     Read,
-    UnsayableError,
     behind,
+    dtype_of,
     is_filled,
     is_open,
     is_whole,
+    law_of_tensor,
     outputs_of,
     reads_in,
     values_of,
 )
-from initcfg.adapters.torch.tables import constant, law_of_values, shortest
-from initcfg.capture.values import Table
+from initcfg.capture.tables import constant, shortest
+from initcfg.capture.values import Table, UnsayableError
 from initcfg.initializers import (
     Concatenate,
     Constant,
@@ -300,7 +301,8 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911
 
 def _number(value: Any) -> float | None:
     if isinstance(value, Read) and math.prod(value.geometry.size) == 1:
-        return shortest(values_of(value).reshape(-1)[0])
+        number = values_of(value).reshape(-1)[0]
+        return shortest(float(number), dtype_of(number))
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -430,5 +432,5 @@ def _fixed(read: Read) -> Draws:
 
 
 def _told(values: torch.Tensor) -> tuple[Initializer | Table, tuple[Node, ...], bool]:
-    law = law_of_values(values)
+    law = law_of_tensor(values)
     return law, (), isinstance(law, Constant | Zeros | Ones)

@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from initcfg.adapters.torch.boxes import Geometry, box_of, without
+from initcfg.capture.tables import law_of_values
+from initcfg.capture.values import UnsayableError
+from initcfg.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from initcfg.capture.values import Write
+    from initcfg.capture.values import Table, Write
+    from initcfg.dtypes import DType
+    from initcfg.initializers import Initializer
 
 #: More elements than these are never made.
 LARGEST = 2**26
@@ -120,19 +126,33 @@ def mapped(change: Callable[[torch.Tensor], Any], tree: Any) -> Any:
     return tree
 
 
-class UnsayableError(Exception):
-    """A law that cannot be said: the reason, and the node behind it where one is known."""
-
-    def __init__(self, reason: str, node: Node | None = None) -> None:
-        super().__init__(reason)
-        self.node = node
-
-
 class TooLargeError(UnsayableError):
     """Values were asked for that are too many to be made."""
 
     def __init__(self) -> None:
         super().__init__("its values are too many to be made")
+
+
+def law_of_tensor(values: torch.Tensor) -> Initializer | Table:
+    """A constant, a known formula, or the table of fixed values; zeros where there are no elements.
+
+    Raises:
+        UnsayableError: some are infinite or NaN, or of a dtype that no spec has.
+    """
+    found, dtype = values.detach(), dtype_of(values)
+    flat = found.reshape(-1)
+    if flat.numel() and bool((flat == flat[0]).all()):
+        found = flat[:1]  # one of them says it all, however many they are
+    exact = found.to(torch.float64) if found.is_floating_point() else found
+    return law_of_values(np.array(exact.numpy()), dtype)
+
+
+def dtype_of(values: torch.Tensor) -> DType:
+    """The dtype as specs have it; an UnsayableError for one that they have not."""
+    name = str(values.dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise UnsayableError(f"no spec holds values of {name}")
+    return DTYPES[name]
 
 
 def reads_in(tree: Any) -> Iterator[Read]:

@@ -15,17 +15,16 @@ from initcfg.adapters.torch.parameters import named_modules_of, require_shapes
 from initcfg.adapters.torch.programs import (
     Read,
     TooLargeError,
-    UnsayableError,
     behind,
     canary_of,
     key_of,
+    law_of_tensor,
     left_of,
     reads_in,
     values_of,
 )
 from initcfg.adapters.torch.recording import Programs, recording
-from initcfg.adapters.torch.tables import law_of_values
-from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid
+from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid, UnsayableError
 from initcfg.initializers import Formula, NormOf, Parameter
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.derived import Derived
@@ -198,7 +197,7 @@ def _tensors(programs: Programs, module: torch.nn.Module) -> tuple[Recorded, ...
 def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Box, ...]]:
     read = None if programs.memory_of(tensor) is None else programs.read(tensor)
     try:
-        draws = Draws(law_of_values(tensor)) if read is None else law_of(read)
+        draws = Draws(law_of_tensor(tensor)) if read is None else law_of(read)
     except UnsayableError as error:
         unwritten = _unwritten(read, any_box=True) if read is not None and programs.lines else ()
         site = error.node.write.site if error.node is not None else None
@@ -264,8 +263,8 @@ def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
             if by is not None:
                 name, tensor = owners[by]
                 is_fixed = programs.memory_of(tensor) is None
-                now = law_of_values(tensor.as_strided(*geometry)) if is_fixed else _law_of(after)
-                law = law_of_values(node.values[output]) if node.op == "fixed" else _law_of(then)
+                now = law_of_tensor(tensor.as_strided(*geometry)) if is_fixed else _law_of(after)
+                law = law_of_tensor(node.values[output]) if node.op == "fixed" else _law_of(then)
                 yield Lost(name, node.write, law, now, by.write, is_first)
                 continue
             sources = [owners[old][0] for old in behind(before, exactly=True) if old in owners]

@@ -6,15 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from initcfg.adapters.torch.programs import UnsayableError
-from initcfg.capture.values import Table
+from initcfg.capture.values import Table, UnsayableError
 from initcfg.errors import InitcfgError
 from initcfg.initializers import Constant, Formula, Initializer, Ones, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from initcfg.dtypes import DType
 
 # Smaller tables are as well written out.
 _FEWEST = 16
@@ -32,26 +32,34 @@ def constant(number: float) -> Initializer:
     return {0.0: Zeros(), 1.0: Ones()}.get(number) or Constant(number)
 
 
-def law_of_values(values: torch.Tensor) -> Initializer | Table:
+def shortest(value: float, dtype: DType) -> float:
+    """A number as its dtype's shortest text has it: 1e-06, and not 9.99999997e-07."""
+    if dtype.format is None or dtype.name == "float64":
+        return value
+    digits = (float(f"{value:.{n}g}") for n in range(1, 17))
+    return next((each for each in digits if np.asarray(each, dtype.numpy) == value), value)
+
+
+def law_of_values(table: np.ndarray, dtype: DType) -> Initializer | Table:
     """A constant, a known formula, or the table of fixed values; zeros where there are no elements.
+
+    Args:
+        table: values of a floating dtype as float64, others as they are.
+        dtype: what the model holds them in.
 
     Raises:
         UnsayableError: some are infinite or NaN.
     """
-    found = values.detach()
-    flat = found.reshape(-1)
-    if not flat.numel():
+    if not table.size:
         return Zeros()
-    if bool((flat == flat[0]).all()):
-        return constant(shortest(flat[0]))
-    if not bool(torch.isfinite(flat).all()):
+    if (table == table.flat[0]).all():
+        return constant(shortest(float(table.flat[0]), dtype))
+    if not np.isfinite(table).all():
         raise UnsayableError(_NOT_FINITE)
-    exact = found.to(torch.float64) if found.is_floating_point() else found
-    table = np.array(exact.numpy())
-    return _formula(table, found.dtype) or _known(table, found.dtype) or Table(table)
+    return _formula(table, dtype) or _known(table, dtype) or Table(table)
 
 
-def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # noqa: PLR0911  a list of cases
+def _formula(table: np.ndarray, dtype: DType) -> Initializer | None:  # noqa: PLR0911  a list of cases
     """A formula for values that vary along one axis: a count, a line, powers of a base, logarithms."""
     if table.ndim == 0 or table.dtype.kind not in "fiu":
         return None
@@ -63,14 +71,14 @@ def _formula(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:  # no
     count, n = np.arange(len(x)), len(x)
     if n < 3:
         return None
-    error = 4 * (torch.finfo(dtype).eps if dtype.is_floating_point else 0.0)
+    error = 4 * 2.0**-dtype.format.digits if dtype.format else 0.0
 
     def holds(values: np.ndarray) -> bool:
         return bool((np.abs(values - x) <= error * np.maximum(np.abs(values), np.abs(x))).all())
 
     step, first = _tidy((x[-1] - x[0]) / (n - 1)), _tidy(x[0])
     if holds(first + step * count):
-        number = (lambda value: str(int(value))) if dtype.is_floating_point is False else repr
+        number = repr if dtype.format else (lambda value: str(int(value)))
         text = at if step == 1 else f"{number(step)} * {at}"
         return Formula(text if first == 0 else f"{number(first)} + {text}")
     if holds(np.log(count + 1.0)):
@@ -90,7 +98,7 @@ _QUARTERS = "index(-1) % (size(-1) // 4) / (size(-1) // 4)"
 _FIRST_HALF = "index(-1) < size(-1) // 2"
 
 
-def _known(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:
+def _known(table: np.ndarray, dtype: DType) -> Initializer | None:
     """One of the formulas that models share, where it gives all values to float32 arithmetic's own error.
 
     These are sinusoids of one and of two coordinates ("Attention is all you need"; MAE), causal masks, the
@@ -100,7 +108,7 @@ def _known(table: np.ndarray, dtype: torch.dtype) -> Initializer | None:
     if table.size < _FEWEST:
         return None
     if table.ndim < 2:
-        formula = _directions(table) if dtype.is_floating_point else None
+        formula = _directions(table) if dtype.format else None
         largest = int(7 * np.abs(table).max())  # the angles go once around, times the last point
         return formula if formula is not None and _agrees(formula, table, largest, dtype) else None
     rows, columns = table.shape[-2:]
@@ -128,9 +136,9 @@ def _directions(table: np.ndarray) -> Formula | None:
     return Formula(f"{step} * {side} / max(abs(cos({angle})), abs(sin({angle})))")
 
 
-def _texts(table: np.ndarray, dtype: torch.dtype) -> Iterator[str]:
+def _texts(table: np.ndarray, dtype: DType) -> Iterator[str]:
     rows, columns = table.shape
-    if dtype.is_floating_point and columns % 2 == 0 and np.abs(table).max() <= 1:
+    if dtype.format and columns % 2 == 0 and np.abs(table).max() <= 1:
         for first, place in ((0, "index(-2)"), (1, "(index(-2) - 1)")):
             side = math.isqrt(rows - first)
             column, row = f"({place} % {side})", f"({place} // {side})"
@@ -144,9 +152,9 @@ def _texts(table: np.ndarray, dtype: torch.dtype) -> Iterator[str]:
                 for one, other in ((column, row), (row, column)):
                     sines.append(_sines(f"({one} if {_FIRST_HALF} else {other})", _QUARTERS, test))
             yield from (f"0 if index(-2) == 0 else {text}" if first else text for text in sines)
-    elif dtype == torch.bool:
+    elif dtype.kind == "bool":
         yield "index(-2) >= index(-1)"
-    elif rows == columns and not dtype.is_floating_point:
+    elif rows == columns and not dtype.format:
         side = math.isqrt(rows)
         yield _relative("index(-2)", "index(-1)", side)
         last = (2 * side - 1) ** 2
@@ -167,26 +175,16 @@ def _relative(one: str, other: str, side: int) -> str:
     return f"({down}) * {2 * side - 1} + {one} % {side} - {other} % {side} + {side - 1}"
 
 
-def _agrees(formula: Formula, table: np.ndarray, largest: int, dtype: torch.dtype) -> bool:
+def _agrees(formula: Formula, table: np.ndarray, largest: int, dtype: DType) -> bool:
     """Whether a formula gives a table, of which sines are off by as much as their angles are rounded."""
     try:
-        made = np.asarray(formula(table.shape, str(dtype).removeprefix("torch.")))
+        made = np.asarray(formula(table.shape, dtype.name))
     except InitcfgError:
         return False
-    if not dtype.is_floating_point:
+    if not dtype.format:
         return bool(np.array_equal(made, table))
     return bool(np.abs(made.astype(float) - table).max() <= max(largest, 4) * 2.0**-22)
 
 
 def _tidy(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-def shortest(value: torch.Tensor) -> float:
-    """A number as its dtype's shortest text has it: 1e-06, and not 9.99999997e-07."""
-    if value.dtype == torch.float64 or not value.is_floating_point():
-        return float(value)
-    if value.dtype == torch.float32:
-        return float(str(np.float32(value.item())))
-    digits = (float(f"{value.item():.{n}g}") for n in range(1, 10))
-    return next(each for each in digits if torch.tensor(each, dtype=value.dtype) == value)
