@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 @with_output
 @with_model
 def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
-    """Write the spec of a PyTorch model's own initialization: the distribution of every parameter.
+    """Write the spec of a model's own initialization: the distribution of every parameter.
 
-    MODULE:CALLABLE is called without arguments and returns the model. Its code runs (with --config about
-    twenty times), but no weights are made. Modules in the current folder can be named. Numbers that depend on
-    the config become expressions. What a spec cannot express is skipped and listed. The spec goes to stdout,
-    or with -o to a file. Values that no formula gives go to NAME.tables.safetensors beside it.
+    MODULE:CALLABLE is called without arguments and returns the model of PyTorch or Keras. One with a single
+    argument named key or rng is an init function of JAX that returns the parameters, and is traced. Its code
+    runs (with --config about twenty times), but for PyTorch and JAX no weights are made. Modules in the
+    current folder can be named. Numbers that depend on the config become expressions. What a spec cannot
+    express is skipped and listed. The spec goes to stdout, or with -o to a file. Values that no formula gives
+    go to NAME.tables.safetensors beside it.
     """
-    from initcfg.adapters.torch import capture as capture_torch
-
     if path is not None:
         if not path.lower().endswith((".yaml", ".yml")):
             raise click.UsageError(f"the name of a spec ends in .yaml or .yml, not as {path!r}")
         check_replaceable(path, force=force)
-    captured = capture_torch(model.module)
+    captured = model.capture()
     if path is not None:
         beside = f"{path.rpartition('.')[0]}.tables.safetensors"
         if captured.tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 import traceback
@@ -19,14 +20,47 @@ if TYPE_CHECKING:
 
     import torch
 
+    from initcfg.capture.captured import Captured
+
 _WAY = "{} must be callable without arguments and return {}"
+# What an init function of JAX calls its only argument.
+_KEYS = ("key", "rng")
 
 
 class ModelSource(NamedTuple):
-    """Makes a model whenever it is called; `name` is how the command line calls it."""
+    """Makes a model whenever it is called; `name` is how the command line calls it.
+
+    One that `takes_key` is an init function of JAX.
+    """
 
     name: str
-    build: Callable[[], Any]
+    build: Callable[..., Any]
+    takes_key: bool = False
+
+    def capture(self) -> Captured:
+        """The recorded initialization of a model, by the adapter of its framework.
+
+        Raises:
+            SpecError: it is none of torch, of Keras or of JAX.
+        """
+        if self.takes_key:
+            from initcfg.adapters.jax import capture as capture_jax
+
+            return capture_jax(self.build)
+        # Code that has imported Keras alone makes a model of Keras; with its backend torch that is a module.
+        if "keras" in sys.modules and "torch" not in sys.modules:
+            import keras
+
+            from initcfg.adapters.keras import capture as capture_keras
+
+            made = self.build()
+            if isinstance(made, keras.Model):
+                return capture_keras(made)
+            message = f"{self.name} must return a keras.Model; it returned {_kind(made)}"
+            raise SpecError.of(Code.INPUT, message, _WAY.format(self.name, "the model"))
+        from initcfg.adapters.torch import capture as capture_torch
+
+        return capture_torch(self.module)
 
     def module(self) -> torch.nn.Module:
         """The model, which has to be one of torch, with its shapes.
@@ -41,12 +75,13 @@ class ModelSource(NamedTuple):
         made = self.build()
         if isinstance(made, torch.nn.Module):
             return require_shapes(made)
-        kind = type(made)
-        library = kind.__module__.partition(".")[0]
-        what = kind.__name__ if library == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        message = f"{self.name} must return a torch.nn.Module; it returned {what}"
-        drafted = library in ("flax", "jax", "keras", "equinox", "haiku")
-        way = '"initcfg new --manifest" drafts a spec from its names and shapes' if drafted else _WAY
+        library = type(made).__module__.partition(".")[0]
+        message = f"{self.name} must return a torch.nn.Module; it returned {_kind(made)}"
+        way = _WAY
+        if library in ("flax", "jax", "equinox", "haiku"):
+            way = 'initcfg capture reads "def init(key)" that returns the parameters'
+        elif library == "keras":
+            way = "initcfg.adapters.keras.capture reads it, and initcfg capture where torch is not imported"
         raise SpecError.of(Code.INPUT, message, way.format(self.name, "the model"))
 
 
@@ -97,7 +132,9 @@ def made_by(target: str, makes: str = "the model") -> ModelSource:
         raise click.UsageError(
             f"{target!r} is a {type(found).__name__}, and not a callable that makes {makes}"
         )
-    return ModelSource(target, _guarded(target, found, f"{path}()", makes))
+    takes_key = _takes_key(found)
+    doing = f"{path}({'key' if takes_key else ''})"
+    return ModelSource(target, _guarded(target, found, doing, makes), takes_key)
 
 
 def _from_config(folder: str | None) -> ModelSource:
@@ -112,6 +149,21 @@ def _from_config(folder: str | None) -> ModelSource:
     return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"))
 
 
+def _takes_key(found: Callable[..., Any]) -> bool:
+    """Whether a callable needs one argument, a key of JAX by its name."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [each for each in parameters if each.default is each.empty and each.kind < each.VAR_POSITIONAL]
+    return [each.name in _KEYS for each in needed] == [True]
+
+
+def _kind(made: object) -> str:
+    kind = type(made)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
 def _place_of(error: BaseException) -> Location | None:
     """The innermost line of code that was read from a file, without this module and Python's own imports."""
     lines = traceback.extract_tb(error.__traceback__)[1:]
@@ -119,12 +171,14 @@ def _place_of(error: BaseException) -> Location | None:
     return Location(own[-1].filename, own[-1].lineno) if own else None
 
 
-def _guarded(name: str, build: Callable[[], Any], doing: str, makes: str = "the model") -> Callable[[], Any]:
+def _guarded(
+    name: str, build: Callable[..., Any], doing: str, makes: str = "the model"
+) -> Callable[..., Any]:
     """The same, with what it raises as a problem of the code that was named, not of this program."""
 
-    def guarded() -> Any:
+    def guarded(*arguments: Any) -> Any:
         try:
-            return build()
+            return build(*arguments)
         except (Exception, SystemExit) as error:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             # What is raised by the call itself, and not by a line of the code that is called.
@@ -133,4 +187,5 @@ def _guarded(name: str, build: Callable[[], Any], doing: str, makes: str = "the 
             problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
             raise SpecError(problem) from error
 
+    guarded.__name__ = getattr(build, "__name__", "model")
     return guarded

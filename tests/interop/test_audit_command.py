@@ -125,7 +125,7 @@ def test_a_report_calls_a_config_by_its_folder(run, tmp_path: Path) -> None:
     ("name", "message", "help_"),
     [
         ("number", "must return a torch.nn.Module; it returned int", "must be callable without arguments"),
-        ("flax", "it returned flax.nnx.Linear", '"initcfg new --manifest" drafts a spec'),
+        ("flax", "it returned flax.nnx.Linear", 'initcfg capture reads "def init(key)"'),
         ("needs", "missing 1 required positional argument", "must be callable without arguments"),
         ("inside", "missing 1 required positional argument", ""),
         ("leaves", "leaves() raises SystemExit: 3", ""),

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from flax import nnx
 
 import initcfg
 from initcfg.adapters.jax import capture, manifest
+from initcfg.cli import main
 from initcfg.errors import SpecError
 from initcfg.initializers import (
     Concatenate,
@@ -229,3 +231,21 @@ def test_tables_that_have_a_formula_are_one() -> None:
         np.testing.assert_allclose(
             np.asarray(made[name], float), np.asarray(value, float), atol=50 * 2.0**-22
         )
+
+
+def test_the_command_traces_what_takes_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key_models.py").write_text(
+        "import jax\n"
+        "def init(key):\n    return {'w': jax.nn.initializers.he_normal()(key, (64, 32))}\n"
+        "def broken(key):\n    return {'w': key.shape[3]}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = CliRunner().invoke(main, ["capture", "key_models:init", "-o", "w.yaml"])
+    assert result.exit_code == 0
+    assert "w.yaml: 1 tensor; initcfg plan shows them" in result.stderr
+    plan = initcfg.make_plan("w.yaml")
+    assert (plan.name, type(plan["w"].initializer).__name__) == ("init", "HeNormal")
+    broken = CliRunner().invoke(main, ["capture", "key_models:broken"])
+    assert broken.exit_code == 2
+    assert "key_models.py:5: error[input]: broken(key) raises IndexError" in broken.output

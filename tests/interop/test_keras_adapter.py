@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import importlib
 import inspect
 import os
@@ -891,3 +892,24 @@ def test_what_capture_cannot_read_is_named_and_skipped() -> None:
     found = capture(keras.Sequential([keras.Input((8,)), layer]))
     assert "is code" in found.unsaid["own.kernel"].reason
     assert [each.name for each in initcfg.make_plan(found.spec)] == ["own.bias"]
+
+
+def test_the_command_captures_what_imports_keras_alone(tmp_path: Path) -> None:
+    (tmp_path / "keras_models.py").write_text(
+        "import keras\n"
+        "def build():\n"
+        "    return keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name='out')], name='mlp')\n"
+        "def layer():\n    return keras.layers.Dense(4)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-m", "initcfg", "capture"]
+    run = functools.partial(
+        subprocess.run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    done = run([*command, "keras_models:build"])
+    assert (done.returncode, done.stderr) == (0, "")
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4, name="out")], name="mlp")
+    assert loads(done.stdout) == capture(model).spec
+    refused = run([*command, "keras_models:layer"])
+    assert refused.returncode == 2
+    assert "must return a keras.Model; it returned keras.src.layers.core.dense.Dense" in refused.stderr
