@@ -80,9 +80,10 @@ class ForkSafeLock:
         self._lock.release()
 
 
-#: Held while modules are imported, and waited for by a fork: Python locks a module while it imports it, and a
-#: child that is forked meanwhile has the lock, not the thread that would open it. One for all: a thread that
-#: waits for a second one would hold the first. Whoever holds it may fork: modules may do so as they load.
+#: Held while modules are imported and while pydantic validates, and waited for by a fork: Python locks a
+#: module while it imports it, pydantic what it makes at its first use, and a child that is forked meanwhile
+#: has the lock, not the thread that would open it. One for all: a thread that waits for a second one would
+#: hold the first. Whoever holds it may fork: modules may do so as they load.
 LOADING = threading.RLock()
 if hasattr(os, "register_at_fork"):  # as above
     os.register_at_fork(

@@ -76,7 +76,8 @@ def checked(
         InitializerError: arguments are wrong; one diagnostic for each.
     """
     try:
-        return adapter_of(cls).validator.validate_python(given, context=reading)
+        with LOADING:
+            return adapter_of(cls).validator.validate_python(given, context=reading)
     except ValidationError as error:
         raise InitializerError(
             *(each.found for each in problems_of(error, cls, name or cls.__name__))

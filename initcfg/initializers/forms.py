@@ -20,6 +20,7 @@ from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
 from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, shown
 from initcfg.names import did_you_mean
+from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH, has_surrogate
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def read_arguments(  # noqa: PLR0917
     if cls is None or known_arguments(cls) is None:
         return _unchecked_arguments(config, reading, faults, path)
     try:
-        read = vars(adapter_of(cls).validator.validate_python(dict(config), context=reading))
+        with LOADING:
+            read = vars(adapter_of(cls).validator.validate_python(dict(config), context=reading))
     except ValidationError as error:
         for problem in problems_of(error, cls, name):
             found = problem.found

@@ -371,7 +371,8 @@ def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
         from initcfg.plan.document import PlanDocument  # noqa: PLC0415
 
     try:
-        return PlanDocument.model_validate(dict(tree))
+        with LOADING:
+            return PlanDocument.model_validate(dict(tree))
     except ValidationError as error:
         told = list(islice(_diagnostics_of(error, file), MAX_TOLD))
         raise SpecError(*told, *more_problems(error.error_count() - len(told), told)) from None

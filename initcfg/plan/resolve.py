@@ -165,7 +165,8 @@ def _validated(  # noqa: PLR0917
     reading: Reading | None,
 ) -> Any:
     try:
-        return adapter_of(cls).validator.validate_python(values, context=reading)
+        with LOADING:
+            return adapter_of(cls).validator.validate_python(values, context=reading)
     except ValidationError as error:
         found = [
             _placed(problem, config, path, context) for problem in problems_of(error, cls, config.lookup_name)

@@ -10,6 +10,7 @@ from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.explanations import published
 from initcfg.probe.telling import said_of, table_of, text_of
 from initcfg.probe.values import Run, Value, middle
+from initcfg.process import LOADING
 from initcfg.text.inputs import decoded, read_content
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Probe(Value):
         too_large = Diagnostic(Code.TOO_LARGE, "a probe has at most 256 MiB", Location(file))
         text = decoded(read_content(path, _LARGEST, too_large), file)
         try:
-            return cls.model_validate_json(text)
+            with LOADING:
+                return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             at = ".".join(map(str, first["loc"]))

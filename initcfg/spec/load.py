@@ -211,7 +211,8 @@ def _may_be_inherited(fault: Diagnostic) -> bool:
 
 def _validated(document: Document) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
     try:
-        spec = Spec.model_validate(document.tree)
+        with LOADING:
+            spec = Spec.model_validate(document.tree)
     except ValidationError as error:
         return None, diagnostics_of(error, Spec, document.places)
     spec._places = document.places

@@ -15,6 +15,7 @@ from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.registry import KERAS_MODEL_HINT
 from initcfg.initializers.values import fault, refusal, shown
+from initcfg.process import LOADING
 from initcfg.spec.diagnose import diagnostics_of
 from initcfg.spec.overlay import Places, Unwritten
 from initcfg.spec.scalars import (
@@ -77,7 +78,8 @@ class _Checked(ModelMetaclass):
 
         def __call__(self, /, **data: Any) -> Any:
             try:
-                return self.model_validate(data)
+                with LOADING:
+                    return self.model_validate(data)
             except ValidationError as error:
                 raise SpecError(*diagnostics_of(error, self)) from None
 
