@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, SpecError, printable
-from initcfg.formats.reading import Renames
+from initcfg.formats.reading import Renames, RenamesLike
 from initcfg.names import fill_numbers, fold, folded, mark_numbers, number_spans, numbers_of, told_apart
 from initcfg.plan.describing import law_of
 from initcfg.plan.plan import deciding_facts
@@ -17,7 +17,6 @@ from initcfg.wording import count
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from initcfg.formats.reading import RenamesLike
     from initcfg.plan import Plan, PlannedParameter
 
 Aspect = Literal["shape", "dtype", "tied_to", "law", "stream"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, UnknownParameterError
-from initcfg.formats.base import PLAN_KEY, natural_key
-from initcfg.formats.reading import open_weights
-from initcfg.generate.pool import Task, Workers, counting, in_groups
+from initcfg.formats.base import PLAN_KEY, Header, StoredTensor, natural_key
+from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
+from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
 from initcfg.globs import Glob
 from initcfg.names import did_you_mean
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initcfg.formats import Array
-    from initcfg.formats.base import Header, StoredTensor
-    from initcfg.formats.reading import RenamesLike, WeightsFile
-    from initcfg.generate.pool import Progress
 
 
 @dataclass(frozen=True, slots=True)

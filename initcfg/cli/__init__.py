@@ -17,7 +17,7 @@ __all__ = ["COMMANDS", "main"]
 # The commands in the order of the work, each with the module here that has it.
 COMMANDS = {
     "new": "new",
-    "capture": "capture",
+    "capture": "models",
     "validate": "validate",
     "plan": "plan",
     "materialize": "materialize",
@@ -25,10 +25,10 @@ COMMANDS = {
     "verify": "verify",
     "diff": "diff",
     "inspect": "inspect",
-    "report": "draw",
+    "report": "plan",
     "manifest": "new",
-    "audit": "audit",
-    "probe": "probe",
+    "audit": "models",
+    "probe": "models",
     "schema": "lookups",
     "initializers": "lookups",
     "explain": "lookups",

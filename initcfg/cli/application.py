@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from initcfg.cli.output import Output, fit
 from initcfg.cli.renderers import defused
 from initcfg.cli.report import Checked, Exit, Report
-from initcfg.cli.words import fit
 from initcfg.errors import InitcfgError, printable
 from initcfg.process import collect_seldom
 
@@ -46,8 +46,6 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except InitcfgError as error:
-            from initcfg.cli.output import Output
-
             end = ctx.obj or Output().findings
             return end(Report((Checked.failed(_subject(ctx), error.diagnostics),)))
 

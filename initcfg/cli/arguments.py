@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import click
 
-from initcfg.errors import Code, InitcfgError, printable
+from initcfg.errors import Code, Diagnostic, InitcfgError, printable
 from initcfg.names import did_you_mean
 from initcfg.wording import counted
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-    from initcfg.errors import Diagnostic
     from initcfg.manifest import Manifest
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.spec import Reading, Spec

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import with_spec_options
-from initcfg.cli.output import with_table
+from initcfg.cli.arguments import SpecOptions, plan_from, with_spec_options
+from initcfg.cli.output import Output, with_table
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import InitcfgError, SpecError, printable, text_width
 from initcfg.plan.plan import parameter_data
@@ -19,8 +19,6 @@ from initcfg.tables import csv_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initcfg.cli.arguments import SpecOptions
-    from initcfg.cli.output import Output
     from initcfg.diff import Change, Line, PlanDiff
     from initcfg.plan import Plan
 
@@ -76,7 +74,6 @@ def diff(
 
 def _plan_of(file: str, options: SpecOptions) -> Plan:
     """The plan of a spec or a plan file, or that of the spec that weights carry."""
-    from initcfg.cli.arguments import plan_from
     from initcfg.formats.index import TORCH_ENDINGS, is_index
     from initcfg.formats.reading import open_weights
     from initcfg.verification.matching import carried_plan

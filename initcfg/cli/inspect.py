@@ -11,11 +11,11 @@ import click
 
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import threads_option, with_renames
-from initcfg.cli.output import progress_bar, with_table
+from initcfg.cli.output import Output, progress_bar, with_table
 from initcfg.cli.report import Exit
 from initcfg.errors import SpecError, UnknownParameterError, printable
-from initcfg.formats.base import PLAN_KEY, SPEC_KEY, natural_key
-from initcfg.inspection import merged
+from initcfg.formats.base import PLAN_KEY, SPEC_KEY, StoredTensor, natural_key
+from initcfg.inspection import Inspection, Moments, merged
 from initcfg.names import fold
 from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table, csv_text, in_order
 from initcfg.wording import count, counted, number, size
@@ -23,10 +23,7 @@ from initcfg.wording import count, counted, number, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from initcfg.cli.output import Output
-    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import Renames
-    from initcfg.inspection import Inspection, Moments
 
 
 # What rows may be sorted by, and whether the largest comes first.

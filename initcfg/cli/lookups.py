@@ -16,7 +16,6 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, output_option
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Exit
-from initcfg.cli.words import reflow
 from initcfg.errors import Code
 from initcfg.names import did_you_mean
 from initcfg.tables import WORDS, Column, Row, Table
@@ -72,6 +71,39 @@ def _explanation(page: Explanation, width: int) -> str:
     for label, color, example in (("Wrong", "red", page.wrong), ("Right", "green", page.right)):
         parts += ["", click.style(f"{label}:", fg=color, bold=True), "", textwrap.indent(example, "    ")]
     return "\n".join(parts)
+
+
+def reflow(text: str, width: int) -> str:
+    """The paragraphs and sections of a docstring filled anew; formulas and examples keep their lines."""
+    return "\n\n".join(_reflow_block(block, width) for block in re.split(r"\n\n+", text))
+
+
+def _reflow_block(block: str, width: int) -> str:
+    title, *lines = block.split("\n")
+    if title in ("Formula:", "Example:"):
+        return block
+    entries = [title]
+    for line in lines:
+        depth, last = (len(each) - len(each.lstrip()) for each in (line, entries[-1]))
+        if entries[-1].endswith(":") or (depth == last and depth and title == "Args:"):
+            entries.append(line)
+        else:
+            entries[-1] += f" {line.strip()}"
+    inner = "    " if title == "Args:" else ""
+    return "\n".join(_fill(entry, width, inner) for entry in entries)
+
+
+def _fill(entry: str, width: int, inner: str) -> str:
+    """One paragraph, whose lines after the first are set in by `inner` more."""
+    outer = entry[: len(entry) - len(entry.lstrip())]
+    return textwrap.fill(
+        entry.strip(),
+        width,
+        initial_indent=outer,
+        subsequent_indent=outer + inner,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 _plugin_option = click.option(

@@ -6,24 +6,27 @@ import contextlib
 import itertools
 import json
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import not_standard_output, threads_option, with_spec_options
-from initcfg.cli.output import with_output
+from initcfg.cli.arguments import (
+    SpecOptions,
+    not_standard_output,
+    plan_from,
+    threads_option,
+    with_spec_options,
+)
+from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.errors import printable
 from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
 
-    from initcfg.cli.arguments import SpecOptions
-    from initcfg.cli.output import Output
     from initcfg.cli.ranks import Ranked
     from initcfg.plan import Plan
     from initcfg.sharding import Published, Saved
@@ -101,7 +104,6 @@ def materialize(
     at the end. With --ray the workers of Ray write one shard each at a time, with one thread unless --threads
     says more; give it after FILE, or as --ray=ADDRESS.
     """
-    from initcfg.cli.arguments import plan_from
     from initcfg.generate.files import carried_spec
     from initcfg.stores import is_folder
 

@@ -1,4 +1,4 @@
-"""Live models that a command line names: what a callable of some module makes, or a Hugging Face config."""
+"""``initcfg capture``, ``audit`` and ``probe``: live models, by a callable or a Hugging Face config."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from initcfg.cli.application import Command
+from initcfg.cli.arguments import SpecOptions, find_project, output_option, plan_from, with_spec_options
+from initcfg.cli.output import Output, check_replaceable, with_output, with_report
+from initcfg.cli.report import Checked, Exit, Report
+from initcfg.cli.validate import ignore_option
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.names import did_you_mean
+from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,3 +195,145 @@ def _guarded(
 
     guarded.__name__ = getattr(build, "__name__", "model")
     return guarded
+
+
+@click.command(
+    cls=Command,
+    short_help="Write the spec of a model's own initialization.",
+    example=(
+        "initcfg capture models.gpt:build -o gpt.yaml",
+        "initcfg capture --config checkpoints/gpt2 -o gpt2.yaml",
+    ),
+)
+@output_option("SPEC", "The file to write; its name ends in .yaml or .yml.")
+@click.option("--force", is_flag=True, help="Replace the files if they are there.")
+@with_output
+@with_model
+def capture(*, model: ModelSource, path: str | None, force: bool, output: Output) -> int:
+    """Write the spec of a model's own initialization: the distribution of every parameter.
+
+    MODULE:CALLABLE is called without arguments and returns the model of PyTorch or Keras. One with a single
+    argument named key or rng is an init function of JAX that returns the parameters, and is traced. Its code
+    runs (with --config about twenty times), but for PyTorch and JAX no weights are made. Modules in the
+    current folder can be named. Numbers that depend on the config become expressions. What a spec cannot
+    express is skipped and listed. The spec goes to stdout, or with -o to a file. Values that no formula gives
+    go to NAME.tables.safetensors beside it.
+    """
+    if path is not None:
+        if not path.lower().endswith((".yaml", ".yml")):
+            raise click.UsageError(f"the name of a spec ends in .yaml or .yml, not as {path!r}")
+        check_replaceable(path, force=force)
+    captured = model.capture()
+    if path is not None:
+        beside = f"{path.rpartition('.')[0]}.tables.safetensors"
+        if captured.tables:
+            check_replaceable(beside, force=force)
+        captured.save(path)
+        saved = [each for each in captured.recorded if each.persistent]
+        lawless = f", {len(captured.unsaid)} without a law" if captured.unsaid else ""
+        output.note(f"{path}: {counted(len(saved), 'tensor')}{lawless}; initcfg plan shows them")
+        if captured.tables:
+            output.note(f"{beside}: {counted(len(captured.tables), 'tensor')} that no formula gives")
+        if left := len(captured.recorded) - len(saved):
+            output.note(f"{counted(left, 'buffer')} left out, which a checkpoint does not hold")
+    elif output.format == "json":
+        from initcfg.spec import dump_json
+
+        output.data(dump_json(captured.spec))
+    else:
+        output.data(captured.text)
+        if captured.tables:
+            output.note("the values of some parameters are in a file of tables, which -o writes")
+    for name, unsaid in captured.unsaid.items():
+        output.note(f"{name} is left out: {unsaid.reason}")
+    return Exit.FINE
+
+
+@click.command(
+    cls=Command,
+    short_help="Find what a model's own initialization leaves out or undoes.",
+    example=(
+        "initcfg audit models.gpt:build",
+        "initcfg audit --config checkpoints/gpt2 --format sarif -o audit.sarif",
+    ),
+)
+@ignore_option
+@with_report
+@with_model
+def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int:
+    """Find mistakes in the initialization code of a PyTorch model.
+
+    MODULE:CALLABLE is called without arguments and returns the model. Its code runs, but no weights are made.
+    Modules in the current folder can be named. Reported, with their lines in the model's code, are parameters
+    that are never initialized, special values that are overwritten, broken ties, and values that are right on
+    the CPU but garbage if the model is made on the meta device. The exit code is 0 when nothing is found, 1
+    when something is, 2 when the code cannot be run; notes do not count.
+
+    The list "ignore" of [tool.initcfg] in the nearest pyproject.toml adds to --ignore. Values that are
+    garbage however the model is made are always reported.
+    """
+    from initcfg.adapters.torch import audit as audit_torch
+
+    found = audit_torch(model.module)
+    checked = Checked(model.name, found.diagnostics, verdict="nothing found")
+    report = Report((checked,)).ignoring({*ignore, *find_project().ignore})
+    return output.conclude(report.strict())
+
+
+@click.command(
+    cls=Command,
+    short_help="Measure what passes through a model before its first step.",
+    example=(
+        "initcfg probe models.net:build --spec he.yaml --spec scaled.yaml",
+        "initcfg probe --config checkpoints/gpt2 --spec configs/gpt2.yaml --seeds 3",
+    ),
+)
+@click.option(
+    "--spec",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="A spec or plan to measure. May be repeated.  [default: the model's own weights]",
+)
+@click.option(
+    "--batch",
+    metavar="MODULE:CALLABLE",
+    help="Returns the batch: a tensor, a pair (input, target), or a dict of keyword arguments.",
+)
+@click.option(
+    "--seeds", metavar="N", type=click.IntRange(min=1), help="Measure each spec with the seeds 0 to N - 1."
+)
+@with_spec_options
+@with_output
+@with_model
+def probe(
+    *,
+    model: ModelSource,
+    files: tuple[str, ...],
+    batch: str | None,
+    seeds: int | None,
+    options: SpecOptions,
+    output: Output,
+) -> int:
+    """Measure one forward and one backward pass of a PyTorch model with the weights of each spec.
+
+    MODULE:CALLABLE is called without arguments and returns the model. Its code runs. Modules in the current
+    folder can be named. The output shows the mean squares of activations and gradients for each block, dead
+    and saturated units, the first loss, and the first step of SGD and of Adam relative to the weights. A spec
+    needs no names and shapes: the model has them. Without --batch the input is random, fits the first layer,
+    and is the same for every spec.
+    """
+    from initcfg.adapters.torch import manifest
+    from initcfg.adapters.torch import probe as probe_torch
+
+    if len(set(files)) < len(files):
+        raise click.UsageError("a spec is named twice")
+    if seeds is not None and not files:
+        raise click.UsageError("--seeds needs a --spec: the model's own weights are made once")
+    module = model.module()
+    given = None if batch is None else made_by(batch, "a batch").build()
+    held = manifest(module)
+    plans = {file: plan_from(file, options, manifest=held) for file in files}
+    found = probe_torch(module, given, plans=plans, seeds=None if seeds is None else range(seeds))
+    output.answer(found.to_dict(), str(found))
+    return Exit.FINE

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, not_standard_input, output_option
-from initcfg.cli.output import with_output
+from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Exit
 from initcfg.wording import counted
-
-if TYPE_CHECKING:
-    from initcfg.cli.output import Output
 
 
 @click.command(

@@ -16,14 +16,12 @@ import click
 
 from initcfg.cli.arguments import force_option, not_standard_output
 from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, defused, render
-from initcfg.cli.report import Checked, Report
-from initcfg.cli.words import fit
-from initcfg.errors import Code, FormatError, OutputError, printable
+from initcfg.cli.report import Checked, Exit, Report
+from initcfg.errors import Code, FormatError, OutputError, printable, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from initcfg.cli.report import Exit
     from initcfg.generate.pool import Progress
     from initcfg.tables import Table
 
@@ -173,6 +171,27 @@ class Output(NamedTuple):
             self.complain(f"cannot add to the summary of the job: {printable(str(error))}")
         else:
             self.note(f"GitHub shows {SHOWN} errors and warnings of a step; the summary of the job has all.")
+
+
+def fit(text: str, width: int | None) -> str:
+    """Text whose lines are broken between words where they are wider, and go on further in."""
+    if width is None:
+        return text
+    return "\n".join(_fit_line(line, width) for line in text.split("\n"))
+
+
+def _fit_line(line: str, width: int) -> str:
+    bare = click.unstyle(line)
+    if text_width(bare) <= width or re.match(r" *[0-9]* \| ", bare):
+        return line
+    inner = " " * (len(bare) - len(bare.lstrip()) + 4)
+    lines = [""]
+    for word in re.findall(r" *[^ ]+", line):
+        if lines[-1].strip() and text_width(click.unstyle(lines[-1] + word)) > width:
+            lines.append(inner + word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
 
 
 def _width(stream: TextIO) -> int | None:

@@ -6,13 +6,12 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, printable
+from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, Severity, printable
 from initcfg.wording import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from initcfg.errors import Severity
     from initcfg.plan import Plan
 
 

@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import expanded, with_spec_options
-from initcfg.cli.output import with_report
+from initcfg.cli.arguments import (
+    SpecOptions,
+    as_code,
+    expanded,
+    find_project,
+    is_excluded,
+    planning_progress,
+    source_from,
+    with_spec_options,
+)
+from initcfg.cli.output import Output, with_report
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initcfg.cli.arguments import SpecOptions
-    from initcfg.cli.output import Output
-
 
 def _codes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    from initcfg.cli.arguments import as_code
-
     try:
         return tuple(map(as_code, names))
     except ValueError as error:
@@ -81,8 +85,6 @@ def validate(
     "exclude" and "ignore", which --exclude and --ignore add to, and a folder "root", which every command
     keeps to unless --root says otherwise.
     """
-    from initcfg.cli.arguments import find_project, is_excluded
-
     project, named = find_project(), expanded(files)
     kept = [
         file
@@ -144,7 +146,6 @@ def _target(setting: str) -> str:
 
 def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.checks import check_plan
-    from initcfg.cli.arguments import planning_progress, source_from
     from initcfg.plan import Plan, check_base, plan_reading
 
     if Path(file).is_dir():

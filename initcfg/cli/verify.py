@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.application import Command
-from initcfg.cli.arguments import selection, threads_option, with_renames, with_spec_options
-from initcfg.cli.output import progress_bar, with_report
+from initcfg.cli.arguments import (
+    SpecOptions,
+    plan_from,
+    selection,
+    threads_option,
+    with_renames,
+    with_spec_options,
+)
+from initcfg.cli.output import Output, progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import InitcfgError, printable
 from initcfg.wording import count, counted
 
 if TYPE_CHECKING:
-    from initcfg.cli.arguments import SpecOptions
-    from initcfg.cli.output import Output
     from initcfg.formats.reading import Renames
-    from initcfg.verification.laws import LawReport
+    from initcfg.verification.listing import LawReport
 
 
 @click.command(
@@ -72,7 +77,6 @@ def verify(
     moments, bounds, distribution, tails and copies. What fails is shown beside what is meant.
     """
     from initcfg.api import verify as compare
-    from initcfg.cli.arguments import plan_from
 
     if file is not None and _is_swapped(weights, file):
         raise click.UsageError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from initcfg.formats.base import Array, Elements, TensorInfo, WriteAt, refuse
+from initcfg.formats.base import Array, Elements, Header, TensorInfo, WriteAt, refuse
 from initcfg.names import did_you_mean
 from initcfg.process import load
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from initcfg.formats.base import Header
 
 __all__ = ["FORMATS", "Array", "Elements", "Format", "TensorInfo", "WriteAt", "format_of"]
 

@@ -11,20 +11,18 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias
 
 from initcfg.errors import Code, FormatError, Location
 from initcfg.text.inputs import open_input
 from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from os import PathLike
     from pathlib import Path
-    from typing import Self
 
     import numpy as np
 

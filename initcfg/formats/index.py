@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, FormatError, Location, SpecError, capped, stopped
-from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, Header, common_texts, tied_names
+from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, FilePool, Header, common_texts, tied_names
 from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
 from initcfg.text.inputs import read_content
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
 
-    from initcfg.formats.base import FilePool
     from initcfg.text.source import Source
 
 INDEX_NAME = "model.safetensors.index.json"

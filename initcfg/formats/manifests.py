@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from initcfg.errors import (
     more_problems,
 )
 from initcfg.formats import format_of
-from initcfg.formats.base import FilePool, natural_key
+from initcfg.formats.base import FilePool, LoadedTensor, StoredTensor, natural_key
 from initcfg.formats.index import INDEX_ENDING, TORCH_ENDINGS, find_weights, is_index, is_torch_file, read_set
 from initcfg.formats.safetensors import read_header
 from initcfg.layout import shape_problem
@@ -46,9 +46,6 @@ from initcfg.text.yaml_source import read_yaml
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from initcfg.formats.base import LoadedTensor, StoredTensor
     from initcfg.text.source import Source
 
 

@@ -23,8 +23,10 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import FormatError, InitializerError
 from initcfg.formats.atomic import replacing
 from initcfg.formats.base import (
+    Elements,
     Header,
     StoredTensor,
+    TensorInfo,
     check_unique,
     finish,
     malformed,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from initcfg.formats.base import Elements, TensorInfo
 
 _MAX_COMMENT_BYTES = 65_535
 _MAX_NAME_BYTES = 4_096

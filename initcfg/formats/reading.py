@@ -11,23 +11,20 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 
 from initcfg.errors import Code, FormatError, Location, SpecError
-from initcfg.formats import FORMATS, format_of
-from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, StoredTensor, tied_names
+from initcfg.formats import FORMATS, Array, format_of
+from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, LoadedTensor, StoredTensor, tied_names
 from initcfg.formats.index import TORCH_ENDINGS, find_weights, is_index, is_torch_file, read_set
 from initcfg.formats.torch_files import torch_tensors
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
-    from typing import Self
 
-    from initcfg.formats import Array
-    from initcfg.formats.base import LoadedTensor
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WILD = re.compile(r"[*?\[\]{}]")

@@ -19,8 +19,10 @@ from initcfg.dtypes import DTYPES
 from initcfg.errors import FormatError, SpecError
 from initcfg.formats.atomic import placing
 from initcfg.formats.base import (
+    Elements,
     Header,
     StoredTensor,
+    TensorInfo,
     check_unique,
     malformed,
     refuse,
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from initcfg.formats.base import Elements, TensorInfo
 
 MAX_HEADER_BYTES = 100_000_000
 #: So many tensors take three times the memory of the longest header.

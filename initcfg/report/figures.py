@@ -17,11 +17,11 @@ import numpy as np
 import initcfg
 from initcfg import inspection
 from initcfg.diff import beside
-from initcfg.errors import Code, Location, SpecError
-from initcfg.initializers import Formula, canonical_name
+from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.initializers import Formula, Initializer, canonical_name
 from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
-from initcfg.plan.describing import describe_law, fold_copies
+from initcfg.plan.describing import Copies, describe_law, fold_copies
 from initcfg.plan.listing import law_moments
 from initcfg.report.values import (
     Comparison,
@@ -47,14 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from initcfg.distributions import Moments
-    from initcfg.errors import Diagnostic
     from initcfg.formats import Array
-    from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.plan.describing import Copies
     from initcfg.probe import Probe
     from initcfg.verification import Verification
-    from initcfg.verification.laws import LawRow
+    from initcfg.verification.listing import LawRow
     from initcfg.verification.meant import Meant
 
 

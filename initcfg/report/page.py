@@ -9,15 +9,15 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined, Template
-
-from initcfg.errors import printable
 from initcfg.probe.values import average
 from initcfg.report.frames import cut
 from initcfg.report.pictures import law_picture, pictures_of, signal_picture
-from initcfg.wording import count, counted, number, size
+from initcfg.tables.html import template_of
+from initcfg.wording import counted, number, size
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from initcfg.report.values import Figures, Model
 
 #: How many rows a page draws at once; more follow where a reader comes to the end of these.
@@ -47,6 +47,7 @@ def page_of(figures: Figures) -> str:
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}",
+        drawn_rows=DRAWN_ROWS,
         data=_json([_rows_of(model) for model in figures.models]),
     )
     return page
@@ -125,11 +126,7 @@ def _json(value: object) -> str:
 
 def _signed(value: float) -> str:
     """A number of standard errors."""
-    return (
-        f"{value:+.1f}".replace("-", "\u2212")
-        if abs(value) < 1000
-        else f"{value:+.0e}".replace("-", "\u2212")
-    )
+    return f"{value:{'+.1f' if abs(value) < 1000 else '+.0e'}}".replace("-", "\u2212")
 
 
 def _digest(text: str) -> str:
@@ -142,18 +139,12 @@ def _asset(name: str) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return template_of(
+        _asset("page.html"),
+        cut=lambda text: cut(text, 200),
+        counted=counted,
+        size=size,
+        number=number,
+        signed=_signed,
+        average=average,
     )
-    environment.filters |= {
-        "count": count,
-        "cut": lambda text: cut(text, 200),
-        "counted": counted,
-        "size": size,
-        "number": number,
-        "signed": _signed,
-        "average": average,
-    }
-    environment.globals["drawn_rows"] = DRAWN_ROWS
-    environment.finalize = lambda value: printable(value) if type(value) is str else value
-    return environment.from_string(_asset("page.html"))

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from initcfg.report.frames import (
     Frame,
     Line,
+    Point,
     clip,
     cut,
     draw_axes,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initcfg.probe import Probe
-    from initcfg.report.frames import Point
     from initcfg.report.values import Bins, HeldLaw, Model, Row
 
 #: The variance of `unusual-variance`: ten times LeCun's, or a tenth.

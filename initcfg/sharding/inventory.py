@@ -13,13 +13,12 @@ import initcfg
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
 from initcfg.names import few
-from initcfg.sharding.shards import MAX_SHARDS
+from initcfg.sharding.shards import MAX_SHARDS, Shard, ShardSet
 from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from initcfg.sharding.shards import Shard, ShardSet
     from initcfg.stores import Store
 
 _TYPES = {"plan": str, "set": str, "shards": int, "made_by": str}

@@ -15,7 +15,7 @@ from initcfg.errors import Code, FormatError, InitcfgError, Location, OutputErro
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, read_index
 from initcfg.formats.safetensors import MAX_HEADER_BYTES, header_in
-from initcfg.generate.pool import Workers, onward, thread_count
+from initcfg.generate.pool import Progress, Workers, onward, thread_count
 from initcfg.sharding.inventory import (
     SetClaim,
     finished_in,
@@ -25,7 +25,7 @@ from initcfg.sharding.inventory import (
     require_space,
     scan_folder,
 )
-from initcfg.sharding.shards import assigned, digest_of, index_of, loads, shard_name
+from initcfg.sharding.shards import Rank, Shard, ShardSet, assigned, digest_of, index_of, loads, shard_name
 from initcfg.sharding.writing import Receipt, custom_parts, rehearse, send, try_shard, write_shard
 from initcfg.stores.base import ClaimLostError
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from initcfg.generate.pool import Progress
-    from initcfg.sharding.shards import Rank, Shard, ShardSet
     from initcfg.stores import Store
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from initcfg.formats import TensorInfo
 from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
 from initcfg.formats.index import TOTALS, Index, index_text
-from initcfg.formats.safetensors import layout
+from initcfg.formats.safetensors import FileLayout, layout
 from initcfg.generate.files import carried_spec, file_metadata, left_out
 from initcfg.generate.memory import owner, selected
 from initcfg.process import cached_property
@@ -25,7 +25,6 @@ from initcfg.process import cached_property
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initcfg.formats.safetensors import FileLayout
     from initcfg.plan import Plan, PlannedParameter
 
 MAX_SHARDS = 99_999

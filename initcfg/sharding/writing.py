@@ -15,20 +15,18 @@ from typing import TYPE_CHECKING, Any
 from initcfg.engines import get_engine
 from initcfg.errors import Code, InitcfgError, Location, OutputError
 from initcfg.generate.files import PlannedElements
-from initcfg.generate.pool import Workers, counting
+from initcfg.generate.pool import Progress, Workers, counting
 from initcfg.generate.work import is_foreign, make_whole
 from initcfg.initializers import BUILTINS
 from initcfg.plugins import load_plugins, loaded_plugins
 from initcfg.sharding.inventory import is_finished
-from initcfg.stores import is_remote, open_store
+from initcfg.stores import Store, is_remote, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from initcfg.generate.pool import Progress
     from initcfg.plan import PlannedParameter
     from initcfg.sharding.shards import Shard
-    from initcfg.stores import Store
 # Tasks that an executor knows of. Each carries the plan of its shard, so that all at once may be much.
 _AHEAD = 256
 # How long nothing may end before somebody looks whether the executor lives.

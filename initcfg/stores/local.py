@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, OutputError
 from initcfg.formats.atomic import free_bytes, move, replacing, reporting
-from initcfg.formats.safetensors import write_file
+from initcfg.formats.safetensors import FileLayout, write_file
 from initcfg.formats.temporary import LocksUnsupportedError, is_linked, lock_holders, sweep, try_lock, unlock
-from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
+from initcfg.stores.base import CLAIM_NAME, Admit, Claim, other_claim
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initcfg.formats import Elements
-    from initcfg.formats.safetensors import FileLayout
-    from initcfg.stores.base import Admit
 
 _MAX_BYTES = 1 << 16
 # Whatever somebody has put there is neither followed nor waited for.

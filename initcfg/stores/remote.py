@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
 from initcfg.process import LOADING
-from initcfg.stores.base import CLAIM_NAME, Claim, other_claim
+from initcfg.stores.base import CLAIM_NAME, Admit, Claim, other_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from initcfg.formats import Elements
     from initcfg.formats.safetensors import FileLayout
-    from initcfg.stores.base import Admit
 
 _MAX_CLAIM_BYTES = 1 << 16
 # What stores answer that cannot write on a condition; S3's own refusal may come as EINVAL from old drivers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -12,9 +12,9 @@ from initcfg.errors import printable
 from initcfg.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from initcfg.tables.text import Column, Row, Table
+    from initcfg.tables import Column, Row, Table
 
 #: A table of more rows is shut until somebody opens it, and has no more rows than the second.
 _OPEN_ROWS, _MOST_ROWS = 60, 2_000
@@ -34,6 +34,8 @@ def rendered(table: Table, columns: Sequence[Column], rows: Sequence[Row], *, wh
         is_open=len(rows) <= _OPEN_ROWS or whole,
         most_names=_MOST_NAMES,
         whole=whole,
+        width=_WIDTH,
+        height=_HEIGHT,
     )
     return text
 
@@ -49,14 +51,17 @@ def _outline(heights: Sequence[float]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in ((0.0, _HEIGHT), *points, (_WIDTH, _HEIGHT)))
 
 
-@cache
-def _template() -> Template:
+def template_of(source: str, **filters: Callable[..., Any]) -> Template:
+    """A template of HTML that escapes what it is given; characters that control or turn a text are shown."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": count, "outline": _outline}
-    environment.globals |= {"width": _WIDTH, "height": _HEIGHT}
-    # No control character, and nothing that turns the direction of a text.
+    environment.filters |= {"count": count, **filters}
     environment.finalize = lambda value: printable(value) if type(value) is str else value
-    source = (files("initcfg.tables") / "table.html").read_text(encoding="utf-8")
     return environment.from_string(source)
+
+
+@cache
+def _template() -> Template:
+    source = (files("initcfg.tables") / "table.html").read_text(encoding="utf-8")
+    return template_of(source, outline=_outline)

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError, more_problems
 from initcfg.text.inputs import decoded
-from initcfg.text.json_source import MAX_ENTRIES, SPACE, JsonReader, read_json
+from initcfg.text.json_source import MAX_ENTRIES, SPACE, JsonReader, Nodes, read_json
 from initcfg.text.source import Node, Source, Spans, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from initcfg.text.json_source import Nodes
 
 # A list or an object with at most one more in it, as entries are.
 _SHORT_VALUE = re.compile(r"[\[{][^\[\]{}]{0,512}(?:[\[{][^\[\]{}]{0,1024}[\]}][^\[\]{}]{0,512})?[\]}]")

@@ -7,18 +7,13 @@ import re
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, SpecError, more_problems
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, PathStep, SpecError, more_problems
 from initcfg.process import cached_property
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from initcfg.errors import PathStep
 
 #: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.
 Tree = object

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from initcfg.errors import Code
-from initcfg.text.source import Node
-
-if TYPE_CHECKING:
-    from initcfg.errors import Location
-    from initcfg.text.source import Reader, Tree
+from initcfg.errors import Code, Location
+from initcfg.text.source import Node, Reader, Tree
 
 _BARE_BRACES = r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:"
 _MAX_PIECES = 32

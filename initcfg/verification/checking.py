@@ -12,32 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.engines import get_engine
+from initcfg.engines import FillFunction, get_engine
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, fold_copies
-from initcfg.formats.base import PLAN_KEY
-from initcfg.formats.reading import open_weights
-from initcfg.generate.pool import Task, Workers, counting
-from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.initializers import Combined, NormOf, RepeatOf
+from initcfg.formats.base import PLAN_KEY, StoredTensor
+from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
+from initcfg.generate.pool import Progress, Task, Workers, counting
+from initcfg.generate.work import Piece, batches, fill_elements, is_for_caller, is_made_whole, make_whole
+from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import Factored
+from initcfg.verification.fixed import Mismatch
 from initcfg.verification.laws import LawComparison
-from initcfg.verification.listing import law_table
+from initcfg.verification.listing import LawReport, law_table
 from initcfg.verification.matching import alone, carried_plan, match
 from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from initcfg.engines import FillFunction
     from initcfg.formats import Array
-    from initcfg.formats.base import StoredTensor
-    from initcfg.formats.reading import RenamesLike, WeightsFile
-    from initcfg.generate.pool import Progress
-    from initcfg.generate.work import Piece
-    from initcfg.initializers import Initializer
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.verification.laws import LawReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +207,9 @@ class _Comparison:
 
     def _note(self, piece: Piece, found: Mismatch | None) -> None:
         """Pieces come in the order of the elements: the first that differs is the first of all."""
-        if found is None:
-            return
-        name = piece.parameter.name
-        first = self.found.get(name) or dataclasses.replace(found, at=piece.start + found.at, count=0)
-        self.found[name] = dataclasses.replace(first, count=first.count + found.count)
+        if found is not None:
+            name, placed = piece.parameter.name, dataclasses.replace(found, at=piece.start + found.at)
+            self.found[name] = placed.after(self.found.get(name))
 
 
 def _differs(
@@ -238,16 +230,6 @@ def _differs(
 
 #: Of what is made with BLAS, whose bits differ between machines and numbers of threads, a part of the gain.
 TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """What differs between elements: the first position in C order, both values in full, and how many."""
-
-    at: int
-    found: str
-    expected: str
-    count: int
 
 
 def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> Mismatch | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from initcfg import engines
 from initcfg.distributions import point
-from initcfg.dtypes import DTYPES
+from initcfg.dtypes import DTYPES, DType
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
 from initcfg.initializers import Initializer, draw
@@ -20,30 +20,32 @@ from initcfg.initializers.base import Cuttable, initializer, nested_in
 from initcfg.initializers.custom import Request
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import Mimetic
-from initcfg.layout import needed_layout
+from initcfg.layout import Layout, needed_layout
 from initcfg.stream import Stream
 from initcfg.verification.meant import ULPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from initcfg.dtypes import DType
     from initcfg.formats import Array
     from initcfg.formats.reading import WeightsFile
     from initcfg.initializers.components import Component
-    from initcfg.layout import Layout
 
 _FLOAT64 = DTYPES["float64"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatched:
-    """The first element that differs, in full, and how many do."""
+class Mismatch:
+    """The first element that differs, in C order, both its values in full, and how many differ."""
 
     at: int
     found: str
     expected: str
     count: int
+
+    def after(self, before: Mismatch | None) -> Mismatch:
+        """This one together with that of the elements before, of which the first stays the first."""
+        return self if before is None else dataclasses.replace(before, count=before.count + self.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class Fixed:
     dtype: DType
     spare: tuple[float, float] = (0.0, 0.0)
 
-    def mismatch(self, elements: Array, numbers: Array | int) -> Mismatched | None:
+    def mismatch(self, elements: Array, numbers: Array | int) -> Mismatch | None:
         """What differs, in a stretch of elements whose numbers, or that of the first, are given."""
         if isinstance(self.expected, tuple):
             # Comparing in the dtype: float64 does not hold every int64.
@@ -71,7 +73,7 @@ class Fixed:
             if not differs.any():
                 return None
             at = int(np.argmax(differs))
-            return Mismatched(at, str(elements[at]), str(allowed[0]), int(np.count_nonzero(differs)))
+            return Mismatch(at, str(elements[at]), str(allowed[0]), int(np.count_nonzero(differs)))
         if isinstance(numbers, int):
             numbers = np.arange(numbers, numbers + elements.size)
         wanted = self.expected(numbers)
@@ -87,7 +89,7 @@ class Fixed:
         if not differs.any():
             return None
         at = int(np.argmax(differs))
-        return Mismatched(at, str(elements[at]), f"{wanted[at]:.9g}", int(np.count_nonzero(differs)))
+        return Mismatch(at, str(elements[at]), f"{wanted[at]:.9g}", int(np.count_nonzero(differs)))
 
 
 def fixed_by(component: Component, planned: DType, dtype: DType, file: WeightsFile) -> Fixed | str:

@@ -8,20 +8,21 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic
-from initcfg.generate.pool import Task, counting, in_groups
-from initcfg.initializers import stream_of
+from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
+from initcfg.initializers import Combined, Initializer, RepeatOf, stream_of
+from initcfg.initializers.arrays import draw_box
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
 from initcfg.inspection import Histogram, Moments, merged, moments_of
 from initcfg.plan.describing import describe_law
-from initcfg.verification.fixed import Fixed, Mismatched, fixed_by, frames_problem
+from initcfg.verification.fixed import Fixed, Mismatch, fixed_by, frames_problem
+from initcfg.verification.listing import LawReport, LawRow
 from initcfg.verification.meant import Meant, meant_by, of_mixture
-from initcfg.verification.parts import codes_of, repeated_rows, split
 from initcfg.verification.surprise import described, surprises
 from initcfg.wording import counted
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
     from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
-    from initcfg.generate.pool import Progress, Workers
+    from initcfg.layout import Layout
     from initcfg.plan import PlannedParameter
 
 # Few enough that a stretch in float64 stays in a core's cache.
@@ -41,91 +42,13 @@ _CHUNK = 1 << 17
 _SAMPLE = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class LawRow:
-    """One component of a tensor: what was found beside what is meant.
-
-    Args:
-        name: of the parameter.
-        part: the positions of the component, as an index is written; None for all of the tensor.
-        law: in words.
-        elements: how many were looked at.
-        meant: mean, std, least and greatest value by the law; None where values are fixed.
-        found: the same of the elements.
-        tests: the logarithms of the bounds of the probabilities that true values look so, by test.
-        problem: what differs, or None.
-        errors: how many standard errors mean and std are from the law's, for draws that are independent.
-        histogram: of the elements, where it was asked for and they have a law.
-        pictured: that law; of orthogonal matrices it is near what single elements have.
-    """
-
-    name: str
-    part: str | None
-    law: str
-    elements: int
-    meant: tuple[float, float, float, float] | None
-    found: tuple[float, float, float, float]
-    tests: tuple[tuple[str, float], ...]
-    problem: str | None = None
-    errors: tuple[float, float] | None = None
-    histogram: Histogram | None = dataclasses.field(default=None, repr=False, compare=False)
-    pictured: Meant | None = dataclasses.field(default=None, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data; numbers that are not finite are None."""
-
-        def four(numbers: tuple[float, float, float, float] | None) -> dict[str, float | None] | None:
-            keys = ("mean", "std", "low", "high")
-            if numbers is None:
-                return None
-            return {k: v if math.isfinite(v) else None for k, v in zip(keys, numbers, strict=True)}
-
-        return {
-            "name": self.name,
-            "part": self.part,
-            "law": self.law,
-            "elements": self.elements,
-            "meant": four(self.meant),
-            "found": four(self.found),
-            "log_probabilities": {k: v if math.isfinite(v) else None for k, v in self.tests},
-            "standard_errors": self.errors and dict(zip(("mean", "std"), self.errors, strict=True)),
-            "problem": self.problem,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class LawReport:
-    """What holding weights against laws has found.
-
-    Args:
-        rows: one for each component, in the plan's order.
-        tests: how many tests were made of random values.
-        false_alarms: the probability that true weights fail any of them, at most.
-        unchecked: the parameters of which nothing could be said, each with the reason.
-    """
-
-    rows: tuple[LawRow, ...]
-    tests: int
-    false_alarms: float
-    unchecked: tuple[tuple[str, str], ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, fit for JSON."""
-        return {
-            "tests": self.tests,
-            "false_alarms": self.false_alarms,
-            "rows": [row.to_dict() for row in self.rows],
-            "unchecked": [{"name": name, "reason": reason} for name, reason in self.unchecked],
-        }
-
-
 @dataclass(slots=True)
 class _Seen:
     """What has been met of one component, so far."""
 
     moments: Moments = dataclasses.field(default_factory=Moments)
     sample: list[Array] = dataclasses.field(default_factory=list)
-    mismatch: Mismatched | None = None
+    mismatch: Mismatch | None = None
     unlike: str | None = None
     histogram: Histogram | None = None
 
@@ -137,12 +60,8 @@ class _Seen:
             self.histogram = self.histogram.merged(other.histogram)
         else:
             self.histogram = self.histogram or other.histogram
-        if self.mismatch is not None and other.mismatch is not None:
-            self.mismatch = dataclasses.replace(
-                self.mismatch, count=self.mismatch.count + other.mismatch.count
-            )
-        else:
-            self.mismatch = self.mismatch or other.mismatch
+        if other.mismatch is not None:
+            self.mismatch = other.mismatch.after(self.mismatch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +91,7 @@ class _Job:
     def pieces(self) -> Iterator[tuple[_Job, int, int]]:
         numel = self.tensor.numel
         step = numel if self.is_whole else _CHUNK
-        rows = repeated_rows(self.parameter)
+        rows = _repeated_rows(self.parameter)
         if rows:
             step = max(1, step // rows) * rows
         for start in range(0, numel, step or 1):
@@ -261,7 +180,7 @@ class LawComparison:
         elements = self.file.read(job.tensor, start, stop)
         if job.is_plain:
             return [_seen(job, job.held[0], elements, start, None)]
-        parts = split(elements, codes_of(job.parameter, start, stop), len(job.held))
+        parts = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
         found = [
             _seen(job, held, part, numbers, places + start)
             for held, (part, numbers, places) in zip(job.held, parts.parts, strict=True)
@@ -343,7 +262,7 @@ class LawComparison:
         hint = f"make the weights as the spec says, or write the law that {self.file.what} has into the spec"
         self.found.append(Diagnostic(Code.LAW, message, self.file.place_of(job.tensor), hint))
 
-    def _fixed_differs(self, job: _Job, held: _Held, mismatch: Mismatched) -> Diagnostic:
+    def _fixed_differs(self, job: _Job, held: _Held, mismatch: Mismatch) -> Diagnostic:
         at = ", ".join(str(int(each)) for each in np.unravel_index(mismatch.at, job.tensor.shape))
         total = math.prod(held.component.shape)
         message = (
@@ -429,3 +348,68 @@ def _index(box: tuple[range, ...], shape: tuple[int, ...]) -> str:
         ":" if len(taken) == size else f"{taken.start}:{taken.stop}"
         for taken, size in zip(box, shape, strict=True)
     )
+
+
+# A code is the rank of a component and the number of an element in it.
+_SHIFT = 48
+
+
+class _Parts(NamedTuple):
+    """The elements of a stretch by component: these, their numbers in it, and their places in the stretch."""
+
+    parts: list[tuple[Array, Array, Array]]
+    unequal: int  # repeated elements that are not what they repeat
+
+
+def _codes_of(parameter: PlannedParameter, start: int, stop: int) -> Array:
+    """For each element of a stretch, in C order, its component and its number in that."""
+    out = np.empty(stop - start, np.int64)
+    _write(out, start, parameter.initializer, parameter.shape, parameter.layout, 0)
+    return out
+
+
+def _write(  # noqa: PLR0917  `draw_box` gives the first two
+    out: Array, start: int, initializer: Initializer, shape: tuple[int, ...], layout: Layout | None, rank: int
+) -> None:
+    if isinstance(initializer, RepeatOf):
+        ((part, share),) = initializer.parts(shape, layout)
+        inner = math.prod(share.shape[initializer.axis % len(share.shape) + 1 :])
+        at = np.arange(start, start + out.size)
+        row, column = at // inner, at % inner
+        sources = row // initializer.times * inner + column
+        first = int(sources.min())
+        codes = np.empty(int(sources.max()) + 1 - first, np.int64)
+        _write(codes, first, part, share.shape, share.layout, rank)
+        out[...] = codes[sources - first]
+    elif isinstance(initializer, Combined):
+        for part, share in initializer.parts(shape, layout):
+            write = partial(_write, initializer=part, shape=share.shape, layout=share.layout, rank=rank)
+            draw_box(out, start, shape, share.box, write)
+            rank += sum(1 for _ in components_of(part, share.shape, share.layout))
+    else:
+        out[...] = (rank << _SHIFT) + np.arange(start, start + out.size)
+
+
+def _repeated_rows(parameter: PlannedParameter) -> int:
+    """After how many elements all repetitions of those before have come; 0 where nothing is repeated."""
+    made = parameter.initializer
+    if not isinstance(made, RepeatOf) or not parameter.numel:
+        return 0
+    return made.times * math.prod(parameter.shape[made.axis % len(parameter.shape) + 1 :])
+
+
+def _split(elements: Array, codes: Array, count: int) -> _Parts:
+    """The elements of each component in their order, each number once."""
+    ranks = codes >> _SHIFT
+    parts, unequal = [], 0
+    for rank in range(count):
+        places = np.flatnonzero(ranks == rank)
+        numbers = codes[places] & ((1 << _SHIFT) - 1)
+        if numbers.size and not (np.diff(numbers) == 1).all():
+            unique, firsts = np.unique(numbers, return_index=True)
+            if unique.size < numbers.size:
+                same = elements[places[firsts]][np.searchsorted(unique, numbers)]
+                unequal += int(np.count_nonzero(same != elements[places]))
+                places, numbers = places[firsts], unique
+        parts.append((elements[places], numbers, places))
+    return _Parts(parts, unequal)

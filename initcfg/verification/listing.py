@@ -1,9 +1,10 @@
-"""What holding weights against laws has found, as a table."""
+"""What holding weights against laws has found: as values, as plain data and as a table."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import printable
 from initcfg.names import fold
@@ -13,7 +14,87 @@ from initcfg.wording import count, number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initcfg.verification.laws import LawRow
+    from initcfg.inspection import Histogram
+    from initcfg.verification.meant import Meant
+
+
+@dataclass(frozen=True, slots=True)
+class LawRow:
+    """One component of a tensor: what was found beside what is meant.
+
+    Args:
+        name: of the parameter.
+        part: the positions of the component, as an index is written; None for all of the tensor.
+        law: in words.
+        elements: how many were looked at.
+        meant: mean, std, least and greatest value by the law; None where values are fixed.
+        found: the same of the elements.
+        tests: the logarithms of the bounds of the probabilities that true values look so, by test.
+        problem: what differs, or None.
+        errors: how many standard errors mean and std are from the law's, for draws that are independent.
+        histogram: of the elements, where it was asked for and they have a law.
+        pictured: that law; of orthogonal matrices it is near what single elements have.
+    """
+
+    name: str
+    part: str | None
+    law: str
+    elements: int
+    meant: tuple[float, float, float, float] | None
+    found: tuple[float, float, float, float]
+    tests: tuple[tuple[str, float], ...]
+    problem: str | None = None
+    errors: tuple[float, float] | None = None
+    histogram: Histogram | None = field(default=None, repr=False, compare=False)
+    pictured: Meant | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; numbers that are not finite are None."""
+
+        def four(numbers: tuple[float, float, float, float] | None) -> dict[str, float | None] | None:
+            keys = ("mean", "std", "low", "high")
+            if numbers is None:
+                return None
+            return {k: v if math.isfinite(v) else None for k, v in zip(keys, numbers, strict=True)}
+
+        return {
+            "name": self.name,
+            "part": self.part,
+            "law": self.law,
+            "elements": self.elements,
+            "meant": four(self.meant),
+            "found": four(self.found),
+            "log_probabilities": {k: v if math.isfinite(v) else None for k, v in self.tests},
+            "standard_errors": self.errors and dict(zip(("mean", "std"), self.errors, strict=True)),
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LawReport:
+    """What holding weights against laws has found.
+
+    Args:
+        rows: one for each component, in the plan's order.
+        tests: how many tests were made of random values.
+        false_alarms: the probability that true weights fail any of them, at most.
+        unchecked: the parameters of which nothing could be said, each with the reason.
+    """
+
+    rows: tuple[LawRow, ...]
+    tests: int
+    false_alarms: float
+    unchecked: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, fit for JSON."""
+        return {
+            "tests": self.tests,
+            "false_alarms": self.false_alarms,
+            "rows": [row.to_dict() for row in self.rows],
+            "unchecked": [{"name": name, "reason": reason} for name, reason in self.unchecked],
+        }
+
 
 _COLUMNS = (
     Column("name", SEGMENTS, style={"bold": True}),

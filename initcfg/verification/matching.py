@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, capped
-from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, malformed, tied_names
+from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, StoredTensor, malformed, tied_names
 from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry, buffers_among
-from initcfg.names import NearestNames, differ_alike, few
-from initcfg.plan import plan_reading
+from initcfg.names import Affix, NearestNames, differ_alike, few
+from initcfg.plan import Plan, PlannedParameter, plan_reading
 from initcfg.spec import read
 from initcfg.text.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
-    from initcfg.names import Affix
-    from initcfg.plan import Plan, PlannedParameter
 
 
 @dataclass(frozen=True, slots=True)

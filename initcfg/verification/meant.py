@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.distributions import Normal, TruncatedNormal, Uniform, point, support
+from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform, point, support
 from initcfg.engines.casting import round_all
-from initcfg.initializers import resolve
+from initcfg.initializers import Initializer, resolve
 from initcfg.initializers.elements import gauss_nodes, sample_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.formats import Array
-    from initcfg.initializers import Initializer
     from initcfg.initializers.components import Component
     from initcfg.layout import Layout
 

@@ -125,7 +125,7 @@ def test_a_fault_of_the_program_says_so_and_how_to_report_it(
     def broken(*_: object, **__: object) -> object:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr("initcfg.cli.arguments.plan_from", broken)
+    monkeypatch.setattr("initcfg.cli.plan.plan_from", broken)
     result = run("plan", "good.yaml")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "ZeroDivisionError: planted" in result.stderr
@@ -146,7 +146,7 @@ def test_what_the_machine_refuses_is_exit_2_without_a_traceback(
     def refused(*_: object, **__: object) -> object:
         raise error
 
-    monkeypatch.setattr("initcfg.cli.arguments.plan_from", refused)
+    monkeypatch.setattr("initcfg.cli.plan.plan_from", refused)
     result = run("plan", "good.yaml")
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
 
@@ -157,7 +157,7 @@ def test_an_interrupt_is_exit_130_without_a_traceback(
     def interrupted(*_: object, **__: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("initcfg.cli.arguments.plan_from", interrupted)
+    monkeypatch.setattr("initcfg.cli.plan.plan_from", interrupted)
     result = run("plan", "good.yaml")
     assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from initcfg.capture.captured import Captured
     from initcfg.capture.values import Recorded, Recording
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.verification.laws import LawRow
+    from initcfg.verification.listing import LawRow
 
 Row = dict[str, Any]
 _SECONDS = 60

@@ -320,7 +320,8 @@ def unlocked(tree: ast.AST, *, late: bool = False) -> Iterator[int]:
         if isinstance(node, ast.With) and any("LOADING" in ast.dump(each) for each in node.items):
             continue
         imports = late and isinstance(node, ast.Import | ast.ImportFrom)
-        if imports or (isinstance(node, ast.Attribute) and node.attr in VALIDATING):
+        validates = isinstance(node, ast.Attribute) and node.attr in VALIDATING
+        if isinstance(node, ast.stmt | ast.expr) and (imports or validates):
             yield node.lineno
         yield from unlocked(node, late=late or isinstance(node, ast.FunctionDef))
 

@@ -7,20 +7,16 @@ import hashlib
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 import initcfg
 from initcfg.cli.renderers import defused_xml, file_uri, json_text, source_path, xml_text
-from initcfg.cli.report import IO_CODES, Exit
-from initcfg.errors import WARNINGS, printable
+from initcfg.cli.report import IO_CODES, Checked, Exit, Report
+from initcfg.errors import WARNINGS, Code, Diagnostic, Location, printable
 from initcfg.explanations import load_explanations, published
 from initcfg.wording import counted
-
-if TYPE_CHECKING:
-    from initcfg.cli.report import Checked, Report
-    from initcfg.errors import Code, Diagnostic, Location
 
 REPORT_VERSION = 1
 

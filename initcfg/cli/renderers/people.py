@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from initcfg.cli.renderers import command_data, command_property, source_path
-from initcfg.errors import Location, fold_copies, printable
+from initcfg.errors import Diagnostic, Location, fold_copies, printable
 from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.cli.report import Report
-    from initcfg.errors import Diagnostic
 
 _SEVERITY_COLOR = {"error": "red", "warning": "yellow", "note": "cyan"}
 
