@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import ValidationError, core_schema
 
-from initcfg.errors import Code, SpecError
+from initcfg.errors import Code, Location, PathStep, SpecError
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Reading
 from initcfg.initializers.configs import read_config
@@ -46,12 +46,9 @@ from initcfg.spec.scalars import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, DTypeLike
     from pydantic._internal._model_construction import ModelMetaclass
 
-    from initcfg.errors import Location, PathStep
     from initcfg.initializers.configs import Identifier as _Identifier
     from initcfg.layout import Layout
 
