@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initcfg.capture.deciding import decisions
+from initcfg.capture.grouping import decisions, staged
 from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
-from initcfg.capture.stages import staged
 from initcfg.capture.values import Table, Unsaid
 from initcfg.checks import check_plan
 from initcfg.draft.guesses import expert_layout

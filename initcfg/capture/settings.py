@@ -27,7 +27,7 @@ def named_settings(modules: Sequence[object], config: object) -> Iterator[tuple[
     found: dict[str, Site] = {}
     for function in _init_code(modules, config):
         for node in _live(_tree(function), function, modules, config):
-            if not _is_of_config(node) or not _is_number(getattr(config, node.attr, None)):
+            if not _is_of_config(node) or not is_number(getattr(config, node.attr, None)):
                 continue
             line = function.__code__.co_firstlineno + node.lineno - 1
             found.setdefault(node.attr, Site(function.__code__.co_filename, line, function.__name__))
@@ -41,7 +41,8 @@ def other_values(value: float) -> list[float]:
     return [2 * value or 0.5, value / 2 or 0.25]
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of a config is a number that a spec could have."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -148,9 +148,15 @@ def _from_config(folder: str | None) -> ModelSource:
     assert folder is not None  # noqa: S101
 
     def build() -> Any:
-        from initcfg.adapters.torch.pretrained import model_of
+        import transformers
 
-        return model_of(folder)
+        config = transformers.AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        named = getattr(transformers, next(iter(config.architectures or ()), ""), None)
+        if named is not None:
+            return named(config)
+        return transformers.AutoModel.from_config(config, trust_remote_code=False)
 
     return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"))
 

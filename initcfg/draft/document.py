@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
-from initcfg.draft.families import Law, Model, Rule, family_of
-from initcfg.draft.guesses import GENERIC, GUESSED, Guesses, expert_layout, guess_layout, is_known
+from initcfg.draft.guesses import (
+    GENERIC,
+    GUESSED,
+    Guesses,
+    Law,
+    Model,
+    Rule,
+    expert_layout,
+    family_of,
+    guess_layout,
+    is_known,
+)
 from initcfg.draft.layers import Places, grouped
 from initcfg.errors import Code, Diagnostic, SpecError, capped
 from initcfg.manifest import Manifest
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.checks.survey import Complaint, Piece
-    from initcfg.draft.families import Family
+    from initcfg.draft.guesses import Family
     from initcfg.draft.layers import Group, Place
     from initcfg.manifest import ManifestEntry
 
@@ -280,7 +290,7 @@ def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
         places.repeats,
         rows,
         rules,
-        base,  # type: ignore[arg-type]
+        base,
     ), family
 
 

@@ -1,267 +1,111 @@
-"""How each parameter probably begins: as its name tells, else its module's type, else the model's family."""
+"""How each parameter probably begins: as its name tells, else its module's type, else the model's family.
+
+What names and families tell is data, in ``families.yaml`` beside this module.
+"""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initcfg.draft.families import (
-    TIME_STEPS,
-    TORCH,
-    Family,
-    Law,
-    Model,
-    Rule,
-    constant,
-    formula,
-    normal,
-    scaled,
-    torch_bias,
-)
+from initcfg.draft.layers import Index
 from initcfg.dtypes import DTYPES
 from initcfg.globs import GlobSet
+from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from initcfg.draft.layers import Group
 
-
-class Guess(NamedTuple):
-    """How one group of parameters is to begin.
-
-    Args:
-        rule: the place of the rule that it falls under, or None.
-        law: how it begins, as a spec writes it.
-    """
-
-    rule: int | None
-    law: Law
-
-
+#: An initializer as a spec writes it; None leaves the parameters out of the plan.
+Law = str | dict[str, Any] | None
 #: Begins the comment on a rule that only names speak for.
 GUESSED = "A guess. "
-_HE = scaled(2, "fan_in", "untruncated_normal")
+#: How many rules at the end speak of biases, norms, embeddings and matrices, whatever they are called.
+GENERIC = 5
 # How torch's recurrent cells, attention and parametrizations call their matrices.
 _OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
-_UNIT: Law = {"random_uniform": {"minval": 0, "maxval": 1}}
 # Gemma 1 has the names of Llama, and a vocabulary of its own.
 _GEMMA_VOCABULARY = 256_000
 
 
-def _state_matrix(group: Group, _: Model) -> Law:
-    """The logarithms of 1, 2, 3 ... along the last axis; gated delta nets draw what they take them of."""
-    if "linear_attn" in group.segments:
-        return formula("log(x)", of={"random_uniform": {"minval": "2**-20", "maxval": 16}})
-    return "mamba_a_log"
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The shapes of parameters by name, of copies those of the first, and the numbers of copies by vars."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    vars: Mapping[str, int]
+    _found: dict[str, str | None] = field(default_factory=dict)
+
+    def first(self, sign: str) -> str | None:
+        """The first name in which a pattern is found; looked for once."""
+        if sign not in self._found:
+            search = re.compile(sign).search
+            self._found[sign] = next((name for name in self.shapes if search(name)), None)
+        return self._found[sign]
 
 
-def _magnitude(group: Group, model: Model) -> Law:
-    """The norm of the direction beside it, over the axes along which the magnitude is one number."""
-    head, _, leaf = group.example.rpartition(".")
-    other = {"weight_g": "weight_v", "original0": "original1"}[leaf]
-    shape = model.shapes.get(f"{head}.{other}".lstrip("."), ())
-    if len(shape) != len(group.entry.shape):
-        return "ones"
-    axes = [at for at, size in enumerate(group.entry.shape) if size == 1]
-    return {"norm_of": {"parameter": other, "axes": axes}}
+class Rule(NamedTuple):
+    """A rule that a draft may have; its law is as ``families.yaml`` writes it."""
+
+    match: str
+    ndim: int | None
+    law: Law
+    comment: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Rule:
+        """A rule of the file."""
+        return cls(row["match"], row.get("ndim"), row.get("initializer"), row["comment"])
 
 
-def _sines(group: Group, _: Model) -> Law:
-    """Whisper's table: the sines of all positions, then the cosines."""
-    half = group.entry.shape[1] // 2
-    waves = [formula(f"{wave}(index(0) * 10000 ** (-index(1) / (size(1) - 1)))") for wave in ("sin", "cos")]
-    sizes = [half, group.entry.shape[1] - half]
-    return {"concatenate": {"axis": 1, "sizes": sizes, "initializers": waves}}
+class Family(NamedTuple):
+    """Models that begin alike; the fields are explained in ``families.yaml``."""
+
+    name: str
+    signs: Sequence[str]
+    base: Law
+    embeddings: Law
+    says: str
+    rules: Sequence[Mapping[str, Any]] = ()
+    without: str | None = None
+    biases: Law = "zeros"
 
 
-def _norms(_: Group, model: Model) -> Law:
-    """Zeros in models whose names tell that their norms multiply by 1 + weight."""
-    # Gemma 3n has such names as well, and multiplies by the weight itself.
-    if model.first(r"altup|laurel"):
-        return "ones"
-    if model.first(
-        r"pre_feedforward_layernorm\.weight$|linear_attn\.in_proj_qkvz?\.weight$|temporal_pre_norm\.weight$"
-    ):
-        return "zeros"
-    embeddings = model.first(r"embed_tokens\.weight$")
-    is_gemma = embeddings and model.shapes[embeddings][0] == _GEMMA_VOCABULARY
-    return "zeros" if is_gemma and model.first(r"post_attention_layernorm\.weight$") else "ones"
+@cache
+def _known() -> tuple[Any, tuple[Rule, ...], GlobSet]:
+    """The file, and what a name says in models of any family, whatever the shape and the dtype."""
+    text = Path(__file__).with_name("families.yaml").read_text(encoding="utf-8")
+    tree: Any = read_yaml(text).tree
+    rules = tuple(map(Rule.of, tree["known"]))
+    return tree, rules, GlobSet((rule.match, rule.ndim) for rule in rules)
 
 
-# What a name says whatever the shape and the dtype.
-_KNOWN = (
-    Rule(
-        "**.{running_var,moving_variance}",
-        None,
-        "ones",
-        "Variances that batch norms keep: those of a model that has seen no data are 1.",
-    ),
-    Rule(
-        "**.{running_mean,moving_mean,num_batches_tracked}",
-        None,
-        "zeros",
-        "Means that batch norms keep, and their count.",
-    ),
-    Rule(
-        "**.{position_ids,token_type_ids,relative_position_index,inv_freq}",
-        None,
-        None,
-        "Tables that the model's own code makes: left out of the plan.",
-    ),
-    Rule("**.lambda1", 1, "ones", "A guess: LayerScale of DINOv2 and 3; layerscale_value of the config."),
-    Rule(
-        "**.lambda_[12]",
-        1,
-        constant(0.1),
-        "A guess: LayerScale of BEiT and InternVL; layer_scale_init_value of the config.",
-    ),
-    Rule(
-        "**.layer_scale_parameter",
-        1,
-        constant(1e-6),
-        "A guess: LayerScale of ConvNeXt; layer_scale_init_value of the config.",
-    ),
-    Rule(
-        "**.layer_scale_[12]",
-        None,
-        constant(1e-5),
-        "A guess: LayerScale of PoolFormer and SwiftFormer; layer_scale_init_value of the config.",
-    ),
-    Rule(
-        "**.dt_bias",
-        1,
-        "ones",
-        "A guess: 1 in transformers; the authors of Mamba 2 draw time steps from 0.001 to 0.1.",
-    ),
-    Rule(
-        "**.dt_proj.bias",
-        1,
-        TIME_STEPS,
-        "A guess: Mamba draws time steps from 0.001 to 0.1, evenly in the logarithm; Jamba has 0.",
-    ),
-    Rule(
-        "**.mask_token",
-        None,
-        "zeros",
-        "A guess: what stands for a masked patch is 0 in ViT, Swin and DINOv2, random in MAE.",
-    ),
-    Rule("**.linear_attn.norm.weight", 1, "ones", "Norms of gated linear attention: no 1 + weight."),
-    Rule(
-        "**.{rel_pos_*,relative_position_bias_table}",
-        None,
-        "zeros",
-        "Relative positions: BEiT, SAM and Swin begin at 0 in transformers, Swin's authors with 0.02.",
-    ),
-    Rule(
-        "**.A_log",
-        None,
-        _state_matrix,
-        "State matrices of Mamba: log(1), log(2) ...; Qwen3-Next draws them up to 16.",
-    ),
-    Rule(
-        "**.{weight_g,original0}",
-        None,
-        _magnitude,
-        "Magnitudes of weight normalization: the norms of the directions beside them.",
-    ),
-    Rule(
-        "**.{weight_v,original1}",
-        None,
-        TORCH,
-        "A guess: directions of weight normalization, as torch begins weights; their lengths do not matter.",
-    ),
-    Rule(
-        "**.rg_lru.recurrent_param",
-        1,
-        formula(
-            "log(expm1(-0.5 * log(x)))", of={"random_uniform": {"minval": "0.9 ** 2", "maxval": "0.999 ** 2"}}
-        ),
-        "Decays of RG-LRU, whose squares are spread evenly from 0.9**2 to 0.999**2.",
-    ),
-    Rule("**.grn.{weight,bias}", None, "zeros", "Response norms of ConvNeXt V2."),
-    Rule("**.sinks", 1, normal(0.02), "What attention may go to instead, one a head, as in GPT-OSS."),
-    Rule("**.D", 1, "ones", "What a state space passes on, as in Mamba."),
-    Rule("**.logit_scale", 0, constant(2.6592), "CLIP's, log(1 / 0.07). SigLIP begins with 0."),
-    Rule("**.logit_scale", 3, constant("log(10)"), "Swin 2's, one a head."),
-)
-
-# What a name says beside another one.
-_TOGETHER = (
-    (
-        r"\.lambda_1$|relative_position_bias_table$",
-        (Rule("**.cls_token", None, "zeros", "A guess: BEiT's class token is 0, where ViT's is random."),),
-    ),
-    (
-        r"distillation_token$|detection_tokens$",
-        (
-            Rule(
-                "**.{cls_token,distillation_token,detection_tokens,position_embeddings}",
-                None,
-                "zeros",
-                "A guess: DeiT, YOLOS and AST begin tokens and positions at 0 in transformers.",
-            ),
-        ),
-    ),
-    (
-        r"(^|\.)encoder\.conv1\.weight$",
-        (
-            Rule(
-                "**.encoder.embed_positions.weight",
-                2,
-                _sines,
-                "Sines and cosines of positions, as Whisper's.",
-            ),
-        ),
-    ),
-    (
-        r"(^|\.)layers\.[0-9]+\.(block\.[0-9]+\.)?conv\.(weight_v|parametrizations\.weight\.original1)$",
-        (
-            Rule("**.conv.bias", 1, torch_bias, "EnCodec's convolutions, as torch begins them."),
-            Rule(
-                "**.lstm.weight_{ih,hh}_l*", 2, "glorot_uniform", "EnCodec's LSTM, as transformers begins it."
-            ),
-        ),
-    ),
-    (
-        r"masked_spec_embed$|feature_extractor\.conv_layers\.",
-        (
-            Rule(
-                "**.masked_spec_embed",
-                1,
-                _UNIT,
-                "What stands for masked sound in wav2vec 2, evenly from 0 to 1.",
-            ),
-            Rule(
-                "**.{conv_layers.*.conv,conv_module.*}.weight",
-                3,
-                _HE,
-                "wav2vec 2's convolutions (He et al.).",
-            ),
-            Rule(
-                "**.feature_projection.projection.weight",
-                2,
-                TORCH,
-                "wav2vec 2's, as torch begins linear layers.",
-            ),
-            Rule(
-                "**.feature_projection.projection.bias", 1, torch_bias, "wav2vec 2's, as torch begins them."
-            ),
-        ),
-    ),
-)
+def family_of(model: Model) -> tuple[Family, str]:
+    """The family that the names of a model tell, and the sentence that says why it is taken."""
+    for family in (Family(**row) for row in _known()[0]["families"]):
+        found = [model.first(sign) for sign in family.signs]
+        if None not in found and (family.without is None or model.first(family.without) is None):
+            return family, f"Taken for a model like {family.name}, because it has {found[0]!r}."
+    unknown = Family("no other", (), "lecun_normal", normal(0.02), "By the number of inputs.")
+    return unknown, "Taken for a model of no known family: no name tells one."
 
 
-def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
+def _rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
     """The rules that a draft may have: the first that matches wins, and the last five are `GENERIC`."""
-    together = (rules for sign, rules in _TOGETHER if model.first(sign) is not None)
+    tree, known, _ = _known()
+    together = (rule for each in tree["together"] if model.first(each["sign"]) for rule in each["rules"])
+    own = (Rule.of(row) for row in family.rules)
     return (
-        *(rule._replace(comment=f"{GUESSED}{rule.comment}") for rule in family.rules),
-        *itertools.chain.from_iterable(together),
-        *_KNOWN,
+        *(rule._replace(comment=f"{GUESSED}{rule.comment}") for rule in own),
+        *map(Rule.of, together),
+        *known,
         Rule(
             "**.{bias,*_bias,bias_*,*_biases,b,beta}",
             None,
@@ -271,7 +115,7 @@ def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
         Rule(
             "**.{weight,gamma,scale,g}",
             1,
-            _norms,
+            {"computed": "norms"},
             f"{GUESSED}Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
             "those of Gemma do; Gemma 1 has the names of Llama.",
         ),
@@ -297,15 +141,139 @@ def rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
     )
 
 
-#: How many rules at the end speak of biases, norms, embeddings and matrices, whatever they are called.
-GENERIC = 5
+# Laws.
+
+
+def normal(stddev: float | str) -> Law:
+    """A normal distribution about 0."""
+    return {"random_normal": {"stddev": stddev}}
+
+
+def within(bound: str) -> Law:
+    """Evenly from -bound to bound."""
+    return {"random_uniform": {"minval": f"-{bound}", "maxval": bound}}
+
+
+def _law(written: Any, group: Group, model: Model) -> Any:
+    """A law of the file for one group of parameters: its functions called, its texts filled in."""
+    match written:
+        case {"computed": name}:
+            return _COMPUTED[name](group, model)
+        case dict():
+            return {key: _law(each, group, model) for key, each in written.items()}
+        case str() if "{" in written:
+            width = str(max(group.entry.shape[-1], 1))
+            return written.replace("{depth}", _depth(group, model)).replace("{width}", width)
+    return written
+
+
+def _depth(group: Group, model: Model) -> str:
+    """How many copies of a parameter there are, as an expression."""
+    total = next((each.total for each in group.segments if isinstance(each, Index)), 1)
+    return next((name for name, value in model.vars.items() if value == total), str(total))
+
+
+def _beside(group: Group, model: Model, *leaves: str) -> tuple[int, ...]:
+    """The shape of the first parameter of such a name in the same module; () where there is none."""
+    names = (f"{group.example.rpartition('.')[0]}.{leaf}".lstrip(".") for leaf in leaves)
+    return next((model.shapes[name] for name in names if name in model.shapes), ())
+
+
+def _t5_queries(group: Group, model: Model) -> Law:
+    biases = model.first(r"relative_attention_bias\.weight$")
+    heads = model.shapes[biases][-1] if biases else 0
+    size = group.entry.shape[0] // heads if heads else 64
+    return normal(f"1 / sqrt({max(size, 1)} * fan_in)")
+
+
+def _t5_positions(_: Group, model: Model) -> Law:
+    embeddings = model.first(r"(^|\.)(shared|embed_tokens)\.weight$")
+    width = model.shapes[embeddings][-1] if embeddings else 0
+    return normal(f"1 / sqrt({width})" if width else 0.02)
+
+
+def _torch_bias(group: Group, model: Model) -> Law:
+    """As far from 0 as the weight beside it; zero beside a norm's scale."""
+    # Weight normalization writes a weight as a direction and a magnitude.
+    weight = _beside(group, model, "weight", "parametrizations.weight.original1", "weight_v")
+    inputs = prod(weight[1:]) if len(weight) > 1 else 0
+    return within(f"1 / sqrt({inputs})") if inputs else "zeros"
+
+
+def _recurrent(group: Group, model: Model) -> Law:
+    """As torch's LSTM, GRU and RNN: all that is in them by the number of hidden units."""
+    leaf = group.example.rpartition(".")[2]
+    shape = _beside(group, model, re.sub(r"^(weight|bias)_(ih|hh)", "weight_hh", leaf)) or group.entry.shape
+    return within(f"1 / sqrt({max(shape[-1], 1)})")
+
+
+def _state_matrix(group: Group, _: Model) -> Law:
+    """The logarithms of 1, 2, 3 ... along the last axis; gated delta nets draw what they take them of."""
+    if "linear_attn" in group.segments:
+        drawn = {"random_uniform": {"minval": "2**-20", "maxval": 16}}
+        return {"formula": {"value": "log(x)", "of": drawn}}
+    return "mamba_a_log"
+
+
+def _magnitude(group: Group, model: Model) -> Law:
+    """The norm of the direction beside it, over the axes along which the magnitude is one number."""
+    other = {"weight_g": "weight_v", "original0": "original1"}[group.example.rpartition(".")[2]]
+    if len(_beside(group, model, other)) != len(group.entry.shape):
+        return "ones"
+    axes = [at for at, size in enumerate(group.entry.shape) if size == 1]
+    return {"norm_of": {"parameter": other, "axes": axes}}
+
+
+def _sines(group: Group, _: Model) -> Law:
+    """Whisper's table: the sines of all positions, then the cosines."""
+    half = group.entry.shape[1] // 2
+    angle = "index(0) * 10000 ** (-index(1) / (size(1) - 1))"
+    waves = [{"formula": {"value": f"{wave}({angle})"}} for wave in ("sin", "cos")]
+    sizes = [half, group.entry.shape[1] - half]
+    return {"concatenate": {"axis": 1, "sizes": sizes, "initializers": waves}}
+
+
+def _norms(_: Group, model: Model) -> Law:
+    """Zeros in models whose names tell that their norms multiply by 1 + weight."""
+    # Gemma 3n has such names as well, and multiplies by the weight itself.
+    if model.first(r"altup|laurel"):
+        return "ones"
+    if model.first(
+        r"pre_feedforward_layernorm\.weight$|linear_attn\.in_proj_qkvz?\.weight$|temporal_pre_norm\.weight$"
+    ):
+        return "zeros"
+    embeddings = model.first(r"embed_tokens\.weight$")
+    is_gemma = embeddings and model.shapes[embeddings][0] == _GEMMA_VOCABULARY
+    return "zeros" if is_gemma and model.first(r"post_attention_layernorm\.weight$") else "ones"
+
+
+_COMPUTED = {
+    "magnitude": _magnitude,
+    "norms": _norms,
+    "recurrent": _recurrent,
+    "sines": _sines,
+    "state_matrix": _state_matrix,
+    "t5_positions": _t5_positions,
+    "t5_queries": _t5_queries,
+    "torch_bias": _torch_bias,
+}
+
+
+# Guesses.
+
+
+class Guess(NamedTuple):
+    """How a group of parameters is to begin, and the place of the rule that it falls under, or None."""
+
+    rule: int | None
+    law: Law
 
 
 class Guesses:
     """How the parameters of one model begin."""
 
     def __init__(self, family: Family, model: Model) -> None:
-        self.rules = rules_for(family, model)
+        self.rules = _rules_for(family, model)
         self._family, self._model = family, model
         self._named = len(self.rules) - GENERIC
         self._globs = GlobSet((rule.match, rule.ndim) for rule in self.rules)
@@ -328,13 +296,8 @@ class Guesses:
         return Guess(at, self._law(at, group))
 
     def _law(self, at: int, group: Group) -> Law:
-        law = self.rules[at].law
-        return law(group, self._model) if callable(law) else law
-
-
-@cache
-def _known() -> GlobSet:
-    return GlobSet((rule.match, rule.ndim) for rule in _KNOWN)
+        law: Law = _law(self.rules[at].law, group, self._model)
+        return law
 
 
 def is_known(name: str, ndim: int) -> bool:
@@ -344,8 +307,9 @@ def is_known(name: str, ndim: int) -> bool:
         >>> is_known("bn.running_var", 1), is_known("embeddings.position_ids", 2)
         (True, False)
     """
-    at = _known().first(name, ndim)
-    return at is not None and _KNOWN[at].law is not None
+    _, rules, globs = _known()
+    at = globs.first(name, ndim)
+    return at is not None and rules[at].law is not None
 
 
 def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None:

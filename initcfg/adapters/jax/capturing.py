@@ -30,7 +30,7 @@ from initcfg.adapters.jax.draws import (
 )
 from initcfg.adapters.jax.placing import manifest
 from initcfg.capture.captured import Captured
-from initcfg.capture.tables import constant, law_of_values
+from initcfg.capture.laws import constant, law_of_values
 from initcfg.capture.values import Recorded, Site, Unsaid, UnsayableError, Write
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
@@ -130,7 +130,7 @@ def _law(leaf: Any, value: Value) -> Law:
                 len(value.axes),
             ):
                 raise UnsayableError("it is an orthogonal matrix in another order")
-            return value.law if value.text == "x" else Formula(value.text, of=value.law)
+            return value.law
     if value.of_key:
         raise UnsayableError("it is computed of the key, and not drawn")
     if value.number is not None:
@@ -191,7 +191,7 @@ def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
 
 def _fitting(shape: tuple[int, ...], value: Drawn) -> Iterator[Initializer]:
     """The schemes that give a draw its spread. A kernel drawn as a matrix has the fans of that."""
-    if not value.scaling or value.text != "x" or len(shape) < 2:
+    if not value.scaling or isinstance(value.law, Formula) or len(shape) < 2:
         return
     axes, drawn = {}, value.draw[2]
     if drawn != shape:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initcfg.capture.tables import constant, shortest
+from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, shortest
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
 from initcfg.initializers import (
@@ -58,7 +58,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Random values: the law of each, `text` a function of that, and where they were drawn.
+    """Random values: the law of each, and where they were drawn.
 
     `axes` are those of the matrix, 0 or 1, of which each axis is a part, where the law depends on that.
     `at` are the first and last index of what is taken of the draw, or None where its elements may have moved.
@@ -68,7 +68,6 @@ class Drawn:
     keys: tuple[bytes, ...]
     draw: tuple[Any, ...]
     write: Write
-    text: str = "x"
     axes: tuple[int, ...] | None = None
     at: tuple[tuple[int, int], ...] | None = None
     scaling: bool = False
@@ -194,10 +193,11 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
 
 
 _SAME = ("convert_element_type", "copy", "stop_gradient", "reduce_precision", "sharding_constraint")
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs", "expm1", "log1p")
 
 
-def computed(eqn: Any, values: list[Value]) -> Value:  # noqa: PLR0911, PLR0912  a list of cases
+def computed(eqn: Any, values: list[Value]) -> Value:
     """An equation of random values with numbers, or with others of the same draw."""
     name, aval = eqn.primitive.name, eqn.outvars[0].aval
     drawn = [each for each in values if isinstance(each, Drawn)]
@@ -215,73 +215,55 @@ def computed(eqn: Any, values: list[Value]) -> Value:  # noqa: PLR0911, PLR0912 
         raise UnsayableError(_TWICE)
     if name in _SAME and len(values) == 1:
         return first
-    if name in _FUNCTIONS:
-        return _function(first, f"{name}({{}})")
-    if name == "neg":
-        return _affine(first, -1.0, 0.0)
-    if name == "square" or (name == "integer_pow" and eqn.params["y"] > 0):
-        return _function(first, f"({{}}) ** {eqn.params.get('y', 2)}")
-    if len(values) == 2 and len(drawn) == 2:
-        sign = {"add": "+", "sub": "-", "mul": "*", "div": "/"}.get(name)
-        alike = replace(drawn[1], text=first.text, write=first.write) == first and first.axes is None
-        if sign and alike and first.at is not None:
-            return replace(first, text=f"({first.text}) {sign} ({drawn[1].text})")
+    if len(drawn) == 2 and len(values) == 2:
+        one, other = drawn
+        alike = (
+            replace(other, law=one.law, write=one.write) == one and one.axes is None and one.at is not None
+        )
+        if name in _SIGNS and alike and expression_of(one.law)[1] == expression_of(other.law)[1]:
+            return replace(one, law=combined(one.law, _SIGNS[name], other.law))
         raise UnsayableError(f"{name} of two draws has no law in a spec")
-    if len(values) == 2:
-        other = next(each for each in values if isinstance(each, Fixed))
-        number, is_first = number_of(other), values[0] is first
-        match name:
-            case "mul":
-                return _affine(first, number, 0.0)
-            case "div" if is_first and number:
-                return _affine(first, 1 / number, 0.0, divided=number)
-            case "add":
-                return _affine(first, 1.0, number)
-            case "sub":
-                return _affine(first, 1.0, -number) if is_first else _affine(first, -1.0, number)
-            case "max" | "min":
-                return _function(first, f"{name}({{}}, {number!r})")
-            case "pow" if is_first:
-                return _function(first, f"({{}}) ** {number!r}")
-    raise UnsayableError(f"{name} of random values has no law in a spec")
+    made = _of_one(name, eqn, first, values)
+    if made is None:
+        raise UnsayableError(f"{name} of random values has no law in a spec")
+    return _changed(first, made)
 
 
-def _function(drawn: Drawn, text: str) -> Drawn:
-    if drawn.axes is not None or isinstance(drawn.law, Concatenate):
+def _of_one(  # noqa: PLR0911  a list of cases
+    name: str, eqn: Any, drawn: Drawn, values: list[Value]
+) -> Initializer | None:
+    """The law of an equation of one draw, by itself or with a number; None where it has none."""
+    law = drawn.law
+    if name in _FUNCTIONS:
+        return function_of(law, f"{name}({{}})")
+    if name == "neg":
+        return affine(law, -1.0)
+    if name == "square" or (name == "integer_pow" and eqn.params["y"] > 0):
+        return function_of(law, f"{{}} ** {eqn.params.get('y', 2)}")
+    if len(values) != 2:
+        return None
+    number, is_first = number_of(next(each for each in values if isinstance(each, Fixed))), values[0] is drawn
+    match name:
+        case "mul":
+            return affine(law, number)
+        case "div" if is_first and number:
+            return affine(law, 1 / number, divided=number)
+        case "add":
+            return affine(law, 1.0, number)
+        case "sub":
+            return affine(law, 1.0, -number) if is_first else affine(law, -1.0, number)
+        case "max" | "min":
+            return function_of(law, f"{name}({{}}, {number!r})")
+        case "pow" if is_first:
+            return function_of(law, f"{{}} ** {number!r}")
+    return None
+
+
+def _changed(drawn: Drawn, made: Initializer) -> Drawn:
+    """The same draw with the law of what is computed of it."""
+    if isinstance(made, Formula) and drawn.axes is not None:
         raise UnsayableError("it is a function of values whose law depends on their place")
-    return replace(drawn, text=text.format(drawn.text))
-
-
-def _affine(  # noqa: PLR0911  a list of cases
-    drawn: Drawn, scale: float, shift: float, divided: float | None = None
-) -> Drawn:
-    def scaled(value: float) -> float:
-        return value / divided if divided is not None else value * scale
-
-    if scale == 1 and not shift:
-        return drawn
-    law: Any = drawn.law
-    if drawn.text == "x":
-        match law:
-            case RandomNormal():
-                return replace(drawn, law=RandomNormal(scaled(law.mean) + shift, abs(scaled(law.stddev))))
-            case TruncatedNormal() if not scaled(law.mean) + shift:
-                return replace(drawn, law=TruncatedNormal(0.0, abs(scaled(law.stddev))))
-            case TruncatedNormal():
-                mean, std = scaled(law.mean) + shift, abs(scaled(law.stddev))
-                return replace(drawn, law=TruncNormal(mean, std, mean - 2 * std, mean + 2 * std))
-            case TruncNormal():
-                low, high = sorted((scaled(law.a) + shift, scaled(law.b) + shift))
-                return replace(
-                    drawn, law=TruncNormal(scaled(law.mean) + shift, abs(scaled(law.std)), low, high)
-                )
-            case RandomUniform():
-                low, high = sorted((scaled(law.minval) + shift, scaled(law.maxval) + shift))
-                return replace(drawn, law=RandomUniform(low, high))
-            case Orthogonal() if not shift:
-                return replace(drawn, law=Orthogonal(abs(scaled(law.gain))))
-    text = f"({{}}) * {scale!r}" if divided is None else f"({{}}) / {divided!r}"
-    return _function(drawn, f"{text} + {shift!r}" if shift else text)
+    return replace(drawn, law=made)
 
 
 _MOVES = ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev")
@@ -364,13 +346,11 @@ def _joined(eqn: Any, values: list[Value]) -> Drawn:
     if len(set(keys)) < len(keys):
         raise UnsayableError("parts of it are made with one key")
     laws = [
-        (each.law if each.text == "x" else Formula(each.text, of=each.law))
-        if isinstance(each, Drawn)
-        else constant(number_of(each))  # type: ignore[arg-type]
+        each.law if isinstance(each, Drawn) else constant(number_of(each))  # type: ignore[arg-type]
         for each in values
     ]
     axis, sizes = eqn.params["dimension"], [each.aval.shape[eqn.params["dimension"]] for each in eqn.invars]
     law = laws[0] if all(each == laws[0] for each in laws) else Concatenate(axis, sizes, laws)
     whole = tuple((0, size) for size in eqn.outvars[0].aval.shape)
     draw = (tuple(each.draw if isinstance(each, Drawn) else None for each in values), axis)
-    return replace(first, law=law, keys=tuple(keys), draw=draw, text="x", at=whole, scaling=False)
+    return replace(first, law=law, keys=tuple(keys), draw=draw, at=whole, scaling=False)

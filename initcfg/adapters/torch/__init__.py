@@ -22,8 +22,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("initcfg.adapters.torch needs torch: pip install 'initcfg[torch]'") from error
 
-from initcfg.adapters.torch.auditing import assert_initialized, audit
-from initcfg.adapters.torch.capturing import capture
+from initcfg.adapters.torch.capturing import assert_initialized, audit, capture
 from initcfg.adapters.torch.initializing import Initialized, initialize_
 from initcfg.adapters.torch.parameters import manifest, verify
 from initcfg.adapters.torch.probing import probe

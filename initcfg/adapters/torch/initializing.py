@@ -5,25 +5,30 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm, _WeightNorm
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from initcfg.adapters.matching import match_problems, require_plan
-from initcfg.adapters.torch.dependents import dependents, unwritten_buffers
 from initcfg.adapters.torch.memory import allocated, fill_places, install, require_memory, sharing_problems
-from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, refs_of
-from initcfg.adapters.torch.shards import places
+from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, named_modules_of, refs_of
+from initcfg.adapters.torch.shards import is_dtensor, places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
+from initcfg.names import few
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from initcfg.adapters.torch.parameters import ParameterRef
+    from initcfg.adapters.torch.shards import Place
     from initcfg.formats.reading import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
@@ -154,7 +159,7 @@ def initialize_(
     chosen = [(ref, name) for ref, name in wanted if name is not None]
     made = [ref for ref, _ in chosen]
     require_memory(made, device)
-    unwritten = unwritten_buffers(module, made)
+    unwritten = _unwritten_buffers(module, made)
     # Autograd sees nothing, and what is allocated can be trained, whatever the caller's mode is.
     with torch.inference_mode(False), torch.no_grad():
         tensors = [allocated(ref.tensor, device) for ref in made]
@@ -168,7 +173,7 @@ def initialize_(
     every = _refs(module, rename)
     made = [ref for ref in every if _planned_name(plan, ref) is not None]
     _keep_from_transformers(module, made)
-    found = list(dependents(module, made, boxes, unwritten))
+    found = list(_dependents(module, made, boxes, unwritten))
     report = _reported(module, plan, every, sum(place.nbytes for place in boxes))
     report = replace(
         report,
@@ -300,3 +305,120 @@ def _reported(module: torch.nn.Module, plan: Plan, every: list[ParameterRef], nb
         nbytes=nbytes,
         made_buffers=tuple(ref.names[0] for ref in made if ref.buffer),
     )
+
+
+# State that no longer fits what was put into the parameters, or that nothing has written yet.
+
+
+class _Dependent(NamedTuple):
+    """A word about state that depends on what was made, with the way out."""
+
+    message: str
+    is_wrong: bool = True  # the next forward pass would be
+
+
+def _unwritten_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[str]:
+    """The buffers that nothing has written to since ``Module.to_empty`` gave them memory.
+
+    To be asked before anything is made. What is left of PyTorch's own initialization tells: its layers
+    write their parameters in place, which is counted, and ``to_empty`` begins to count anew.
+    """
+    own = [ref.tensor for ref in made if not ref.buffer and any(_is_of_torch(at) for at, _ in ref.places)]
+    if not own or any(map(_is_written, own)):
+        return []
+    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
+    return [
+        name
+        for name, buffer in buffers_of(module)
+        if id(buffer) not in planned and buffer.numel() and not _is_written(buffer)
+    ]
+
+
+def _is_of_torch(module: torch.nn.Module) -> bool:
+    """Whether a layer is PyTorch's own, and writes its parameters when it is made."""
+    return type(module).__module__.startswith("torch.nn.modules.") and hasattr(module, "reset_parameters")
+
+
+def _is_written(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has been changed in place; what cannot tell counts as if it was."""
+    if tensor.is_meta or tensor.is_inference() or is_dtensor(tensor):
+        return True
+    return bool(tensor._version)
+
+
+def _dependents(
+    module: torch.nn.Module, made: list[ParameterRef], places: Iterable[Place], unwritten: list[str]
+) -> Iterator[_Dependent]:
+    """What the module's author should know of its next forward pass, once the parameters are made."""
+    named = {name: ref for ref in made for name in ref.names}
+    rows: set[str] = set()
+    for place in places:
+        ref = named[place.parameter.name]
+        if ref.zero_row is not None and ref.names[0] not in rows and _fills(place, ref.zero_row):
+            rows.add(ref.names[0])
+            yield _padding(ref, ref.zero_row)
+    if unwritten:
+        verb = "holds" if len(unwritten) == 1 else "hold"
+        message = f"{few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
+        hint = "give them their values, as the module's own init_weights may, before the module is used"
+        yield _Dependent(f"{message}: {hint}")
+    for ref in made:
+        for at, key in ref.places:
+            yield from _of_parametrization(ref, at, key)
+    stale = list(_stale_statistics(module, made, frozenset(unwritten)))
+    if stale:
+        message = f"{few(stale)}: statistics of batches that the values from before have seen"
+        hint = "call reset_running_stats() on these modules, or let rules make the buffers"
+        yield _Dependent(f"{message}: {hint}")
+
+
+def _fills(place: Place, row: int) -> bool:
+    """Whether memory holds that row of the whole, and has something else there than zeros."""
+    ref = place.box[0]
+    return ref.start <= row < ref.stop and bool(place.memory[row - ref.start].count_nonzero())
+
+
+def _padding(ref: ParameterRef, row: int) -> _Dependent:
+    message = f"row {row} of {ref.names[0]!r} is padding_idx, kept at zero, and the plan fills it"
+    hint = f"write {{patch: {{base: NAME, patches: [{{at: [{row}], initializer: zeros}}]}}}}"
+    return _Dependent(f"{message}: {hint}")
+
+
+def _of_parametrization(ref: ParameterRef, at: torch.nn.Module, key: str) -> Iterator[_Dependent]:
+    """What is computed of a parameter beside, with what that takes of it."""
+    if isinstance(at, ParametrizationList):
+        laws: list[Any] = list(at) if key.startswith("original") else []
+    else:
+        hooks = at._forward_pre_hooks.values()
+        keys = {SpectralNorm: ("_orig",), WeightNorm: ("_v",)}
+        laws = [hook for hook in hooks for end in keys.get(type(hook), ()) if key == hook.name + end]
+    for law in laws:
+        if isinstance(law, SpectralNorm) or (isinstance(law, _SpectralNorm) and "_u" in law._buffers):
+            message = (
+                f"the spectral norm of {ref.names[0]!r} is taken along vectors of the values from before"
+            )
+            hint = (
+                "apply spectral_norm after initialize_, since it begins with power iterations; "
+                "or call the module in train mode some twenty times, each of which is one"
+            )
+            yield _Dependent(f"{message}: {hint}")
+        elif isinstance(law, WeightNorm) or (isinstance(law, _WeightNorm) and key == "original1"):
+            message = f"weight norm takes the direction of {ref.names[0]!r} only, not its scale"
+            hint = "the parameter beside it is the scale; apply weight_norm after initialize_ to keep both"
+            yield _Dependent(f"{message}: {hint}", is_wrong=False)
+
+
+def _stale_statistics(
+    module: torch.nn.Module, made: list[ParameterRef], unwritten: frozenset[str]
+) -> Iterator[str]:
+    """The running means that have seen batches and that no one made."""
+    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
+    for prefix, inner in named_modules_of(module):
+        if not isinstance(inner, _NormBase):
+            continue
+        mean, count = inner.running_mean, inner.num_batches_tracked
+        name = f"{prefix}.running_mean" if prefix else "running_mean"
+        if mean is None or count is None or count.is_meta or mean.is_meta or name in unwritten:
+            continue
+        if id(mean) not in planned and int(count) != 0:
+            yield name

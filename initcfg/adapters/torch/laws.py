@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,22 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from initcfg.adapters.torch.boxes import beyond, box_of, entries_of, intersection, rest_of, within
 from initcfg.adapters.torch.programs import (
     Hole,
     Node,
     Read,
     behind,
+    beyond,
+    box_of,
     dtype_of,
+    entries_of,
+    intersection,
     is_filled,
     is_open,
     is_whole,
     law_of_tensor,
     outputs_of,
     reads_in,
+    rest_of,
     values_of,
+    within,
 )
-from initcfg.capture.tables import constant, shortest
+from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, shortest
 from initcfg.capture.values import Table, UnsayableError
 from initcfg.initializers import (
     Concatenate,
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 _SAME = frozenset({"copy", "clone", "to_copy", "detach", "contiguous", "lift_fresh", "alias"})
 _NAMES = ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs", "expm1", "log1p")
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _UNARY = {name: f"{name}({{}})" for name in _NAMES} | {"reciprocal": "1 / {}"}
 # torch's own names of draws: parameters with their defaults.
 _DRAWS = {
@@ -253,50 +258,55 @@ def _padded(source: Read, widths: list[int], value: float, node: Node) -> Draws:
     return Draws(Concatenate(axis, list(sizes), list(laws)), law.drawn)
 
 
-def _computed(node: Node, name: str, args: list[Any]) -> Draws:  # noqa: PLR0911, PLR0912  a list of cases
+def _computed(node: Node, name: str, args: list[Any]) -> Draws:
     """An operation of random values with numbers, or with other values of the same draw."""
     laws = [law_of(each) if isinstance(each, Read) and is_open(each) else None for each in args]
     random = [law for law in laws if law is not None]
     if any(law.law is None for law in random):
         return Draws(None, unwritten=((),))
     numbers = [None if law else _number(each) for law, each in zip(laws, args, strict=True)]
-    alpha = node.kwargs.get("alpha", 1)
     if len(random) == 1 and all(law or number is not None for law, number in zip(laws, numbers, strict=True)):
-        (law,) = random
-        own = next(number for number in (*numbers, 0.0) if number is not None) if len(args) == 2 else None
-        if own is not None:
-            turned = laws[0] is None
-            match name:
-                case "mul":
-                    return _affine(law, own, 0.0)
-                case "div" if not turned:
-                    return _affine(law, 1 / own, 0.0, divided=own)
-                case "add" if not turned:
-                    return _affine(law, 1.0, own * alpha)
-                case "sub" if not turned:
-                    return _affine(law, 1.0, -own * alpha)
-                case "rsub":
-                    return _affine(law, -1.0, own)
-                case _:
-                    pass
-        if name == "neg":
-            return _affine(law, -1.0, 0.0)
-        if name == "erfinv":
-            return _erfinv(law, node)
-        if name in ("clamp", "clamp_min", "clamp_max"):
-            return _clamped(law, name, args, node)
-        if name in _UNARY and len(args) == 1:
-            return _as_formula(law, _UNARY[name])
-        if name == "pow" and own is not None and laws[1] is None:
-            return _as_formula(law, f"{{}} ** {own!r}")
-    elif len(random) == 2 and len(args) == 2 and name in ("add", "sub", "mul", "div") and alpha == 1:
-        sign = {"add": "+", "sub": "-", "mul": "*", "div": "/"}[name]
-        (one, x), (other, y) = (_parts(law) for law in random)
-        same_place = args[0].geometry.size == args[1].geometry.size
-        same_place = same_place and not any(law.is_moved for law in random)
-        if random[0].drawn == random[1].drawn and len(random[0].drawn) == 1 and x == y and same_place:
-            return Draws(Formula(f"{_term(one)} {sign} {_term(other)}", of=x), random[0].drawn, is_even=True)
+        made = _of_one(node, name, args, random[0], numbers)
+        if made is not None:
+            return _changed(random[0], made)
+    elif len(random) == 2 and len(args) == 2 and name in _SIGNS and node.kwargs.get("alpha", 1) == 1:
+        one, other = random
+        same_place = args[0].geometry.size == args[1].geometry.size and not (one.is_moved or other.is_moved)
+        same_draw = one.drawn == other.drawn and len(one.drawn) == 1
+        if same_draw and same_place and expression_of(one.law)[1] == expression_of(other.law)[1]:
+            return Draws(combined(one.law, _SIGNS[name], other.law), one.drawn, is_even=True)
     raise UnsayableError(f"{node.write.call} of random values", node)
+
+
+def _of_one(  # noqa: PLR0911  a list of cases
+    node: Node, name: str, args: list[Any], random: Draws, numbers: list[float | None]
+) -> Initializer | None:
+    """The law of one operation of one draw with numbers; None where it has none."""
+    law: Any = random.law
+    is_first = numbers[0] is None
+    own = next(number for number in (*numbers, 0.0) if number is not None) if len(args) == 2 else None
+    if own is not None:
+        added = own * node.kwargs.get("alpha", 1)
+        match name:
+            case "mul":
+                return affine(law, own)
+            case "div" if is_first:
+                return affine(law, 1 / own, divided=own)
+            case "add" if is_first:
+                return affine(law, 1.0, added)
+            case "sub" if is_first:
+                return affine(law, 1.0, -added)
+            case "rsub":
+                return affine(law, -1.0, own)
+            case "pow" if is_first:
+                return function_of(law, f"{{}} ** {own!r}")
+    if name == "neg":
+        return affine(law, -1.0)
+    if name == "erfinv":
+        return _erfinv(law, node)
+    if name in ("clamp", "clamp_min", "clamp_max"):
+        return _clamped(law, name, args, node)
+    return function_of(law, _UNARY[name]) if name in _UNARY and len(args) == 1 else None
 
 
 def _number(value: Any) -> float | None:
@@ -306,101 +316,41 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _affine(  # noqa: PLR0911  a list of cases
-    law: Draws, scale: float, shift: float, divided: float | None = None
-) -> Draws:
-    def scaled(value: float) -> float:
-        moved = float(value) / divided if divided is not None else float(value) * scale
-        return moved + shift if shift else moved
-
-    def spread(value: float) -> float:
-        return abs(float(value) / divided if divided is not None else float(value) * scale)
-
-    def each(part: Any) -> Any:
-        return _affine(Draws(part, law.drawn, is_even=True), scale, shift, divided).law
-
-    match law.law:
-        case Patch() as old:
-            regions = [{**region, "initializer": each(region["initializer"])} for region in old.patches]
-            return replace(law, law=Patch(each(old.base), regions))
-        case Concatenate() as old:
-            return replace(law, law=Concatenate(old.axis, old.sizes, list(map(each, old.initializers))))
-        case Constant() | Zeros() | Ones() as old:
-            return replace(law, law=constant(scaled(getattr(old, "value", isinstance(old, Ones)))))
-        case RandomNormal() as old:
-            return replace(law, law=RandomNormal(scaled(old.mean), spread(old.stddev)))
-        case RandomUniform() as old:
-            low, high = sorted((scaled(old.minval), scaled(old.maxval)))
-            return replace(law, law=RandomUniform(low, high))
-        case TruncNormal() as old:
-            low, high = sorted((scaled(old.a), scaled(old.b)))
-            return replace(law, law=TruncNormal(scaled(old.mean), spread(old.std), low, high))
-    text = "-{}" if scale == -1 else "{}" if scale == 1 else f"{{}} * {scale!r}"
-    text = text if divided is None else f"{{}} / {divided!r}"
-    return _as_formula(law, f"{text} + {shift!r}" if shift else text)
-
-
-def _parts(law: Draws) -> tuple[str, Any]:
-    if isinstance(law.law, Formula) and law.law.of is not None:
-        return str(law.law.value), law.law.of
-    return "x", law.law
-
-
-def _as_formula(law: Draws, text: str) -> Draws:
-    if not law.is_even:
+def _changed(law: Draws, made: Initializer) -> Draws:
+    """The same draws with the law of what is computed of them."""
+    if made is law.law:
+        return law
+    if isinstance(made, Formula) and not law.is_even:
         raise UnsayableError("a function of values whose law depends on their place")
-    inner, of = _parts(law)
-    is_argument = "({}" in text
-    return replace(law, law=Formula(text.format(inner if is_argument else _term(inner)), of=of))
+    return replace(law, law=made)
 
 
-def _term(text: str) -> str:
-    """An expression as an operand: in parentheses, unless it is a name, a number or one call.
-
-    Example:
-        >>> _term("exp(x)"), _term("exp(x) + exp(x)"), _term("0.5")
-        ('exp(x)', '(exp(x) + exp(x))', '0.5')
-    """
-    name, _, rest = text.partition("(")
-    if not rest and text.replace(".", "").isalnum():
-        return text
-    depths = itertools.accumulate((char == "(") - (char == ")") for char in rest[:-1])
-    is_call = name.isalnum() and rest.endswith(")") and min(depths, default=0) >= 0
-    return text if is_call else f"({text})"
-
-
-def _erfinv(law: Draws, node: Node) -> Draws:
+def _erfinv(law: Any, node: Node) -> Initializer:
     """Uniform values through the inverse error function: normal ones, cut off where these end."""
-    if not isinstance(law.law, RandomUniform):
+    if not isinstance(law, RandomUniform):
         raise UnsayableError("erfinv of what is not uniform", node)
-    ends = [float(law.law.minval), float(law.law.maxval)]
+    ends = [float(law.minval), float(law.maxval)]
     if ends == [-1.0, 1.0]:
-        return replace(law, law=RandomNormal(0.0, math.sqrt(0.5)))
+        return RandomNormal(0.0, math.sqrt(0.5))
     low, high = torch.erfinv(torch.tensor(ends, dtype=torch.float64)).tolist()
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UnsayableError("a normal that is cut off on one side", node)
-    return replace(law, law=TruncNormal(0.0, math.sqrt(0.5), low, high))
+    return TruncNormal(0.0, math.sqrt(0.5), low, high)
 
 
-def _clamped(law: Draws, name: str, args: list[Any], node: Node) -> Draws:
+def _clamped(law: Any, name: str, args: list[Any], node: Node) -> Initializer:
+    """Values cut at bounds; bounds that they never reach cut nothing."""
     given = dict(zip({"clamp_max": ("max",)}.get(name, ("min", "max")), args[1:], strict=False)) | node.kwargs
     low, high = (_number(given.get(key)) for key in ("min", "max"))
-    if isinstance(law.law, RandomUniform | TruncNormal):
-        uniform = isinstance(law.law, RandomUniform)
-        least, most = (
-            float(getattr(law.law, end)) for end in (("minval", "maxval") if uniform else ("a", "b"))
-        )
+    if isinstance(law, RandomUniform | TruncNormal):
+        uniform = isinstance(law, RandomUniform)
+        least, most = (float(getattr(law, end)) for end in (("minval", "maxval") if uniform else ("a", "b")))
         slack = 1e-6 * (most - least)
-        if low is not None and low <= least + slack:
-            low = None
-        if high is not None and high >= most - slack:
-            high = None
-    text = "{}"
-    if low is not None:
-        text = f"max({text}, {low!r})"
-    if high is not None:
-        text = f"min({text}, {high!r})"
-    return law if text == "{}" else _as_formula(law, text)
+        low = None if low is not None and low <= least + slack else low
+        high = None if high is not None and high >= most - slack else high
+    text = "{}" if low is None else f"max({{}}, {low!r})"
+    text = text if high is None else f"min({text}, {high!r})"
+    return law if text == "{}" else function_of(law, text)
 
 
 # Fixed values.

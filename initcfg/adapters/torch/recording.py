@@ -37,7 +37,7 @@ from initcfg.adapters.torch.programs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initcfg.adapters.torch.boxes import Geometry
+    from initcfg.adapters.torch.programs import Geometry
     from initcfg.capture.values import Phase, Write
 
 #: Fixed tensors of more elements are not made before their values are asked for.

@@ -1,15 +1,30 @@
-"""Fixed values as what gives them: a number, a formula, or the table itself."""
+"""Laws of values: a number, a formula or a table of fixed ones, and what is computed of random ones."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initcfg.capture.values import Table, UnsayableError
 from initcfg.errors import InitcfgError
-from initcfg.initializers import Constant, Formula, Initializer, Ones, Zeros
+from initcfg.initializers import (
+    Concatenate,
+    Constant,
+    Formula,
+    Initializer,
+    Ones,
+    Orthogonal,
+    Patch,
+    RandomNormal,
+    RandomUniform,
+    Sparse,
+    TruncatedNormal,
+    TruncNormal,
+    Zeros,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +53,93 @@ def shortest(value: float, dtype: DType) -> float:
         return value
     digits = (float(f"{value:.{n}g}") for n in range(1, 17))
     return next((each for each in digits if np.asarray(each, dtype.numpy) == value), value)
+
+
+def affine(  # noqa: PLR0911  a list of cases
+    law: Any, scale: float, shift: float = 0.0, divided: float | None = None
+) -> Initializer:
+    """The law of values times `scale`, or divided by `divided`, with `shift` added.
+
+    Raises:
+        UnsayableError: there is none in the language.
+    """
+    if scale == 1 and not shift:
+        return law  # type: ignore[no-any-return]
+
+    def scaled(value: Any) -> float:
+        return float(value) / divided if divided is not None else float(value) * scale
+
+    def moved(value: Any) -> float:
+        return scaled(value) + shift
+
+    def part(each: Any) -> Initializer:
+        return affine(each, scale, shift, divided)
+
+    match law:
+        case Patch():
+            regions = [{**each, "initializer": part(each["initializer"])} for each in law.patches]
+            return Patch(part(law.base), regions)
+        case Concatenate():
+            return Concatenate(law.axis, law.sizes, list(map(part, law.initializers)))
+        case Constant() | Zeros() | Ones():
+            return constant(moved(getattr(law, "value", isinstance(law, Ones))))
+        case RandomNormal():
+            return RandomNormal(moved(law.mean), abs(scaled(law.stddev)))
+        case RandomUniform():
+            low, high = sorted((moved(law.minval), moved(law.maxval)))
+            return RandomUniform(low, high)
+        case TruncNormal():
+            low, high = sorted((moved(law.a), moved(law.b)))
+            return TruncNormal(moved(law.mean), abs(scaled(law.std)), low, high)
+        case TruncatedNormal():
+            mean, std = moved(law.mean), abs(scaled(law.stddev))
+            cut = TruncNormal(mean, std, mean - 2 * std, mean + 2 * std)
+            return cut if mean else TruncatedNormal(0.0, std)
+        case Orthogonal() if not shift:
+            return Orthogonal(abs(scaled(law.gain)))
+    text = "-{}" if scale == -1 else "{}" if scale == 1 else f"{{}} * {scale!r}"
+    text = text if divided is None else f"{{}} / {divided!r}"
+    return function_of(law, f"{text} + {shift!r}" if shift else text)
+
+
+# Of these not each element has the same law.
+_BY_PLACE = (Concatenate, Orthogonal, Patch, Sparse, Table)
+
+
+def function_of(law: Any, text: str) -> Formula:
+    """The law of an expression of values, which stand where it has braces."""
+    if isinstance(law, _BY_PLACE):
+        raise UnsayableError("a function of values whose law depends on their place")
+    inner, of = expression_of(law)
+    return Formula(text.format(inner if "({}" in text else _operand(inner)), of=of)
+
+
+def combined(one: Any, sign: str, other: Any) -> Formula:
+    """The law of what a sign makes of two functions of the same values."""
+    (left, of), (right, _) = expression_of(one), expression_of(other)
+    return Formula(f"{_operand(left)} {sign} {_operand(right)}", of=of)
+
+
+def expression_of(law: Any) -> tuple[str, Any]:
+    """A law as an expression in `x` and the law of that."""
+    if isinstance(law, Formula) and law.of is not None:
+        return str(law.value), law.of
+    return "x", law
+
+
+def _operand(text: str) -> str:
+    """An expression as an operand: in parentheses, unless it is a name, a number or one call.
+
+    Example:
+        >>> _operand("exp(x)"), _operand("exp(x) + exp(x)"), _operand("0.5")
+        ('exp(x)', '(exp(x) + exp(x))', '0.5')
+    """
+    name, _, rest = text.partition("(")
+    if not rest and text.replace(".", "").isalnum():
+        return text
+    depths = itertools.accumulate((char == "(") - (char == ")") for char in rest[:-1])
+    is_call = name.isalnum() and rest.endswith(")") and min(depths, default=0) >= 0
+    return text if is_call else f"({text})"
 
 
 def law_of_values(table: np.ndarray, dtype: DType) -> Initializer | Table:
