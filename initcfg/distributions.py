@@ -111,6 +111,20 @@ Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal
 Mixture: TypeAlias = Iterable[tuple[float, Distribution]]
 
 
+def scaled(distribution: Distribution, factor: float) -> Distribution:
+    """The law of the values times a factor above 0.
+
+    Raises:
+        InitializerError: a number is not finite any more.
+
+    Example:
+        >>> scaled(Uniform(-1.0, 2.0), 0.5)
+        Uniform(low=-0.5, high=1.0)
+    """
+    made = (factor * _as_float(getattr(distribution, field.name)) for field in fields(distribution))
+    return type(distribution)(*made)
+
+
 class Moments(NamedTuple):
     """The mean and the standard deviation that drawn values have."""
 

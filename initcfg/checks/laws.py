@@ -304,7 +304,7 @@ def _step(piece: Piece, law: object) -> object:
     with LOADING:
         from initcfg.initializers import Orthogonal  # noqa: PLC0415  no class is loaded that no spec names
 
-    if isinstance(piece.initializer, Orthogonal):
+    if isinstance(getattr(piece.initializer, "unscaled", None) or piece.initializer, Orthogonal):
         law = Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))
     return law, piece.shape, piece.dtype.drawn
 

@@ -55,6 +55,20 @@ def converted(values: np.ndarray[Any, Any], dtype: DType, what: str) -> np.ndarr
     return made
 
 
+def draw_scaled(  # noqa: PLR0917
+    out: np.ndarray[Any, Any],
+    start: int,
+    dtype: DType,
+    factor: float,
+    wide: DType,
+    draw_part: Callable[[np.ndarray[Any, Any], int], None],
+) -> None:
+    """Write what `draw_part` writes from `start` on, in the type `wide`, times a factor and rounded once."""
+    values = np.empty(out.size, wide.numpy)
+    draw_part(values, start)
+    out[...] = converted(values.astype(np.float64) * factor, dtype, "a scaled value")
+
+
 def summed(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The sum over the first axis, by halves: in an order that no processor chooses. Overwrites `rows`."""
     count = len(rows)

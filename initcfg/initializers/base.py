@@ -358,6 +358,7 @@ def check(initializer: Initializer, shape: tuple[int, ...], dtype: DType, layout
 
 def stream_of(initializer: Initializer, shape: tuple[int, ...], parameter_stream: Stream) -> Stream:
     """The stream that is drawn from: that of the initializer's own seed, else the parameter's."""
+    initializer = getattr(initializer, "unscaled", initializer)
     seed = getattr(initializer, "seed", None) if isinstance(initializer, BuiltIn) else None
     return parameter_stream if seed is None else Stream.of_seed(seed, type(initializer).__name__, shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.base import Share
     from initcfg.initializers.custom import Initializer
     from initcfg.initializers.elements import Spread
-    from initcfg.initializers.formulas import Formula
+    from initcfg.initializers.formulas import Formula, Scaled
     from initcfg.layout import Layout
 
 #: Of what has more different values, they are not listed.
@@ -76,13 +77,13 @@ class Component:
         if self.distribution is not None:
             return point(self.distribution) is None
         built = self.built
-        return built is not None and hasattr(self.drawn, "seed") and getattr(built, "gain", 1) != 0
+        return built is not None and hasattr(self.drawn, "seed") and getattr(self.drawn, "gain", 1) != 0
 
     @property
     def drawn(self) -> Initializer:
-        """The initializer that draws: of a formula over a draw the one that makes that."""
-        of: Initializer | None = getattr(self.built, "of", None)
-        return self.initializer if of is None else of
+        """The initializer that draws: of a formula over a draw, or of what is scaled, the one inside."""
+        made: Initializer | None = getattr(self.built, "unscaled", self.built)
+        return getattr(made, "of", None) or made or self.initializer
 
     @property
     def formula(self) -> Formula | None:
@@ -104,11 +105,11 @@ class Component:
 
     @property
     def built(self) -> Structured | None:
-        """The initializer, if it is a structured one that is not called as custom code is."""
+        """The initializer, if it is a structured one, and neither custom code nor a multiple of such."""
         made = self.initializer
-        if isinstance(made, Structured) and type(made).__call__ is BuiltIn.__call__:
-            return made
-        return None
+        both = (made, getattr(made, "unscaled", made))
+        is_code = any(type(each).__call__ is not BuiltIn.__call__ for each in both)
+        return made if isinstance(made, Structured) and not is_code else None
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -185,6 +186,12 @@ def components_of(
     if isinstance(initializer, Combined):
         for part, share in initializer.parts(shape, layout):
             yield from components_of(part, share.shape, share.layout, (*shares, share))
+    elif isinstance(getattr(initializer, "unscaled", None), Combined):
+        scaled = cast("Scaled", initializer)
+        for each in components_of(scaled.of, shape, layout, shares):
+            its = type(scaled)(each.initializer, scaled.factor)
+            law = resolve(its, each.shape, each.layout)
+            yield dataclasses.replace(each, initializer=its, distribution=law)
     else:
         yield Component(shares, shape, layout, initializer, resolve(initializer, shape, layout))
 

@@ -1,19 +1,29 @@
-"""Initializers whose elements are the values of an expression."""
+"""Initializers whose elements are the values of an expression, or those of another times a factor."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from initcfg.distributions import Fill
+from initcfg import engines
+from initcfg.distributions import Fill, scaled
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions import Expression, ExpressionError, facts_of
 from initcfg.expressions.folding import settled
 from initcfg.expressions.grammar import Number
-from initcfg.initializers.annotations import FormulaText
-from initcfg.initializers.base import Cuttable, initializer
+from initcfg.initializers.annotations import FormulaText, Positive
+from initcfg.initializers.base import (
+    Combined,
+    Cuttable,
+    Structured,
+    check,
+    draw,
+    initializer,
+    is_cut,
+    resolve,
+)
 from initcfg.initializers.configs import Part
 from initcfg.process import LOADING
 
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.distributions import Distribution
+    from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.expressions.grammar import Ast
     from initcfg.initializers.configs import Identifier
@@ -31,7 +41,11 @@ if TYPE_CHECKING:
     from initcfg.initializers.elements import Spread
     from initcfg.layout import Layout
 
-__all__ = ["Formula"]
+__all__ = ["Formula", "Scaled"]
+
+
+# So many draws are held beside what they become.
+_DRAWS = 1 << 17
 
 
 @initializer
@@ -150,6 +164,92 @@ class Formula(Cuttable):
     def _settled(self, shape: tuple[int, ...], layout: Layout | None) -> Ast:
         with _told(self.value):
             return _settled(self.value, shape, layout)
+
+
+@initializer
+class Scaled(Cuttable):
+    """The values of another initializer, each times a factor.
+
+    Formula:
+        w = factor * v, v of `of`
+
+    It draws from the same stream as `of` would alone: the same numbers, at another scale. Where the elements
+    share one law, that law is scaled and drawn, rounded once as every draw. Else v is made in the type that
+    the dtype is drawn in, float32 or for float64 itself, multiplied in float64 and rounded once.
+
+    Args:
+        of: the initializer of v, written in any way that one can be.
+        factor: a finite number, > 0.
+
+    Example:
+        >>> Scaled("identity", factor=0.5)((2, 2))
+        array([[0.5, 0. ],
+               [0. , 0.5]], dtype=float32)
+        >>> from initcfg.initializers import HeNormal
+        >>> resolve(Scaled(HeNormal(), factor=3), (8, 4))
+        Normal(mean=0.0, std=1.5)
+    """
+
+    MODULE = "initcfg.initializers"
+
+    of: Part
+    factor: Positive
+
+    if TYPE_CHECKING:  # as that of Formula
+
+        def __init__(self, of: Identifier, factor: float) -> None: ...
+
+    @property
+    def unscaled(self) -> Initializer:
+        """What is scaled, and is no scaled one itself."""
+        return self.of.unscaled if isinstance(self.of, Scaled) else self.of
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether what is scaled is."""
+        return is_cut(self.of)
+
+    @property
+    def formula(self) -> Formula | None:
+        """The expression that has these values, where what is scaled has one."""
+        inner = getattr(self.of, "formula", self.of)
+        return Formula(f"{self.factor!r} * ({inner.value})", inner.of) if isinstance(inner, Formula) else None
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:
+        """The scaled law, where the elements share one."""
+        law = resolve(self.of, shape, layout)
+        return None if law is None else scaled(law, self.factor)
+
+    def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
+        """Those of what is scaled, scaled; of parts see `initcfg.initializers.components`."""
+        laws = self.of.element_laws(shape, layout) if isinstance(self.of, Structured) else ()
+        return tuple((share, scaled(law, self.factor)) for share, law in laws)
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse what `of` refuses, dtypes that are no floats, and values that the dtype does not hold."""
+        if dtype.drawn is None:
+            message = f"a scaled {type(self.unscaled).__name__} cannot be held in {dtype}"
+            raise InitializerError.of(Code.DISTRIBUTION, message, hint="give a floating-point dtype")
+        check(self.of, shape, DTYPES[dtype.drawn], layout)
+        if isinstance(self.of, Combined):
+            for part, share in self.of.parts(shape, layout):
+                check(Scaled(part, self.factor), share.shape, dtype, share.layout)
+        for _, law in self.element_laws(shape, layout):
+            engines.check(law, dtype)
+
+    def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
+        """A stretch of what is scaled, times the factor."""
+        with LOADING:
+            from initcfg.initializers.arrays import draw_scaled  # noqa: PLC0415  as above
+
+        assert request.dtype.drawn is not None  # noqa: S101  `check` says so
+        wide = DTYPES[request.dtype.drawn]
+        draw_part = partial(draw, self.of, request=request._replace(dtype=wide))
+        # What is made whole is made once.
+        step = _DRAWS if self.is_cut else max(1, out.size)
+        for at in range(0, out.size, step):
+            stretch = out[at : at + step]
+            draw_scaled(stretch, start + at, request.dtype, self.factor, wide, draw_part)
 
 
 def try_out(

@@ -53,7 +53,7 @@ FAMILIES = {
     ),
     "Made of parts": ("combined", "Concatenate", "Patch", "RepeatOf"),
     "From a file": ("stored", "Pretrained"),
-    "Formulas": ("formulas", "Formula"),
+    "Formulas": ("formulas", "Formula", "Scaled"),
     "Following another parameter": ("derived", "Parameter", "NormOf"),
 }
 # What Keras's `initializers.get` takes beside class names and snake_case names, and PyTorch's `eye`.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initcfg.distributions import Distribution
-    from initcfg.initializers import Formula, Initializer
+    from initcfg.initializers import Formula, Initializer, Scaled
     from initcfg.initializers.base import Share
     from initcfg.layout import Layout
     from initcfg.plan.parameters import PlannedParameter
@@ -65,12 +65,23 @@ def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layou
 
 def describe_law(initializer: Initializer, shape: tuple[int, ...], layout: Layout | None) -> str:
     """The distribution; of a combined initializer those of its parts, equal neighbours counted."""
+    if getattr(initializer, "unscaled", None) is not None and resolve(initializer, shape, layout) is None:
+        return _scaled(cast("Scaled", initializer), shape, layout)
     if not isinstance(initializer, Combined):
         law = resolve(initializer, shape, layout)
         return describe(law) if law is not None else _of_elements(initializer, shape, layout)
     parts = [_law_of_part(part, share) for part, share in initializer.parts(shape, layout)]
     runs = ((law, len(list(run))) for law, run in itertools.groupby(parts))
     return " | ".join(law if length == 1 else f"{length} x {law}" for law, length in runs)
+
+
+def _scaled(initializer: Scaled, shape: tuple[int, ...], layout: Layout | None) -> str:
+    """What has no law of its own that could be scaled: its words, times the factor."""
+    if initializer.formula is not None:
+        return _of_elements(initializer.formula, shape, layout)
+    law = describe_law(initializer.of, shape, layout)
+    law = canonical_name(type(initializer.of)) if law == "structured" else law
+    return f"{number(initializer.factor)} * {f'({law})' if ' ' in law else law}"
 
 
 def _law_of_part(part: Initializer, share: Share) -> str:

@@ -18,7 +18,7 @@ from initcfg.formats.base import PLAN_KEY, StoredTensor
 from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
 from initcfg.generate.pool import Progress, Task, Workers, counting
 from initcfg.generate.work import Piece, batches, fill_elements, is_for_caller, is_made_whole, make_whole
-from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf
+from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf, Scaled
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import Factored
 from initcfg.verification.fixed import Mismatch
@@ -255,6 +255,13 @@ def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | fl
 
     It is 0 where the same bits are promised.
     """
+    factor = 1.0
+    while isinstance(initializer, Scaled):
+        factor, initializer = factor * initializer.factor, initializer.of
+    return factor * _own_tolerance(initializer, shape)
+
+
+def _own_tolerance(initializer: Initializer, shape: tuple[int, ...]) -> Array | float:
     if isinstance(initializer, Factored):
         return TOLERANCE * initializer.reach
     if isinstance(initializer, Derived):

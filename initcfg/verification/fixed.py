@@ -15,7 +15,7 @@ from initcfg.distributions import point
 from initcfg.dtypes import DTYPES, DType
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
-from initcfg.initializers import Initializer, draw
+from initcfg.initializers import Initializer, Scaled, draw
 from initcfg.initializers.base import Cuttable, initializer, nested_in
 from initcfg.initializers.custom import Request
 from initcfg.initializers.derived import Derived
@@ -180,6 +180,15 @@ def frames_problem(component: Component, elements: Array, dtype: DType) -> str |
     A frame Q takes any vector to one of its length, and Q'Q takes it to itself: so much is looked at, for a
     few vectors, in a time that is that of reading the matrix a few times.
     """
+    made = component.initializer
+    if not isinstance(made, Scaled):
+        return _frames_problem(component, elements, dtype)
+    inner = dataclasses.replace(component, initializer=made.of)
+    problem = frames_problem(inner, elements.astype(np.float64) / made.factor, dtype)
+    return problem and f"{problem}, before the factor {made.factor:.6g}"
+
+
+def _frames_problem(component: Component, elements: Array, dtype: DType) -> str | None:
     assert dtype.format is not None  # noqa: S101
     layout = needed_layout(component.shape, component.layout)
     axes = layout.axes(len(component.shape))

@@ -160,7 +160,7 @@ class LawComparison:
         self, component: Component, tensor: StoredTensor, parameter: PlannedParameter
     ) -> Meant | Fixed | str | None:
         made = component.initializer
-        if isinstance(made, Factored):
+        if isinstance(getattr(made, "unscaled", made), Factored):
             return "frames"
         if component.built is None and component.distribution is None:
             self.unchecked.append((tensor.name, f"{type(made).__name__} is code, and says no law"))
@@ -371,6 +371,7 @@ def _codes_of(parameter: PlannedParameter, start: int, stop: int) -> Array:
 def _write(  # noqa: PLR0917  `draw_box` gives the first two
     out: Array, start: int, initializer: Initializer, shape: tuple[int, ...], layout: Layout | None, rank: int
 ) -> None:
+    initializer = getattr(initializer, "unscaled", initializer)
     if isinstance(initializer, RepeatOf):
         ((part, share),) = initializer.parts(shape, layout)
         inner = math.prod(share.shape[initializer.axis % len(share.shape) + 1 :])
@@ -392,7 +393,7 @@ def _write(  # noqa: PLR0917  `draw_box` gives the first two
 
 def _repeated_rows(parameter: PlannedParameter) -> int:
     """After how many elements all repetitions of those before have come; 0 where nothing is repeated."""
-    made = parameter.initializer
+    made = getattr(parameter.initializer, "unscaled", parameter.initializer)
     if not isinstance(made, RepeatOf) or not parameter.numel:
         return 0
     return made.times * math.prod(parameter.shape[made.axis % len(parameter.shape) + 1 :])

@@ -99,6 +99,7 @@ INITIALIZERS: list[Any] = [
     {"concatenate": {"axis": 1, "sizes": [1, 5], "initializers": ["orthogonal", "ones"]}},
     {"formula": {"value": "log(index(-1) + 1)"}},
     {"formula": {"value": "x / sqrt(fan_in) + index()", "of": "random_uniform"}},
+    {"scaled": {"of": "orthogonal", "factor": 1.31}},
     {"patch": {"base": "he_normal", "patches": [{"at": [-1], "initializer": "zeros"}]}},
     {"patch": {"base": "zeros", "patches": [{"at": [":", "1:3"], "initializer": "orthogonal"}]}},
     {"repeat_of": {"of": "he_normal", "axis": 0, "times": 2}},

@@ -50,6 +50,7 @@ from initcfg.initializers import (
     RandomUniform,
     RepeatOf,
     RwkvTimeDecay,
+    Scaled,
     Siren,
     SirenFirst,
     SmallInit,
@@ -131,6 +132,7 @@ EXAMPLES: tuple[BuiltIn, ...] = (
     RepeatOf("ones", -1, 2),
     Formula("log(index(-1) + 1)"),
     Formula("2 ** x if index(0) > 0 else size(-1)", RandomNormal(0, 0.5, 3)),
+    Scaled(Orthogonal(seed=22), 1.31),
     Patch(HeNormal(), [{"at": [-1], "initializer": "zeros"}, {"at": [0, ":1"], "initializer": HeNormal(1)}]),
 )
 

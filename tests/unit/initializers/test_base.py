@@ -118,7 +118,7 @@ def test_empty_arrays_are_made(cls: type[BuiltIn], shape: tuple[int, ...]) -> No
     arguments["value"] = "1 / index(0)"
     arguments |= {"dim": 8, "layers": 2, "stack": "encoder", "branches": 2, "stddev": 1, "width_mult": 2}
     arguments |= {"layer": 1, "max_steps": 8}
-    arguments |= {"of": "ones", "times": 1}
+    arguments |= {"of": "ones", "times": 1, "factor": 2}
     arguments |= {
         "side": "query",
         "base": "ones",
