@@ -223,7 +223,7 @@ def audit_row(name: str) -> Row:
     """What the audit finds in a class, and which names hold garbage: by its recordings, and by the canary."""
     import transformers
 
-    from initcfg.adapters.torch import auditing
+    from initcfg.adapters.torch import capturing
     from initcfg.adapters.torch.recorded import watch
     from initcfg.capture.audit import audit_recordings
     from tests.interop.transformers_models import classes, configs
@@ -238,7 +238,7 @@ def audit_row(name: str) -> Row:
         except Exception as error:
             row |= {"error": _said(error), "builds": _builds(build)}
             continue
-        idle = auditing._idle_settings(module, None, constructed)
+        idle = capturing._idle_settings(module, None, constructed)
         found = audit_recordings(constructed, deferred, idle).diagnostics
         return {
             "name": name,
