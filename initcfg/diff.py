@@ -381,32 +381,36 @@ def beside(plans: Sequence[Plan], *, random_numbers: bool = True) -> list[Beside
             found.setdefault(parameter.name, [None] * len(plans))[rank] = parameter
     # Copies share an initializer, whose law is slow to write down.
     known: dict[Hashable, tuple[_Texts, bool]] = {}
-    by_law: dict[_Texts, _Texts] = {}  # what makes the same values is told in the same words
+    # Two initializers may have one law: both are shown in the words of the first.
+    words: dict[_Texts, _Texts] = {}
 
     def texts_of(each: PlannedParameter) -> tuple[_Texts, bool]:
-        """Texts of which the later ones tell apart what the earlier ones do not; whether it is random."""
+        """Texts, each more exact than the one before, and whether the values are random."""
         shape = " \u00d7 ".join(map(str, each.shape)) or "scalar"
         if each.tied_to is not None:
-            return (f"tied to {each.tied_to}", shape), False
+            return ("", shape), False
         key = (id(each.initializer), each.shape, each.dtype.name, each.layout)
         if key not in known:
             law = _law(each)
-            decides = (shape, each.dtype.name, repr(law))
-            texts = (law_of(each), *decides[:2], repr(each.distribution or each.initializer), decides[2])
-            known[key] = by_law.setdefault(decides, texts), random_numbers and "value" not in law
+            exact = (shape, each.dtype.name, repr(law))
+            texts = (law_of(each), *exact[:2], repr(each.distribution or each.initializer), exact[2])
+            known[key] = words.setdefault(exact, texts), random_numbers and "value" not in law
         return known[key]
 
-    rows = []
+    rows: list[tuple[tuple[_Texts | None, ...], tuple[str, ...]]] = []
     for name, parameters in found.items():
-        told = [None if each is None else texts_of(each) for each in parameters]
-        streams = {each.stream for each, one in zip(parameters, told, strict=True) if each and one and one[1]}
+        begun = [
+            None if each is None else (each, plan, *texts_of(each))
+            for each, plan in zip(parameters, plans, strict=True)
+        ]
+        streams = {one[0].stream for one in begun if one and one[3]}
         texts = tuple(
-            one and (*one[0], *([_stream_text(each, plan)] if one[1] and len(streams) > 1 else []))
-            for each, one, plan in zip(parameters, told, plans, strict=True)
+            None
+            if one is None
+            else (*one[2], *([_stream_text(*one[:2])] if one[3] and len(streams) > 1 else []))
+            for one in begun
         )
-        ties = [each.tied_to or "" if each else "" for each in parameters]
-        alike = tuple(each and (each[1:] if tie else each) for each, tie in zip(texts, ties, strict=True))
-        rows.append((alike, (name, *ties), texts))
+        rows.append((texts, (name, *(each.tied_to or "" if each else "" for each in parameters))))
     names = list(found)
     return [
         Beside(
@@ -414,17 +418,17 @@ def beside(plans: Sequence[Plan], *, random_numbers: bool = True) -> list[Beside
             tuple(names[at] for at in ranks),
             _told_apart(
                 [
-                    each and (f"tied to {tie}", *each[1:]) if tie else each
-                    for each, tie in zip(rows[ranks[0]][2], ties, strict=True)
+                    (f"tied to {tie}", *each[1:]) if each and tie else each
+                    for each, tie in zip(rows[ranks[0]][0], ties, strict=True)
                 ]
             ),
         )
-        for (called, *ties), ranks in fold([(alike, texts) for alike, texts, _ in rows])
+        for (called, *ties), ranks in fold(rows)
     ]
 
 
-def _stream_text(parameter: PlannedParameter | None, plan: Plan) -> str:
-    if parameter is None or parameter.stream_name == parameter.name:
+def _stream_text(parameter: PlannedParameter, plan: Plan) -> str:
+    if parameter.stream_name == parameter.name:
         return f"seed {plan.seed}"
     return f"seed {plan.seed}, stream {parameter.stream_name}"
 

@@ -290,6 +290,8 @@ _OF_NAMES = frozenset({Code.NO_INITIALIZER, Code.NOT_IN_SPEC})
 _SEGMENT = r"(?<![^.])(0|[1-9][0-9]{0,17})(?![^.])"
 # A word of a sentence that is more than a number.
 _WORD = r"(?![-+.0-9]+(?:[\s'\"(),]|$))[^\s'\"(),]+"
+# What `Code.VALUES` says of an element: other values in each copy, of which the first is told.
+_ELEMENT = r"(?s)\[[0-9, ]*\] is (?!.*\] is ).*"
 
 
 def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -312,6 +314,8 @@ def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
             told[at] = found[at]
             if len(ranks) > 1:
                 message = f"{fill_numbers(template.message, spans)} (x{len(ranks):,})"
+                if template.code is Code.VALUES and re.search(_ELEMENT, found[at].message):
+                    message = f"{found[at].message}; and so in {message}"
                 hint = template.hint and fill_numbers(template.hint, spans)
                 told[at] = dataclasses.replace(template, message=message, hint=hint, where=found[at].where)
     return tuple(told[at] for at in sorted(told))
@@ -331,7 +335,8 @@ def _template(problem: Diagnostic) -> tuple[Diagnostic, tuple[str, ...]]:
     elif where is not None and where.line is None:
         where = Location(where.file, path=tuple(marked(str(step)) for step in where.path))
     hint = problem.hint and marked(problem.hint)
-    return dataclasses.replace(problem, message=marked(problem.message), hint=hint, where=where), numbers
+    message = re.sub(_ELEMENT, "", problem.message) if problem.code is Code.VALUES else problem.message
+    return dataclasses.replace(problem, message=marked(message), hint=hint, where=where), numbers
 
 
 #: More problems than these, told at once, would help nobody.

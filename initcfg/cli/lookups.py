@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import textwrap
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -212,17 +213,21 @@ def _folded(text: str) -> str:
     return re.sub(r"[\W_]", "", text).lower()
 
 
+# The modules of documents other than specs, each with a function `json_schema`.
+_SCHEMAS = {
+    "plan": "initcfg.plan.document",
+    "report": "initcfg.cli.renderers.documents",
+    "figures": "initcfg.report.values",
+    "probe": "initcfg.probe.probed",
+}
+
+
 @click.command(
     cls=Command,
     short_help="Print the JSON Schema of a spec or another document.",
     example=("initcfg schema -o spec.v1.schema.json", "initcfg schema plan > plan.v1.schema.json"),
 )
-@click.argument(
-    "document",
-    type=click.Choice(["spec", "plan", "report", "figures", "probe"]),
-    default="spec",
-    metavar="[DOCUMENT]",
-)
+@click.argument("document", type=click.Choice(["spec", *_SCHEMAS]), default="spec", metavar="[DOCUMENT]")
 @output_option("SCHEMA", "Write the schema to a file.")
 @force_option
 @_plugin_option
@@ -251,22 +256,9 @@ def schema(
 
 
 def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
-    if document == "plan":
-        from initcfg.plan.document import json_schema as plan_schema
-
-        return plan_schema()
-    if document == "report":
-        from initcfg.cli.renderers.documents import json_schema as report_schema
-
-        return report_schema()
-    if document == "figures":
-        from initcfg.report.values import json_schema as figures_schema
-
-        return figures_schema()
-    if document == "probe":
-        from initcfg.probe.probed import json_schema as probe_schema
-
-        return probe_schema()
+    if document in _SCHEMAS:
+        found: dict[str, Any] = import_module(_SCHEMAS[document]).json_schema()
+        return found
     from initcfg.plugins import load_plugins
     from initcfg.spec.schema import json_schema
 

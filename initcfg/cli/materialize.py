@@ -82,14 +82,7 @@ _OF_A_FOLDER = ("shard_size", "rank", "world_size", "ray")
 @with_spec_options
 @with_output
 def materialize(
-    *,
-    file: str,
-    path: str,
-    force: bool,
-    no_spec: bool,
-    options: SpecOptions,
-    output: Output,
-    **settings: Any,
+    *, file: str, path: str, force: bool, no_spec: bool, options: SpecOptions, output: Output, **settings: Any
 ) -> int:
     """Make the weights that a spec describes and write them to a file, or to a folder of shards.
 
@@ -203,9 +196,7 @@ def _tell_ties(output: Output, tied: Mapping[str, str]) -> None:
 
 
 @click.command(
-    cls=Command,
-    short_help="Publish what many processes have written.",
-    example=("initcfg finalize gpt2/",),
+    cls=Command, short_help="Publish what many processes have written.", example=("initcfg finalize gpt2/",)
 )
 @click.argument("file", metavar="FOLDER")
 @with_output

@@ -14,10 +14,7 @@ from initcfg.wording import counted
 @click.command(
     cls=Command,
     short_help="Draft a spec from a model's names and shapes, or from nothing.",
-    example=(
-        "initcfg new -o model.yaml",
-        "initcfg new --manifest model.safetensors -o model.yaml",
-    ),
+    example=("initcfg new -o model.yaml", "initcfg new --manifest model.safetensors -o model.yaml"),
 )
 @click.option(
     "--manifest",
@@ -57,10 +54,7 @@ def new(*, file: str | None, name: str | None, path: str | None, force: bool, ou
 @click.command(
     cls=Command,
     short_help="Write down the names and shapes of weights.",
-    example=(
-        "initcfg manifest model.safetensors -o shapes.yaml",
-        "initcfg manifest runs/gpt2 --format json",
-    ),
+    example=("initcfg manifest model.safetensors -o shapes.yaml", "initcfg manifest runs/gpt2 --format json"),
 )
 @click.argument("file", metavar="WEIGHTS", callback=not_standard_input)
 @output_option("MANIFEST", "The file to write; its name ends in .yaml, .yml or .json.")

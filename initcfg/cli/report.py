@@ -129,8 +129,9 @@ class Report(NamedTuple):
 
     @property
     def exit(self) -> Exit:
-        """The exit code that says this."""
-        return exit_for(self.diagnostics)
+        """The exit code that says this: I/O outweighs problems, and warnings are fine."""
+        errors = {diagnostic.code for diagnostic in self.diagnostics if diagnostic.severity == "error"}
+        return Exit.USAGE if errors & IO_CODES else Exit.PROBLEMS if errors else Exit.FINE
 
     def strict(self) -> Report:
         """The same report, its warnings taken for errors."""
@@ -176,11 +177,3 @@ class Exit(enum.IntEnum):
 
 # These say that a file could not be read, written or held, or a plugin not loaded, whatever the spec says.
 IO_CODES = frozenset({Code.INPUT, Code.OUTPUT, Code.OTHER_PLAN, Code.FORMAT, Code.PLUGIN})
-
-
-def exit_for(diagnostics: Iterable[Diagnostic]) -> Exit:
-    """The exit code for what was found: I/O outweighs problems, and warnings are fine."""
-    errors = {diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"}
-    if errors & IO_CODES:
-        return Exit.USAGE
-    return Exit.PROBLEMS if errors else Exit.FINE

@@ -220,8 +220,14 @@ def tensors_in_place(path: str | PathLike[str], tensors: list[StoredTensor], beg
 
 def malformed(path: str | PathLike[str], message: str, hint: str | None = None) -> FormatError:
     """The error for a file that is not what its name says."""
-    way_out = hint or "write the file again, or fetch it again if it was copied"
-    return FormatError.of(Code.FORMAT, message, hint=way_out, where=Location(os.fspath(path)))
+    return refused(path, message, hint or "write the file again, or fetch it again if it was copied")
+
+
+def refused(
+    path: str | PathLike[str], message: str, hint: str | None = None, code: Code = Code.FORMAT
+) -> FormatError:
+    """The error for a file or a folder that is not read."""
+    return FormatError.of(code, message, hint=hint, where=Location(os.fspath(path)))
 
 
 @dataclass(slots=True)
@@ -274,8 +280,7 @@ class FilePool:
         if self._seen.setdefault(path, stamp) != stamp:
             file.close()
             message = "the file was changed or replaced while it was read"
-            hint = "wait until nobody writes to it, and read it again"
-            raise FormatError.of(Code.FORMAT, message, hint=hint, where=Location(os.fspath(path)))
+            raise refused(path, message, "wait until nobody writes to it, and read it again")
         return file
 
     def _close_idle(self) -> None:

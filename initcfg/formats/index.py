@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, FormatError, Location, SpecError, capped, stopped
-from initcfg.formats.base import PLAN_KEY, SELECT_KEY, TIED_KEY, FilePool, Header, common_texts, tied_names
+from initcfg.formats.base import (
+    PLAN_KEY,
+    SELECT_KEY,
+    TIED_KEY,
+    FilePool,
+    Header,
+    common_texts,
+    refused,
+    tied_names,
+)
 from initcfg.formats.safetensors import header_in
 from initcfg.process import gc_paused
 from initcfg.text.inputs import read_content
@@ -337,7 +346,7 @@ def find_weights(path: str | PathLike[str]) -> Path:
     given = Path(path)
     if "://" in os.fspath(path):
         message = "weights are read from local files, and this is a URL"
-        raise _refused(Code.INPUT, message, path, "fetch the file or the folder first")
+        raise refused(path, message, "fetch the file or the folder first", Code.INPUT)
     # Path.is_dir raises or not, by the version of Python; what cannot be looked at cannot be opened either.
     if not os.path.isdir(given):  # noqa: PTH112
         return given
@@ -345,7 +354,7 @@ def find_weights(path: str | PathLike[str]) -> Path:
         names = sorted(entry.name for entry in given.iterdir() if entry.name.lower().endswith(_ENDING))
     except OSError as error:
         message = f"cannot read the folder: {(error.strerror or str(error)).lower()}"
-        raise _refused(Code.INPUT, message, given, None) from None
+        raise refused(given, message, None, Code.INPUT) from None
     return _in_folder(given, names)
 
 
@@ -355,22 +364,18 @@ def _in_folder(folder: Path, names: list[str]) -> Path:
         if _WHOLE in names:
             # Loaders take the file, and leave a set that is newer unread.
             message = f"the folder has both {_WHOLE!r} and {INDEX_NAME!r}"
-            raise _refused(Code.FORMAT, message, folder, "name the one that is meant, or delete the other")
+            raise refused(folder, message, "name the one that is meant, or delete the other")
         return index
     shards = [name for name in names if _SHARD.search(name)]
     if shards or os.path.lexists(folder / CLAIM_NAME):
         message = f"the folder holds an unfinished set: there is no {INDEX_NAME!r}"
         hint = f"run initcfg finalize {os.fspath(folder)!r}, or fetch the index if the shards were copied"
-        raise _refused(Code.FORMAT, message, folder, hint)
+        raise refused(folder, message, hint)
     if len(names) == 1:
         return folder / names[0]
     if names:
         shown = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
         message = f"the folder has {len(names)} safetensors files and no index: {shown}"
-        raise _refused(Code.FORMAT, message, folder, "name the one that is meant")
+        raise refused(folder, message, "name the one that is meant")
     message = f"the folder has no weights: neither {INDEX_NAME!r} nor a {_ENDING} file"
-    raise _refused(Code.INPUT, message, folder, "name the file of the weights")
-
-
-def _refused(code: Code, message: str, folder: str | PathLike[str], hint: str | None) -> FormatError:
-    return FormatError.of(code, message, hint=hint, where=Location(os.fspath(folder)))
+    raise refused(folder, message, "name the file of the weights", Code.INPUT)

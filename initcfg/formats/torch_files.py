@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.dtypes import as_dtype
-from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, Location, capped
-from initcfg.formats.base import LoadedTensor
+from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, capped
+from initcfg.formats.base import LoadedTensor, refused
 from initcfg.formats.index import is_index, read_index
 from initcfg.process import LOADING
 from initcfg.text.inputs import open_input
@@ -60,7 +60,7 @@ def _torch(path: Path) -> Any:
     except ImportError as error:
         message = f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})"
         hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
-        raise FormatError.of(Code.INPUT, message, hint=hint, where=Location(os.fspath(path))) from None
+        raise refused(path, message, hint, Code.INPUT) from None
     return torch
 
 
@@ -86,7 +86,7 @@ def _read(path: Path) -> object:
             reason = f"it holds a {held[1]}" if held else str(error).partition("\n")[0].replace(name, "it")
             code, message = Code.FORMAT, f"torch.load(weights_only=True) refuses the file: {reason}"
     hint = "save module.state_dict() alone, or convert it to safetensors where you trust it"
-    raise FormatError.of(code, message, hint=hint, where=Location(os.fspath(path)))
+    raise refused(path, message, hint, code)
 
 
 def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
@@ -99,8 +99,7 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
         return next(iter(found.values()))
     named = ", ".join(repr(key)[:_SHOWN_CHARACTERS] for key in islice(found, _SHOWN))
     message = f"the file holds {len(found):,} of them: {named}" if found else "the file holds no state dict"
-    hint = "save module.state_dict() alone: names with tensors"
-    raise FormatError.of(Code.FORMAT, message, hint=hint, where=Location(os.fspath(path)))
+    raise refused(path, message, "save module.state_dict() alone: names with tensors")
 
 
 def _is_state(content: object) -> bool:
@@ -129,17 +128,14 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     elif tensor.layout is not torch.strided:
         what, hint = f"is {tensor.layout}", "make it dense (to_dense)"
     elif _is_inflated(tensor):
-        what, hint = (
-            f"repeats what is stored: it claims {tensor.numel():,} elements",
-            "clone the tensor first",
-        )
+        claim = f"{tensor.numel():,} elements"
+        what, hint = f"repeats what is stored: it claims {claim}", "clone the tensor first"
     if what is not None:
-        raise FormatError.of(Code.FORMAT, f"{name!r} {what}", hint=hint, where=Location(os.fspath(place)))
+        raise refused(place, f"{name!r} {what}", hint)
     try:
         dtype = as_dtype(str(tensor.dtype).removeprefix("torch."))
     except InitcfgError:
-        message = f"{name!r} is of {tensor.dtype}, which initcfg does not make"
-        raise FormatError.of(Code.FORMAT, message, where=Location(os.fspath(place))) from None
+        raise refused(place, f"{name!r} is of {tensor.dtype}, which initcfg does not make") from None
     plain = tensor.detach()
 
     def read(start: int, stop: int) -> Array:

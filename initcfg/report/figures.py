@@ -94,17 +94,12 @@ def figures_of(
         >>> row.name, row.copies, round(row.std, 4)
         ('h.{0..2}.w', 3, 0.1768)
     """
-    given = [_Planned.of(Source(*source)) for source in sources]
-    made = Made(
-        initcfg=initcfg.__version__,
-        python=platform.python_version(),
-        numpy=np.__version__,
-        command=command,
-    )
+    given = [Source(*source) for source in sources]
+    versions = {"initcfg": initcfg.__version__, "python": platform.python_version(), "numpy": np.__version__}
     return Figures(
-        made=made,
+        made=Made(**versions, command=command),
         models=tuple(map(_model, given)),
-        comparison=_comparison([each.source.plan for each in given]) if len(given) > 1 else None,
+        comparison=_comparison([each.plan for each in given]) if len(given) > 1 else None,
         probe=probe,
     )
 
@@ -147,27 +142,11 @@ def spectrum_of(matrix: Array, *, name: str = "matrix", std: float | None = None
     )
 
 
-class _Planned(NamedTuple):
-    """A source with its parameters, those that begin alike put together, and the moments of each law."""
-
-    source: Source
-    parameters: list[PlannedParameter]
-    groups: list[Copies]
-    laws: list[Moments | None]
-
-    @classmethod
-    def of(cls, source: Source) -> _Planned:
-        parameters = list(source.plan)
-        groups = fold_copies(parameters)
-        firsts = [parameters[group.ranks[0]] for group in groups]
-        return cls(
-            source, parameters, groups, [None if each.tied_to else law_moments(each) for each in firsts]
-        )
-
-
-def _model(given: _Planned) -> Model:
-    source, parameters, groups, laws = given
-    plan = source.plan
+def _model(source: Source) -> Model:
+    plan, parameters = source.plan, list(source.plan)
+    groups = fold_copies(parameters)
+    firsts = [parameters[group.ranks[0]] for group in groups]
+    laws = [None if first.tied_to else law_moments(first) for first in firsts]
     return Model(
         file=source.file,
         name=plan.name,

@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from initcfg.probe.values import average
 from initcfg.report.frames import cut
@@ -53,26 +53,10 @@ def page_of(figures: Figures) -> str:
     return page
 
 
-class _Column(NamedTuple):
-    """A column of the table of parameters; the page's script fills the cells."""
-
-    key: str
-    heading: str
-    right: bool = False
-
-
+# The table of parameters; the page's script fills the cells.
 _COLUMNS = (
-    _Column("name", "name"),
-    _Column("copies", "copies", right=True),
-    _Column("shape", "shape"),
-    _Column("dtype", "dtype"),
-    _Column("initializer", "initializer"),
-    _Column("law", "law"),
-    _Column("fan_in", "fan_in", right=True),
-    _Column("std", "std", right=True),
-    _Column("elements", "elements", right=True),
-    _Column("rule", "rule"),
-    _Column("place", "line"),
+    *("name", "copies", "shape", "dtype", "initializer", "law"),
+    *("fan_in", "std", "elements", "rule", "place"),
 )
 
 
@@ -90,11 +74,11 @@ class _Shown:
         self.fixed = [law for law in laws if not law.counts]
         self.differing = sum(law.copies for law in laws if law.problem is not None)
         self.held = sum(law.copies for law in laws)
-        empty = {"copies": 1}
         self.columns = [
-            column
-            for column in _COLUMNS
-            if any(getattr(row, column.key) not in {None, "", empty.get(column.key)} for row in model.rows)
+            key
+            for key in _COLUMNS
+            if any(getattr(row, key) not in (None, "") for row in model.rows)
+            if key != "copies" or any(row.copies > 1 for row in model.rows)
         ]
 
 

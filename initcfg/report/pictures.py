@@ -258,6 +258,22 @@ def _legend(root: ET.Element, frame: Frame, copies: Mapping[str, int]) -> None:
         draw_text(root, (x + 18, y), f"{cut(label)}{times}", "legend")
 
 
+def _profile(
+    title: str, x_label: str, y_label: str, lines: Sequence[Line], ends: tuple[float, float]
+) -> tuple[ET.Element, Frame]:
+    """A picture of lines from block to block, with its axes."""
+    blocks = [point[0] for line in lines for point in line.points]
+    frame = Frame(56, 8, 300, 300, (min(blocks) - 0.4, max(blocks) + 0.4), ends, (False, True))
+    spans = (
+        f"{line.label}: {number(line.points[0][1])} to {number(line.points[-1][1])}"
+        for line in lines
+        if line.has_marks
+    )
+    root = picture(title, "; ".join(spans), 484, 360)
+    draw_axes(root, frame, x_label, y_label, whole=True)
+    return root, frame
+
+
 def depth_picture(model: Model) -> str | None:
     """The gain of each repeated matrix from block to block; None where none is repeated."""
     if not model.depth:
@@ -265,62 +281,30 @@ def depth_picture(model: Model) -> str | None:
     # A series may stand for several lines, and then has a name of its own.
     labels: defaultdict[str, int] = defaultdict(lambda: _COLOURS, _labels(model))
     ranked = sorted(model.depth, key=lambda series: (-len(series.points), labels[short_name(series.name)]))
-    shown = ranked[:_COLOURS]
-    gains = [point.gain for series in shown for point in series.points]
-    last = max(point.block for series in shown for point in series.points)
-    first = min(point.block for series in shown for point in series.points)
-    frame = Frame(
-        56,
-        8,
-        300,
-        300,
-        (first - 0.4, last + 0.4),
-        (min(*gains, 1) / 1.5, max(*gains, 2**0.5) * 1.5),
-        (False, True),
-    )
-    root = picture(
-        f"Gain through the depth of {model.name or model.file}",
-        "; ".join(
-            f"{short_name(s.name)}: {number(s.points[0].gain)} to {number(s.points[-1].gain)}" for s in shown
-        ),
-        484,
-        360,
-    )
-    draw_axes(root, frame, "block", "gain = std · √fan_in", whole=True)
-    top, bottom = (frame.at_y(clip(value, frame.y)) for value in (USUAL**0.5, USUAL**-0.5))
-    band = ET.Element(
-        "rect", x=f"{frame.left}", y=f"{top:.1f}", width=f"{frame.width}", height=f"{bottom - top:.1f}"
-    )
-    band.set("class", "band")
+    lines = []
+    for series in ranked[:_COLOURS]:
+        name, begun = short_name(series.name), cut(series.name, 200)
+        points = [
+            (each.block, each.gain, f"{begun}, block {each.block}: gain {number(each.gain)}")
+            for each in series.points
+        ]
+        lines.append(Line(name, min(labels[name], _COLOURS), points))
+    gains = [gain for line in lines for _, gain, _ in line.points]
+    ends = (min(*gains, 1) / 1.5, max(*gains, 2**0.5) * 1.5)
+    title = f"Gain through the depth of {model.name or model.file}"
+    root, frame = _profile(title, "block", "gain = std · √fan_in", lines, ends)
+    right = frame.left + frame.width
+    low, high = (frame.at_y(clip(value, frame.y)) for value in (USUAL**-0.5, USUAL**0.5))
+    corners = [(frame.left, low), (right, low), (right, high), (frame.left, high)]
+    band = ET.Element("polygon", {"points": points_text(corners), "class": "band"})
     root.insert(2, band)
     for gain, label in ((1.0, "keeps variance (LeCun)"), (2**0.5, "for ReLU (He)")):
         y = frame.at_y(gain)
-        line = ET.SubElement(
-            root, "line", x1=f"{frame.left}", x2=f"{frame.left + frame.width}", y1=f"{y:.1f}", y2=f"{y:.1f}"
-        )
-        line.set("class", "theory he" if gain > 1 else "theory")
-        draw_text(root, (frame.left + frame.width - 4, y - 4), label, "note", "end")
-    draw_lines(
-        root,
-        frame,
-        (
-            Line(
-                short_name(series.name),
-                min(labels[short_name(series.name)], _COLOURS),
-                [
-                    (
-                        point.block,
-                        point.gain,
-                        f"{cut(series.name, 200)}, block {point.block}: gain {number(point.gain)}",
-                    )
-                    for point in series.points
-                ],
-            )
-            for series in shown
-        ),
-    )
-    if len(model.depth) > len(shown):
-        draw_text(root, (frame.left, 356), f"not drawn: {len(model.depth) - len(shown)} more", "note")
+        draw_line(root, (frame.left, y), (right, y), "theory he" if gain > 1 else "theory")
+        draw_text(root, (right - 4, y - 4), label, "note", "end")
+    draw_lines(root, frame, lines)
+    if len(ranked) > len(lines):
+        draw_text(root, (frame.left, 356), f"not drawn: {len(ranked) - len(lines)} more", "note")
     return svg_text(root)
 
 
@@ -331,39 +315,26 @@ def signal_picture(probe: Probe, *, backward: bool = False) -> str | None:
         for points, has_marks in ((measured, True), (expected, False)):
             told = [(at, value, f"{cut(name, 200)}, {block}: {number(value)}") for at, block, value in points]
             lines += [Line(name, rank, told, has_marks)] if told else []
-    values = [value for line in lines for _, value, _ in line.points]
-    if not values:
+    if not lines:
         return None
-    last = max(at for line in lines for at, *_ in line.points)
-    ends = (min(values) / 1.5, max(values) * 1.5)
-    frame = Frame(56, 8, 300, 300, (-0.4, last + 0.4), ends, (False, True))
+    values = [value for line in lines for _, value, _ in line.points]
     what = "gradient" if backward else "signal"
-    spans = (
-        f"{line.label}: {number(line.points[0][1])} to {number(line.points[-1][1])}"
-        for line in lines
-        if line.has_marks
-    )
-    root = picture(f"The {what} through the depth of {probe.model}", "; ".join(spans), 484, 360)
-    draw_axes(root, frame, "after block", f"mean square of the {what}", whole=True)
+    title = f"The {what} through the depth of {probe.model}"
+    ends = (min(values) / 1.5, max(values) * 1.5)
+    root, frame = _profile(title, "after block", f"mean square of the {what}", lines, ends)
     draw_lines(root, frame, lines)
     return svg_text(root)
 
 
 def pictures_of(model: Model) -> Iterator[tuple[str, str, str]]:
     """The pictures of a model with their headings and captions, those that it has."""
-    drawn = [
-        (
-            "Where every matrix stands",
+    placed, deep = map_picture(model), depth_picture(model)
+    if placed:
+        caption = (
             "Each mark is a matrix and its copies, larger for more elements. In the band the variance is "
-            "within ten times of LeCun's, which keeps the size of a signal.",
-            map_picture(model),
-        ),
-        (
-            "Gain through depth",
-            "What a block does to the size of a signal, by the law of its matrices alone.",
-            depth_picture(model),
-        ),
-    ]
-    for heading, caption, text in drawn:
-        if text is not None:
-            yield heading, caption, text
+            "within ten times of LeCun's, which keeps the size of a signal."
+        )
+        yield "Where every matrix stands", caption, placed
+    if deep:
+        caption = "What a block does to the size of a signal, by the law of its matrices alone."
+        yield "Gain through depth", caption, deep

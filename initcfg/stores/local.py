@@ -62,25 +62,20 @@ class ClaimFile:
             finally:
                 os.close(descriptor)
 
-    @contextlib.contextmanager
-    def claiming(self, text: str, admit: Admit) -> Iterator[Claim]:
+    def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
         """Holds the folder for a set; `admit` is called while nobody else holds it."""
         claim = Claim()
-        with self._holding(text, claim, lambda: self._claimed(text, admit, claim)):
-            yield claim
+        return self._holding(text, claim, lambda: self._claimed(text, admit, claim))
 
-    @contextlib.contextmanager
-    def joining(self, text: str) -> Iterator[Claim]:
+    def joining(self, text: str) -> AbstractContextManager[Claim]:
         """Holds the folder for a set that is claimed already."""
-        claim = Claim()
-        with self._holding(text, claim, lambda: self._joined(text)):
-            yield claim
+        return self._holding(text, Claim(), lambda: self._joined(text))
 
     @contextlib.contextmanager
-    def _holding(self, text: str, claim: Claim, enter: Callable[[], int | None]) -> Iterator[None]:
+    def _holding(self, text: str, claim: Claim, enter: Callable[[], int | None]) -> Iterator[Claim]:
         descriptor = self._entered(text, enter)
         try:
-            yield
+            yield claim
         finally:
             if claim.is_released:
                 self._remove_if_last(descriptor, text)

@@ -26,6 +26,7 @@ from initcfg.stores.base import CLAIM_NAME, Admit, Claim, other_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from fsspec import AbstractFileSystem
 
@@ -168,11 +169,9 @@ class RemoteStore:
         with self._held_for(text, Claim(is_new=found != text)) as claim:
             yield claim
 
-    @contextlib.contextmanager
-    def joining(self, text: str) -> Iterator[Claim]:
+    def joining(self, text: str) -> AbstractContextManager[Claim]:
         """See `Store`."""
-        with self._held_for(text, Claim()) as claim:
-            yield claim
+        return self._held_for(text, Claim())
 
     @contextlib.contextmanager
     def _held_for(self, text: str, claim: Claim) -> Iterator[Claim]:

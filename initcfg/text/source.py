@@ -247,13 +247,7 @@ class Reader:
         return len(self.problems) >= MAX_TOLD
 
     def problem(
-        self,
-        code: Code,
-        message: str,
-        place: Node,
-        hint: str | None = None,
-        *,
-        entry: str | None = None,
+        self, code: Code, message: str, place: Node, hint: str | None = None, *, entry: str | None = None
     ) -> None:
         """Notes a problem that the rest can be read past; of very many the first are kept.
 

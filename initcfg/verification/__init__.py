@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from initcfg.verification.checking import Verification, verify, verify_weights
+from initcfg.verification.checking import Verification, verify
 
-__all__ = ["Verification", "verify", "verify_weights"]
+__all__ = ["Verification", "verify"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.engines import FillFunction, get_engine
-from initcfg.errors import Code, Diagnostic, InitcfgError, Location, fold_copies
+from initcfg.errors import Diagnostic, InitcfgError, Location, fold_copies
 from initcfg.formats.base import PLAN_KEY, StoredTensor
 from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
 from initcfg.generate.pool import Progress, Task, Workers, counting
@@ -21,7 +22,7 @@ from initcfg.generate.work import Piece, batches, fill_elements, is_for_caller, 
 from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf, Scaled
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import Factored
-from initcfg.verification.fixed import Mismatch
+from initcfg.verification.fixed import Mismatch, differs
 from initcfg.verification.laws import LawComparison
 from initcfg.verification.listing import LawReport, law_table
 from initcfg.verification.matching import alone, carried_plan, match
@@ -84,7 +85,7 @@ class Verification:
 
 
 def verify(
-    path: str | PathLike[str],
+    weights: str | PathLike[str] | WeightsFile,
     plan: Plan | None = None,
     *,
     law: bool | float = False,
@@ -95,34 +96,16 @@ def verify(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Holds a file or a sharded set against a plan, as `initcfg.verify` says; see `verify_weights` too."""
-    with open_weights(path, rename) as file:
-        found = verify_weights(
-            file,
-            plan,
-            law=law,
-            histograms=histograms,
-            select=select,
-            threads=threads,
-            engine=engine,
-            progress=progress,
-        )
-        return dataclasses.replace(found, path=Path(path))
+    """Holds a file, a set, or weights that are open for reading against a plan, as `initcfg.verify` says.
 
-
-def verify_weights(
-    file: WeightsFile,
-    plan: Plan | None,
-    *,
-    law: bool | float = False,
-    histograms: bool = False,
-    select: str | None = None,
-    threads: int | None = None,
-    engine: str | None = None,
-    progress: Progress | None = None,
-) -> Verification:
-    """As `verify`, for weights that are open for reading; by law also with a histogram of each component."""
-    with Workers(threads) as workers:
+    By law `histograms` count the values of each component too.
+    """
+    with contextlib.ExitStack() as opened:
+        if isinstance(weights, WeightsFile):
+            file, path = weights, weights.path
+        else:
+            file, path = opened.enter_context(open_weights(weights, rename)), Path(weights)
+        workers = opened.enter_context(Workers(threads))
         own = plan is None
         if plan is None:
             plan = carried_plan(file)
@@ -137,7 +120,7 @@ def verify_weights(
         where = Location(os.fspath(file.path))
         problems = (*alone(matched.problems, own=own), *comparison.problems())
         return Verification(
-            file.path,
+            path,
             len(matched.pairs),
             sum(tensor.numel for tensor, _ in matched.pairs),
             sum(tensor.nbytes for tensor, _ in matched.pairs),
@@ -163,10 +146,7 @@ class _Comparison:
     """Compares tensors with parameters; what differs is kept by the tensor's name."""
 
     def __init__(
-        self,
-        file: WeightsFile,
-        pairs: tuple[tuple[StoredTensor, PlannedParameter], ...],
-        fill: FillFunction,
+        self, file: WeightsFile, pairs: tuple[tuple[StoredTensor, PlannedParameter], ...], fill: FillFunction
     ) -> None:
         self.file = file
         self.fill = fill
@@ -185,11 +165,15 @@ class _Comparison:
             tell(sum(piece.nbytes for piece in batch))
 
     def problems(self) -> list[Diagnostic]:
-        return [
-            _differs(each, self.found[each.name], self.file, self.tensors[each.name])
-            for each in self.parameters
-            if each.name in self.found
-        ]
+        return [self._differs(self.tensors[each.name]) for each in self.parameters if each.name in self.found]
+
+    def _differs(self, tensor: StoredTensor) -> Diagnostic:
+        # A run that goes on knows a finished shard by its header.
+        again = "" if tensor.shard is None else f"delete {tensor.shard!r} and "
+        hint = f"{again}make the weights again, or find out what has changed {self.file.what}"
+        return differs(
+            self.file, tensor, self.found[tensor.name], "the plan makes", numel=tensor.numel, hint=hint
+        )
 
     def _compare(self, batch: list[Piece]) -> tuple[list[Piece], list[Mismatch | None]]:
         return batch, [self._piece(piece) for piece in batch]
@@ -210,22 +194,6 @@ class _Comparison:
         if found is not None:
             name, placed = piece.parameter.name, dataclasses.replace(found, at=piece.start + found.at)
             self.found[name] = placed.after(self.found.get(name))
-
-
-def _differs(
-    parameter: PlannedParameter, found: Mismatch, file: WeightsFile, tensor: StoredTensor
-) -> Diagnostic:
-    index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, parameter.shape))
-    message = (
-        f"{parameter.name!r}[{index}] is {found.found} in {file.what}, the plan makes {found.expected}; "
-        f"{found.count:,} of {parameter.numel:,} elements differ"
-    )
-    # A run that goes on knows a finished shard by its header.
-    again = "make the weights again"
-    if tensor.shard is not None:
-        again = f"delete {tensor.shard!r} and make the weights again"
-    hint = f"{again}, or find out what has changed {file.what}"
-    return Diagnostic(Code.VALUES, message, file.place_of(tensor), hint)
 
 
 #: Of what is made with BLAS, whose bits differ between machines and numbers of threads, a part of the gain.

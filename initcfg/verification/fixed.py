@@ -15,6 +15,7 @@ from initcfg.distributions import point
 from initcfg.dtypes import DTYPES, DType
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
+from initcfg.errors import Code, Diagnostic
 from initcfg.initializers import Initializer, Scaled, draw
 from initcfg.initializers.base import Cuttable, initializer, nested_in
 from initcfg.initializers.custom import Request
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from initcfg.formats import Array
+    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import WeightsFile
     from initcfg.initializers.components import Component
 
@@ -46,6 +48,18 @@ class Mismatch:
     def after(self, before: Mismatch | None) -> Mismatch:
         """This one together with that of the elements before, of which the first stays the first."""
         return self if before is None else dataclasses.replace(before, count=before.count + self.count)
+
+
+def differs(
+    file: WeightsFile, tensor: StoredTensor, found: Mismatch, wanted: str, *, numel: int, hint: str
+) -> Diagnostic:
+    """Tells the first element that differs, after the words `wanted` what it should be, and how many do."""
+    index = ", ".join(str(int(at)) for at in np.unravel_index(found.at, tensor.shape))
+    message = (
+        f"{tensor.name!r}[{index}] is {found.found} in {file.what}, {wanted} {found.expected}; "
+        f"{found.count:,} of {numel:,} elements differ"
+    )
+    return Diagnostic(Code.VALUES, message, file.place_of(tensor), hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

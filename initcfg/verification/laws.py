@@ -8,7 +8,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
 from initcfg.inspection import Histogram, Moments, merged, moments_of
 from initcfg.plan.describing import describe_law
-from initcfg.verification.fixed import Fixed, Mismatch, fixed_by, frames_problem
+from initcfg.verification.fixed import Fixed, Mismatch, differs, fixed_by, frames_problem
 from initcfg.verification.listing import LawReport, LawRow
 from initcfg.verification.meant import Meant, meant_by, of_mixture
 from initcfg.verification.surprise import described, surprises
@@ -180,13 +180,13 @@ class LawComparison:
         elements = self.file.read(job.tensor, start, stop)
         if job.is_plain:
             return [_seen(job, job.held[0], elements, start, None)]
-        parts = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
+        parts, unequal = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
         found = [
             _seen(job, held, part, numbers, places + start)
-            for held, (part, numbers, places) in zip(job.held, parts.parts, strict=True)
+            for held, (part, numbers, places) in zip(job.held, parts, strict=True)
         ]
-        if parts.unequal:
-            found[0].unlike = f"{parts.unequal:,} elements are not those that they repeat"
+        if unequal:
+            found[0].unlike = f"{unequal:,} elements are not those that they repeat"
         return found
 
     def _conclude(self, job: _Job, seen: list[_Seen]) -> None:
@@ -221,7 +221,14 @@ class LawComparison:
                     errors=against.errors(moments.count, moments.mean, moments.std),
                 )
             elif one.mismatch is not None:
-                self.found.append(self._fixed_differs(job, held, one.mismatch))
+                numel = math.prod(held.component.shape)
+                hint = (
+                    f"make the weights as the spec says, or write what {self.file.what} holds into the spec"
+                )
+                wanted = f"by {_words(held.component)} it is"
+                self.found.append(
+                    differs(self.file, job.tensor, one.mismatch, wanted, numel=numel, hint=hint)
+                )
                 problem = f"{counted(one.mismatch.count, 'element')} with another value"
                 self.rows.append(dataclasses.replace(row, problem=problem))
                 continue
@@ -261,16 +268,6 @@ class LawComparison:
         message = f"{row.name!r}{part} does not follow {row.law}: {problem}"
         hint = f"make the weights as the spec says, or write the law that {self.file.what} has into the spec"
         self.found.append(Diagnostic(Code.LAW, message, self.file.place_of(job.tensor), hint))
-
-    def _fixed_differs(self, job: _Job, held: _Held, mismatch: Mismatch) -> Diagnostic:
-        at = ", ".join(str(int(each)) for each in np.unravel_index(mismatch.at, job.tensor.shape))
-        total = math.prod(held.component.shape)
-        message = (
-            f"{job.tensor.name!r}[{at}] is {mismatch.found} in {self.file.what}, by {_words(held.component)} "
-            f"it is {mismatch.expected}; {mismatch.count:,} of {total:,} elements differ"
-        )
-        hint = f"make the weights as the spec says, or write what {self.file.what} holds into the spec"
-        return Diagnostic(Code.VALUES, message, self.file.place_of(job.tensor), hint)
 
     def _tell_copies(self) -> None:
         for same in self._copies.values():
@@ -354,13 +351,6 @@ def _index(box: tuple[range, ...], shape: tuple[int, ...]) -> str:
 _SHIFT = 48
 
 
-class _Parts(NamedTuple):
-    """The elements of a stretch by component: these, their numbers in it, and their places in the stretch."""
-
-    parts: list[tuple[Array, Array, Array]]
-    unequal: int  # repeated elements that are not what they repeat
-
-
 def _codes_of(parameter: PlannedParameter, start: int, stop: int) -> Array:
     """For each element of a stretch, in C order, its component and its number in that."""
     out = np.empty(stop - start, np.int64)
@@ -399,8 +389,11 @@ def _repeated_rows(parameter: PlannedParameter) -> int:
     return made.times * math.prod(parameter.shape[made.axis % len(parameter.shape) + 1 :])
 
 
-def _split(elements: Array, codes: Array, count: int) -> _Parts:
-    """The elements of each component in their order, each number once."""
+def _split(elements: Array, codes: Array, count: int) -> tuple[list[tuple[Array, Array, Array]], int]:
+    """The elements of each component, their numbers in it, each once, and their places in the stretch.
+
+    Then how many repeated elements are not what they repeat.
+    """
     ranks = codes >> _SHIFT
     parts, unequal = [], 0
     for rank in range(count):
@@ -413,4 +406,4 @@ def _split(elements: Array, codes: Array, count: int) -> _Parts:
                 unequal += int(np.count_nonzero(same != elements[places]))
                 places, numbers = places[firsts], unique
         parts.append((elements[places], numbers, places))
-    return _Parts(parts, unequal)
+    return parts, unequal

@@ -26,13 +26,7 @@ _LN_2 = math.log(2.0)
 def of_mean(count: int, distance: float, std: float, reach: float) -> float:
     """That the mean of independent draws is so far from their law's.
 
-    Chernoff's bound for normal draws and Bernstein's for those that have bounds.
-
-    Args:
-        count: of the draws.
-        distance: between the two means.
-        std: of the law.
-        reach: the greatest distance of a draw from the mean of the law; infinite for a normal one.
+    Chernoff's bound for normal draws, whose `reach` from the mean is infinite, and Bernstein's for others.
     """
     distance = abs(distance)
     if distance == 0:
@@ -44,14 +38,8 @@ def of_mean(count: int, distance: float, std: float, reach: float) -> float:
 def of_spread(count: int, ratio: float, std: float, fourth: float, reach: float) -> float:
     """That the mean square of the distances from the law's mean is `ratio` times the law's variance.
 
-    Chernoff's bound for the chi-squared law of normal draws, Bernstein's for draws that have bounds.
-
-    Args:
-        count: of the draws.
-        ratio: of the variances, 0 or more.
-        std: of the law.
-        fourth: the law's fourth central moment.
-        reach: as in `of_mean`.
+    Chernoff's bound for the chi-squared law of normal draws, Bernstein's for others; `fourth` is the law's
+    fourth central moment.
     """
     if math.isinf(reach):
         if ratio <= 0:

@@ -246,6 +246,20 @@ def test_copies_of_a_layer_are_told_as_one(messages: list[str], folded: list[str
     assert told(*messages) == folded
 
 
+def test_of_copies_with_other_values_the_first_is_told() -> None:
+    problems = [
+        Diagnostic(
+            Code.VALUES, f"{name!r}[{at}, 1] is 0.{at} in the file, the plan makes 0; {at} of 9 differ"
+        )
+        for at, name in enumerate(["h.0.w", "h.1.w", "a[3] is b.0", "a[3] is c.0", "h.2.w"])
+    ]
+    assert [each.message for each in fold_copies(problems)] == [
+        "'h.0.w'[0, 1] is 0.0 in the file, the plan makes 0; 0 of 9 differ; and so in 'h.{0..2}.w' (x3)",
+        problems[2].message,
+        problems[3].message,
+    ]
+
+
 def test_an_exception_tells_copies_as_one_and_holds_each() -> None:
     error = SpecError(*(Diagnostic(Code.TIED, f"'h.{at}.w' is tied") for at in range(12)))
     assert str(error) == "error[tied]: 'h.{0..11}.w' is tied (x12)"

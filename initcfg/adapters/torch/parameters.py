@@ -19,7 +19,7 @@ from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.reading import LoadedWeights, Renames
 from initcfg.formats.torch_files import loaded_tensor
 from initcfg.manifest import Manifest, ManifestEntry
-from initcfg.verification import verify_weights
+from initcfg.verification import verify as verify_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -153,9 +153,7 @@ def _result(diagnostic: Diagnostic, rules: list[Code]) -> dict[str, Any]:
     return {
         "ruleId": diagnostic.code,
         "ruleIndex": rules.index(diagnostic.code),
-        "level": diagnostic.severity,
-        "message": _message(diagnostic),
-        **_locations(diagnostic.where),
+        **_told(diagnostic),
         "partialFingerprints": {"initcfg/v1": _fingerprint(diagnostic)},
     }
 
@@ -163,16 +161,15 @@ def _result(diagnostic: Diagnostic, rules: list[Code]) -> dict[str, Any]:
 def _notification(diagnostic: Diagnostic, rules: list[Code]) -> dict[str, Any]:
     return {
         "associatedRule": {"id": diagnostic.code, "index": rules.index(diagnostic.code)},
-        "level": diagnostic.severity,
-        "message": _message(diagnostic),
-        **_locations(diagnostic.where),
+        **_told(diagnostic),
     }
 
 
-def _message(diagnostic: Diagnostic) -> dict[str, str]:
+def _told(diagnostic: Diagnostic) -> dict[str, Any]:
     help_ = f"\nhelp: {printable(diagnostic.hint)}" if diagnostic.hint else ""
     # "[text](target)" is a link in SARIF, also where it comes from a name.
-    return {"text": f"{printable(diagnostic.message)}{help_}".replace("](", "] (")}
+    text = f"{printable(diagnostic.message)}{help_}".replace("](", "] (")
+    return {"level": diagnostic.severity, "message": {"text": text}, **_locations(diagnostic.where)}
 
 
 def _locations(where: Location | None) -> dict[str, Any]:
