@@ -116,8 +116,11 @@ class Output(NamedTuple):
         click.echo(defused(fit(text, _width(sys.stderr))), err=True, color=self.colored(sys.stderr))
 
     def findings(self, report: Report) -> Exit:
-        """Say why a command made nothing: on stderr, or on stdout as JSON; gives the exit code."""
-        (self.complain if self.format == "text" else self.data)(render(report, self.format))
+        """Say why a command made nothing: as text on stderr, or as JSON on stdout; gives the exit code."""
+        if self.format == "json":
+            self.data(render(report, "json"))
+        else:
+            self.complain(render(report, "text"))
         return report.exit
 
     def conclude(self, report: Report) -> Exit:

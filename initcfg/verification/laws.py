@@ -191,60 +191,44 @@ class LawComparison:
 
     def _conclude(self, job: _Job, seen: list[_Seen]) -> None:
         for held, one in zip(job.held, seen, strict=True):
-            moments = one.moments
-            if held.against is None or not (moments.count + moments.non_finite):
+            against, moments = held.against, one.moments
+            elements = moments.count + moments.non_finite
+            if against is None or not elements:
                 continue
-            found = (moments.mean, moments.std, float(moments.low), float(moments.high))
+            problem = one.unlike
+            if moments.non_finite:
+                problem = f"{moments.non_finite:,} elements are not finite"
             row = LawRow(
                 job.tensor.name,
                 held.part,
                 _words(held.component),
-                moments.count + moments.non_finite,
+                elements,
                 None,
-                found,
-                (),
+                (moments.mean, moments.std, float(moments.low), float(moments.high)),
                 histogram=one.histogram,
                 pictured=held.pictured,
             )
-            problem = one.unlike
-            if moments.non_finite:
-                problem = f"{moments.non_finite:,} elements are not finite"
-            if isinstance(held.against, Meant):
-                if problem is None and moments.count:
+            if isinstance(against, Meant):
+                tests: tuple[tuple[str, float], ...] = ()
+                if problem is None:
                     sample = np.concatenate(one.sample)
-                    row = dataclasses.replace(row, tests=tuple(surprises(held.against, moments, sample)))
-                    self._note_copy(job, held, sample)
-                against = held.against
-                row = dataclasses.replace(
-                    row,
-                    meant=(against.mean, against.std, against.low, against.high),
-                    errors=against.errors(moments.count, moments.mean, moments.std),
-                )
-            elif one.mismatch is not None:
-                numel = math.prod(held.component.shape)
-                hint = (
-                    f"make the weights as the spec says, or write what {self.file.what} holds into the spec"
-                )
-                wanted = f"by {_words(held.component)} it is"
-                self.found.append(
-                    differs(self.file, job.tensor, one.mismatch, wanted, numel=numel, hint=hint)
-                )
+                    tests = tuple(surprises(against, moments, sample))
+                    self._note_copy(job, held, against.collision, sample)
+                meant = (against.mean, against.std, against.low, against.high)
+                errors = against.errors(moments.count, moments.mean, moments.std)
+                row = dataclasses.replace(row, meant=meant, tests=tests, errors=errors)
+            if one.mismatch is not None:
+                self._tell_fixed(job, held, one.mismatch)
                 problem = f"{counted(one.mismatch.count, 'element')} with another value"
-                self.rows.append(dataclasses.replace(row, problem=problem))
-                continue
-            if problem is not None:
+            elif problem is not None:
                 self._tell(job, row, problem)
-                row = dataclasses.replace(row, problem=problem)
-            self.rows.append(row)
+            self.rows.append(dataclasses.replace(row, problem=problem))
 
-    def _note_copy(self, job: _Job, held: _Held, sample: Array) -> None:
-        against = held.against
-        assert isinstance(against, Meant)  # noqa: S101
+    def _note_copy(self, job: _Job, held: _Held, collision: float, sample: Array) -> None:
         # Equal by chance, if all pairs of parameters were alike: so few digits prove nothing.
         pairs = max(1, len(self.jobs)) ** 2
-        if sample.size * math.log(max(against.collision, 1e-300)) + math.log(pairs) < math.log(
-            self.false_alarms
-        ) - math.log(8 * pairs):
+        by_chance = sample.size * math.log(max(collision, 1e-300)) + math.log(pairs)
+        if by_chance < math.log(self.false_alarms) - math.log(8 * pairs):
             digest = hashlib.blake2b(sample.tobytes(), digest_size=16).digest()
             self._copies[(job.tensor.dtype.name, held.component.shape, digest)].append((job, held))
 
@@ -268,6 +252,13 @@ class LawComparison:
         message = f"{row.name!r}{part} does not follow {row.law}: {problem}"
         hint = f"make the weights as the spec says, or write the law that {self.file.what} has into the spec"
         self.found.append(Diagnostic(Code.LAW, message, self.file.place_of(job.tensor), hint))
+
+    def _tell_fixed(self, job: _Job, held: _Held, mismatch: Mismatch) -> None:
+        wanted = f"by {_words(held.component)} it is"
+        holds = f"what {self.file.what} holds into the spec"
+        hint = f"make the weights as the spec says, or write {holds}"
+        numel = math.prod(held.component.shape)
+        self.found.append(differs(self.file, job.tensor, mismatch, wanted, numel=numel, hint=hint))
 
     def _tell_copies(self) -> None:
         for same in self._copies.values():

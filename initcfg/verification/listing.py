@@ -42,7 +42,7 @@ class LawRow:
     elements: int
     meant: tuple[float, float, float, float] | None
     found: tuple[float, float, float, float]
-    tests: tuple[tuple[str, float], ...]
+    tests: tuple[tuple[str, float], ...] = ()
     problem: str | None = None
     errors: tuple[float, float] | None = None
     histogram: Histogram | None = field(default=None, repr=False, compare=False)

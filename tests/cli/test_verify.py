@@ -67,6 +67,10 @@ def test_another_plan_is_said_first(weights: str, run: Run, folder: Path) -> Non
     result = run("verify", weights, "good.yaml", "--set", "seed=8")
     assert result.exit_code == 1
     assert result.stdout.startswith(f"{weights}: warning[fingerprint]: the file was made from another plan")
+    kernels = [line for line in result.stdout.splitlines() if "kernel" in line]
+    assert len(kernels) == 1
+    assert "'h.0.kernel'[0, 0] is" in kernels[0]
+    assert kernels[0].endswith("128 of 128 elements differ; and so in 'h.{0..1}.kernel' (x2)")
 
 
 @pytest.mark.parametrize("style", ["json", "sarif", "junit", "github"])

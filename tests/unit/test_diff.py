@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import initcfg
 from initcfg import initializers
-from initcfg.diff import PlanDiff, diff_plans
+from initcfg.diff import PlanDiff, compare_plans, diff_plans
 
 NORMAL = {"random_normal": {"stddev": 0.02}}
 BASE: dict[str, Any] = {
@@ -165,3 +165,84 @@ def test_a_rename_joins_names_whose_streams_differ_and_ties_follow_it() -> None:
     assert found(diff_plans(old, other, rename={"": "m"}))[0] == ("changed", "m.a", ("stream",))
     with pytest.raises(initcfg.SpecError, match="fits no name"):
         diff_plans(old, new, rename={"b": "m"})
+
+
+class TestPlansBesideEachOther:
+    def begins(self, *params: dict[str, Any], **facts: Any) -> dict[str, tuple[str | None, ...]]:
+        found = compare_plans((str(at), plan(each, **facts)) for at, each in enumerate(params))
+        return {row.name: row.begins for row in found.rows}
+
+    def test_each_plan_has_its_own_words_and_none_where_it_has_no_such_parameter(self) -> None:
+        less = {name: each for name, each in BASE.items() if name != "c"}
+        other = BASE | {"c": {"shape": [6], "initializer": "ones"}, "e": {"shape": [], "initializer": "ones"}}
+        assert self.begins(BASE, less, other) == {
+            "a": ("normal(0, 0.02)",) * 3,
+            "b": ("orthogonal",) * 3,
+            "c": ("fill(0)", None, "fill(1)"),
+            "d": ("tied to a",) * 3,
+            "e": (None, None, "fill(1)"),
+        }
+
+    @pytest.mark.parametrize(
+        ("one", "two", "begins"),
+        [
+            ("zeros", {"constant": {"value": 0.0}}, ("fill(0)", "fill(0)")),
+            ({"random_normal": {"stddev": 0.02}}, {"random_normal": {"stddev": 0.02000001}},
+             ("normal(0, 0.02), Normal(mean=0.0, std=0.02)",
+              "normal(0, 0.02), Normal(mean=0.0, std=0.02000001)")),
+            ("orthogonal", {"orthogonal": {"gain": 2}},
+             ("orthogonal, Orthogonal()", "orthogonal, Orthogonal(gain=2.0)")),
+        ],
+    )  # fmt: skip
+    def test_they_are_told_in_as_many_words_as_it_takes(
+        self, one: Any, two: Any, begins: tuple[str, str]
+    ) -> None:
+        made = self.begins(*({"w": {"shape": [4, 4], "initializer": each}} for each in (one, two)))
+        assert made["w"] == begins
+
+    def test_shape_and_dtype_are_said_where_they_differ(self) -> None:
+        narrow = {"w": {"shape": [4, 6], "dtype": "float16", "initializer": "zeros"}}
+        long = {"w": {"shape": [4, 7], "dtype": "float16", "initializer": "zeros"}}
+        first = {"w": {"shape": [4, 6], "initializer": "zeros"}}
+        assert self.begins(first, narrow)["w"] == ("fill(0), float32", "fill(0), float16")
+        assert self.begins(long, narrow)["w"] == ("fill(0), 4 \u00d7 7", "fill(0), 4 \u00d7 6")
+
+    def test_seeds_and_streams_are_a_difference_of_what_is_random_only(self) -> None:
+        params = {"w": {"shape": [2], "initializer": NORMAL}, "z": {"shape": [2], "initializer": "zeros"}}
+        moved = params | {"w": {"shape": [2], "stream": "x", "initializer": NORMAL}}
+        found = compare_plans({"one": plan(params), "two": plan(params, seed=3), "three": plan(moved)})
+        assert [row.begins for row in found.rows] == [
+            ("normal(0, 0.02), seed 0", "normal(0, 0.02), seed 3", "normal(0, 0.02), seed 0, stream x"),
+            ("fill(0)",) * 3,
+        ]
+
+    def test_copies_of_a_layer_share_a_row_and_their_ties_follow_them(self) -> None:
+        def layers(tied: bool) -> dict[str, Any]:
+            made: dict[str, Any] = {}
+            for at in range(3):
+                made[f"h.{at}.w"] = {"shape": [2], "initializer": "zeros"}
+                tie = {"shape": [2], "tied_to": f"h.{at}.w"}
+                made[f"h.{at}.v"] = tie if tied else {"shape": [2], "initializer": "ones"}
+            return made
+
+        found = compare_plans([("tied", plan(layers(True))), ("free", plan(layers(False)))])
+        assert [(row.name, len(row.members), row.differs) for row in found.rows] == [
+            ("h.{0..2}.w", 3, False),
+            ("h.{0..2}.v", 3, True),
+        ]
+        assert found.rows[1].begins == ("tied to h.{0..2}.w", "fill(1)")
+        assert found.rows[1].members == ("h.0.v", "h.1.v", "h.2.v")
+        assert (bool(found), found.alike) == (True, 3)
+
+    def test_records_and_the_table_have_a_column_for_each_plan(self) -> None:
+        other = BASE | {"c": {"shape": [6], "initializer": "ones"}}
+        found = compare_plans({"old": plan(BASE), "new": plan(other)})
+        assert found.records() == [{"name": "c", "copies": 1, "old": "fill(0)", "new": "fill(1)"}]
+        assert [record["name"] for record in found.records(full=True)] == ["a", "b", "c", "d"]
+        assert "1 differ, 3 alike" in found.table().text(80)
+        assert "fill(1)" in found._repr_html_()
+
+    def test_equal_plans_do_not_differ_and_one_may_stand_alone(self) -> None:
+        assert not compare_plans({"one": plan(BASE), "two": plan(BASE)})
+        assert compare_plans({"one": plan(BASE)}).alike == len(BASE)
+        assert compare_plans({"one": plan(BASE)}).shown() == []
