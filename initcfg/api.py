@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from initcfg import spec
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.initializers.registry import load_plugins
 from initcfg.manifest import Manifest
 from initcfg.plan import ParameterSlice, Plan, PlannedParameter, plan_reading
-from initcfg.process import LOADING, load
+from initcfg.process import lazy
 from initcfg.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,13 +22,24 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from initcfg import checks, sharding, stores, verification
+    from initcfg.formats import manifests
     from initcfg.formats.reading import RenamesLike
+    from initcfg.generate import files, memory
     from initcfg.generate.files import Written
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
     from initcfg.sharding import Published, Saved
     from initcfg.spec.overlay import Settings
     from initcfg.verification import Verification
+else:  # a spec is checked without numpy and what makes weights
+    checks, sharding, stores, verification, manifests, files, memory = (
+        lazy(f"initcfg.{name}")
+        for name in (
+            *("checks", "sharding", "stores", "verification"),
+            *("formats.manifests", "generate.files", "generate.memory"),
+        )
+    )
 
 __all__ = [
     "finalize",
@@ -73,15 +85,10 @@ def load_spec(
         >>> load_spec(document, settings={"dtype": "bfloat16"}).dtype
         'bfloat16'
     """
-    _load(plugins)
+    load_plugins(plugins)
     if isinstance(source, Spec) and source.extends is None and not settings:
         return source
     return spec.load(source, root=root, settings=settings)
-
-
-def _load(plugins: Iterable[str]) -> None:
-    if plugins:  # looking through what is installed is slow
-        load("initcfg.plugins").load_plugins(plugins)
 
 
 def load_manifest(source: ManifestLike) -> Manifest:
@@ -108,10 +115,7 @@ def load_manifest(source: ManifestLike) -> Manifest:
     if not isinstance(source, str | os.PathLike):
         message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
         raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}'))
-    with LOADING:
-        from initcfg.formats.manifests import read_manifest  # noqa: PLC0415  only who reads weights pays for it
-
-    return read_manifest(source)
+    return manifests.read_manifest(source)
 
 
 def make_plan(
@@ -140,7 +144,7 @@ def make_plan(
         >>> plan["fc.kernel"].fans
         Fans(fan_in=784, fan_out=256)
     """
-    _load(plugins)
+    load_plugins(plugins)
     if isinstance(source, Plan):
         if manifest is not None or settings:
             raise ValueError("a plan is made already: give the manifest and the settings with its spec")
@@ -174,14 +178,11 @@ def find_warnings(
         >>> [str(warning.code) for warning in find_warnings(document)]
         ['random-bias']
     """
-    with LOADING:
-        from initcfg.checks import check_plan  # noqa: PLC0415  only this function looks for warnings
-
     if isinstance(source, Plan):
-        return check_plan(make_plan(source, manifest=manifest, settings=settings, plugins=plugins))
+        return checks.check_plan(make_plan(source, manifest=manifest, settings=settings, plugins=plugins))
     read = load_spec(source, root=root, settings=settings, plugins=plugins)
     plan = make_plan(read, manifest=manifest, root=root)
-    return (*plan.notes, *check_plan(plan, read.allow, read))
+    return (*plan.notes, *checks.check_plan(plan, read.allow, read))
 
 
 @overload
@@ -238,9 +239,6 @@ def materialize(
         True
     """
     made = source if isinstance(source, PlannedParameter | ParameterSlice) else make_plan(source)
-    with LOADING:
-        from initcfg.generate import memory  # noqa: PLC0415  a spec is checked without numpy
-
     return memory.materialize(made, select, threads=threads, engine=engine, progress=progress)
 
 
@@ -274,10 +272,6 @@ def save(
         FormatError: the format cannot hold a name or dtype of the plan.
         OutputError: the file could not be written; what stood there before is untouched.
     """
-    with LOADING:
-        from initcfg import stores  # noqa: PLC0415  only who writes pays for what writes
-        from initcfg.generate import files  # noqa: PLC0415
-
     return files.write(
         make_plan(source),
         stores.local_path(path),
@@ -350,9 +344,6 @@ def save_sharded(
         >>> saved.receipts[0].name, len(saved.receipts)
         ('model-00001-of-00003.safetensors', 3)
     """
-    with LOADING:
-        from initcfg import sharding, stores  # noqa: PLC0415  as above
-
     stores.require_folder(folder)
     own = None if rank is None and world_size is None else sharding.Rank.of(rank, world_size)
     shards = sharding.shard_set(
@@ -394,9 +385,6 @@ def finalize(folder: str | os.PathLike[str]) -> Published:
         ...     finalize(folder).shards
         1
     """
-    with LOADING:
-        from initcfg import sharding, stores  # noqa: PLC0415  as above
-
     return sharding.finalize(stores.open_store(folder))
 
 
@@ -441,9 +429,6 @@ def verify(
         ...     [str(found.code) for found in verify(path, spec | {"seed": 1}).diagnostics]
         ['fingerprint', 'values']
     """
-    with LOADING:
-        from initcfg import verification  # noqa: PLC0415  as above
-
     plan = None if source is None else make_plan(source)
     return verification.verify(
         path, plan, law=law, select=select, rename=rename, threads=threads, engine=engine, progress=progress

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, SpecError, printable
 from initcfg.formats.reading import Renames, RenamesLike
-from initcfg.names import fill_numbers, fold, folded, mark_numbers, number_spans, numbers_of, told_apart
-from initcfg.plan.describing import law_of
+from initcfg.names import (
+    count,
+    fill_numbers,
+    fold,
+    folded,
+    mark_numbers,
+    number_spans,
+    numbers_of,
+    told_apart,
+)
+from initcfg.plan.listing import law_of
 from initcfg.plan.plan import deciding_facts
 from initcfg.tables import LAWS, SEGMENTS, Column, Row, Table
-from initcfg.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -281,17 +289,11 @@ def _streams(old: PlannedParameter, new: PlannedParameter, numbers: Sequence[str
 
 
 class Beside(NamedTuple):
-    """Parameters of one name, and its copies, as several plans begin them.
+    """Parameters of one name, and its copies, as several plans begin them."""
 
-    Args:
-        name: theirs, with numbers that differ as spans, as in ``h.{0..11}.w``.
-        members: their names, at least one.
-        begins: how, in each plan, in as many words as tell the plans apart; None where it has none.
-    """
-
-    name: str
-    members: tuple[str, ...]
-    begins: tuple[str | None, ...]
+    name: str  # with numbers that differ as spans, as in ``h.{0..11}.w``
+    members: tuple[str, ...]  # their names, at least one
+    begins: tuple[str | None, ...]  # in as many words as tell the plans apart; None where a plan has none
 
     @property
     def differs(self) -> bool:

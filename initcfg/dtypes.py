@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import by_value
 from initcfg.names import did_you_mean
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     from typing import Any
 
+    import ml_dtypes
     import numpy as np
+else:
+    np, ml_dtypes = lazy("numpy"), lazy("ml_dtypes")
 
 #: What a parameter is of which nothing says anything else.
 DEFAULT_DTYPE = "float32"
@@ -34,17 +37,7 @@ class FloatFormat(NamedTuple):
 # No cached_property: in Python 3.11 it holds a lock, which a fork meanwhile would leave shut in the child.
 @cache
 def _numpy_dtype(name: str) -> np.dtype[Any]:
-    # Planning needs no arrays, and to load these two takes longer than to plan.
-    with LOADING:
-        import numpy as np  # noqa: PLC0415
-
-    scalar: type[Any] | None = getattr(np, name, None)
-    if scalar is None:
-        with LOADING:
-            import ml_dtypes  # noqa: PLC0415
-
-        scalar = getattr(ml_dtypes, name)
-    found: np.dtype[Any] = np.dtype(scalar)
+    found: np.dtype[Any] = np.dtype(getattr(np, name, None) or getattr(ml_dtypes, name))
     return found
 
 
@@ -169,9 +162,6 @@ def is_type(value: object) -> bool:
 
 
 def _numpy_name(dtype: Any) -> str:
-    with LOADING:
-        import numpy as np  # noqa: PLC0415  what a spec writes is a string, and needs no numpy
-
     if dtype is None:  # numpy would read it as float64
         return "None"
     try:

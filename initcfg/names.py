@@ -1,11 +1,12 @@
-"""Names held against other names: the nearest, those that look or differ alike, and copies told as one."""
+"""Names held against other names, copies of a layer put together, and numbers in a few characters."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
-from itertools import chain, count, islice, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.process import load
@@ -222,7 +223,7 @@ def numbers_of(name: str) -> tuple[str, ...]:
 
 def mark_numbers(name: str, numbers: Sequence[str], pattern: str = _WHOLE) -> str:
     """A name with a mark in the place of each number that is the one of that rank in `numbers`."""
-    ranks = count()
+    ranks = itertools.count()
 
     def mark(found: re.Match[str]) -> str:
         rank = next(ranks)
@@ -305,3 +306,31 @@ def _span(numbers: Iterable[str]) -> str:
         return str(runs[0][0])
     shown = (str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
     return "{" + ",".join(shown) + "}"
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def count(value: int) -> str:
+    """A whole number with its thousands marked."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """A count and its noun, in the plural where it must be."""
+    return f"{count(value)} {noun}" + ("" if value == 1 else "s")
+
+
+def size(nbytes: int) -> str:
+    """A number of bytes in the largest unit that leaves it at 1 or more: ``474.7 MiB``, ``1 byte``."""
+    if nbytes < 1024:
+        return counted(nbytes, "byte")
+    power = min((nbytes.bit_length() - 1) // 10, len(_UNITS) - 1)
+    return f"{nbytes / 1024**power:,.1f} {_UNITS[power]}"
+
+
+def number(value: float) -> str:
+    """A number to four significant digits; whole numbers in full."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4g}"

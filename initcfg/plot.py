@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initcfg.names import number
 from initcfg.plan import Plan
 from initcfg.process import LOADING
 from initcfg.report import Source, figures_of
 from initcfg.report.pictures import USUAL, short_name
-from initcfg.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

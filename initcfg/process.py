@@ -95,3 +95,24 @@ def load(module: str) -> ModuleType:
     """A module, imported where it is not yet; no fork happens meanwhile."""
     with LOADING:
         return importlib.import_module(module)
+
+
+class _Lazy:
+    """Stands for a module until something of it is asked for."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        with LOADING:  # numpy loads parts of itself in this way as well
+            value = getattr(importlib.import_module(self._module), name)
+        setattr(self, name, value)
+        return value
+
+
+def lazy(module: str) -> Any:
+    """A module that is imported when something of it is first used; imported as usual ``if TYPE_CHECKING``.
+
+    So a spec is checked without numpy and without what only makes weights.
+    """
+    return _Lazy(module)

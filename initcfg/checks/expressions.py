@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import ChainMap
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg import initializers
 from initcfg.checks.laws import has_named_layout, scale_of
-from initcfg.checks.survey import Complaint, Finding
+from initcfg.checks.survey import Finding
 from initcfg.expressions import Evaluator, Expression, ExpressionError
 from initcfg.expressions.grammar import Ast, Binary, Call, Choice, Unary
 from initcfg.initializers.arguments import arguments_of
@@ -19,7 +19,7 @@ from initcfg.plan.scope import cost_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from initcfg.checks.survey import Piece, Survey
+    from initcfg.checks.survey import Complaint, Piece, Survey
     from initcfg.errors import PathStep
     from initcfg.expressions import Value
     from initcfg.plan import PlannedParameter
@@ -37,7 +37,8 @@ def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
     """
     if looked_at.spec is None:
         return
-    vars_, judge, rules = _Vars(looked_at.spec), _Judge(looked_at.budget), _rules_of(looked_at.spec)
+    vars_, rules = _Vars(looked_at.spec), _rules_of(looked_at.spec)
+    judge = _Judge(looked_at.budget, vars_.floored)
     for group in looked_at.groups:
         for members in _by_entry(group.members):
             for piece in group.pieces:
@@ -86,7 +87,7 @@ def _of_vector(
                 f"convention only: it is {getattr(piece.fans, used[0]):,}, the number of elements"
             )
             hint = "write fans_of: weight for the fans of the weight beside it; or numel, if that is meant"
-            yield Finding(piece, members, Complaint(text, hint), spec.locate(path))
+            yield Finding(piece, members, (text, hint), spec.locate(path))
 
 
 def _by_entry(members: tuple[PlannedParameter, ...]) -> Iterator[tuple[PlannedParameter, ...]]:
@@ -97,12 +98,8 @@ def _by_entry(members: tuple[PlannedParameter, ...]) -> Iterator[tuple[PlannedPa
     yield from map(tuple, entries.values())
 
 
-class _Envs(NamedTuple):
-    """What names stand for, as written and with ``/`` for each ``//``; and those that this makes unequal."""
-
-    written: ChainMap[str, Value]
-    divided: ChainMap[str, Value]
-    floored: frozenset[str]
+#: What names stand for, as written and with ``/`` for each ``//``.
+_Envs: TypeAlias = "tuple[ChainMap[str, Value], ChainMap[str, Value]]"
 
 
 class _Vars:
@@ -117,7 +114,7 @@ class _Vars:
             with suppress(ExpressionError):
                 self._divided[name] = _value(value, self._divided, divided=True)
         unequal = (name for name, value in self._written.items() if self._divided[name] != value)
-        self._floored = frozenset(unequal)
+        self.floored = frozenset(unequal)
 
     def with_facts(self, piece: Piece) -> _Envs:
         """The vars and the facts of a shape."""
@@ -126,21 +123,22 @@ class _Vars:
             fans = piece.fans
             facts |= {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": fans.fan_avg}
         # Joined, not copied: there may be thousands of vars, and of pieces.
-        return _Envs(ChainMap(facts, self._written), ChainMap(facts, self._divided), self._floored)
+        return ChainMap(facts, self._written), ChainMap(facts, self._divided)
 
 
 class _Judge:
     """Finds quotients that were cut; looks at an expression once for the same values of its names."""
 
-    def __init__(self, budget: EvalBudget) -> None:
+    def __init__(self, budget: EvalBudget, floored: frozenset[str]) -> None:
         self._budget = budget
+        self._floored = floored  # vars that a // makes what they are
         self._known: dict[tuple[object, ...], Complaint | None] = {}
 
     def __call__(self, name: str, text: str, envs: _Envs) -> Complaint | None:
         expression = Expression.parse(text)
-        if "//" not in text and not (expression.names | expression.hideable) & envs.floored:
+        if "//" not in text and not (expression.names | expression.hideable) & self._floored:
             return None
-        facts = envs.written.maps[0]
+        facts = envs[0].maps[0]
         key = (name, text, *[facts.get(each) for each in expression.names])
         if key not in self._known:
             self._budget.spend(cost_of(expression.tree))
@@ -150,8 +148,8 @@ class _Judge:
 
 def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
     try:
-        written = Evaluator(envs.written).number(expression.tree)
-        divided = Evaluator(envs.divided).number(_divided(expression.tree))
+        written = Evaluator(envs[0]).number(expression.tree)
+        divided = Evaluator(envs[1]).number(_divided(expression.tree))
     except ExpressionError:
         return None
     is_cut = written == 0 or (written == int(written) and _is_quotient(expression.tree))
@@ -160,7 +158,7 @@ def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
     text = (
         f"{name} is {written:g}, from {expression.text!r}: // drops the fraction, and / gives {divided:.4g}"
     )
-    return Complaint(text, f"write / in place of //, or the number {written:g} if that is what is meant")
+    return (text, f"write / in place of //, or the number {written:g} if that is what is meant")
 
 
 def _numbers(

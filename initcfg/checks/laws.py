@@ -8,19 +8,19 @@ from collections import Counter
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from initcfg.checks.survey import Complaint, Finding
+from initcfg import initializers
+from initcfg.checks.survey import Finding
 from initcfg.distributions import Distribution, Moments, Normal, TruncatedNormal, Uniform, moments
 from initcfg.engines.constants import NORMAL_REACH
 from initcfg.engines.recipe import Draw, prepare
 from initcfg.globs import Glob
 from initcfg.initializers import Elementwise, stream_of
 from initcfg.layout import IN_OUT
-from initcfg.process import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initcfg.checks.survey import Piece, Survey
+    from initcfg.checks.survey import Complaint, Piece, Survey
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.plan import PlannedParameter
@@ -63,7 +63,7 @@ def vector_scaling(piece: Piece) -> Complaint | None:
         f"only: fan_in = fan_out = {piece.fans.fan_in:,}"
     )
     hint = "use an initializer with a stddev of its own, or zeros or ones, or fans_of: NAME"
-    return Complaint(text, f"{hint}; layout: I or layout: O says what the axis is" if piece.shape else hint)
+    return (text, f"{hint}; layout: I or layout: O says what the axis is" if piece.shape else hint)
 
 
 def unusual_variance(piece: Piece) -> Complaint | None:
@@ -84,13 +84,13 @@ def unusual_variance(piece: Piece) -> Complaint | None:
     scale = scale_of(piece)
     if scale is not None:
         text = f"a scale of {scale:.3g} gives {_spread(law, std)}, where 1 gives {std * scale**-0.5:.3g}"
-        return None if _is_usual(scale) else Complaint(text, hint)
+        return None if _is_usual(scale) else (text, hint)
     ratio = fans.fan_in * std * std
     text = (
         f"{_spread(law, std)}, where LeCun's for a fan_in of {fans.fan_in:,} is {fans.fan_in**-0.5:.3g}: "
         f"outputs have {ratio:.3g} times the variance of inputs"
     )
-    return None if _is_usual(ratio) else Complaint(text, hint)
+    return None if _is_usual(ratio) else (text, hint)
 
 
 def large_receptive_field(piece: Piece) -> Complaint | None:
@@ -104,7 +104,7 @@ def large_receptive_field(piece: Piece) -> Complaint | None:
         f"layout {layout} reads the shape {piece.shape} as a convolution over {positions:,} positions, so "
         f"that fan_in is {piece.fans.fan_in:,}"
     )
-    return Complaint(text, f"letters say what each axis is: stacked matrices have layout: {letters}")
+    return (text, f"letters say what each axis is: stacked matrices have layout: {letters}")
 
 
 def _is_usual(ratio: float) -> bool:
@@ -152,14 +152,9 @@ def idle_truncation(piece: Piece) -> Complaint | None:
         f"the bounds {law.low:.4g} and {law.high:.4g} cut nothing: with std {law.std:.4g} the farthest draw "
         f"is {reach * law.std:.4g} from the mean {law.mean:.4g}, {reach:.4g} standard deviations"
     )
-    with LOADING:
-        from initcfg.initializers import TruncNormal  # noqa: PLC0415  no class is loaded that no spec names
-
-    if isinstance(piece.initializer, TruncNormal):
-        return Complaint(text, "'a' and 'b' are values, as PyTorch has them; or use random_normal")
-    return Complaint(
-        text, "'low' and 'high' count in units of stddev, such as -2 and 2; or use random_normal"
-    )
+    if isinstance(piece.initializer, initializers.TruncNormal):
+        return (text, "'a' and 'b' are values, as PyTorch has them; or use random_normal")
+    return (text, "'low' and 'high' count in units of stddev, such as -2 and 2; or use random_normal")
 
 
 def without_idle_bounds(law: Distribution, dtype: DType) -> Distribution:
@@ -201,7 +196,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
         for (noun, usual), members in found.items():
             text = f"a {noun} with random values, from {law}"
             hint = f"use {usual}; or allow random-bias and say why, where the model asks for it"
-            yield Finding(dataclasses.replace(random, shares=()), tuple(members), Complaint(text, hint))
+            yield Finding(dataclasses.replace(random, shares=()), tuple(members), (text, hint))
 
 
 def vector_kind(name: str) -> tuple[str, str] | None:
@@ -301,11 +296,9 @@ def _step(piece: Piece, law: object) -> object:
     """
     if isinstance(law, Draw):
         return "rising" if law.kernel in _RISING else law.kernel, law.arithmetic
-    with LOADING:
-        from initcfg.initializers import Orthogonal  # noqa: PLC0415  no class is loaded that no spec names
-
-    if isinstance(getattr(piece.initializer, "unscaled", None) or piece.initializer, Orthogonal):
-        law = Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))
+    unscaled = getattr(piece.initializer, "unscaled", None) or piece.initializer
+    if isinstance(unscaled, initializers.Orthogonal):
+        law = initializers.Orthogonal, (piece.layout or IN_OUT).axes(len(piece.shape))
     return law, piece.shape, piece.dtype.drawn
 
 
@@ -314,10 +307,10 @@ def _complaint(piece: Piece, member: PlannedParameter, same: str) -> Complaint:
     if seed is None:
         text = f"{same}, because both draw from the stream {member.stream_name!r}"
         hint = "remove 'stream' or put an index into it, or write tied_to if the two should be one array"
-        return Complaint(text, hint)
+        return text, hint
     shape = "x".join(map(str, piece.shape)) or "()"
     text = f"{same}, because {type(piece.drawn).__name__} with seed {seed} has one stream for {shape}"
-    return Complaint(text, "remove the seed: each parameter then draws from a stream of its own")
+    return (text, "remove the seed: each parameter then draws from a stream of its own")
 
 
 def _seed(piece: Piece) -> int | None:

@@ -6,13 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from initcfg.checks.laws import moments_of
-from initcfg.checks.survey import Complaint
 from initcfg.distributions import Normal, cdf, point
 from initcfg.engines.recipe import Draw, prepare
 from initcfg.engines.rounding import round_once, strictly_above, strictly_below
 
 if TYPE_CHECKING:
-    from initcfg.checks.survey import Array, Piece
+    from initcfg.checks.survey import Array, Complaint, Piece
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
 
@@ -56,7 +55,7 @@ def _lost_values(values: Array, weights: Array, dtype: DType) -> Complaint | Non
     if lost < _MOST:
         return None
     text = f"{_percent(lost)} of its values are subnormal or 0 in {dtype}, whose smallest normal number is "
-    return Complaint(f"{text}{least:.3g}", _WIDER)
+    return (f"{text}{least:.3g}", _WIDER)
 
 
 def _coarse_values(values: Array, weights: Array, dtype: DType) -> Complaint | None:
@@ -74,7 +73,7 @@ def _coarse_values(values: Array, weights: Array, dtype: DType) -> Complaint | N
     if share < _MOST or abs(number) < _least_normal(dtype):
         return None
     text = f"{_percent(share)} of its values are {number!r}: numbers of {dtype} are {gap:.3g} apart there"
-    return Complaint(f"{text}, and the std is {std:.3g}", _FINER)
+    return (f"{text}, and the std is {std:.3g}", _FINER)
 
 
 def _coarse_draws(law: Distribution, dtype: DType) -> Complaint | None:
@@ -92,7 +91,7 @@ def _coarse_draws(law: Distribution, dtype: DType) -> Complaint | None:
         f"{_percent(share)} of its draws are {commonest!r}: numbers of {dtype} are {gap:.3g} apart there, "
         f"and the std is {drawn.std:.3g}"
     )
-    return Complaint(text, _FINER)
+    return (text, _FINER)
 
 
 def _lost_constant(value: float, dtype: DType) -> Complaint | None:
@@ -101,7 +100,7 @@ def _lost_constant(value: float, dtype: DType) -> Complaint | None:
         return None
     kind = f"the subnormal number {held:.3g}" if held else "0"
     text = f"{value!r} becomes {kind} in {dtype}, whose smallest normal number is {least:.3g}"
-    return Complaint(text, _WIDER)
+    return (text, _WIDER)
 
 
 def _lost_draws(law: Distribution, dtype: DType) -> Complaint | None:
@@ -118,7 +117,7 @@ def _lost_draws(law: Distribution, dtype: DType) -> Complaint | None:
         f"{_percent(lost)} of its draws are subnormal or 0 in {dtype}, whose smallest normal number is "
         f"{least:.3g}, and {_percent(_share(law, dtype, 0.0))} are 0"
     )
-    return Complaint(text, _WIDER)
+    return (text, _WIDER)
 
 
 def _least_normal(dtype: DType) -> float:

@@ -134,11 +134,8 @@ def _pieces(parameter: PlannedParameter, budget: EvalBudget) -> Iterator[Piece]:
             yield Piece(*facts, parameter.dtype, fans)
 
 
-class Complaint(NamedTuple):
-    """What is to be said of a piece, after its name and a colon, and the way out."""
-
-    text: str
-    hint: str
+#: What is to be said of a piece, after its name and a colon, and the way out.
+Complaint: TypeAlias = tuple[str, str]
 
 
 class Finding(NamedTuple):

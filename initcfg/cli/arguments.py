@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 import click
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, printable
-from initcfg.names import did_you_mean
-from initcfg.wording import counted
+from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -219,7 +218,7 @@ def source_from(
 
     options = options or SpecOptions()
     if options.plugins:
-        from initcfg.plugins import load_plugins
+        from initcfg.initializers.registry import load_plugins
 
         load_plugins(options.plugins)
     beginning = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _beginning(file, MAX_BYTES)

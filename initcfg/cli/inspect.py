@@ -16,9 +16,8 @@ from initcfg.cli.report import Exit
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY, StoredTensor, natural_key
 from initcfg.inspection import Inspection, Moments, merged
-from initcfg.names import fold
+from initcfg.names import count, counted, fold, number, size
 from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table, csv_text, in_order
-from initcfg.wording import count, counted, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -145,8 +145,7 @@ def initializers(*, name: str | None, search: str | None, plugins: tuple[str, ..
     show the same page. WORDS are names under which a scheme is known (Xavier, SIREN), authors, parts of
     a paper's title, or a call of another framework.
     """
-    from initcfg.initializers.registry import built_ins, lookup, unknown_initializer
-    from initcfg.plugins import load_plugins
+    from initcfg.initializers.registry import built_ins, load_plugins, lookup, unknown_initializer
 
     added = load_plugins(plugins)
     if name is not None and search is not None:
@@ -259,7 +258,7 @@ def _schema_of(document: str, plugins: tuple[str, ...]) -> dict[str, Any]:
     if document in _SCHEMAS:
         found: dict[str, Any] = import_module(_SCHEMAS[document]).json_schema()
         return found
-    from initcfg.plugins import load_plugins
+    from initcfg.initializers.registry import load_plugins
     from initcfg.spec.schema import json_schema
 
     return json_schema(load_plugins(plugins))

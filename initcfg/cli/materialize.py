@@ -22,7 +22,7 @@ from initcfg.cli.arguments import (
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.errors import printable
-from initcfg.wording import count, counted, size
+from initcfg.names import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,8 +18,7 @@ from initcfg.cli.output import Output, check_replaceable, with_output, with_repo
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.validate import ignore_option
 from initcfg.errors import Code, Diagnostic, Location, SpecError
-from initcfg.names import did_you_mean
-from initcfg.wording import counted
+from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import force_option, not_standard_input, output_option
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Exit
-from initcfg.wording import counted
+from initcfg.names import counted
 
 
 @click.command(

@@ -23,8 +23,8 @@ from initcfg.cli.arguments import (
 from initcfg.cli.output import Output, progress_bar, with_output, with_table
 from initcfg.cli.report import Contents, Exit
 from initcfg.errors import printable
+from initcfg.names import counted, size
 from initcfg.tables import csv_text
-from initcfg.wording import counted, size
 
 if TYPE_CHECKING:
     from initcfg.formats.reading import Renames

@@ -7,7 +7,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, Severity, printable
-from initcfg.wording import count, counted, size
+from initcfg.names import count, counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -19,7 +19,7 @@ from initcfg.cli.arguments import (
 from initcfg.cli.output import Output, progress_bar, with_report
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import InitcfgError, printable
-from initcfg.wording import count, counted
+from initcfg.names import count, counted
 
 if TYPE_CHECKING:
     from initcfg.formats.reading import Renames

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from initcfg.initializers.recipes import *  # noqa: F403
     from initcfg.initializers.scaling import *  # noqa: F403
     from initcfg.initializers.simple import *  # noqa: F403
-    from initcfg.initializers.stored import *  # noqa: F403
     from initcfg.initializers.structured import *  # noqa: F403
     from initcfg.initializers.transformers import *  # noqa: F403
 

@@ -35,7 +35,7 @@ from initcfg.initializers.values import (
     plain,
     read_value,
 )
-from initcfg.process import LOADING
+from initcfg.process import lazy
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
+
+    from initcfg.expressions import folding
+else:
+    folding = lazy("initcfg.expressions.folding")
 
 #: The code for what pydantic finds wrong; of the types that are not here it is `wrong-type`.
 CODES = {code.value: code for code in Code} | {
@@ -210,11 +214,8 @@ class Formulas:
     def _read(self, value: str, info: Any) -> str:
         if info.context and info.context.expression:
             return cast("str", info.context.expression(value))
-        with LOADING:
-            from initcfg.expressions.folding import check_closed  # noqa: PLC0415  few documents hold a formula
-
         try:
-            check_closed(Expression.parse(value))
+            folding.check_closed(Expression.parse(value))
         except ExpressionError as error:
             raise fault(error.code, error.message, error.hint, error.offset) from None
         return value

@@ -28,7 +28,7 @@ from initcfg.initializers.arguments import CONFIG, adapter_of, annotate, problem
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same
 from initcfg.layout import IN_OUT
-from initcfg.process import LOADING
+from initcfg.process import LOADING, lazy
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.errors import PathStep
+    from initcfg.initializers import arrays
     from initcfg.initializers.annotations import Reading
     from initcfg.layout import Layout
-
+else:
+    np, arrays = lazy("numpy"), lazy("initcfg.initializers.arrays")
 
 C = TypeVar("C", bound=type[Any])
 
@@ -70,11 +72,7 @@ class _Checked(ABCMeta):
 def checked(
     cls: type[Any], given: ArgsKwargs | dict[str, Any], reading: Reading | None = None, name: str = ""
 ) -> Any:
-    """An instance of a built-in class; with a `reading` only its arguments, of any class, here called `name`.
-
-    Raises:
-        InitializerError: arguments are wrong; one diagnostic for each.
-    """
+    """An instance of a built-in class; with a `reading` only its arguments, of any class, called `name`."""
     try:
         with LOADING:
             return adapter_of(cls).validator.validate_python(given, context=reading)
@@ -122,7 +120,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
 
     @property
     def module(self) -> str:
-        """The module that `initcfg.initializers.serialize` names: Keras's where Keras has the same class."""
+        """The module that `serialize` names: Keras's where Keras has the same class."""
         return self.MODULE
 
     @model_validator(mode="after")
@@ -138,11 +136,7 @@ class BuiltIn(Initializer, metaclass=_Checked):
 
     @abstractmethod
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:
-        """The distribution of every element, or None where the array is built as a whole.
-
-        Raises:
-            InitializerError: the shape does not suit the scheme, or the fans need a layout and there is none.
-        """
+        """The distribution of every element, or None where the array is built as a whole."""
 
     def __call__(self, shape: Iterable[int], dtype: Any = None) -> np.ndarray[Any, Any]:
         """An array of the given shape, axes in Keras's order (``in_out``), from `seed` or fresh entropy.
@@ -238,9 +232,6 @@ class Cuttable(Structured):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """All elements, as `draw` makes them."""
-        with LOADING:
-            import numpy as np  # noqa: PLC0415  planning makes no arrays
-
         whole = np.empty(request.shape, request.dtype.numpy)
         self.draw(whole.reshape(-1), 0, request)
         return whole
@@ -292,14 +283,11 @@ class Combined(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """The stretches of the parts that lie in this one; parts outside it are not made."""
-        with LOADING:
-            from initcfg.initializers.arrays import draw_box  # noqa: PLC0415  numpy is not for planning
-
         for part, share in self.parts(request.shape, request.layout):
             stream = request.stream if share.label is None else request.stream.child(share.label)
             stream = stream_of(part, share.shape, stream)
             inner = request._replace(shape=share.shape, layout=share.layout, stream=stream)
-            draw_box(out, start, request.shape, share.box, partial(draw, part, request=inner))
+            arrays.draw_box(out, start, request.shape, share.box, partial(draw, part, request=inner))
 
 
 def parts_of(initializer: Initializer) -> tuple[Initializer, ...]:
@@ -440,10 +428,7 @@ def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:
 def _make_built_in(initializer: BuiltIn, request: Request) -> np.ndarray[Any, Any]:
     distribution = initializer.resolve(request.shape, request.layout)
     if distribution is not None:
-        with LOADING:
-            from initcfg.initializers.arrays import drawn  # noqa: PLC0415  numpy is not for planning
-
-        return drawn(request, distribution)
+        return arrays.drawn(request, distribution)
     if not isinstance(initializer, Structured):
         raise TypeError(f"{type(initializer).__name__} resolves to no distribution and is not Structured")
     initializer.check(request.shape, request.dtype, request.layout)

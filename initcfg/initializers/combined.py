@@ -17,7 +17,7 @@ from initcfg.initializers.base import Combined, Share, draw, initializer, stream
 from initcfg.initializers.configs import Part, read_part, serialize
 from initcfg.initializers.values import Faults, fault, halves_of, listed, misfit, plain, refusal, shown
 from initcfg.names import did_you_mean
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Initializer, Request
     from initcfg.layout import Layout
+else:
+    np = lazy("numpy")
 
 __all__ = ["Concatenate", "Patch", "RepeatOf"]
 
@@ -169,9 +171,6 @@ class RepeatOf(Combined):
         """A stretch of the repeated slices; those outside it are not made."""
         if not out.size:
             return
-        with LOADING:
-            import numpy as np  # noqa: PLC0415  planning makes no arrays
-
         ((part, share),) = self.parts(request.shape, request.layout)
         inner = math.prod(share.shape[self.axis % len(share.shape) + 1 :])
         # Rows of `inner` elements: row r of the whole is row r // times of what is repeated.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from initcfg.errors import Code, InitializerError
 from initcfg.frozen import by_value
 from initcfg.initializers.values import shown
-from initcfg.process import LOADING
+from initcfg.process import lazy
 from initcfg.stream import Stream, fresh_seed
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.engines import FillFunction
     from initcfg.layout import Layout
+else:
+    np = lazy("numpy")
 
 
 class Initializer(ABC):
@@ -130,19 +132,7 @@ class FunctionInitializer(Initializer):
 
 
 def call_custom(function: Callable[..., Any], request: Request) -> np.ndarray[Any, Any]:
-    """What ``function(shape, dtype=...)`` returns, checked and copied.
-
-    Args:
-        function: takes a shape, a keyword ``dtype`` (a ``numpy.dtype``) and, if it names one, ``rng``.
-        request: the array asked for; its stream seeds ``rng``.
-
-    Raises:
-        InitializerError: the function cannot be called so, or the result has another shape or dtype, or is no
-            array.
-    """
-    with LOADING:
-        import numpy as np  # noqa: PLC0415  a plan calls nobody's code
-
+    """What ``function(shape, dtype=...)`` returns, checked and copied; the stream seeds ``rng``."""
     name, (shape, dtype) = name_of(function), request[:2]
     returned = invoke(function, shape, dtype.numpy, lambda: generator_of(request.stream))
     try:
@@ -175,23 +165,14 @@ def generator_of(stream: Stream) -> np.random.Generator:
     Its words are a function of the stream for ever; what its methods make of them is numpy's promise, not
     that of this package's stream version.
     """
-    with LOADING:
-        # numpy itself loads it when it is first asked for.
-        from numpy.random import Generator, Philox  # noqa: PLC0415
-
     key = int.from_bytes(stream.child("rng").digest, "little")
-    return Generator(Philox(key=key))
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 def invoke(
     function: Callable[..., Any], shape: Any, dtype: Any, rng: Callable[[], np.random.Generator]
 ) -> Any:
-    """What ``function(shape, dtype=dtype)`` returns, or with ``rng=rng()`` if it takes one.
-
-    Raises:
-        InitializerError: the function cannot be called so (code ``initializer-config``). Whatever the
-            function itself raises comes through.
-    """
+    """What ``function(shape, dtype=dtype)`` returns, or with ``rng=rng()`` if it takes one."""
     given = {"dtype": dtype, **({"rng": rng()} if takes_rng(function) else {})}
     signature = _signature(function)
     if signature is not None:

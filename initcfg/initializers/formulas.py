@@ -25,7 +25,7 @@ from initcfg.initializers.base import (
     resolve,
 )
 from initcfg.initializers.configs import Part
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,13 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
     from initcfg.expressions.grammar import Ast
+    from initcfg.initializers import arrays, elements
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Initializer, Request
     from initcfg.initializers.elements import Spread
     from initcfg.layout import Layout
+else:
+    arrays, elements = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.elements")
 
 __all__ = ["Formula", "Scaled"]
 
@@ -107,24 +110,14 @@ class Formula(Cuttable):
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse what has no value that the dtype holds: at all elements of a small array, else at some."""
-        with LOADING:
-            from initcfg.initializers.elements import check_formula  # noqa: PLC0415  numpy is not for planning
-
         tree = self._settled(shape, layout)
         with _told(self.value):
-            check_formula(tree, self.of, shape, dtype, layout)
+            elements.check_formula(tree, self.of, shape, dtype, layout)
 
     def spread(self, shape: tuple[int, ...], layout: Layout | None) -> Spread:
-        """Mean, standard deviation and bounds of the elements of an array that has some.
-
-        Raises:
-            InitializerError: an element has no value.
-        """
-        with LOADING:
-            from initcfg.initializers.elements import spread_of  # noqa: PLC0415  as above
-
+        """Mean, standard deviation and bounds of the elements of an array that has some."""
         with _told(self.value):
-            return spread_of(self._settled(shape, layout), self.of, shape, layout)
+            return elements.spread_of(self._settled(shape, layout), self.of, shape, layout)
 
     def points(
         self,
@@ -133,33 +126,21 @@ class Formula(Cuttable):
         room: int,
         nodes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None,
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Values of some elements and their weights, as `initcfg.initializers.elements.points_of` says.
-
-        Raises:
-            InitializerError: an element has no value.
-        """
-        with LOADING:
-            from initcfg.initializers.elements import points_of  # noqa: PLC0415  as above
-
+        """Values of some elements and their weights, as `initcfg.initializers.elements.points_of` says."""
+        tree = self._settled(shape, layout)
         with _told(self.value):
-            return points_of(self._settled(shape, layout), self.of, shape, layout, room=room, nodes=nodes)
+            return elements.points_of(tree, self.of, shape, layout, room=room, nodes=nodes)
 
     def float32_error(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[float, float]:
         """How far the formula in float32 arithmetic may be off: a share of each value, and a number."""
-        with LOADING:
-            from initcfg.initializers.elements import float32_error  # noqa: PLC0415  as above
-
         with _told(self.value):
-            return float32_error(self._settled(shape, layout), self.of, shape, layout)
+            return elements.float32_error(self._settled(shape, layout), self.of, shape, layout)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the elements."""
-        with LOADING:
-            from initcfg.initializers.elements import draw_formula  # noqa: PLC0415  as above
-
         tree = self._settled(request.shape, request.layout)
         with _told(self.value):
-            draw_formula(out, start, request, tree, self.of)
+            elements.draw_formula(out, start, request, tree, self.of)
 
     def _settled(self, shape: tuple[int, ...], layout: Layout | None) -> Ast:
         with _told(self.value):
@@ -238,9 +219,6 @@ class Scaled(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of what is scaled, times the factor."""
-        with LOADING:
-            from initcfg.initializers.arrays import draw_scaled  # noqa: PLC0415  as above
-
         assert request.dtype.drawn is not None  # noqa: S101  `check` says so
         wide = DTYPES[request.dtype.drawn]
         draw_part = partial(draw, self.of, request=request._replace(dtype=wide))
@@ -248,27 +226,14 @@ class Scaled(Cuttable):
         step = _DRAWS if self.is_cut else max(1, out.size)
         for at in range(0, out.size, step):
             stretch = out[at : at + step]
-            draw_scaled(stretch, start + at, request.dtype, self.factor, wide, draw_part)
+            arrays.draw_scaled(stretch, start + at, request.dtype, self.factor, wide, draw_part)
 
 
 def try_out(
     expression: Expression, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None
 ) -> None:
-    """Evaluate a closed expression at some elements.
-
-    Args:
-        expression: the formula, as `initcfg.expressions.folding.closed` gives it.
-        of: what ``x`` is a draw of, or None.
-        shape: of the array.
-        layout: of its axes.
-
-    Raises:
-        ExpressionError: an element has no value, with the place in the text that was closed.
-    """
-    with LOADING:
-        from initcfg.initializers.elements import check_formula  # noqa: PLC0415  as above
-
-    check_formula(settled(expression.tree, {}, shape), of, shape, DTYPES["float64"], layout)
+    """Evaluate a closed expression at some elements; errors have their place in the text that was closed."""
+    elements.check_formula(settled(expression.tree, {}, shape), of, shape, DTYPES["float64"], layout)
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from initcfg.initializers.structured import Factored
 from initcfg.initializers.values import ArrayValue, as_config, fault, misfit, plain, read_value
 from initcfg.layout import IN_OUT, Layout, needed_layout
 from initcfg.names import did_you_mean
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.dtypes import DType
+    from initcfg.engines import casting
+    from initcfg.initializers import arrays, frames
     from initcfg.initializers.custom import Request
+else:
+    np, casting = lazy("numpy"), lazy("initcfg.engines.casting")
+    arrays, frames = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.frames")
 
 __all__ = ["STFT", "ConvolutionAware"]
 
@@ -101,14 +106,12 @@ class ConvolutionAware(Factored):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One kernel, or one for each index of the batch axes, whose stream is the child of that index."""
-        with LOADING:
-            from initcfg.initializers.frames import aware, orthogonal  # noqa: PLC0415  numpy is not for planning
-
         layout = needed_layout(request.shape, request.layout)
         axes = layout.axes(len(request.shape))
         if not axes.receptive:
-            return orthogonal(request, axes, 1.0)
-        return aware(request, axes, self.eps_std, math.sqrt(2 / max(1, layout.fans(request.shape).fan_in)))
+            return frames.orthogonal(request, axes, 1.0)
+        std = math.sqrt(2 / max(1, layout.fans(request.shape).fan_in))
+        return frames.aware(request, axes, self.eps_std, std)
 
 
 @initializer
@@ -172,13 +175,9 @@ class STFT(Cuttable):
         """A stretch of the kernel, from one turn of the circle and one window."""
         if not out.size:
             return
-        with LOADING:
-            from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
-            from initcfg.initializers.arrays import places  # noqa: PLC0415
-
         shape = request.shape
         steps, _, frequencies = _axes(shape, request.layout)
-        at_step, at_frequency = places(start, out.size, shape, (steps, frequencies))
+        at_step, at_frequency = arrays.places(start, out.size, shape, (steps, frequencies))
         functions = engines.functions(request.fill)
         turn = 2 * (shape[frequencies] - 1)
         waves = _circle(functions["cos"] if self.side == "real" else functions["sin"], turn)
@@ -188,12 +187,9 @@ class STFT(Cuttable):
         if self.window is not None:
             window = self._window(shape[steps], functions)
             values = values * window[at_step] / self._scale(window.tolist())
-        out[...] = round_all(values, request.dtype)
+        out[...] = casting.round_all(values, request.dtype)
 
     def _window(self, steps: int, functions: Any) -> np.ndarray[Any, Any]:
-        with LOADING:
-            import numpy as np  # noqa: PLC0415  as above
-
         if isinstance(self.window, ArrayValue):
             return np.array(self.window.numbers, np.float64)
         if steps == 1 or self.window == "boxcar":
@@ -221,9 +217,6 @@ class STFT(Cuttable):
 
 def _circle(function: Callable[..., Any], size: int) -> np.ndarray[Any, Any]:
     """The cosine or sine of as many angles as divide the circle in equal parts."""
-    with LOADING:
-        import numpy as np  # noqa: PLC0415  as above
-
     found: np.ndarray[Any, Any] = function(2 * math.pi / size * np.arange(size))
     return found
 

@@ -16,15 +16,20 @@ from initcfg.initializers.base import Cuttable, initializer
 from initcfg.initializers.structured import OfFrames
 from initcfg.initializers.values import misfit
 from initcfg.layout import needed_layout
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
+    from initcfg.engines import casting
+    from initcfg.initializers import arrays, frames
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
+else:
+    np, casting = lazy("numpy"), lazy("initcfg.engines.casting")
+    arrays, frames = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.frames")
 
 __all__ = ["ConvolutionalOrthogonal", "DeltaOrthogonal", "Dirac", "HadamardIdentity"]
 
@@ -48,19 +53,15 @@ class _AtTheCentre(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the kernel, element by element."""
-        with LOADING:
-            from initcfg.engines.casting import round_all  # noqa: PLC0415  numpy is not for planning
-            from initcfg.initializers.arrays import places  # noqa: PLC0415
-
         shape = request.shape
         axes = needed_layout(shape, request.layout).axes(len(shape))
         (output_axis,), (input_axis,) = axes.outputs, axes.inputs
         order = (output_axis, input_axis, *axes.receptive)
-        output, given, *position = places(start, out.size, shape, order)
+        output, given, *position = arrays.places(start, out.size, shape, order)
         values = self._taken(output, given, shape[output_axis], shape[input_axis])
         for axis, place in zip(axes.receptive, position, strict=True):
             values *= place == shape[axis] // 2
-        out[...] = round_all(values, request.dtype) if request.dtype.format else values
+        out[...] = casting.round_all(values, request.dtype) if request.dtype.format else values
 
     @abstractmethod
     def _taken(
@@ -155,9 +156,6 @@ class HadamardIdentity(_AtTheCentre):
     def _taken(
         self, output: np.ndarray[Any, Any], given: np.ndarray[Any, Any], outputs: int, inputs: int
     ) -> Any:
-        with LOADING:
-            import numpy as np  # noqa: PLC0415  as above
-
         if outputs <= inputs:
             return (output == given) * 1.0
         return (1.0 - 2.0 * (np.bitwise_count(output & given) & 1)) * _spread(inputs, outputs)
@@ -168,8 +166,25 @@ def _spread(inputs: int, outputs: int) -> float:
     return math.sqrt(math.ldexp(1.0, -(outputs - 1).bit_length())) if outputs > inputs else 1.0
 
 
+class _Isometry(OfFrames):
+    """A convolution that keeps lengths, of no more inputs than outputs."""
+
+    MODULE = "initcfg.initializers"
+
+    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
+        """Refuse more inputs than outputs, dtypes that are no floats, and gains out of their range."""
+        super().check(shape, dtype, layout)
+        inputs, outputs = _channels(shape, needed_layout(shape, layout))
+        if inputs > outputs and 0 not in shape:
+            raise misfit(
+                f"{type(self).__name__} keeps lengths, and shape {shape} takes {inputs} inputs to {outputs} "
+                f"outputs under layout {needed_layout(shape, layout)}",
+                "give it no more inputs than outputs, or use orthogonal",
+            )
+
+
 @initializer
-class DeltaOrthogonal(OfFrames):
+class DeltaOrthogonal(_Isometry):
     """An orthogonal matrix at the centre of a kernel, and 0 elsewhere: a convolution that keeps lengths.
 
     Formula:
@@ -189,29 +204,19 @@ class DeltaOrthogonal(OfFrames):
                [0., 1.]], dtype=float32), 0.0)
     """
 
-    MODULE = "initcfg.initializers"
-
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """That of a coordinate of a random point on a sphere, at the centre: nearly a normal."""
         outputs = _channels(shape, needed_layout(shape, layout))[1]
         return _at_the_centre(Normal(0.0, abs(self.gain) / math.sqrt(outputs)), shape, layout)
 
-    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """Refuse more inputs than outputs, dtypes that are no floats, and gains out of their range."""
-        super().check(shape, dtype, layout)
-        _refuse_contraction(type(self).__name__, shape, needed_layout(shape, layout))
-
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """Zeros, and at their centre what ``orthogonal`` makes of the other axes."""
-        with LOADING:
-            from initcfg.initializers.frames import at_the_centre  # noqa: PLC0415  as above
-
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
-        return at_the_centre(request, axes, self.gain)
+        return frames.at_the_centre(request, axes, self.gain)
 
 
 @initializer
-class ConvolutionalOrthogonal(OfFrames):
+class ConvolutionalOrthogonal(_Isometry):
     """A kernel whose convolution, with circular padding, keeps the length of every input.
 
     Formula:
@@ -233,25 +238,15 @@ class ConvolutionalOrthogonal(OfFrames):
         (True, True)
     """
 
-    MODULE = "initcfg.initializers"
-
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """A normal with the mean square of all elements; those at the edges are smaller."""
         fan_out = needed_layout(shape, layout).fans(shape).fan_out
         return ((1.0, Normal(0.0, abs(self.gain) / math.sqrt(fan_out))),)
 
-    def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
-        """As of ``delta_orthogonal``."""
-        super().check(shape, dtype, layout)
-        _refuse_contraction(type(self).__name__, shape, needed_layout(shape, layout))
-
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One kernel, or one for each index of the batch axes, whose stream is the child of that index."""
-        with LOADING:
-            from initcfg.initializers.frames import isometry  # noqa: PLC0415  as above
-
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
-        return isometry(request, axes, self.gain)
+        return frames.isometry(request, axes, self.gain)
 
 
 def _at_the_centre(
@@ -268,13 +263,3 @@ def _channels(shape: tuple[int, ...], layout: Layout) -> tuple[int, int]:
     axes = layout.axes(len(shape))
     inputs, outputs = (math.prod(shape[axis] for axis in group) for group in (axes.inputs, axes.outputs))
     return inputs, outputs
-
-
-def _refuse_contraction(name: str, shape: tuple[int, ...], layout: Layout) -> None:
-    inputs, outputs = _channels(shape, layout)
-    if inputs > outputs and 0 not in shape:
-        raise misfit(
-            f"{name} keeps lengths, and shape {shape} takes {inputs} inputs to {outputs} outputs under "
-            f"layout {layout}",
-            "give it no more inputs than outputs, or use orthogonal",
-        )

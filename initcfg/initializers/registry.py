@@ -1,4 +1,4 @@
-"""The names that initializers answer to: built-in ones, Keras's aliases, and registered ones.
+"""The names that initializers answer to: built-in ones, Keras's aliases, registered ones, those of plugins.
 
 The module of a built-in is imported when somebody asks for one of its classes, so that a start costs what a
 document uses.
@@ -11,14 +11,15 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, Diagnostic, InitializerError, PluginError
 from initcfg.initializers.custom import Initializer
 from initcfg.initializers.values import shown
 from initcfg.names import did_you_mean
-from initcfg.process import load
+from initcfg.process import LOADING, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from importlib.metadata import EntryPoint
 
     from initcfg.initializers.base import BuiltIn
 
@@ -52,7 +53,7 @@ FAMILIES = {
         *("recipes", "MambaALog", "MambaDtBias", "LruNuLog", "LruThetaLog", "RwkvTimeDecay", "Chrono"),
     ),
     "Made of parts": ("combined", "Concatenate", "Patch", "RepeatOf"),
-    "From a file": ("stored", "Pretrained"),
+    "From a file": ("derived", "Pretrained"),
     "Formulas": ("formulas", "Formula", "Scaled"),
     "Following another parameter": ("derived", "Parameter", "NormOf"),
 }
@@ -347,3 +348,67 @@ def _not_registered(cls: type[Initializer]) -> InitializerError:
         f"{cls.__name__} is not registered, so it cannot be written down by name",
         hint="put @initcfg.initializers.register above the class",
     )
+
+
+#: The entry points that are plugins.
+GROUP = "initcfg.initializers"
+
+_LOADED: dict[str, None] = {}
+
+
+def load_plugins(names: Iterable[str]) -> tuple[type[Initializer], ...]:
+    """Load installed plugins and register their initializers; loading one again changes nothing.
+
+    A package offers them as entry points of the group ``initcfg.initializers``: an `Initializer` subclass, or
+    a list or tuple of them. A spec alone can never load one.
+    """
+    # A single text would be read letter by letter.
+    wanted = [names] if isinstance(names, str) else list(names)
+    classes = tuple(register(cls, package=name) for name in wanted for cls in _classes(name))
+    _LOADED.update(dict.fromkeys(wanted))
+    return classes
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """The names of the plugins that this process has loaded, which a process that works for it needs too."""
+    return tuple(_LOADED)
+
+
+def _classes(name: str) -> tuple[type[Initializer], ...]:
+    try:
+        found = _entry_point(name).load()
+    except PluginError:
+        raise
+    except Exception as error:
+        message = f"the plugin {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise _refused_plugin(message, "repair or reinstall the package that offers it") from error
+    classes = tuple(found) if isinstance(found, list | tuple) else (found,)
+    for cls in classes:
+        if not (inspect.isclass(cls) and issubclass(cls, Initializer)):
+            raise _refused_plugin(
+                f"the plugin {name!r} holds {cls!r}, which is no initializer class",
+                "its entry point must name a subclass of initcfg.initializers.Initializer, or a list of them",
+            )
+    return classes
+
+
+def _entry_point(name: str) -> EntryPoint:
+    with LOADING:
+        from importlib import metadata  # noqa: PLC0415  reading what is installed is dear
+
+    installed = metadata.entry_points(group=GROUP)
+    offered = [point for point in installed if point.name == name]
+    if len({point.value for point in offered}) > 1:
+        packages = ", ".join(sorted({point.dist.name for point in offered if point.dist}))
+        raise _refused_plugin(
+            f"several packages offer a plugin {name!r}: {packages}", "uninstall all but one"
+        )
+    if offered:
+        return offered[0]
+    names = sorted({point.name for point in installed})
+    listing = f"the installed plugins are {', '.join(names)}" if names else "no plugin is installed"
+    raise _refused_plugin(f"no plugin is named {name!r}", did_you_mean(name, names) or listing)
+
+
+def _refused_plugin(message: str, hint: str) -> PluginError:
+    return PluginError.of(Code.PLUGIN, message, hint)

@@ -10,14 +10,17 @@ from initcfg.errors import Code, Diagnostic
 from initcfg.initializers.annotations import NonNegative, Number, Seed, Value
 from initcfg.initializers.base import Cuttable, Elementwise, initializer
 from initcfg.initializers.values import ArrayValue
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.dtypes import DType
+    from initcfg.initializers import arrays
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
+else:
+    arrays = lazy("initcfg.initializers.arrays")
 
 __all__ = ["Constant", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "Zeros"]
 
@@ -94,7 +97,7 @@ class Constant(Cuttable):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a shape that the array does not fit, and a dtype that cannot hold its elements."""
         if isinstance(self.value, ArrayValue):
-            _repeated(self.value, shape, dtype)
+            arrays.repeated(self.value, shape, dtype)
         else:
             engines.check(Fill(self.value), dtype)
 
@@ -102,18 +105,8 @@ class Constant(Cuttable):
         """A stretch of the array, repeated to the shape."""
         if not isinstance(self.value, ArrayValue):
             request.fill(out, Fill(self.value), request.stream, start)
-            return
-        with LOADING:
-            from initcfg.initializers.arrays import copy_stretch  # noqa: PLC0415  numpy is not for planning
-
-        copy_stretch(_repeated(self.value, request.shape, request.dtype), start, out)
-
-
-def _repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    with LOADING:
-        from initcfg.initializers.arrays import repeated  # noqa: PLC0415  as above
-
-    return repeated(value, shape, dtype)
+        else:
+            arrays.copy_stretch(arrays.repeated(self.value, request.shape, request.dtype), start, out)
 
 
 @initializer

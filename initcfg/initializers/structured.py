@@ -11,15 +11,18 @@ from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.annotations import Limits, Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.layout import needed_layout
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.distributions import Mixture
     from initcfg.dtypes import DType
+    from initcfg.initializers import arrays, frames
     from initcfg.initializers.custom import Request
     from initcfg.layout import Layout
+else:
+    arrays, frames = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.frames")
 
 __all__ = ["Identity", "LooksLinear", "Mimetic", "Orthogonal", "Sparse"]
 
@@ -61,11 +64,9 @@ class Identity(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the matrix, row after row."""
-        with LOADING:
-            from initcfg.initializers.arrays import draw_diagonal, drawn  # noqa: PLC0415  numpy is not for planning
-
         rows, columns = request.shape
-        draw_diagonal(out, start, (rows, columns), drawn(request._replace(shape=()), Fill(self.gain)))
+        value = arrays.drawn(request._replace(shape=()), Fill(self.gain))
+        arrays.draw_diagonal(out, start, (rows, columns), value)
 
 
 @initializer
@@ -116,12 +117,9 @@ class Sparse(Structured):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The draws of ``random_normal``, and the zeros among them."""
-        with LOADING:
-            from initcfg.initializers.arrays import draw_sparse  # noqa: PLC0415  as above
-
         outputs = needed_layout(request.shape, request.layout).axes(2).outputs[0]
         zeros = math.ceil(self.sparsity * request.shape[outputs])
-        return draw_sparse(request, Normal(0.0, self.std), outputs, zeros)
+        return arrays.draw_sparse(request, Normal(0.0, self.std), outputs, zeros)
 
 
 @initializer
@@ -215,11 +213,8 @@ class Orthogonal(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """One matrix, or one for each index of the batch axes, whose stream is the child of that index."""
-        with LOADING:
-            from initcfg.initializers.frames import orthogonal  # noqa: PLC0415  as above
-
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
-        return orthogonal(request, axes, self.gain)
+        return frames.orthogonal(request, axes, self.gain)
 
 
 @initializer
@@ -262,12 +257,9 @@ class LooksLinear(OfFrames):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The matrix of half the size in all four quarters."""
-        with LOADING:
-            from initcfg.initializers.frames import mirrored  # noqa: PLC0415  as above
-
         layout = needed_layout(request.shape, request.layout)
         half = request._replace(shape=_halved(request.shape, layout))
-        return mirrored(half, layout.axes(len(request.shape)), self.gain)
+        return frames.mirrored(half, layout.axes(len(request.shape)), self.gain)
 
 
 class Factor(NamedTuple):
@@ -364,11 +356,8 @@ class Mimetic(Factored):
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The factors, of the children ``query_key`` and ``value_output`` of the stream."""
-        with LOADING:
-            from initcfg.initializers.frames import mimetic  # noqa: PLC0415  as above
-
         axes = needed_layout(request.shape, request.layout).axes(len(request.shape))
-        return mimetic(request, axes, self.parts)
+        return frames.mimetic(request, axes, self.parts)
 
     @property
     def parts(self) -> tuple[Factor, ...]:

@@ -15,7 +15,7 @@ from initcfg.dtypes import is_bool
 from initcfg.errors import Code, InitializerError, Location, PathStep
 from initcfg.frozen import FrozenDict, by_value
 from initcfg.layout import MAX_NDIM
-from initcfg.process import LOADING
+from initcfg.process import lazy
 from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.dtypes import DType
+else:
+    np = lazy("numpy")
 
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
@@ -187,9 +189,6 @@ def _read_array_form(value: Mapping[str, Any]) -> ArrayValue:
 
 def _read_array(value: Any) -> ArrayValue:
     """A numpy array, or what becomes one."""
-    with LOADING:
-        import numpy as np  # noqa: PLC0415  only for values that are arrays already
-
     try:
         array = np.asarray(value)
     except Exception as error:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression
-from initcfg.plan.copies import NameText, copies_of
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import Borrower, SkippedParameter, Tie, name_problem, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver, shape_of
-from initcfg.plan.scope import LONG_NAME
+from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
 from initcfg.process import cached_property
+from initcfg.spec import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.dtypes import DType
     from initcfg.errors import Location
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope
-    from initcfg.spec import Param
+    from initcfg.spec import Layer, Param
+    from initcfg.spec.models import Repeat
 
 
 class Described:
@@ -249,3 +250,109 @@ class ParameterTemplate:
     @cached_property
     def _where(self) -> Location:
         return self._context.spec.locate(self._path, key=True)
+
+
+_MAX_INDICES = 16
+
+
+def copies_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
+    """The scope of each copy of a layer, the last index running fastest; the budget pays for its parameters.
+
+    Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
+    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to a
+    million, and a spec thousands of vars to copy for each.
+    """
+    repeats = list(layer.repeat.items()) if layer.repeat else []
+    path = (*path, "repeat")
+    if len(repeats) > _MAX_INDICES:
+        message = f"a layer has at most {_MAX_INDICES} indices, this one {len(repeats)}"
+        raise scope.problems.error(Code.REPEAT, message, path, key=True)
+    for name, _ in repeats:
+        with scope.problems.collecting():
+            scope.check_name(name, (*path, name))
+    count = max(1, len(layer.params))
+    # Where the counts are plain, how much there is to do is known before it is begun.
+    if _plain_steps(repeats, path, scope) * count > scope.budget.parameters:
+        raise scope.too_many(path)
+    values = dict(scope.values)
+    copy = scope._replace(values=values)
+    for _ in _nested(repeats, path, copy, values):
+        scope.reserve(count, path)
+        yield copy
+
+
+def _plain_steps(repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope) -> int:
+    """The most copies that a run of repeats asks for; 0 where a count uses an index or has a problem."""
+    most = copies = 1
+    for name, repeat in repeats:
+        try:
+            copies *= len(_values(repeat, (*path, name), scope))
+        except SpecError:
+            return 0
+        most = max(most, copies)
+    return most
+
+
+def _nested(
+    repeats: Sequence[tuple[str, Repeat]], path: Path, scope: Scope, indices: dict[str, Value]
+) -> Iterator[None]:
+    """Steps through the values of `indices`, which are those of the scope."""
+    if not repeats:
+        yield
+        return
+    (name, repeat), *inner = repeats
+    values: Sequence[int | str] = ()
+    with scope.problems.collecting():
+        values = _values(repeat, (*path, name), scope)
+    before = indices.get(name)
+    for value in values:
+        indices[name] = value
+        if inner:
+            # A step that makes no parameter costs as much as one.
+            scope.reserve(1, path)
+            yield from _nested(inner, path, scope, indices)
+        else:
+            yield
+    # An earlier count must not see what a later index was last, nor lose a var that the index has hidden.
+    if before is not None:
+        indices[name] = before
+    else:
+        indices.pop(name, None)
+
+
+def _values(repeat: Repeat, path: Path, scope: Scope) -> Sequence[int | str]:
+    """What an index runs over."""
+    if isinstance(repeat, tuple):
+        _refuse_doubles(repeat, path, scope)
+        return repeat
+    if not isinstance(repeat, Range):
+        count = scope.integer(repeat, path, "a repeat")
+        if count < 0:
+            raise scope.problems.error(Code.REPEAT, f"a repeat counts upwards from 0, got {count}", path)
+        return _limited(range(count), path, scope)
+    start = scope.integer(repeat.start, (*path, "from"), "'from'")
+    stop = scope.integer(repeat.to, (*path, "to"), "'to'")
+    step = scope.integer(repeat.step, (*path, "step"), "'step'")
+    if step < 1:
+        raise scope.problems.error(Code.REPEAT, f"'step' must be at least 1, got {step}", (*path, "step"))
+    if stop < start:
+        raise scope.problems.error(Code.REPEAT, f"'to' must not be below 'from', got {start} to {stop}", path)
+    return _limited(range(start, stop, step), path, scope)
+
+
+def _refuse_doubles(texts: Sequence[str], path: Path, scope: Scope) -> None:
+    seen: set[str] = set()
+    for at, text in enumerate(texts):
+        if text in seen:
+            hint = "each copy needs a name of its own"
+            raise scope.problems.error(Code.REPEAT, f"{text!r} is in the list twice", (*path, at), hint=hint)
+        seen.add(text)
+
+
+def _limited(values: range, path: Path, scope: Scope) -> range:
+    try:
+        if len(values) <= MAX_PARAMETERS:
+            return values
+    except OverflowError:
+        pass
+    raise scope.too_many(path)

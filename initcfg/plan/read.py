@@ -9,6 +9,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic_core import ValidationError
+
 from initcfg import initializers
 from initcfg.dtypes import as_dtype
 from initcfg.errors import (
@@ -26,6 +28,7 @@ from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
+from initcfg.plan.document import PlanDocument
 from initcfg.plan.following import Follower, follow
 from initcfg.plan.parameters import Resolved, SkippedParameter, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
@@ -36,16 +39,15 @@ from initcfg.spec import load
 from initcfg.spec.files import Root
 from initcfg.stream import STREAM_VERSION, Stream, parameter_streams
 from initcfg.text.inputs import confined_to, decoded, read_content
+from initcfg.text.json_values import JsonError, check_cost, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pydantic import ValidationError
-
     from initcfg.errors import PathStep
     from initcfg.initializers import Initializer
     from initcfg.initializers.derived import Derived
-    from initcfg.plan.document import ParameterDocument, PlaceDocument, PlanDocument, SkippedDocument
+    from initcfg.plan.document import ParameterDocument, PlaceDocument, SkippedDocument
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.spec import Spec
 
@@ -281,9 +283,6 @@ def read_plan_bytes(
 
 
 def _parsed(content: bytes, file: str | None) -> Mapping[str, Any]:
-    with LOADING:
-        from initcfg.text.json_values import JsonError, check_cost, parse_json  # noqa: PLC0415  no spec needs it
-
     if len(content) > MAX_PLAN_BYTES:
         raise SpecError(_too_large(file))
     try:
@@ -365,11 +364,6 @@ def _check_versions(tree: Mapping[str, Any], file: str | None) -> None:
 
 
 def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
-    with LOADING:
-        from pydantic import ValidationError  # noqa: PLC0415  planning needs none of the models
-
-        from initcfg.plan.document import PlanDocument  # noqa: PLC0415
-
     try:
         with LOADING:
             return PlanDocument.model_validate(dict(tree))

@@ -31,7 +31,7 @@ from initcfg.plan.following import Follower
 from initcfg.plan.parameters import Resolved
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
-from initcfg.process import LOADING
+from initcfg.process import LOADING, lazy
 from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
     from initcfg.errors import Diagnostic
+    from initcfg.initializers import formulas
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
     from initcfg.initializers.derived import Derived
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from initcfg.plan.scope import Scope
     from initcfg.spec import Reading as Document
     from initcfg.spec import Rule, Spec
+else:
+    formulas = lazy("initcfg.initializers.formulas")
 
 
 class PlanContext(NamedTuple):
@@ -219,16 +222,13 @@ def _try_formula(made: object, config: InitializerConfig, path: Path, context: E
     """Evaluates a formula at some elements as the document writes it, so that errors have their column."""
     if not any(argument.is_formula for argument in arguments_of(type(made)).values()):
         return
-    with LOADING:
-        from initcfg.initializers.formulas import Formula, try_out  # noqa: PLC0415  few documents hold a formula
-
-    assert isinstance(made, Formula)  # noqa: S101
+    assert isinstance(made, formulas.Formula)  # noqa: S101
     place, scope = (*config.arguments_path(path), "value"), context.scope
     expression = _closed(config, place, context)
     parts = complexity_of(config, context.plan.definitions.complexities).parts
     scope.pay(formula_cost(expression, parts, math.prod(context.shape)), place)
     with scope.problems.placing(place), scope.placing(config.config["value"], place):
-        try_out(expression, made.of, context.shape, context.layout)
+        formulas.try_out(expression, made.of, context.shape, context.layout)
 
 
 def _closed(config: InitializerConfig, path: Path, context: EvalContext) -> Expression:

@@ -10,12 +10,11 @@ from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
-from initcfg.plan.copies import NameText
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import Borrower, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Declared, Resolver
-from initcfg.plan.scope import LONG_NAME, MATCHING
+from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:

@@ -18,15 +18,17 @@ from initcfg.expressions import (
 )
 from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Container, Iterator, Mapping
 
-    from initcfg.expressions import Value
+    from initcfg.expressions import Value, folding
     from initcfg.expressions.grammar import Ast
     from initcfg.plan.problems import Path, Problems
     from initcfg.spec import Spec
+else:
+    folding = lazy("initcfg.expressions.folding")
 
 #: A step takes about 0.4 microseconds on a slow machine. The most parameters of a plan need two thirds.
 MAX_STEPS = 3 * 2**23
@@ -225,14 +227,11 @@ class Scope(NamedTuple):
 
     def formula(self, text: str, path: Path) -> Expression:
         """The formula that a text writes, without the names that stand for something here."""
-        with LOADING:
-            from initcfg.expressions.folding import closed  # noqa: PLC0415  few documents hold a formula
-
         with self.placing(text, path):
             expression = self.budget.expression(text)
             self._require(expression.names)
             self.budget.spend(cost_of(expression.tree))
-            return closed(expression, self.values)
+            return folding.closed(expression, self.values)
 
     def text(self, template: Template, path: Path, *, key: bool = False, cost: int = 1) -> str:
         """A name with its braces filled in; `cost` is what that takes."""
@@ -311,3 +310,59 @@ def _var(scope: Scope, written: int | float | str | tuple[int | float | str, ...
     if isinstance(written, tuple):
         return tuple(scope.number(item, (*path, at)) for at, item in enumerate(written))
     return scope.number(written, path)
+
+
+_MAX_TEXTS = 4096
+
+
+class NameText:
+    """A layer's name, a parameter's, or that of its stream or of what it is tied to.
+
+    What a pair of braces comes to is kept for each value of the indices in it; the names in `constant` have
+    the same value for all copies.
+    """
+
+    def __init__(self, text: str, path: Path, constant: Container[str], *, key: bool = False) -> None:
+        template = Template.parse(text)
+        self._parts = [
+            part if isinstance(part, str) else _Braces(Template(text, (part,)), path, constant, key=key)
+            for part in template.parts
+        ]
+        self._path = path
+        self._plain = None if "{" in text else text
+
+    def fill(self, scope: Scope) -> str:
+        """The name, for what the indices are now."""
+        if self._plain is not None:
+            return self._plain
+        text = "".join([part if isinstance(part, str) else part.fill(scope) for part in self._parts])
+        if len(text) > LONG_NAME:
+            scope.pay(len(text) >> 4, self._path)
+        return text
+
+
+class _Braces:
+    """One pair of braces, in a template of nothing else."""
+
+    def __init__(self, template: Template, path: Path, constant: Container[str], *, key: bool) -> None:
+        ((tree, names),) = ((each.tree, each.names | each.hideable) for each in template.expressions)
+        self.template, self.path, self.key = template, path, key
+        self.index = tree.name if isinstance(tree, Name) else None
+        self.varying = tuple(sorted(name for name in names if name not in constant))
+        self.cost = cost_of(tree)
+        self.known: dict[tuple[object, ...], str] = {}
+
+    def fill(self, scope: Scope) -> str:
+        if self.index is not None:
+            value = scope.values.get(self.index)
+            # An index counts or runs over texts; a var may be a fraction, and is looked at below.
+            if type(value) is int:
+                return str(value)
+        values = tuple([scope.values.get(name) for name in self.varying])
+        text = self.known.get(values)
+        if text is None:
+            text = scope.text(self.template, self.path, key=self.key, cost=self.cost)
+            if len(self.known) >= _MAX_TEXTS:
+                self.known.clear()
+            self.known[values] = text
+        return text

@@ -6,10 +6,9 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from initcfg.names import fold
+from initcfg.names import counted, fold, number, size
 from initcfg.probe.values import average, growth, middle
 from initcfg.tables import SEGMENTS, Column, Row, Table
-from initcfg.wording import counted, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

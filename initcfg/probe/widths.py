@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from initcfg.names import number
 from initcfg.probe.values import Numbers, Value
-from initcfg.wording import number
 
 # A power of the width below this is none. Standard parametrization has 1/2 and more.
 _FLAT = 0.2

@@ -21,8 +21,7 @@ from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers import Formula, Initializer, canonical_name
 from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
-from initcfg.plan.describing import Copies, describe_law, fold_copies
-from initcfg.plan.listing import law_moments
+from initcfg.plan.listing import Copies, describe_law, fold_copies, law_moments
 from initcfg.report.values import (
     Comparison,
     Counts,

@@ -9,11 +9,11 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from initcfg.names import counted, number, size
 from initcfg.probe.values import average
 from initcfg.report.frames import cut
 from initcfg.report.pictures import law_picture, pictures_of, signal_picture
 from initcfg.tables.html import template_of
-from initcfg.wording import counted, number, size
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from initcfg.names import count, number
 from initcfg.report.frames import (
     Frame,
     Line,
@@ -27,7 +28,6 @@ from initcfg.report.frames import (
     ticks,
     titled,
 )
-from initcfg.wording import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

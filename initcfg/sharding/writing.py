@@ -18,7 +18,7 @@ from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Progress, Workers, counting
 from initcfg.generate.work import is_foreign, make_whole
 from initcfg.initializers import BUILTINS
-from initcfg.plugins import load_plugins, loaded_plugins
+from initcfg.initializers.registry import load_plugins, loaded_plugins
 from initcfg.sharding.inventory import is_finished
 from initcfg.stores import Store, is_remote, open_store
 

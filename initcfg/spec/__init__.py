@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from initcfg.initializers.forms import InitializerConfig
-from initcfg.spec.dump import dump_json, dump_tree, dump_yaml
-from initcfg.spec.load import Reading, by_place, load, loads, read, reads
+from initcfg.spec.load import Reading, by_place, dump_json, dump_tree, dump_yaml, load, loads, read, reads
 from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
 
 __all__ = [

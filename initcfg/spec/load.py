@@ -1,4 +1,4 @@
-"""Loading a spec: a path, a text or a mapping in, a checked `Spec` out, with every problem found at once."""
+"""Loading a spec, with every problem found at once, and writing one as YAML or JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import BaseModel
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
+from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.values import shown
-from initcfg.process import LOADING
+from initcfg.process import LOADING, lazy
+from initcfg.process import load as load_module
 from initcfg.spec.diagnose import diagnostics_of
-from initcfg.spec.dump import dump_tree
-from initcfg.spec.files import Root, Steps, as_tree, named_at, read_bytes, read_file, read_text
+from initcfg.spec.files import (
+    MAX_BYTES,
+    Root,
+    Steps,
+    as_tree,
+    named_at,
+    read_bytes,
+    read_file,
+    read_text,
+)
 from initcfg.spec.models import Spec
 from initcfg.spec.overlay import (
     Document,
@@ -29,8 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from initcfg.errors import PathStep
+    from initcfg.formats import manifests
     from initcfg.manifest import Manifest
     from initcfg.spec.overlay import Settings
+else:
+    manifests = lazy("initcfg.formats.manifests")
 
 _NO_MANIFEST = frozenset({("manifest",)})
 
@@ -166,15 +180,11 @@ class _Reader(NamedTuple):
         reading = reading._replace(root=self.root)
         if reading.spec is None or reading.spec.manifest is None:
             return reading
-        # Weights formats are loaded only for specs that name a manifest.
-        with LOADING:
-            from initcfg.formats.manifests import read_manifest  # noqa: PLC0415
-
         where = reading.spec.locate(("manifest",))
         try:
             path = reading.find(reading.spec.manifest, ("manifest",))
             with confined_to(self.root.folder), named_at(path, where):
-                return reading._replace(manifest=read_manifest(path))
+                return reading._replace(manifest=manifests.read_manifest(path))
         except InitcfgError as error:
             problems = self.in_order([*reading.problems, *error.diagnostics])
             return reading._replace(problems=problems, left_out=reading.left_out | _NO_MANIFEST)
@@ -317,3 +327,92 @@ def _without(
         descend = where in around and isinstance(value, Mapping)
         kept[key] = _without(value, entries, around, where) if descend else value
     return kept
+
+
+_MODELINE = "# yaml-language-server: $schema={}\n"
+
+
+def dump_tree(spec: Spec) -> dict[str, Any]:
+    """The document that `load` reads an equal spec from: dicts, lists, strings and numbers.
+
+    Raises:
+        SpecError: initializers are callables or unregistered (code ``not-serializable``); each is named.
+
+    Example:
+        >>> from initcfg.spec import Param, Spec
+        >>> dump_tree(Spec(seed=7, params={"b": Param(shape=[3], initializer="zeros")}))
+        {'initcfg': 1, 'seed': 7, 'params': {'b': {'shape': [3], 'initializer': 'zeros'}}}
+    """
+    problems: list[Diagnostic] = []
+    tree = {"initcfg": spec.initcfg} | _model_tree(spec, (), spec, problems)
+    if problems:
+        raise SpecError(*problems)
+    return tree
+
+
+def dump_yaml(spec: Spec, schema: str | None = None) -> str:
+    """The spec as YAML; `schema` is the address of its JSON Schema, for editors, in a comment at the top.
+
+    A SpecError as of `dump_tree`; or the text would be larger than a spec may be (code ``too-large``).
+    """
+    text: str = load_module("initcfg.text.yaml_writer").write_yaml(dump_tree(spec))
+    return _readable((_MODELINE.format(schema) if schema else "") + text)
+
+
+def dump_json(spec: Spec) -> str:
+    """The spec as JSON; it fails as `dump_yaml`."""
+    text: str = load_module("json").dumps(dump_tree(spec), indent=2, ensure_ascii=False, allow_nan=False)
+    return _readable(text + "\n")
+
+
+def _readable(text: str) -> str:
+    """The text, unless it is larger than what `load` reads."""
+    size = len(text.encode())
+    if size <= MAX_BYTES:
+        return text
+    message = f"this spec takes {size:,} bytes, and a spec that can be read has at most {MAX_BYTES:,}"
+    hint = "let repeat and expressions stand for what is alike, as layers: {h.{i}: {repeat: {i: 12}, ...}}"
+    raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=hint))
+
+
+def _model_tree(
+    model: BaseModel, path: tuple[PathStep, ...], spec: Spec, problems: list[Diagnostic]
+) -> dict[str, Any]:
+    """The fields that are not at their defaults, by the keys that documents have."""
+    tree: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        key = info.alias or name
+        if info.is_required() or value != info.get_default(call_default_factory=True):
+            tree[key] = _tree(value, (*path, key), spec, problems)
+    return tree
+
+
+def _tree(value: Any, path: tuple[PathStep, ...], spec: Spec, problems: list[Diagnostic]) -> Any:
+    if isinstance(value, BaseModel):
+        return _model_tree(value, path, spec, problems)
+    if isinstance(value, InitializerConfig):
+        problems += [_not_serializable(each, spec, path) for each in _instances(value)]
+        return value.tree()
+    if isinstance(value, Mapping):
+        return {key: _tree(item, (*path, key), spec, problems) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_tree(item, (*path, at), spec, problems) for at, item in enumerate(value)]
+    return value
+
+
+def _instances(value: Any) -> list[InitializerConfig]:
+    """The objects without a name, in an initializer and those nested in it."""
+    if isinstance(value, InitializerConfig):
+        nested = [found for item in value.config.values() for found in _instances(item)]
+        return nested if value.instance is None else [value]
+    if isinstance(value, tuple | Mapping):
+        items = value.values() if isinstance(value, Mapping) else value
+        return [found for item in items for found in _instances(item)]
+    return []
+
+
+def _not_serializable(config: InitializerConfig, spec: Spec, path: tuple[PathStep, ...]) -> Diagnostic:
+    hint = "name a built-in, or register a subclass of Initializer"
+    message = f"{config.name!r} is known to this program only and cannot be written down"
+    return Diagnostic(Code.NOT_SERIALIZABLE, message, spec.locate(path), hint)

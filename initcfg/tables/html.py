@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from initcfg.errors import printable
-from initcfg.wording import count
+from initcfg.names import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,11 +22,11 @@ from initcfg.generate.work import Piece, batches, fill_elements, is_for_caller, 
 from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf, Scaled
 from initcfg.initializers.derived import Derived
 from initcfg.initializers.structured import Factored
+from initcfg.names import counted
 from initcfg.verification.fixed import Mismatch, differs
 from initcfg.verification.laws import LawComparison
 from initcfg.verification.listing import LawReport, law_table
 from initcfg.verification.matching import alone, carried_plan, match
-from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from os import PathLike

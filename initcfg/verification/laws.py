@@ -19,12 +19,12 @@ from initcfg.initializers.arrays import draw_box
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
 from initcfg.inspection import Histogram, Moments, merged, moments_of
-from initcfg.plan.describing import describe_law
+from initcfg.names import counted
+from initcfg.plan.listing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatch, differs, fixed_by, frames_problem
 from initcfg.verification.listing import LawReport, LawRow
 from initcfg.verification.meant import Meant, meant_by, of_mixture
 from initcfg.verification.surprise import described, surprises
-from initcfg.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

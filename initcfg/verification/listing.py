@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import printable
-from initcfg.names import fold
+from initcfg.names import count, fold, number
 from initcfg.tables import SEGMENTS, Column, Row, Table
-from initcfg.wording import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

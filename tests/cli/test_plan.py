@@ -16,8 +16,7 @@ from click.testing import Result
 
 import initcfg
 from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
-from initcfg.plan.describing import describe
-from initcfg.plan.listing import COLUMNS, listed, table_of
+from initcfg.plan.listing import COLUMNS, describe, listed, table_of
 from initcfg.tables import SEGMENTS, Table
 
 ROOT = Path(__file__).parents[2]

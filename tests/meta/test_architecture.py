@@ -18,7 +18,6 @@ PACKAGE = Path(__file__).parents[2] / "initcfg"
 FLOORS = {
     "frozen": 0,
     "process": 0,
-    "wording": 0,
     "names": 1,
     "errors": 2,
     "dtypes": 3,
@@ -36,7 +35,6 @@ FLOORS = {
     "formats": 5,
     "initializers": 6,
     "stores": 6,
-    "plugins": 7,
     "spec": 7,
     "plan": 8,
     "checks": 9,

@@ -22,7 +22,6 @@ BESIDE = {
     "initcfg.generate",
     "initcfg.manifest",
     "initcfg.plan.document",
-    "initcfg.plugins",
     "initcfg.sharding",
     "initcfg.stores",
     "initcfg.verification",
@@ -81,7 +80,7 @@ def test_a_planted_import_is_noticed(planted: str) -> None:
 
 
 def test_a_planted_import_beside_the_way_is_noticed() -> None:
-    assert loaded_by(f"{VALIDATE}\nimport difflib, initcfg.plugins", unwanted=BESIDE) == {
+    assert loaded_by(f"{VALIDATE}\nimport difflib, initcfg.manifest", unwanted=BESIDE) == {
         "difflib",
-        "initcfg.plugins",
+        "initcfg.manifest",
     }

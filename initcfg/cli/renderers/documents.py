@@ -16,7 +16,7 @@ from initcfg.cli.renderers import defused_xml, file_uri, json_text, source_path,
 from initcfg.cli.report import IO_CODES, Checked, Exit, Report
 from initcfg.errors import WARNINGS, Code, Diagnostic, Location, printable
 from initcfg.explanations import load_explanations, published
-from initcfg.wording import counted
+from initcfg.names import counted
 
 REPORT_VERSION = 1
 

@@ -13,7 +13,7 @@ import click
 
 from initcfg.cli.renderers import command_data, command_property, source_path
 from initcfg.errors import Diagnostic, Location, fold_copies, printable
-from initcfg.wording import counted
+from initcfg.names import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

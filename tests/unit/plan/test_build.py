@@ -9,7 +9,7 @@ from initcfg.errors import SpecError
 from initcfg.initializers import Concatenate, Dirac, RandomNormal, Zeros
 from initcfg.layout import Fans, Layout
 from initcfg.manifest import Manifest
-from initcfg.plan import check_base, copies, plan_of, scope
+from initcfg.plan import check_base, layers, plan_of, scope
 from initcfg.spec import Layer, Param, Spec, read
 from initcfg.stream import Stream
 
@@ -510,12 +510,12 @@ class TestRepeatsBeyondWhatAPlanHolds:
         def fail(*_: object) -> None:
             raise AssertionError("a copy was made")
 
-        monkeypatch.setattr(copies, "_nested", fail)
+        monkeypatch.setattr(layers, "_nested", fail)
         found = problems(f"layers: {{h: {{repeat: {{{repeat}}}, params: {{{params}}}}}}}")
         assert [str(each.code) for each in found] == ["repeat"]
 
     def test_are_refused_on_the_way_where_counts_use_indices(self, problems, monkeypatch) -> None:
-        monkeypatch.setattr(copies, "_plain_steps", lambda *_: 0)
+        monkeypatch.setattr(layers, "_plain_steps", lambda *_: 0)
         text = "layers: {'h.{i}.{j}': {repeat: {i: 3, j: 2 ** 20}, params: {}}}"
         assert [str(each.code) for each in problems(text)] == ["repeat"]
 

@@ -11,7 +11,7 @@ from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of, plan_reading
 from initcfg.plan.read import read_plan
 from initcfg.spec import load, read, reads
-from initcfg.spec.dump import dump_tree
+from initcfg.spec.load import dump_tree
 
 LAYERS = """
     layers:

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import initcfg
-from initcfg import plugins
 from initcfg.cli import main
 from initcfg.errors import Code, PluginError
-from initcfg.plugins import GROUP, load_plugins, loaded_plugins
+from initcfg.initializers import registry
+from initcfg.initializers.registry import GROUP, load_plugins, loaded_plugins
 from initcfg.spec.schema import json_schema
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         (info / "entry_points.txt").write_text("\n".join(lines), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     # What is loaded here is not there for tests after these, and workers of theirs would look for it.
-    monkeypatch.setattr(plugins, "_LOADED", {})
+    monkeypatch.setattr(registry, "_LOADED", {})
     yield
     sys.modules.pop("lab_initializers", None)
 
