@@ -13,6 +13,7 @@ from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
 from initcfg.capture.values import Table, Unsaid
 from initcfg.checks import check_plan
+from initcfg.draft.document import commented
 from initcfg.draft.guesses import expert_layout
 from initcfg.draft.layers import (
     Group,
@@ -32,7 +33,6 @@ from initcfg.manifest import ManifestEntry
 from initcfg.plan import plan_of
 from initcfg.process import cached_property
 from initcfg.spec import Param, Spec, load
-from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from initcfg.draft.layers import Place
     from initcfg.errors import Diagnostic
 
-_SECTIONS = ("vars", "params", "layers", "rules", "allow")
 _TABLES = "{}.tables.safetensors"
 _TOP = """\
 The initialization of {name}, recorded while its code ran{source}.
@@ -59,7 +58,6 @@ _REASONS = {
 _REASON = "so the model's own code has it"
 # Under layouts without letters so many positions are no receptive field.
 _MOST_POSITIONS = 1024
-_EXPERTS = ("gate_up_proj", "down_proj")
 _PLAIN = ('{"initializer": "zeros"}', '{"initializer": "ones"}', '{"skip": true}')
 
 
@@ -187,6 +185,7 @@ class _Document:
         self._name = name
         self._stated = layout
         self._recorded = {each.name: each for each in recorded}
+        self._shapes = {each.name: each.shape for each in recorded}
         self._source = source
         self._study = Study(recorded, source)
         self._layout = layout or _common_layout(recorded)
@@ -225,12 +224,9 @@ class _Document:
         shape = recorded.shape
         if len(shape) < 3 or Counter(shape[2:]).total() > 2 or "Conv" in recorded.module:
             return None
-        head, dot, leaf = recorded.name.rpartition(".")
-        if leaf in _EXPERTS:
-            both = [self._recorded.get(f"{head}{dot}{each}") for each in _EXPERTS]
-            found = expert_layout(*(each.shape if each else () for each in both))
-            if found:
-                return found
+        found = expert_layout(recorded.name, self._shapes)
+        if found:
+            return found
         positions = shape[2] if self._layout == "out_in" else shape[0]
         matrix = "OI" if self._layout == "out_in" else "IO"
         return ("B" * (len(shape) - 2) + matrix) if positions > _MOST_POSITIONS else None
@@ -313,16 +309,12 @@ class _Document:
     @property
     def body(self) -> dict[str, Any]:
         """The document as it is written."""
-        params: dict[str, Any] = {}
-        layers: dict[str, Any] = {}
-        for place, group in self._placed:
-            here = params
-            if place.layer is not None:
-                if place.layer not in layers:
-                    repeat = self._repeat(group, self._places.repeats.get(place.layer, {}))
-                    layers[place.layer] = ({"repeat": repeat} if repeat else {}) | {"params": {}}
-                here = layers[place.layer]["params"]
-            here[place.key] = self._parameter(place, group)
+        laid = self._places.lay_out((place, self._parameter(place, group)) for place, group in self._placed)
+        params, layers = laid["params"], laid["layers"]
+        firsts = {place.layer: group for place, group in reversed(self._placed)}
+        for key, layer in layers.items():
+            if "repeat" in layer:
+                layer["repeat"] = self._repeat(firsts[key], layer["repeat"])
         stored = {place.layer or "" for place, group in self._placed if group.example in self.tables}
         layers = staged(layers, stored)
         rules = [each.rule for each in self._rules]
@@ -395,18 +387,9 @@ class _Document:
     def lines(self, tables: str) -> Iterator[str]:
         """The document as YAML with comments; `tables` is the file that holds what does not stand in it."""
         source = ", and again with other values of its config" if self._source.rebuild else ""
-        yield _comment(_TOP.format(name=self._name, source=source))
-        for key, value in self.body.items():
-            if key in _SECTIONS:
-                yield "\n"
-            if key != "rules":
-                yield write_yaml({key: value})
-                continue
-            yield "rules:\n"
-            for rule, comment, is_stored in self._rules:
-                said = {"initializer": {"pretrained": {"file": tables}}} if is_stored else {}
-                yield _comment(comment, "  ")
-                yield write_yaml({"rules": [rule | said]}).removeprefix("rules:\n")
+        stored = {"initializer": {"pretrained": {"file": tables}}}
+        rules = ((rule | (stored if is_stored else {}), comment) for rule, comment, is_stored in self._rules)
+        return commented(self.body, {"initcfg": _TOP.format(name=self._name, source=source)}, rules)
 
 
 class _Said(NamedTuple):
@@ -415,10 +398,6 @@ class _Said(NamedTuple):
     rule: dict[str, Any]
     comment: str
     is_stored: bool
-
-
-def _comment(text: str, indent: str = "") -> str:
-    return "".join(f"{indent}# {line}\n" for line in text.splitlines())
 
 
 def _common_layout(recorded: Sequence[Recorded]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.checks import check_plan
@@ -33,7 +34,7 @@ from initcfg.spec.files import MAX_BYTES
 from initcfg.text.yaml_writer import write_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initcfg.checks.survey import Complaint, Piece
     from initcfg.draft.guesses import Family
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 # A parameter takes a line, such as "  a: {shape: []}".
 _LEAST_BYTES = 17
-_EXPERTS = ("gate_up_proj", "down_proj")
 _SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
 _WHY_VARIANCE = "what models like {} begin with, whatever their width"
 _WHY_OTHERS = "not looked at yet: much of this draft was guessed"
@@ -59,100 +59,39 @@ The rules below say how parameters begin. Beside a shape stands what differs fro
 speaks of."""
 _TYPED = "{}: as the types of the live model's modules begin them, if its own code does not do otherwise."
 
-EXAMPLE = """\
-# How to initialize a model. "initcfg validate" checks this file, "initcfg plan" shows the distributions,
-# "initcfg materialize" makes the weights, and "initcfg initializers" lists all initializers.
-initcfg: 1
-name: example
-seed: 0 # with a parameter's name it decides the parameter's values
-dtype: float32
-layout: out_in # a matrix is (out, in), as in PyTorch; in_out, as in Keras and JAX, is the other way round
-
-# Numbers for expressions. An expression is allowed wherever a number is.
-vars: {vocab: 1000, d: 256, n_layer: 4}
-
-# Initializers by names of this file.
-initializers:
-  residual: {random_normal: {stddev: 0.06 / sqrt(2 * n_layer)}}
-
-# A parameter's full name is its layer's name, a dot and its own: embed.weight, h.0.norm.weight.
-layers:
-  embed:
-    params:
-      weight: {shape: [vocab, d], initializer: {random_normal: {stddev: 0.02}}}
-  h.{i}:
-    repeat: {i: n_layer} # i = 0, 1, 2, 3
-    params:
-      norm.weight: {shape: [d]}
-      norm.bias: {shape: [d]}
-      mlp.up.weight: {shape: [4 * d, d]}
-      mlp.up.bias: {shape: [4 * d]}
-      mlp.down.weight: {shape: [d, 4 * d]}
-      mlp.down.bias: {shape: [d]}
-
-# For the parameters that name no initializer themselves; the first rule that matches wins.
-rules:
-  - {match: "**.norm.weight", initializer: ones}
-  - {match: "**.bias", initializer: zeros}
-  - {match: "**.down.weight", initializer: residual}
-  - {match: "**.weight", initializer: lecun_normal}
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parameter of the draft, or one a repeat.
-
-    Args:
-        place: where it stands.
-        entry: its shape and dtype.
-        rule: the place of the rule that it falls under, or None.
-        law: how it begins.
-        layout: what stands beside the shape, or None.
-    """
+    """A parameter of the draft, or one a repeat; `rule` is the place of the rule that it falls under."""
 
     place: Place
     entry: ManifestEntry
     rule: int | None
     law: Law
-    layout: str | None = None
+    layout: str | None = None  # beside the shape
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a draft says.
-
-    Args:
-        name: the model's name, or None.
-        dtype: of the parameters that say none.
-        layout: the document's.
-        comments: what stands above a key of the document.
-        vars: the numbers of copies.
-        repeats: the repeat of each layer that has one.
-        rows: the parameters.
-        rules: those that a row may fall under; each has the law that most of its rows have.
-        base: the law that is called so.
-        allow: the document's.
-    """
+    """What a draft says; `base` is the law that it calls so."""
 
     name: str | None
     dtype: str
     layout: str
-    comments: Mapping[str, str]
-    vars: Mapping[str, int]
-    repeats: Mapping[str, dict[str, Any]]
+    comments: Mapping[str, str]  # above keys of the document
+    places: Places
     rows: tuple[Row, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...]  # each with the law that most of its rows have
     base: Law
     allow: tuple[dict[str, str], ...] = ()
 
     def tree(self) -> dict[str, Any]:
         """The document; what is empty is left out."""
         head = {"initcfg": 1, "name": self.name, "seed": 0, "dtype": self.dtype, "layout": self.layout}
-        params = self._parameters()
+        params = self.places.lay_out((row.place, self._parameter(row)) for row in self.rows)
         rules = [self.rule(at) for at in self.used]
         sections: dict[str, Any] = {
-            "vars": dict(self.vars),
+            "vars": dict(self.places.vars),
             "initializers": {"base": self.base} if "'base'" in repr((params, rules)) else {},
             **params,
             "rules": rules,
@@ -179,18 +118,6 @@ class Draft:
 
     def _called(self, law: Any) -> Any:
         return "base" if law == self.base and isinstance(law, dict) else law
-
-    def _parameters(self) -> dict[str, Any]:
-        params: dict[str, Any] = {}
-        layers: dict[str, Any] = {}
-        for row in self.rows:
-            here = params
-            if row.place.layer is not None:
-                repeat = self.repeats.get(row.place.layer)
-                new = ({"repeat": repeat} if repeat else {}) | {"params": {}}
-                here = layers.setdefault(row.place.layer, new)["params"]
-            here[row.place.key] = self._parameter(row)
-        return {"params": params, "layers": layers}
 
     def _parameter(self, row: Row) -> dict[str, Any]:
         dtype = row.entry.dtype or "float32"
@@ -243,7 +170,8 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
               attn.q_proj.weight: {shape: [768, 768]}
     """
     if manifest is None:
-        return EXAMPLE if name is None else EXAMPLE.replace("name: example\n", write_yaml({"name": name}))
+        text = Path(__file__).with_name("example.yaml").read_text(encoding="utf-8")
+        return text if name is None else text.replace("name: example\n", write_yaml({"name": name}))
     entries = {
         key: entry
         for key, entry in manifest.entries.items()
@@ -281,17 +209,7 @@ def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
     live = any(group.entry.initializer is not None for group in groups)
     comments = {"initcfg": f"{_LIVE if live else _NAMES}\n{_TOP}\n{why}", "layout": why_layout}
     base = rules[-1].law if any(row.rule == len(rules) - 1 for row in rows) else family.base
-    return Draft(
-        name,
-        dtype,
-        layout,
-        comments,
-        places.vars,
-        places.repeats,
-        rows,
-        rules,
-        base,
-    ), family
+    return Draft(name, dtype, layout, comments, places, rows, rules, base), family
 
 
 def _decided(at: int, rule: Rule, rows: Sequence[Row], *, generic: bool) -> Rule:
@@ -330,16 +248,9 @@ def _check_size(size: int) -> None:
 
 def _with_experts(draft: Draft) -> Draft:
     """Stacked experts read alike: which axis is which shows in both of their matrices together."""
-    shapes = {row.place.path: row.entry.shape for row in draft.rows}
-
-    def layout(row: Row) -> str | None:
-        *layer, key = row.place.path
-        module, _, leaf = key.rpartition(".")
-        if leaf not in _EXPERTS:
-            return row.layout
-        return expert_layout(*(shapes.get((*layer, f"{module}.{each}".lstrip(".")), ()) for each in _EXPERTS))
-
-    return replace(draft, rows=tuple(replace(row, layout=layout(row)) for row in draft.rows))
+    shapes = {".".join(row.place.path): row.entry.shape for row in draft.rows}
+    rows = (replace(row, layout=expert_layout(".".join(row.place.path), shapes)) for row in draft.rows)
+    return replace(draft, rows=tuple(rows))
 
 
 def _with_letters(draft: Draft) -> Draft:
@@ -380,27 +291,28 @@ def _complained(draft: Draft, judge: Callable[[Piece], Complaint | None]) -> set
 
 def written(draft: Draft) -> str:
     """The draft as YAML with its comments."""
-    return "".join(_lines(draft, draft.tree()))
-
-
-def _lines(draft: Draft, tree: dict[str, Any]) -> Iterator[str]:
-    first = "params" if "params" in tree else "layers"
+    tree = draft.tree()
     inline = any(row.layout or draft.is_inline(row) for row in draft.rows)
+    first = {"params" if "params" in tree else "layers": _INLINE} if inline else {}
+    rules = [(draft.rule(at), draft.rules[at].comment) for at in draft.used]
+    return "".join(commented(tree, {**first, **draft.comments}, rules))
+
+
+def commented(
+    tree: dict[str, Any], comments: Mapping[str, str], rules: Iterable[tuple[dict[str, Any], str]]
+) -> Iterator[str]:
+    """A document as YAML, with comments above some of its keys and above its rules."""
     for key, value in tree.items():
         if key in _SECTIONS:
             yield "\n"
-        if key == "rules":
-            yield from _rules(draft)
+        yield _comment(comments.get(key, ""))
+        if key != "rules":
+            yield write_yaml({key: value})
             continue
-        yield _comment(draft.comments.get(key, _INLINE if key == first and inline else ""))
-        yield write_yaml({key: value})
-
-
-def _rules(draft: Draft) -> Iterator[str]:
-    yield "rules:\n"
-    for at in draft.used:
-        yield _comment(draft.rules[at].comment, "  ")
-        yield write_yaml({"rules": [draft.rule(at)]}).removeprefix("rules:\n")
+        yield "rules:\n"
+        for rule, comment in rules:
+            yield _comment(comment, "  ")
+            yield write_yaml({"rules": [rule]}).removeprefix("rules:\n")
 
 
 def _comment(text: str, indent: str = "") -> str:

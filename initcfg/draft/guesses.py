@@ -31,6 +31,7 @@ GUESSED = "A guess. "
 GENERIC = 5
 # How torch's recurrent cells, attention and parametrizations call their matrices.
 _OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
+_EXPERTS = ("gate_up_proj", "down_proj")
 # Gemma 1 has the names of Llama, and a vocabulary of its own.
 _GEMMA_VOCABULARY = 256_000
 
@@ -312,14 +313,16 @@ def is_known(name: str, ndim: int) -> bool:
     return at is not None and rules[at].law is not None
 
 
-def expert_layout(gate_up: tuple[int, ...], down: tuple[int, ...]) -> str | None:
-    """The layout of stacked experts, by the shapes of both of their matrices; None where they do not tell.
+def expert_layout(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The layout of stacked experts, by the shapes of both of their matrices; None where these do not tell.
 
     Example:
-        >>> expert_layout((8, 64, 192), (8, 96, 64)), expert_layout((8, 192, 64), (8, 64, 96))
-        ('BIO', 'BOI')
+        >>> expert_layout("m.down_proj", {"m.gate_up_proj": (8, 64, 192), "m.down_proj": (8, 96, 64)})
+        'BIO'
     """
-    if len(gate_up) != 3 or len(down) != 3:
+    head, dot, leaf = name.rpartition(".")
+    gate_up, down = (shapes.get(f"{head}{dot}{each}", ()) for each in _EXPERTS)
+    if leaf not in _EXPERTS or len(gate_up) != 3 or len(down) != 3:
         return None
     (_, first, second), (_, third, fourth) = gate_up, down
     if first == fourth and second != third and second in (third, 2 * third):

@@ -18,13 +18,7 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A segment that counts.
-
-    Args:
-        start: its first value.
-        stop: one more than its last.
-        total: as `stop`, for everything that is numbered in this place.
-    """
+    """A segment that counts; `total` is as `stop`, for everything that is numbered in this place."""
 
     start: int
     stop: int
@@ -60,12 +54,7 @@ def _whole(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parameters of one shape and dtype whose names differ in counting segments only.
-
-    Args:
-        segments: of their names.
-        entry: what they are.
-    """
+    """Parameters of one shape and dtype whose names differ in counting segments only."""
 
     segments: tuple[Segment, ...]
     entry: ManifestEntry
@@ -91,7 +80,7 @@ class Group:
 
 
 def numbers_by_place(name: str, other: str) -> str:
-    """A name in which numbers that another has too are told by their place in that one."""
+    """Another name, with ``{0}`` in the place of a number that is the first one in `name`, and so on."""
     numbers = [segment for segment in name.split(".") if is_number(segment)]
     segments = [
         f"{{{numbers.index(each)}}}" if is_number(each) and each in numbers else each
@@ -181,12 +170,7 @@ _LETTERS = "ijklmnpqrs"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a parameter stands.
-
-    Args:
-        layer: the key of its layer, or None for a parameter of no layer.
-        key: its key among the parameters there.
-    """
+    """Where a parameter stands: the key of its layer, None for one of no layer, and its own key there."""
 
     layer: str | None
     key: str
@@ -199,12 +183,7 @@ class Place:
 
 @dataclass
 class Places:
-    """Gives out places, and keeps the vars and repeats that they need.
-
-    Args:
-        vars: how many copies there are, by names such as ``n_layers``.
-        repeats: the repeat of each layer that has one.
-    """
+    """Gives out places, and keeps the vars, such as ``n_layers``, and the repeats that they need."""
 
     vars: dict[str, int] = field(default_factory=dict)
     repeats: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -217,6 +196,19 @@ class Places:
         cut = _cut(group.segments)
         key = _whole(".".join(map(str, group.segments[cut:])))
         return Place(self._layer(group.segments[:cut]) if cut else None, key)
+
+    def lay_out(self, rows: Iterable[tuple[Place, Any]]) -> dict[str, dict[str, Any]]:
+        """What is said of parameters under the keys of a document, each layer with its repeat."""
+        params: dict[str, Any] = {}
+        layers: dict[str, Any] = {}
+        for place, said in rows:
+            here = params
+            if place.layer is not None:
+                repeat = self.repeats.get(place.layer)
+                new = ({"repeat": repeat} if repeat else {}) | {"params": {}}
+                here = layers.setdefault(place.layer, new)["params"]
+            here[place.key] = said
+        return {"params": params, "layers": layers}
 
     def _spelled(self, name: str) -> Place:
         """A name with braces comes out of a list of texts, where braces are letters."""

@@ -311,17 +311,18 @@ def _written(model: str, manifest: Manifest, schemes: Mapping[str, Any], skips: 
     dtypes = Counter(str(entry.dtype) for entry in manifest.entries.values())
     dtype = dtypes.most_common(1)[0][0] if dtypes else DEFAULT_DTYPE
     places = Places()
-    params: dict[str, Param] = {}
-    layers: dict[str, dict[str, Param]] = {}
-    for name, entry in manifest.entries.items():
-        place = places.of(Group(tuple(name.split(".")), entry))
-        here = params if place.layer is None else layers.setdefault(place.layer, {})
-        here[place.key] = Param(
-            shape=entry.shape,
-            initializer=schemes[name],
-            dtype=None if entry.dtype == dtype else entry.dtype,
+    laid = places.lay_out(
+        (
+            places.of(Group(tuple(name.split(".")), entry)),
+            Param(
+                shape=entry.shape,
+                initializer=schemes[name],
+                dtype=None if entry.dtype == dtype else entry.dtype,
+            ),
         )
-    made = {key: Layer(repeat=places.repeats.get(key), params=each) for key, each in layers.items()}
+        for name, entry in manifest.entries.items()
+    )
+    layers = {key: Layer(**each) for key, each in laid["layers"].items()}
     rules = tuple(Rule(match=pattern, skip=True) for pattern in skips)
     stated = None if dtype == DEFAULT_DTYPE else dtype
-    return Spec(name=model, dtype=stated, layout="in_out", params=params, layers=made, rules=rules)
+    return Spec(name=model, dtype=stated, layout="in_out", params=laid["params"], layers=layers, rules=rules)
