@@ -70,14 +70,7 @@ class Idle(NamedTuple):
 def audit_recordings(
     constructed: Recording, deferred: Recording | None = None, idle: Iterable[Idle] = ()
 ) -> Audit:
-    """What two ways of making a model show.
-
-    Args:
-        constructed: the model as its constructor makes it, and an init function that was given.
-        deferred: the same model by way of the meta device, ``to_empty`` and its init function; None where it
-            has none.
-        idle: values of its config that change nothing.
-    """
+    """What two ways of making a model show: constructed, and by meta, ``to_empty`` and its init function."""
     ways = _Ways(constructed, deferred)
     found = chain(
         _broken_ties(ways),
@@ -92,7 +85,7 @@ def audit_recordings(
 
 
 class _Ways:
-    """The two recordings by name, and which names were told of already: one fault gives one finding."""
+    """The two recordings by name, and the names with a finding: one fault gives one."""
 
     def __init__(self, constructed: Recording, deferred: Recording | None) -> None:
         self.constructed = constructed
@@ -105,7 +98,7 @@ class _Ways:
         self.by_meta = f"after meta, to_empty() and the init function{pretrained}"
 
     def untold(self, tensors: Mapping[str, Recorded]) -> Iterator[Recorded]:
-        """Tensors that are memory of their own and hold some, but for those that something was said of."""
+        """Tensors with elements of their own that have no finding yet."""
         own = (each for each in tensors.values() if each.tied_to is None and all(each.shape))
         return (each for each in own if each.name not in self.told)
 
@@ -201,7 +194,7 @@ def _lost_writes(ways: _Ways) -> Iterator[Diagnostic]:
 
 
 def _now(lost: Lost, final: Recorded) -> Law:
-    """The law of the elements in the end; of a part that is no box, what each element of the whole has."""
+    """The law of the elements in the end; of a part that is no box, that of all elements."""
     return final.law if isinstance(lost.now, Unsaid) and isinstance(final.law, Elementwise) else lost.now
 
 
@@ -211,7 +204,7 @@ def _is_own(write: Write) -> bool:
 
 
 def _is_stand_in(lost: Lost) -> bool:
-    """Whether the values only gave a parameter its memory, as those of ``Parameter(torch.randn(8))`` may."""
+    """Whether the values may only have made the memory, as those of ``Parameter(torch.randn(8))``."""
     return lost.first and lost.write.phase == "constructor"
 
 

@@ -37,11 +37,7 @@ _NOT_FINITE = "it holds infinities or NaN, which no spec does"
 
 
 def constant(number: float) -> Initializer:
-    """The initializer of one number.
-
-    Raises:
-        UnsayableError: it is infinite or NaN.
-    """
+    """The initializer of one number; an UnsayableError where it is infinite or NaN."""
     if not math.isfinite(number):
         raise UnsayableError(_NOT_FINITE)
     return {0.0: Zeros(), 1.0: Ones()}.get(number) or Constant(number)
@@ -58,11 +54,7 @@ def shortest(value: float, dtype: DType) -> float:
 def affine(  # noqa: PLR0911  a list of cases
     law: Any, scale: float, shift: float = 0.0, divided: float | None = None
 ) -> Initializer:
-    """The law of values times `scale`, or divided by `divided`, with `shift` added.
-
-    Raises:
-        UnsayableError: there is none in the language.
-    """
+    """The law of values times `scale`, or divided by `divided`, with `shift` added, if there is one."""
     if scale == 1 and not shift:
         return law  # type: ignore[no-any-return]
 
@@ -145,12 +137,7 @@ def _operand(text: str) -> str:
 def law_of_values(table: np.ndarray, dtype: DType) -> Initializer | Table:
     """A constant, a known formula, or the table of fixed values; zeros where there are no elements.
 
-    Args:
-        table: values of a floating dtype as float64, others as they are.
-        dtype: what the model holds them in.
-
-    Raises:
-        UnsayableError: some are infinite or NaN.
+    Values of a floating dtype come as float64. Infinite ones and NaN are an UnsayableError.
     """
     if not table.size:
         return Zeros()

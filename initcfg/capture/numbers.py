@@ -33,16 +33,13 @@ _OFTEN = re.compile("init|range|std|scale|factor|pad")
 _TAKEN = RESERVED_NAMES | ELEMENT_NAMES
 # One of the values of a list, as an expression has it: ``depths(0)``.
 _LISTED = re.compile(r"\(\d+\)$")
-# Of so many models with all values changed one half at least is to be made.
+# So many models have all values changed; more than half of them should work.
 _TOGETHER = 4
 
 
 @dataclass(frozen=True)
 class Build:
-    """One model that was made: the values of its config, and what was recorded of it.
-
-    `changed` is the value that alone is another than in the build `of`.
-    """
+    """One model that was made; only the value `changed` of its config differs from that of the build `of`."""
 
     values: Mapping[str, float]
     tensors: Mapping[str, Recorded]
@@ -52,13 +49,9 @@ class Build:
 
 @dataclass(frozen=True)
 class Source:
-    """A model's config and a way to make the model again.
+    """The numbers of a model's config by names for vars, and a way to make the model with others of them.
 
-    Args:
-        values: the numbers of the config by names that a spec can have as vars.
-        rebuild: called with those that are to be changed.
-        used: the names that the model's code was seen to read whenever it was made again; None where that is
-            not known. On others nothing should depend, which is still looked at.
+    `used` fills with the names that the model's code reads when it is made again; None if nobody sees that.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -79,12 +72,7 @@ Quantity: TypeAlias = "Callable[[Build], float | None]"
 
 
 class Study:
-    """The builds of one model, and what they say of its numbers.
-
-    Args:
-        tensors: what was recorded of the model itself.
-        source: where its numbers may come from.
-    """
+    """The builds of one model, and what they say of its numbers."""
 
     def __init__(self, tensors: Sequence[Recorded], source: Source) -> None:
         self._source = source
@@ -188,10 +176,7 @@ class Study:
     def explain(self, quantity: Quantity, fan: str = "", fans: Quantity | None = None) -> Explained | None:
         """The expression that gives a number in every build; None where nothing changes it or none is found.
 
-        Args:
-            quantity: the number in a build; None where that build has it not.
-            fan: the name of what it is divided by the root of, if anything.
-            fans: that in a build.
+        With `fan` the number goes by one over the root of a fan of that name, which `fans` gives.
         """
         observed = tuple(quantity(build) for build in self.builds)
         known = tuple(fans(build) for build in self.builds) if fans else ()

@@ -22,11 +22,11 @@ Path_ = tuple[str | int, ...]
 
 # Arrays of so few elements are written out.
 _FEW = 16
-# The values are in a file, whose name is not known yet.
+# The name of the file is put in when the spec is written.
 _STORED = {"pretrained": {"file": "tables"}}
 # What has a name of its own.
 _PLAIN = {"constant": "zeros", "{'constant': {'value': 0}}": "zeros", "{'constant': {'value': 1}}": "ones"}
-# Where one number says how wide a law is.
+# The argument that alone says how wide a law is.
 _WIDTHS = {
     "random_normal": "stddev",
     "random_uniform": "maxval",
@@ -69,12 +69,7 @@ class Phrase:
 
 
 class Phrases:
-    """The phrases of the parameters of one model.
-
-    Args:
-        study: what its numbers come from.
-        layouts: the layout of each parameter.
-    """
+    """The phrases of the parameters of one model."""
 
     def __init__(self, study: Study, layouts: Callable[[Recorded], Layout]) -> None:
         self._study, self._layouts = study, layouts

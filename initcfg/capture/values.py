@@ -56,7 +56,7 @@ class Unsaid:
 
 
 class UnsayableError(Exception):
-    """A law that cannot be said: the reason, and the step of the recording behind it where one is known."""
+    """A law that cannot be said: the reason, and the recorded step behind it if one is known."""
 
     def __init__(self, reason: str, node: Any = None) -> None:
         super().__init__(reason)

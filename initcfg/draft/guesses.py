@@ -302,12 +302,7 @@ class Guesses:
 
 
 def is_known(name: str, ndim: int) -> bool:
-    """Whether a name says by itself how a parameter or a buffer begins.
-
-    Example:
-        >>> is_known("bn.running_var", 1), is_known("embeddings.position_ids", 2)
-        (True, False)
-    """
+    """Whether a name says by itself how a parameter or a buffer begins: ``bn.running_var``."""
     _, rules, globs = _known()
     at = globs.first(name, ndim)
     return at is not None and rules[at].law is not None

@@ -60,8 +60,9 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
     """Traces an init function, and gives the spec of how its leaves begin.
 
     Only the program is read (``jax.make_jaxpr``): no weight is made, so that a model of any size will do.
-    Draws of ``jax.random``, scaled, shifted, cast, reshaped, transposed, joined and passed through functions,
-    have exact laws; leaves that one key makes are told. What has no law that a spec can say is in ``unsaid``.
+    Draws of ``jax.random`` have exact laws, also when they are scaled, shifted, cast, reshaped, transposed,
+    joined or passed through functions. Of two leaves made with one key, the second becomes a copy if it is
+    equal. What has no law that a spec can say is in ``unsaid``.
 
     Args:
         init: a function of one key that makes a pytree of parameters and nothing else, for Flax linen
@@ -142,7 +143,7 @@ def _law(leaf: Any, value: Value) -> Law:
 
 
 def _apart(name: str, value: Drawn, law: Law, seen: dict[bytes, list[tuple[str, Drawn]]]) -> Law:
-    """The law, where others are of the same key: a copy of what they are, or no law of its own."""
+    """The law, unless an earlier leaf used the same key: then a copy of that leaf, or an error."""
     others = [each for key in value.keys for each in seen.get(key, ())]
     for key in value.keys:
         seen.setdefault(key, []).append((name, value))
@@ -175,7 +176,7 @@ _KINDS: dict[type, Literal["truncated_normal", "untruncated_normal", "uniform"]]
 
 
 def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
-    """What ``variance_scaling`` of JAX was told, where its draws say so; that first which explains most."""
+    """The scheme behind each leaf, or None; of several that fit a leaf, the one that fits most leaves."""
     fits: list[dict[str, Initializer]] = [
         {repr(each): each for each in _fitting(leaf.shape, value)} if isinstance(value, Drawn) else {}
         for leaf, value in leaves
@@ -227,14 +228,7 @@ class _Reader:
     def read(
         self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Value], site: Site | None = None
     ) -> list[Value]:
-        """The values of the outputs of a program.
-
-        Args:
-            jaxpr: the program.
-            consts: what it closes over.
-            args: the values of its inputs.
-            site: the line that calls it, for equations that have none of their own.
-        """
+        """The values of a program's outputs; `site` is its line where an equation has none of its own."""
         held: dict[Any, Value] = dict(zip(jaxpr.invars, args, strict=True))
         for var, const in zip(jaxpr.constvars, consts, strict=True):
             held[var] = const if isinstance(const, Fixed | Drawn | Lawless) else _known(const, var.aval)
@@ -357,7 +351,7 @@ _EXACT: dict[str, Callable[..., float]] = {
     "copy": float,
     "stop_gradient": float,
 }
-# What of equal numbers makes equal numbers, whatever their shape.
+# These move elements about, so that an array of one number stays one.
 _PLACED = ("broadcast_in_dim", "reshape", "squeeze", "transpose", "slice", "expand_dims", "stop_gradient")
 
 

@@ -39,8 +39,7 @@ _TWICE = "one draw is there several times"
 class Fixed:
     """Values without chance: one number that all elements are, or what makes them.
 
-    `exact` is the number without the rounding of the steps to it. `of_key` says that they follow from the
-    key, and so differ from model to model.
+    `exact` is the number without the rounding of the steps to it. Values `of_key` are computed of the key.
     """
 
     aval: Any
@@ -60,8 +59,8 @@ class Fixed:
 class Drawn:
     """Random values: the law of each, and where they were drawn.
 
-    `axes` are those of the matrix, 0 or 1, of which each axis is a part, where the law depends on that.
-    `at` are the first and last index of what is taken of the draw, or None where its elements may have moved.
+    Of an orthogonal matrix `axes` has, for each axis, the axis of the matrix (0 or 1) that it is a part of.
+    `at` is the block of the draw that is taken, None where its elements may have moved.
     """
 
     law: Initializer

@@ -142,7 +142,7 @@ def seed_of(key: jax.Array) -> int:
     are big-endian.
 
     Args:
-        key: one key; it has a value, which it has not inside ``jit``.
+        key: one key, with a value: not inside ``jit``.
 
     Raises:
         TypeError: it is no single key.

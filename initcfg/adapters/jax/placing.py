@@ -128,18 +128,18 @@ def place(
     wanted = {
         name: dataclasses.replace(each, sharding=on_devices(each.sharding)) for name, each in wanted.items()
     }
-    parts = {each.key: _Parts(each) for each in wanted.values()}
-    total = sum(part.nbytes for part in parts.values())
+    arrays = {each.key: _Array(each) for each in wanted.values()}
+    total = sum(each.nbytes for each in arrays.values())
     made: dict[tuple[str, Sharding | None], jax.Array] = {}
     done = 0
-    for group in in_groups(parts, lambda key: parts[key].nbytes, _GROUP_BYTES):
-        memory = [parts[key].allocated() for key in group]
-        targets = [target for each in memory for target in each.targets]
+    for group in in_groups(arrays, lambda key: arrays[key].nbytes, _GROUP_BYTES):
+        targets = [target for key in group for target in arrays[key].targets()]
         fill_targets(targets, threads=threads, engine=engine, progress=onward(progress, done, total))
-        made.update(zip(group, [each.as_array() for each in memory], strict=True))
+        del targets
+        made |= {key: arrays[key].placed() for key in group}
         # Until an array has arrived, JAX holds the memory that it comes from.
         jax.block_until_ready([made[key] for key in group])
-        done += sum(parts[key].nbytes for key in group)
+        done += sum(arrays[key].nbytes for key in group)
     return {name: made[each.key] for name, each in wanted.items()}
 
 
@@ -185,50 +185,44 @@ def _misfit(name: str, wanted: Wanted) -> Diagnostic | None:
     return None
 
 
-class _Parts:
-    """What is made of one array: regions that devices of this process hold, or one around them."""
+class _Array:
+    """One array to be made: of the regions that devices of this process hold, or of one around them."""
 
     def __init__(self, wanted: Wanted) -> None:
-        source, sharding = wanted.source, wanted.sharding
+        self._source, self._sharding = source, sharding = wanted.source, wanted.sharding
         regions: tuple[Region, ...] = (whole(source.shape),)
         if sharding is not None:
             held = sharding.addressable_devices_indices_map(source.shape).values()
             regions = regions_to_make(source, (to_region(source.shape, index) for index in held))
-        self.wanted = wanted
-        self.sources: dict[Region, PlannedParameter | ParameterSlice] = {
+        self._parts: dict[Region, PlannedParameter | ParameterSlice] = {
             region: source if shape_of(region) == source.shape else source[slices_of(region)]
             for region in regions
         }
-        self.nbytes = sum(part.nbytes for part in self.sources.values())
+        self._memory: dict[Region, Array] = {}
+        self.nbytes = sum(part.nbytes for part in self._parts.values())
 
-    def allocated(self) -> _Memory:
-        dtype = self.wanted.source.dtype.numpy
-        arrays = {region: aligned(part.shape, dtype) for region, part in self.sources.items()}
-        targets = [Target(part, arrays[region]) for region, part in self.sources.items()]
-        return _Memory(self.wanted, targets, arrays)
+    def targets(self) -> list[Target]:
+        """Host memory for the regions, to be filled."""
+        dtype = self._source.dtype.numpy
+        self._memory = {region: aligned(part.shape, dtype) for region, part in self._parts.items()}
+        return [Target(part, self._memory[region]) for region, part in self._parts.items()]
 
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """Host memory for those regions, and for what is cut out of them."""
-
-    wanted: Wanted
-    targets: list[Target]
-    arrays: dict[Region, Array]
-
-    def as_array(self) -> jax.Array:
+    def placed(self) -> jax.Array:
         """The array on its devices; JAX may keep the memory as it is, because nobody else has it."""
-        source, sharding = self.wanted.source, self.wanted.sharding
-        if sharding is None:
-            return jax.device_put(self.arrays[whole(source.shape)])
-        return jax.make_array_from_callback(source.shape, sharding, self._part, dtype=source.dtype.numpy)
+        if self._sharding is None:
+            made = jax.device_put(self._memory[whole(self._source.shape)])
+        else:
+            dtype = self._source.dtype.numpy
+            made = jax.make_array_from_callback(self._source.shape, self._sharding, self._part, dtype=dtype)
+        self._memory = {}
+        return made
 
     def _part(self, index: Any) -> Array:
-        region = to_region(self.wanted.source.shape, index)
-        if region not in self.arrays:
-            around, array = next(iter(self.arrays.items()))
-            self.arrays[region] = cut(array, around, region)
-        return self.arrays[region]
+        region = to_region(self._source.shape, index)
+        if region not in self._memory:
+            around, array = next(iter(self._memory.items()))
+            self._memory[region] = cut(array, around, region)
+        return self._memory[region]
 
 
 Tree = TypeVar("Tree")

@@ -33,12 +33,9 @@ class Batch(NamedTuple):
 
 
 def batch_of(given: Any, module: torch.nn.Module, seed: int = 0) -> Batch:
-    """The batch that a caller gave, or a random one that the module takes.
+    """The batch that a caller gave, or a random one that the module takes; a SpecError where it takes none.
 
     A mapping is given by keywords; of a pair the second is the target; all else is the module's one input.
-
-    Raises:
-        SpecError: no batch was given, and the module takes none of those that are tried (code ``input``).
     """
     if given is None:
         return _synthetic(module, seed)

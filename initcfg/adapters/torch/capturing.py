@@ -230,10 +230,7 @@ def assert_initialized(
 def _idle_settings(
     module: torch.nn.Module, init: Callable[[torch.nn.Module], object] | None, constructed: Recording
 ) -> Iterator[Idle]:
-    """The values of a module's config that its init code names, and that change nothing of the module.
-
-    Modules that their class does not make again of a changed config are left alone.
-    """
+    """The values of a module's config that its init code names, and that change nothing of the module."""
     config: Any = getattr(module, "config", None)
     kind: Any = type(module)
     if config is None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _VIEWS = frozenset(
-    {
+    (
         "view",
         "reshape",
         "flatten",
@@ -36,7 +36,7 @@ _VIEWS = frozenset(
         "float",
         "squeeze",
         "unsqueeze",
-    }
+    )
 )
 _SUMS = frozenset({"add", "add_", "__add__", "__radd__", "__iadd__"})
 _PRODUCTS = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__"})

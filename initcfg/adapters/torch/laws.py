@@ -72,16 +72,12 @@ class Draws:
     #: Whether each element has the same law whatever its place, so that a view of it has too.
     is_even: bool = False
     unwritten: tuple[Box, ...] = ()
-    #: Whether values may be at other places than those that they were drawn for.
+    #: Whether values may have been moved away from where they were drawn.
     is_moved: bool = False
 
 
 def law_of(read: Read) -> Draws:
-    """The law of values.
-
-    Raises:
-        UnsayableError: there is none in the language.
-    """
+    """The law of values; an UnsayableError where there is none in the language."""
     nodes = behind(read)
     if not any(node.is_random for node in nodes) and (
         not any(node.is_empty for node in nodes) or is_filled(read)
@@ -90,7 +86,7 @@ def law_of(read: Read) -> Draws:
     frame = read.geometry if is_whole(read) else read.memory.geometry
     here = box_of(frame, read.geometry)
     patches: list[tuple[Box, Draws]] = []
-    at_home: set[Node] = set()  # the draws that parts were computed of where they stood
+    at_home: set[Node] = set()  # draws whose parts were computed in place
     for geometry, node, output in reversed(read.writes):
         there = box_of(frame, geometry)
         if here is None or there is None:
@@ -167,7 +163,7 @@ def _side_by_side(
 
 
 def _apart(laws: list[Draws], node: Node, at_home: Collection[Node] = ()) -> tuple[Node, ...]:
-    """The draws that parts hold, of which none is in two parts unless it is where it was drawn in both."""
+    """The draws that parts hold; an error where a draw is in two parts, and not in place in both."""
     drawn = [each for law in laws for each in dict.fromkeys(law.drawn)]
     if any(count > 1 and each not in at_home for each, count in Counter(drawn).items()):
         raise UnsayableError("one draw is there several times", node)
@@ -357,7 +353,7 @@ def _clamped(law: Any, name: str, args: list[Any], node: Node) -> Initializer:
 
 
 def _fixed_node(node: Node, output: int, args: list[Any]) -> Draws:
-    """What a node writes without any chance, at once where it is one number."""
+    """What a node writes that draws nothing; values are made only where they are not one number."""
     number = {"zeros": 0.0, "zero": 0.0, "ones": 1.0, "zeros_like": 0.0, "ones_like": 1.0}.get(node.name)
     if node.name in ("fill", "full", "full_like") and len(args) > 1:
         number = _number(args[1])

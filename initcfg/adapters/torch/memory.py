@@ -1,7 +1,4 @@
-"""Memory of tensors: whether it can be written or allocated, and values put into it.
-
-Values go straight to where numpy can see the memory, else in parts that are copied.
-"""
+"""Memory of tensors: whether it can be written or allocated, and values put into it."""
 
 from __future__ import annotations
 
@@ -82,7 +79,7 @@ def sharing_problems(
     buffers: Iterable[tuple[str, torch.Tensor]],
     model: str,
 ) -> Iterator[Diagnostic]:
-    """One for each pair, told by names, of which one cannot be made while the other is to stay as it is."""
+    """One for each pair that shares memory, where one is made and the other is another parameter or stays."""
     named: dict[MemoryRange, tuple[str, str]] = {}
     for kind, tensors in (
         ("made", ((ref.names[0], ref.tensor) for ref in made)),

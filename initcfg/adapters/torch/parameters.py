@@ -354,6 +354,6 @@ def verify(
     found = verify_weights(
         weights, plan, law=law, select=select, threads=threads, engine=engine, progress=progress
     )
-    # A file tells by its fingerprint who wrote it; a module has none, and nothing is to be said of that.
-    told = tuple(problem for problem in found.diagnostics if problem.code is not Code.FINGERPRINT)
-    return replace(found, diagnostics=told)
+    # Files have fingerprints, modules have none: that is no finding.
+    rest = tuple(each for each in found.diagnostics if each.code is not Code.FINGERPRINT)
+    return replace(found, diagnostics=rest)

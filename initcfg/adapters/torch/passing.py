@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -30,13 +30,43 @@ class Place:
 
     name: str
     kind: str
-    square: float | None
-    mean: float | None
+    forward: tuple[float | None, float | None]  # mean square and mean
     rank: float | None
     rows: int
     nbytes: int
-    gradient: tuple[float | None, float | None] = (None, None)
+    backward: tuple[float | None, float | None] = (None, None)  # likewise of the gradient
     expected: Expected | None = None
+
+
+class Call(NamedTuple):
+    """What one call of a nonlinear function does."""
+
+    name: str
+    function: str
+    dead: float | None
+    saturated: float | None
+    entropy: float | None
+
+
+class Step(NamedTuple):
+    """Mean squares of a parameter and of its gradient; steps of SGD and Adam with rate 1 over its size."""
+
+    name: str
+    shape: tuple[int, ...]
+    square: float | None
+    gradient: float | None = None
+    sgd: float | None = None
+    adam: float | None = None
+
+    @classmethod
+    def of(cls, name: str, parameter: torch.Tensor) -> Step:
+        """The first steps of a parameter that has its gradient, if it gets one."""
+        shape, square = tuple(parameter.shape), _square(parameter.detach())
+        if parameter.grad is None:
+            return cls(name, shape, square)
+        gradient = parameter.grad.double()
+        slope, direction = _square(gradient), _square(gradient / (gradient.abs() + _EPSILON))
+        return cls(name, shape, square, slope, _size(slope, square), _size(direction, square))
 
 
 @dataclass(slots=True)
@@ -46,21 +76,9 @@ class Pass:
     loss: float | None = None
     blocks: list[Place] = field(default_factory=list)
     leaves: list[Place] = field(default_factory=list)
-    nonlinearities: list[tuple[str, str, float | None, float | None, float | None]] = field(
-        default_factory=list
-    )
-    weights: list[tuple[str, tuple[int, ...], tuple[float | None, ...]]] = field(default_factory=list)
+    nonlinearities: list[Call] = field(default_factory=list)
+    weights: list[Step] = field(default_factory=list)
     nbytes: int = 0
-
-
-def steps_of(parameter: torch.Tensor) -> tuple[float | None, ...]:
-    """Mean squares of a parameter and of its gradient; steps of SGD and Adam with rate 1 over its size."""
-    square = _square(parameter.detach())
-    if parameter.grad is None:
-        return (square, None, None, None)
-    gradient = parameter.grad.double()
-    direction = _square(gradient / (gradient.abs() + _EPSILON))
-    return (square, _square(gradient), _size(_square(gradient), square), _size(direction, square))
 
 
 def _size(step: float | None, weights: float | None) -> float | None:
@@ -159,7 +177,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             )
             dead = float(units.all(1).double().mean())
         place = self._inside[-1] if self._inside else ""
-        self._found.nonlinearities.append((place or "all", name, dead, saturated, entropy))
+        self._found.nonlinearities.append(Call(place or "all", name, dead, saturated, entropy))
 
 
 def _bounds(
@@ -226,11 +244,11 @@ def _place(name: str, kind: str, tensor: torch.Tensor) -> Place:
         values = tensor.detach().double()
         mean = finite(float(values.mean())) if values.numel() else None
         rank, rows = _rank(values)
-        place = Place(name, kind, _square(values), mean, rank, rows, tensor.nbytes)
+        place = Place(name, kind, (_square(values), mean), rank, rows, tensor.nbytes)
     if tensor.requires_grad:
 
         def back(gradient: torch.Tensor) -> None:
-            place.gradient = (_square(gradient), finite(float(gradient.double().mean())))
+            place.backward = (_square(gradient), finite(float(gradient.double().mean())))
 
         tensor.register_hook(back)
     return place

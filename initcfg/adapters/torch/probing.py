@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import random
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -20,7 +18,8 @@ from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import refs_of, require_shapes
-from initcfg.adapters.torch.passing import Pass, Watch, steps_of
+from initcfg.adapters.torch.passing import Pass, Step, Watch
+from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
 from initcfg.plan.listing import law_moments
@@ -122,12 +121,7 @@ def probe(
 @contextlib.contextmanager
 def as_it_was() -> Iterator[None]:
     """Puts random states back, and takes gradients whatever the caller's mode is."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng())
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+    with random_states_kept(), torch.inference_mode(False), torch.enable_grad():
         yield
 
 
@@ -201,11 +195,11 @@ class Passes:
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
         loss.backward()
         if found.blocks:
-            expectations.go_back(found.blocks[-1].expected, found.blocks[-1].gradient[0])
+            expectations.go_back(found.blocks[-1].expected, found.blocks[-1].backward[0])
         if self.about[:4] != "none":
             found.loss = finite(float(loss.detach()))
         for ref in refs:
-            found.weights.append((ref.names[0], tuple(ref.tensor.shape), steps_of(ref.tensor)))
+            found.weights.append(Step.of(ref.names[0], ref.tensor))
             found.nbytes += 2 * ref.tensor.nbytes
         found.nbytes += sum(each.nbytes for each in found.leaves)
         return found
@@ -285,42 +279,33 @@ def _merged(
         blocks=tuple(
             Block(
                 name=same[0].name,
-                forward=_forward(same),
-                backward=_backward(same),
-                rank=tuple(each.rank for each in same),
                 rows=same[0].rows,
                 adds=_added(same[0], before[0]),
                 starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
                 scales=all(each.expected is not None and each.expected.scales for each in same),
+                **_signals(same),
+                **_by_seed(same, "rank"),
             )
             for same, before in zip(blocks, [blocks[0], *blocks] if blocks else [], strict=False)
         ),
         leaves=tuple(
-            Leaf(name=same[0].name, kind=same[0].kind, forward=_forward(same), backward=_backward(same))
+            Leaf(name=same[0].name, kind=same[0].kind, **_signals(same))
             for same in zip(*(each.leaves for each in passes), strict=True)
         ),
         nonlinearities=tuple(
             Nonlinearity(
-                name=same[0][0],
-                function=same[0][1],
-                dead=tuple(each[2] for each in same),
-                saturated=tuple(each[3] for each in same),
-                entropy=tuple(each[4] for each in same),
+                name=same[0].name,
+                function=same[0].function,
+                **_by_seed(same, "dead", "saturated", "entropy"),
             )
             for same in zip(*(each.nonlinearities for each in passes), strict=True)
         ),
         weights=tuple(
             Weight(
-                name=same[0][0],
-                shape=same[0][1],
-                fan_in=fans.get(same[0][0]),
-                **dict(
-                    zip(
-                        ("square", "gradient", "sgd", "adam"),
-                        zip(*(each[2] for each in same), strict=True),
-                        strict=True,
-                    )
-                ),
+                name=same[0].name,
+                shape=same[0].shape,
+                fan_in=fans.get(same[0].name),
+                **_by_seed(same, "square", "gradient", "sgd", "adam"),
             )
             for same in zip(*(each.weights for each in passes), strict=True)
         ),
@@ -350,32 +335,28 @@ def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
 
 def _added(place: Place, before: Place) -> tuple[str, ...]:
     """The weights whose sums a block adds to its input; none where it does something else."""
-    if place.expected is None or before.expected is None:
+    now, begun = place.expected, before.expected
+    if now is None or begun is None or not now.adds_to(begun):
         return ()
-    through, begun = place.expected.through, before.expected.through
-    return (
-        tuple(name for name in through if name not in begun)
-        if place.expected.adds_to(before.expected)
-        else ()
-    )
+    return tuple(name for name in now.through if name not in begun.through)
 
 
-def _forward(same: Sequence[Place]) -> Signal:
-    return Signal(
-        square=tuple(each.square for each in same),
-        mean=tuple(each.mean for each in same),
-        expected=tuple(None if each.expected is None else finite(each.expected.square) for each in same),
-    )
+def _by_seed(same: Sequence[Any], *names: str) -> dict[str, Any]:
+    return {name: tuple(getattr(each, name) for each in same) for name in names}
 
 
-def _backward(same: Sequence[Place]) -> Signal:
-    return Signal(
-        square=tuple(each.gradient[0] for each in same),
-        mean=tuple(each.gradient[1] for each in same),
-        expected=tuple(
-            finite(value)
-            if each.expected is not None and (value := each.expected.gradient) is not None
-            else None
-            for each in same
-        ),
-    )
+def _signals(same: Sequence[Place]) -> dict[str, Any]:
+    """What passes one place forward and backward, with what theory expects of the mean squares."""
+    known = [each.expected for each in same]
+    expected = {
+        "forward": [None if each is None else each.square for each in known],
+        "backward": [None if each is None else each.gradient for each in known],
+    }
+    return {
+        way: Signal(
+            square=tuple(getattr(each, way)[0] for each in same),
+            mean=tuple(getattr(each, way)[1] for each in same),
+            expected=tuple(None if each is None else finite(each) for each in expected[way]),
+        )
+        for way in ("forward", "backward")
+    }

@@ -141,11 +141,7 @@ class TooLargeError(UnsayableError):
 
 
 def law_of_tensor(values: torch.Tensor) -> Initializer | Table:
-    """A constant, a known formula, or the table of fixed values; zeros where there are no elements.
-
-    Raises:
-        UnsayableError: some are infinite or NaN, or of a dtype that no spec has.
-    """
+    """What `law_of_values` says of a tensor; an UnsayableError for a dtype that no spec has."""
     found, dtype = values.detach(), dtype_of(values)
     flat = found.reshape(-1)
     if flat.numel() and bool((flat == flat[0]).all()):
@@ -174,7 +170,7 @@ def reads_in(tree: Any) -> Iterator[Read]:
 
 
 def behind(*reads: Read, exactly: bool = False) -> dict[Node, None]:
-    """All nodes that could have gone into values; exactly: without those whose values others came over."""
+    """All nodes that may have gone into values; exactly: without those that were written over."""
     found: dict[Node, None] = {}
     waiting = list(reads)
     while waiting:
@@ -239,11 +235,7 @@ def _left_by_element(read: Read, first: int) -> Iterator[tuple[Geometry, Node, i
 
 
 def values_of(read: Read) -> torch.Tensor:
-    """The values; of random ones a draw, which stays the same.
-
-    Raises:
-        TooLargeError: they are too many, or seen as another dtype.
-    """
+    """The values, random ones drawn once; a TooLargeError if there are too many or the dtype is another."""
     memory = read.memory
     if memory.length > LARGEST or read.dtype != memory.dtype:
         raise TooLargeError

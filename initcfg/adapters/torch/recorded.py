@@ -41,22 +41,9 @@ if TYPE_CHECKING:
 def record(
     build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None = None
 ) -> tuple[Recorded, ...]:
-    """The law of each parameter and buffer of a module, as its own code makes it.
+    """The law of each parameter and buffer of a module, in its order, as its own code makes it.
 
-    The code runs twice, with random numbers of two seeds: a table or a constant that differs is random as
-    well. Large and random tensors are not made, so that a model of any size will do. Afterwards torch is as
-    it was: its random state, default dtype and patched functions, and the random states of Python and numpy.
-
-    Args:
-        build: makes the module, without arguments; a class will do.
-        init: called with the module, where its users do so after they have made it.
-
-    Returns:
-        One for each parameter and buffer, in the module's order; of those that are the same memory, the later
-        ones say which they are tied to.
-
-    Raises:
-        TypeError: `build` makes something that is no ``torch.nn.Module``.
+    The code runs with two seeds: a table or a constant that differs between them is random as well.
 
     Example:
         >>> import torch
@@ -77,10 +64,7 @@ def record_once(
     *,
     lines: bool = True,
 ) -> tuple[Recorded, ...]:
-    """The same of one run, which takes what numpy's or Python's random numbers made for a table.
-
-    Without `lines` no line of code is kept, no write, and not what is left unwritten where there is no law.
-    """
+    """The same of one run, to which numpy's random numbers look like a table; `lines` keeps lines of code."""
     # Modules and programs stay to the end: the collector would walk all of them, and free none.
     with gc_paused():
         with recording(seed, lines=lines) as programs:
@@ -94,11 +78,7 @@ def record_once(
 def watch(
     build: Callable[[], torch.nn.Module], init: Callable[[torch.nn.Module], object] | None = None
 ) -> tuple[torch.nn.Module, Recording, Recording | None]:
-    """A module as it is constructed, with `init` after it, and as meta, ``to_empty`` and its init leave it.
-
-    Raises:
-        TypeError: `build` makes something that is no ``torch.nn.Module``.
-    """
+    """A module as constructed, with `init` after it, and as meta, ``to_empty`` and its init leave it."""
     with recording(0) as programs:
         module = _built(build)
         ties = tuple((name, to) for name, _, _, to in tensors_of(module) if to is not None)
@@ -121,16 +101,14 @@ def watch(
 def tensors_of(
     module: torch.nn.Module,
 ) -> Iterator[tuple[str, torch.Tensor, tuple[torch.nn.Module, str], str | None]]:
-    """Parameters and buffers with their names, places, and the earlier name that is the same memory.
-
-    Buffers that no checkpoint holds come last: what a spec has is told by nothing that it has not.
-    """
+    """Parameters and buffers with their names, places, and the earlier name that is the same memory."""
     held = [
         (prefix, key, tensor, inner)
         for prefix, inner in named_modules_of(require_shapes(module))
         for key, tensor in itertools.chain(inner._parameters.items(), inner._buffers.items())
         if tensor is not None
     ]
+    # Unsaved buffers last: a spec leaves them out, so nothing in it may be tied to one or a copy of one.
     held.sort(key=lambda each: not _is_saved(each[3], each[1]))
     seen: dict[object, str] = {}
     for prefix, key, tensor, inner in held:
@@ -209,13 +187,13 @@ def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Bo
 
 
 def _known(draws: Draws, tensor: torch.Tensor) -> tuple[Box, ...]:
-    """What is unwritten as its law says it, where a box without axes is all of it."""
+    """The boxes that a law says are unwritten; there a box without axes is the whole tensor."""
     whole = tuple((0, size) for size in tensor.shape)
     return tuple(box or whole for box in draws.unwritten) if tensor.numel() else ()
 
 
 def _unwritten(read: Read, *, any_box: bool = False) -> tuple[Box, ...]:
-    """What is computed of what memory held before, or is no box: it takes the values to see that."""
+    """The boxes that hold what memory held before, found by their values."""
     owners = [node for _, node, _ in left_of(read)]
     sources = [read] if any_box else reads_in([node.args for node in owners if not node.is_empty])
     if not any(node.is_empty for node in behind(*sources, exactly=True)):
@@ -281,7 +259,7 @@ def _law_of(read: Read) -> Law:
 
 
 def _shared(name: str, law: Law, draws: Draws, drawn: dict[Node, tuple[str, Law]]) -> Law:
-    """The law, where others hold the same draw: a copy of what they are."""
+    """The law, unless an earlier parameter holds the same draw: then a copy of that one, or none."""
     for node in draws.drawn:
         if node not in drawn:
             drawn[node] = name, Unsaid("of another order") if draws.is_moved else law
@@ -314,7 +292,7 @@ def _with_norms(
 
 
 def _held_against(one: Recorded, other: Recorded | None) -> Recorded:
-    """What was recorded first, unless fixed values of it are others the second time."""
+    """The first recording of a parameter, without a law where the second run gives other fixed values."""
     if other is None or isinstance(one.law, Unsaid):
         return one
     if isinstance(one.law, Table) and isinstance(other.law, Table):
@@ -328,7 +306,7 @@ def _held_against(one: Recorded, other: Recorded | None) -> Recorded:
 
 
 def _without_source(recorded: Recorded, lawless: AbstractSet[str]) -> Recorded:
-    """What follows a parameter that has no law has none either."""
+    """Takes the law from what is computed of a parameter without one."""
     if isinstance(recorded.law, Unsaid | Table):
         return recorded
     sources = (each.parameter for each in nested_in(recorded.law) if isinstance(each, Derived))

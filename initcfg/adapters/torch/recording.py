@@ -46,7 +46,7 @@ _CPU = torch.device("cpu")
 _LOCK = threading.Lock()
 
 
-# The values that were there before do not go into what these write.
+# What these write does not depend on the values that were there before.
 _OVERWRITING = frozenset(
     f"aten::{name}_"
     for name in (
@@ -353,14 +353,22 @@ def _sparse(tensor, sparsity, std=0.01, generator=None):  # type: ignore[no-unty
 
 
 @contextlib.contextmanager
+def random_states_kept(devices: list[int] | None = None) -> Iterator[None]:
+    """Puts the random states of torch (on all devices, or these and the CPU), numpy and Python back."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
+        yield
+
+
+@contextlib.contextmanager
 def recording(seed: int, *, lines: bool = True) -> Iterator[Programs]:
     """Programs kept while a block runs; torch is afterwards as it was, also after an exception."""
     programs = Programs(lines=lines)
     init = torch.nn.init
     with _LOCK, contextlib.ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())
+        stack.enter_context(random_states_kept([]))
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
         stack.callback(_set_default_device, _default_device())
@@ -415,7 +423,7 @@ def _as_meta(tree: Any) -> Any:
 def _on(kwargs: dict[str, Any], schema: Any, device: torch.device) -> dict[str, Any]:
     """Arguments with a device, where the operation takes one."""
     moved = {key: each for key, each in _as_meta(kwargs).items() if key != "pin_memory"}
-    if "generator" in moved:  # overloads are told apart by it, and it is of another device
+    if "generator" in moved:  # torch needs the argument to find the overload, but not one of another device
         moved["generator"] = None
     if any(each.name == "device" for each in schema.arguments):
         moved["device"] = device

@@ -145,12 +145,9 @@ _MOST_WORK = 1 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryRange:
-    """The bytes of a tensor, as far as this process holds it, from the first to behind the last.
+    """The bytes of a tensor, as far as this process holds it, from the first to behind the last."""
 
-    `space` is what they are counted in: the memory of a device, or a storage on the meta device.
-    """
-
-    space: object
+    space: object  # a device, or a storage on the meta device
     begin: int
     end: int
     memory: torch.Tensor
