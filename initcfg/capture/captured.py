@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from initcfg.capture.grouping import decisions, staged
 from initcfg.capture.numbers import Source, Study
@@ -254,16 +254,13 @@ class _Document:
         said = phrases.all(examples)
         return {name: said[names[0]] for names in members.values() for name in names}
 
-    def _ruled(self) -> list[_Said]:
-        """The rules with their comments."""
+    def _ruled(self) -> list[tuple[str, Phrase]]:
+        """The patterns of the rules, and what they say."""
         first: dict[str, Phrase] = {}
         for phrase in self.phrases.values():
             first.setdefault(phrase.meaning, phrase)
         decided = decisions({name: phrase.meaning for name, phrase in self.phrases.items()}, _PLAIN)
-        return [
-            _Said({"match": match} | phrase.keys, phrase.comment, phrase.is_stored)
-            for match, phrase in ((match, first[meaning]) for match, meaning in decided)
-        ]
+        return [(match, first[meaning]) for match, meaning in decided]
 
     # The document.
 
@@ -317,7 +314,7 @@ class _Document:
                 layer["repeat"] = self._repeat(firsts[key], layer["repeat"])
         stored = {place.layer or "" for place, group in self._placed if group.example in self.tables}
         layers = staged(layers, stored)
-        rules = [each.rule for each in self._rules]
+        rules = [{"match": match} | phrase.keys for match, phrase in self._rules]
         head = {"initcfg": 1, "name": self._name, "dtype": self._dtype, "layout": self._layout}
         vars_ = self._vars((params, layers, rules))
         body = {"vars": vars_, "params": params, "layers": layers, "rules": rules, "allow": self._allow}
@@ -343,7 +340,9 @@ class _Document:
             if group.example in tables:
                 here = body if place.layer is None else body["layers"][place.layer]
                 here["params"][place.key]["initializer"] = tables[group.example]
-        body["rules"] = [rule for rule, _, is_stored in self._rules if not is_stored]
+        body["rules"] = [
+            {"match": match} | phrase.keys for match, phrase in self._rules if not phrase.is_stored
+        ]
         return body
 
     def _excused(self) -> list[dict[str, str]]:
@@ -388,16 +387,11 @@ class _Document:
         """The document as YAML with comments; `tables` is the file that holds what does not stand in it."""
         source = ", and again with other values of its config" if self._source.rebuild else ""
         stored = {"initializer": {"pretrained": {"file": tables}}}
-        rules = ((rule | (stored if is_stored else {}), comment) for rule, comment, is_stored in self._rules)
+        rules = (
+            ({"match": match} | (stored if phrase.is_stored else phrase.keys), phrase.comment)
+            for match, phrase in self._rules
+        )
         return commented(self.body, {"initcfg": _TOP.format(name=self._name, source=source)}, rules)
-
-
-class _Said(NamedTuple):
-    """A rule, the comment above it, and whether it takes values from the file of tables."""
-
-    rule: dict[str, Any]
-    comment: str
-    is_stored: bool
 
 
 def _common_layout(recorded: Sequence[Recorded]) -> str:

@@ -113,24 +113,44 @@ def key_of(tensor: torch.Tensor) -> int:
 
 def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
     """The tensors in some arguments."""
-    if isinstance(tree, torch.Tensor):
+    return _found(torch.Tensor, tree)
+
+
+def reads_in(tree: Any) -> Iterator[Read]:
+    """The reads in some arguments."""
+    return _found(Read, tree)
+
+
+def _found(kind: type, tree: Any) -> Iterator[Any]:
+    if isinstance(tree, kind):
         yield tree
     elif isinstance(tree, _SEQUENCES):
         for each in tree:
-            yield from tensors_in(each)
+            yield from _found(kind, each)
     elif isinstance(tree, dict):
-        yield from tensors_in(list(tree.values()))
+        yield from _found(kind, tuple(tree.values()))
 
 
-def mapped(change: Callable[[torch.Tensor], Any], tree: Any) -> Any:
-    """Arguments with something in the place of each tensor."""
-    if isinstance(tree, torch.Tensor):
-        return change(tree)
+def mapped(change: Callable[[Any], Any], tree: Any) -> Any:
+    """Arguments with something in the place of each that holds no others."""
     if isinstance(tree, _SEQUENCES):
         return type(tree)([mapped(change, each) for each in tree])
     if isinstance(tree, dict):
         return {key: mapped(change, each) for key, each in tree.items()}
-    return tree
+    return change(tree)
+
+
+def real(tree: Any) -> Any:
+    """Arguments with values in the place of reads."""
+
+    def made(value: Any) -> Any:
+        if isinstance(value, Read):
+            return values_of(value).clone()
+        if isinstance(value, Hole):
+            return torch.zeros(value.size, dtype=value.dtype)
+        return _CPU if isinstance(value, torch.device) else value
+
+    return mapped(made, tree)
 
 
 class TooLargeError(UnsayableError):
@@ -156,17 +176,6 @@ def dtype_of(values: torch.Tensor) -> DType:
     if name not in DTYPES:
         raise UnsayableError(f"no spec holds values of {name}")
     return DTYPES[name]
-
-
-def reads_in(tree: Any) -> Iterator[Read]:
-    """The reads in some arguments."""
-    if isinstance(tree, Read):
-        yield tree
-    elif isinstance(tree, list | tuple):
-        for each in tree:
-            yield from reads_in(each)
-    elif isinstance(tree, dict):
-        yield from reads_in(tuple(tree.values()))
 
 
 def behind(*reads: Read, exactly: bool = False) -> dict[Node, None]:
@@ -263,19 +272,6 @@ def outputs_of(node: Node) -> list[torch.Tensor]:
         node.values = list(tensors_in(wrote or result))
     made: list[torch.Tensor] = node.values
     return made
-
-
-def real(tree: Any) -> Any:
-    """Arguments with values in the place of reads."""
-    if isinstance(tree, Read):
-        return values_of(tree).clone()
-    if isinstance(tree, Hole):
-        return torch.zeros(tree.size, dtype=tree.dtype)
-    if isinstance(tree, list | tuple):
-        return type(tree)(map(real, tree))
-    if isinstance(tree, dict):
-        return {key: real(each) for key, each in tree.items()}
-    return _CPU if isinstance(tree, torch.device) else tree
 
 
 def is_whole(read: Read) -> bool:

@@ -212,7 +212,8 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         return result
 
     def _arguments(self, tree: Any) -> Any:
-        return mapped(self.read, tree)
+        """Arguments with reads in the place of tensors."""
+        return mapped(lambda each: self.read(each) if isinstance(each, torch.Tensor) else each, tree)
 
     def _node(self, op: Any, args: Any, kwargs: dict[str, Any], *, is_random: bool) -> Node:
         name = op if isinstance(op, str) else op._schema.name
@@ -412,10 +413,10 @@ def _memory(tensor: torch.Tensor, storage: Any) -> Memory:
 
 
 def _as_meta(tree: Any) -> Any:
-    def convert(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.is_meta or not tensor.ndim:
-            return tensor
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    def convert(each: Any) -> Any:
+        if not isinstance(each, torch.Tensor) or each.is_meta or not each.ndim:
+            return each
+        return torch.empty_strided(each.shape, each.stride(), dtype=each.dtype, device="meta")
 
     return mapped(convert, tree)
 
