@@ -19,9 +19,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import initcfg
 from initcfg.adapters.torch import initialize_, manifest, probe
-from initcfg.adapters.torch.probing import reseeded
 from initcfg.cli import main
 from initcfg.errors import SpecError
+from initcfg.probe.passes import reseeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,89 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from initcfg.adapters.torch.batches import first_tensor
 from initcfg.adapters.torch.parameters import named_modules_of
+from initcfg.probe.passes import Call, Place, moments
 from initcfg.probe.values import finite, repeated_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from initcfg.adapters.torch.expecting import Expectations, Expected
-
-_EPSILON = 1e-8  # of Adam
-# The rank of features is computed from at most this many rows.
-_ROWS = 256
+    from initcfg.adapters.torch.expecting import Expectations
+    from initcfg.probe.passes import Pass
 
 
-@dataclass(slots=True)
-class Place:
-    """What one output of a module comes to, in one pass."""
-
-    name: str
-    kind: str
-    forward: tuple[float | None, float | None]  # mean square and mean
-    rank: float | None
-    rows: int
-    nbytes: int
-    backward: tuple[float | None, float | None] = (None, None)  # likewise of the gradient
-    expected: Expected | None = None
-
-
-class Call(NamedTuple):
-    """What one call of a nonlinear function does."""
-
-    name: str
-    function: str
-    dead: float | None
-    saturated: float | None
-    entropy: float | None
-
-
-class Step(NamedTuple):
-    """Mean squares of a parameter and of its gradient; steps of SGD and Adam with rate 1 over its size."""
-
-    name: str
-    shape: tuple[int, ...]
-    square: float | None
-    gradient: float | None = None
-    sgd: float | None = None
-    adam: float | None = None
-
-    @classmethod
-    def of(cls, name: str, parameter: torch.Tensor) -> Step:
-        """The first steps of a parameter that has its gradient, if it gets one."""
-        shape, square = tuple(parameter.shape), _square(parameter.detach())
-        if parameter.grad is None:
-            return cls(name, shape, square)
-        gradient = parameter.grad.double()
-        slope, direction = _square(gradient), _square(gradient / (gradient.abs() + _EPSILON))
-        return cls(name, shape, square, slope, _size(slope, square), _size(direction, square))
-
-
-@dataclass(slots=True)
-class Pass:
-    """One forward and backward pass."""
-
-    loss: float | None = None
-    blocks: list[Place] = field(default_factory=list)
-    leaves: list[Place] = field(default_factory=list)
-    nonlinearities: list[Call] = field(default_factory=list)
-    weights: list[Step] = field(default_factory=list)
-    nbytes: int = 0
-
-
-def _size(step: float | None, weights: float | None) -> float | None:
-    return math.sqrt(step / weights) if step is not None and weights else None
-
-
-def _square(tensor: torch.Tensor) -> float | None:
-    return finite(float(tensor.double().square().mean())) if tensor.numel() else None
+def numpy_of(tensor: torch.Tensor) -> Any:
+    """The values in float64, as a numpy array."""
+    return tensor.detach().double().cpu().numpy()
 
 
 class Watch(TorchFunctionMode):  # type: ignore[misc]
@@ -240,32 +177,11 @@ def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
 
 def _place(name: str, kind: str, tensor: torch.Tensor) -> Place:
     """What a tensor comes to now; its gradient follows when the backward pass is there."""
-    with torch.no_grad():
-        values = tensor.detach().double()
-        mean = finite(float(values.mean())) if values.numel() else None
-        rank, rows = _rank(values)
-        place = Place(name, kind, (_square(values), mean), rank, rows, tensor.nbytes)
+    place = Place.of(name, kind, numpy_of(tensor), tensor.nbytes)
     if tensor.requires_grad:
 
         def back(gradient: torch.Tensor) -> None:
-            place.backward = (_square(gradient), finite(float(gradient.double().mean())))
+            place.backward = moments(numpy_of(gradient))
 
         tensor.register_hook(back)
     return place
-
-
-def _rank(values: torch.Tensor) -> tuple[float | None, int]:
-    """The rank of rows as tr(G)**2 / tr(G**2) of their Gram matrix, and their number.
-
-    Of three axes each token is a row, else each sample.
-    """
-    if values.ndim < 2 or not values.numel():
-        return None, 0
-    rows = values.flatten(0, 1) if values.ndim == 3 else values.flatten(1)
-    rows = rows[:: -(-len(rows) // _ROWS)]
-    # Of numbers near 1 no square leaves the range of float64.
-    largest = float(rows.abs().max())
-    if not math.isfinite(largest) or largest == 0:
-        return None, len(rows)
-    gram = (rows / largest) @ (rows / largest).T
-    return finite(float(gram.trace().square() / gram.square().sum())), len(rows)

@@ -6,8 +6,7 @@ import contextlib
 import copy
 import math
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -18,14 +17,14 @@ from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import refs_of, require_shapes
-from initcfg.adapters.torch.passing import Pass, Step, Watch
+from initcfg.adapters.torch.passing import Watch, numpy_of
 from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
 from initcfg.plan.listing import law_moments
-from initcfg.probe import Block, Leaf, Nonlinearity, Probe, Run, Signal, Weight
+from initcfg.probe import Probe
+from initcfg.probe.passes import Pass, Step, merged, require_seeds, reseeded
 from initcfg.probe.values import finite
-from initcfg.stream import Stream
 
 # The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
 _LABELS = 1
@@ -33,8 +32,9 @@ _LABELS = 1
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from initcfg.adapters.torch.passing import Place
+    from initcfg.adapters.torch.expecting import Expected
     from initcfg.plan import Plan
+    from initcfg.probe import Run
 
     Loss = Callable[[Any, Any], torch.Tensor]
 
@@ -97,8 +97,7 @@ def probe(
     require_shapes(module)
     for plan in (plans or {}).values():
         require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(module))")
-    if seeds is not None and (not plans or not seeds):
-        raise ValueError("seeds are of plans: give a plan, and one seed at least" if not plans else "no seed")
+    require_seeds(plans, seeds)
     with as_it_was():
         first = _copied(module)
         if plans:
@@ -145,20 +144,6 @@ def home_of(module: torch.nn.Module) -> torch.device:
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 
-def reseeded(plan: Plan, seed: int) -> Plan:
-    """The plan that the same spec makes with another seed; initializers with seeds of their own keep them."""
-    return replace(
-        plan,
-        seed=seed,
-        parameters=tuple(
-            replace(each, stream=Stream.of_parameter(seed, each.stream_name))
-            if each.stream == Stream.of_parameter(plan.seed, each.stream_name)
-            else each
-            for each in plan
-        ),
-    )
-
-
 class Passes:
     """Runs passes of one module on one batch, always with the same labels and dropout."""
 
@@ -176,7 +161,7 @@ class Passes:
         started = time.perf_counter()
         plans = [None] if plan is None else [reseeded(plan, seed) for seed in chosen]
         passes = [self._pass(each) for each in plans]
-        return _merged(name, plan, chosen, passes, time.perf_counter() - started)
+        return merged(name, plan, chosen, passes, time.perf_counter() - started)
 
     def _pass(self, plan: Plan | None) -> Pass:
         module = _copied(self._module)
@@ -195,11 +180,13 @@ class Passes:
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
         loss.backward()
         if found.blocks:
-            expectations.go_back(found.blocks[-1].expected, found.blocks[-1].backward[0])
+            last = found.blocks[-1]
+            expectations.go_back(cast("Expected | None", last.expected), last.backward[0])
         if self.about[:4] != "none":
             found.loss = finite(float(loss.detach()))
         for ref in refs:
-            found.weights.append(Step.of(ref.names[0], ref.tensor))
+            gradient = None if ref.tensor.grad is None else numpy_of(ref.tensor.grad)
+            found.weights.append(Step.of(ref.names[0], numpy_of(ref.tensor), gradient))
             found.nbytes += 2 * ref.tensor.nbytes
         found.nbytes += sum(each.nbytes for each in found.leaves)
         return found
@@ -256,107 +243,3 @@ def _laws(module: torch.nn.Module, plan: Plan | None) -> dict[int, Law]:
             # Whether the mean of that many independent values may be 0.
             found[id(ref.tensor)] = Law(ref.names[0], square, mean**2 <= 16 * square / values.numel())
     return found
-
-
-def _fingerprint(plan: Plan | None) -> str | None:
-    with contextlib.suppress(SpecError):  # the plan holds code
-        return None if plan is None else plan.fingerprint
-    return None
-
-
-def _merged(
-    name: str, plan: Plan | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
-) -> Run:
-    """The passes of one plan put together, number by number."""
-    _require_alike(seeds, passes)
-    fans = {each.name: each.fans.fan_in for each in plan or () if each.fans is not None}
-    blocks = list(zip(*(each.blocks for each in passes), strict=True))
-    return Run(
-        name=name,
-        fingerprint=_fingerprint(plan),
-        seeds=tuple(seeds),
-        loss=tuple(each.loss for each in passes),
-        blocks=tuple(
-            Block(
-                name=same[0].name,
-                rows=same[0].rows,
-                adds=_added(same[0], before[0]),
-                starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
-                scales=all(each.expected is not None and each.expected.scales for each in same),
-                **_signals(same),
-                **_by_seed(same, "rank"),
-            )
-            for same, before in zip(blocks, [blocks[0], *blocks] if blocks else [], strict=False)
-        ),
-        leaves=tuple(
-            Leaf(name=same[0].name, kind=same[0].kind, **_signals(same))
-            for same in zip(*(each.leaves for each in passes), strict=True)
-        ),
-        nonlinearities=tuple(
-            Nonlinearity(
-                name=same[0].name,
-                function=same[0].function,
-                **_by_seed(same, "dead", "saturated", "entropy"),
-            )
-            for same in zip(*(each.nonlinearities for each in passes), strict=True)
-        ),
-        weights=tuple(
-            Weight(
-                name=same[0].name,
-                shape=same[0].shape,
-                fan_in=fans.get(same[0].name),
-                **_by_seed(same, "square", "gradient", "sgd", "adam"),
-            )
-            for same in zip(*(each.weights for each in passes), strict=True)
-        ),
-        seconds=seconds,
-        nbytes=max(each.nbytes for each in passes),
-    )
-
-
-def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
-    """Refuses seeds of which modules are called otherwise, so that their numbers do not belong together."""
-    called = [
-        (
-            [each.name for each in one.blocks],
-            [each.name for each in one.leaves],
-            [each[:2] for each in one.nonlinearities],
-        )
-        for one in passes
-    ]
-    for seed, names in zip(seeds, called, strict=False):
-        if names != called[0]:
-            message = (
-                f"with seed {seed} the model calls other modules, or in another order, than with {seeds[0]}"
-            )
-            hint = "give one seed at a time: the model chooses by its data what it calls"
-            raise SpecError.of(Code.INPUT, message, hint)
-
-
-def _added(place: Place, before: Place) -> tuple[str, ...]:
-    """The weights whose sums a block adds to its input; none where it does something else."""
-    now, begun = place.expected, before.expected
-    if now is None or begun is None or not now.adds_to(begun):
-        return ()
-    return tuple(name for name in now.through if name not in begun.through)
-
-
-def _by_seed(same: Sequence[Any], *names: str) -> dict[str, Any]:
-    return {name: tuple(getattr(each, name) for each in same) for name in names}
-
-
-def _signals(same: Sequence[Place]) -> dict[str, Any]:
-    """What passes one place forward and backward, with what theory expects of the mean squares."""
-    known = [each.expected for each in same]
-    expected = {
-        "forward": [None if each is None else each.square for each in known],
-        "backward": [None if each is None else each.gradient for each in known],
-    }
-    return {
-        way: Signal(
-            square=tuple(getattr(each, way)[0] for each in same),
-            mean=tuple(getattr(each, way)[1] for each in same),
-            expected=tuple(None if each is None else finite(each) for each in expected[way]),
-        )
-        for way in ("forward", "backward")
-    }

@@ -1,0 +1,228 @@
+"""What `adapters.jax.probe` measures is what PyTorch's measures of the same net, and Flax stays as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import linen, nnx
+
+import initcfg
+from initcfg.adapters import torch as torch_adapter
+from initcfg.adapters.jax import manifest, probe
+from initcfg.errors import SpecError
+
+WIDTH, CLASSES, BATCH = 16, 5, 12
+X = np.random.default_rng(0).normal(size=(BATCH, WIDTH)).astype(np.float32)
+LABELS = np.arange(BATCH) % CLASSES
+SPEC = {
+    "initcfg": 1,
+    "layout": "in_out",
+    "rules": [{"match": "**.bias", "initializer": "zeros"}, {"match": "**", "initializer": "he_normal"}],
+}
+
+
+class TorchBlock(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = torch.nn.Linear(WIDTH, 2 * WIDTH)
+        self.down = torch.nn.Linear(2 * WIDTH, WIDTH)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(x)))
+
+
+class TorchNet(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = torch.nn.ModuleList(TorchBlock() for _ in range(3))
+        self.head = torch.nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class Block(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.up = nnx.Linear(WIDTH, 2 * WIDTH, rngs=rngs)
+        self.down = nnx.Linear(2 * WIDTH, WIDTH, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x + self.down(jax.nn.relu(self.up(x)))
+
+
+class Net(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.blocks = nnx.List([Block(rngs) for _ in range(3)])
+        self.head = nnx.Linear(WIDTH, CLASSES, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class LinenBlock(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x + linen.Dense(WIDTH)(jax.nn.relu(linen.Dense(2 * WIDTH)(x)))
+        return linen.Dropout(0.5, deterministic=False)(x)
+
+
+class LinenNet(linen.Module):
+    block: Any = LinenBlock
+
+    @linen.compact
+    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+        for _ in range(3):
+            x = self.block()(x)
+        x = linen.BatchNorm(use_running_average=not train, use_bias=False, use_scale=False)(x)
+        return linen.Dense(CLASSES, name="head")(x)
+
+
+def net_of(module: TorchNet) -> Net:
+    """The same net in Flax, with the same weights."""
+    net = Net(nnx.Rngs(0))
+    pairs = [(net.head, module.head)]
+    for ours, theirs in zip(net.blocks, module.blocks, strict=True):
+        pairs += [(ours.up, theirs.up), (ours.down, theirs.down)]
+    for ours, theirs in pairs:
+        ours.kernel.set_value(jnp.asarray(theirs.weight.detach().numpy().T))
+        ours.bias.set_value(jnp.asarray(theirs.bias.detach().numpy()))
+    return net
+
+
+def plan_of_linen(net: linen.Module) -> initcfg.Plan:
+    shapes = jax.eval_shape(lambda key: net.init({"params": key, "dropout": key}, X), jax.random.key(0))
+    return initcfg.make_plan(SPEC, manifest=manifest(shapes["params"]))
+
+
+def test_every_number_is_that_of_the_same_net_in_torch() -> None:
+    torch.manual_seed(0)
+    module = TorchNet()
+    theirs = torch_adapter.probe(module, (torch.from_numpy(X), torch.from_numpy(LABELS))).runs[0]
+    ours = probe(net_of(module), (X, LABELS)).runs[0]
+    assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+    assert [each.name for each in ours.blocks] == [each.name for each in theirs.blocks]
+    assert [each.name for each in ours.leaves] == [each.name for each in theirs.leaves]
+    for kind in ("blocks", "leaves"):
+        for one, other in zip(getattr(ours, kind), getattr(theirs, kind), strict=True):
+            for mine, its in ((one.forward, other.forward), (one.backward, other.backward)):
+                if (
+                    one.name != "before blocks.0" or mine is one.forward
+                ):  # torch takes no gradient of its input
+                    assert mine.square == pytest.approx(its.square, rel=1e-4)
+                    assert mine.mean == pytest.approx(its.mean, rel=1e-3, abs=1e-6)
+    for block, its in zip(ours.blocks, theirs.blocks, strict=True):
+        assert block.rows == its.rows
+        assert block.rank == pytest.approx(its.rank, rel=1e-4)
+    steps = {each.name.replace("weight", "kernel"): each for each in theirs.weights}
+    for weight in ours.weights:
+        its = steps[weight.name]
+        assert weight.shape == its.shape[::-1]
+        assert weight.square == pytest.approx(its.square, rel=1e-4)
+        assert weight.gradient == pytest.approx(its.gradient, rel=1e-4)
+        assert weight.sgd == pytest.approx(its.sgd, rel=1e-4)
+        assert weight.adam == pytest.approx(its.adam, rel=1e-3)
+
+
+def test_the_gradient_before_the_first_block_is_that_of_the_input() -> None:
+    net = Net(nnx.Rngs(0))
+    (run,) = probe(net, (X, LABELS)).runs
+
+    def loss(x: jax.Array) -> jax.Array:
+        return -jax.nn.log_softmax(net(x))[jnp.arange(BATCH), LABELS].mean()
+
+    (square,) = run.blocks[0].backward.square
+    assert square == pytest.approx(float(jnp.square(jax.grad(loss)(jnp.asarray(X))).mean()), rel=1e-5)
+
+
+def test_a_linen_module_is_measured_with_each_plan_and_seed() -> None:
+    net = LinenNet()
+    found = probe(net, X, plans={"he": plan_of_linen(net)}, seeds=[0, 1])
+    (run,) = found.runs
+    assert [each.name for each in run.blocks] == [
+        "before LinenBlock_0", "LinenBlock_0", "LinenBlock_1", "LinenBlock_2",
+    ]  # fmt: skip
+    assert run.seeds == (0, 1)
+    assert len(set(run.blocks[-1].forward.square)) == 2
+    assert found.loss == "cross entropy over 5 classes, random labels"
+    assert run == probe(net, X, plans={"he": plan_of_linen(net)}, seeds=[0, 1]).runs[0].model_copy(
+        update={"seconds": run.seconds}
+    )
+
+
+def test_keywords_reach_the_module_as_they_are() -> None:
+    net = LinenNet()
+    plans = {"he": plan_of_linen(net)}
+    trained, still = (probe(net, {"x": X, "train": train}, plans=plans).runs[0] for train in (True, False))
+    assert trained.leaves[-2].kind == "BatchNorm"
+    assert trained.leaves[-2].forward.square == pytest.approx((1.0,), rel=0.01)
+    assert still.leaves[-2].forward.square[0] > 1.1  # the statistics that it began with
+
+
+def test_a_loss_that_is_given_is_taken() -> None:
+    found = probe(Net(nnx.Rngs(0)), (X, LABELS), loss=lambda output, target: output.sum() * 0 + target[1])
+    assert (found.loss, found.runs[0].loss) == ("as given", (1.0,))
+    assert found.runs[0].weights[0].gradient == (0.0,)
+
+
+def test_what_is_missed_of_targets_is_a_mean_square() -> None:
+    targets = np.ones((BATCH, CLASSES), np.float32)
+    found = probe(Net(nnx.Rngs(0)), (X, targets))
+    assert (found.loss, found.chance) == ("mean square of what is missed", 0.0)
+
+
+def test_an_nnx_module_is_afterwards_as_it_was() -> None:
+    net = Net(nnx.Rngs(0))
+    before = jax.tree.map(np.asarray, nnx.state(net))
+    plan = initcfg.make_plan(SPEC, manifest=manifest(nnx.state(net, nnx.Param)))
+    own = Block.__call__, nnx.Linear.__call__
+    probe(net, X, plans={"he": plan})
+    with pytest.raises(TypeError):
+        probe(net, X.astype(str))
+    assert (Block.__call__, nnx.Linear.__call__) == own
+    same = jax.tree.map(np.array_equal, before, nnx.state(net))
+    assert all(jax.tree.leaves(same))
+
+
+class Scanned(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array, _: Any) -> tuple[jax.Array, None]:
+        return LinenBlock()(x), None
+
+
+class ScannedNet(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        lifted = linen.scan(
+            Scanned, variable_axes={"params": 0}, split_rngs={"params": True, "dropout": True}, length=3
+        )
+        return linen.Dense(CLASSES, name="head")(lifted(name="layers")(x, None)[0])
+
+
+@pytest.mark.parametrize("net", [LinenNet(linen.remat(LinenBlock)), ScannedNet()], ids=["remat", "scan"])
+def test_modules_that_jax_traces_by_itself_are_refused(net: linen.Module) -> None:
+    with pytest.raises(SpecError, match=r"inside a function that JAX traces by itself.*\n.*build it without"):
+        probe(net, X, plans={"he": plan_of_linen(net)})
+
+
+def test_what_cannot_be_probed_is_refused_with_the_way_out() -> None:
+    net = Net(nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"flax\.linen or flax\.nnx, not function"):
+        probe(lambda x: x, X)
+    with pytest.raises(ValueError, match="no weights of its own: give a plan"):
+        probe(LinenNet(), X)
+    with pytest.raises(ValueError, match="seeds are of plans"):
+        probe(net, X, seeds=[0])
+    with pytest.raises(TypeError, match="make_plan"):
+        probe(net, X, plans={"he": "he.yaml"})  # type: ignore[dict-item]
+    other = initcfg.make_plan({"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}})
+    with pytest.raises(SpecError, match="blocks"):
+        probe(net, X, plans={"other": other})
