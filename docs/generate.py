@@ -27,6 +27,7 @@ from initcfg.initializers import BUILTINS
 from initcfg.initializers.registry import aliases_of, canonical_name, family_of
 from initcfg.plan.document import json_schema as plan_schema
 from initcfg.probe.probed import json_schema as probe_schema
+from initcfg.probe.widths import json_schema as sweep_schema
 from initcfg.report import figures_of
 from initcfg.report.pictures import depth_picture, map_picture
 from initcfg.report.values import json_schema as figures_schema
@@ -523,6 +524,7 @@ def schemas() -> dict[str, str]:
         "probe.v1.schema.json": probe_schema(),
         "report.v1.schema.json": report_schema(),
         "spec.v1.schema.json": spec_schema.json_schema(),
+        "sweep.v1.schema.json": sweep_schema(),
     }
     return {name: f"{json.dumps(schema, indent=2)}\n" for name, schema in made.items()}
 

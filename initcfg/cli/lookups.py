@@ -218,6 +218,7 @@ _SCHEMAS = {
     "report": "initcfg.cli.renderers.documents",
     "figures": "initcfg.report.values",
     "probe": "initcfg.probe.probed",
+    "sweep": "initcfg.probe.widths",
 }
 
 
@@ -234,10 +235,11 @@ _SCHEMAS = {
 def schema(
     document: str, path: str | None, force: bool, plugins: tuple[str, ...], address: str | None
 ) -> int:
-    """Print the JSON Schema of a DOCUMENT: spec (the default), plan, report, figures or probe.
+    """Print the JSON Schema of a DOCUMENT: spec (the default), plan, report, figures, probe or sweep.
 
     A plan is what "initcfg plan -o" writes, a report what "initcfg validate --format json" prints, figures
-    are what "initcfg report" draws, a probe is what "initcfg probe --format json" prints.
+    are what "initcfg report" draws, a probe is what "initcfg probe --format json" prints, and a sweep is
+    what it prints with --widths.
 
     Editors use it to complete and check: put "# yaml-language-server: $schema=spec.v1.schema.json" in the
     first line of a spec. It lists the built-in initializers and leaves other names open, because a spec may

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     import torch
 
     from initcfg.capture.captured import Captured
+    from initcfg.plan import Plan
+    from initcfg.probe import Sweep
 
 _WAY = "{} must be callable without arguments and return {}"
+_WAY_OF_WIDTHS = "{} must be callable with one argument, the width, and return {}"
 # What an init function of JAX calls its only argument.
 _KEYS = ("key", "rng")
 
@@ -35,12 +38,13 @@ _KEYS = ("key", "rng")
 class ModelSource(NamedTuple):
     """Makes a model whenever it is called; `name` is how the command line calls it.
 
-    One that `takes_key` is an init function of JAX.
+    One that `takes_key` is an init function of JAX; one `of_config` has the sizes that its config says.
     """
 
     name: str
     build: Callable[..., Any]
     takes_key: bool = False
+    of_config: bool = False
 
     def capture(self) -> Captured:
         """The recorded initialization of a model, by the adapter of its framework.
@@ -67,8 +71,8 @@ class ModelSource(NamedTuple):
 
         return capture_torch(self.module)
 
-    def module(self) -> torch.nn.Module:
-        """The model, which has to be one of torch, with its shapes.
+    def module(self, *width: int) -> torch.nn.Module:
+        """The model, of a width if one is given; it has to be one of torch, with its shapes.
 
         Raises:
             SpecError: it is something else, or lazy.
@@ -77,12 +81,12 @@ class ModelSource(NamedTuple):
 
         from initcfg.adapters.torch.parameters import require_shapes
 
-        made = self.build()
+        made = self.build(*width)
         if isinstance(made, torch.nn.Module):
             return require_shapes(made)
         library = type(made).__module__.partition(".")[0]
         message = f"{self.name} must return a torch.nn.Module; it returned {_kind(made)}"
-        way = _WAY
+        way = _WAY_OF_WIDTHS if width else _WAY
         if library in ("flax", "jax", "equinox", "haiku"):
             way = 'initcfg capture reads "def init(key)" that returns the parameters'
         elif library == "keras":
@@ -157,7 +161,7 @@ def _from_config(folder: str | None) -> ModelSource:
             return named(config)
         return transformers.AutoModel.from_config(config, trust_remote_code=False)
 
-    return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"))
+    return ModelSource(folder, _guarded(folder, build, f"making the model of {folder!r}"), of_config=True)
 
 
 def _takes_key(found: Callable[..., Any]) -> bool:
@@ -194,7 +198,8 @@ def _guarded(
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             # What is raised by the call itself, and not by a line of the code that is called.
             called = error.__traceback__ is not None and error.__traceback__.tb_next is None
-            hint = _WAY.format(name, makes) if called and isinstance(error, TypeError) else None
+            way = _WAY_OF_WIDTHS if arguments and isinstance(arguments[0], int) else _WAY
+            hint = way.format(name, makes) if called and isinstance(error, TypeError) else None
             problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
             raise SpecError(problem) from error
 
@@ -285,12 +290,23 @@ def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int
     return output.conclude(report.strict())
 
 
+def _widths_of(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """At least two different numbers, with commas between them."""
+    if value is None:
+        return None
+    found = value.split(",")
+    if not all(each.isdecimal() and int(each) > 0 for each in found) or len(set(map(int, found))) < 2:
+        raise click.BadParameter(f"{value!r} is no list of two different widths or more, such as 64,128,256")
+    return tuple(map(int, found))
+
+
 @click.command(
     cls=Command,
     short_help="Measure what passes through a model before its first step.",
     example=(
         "initcfg probe models.net:build --spec he.yaml --spec scaled.yaml",
         "initcfg probe --config checkpoints/gpt2 --spec configs/gpt2.yaml --seeds 3",
+        "initcfg probe models.net:build --spec mup.yaml --widths 64,128,256,512",
     ),
 )
 @click.option(
@@ -308,6 +324,28 @@ def audit(*, model: ModelSource, ignore: tuple[str, ...], output: Output) -> int
 @click.option(
     "--seeds", metavar="N", type=click.IntRange(min=1), help="Measure each spec with the seeds 0 to N - 1."
 )
+@click.option(
+    "--widths",
+    metavar="N,N,...",
+    callback=_widths_of,
+    help="Train models of these widths for 4 steps, and show what grows with the width N.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "sgd"]),
+    help="With --widths: what takes the steps, by default adam.",
+)
+@click.option(
+    "--rates",
+    type=click.Choice(["mup", "equal"]),
+    help="With --widths: learning rates scaled as muP says (by default), or equal at all widths.",
+)
+@click.option(
+    "--rate",
+    metavar="RATE",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --widths: the learning RATE of the narrowest model, by default 0.01 of adam and 0.1 of sgd.",
+)
 @with_spec_options
 @with_output
 @with_model
@@ -317,8 +355,10 @@ def probe(
     files: tuple[str, ...],
     batch: str | None,
     seeds: int | None,
+    widths: tuple[int, ...] | None,
     options: SpecOptions,
     output: Output,
+    **training: Any,
 ) -> int:
     """Measure one forward and one backward pass of a PyTorch model with the weights of each spec.
 
@@ -327,7 +367,27 @@ def probe(
     and saturated units, the first loss, and the first step of SGD and of Adam relative to the weights. A spec
     needs no names and shapes: the model has them. Without --batch the input is random, fits the first layer,
     and is the same for every spec.
+
+    With --widths this is the coordinate check of muP: MODULE:CALLABLE is called with each width, and {width}
+    in a --set stands for it. The exit code is 1 if the output of a layer, or how far a step moves it, grows
+    with the width.
     """
+    passes = None if seeds is None else range(seeds)
+    training = {name: value for name, value in training.items() if value is not None}
+    if widths is not None:
+        if len(files) != 1:
+            raise click.UsageError("--widths needs one --spec")
+        if model.of_config:
+            raise click.UsageError("--widths needs a MODULE:CALLABLE that takes a width, and not --config")
+        training |= {} if passes is None else {"seeds": passes}
+        found = _swept(model, files[0], options, widths=widths, batch=_made(batch), **training)
+        if output.format == "json":
+            output.answer(found.to_dict(), "")
+        else:
+            output.table(found.table())
+        return Exit.PROBLEMS if found.breaking else Exit.FINE
+    if training:
+        raise click.UsageError(f"--{next(iter(training))} needs --widths")
     from initcfg.adapters.torch import manifest
     from initcfg.adapters.torch import probe as probe_torch
 
@@ -336,9 +396,23 @@ def probe(
     if seeds is not None and not files:
         raise click.UsageError("--seeds needs a --spec: the model's own weights are made once")
     module = model.module()
-    given = None if batch is None else made_by(batch, "a batch").build()
     held = manifest(module)
     plans = {file: plan_from(file, options, manifest=held) for file in files}
-    found = probe_torch(module, given, plans=plans, seeds=None if seeds is None else range(seeds))
-    output.answer(found.to_dict(), str(found))
+    probed = probe_torch(module, _made(batch), plans=plans, seeds=passes)
+    output.answer(probed.to_dict(), str(probed))
     return Exit.FINE
+
+
+def _swept(model: ModelSource, file: str, options: SpecOptions, **training: Any) -> Sweep:
+    """How the activations of models that one spec begins grow with their width."""
+    from initcfg.adapters.torch import manifest, sweep_widths
+
+    def plan_of(module: torch.nn.Module, width: int) -> Plan:
+        settings = tuple(each.replace("{width}", str(width)) for each in options.settings)
+        return plan_from(file, options._replace(settings=settings), manifest=manifest(module))
+
+    return sweep_widths(model.module, plan_of, **training)
+
+
+def _made(batch: str | None) -> Any:
+    return None if batch is None else made_by(batch, "a batch").build()

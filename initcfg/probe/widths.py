@@ -7,12 +7,14 @@ transfer", appendix D.1: under muP no activation's size, nor how far a step move
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, computed_field
 
-from initcfg.names import number
+from initcfg.explanations import published
+from initcfg.names import fold, number
 from initcfg.probe.values import Numbers, Value
+from initcfg.tables import SEGMENTS, Column, Row, Table
 
 # A power of the width below this is none. Standard parametrization has 1/2 and more.
 _FLAT = 0.2
@@ -48,7 +50,9 @@ class Sweep(Value):
     As text it is a table of powers: how size and moves grow with the width, by layer and step.
     """
 
-    sweep: int = 1
+    model_config = ConfigDict(extra="ignore", frozen=True)  # what is computed may be given, and is not read
+
+    sweep: Literal[1] = 1
     version: str = Field(description="of initcfg")
     optimizer: str
     rate: float
@@ -65,27 +69,48 @@ class Sweep(Value):
         """Of its size before the first step, then of its moves after each."""
         return [_slope(self.widths, sizes) for sizes in (layer.sizes, *layer.moves)]
 
+    @computed_field(  # type: ignore[prop-decorator]
+        description="the parameters of layers whose outputs grow with the width, in the order of the layers"
+    )
     @property
     def breaking(self) -> tuple[str, ...]:
         """The parameters of layers whose outputs grow with the width, in the order of the layers."""
-        return tuple(
-            name
-            for layer in self.layers
-            if any(slope.grows for slope in self.slopes(layer))
-            for name in layer.parameters
-        )
+        return tuple(name for layer in self.layers if self._grows(layer) for name in layer.parameters)
+
+    def _grows(self, layer: Moved) -> bool:
+        return any(slope.grows for slope in self.slopes(layer))
+
+    def table(self) -> Table:
+        """The powers by layer; those of a layer that grows are marked, and what they say stands below."""
+        heads = ["size", *(f"step {at + 1}" for at in range(len(self.layers[0].moves) if self.layers else 0))]
+        rows = []
+        for layer in self.layers:
+            grows = self._grows(layer)
+            powers = [f"{each.power:+.2f} ± {each.error:.2f}" for each in self.slopes(layer)]
+            rows.append(Row((layer.name, *powers, "yes" if grows else ""), "problem" if grows else ""))
+        columns = [
+            Column("power of the width", SEGMENTS, style=None),
+            *(Column(head, weight=len(heads) - at, right=True, style=None) for at, head in enumerate(heads)),
+            Column("grows", style=None),
+        ]
+        folded = [name for (name,), _ in fold([((), (name,)) for name in self.breaking])]
+        told = "these grow with the width, and so break muP: " + ", ".join(folded)
+        steps = f"{self.optimizer} at {number(self.rate)}, rates {self.rates}"
+        widths = f"widths {', '.join(map(str, self.widths))}, seeds {', '.join(map(str, self.seeds))}"
+        verdict = told if self.breaking else "nothing grows with the width, as under muP"
+        return Table("from width to width", columns, rows, [f"{widths}; {steps}", verdict])
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the powers by layer, and what they say."""
+        return self.table().html()
 
     def __str__(self) -> str:
-        steps = len(self.layers[0].moves) if self.layers else 0
-        first = f"power of the width, {self.optimizer} at {number(self.rate)}, rates {self.rates}"
-        heads = ["size", *(f"step {at + 1}" for at in range(steps))]
-        lines = [first, " " * 24 + "".join(f"{each:>14}" for each in heads)]
-        for layer in self.layers:
-            found = "".join(f"{f'{each.power:+.2f} ± {each.error:.2f}':>14}" for each in self.slopes(layer))
-            lines.append(f"{layer.name[-24:]:24}{found}")
-        breaking = self.breaking
-        told = "these grow with the width, and so break muP: " + ", ".join(breaking)
-        return "\n".join([*lines, "", told if breaking else "nothing grows with the width, as under muP"])
+        return self.table().text(80)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a sweep."""
+    return published("sweep", Sweep.model_json_schema(mode="serialization"))
 
 
 def _slope(widths: tuple[int, ...], sizes: tuple[Numbers, ...]) -> Slope:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
+import jsonschema
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 import initcfg
 from initcfg.adapters.torch import manifest, sweep_widths
+from initcfg.cli import main
 from initcfg.probe import Moved, Sweep
+from initcfg.probe.widths import json_schema
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from initcfg.plan import Plan
 
 torch.set_num_threads(1)
@@ -74,3 +82,124 @@ def test_powers_are_those_of_the_numbers() -> None:
 def test_a_sweep_of_nothing_is_refused(widths: list[int], seeds: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="two different widths, a seed and a step"):
         sweep_widths(build, lambda module, width: plan_of("1", module, width), widths=widths, seeds=seeds)
+
+
+SMALL_GPT = """\
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        rows, length, width = x.shape
+        q, k, v = self.qkv(self.ln1(x)).view(rows, length, 3, 4, width // 4).permute(2, 0, 3, 1, 4)
+        # muP: dot products grow with the width once q and k have learned, not with its root.
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=4 / width)
+        x = x + self.out(seen.transpose(1, 2).reshape(rows, length, width))
+        return x + self.down(functional.gelu(self.up(self.ln2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self, width, vocabulary=64, length=16, depth=2):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+        self.h = nn.ModuleList(Block(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, tokens):
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        for block in self.h:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+def batch():
+    tokens = torch.randint(64, (8, 16), generator=torch.Generator().manual_seed(0))
+    return tokens, tokens.roll(-1, 1)
+
+
+def narrow():
+    return GPT(32)
+
+
+def number(width):
+    return width
+"""
+STANDARD_GPT = """\
+initcfg: 1
+layout: out_in
+rules:
+  - {match: "{wte,wpe}.weight", initializer: {random_normal: {stddev: 1}}}
+  - {match: "**.{ln1,ln2}.weight", initializer: ones}
+  - {match: norm.weight, initializer: ones}
+  - {match: "**.bias", initializer: zeros}
+  - {match: "**", initializer: {random_normal: {stddev: 1 / sqrt(fan_in)}}}
+"""
+MUP_GPT = STANDARD_GPT.replace(
+    "rules:\n",
+    "vars: {width: 32}\n"
+    "rules:\n  - {match: head.weight, initializer: {random_normal: {stddev: sqrt(32) / width}}}\n",
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "swept_models.py").write_text(SMALL_GPT)
+    (tmp_path / "standard.yaml").write_text(STANDARD_GPT)
+    (tmp_path / "mup.yaml").write_text(MUP_GPT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "swept_models", raising=False)
+    return lambda *arguments: CliRunner().invoke(main, ["probe", *arguments], env={"COLUMNS": "80"})
+
+
+GPT = ("swept_models:GPT", "--batch", "swept_models:batch", "--widths", "32,64,128,256,512")
+
+
+def test_of_a_small_gpt_standard_parametrization_breaks_and_mup_passes(run) -> None:
+    arguments = (*GPT, "--seeds", "1", "--format", "json")
+    standard = run(*arguments, "--spec", "standard.yaml", "--rates", "equal")
+    assert standard.exit_code == 1, standard.output
+    assert "head.weight" in json.loads(standard.stdout)["breaking"]
+    good = run(*arguments, "--spec", "mup.yaml", "--set", "vars.width={width}")
+    assert good.exit_code == 0, good.output
+    document = json.loads(good.stdout)
+    jsonschema.Draft202012Validator(json_schema()).validate(document)
+    assert (document["breaking"], document["seeds"]) == ([], [0])
+    assert Sweep.model_validate(document).to_dict() == document
+
+
+def test_the_command_shows_powers_by_layer_and_what_breaks(run) -> None:
+    wide = ("swept_models:GPT", "--batch", "swept_models:batch", "--widths", "32,64", "--seeds", "1")
+    result = run(*wide, "--spec", "standard.yaml", "--rates", "equal", "--optimizer", "sgd", "--rate", "0.5")
+    assert result.exit_code == 1, result.output
+    assert result.stdout.startswith("power of the width ")
+    assert "widths 32, 64, seeds 0; sgd at 0.5, rates equal" in result.stdout
+    assert "these grow with the width, and so break muP: " in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("swept_models:GPT", "--widths", "32,64"), "--widths needs one --spec"),
+        (("swept_models:GPT", "--widths", "32,32"), "'32,32' is no list of two different widths"),
+        (("swept_models:GPT", "--widths", "32;64"), "is no list of two different widths"),
+        (("swept_models:GPT", "--rate", "1"), "--rate needs --widths"),
+        (("--config", ".", "--widths", "32,64", "--spec", "mup.yaml"), "and not --config"),
+        (("swept_models:narrow", "--widths", "32,64", "--spec", "mup.yaml"), "with one argument, the width"),
+        (("swept_models:number", "--widths", "32,64", "--spec", "mup.yaml"), "it returned int"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
