@@ -15,7 +15,7 @@ from initcfg.names import number
 from initcfg.plan import Plan
 from initcfg.process import LOADING
 from initcfg.report import Source, figures_of
-from initcfg.report.pictures import USUAL, short_name
+from initcfg.report.pictures import USUAL, density, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,12 +199,8 @@ def spectrum(spectrum: Spectrum, axes: Axes | None = None, *, label: str | None 
     axes.hist(values, bins=bins, density=True, color=_COLOURS[0], alpha=0.35, label=label or spectrum.name)
     if high > low:
         at = np.linspace(low, high, 400)
-        narrow = min(spectrum.rows, spectrum.columns)
-        root = np.sqrt(np.maximum((high**2 - at**2) * (at**2 - low**2), 0))
-        inside = at > 0
-        density = np.zeros_like(at)
-        density[inside] = root[inside] / (math.pi * narrow * spectrum.std**2 * at[inside])
-        axes.plot(at, density, color=_INK, lw=1.4, label="independent (Marchenko, Pastur)")
+        heights = [density(spectrum, float(each)) for each in at]
+        axes.plot(at, heights, color=_INK, lw=1.4, label="independent (Marchenko, Pastur)")
         axes.axvline(high, color=_SOFT, lw=1, ls="--", label="its edge")
     axes.axvline(spectrum.orthogonal, color=_COLOURS[1], lw=1.4, ls=":", label="orthogonal")
     axes.set(xlabel="singular value", ylabel="density")

@@ -18,6 +18,7 @@ import initcfg
 from initcfg import inspection
 from initcfg.diff import beside
 from initcfg.errors import Code, Diagnostic, Location, SpecError
+from initcfg.generate.memory import materialize
 from initcfg.initializers import Formula, Initializer, canonical_name
 from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Moments
     from initcfg.formats import Array
+    from initcfg.layout import Axes
     from initcfg.plan import Plan, PlannedParameter
     from initcfg.probe import Probe
     from initcfg.verification import Verification
@@ -160,6 +162,7 @@ def _model(source: Source) -> Model:
             for group, law in zip(groups, laws, strict=True)
         ),
         depth=_depth(parameters, groups, laws),
+        spectra=_spectra(parameters, groups, laws),
         warnings=tuple(map(_warned, source.warnings)),
         weights=None if source.found is None else _weights(source.found, parameters, groups),
     )
@@ -239,6 +242,36 @@ def _depth(
             )
             series.append(Series(name=name, points=tuple(Point(block=at, gain=gain) for at, gain in blocks)))
     return tuple(series)
+
+
+# Decompositions of larger ones would be waited for, and more pictures would be a crowd.
+_SMALL_MATRIX, _LEAST_SIDE, _DRAWN_SPECTRA = 2**18, 8, 8
+
+
+def _spectra(
+    parameters: Sequence[PlannedParameter], groups: Sequence[Copies], laws: Sequence[Moments | None]
+) -> tuple[Spectrum, ...]:
+    """The singular values of small matrices, which are made for it: the largest ones, of copies the first."""
+    small: list[tuple[int, PlannedParameter, Axes, float]] = []
+    for rank, (group, law) in enumerate(zip(groups, laws, strict=True)):
+        first = parameters[group.ranks[0]]
+        if not (law and law.std) or first.layout is None or len(first.shape) < 2:
+            continue
+        axes = first.layout.axes(len(first.shape))
+        columns = math.prod(first.shape[axis] for axis in axes.outputs)
+        sides = columns, first.numel // max(columns, 1)
+        is_matrix = not axes.batch and min(sides) >= _LEAST_SIDE and not _is_table(first.initializer)
+        if is_matrix and first.numel <= _SMALL_MATRIX:
+            small.append((rank, first, axes, law.std))
+    largest = sorted(small, key=lambda each: -each[1].numel)[:_DRAWN_SPECTRA]
+    spectra = []
+    for rank, first, axes, std in sorted(largest, key=lambda each: each[0]):
+        rows = [axis for axis in range(len(first.shape)) if axis not in axes.outputs]
+        made = np.asarray(materialize(first)).transpose(*rows, *axes.outputs)
+        matrix = made.reshape(math.prod(first.shape[axis] for axis in rows), -1)
+        found = spectrum_of(matrix, name=groups[rank].name, std=std)
+        spectra.append(found.model_copy(update={"row": rank}))
+    return tuple(spectra)
 
 
 def _warned(found: Diagnostic) -> Warned:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from initcfg.names import counted, number, size
 from initcfg.probe.values import average
 from initcfg.report.frames import cut
-from initcfg.report.pictures import law_picture, pictures_of, signal_picture
+from initcfg.report.pictures import law_picture, pictures_of, signal_picture, spectrum_picture
 from initcfg.tables.html import template_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class _Shown:
             (law for law in laws if law.counts), key=lambda law: (law.problem is None, -law.elements)
         )
         self.drawn = [(law, law_picture(law)) for law in drawn]
+        self.spectra = [(spectrum, spectrum_picture(spectrum)) for spectrum in model.spectra]
         self.fixed = [law for law in laws if not law.counts]
         self.differing = sum(law.copies for law in laws if law.problem is not None)
         self.held = sum(law.copies for law in laws)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from xml.etree import ElementTree as ET
 
 from initcfg.names import count, number
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initcfg.probe import Probe
-    from initcfg.report.values import Bins, HeldLaw, Model, Row
+    from initcfg.report.values import Bins, HeldLaw, Model, Row, Spectrum
 
 #: The variance of `unusual-variance`: ten times LeCun's, or a tenth.
 USUAL = 10.0
@@ -92,11 +92,45 @@ def law_picture(law: HeldLaw) -> str | None:
     total = sum(law.counts.counts) + law.counts.outside
     found = _densities(law.counts, [each / max(total, 1) for each in law.counts.counts])
     meant = _densities(law.shares, law.shares.shares)
+    title = f"The values of {cut(law.name, 200)}"
+    return _over_law(title, _told_law(law), found, meant, differs=law.problem is not None)
+
+
+def spectrum_picture(spectrum: Spectrum) -> str:
+    """The singular values of a matrix, filled, with those of independent elements as a line."""
+    values, (low, high) = spectrum.values, spectrum.edges
+    bins, steps = max(8, min(48, len(values) // 6)), 60
+    width, step = max(high, values[0]) * 1.02 / bins, (high - low) / steps
+    counts = Counter(min(int(value / width), bins - 1) for value in values)
+    found = [(at * width, (at + 1) * width, counts[at] / len(values) / width) for at in range(bins)]
+    starts = [low + step * at for at in range(steps)]
+    meant = [(start, start + step, density(spectrum, start + step / 2)) for start in starts]
+    told = (
+        f"{count(len(values))} singular values from {number(values[-1])} to {number(values[0])}; those of "
+        f"independent elements lie between {number(low)} and {number(high)}"
+    )
+    return _over_law(f"The singular values of {cut(spectrum.name, 200)}", told, found, meant)
+
+
+def density(spectrum: Spectrum, value: float) -> float:
+    """How dense singular values of independent elements are at a value, by Marchenko and Pastur (1967)."""
+    low, high = spectrum.edges
+    if not max(low, 0) < value < high:
+        return 0.0
+    root = math.sqrt((high**2 - value**2) * (value**2 - low**2))
+    return root / (math.pi * min(spectrum.rows, spectrum.columns) * spectrum.std**2 * value)
+
+
+_Bars: TypeAlias = "Sequence[tuple[float, float, float]]"
+
+
+def _over_law(title: str, told: str, found: _Bars, meant: _Bars, *, differs: bool = False) -> str:
+    """Bars that are filled, and over them those of a law as a line."""
     highest = max(height for _, _, height in (*found, *meant))
     seen = [each for each in (*found, *meant) if each[2] > highest * _SEEN] or meant
     x = (min(low for low, _, _ in seen), max(high for _, high, _ in seen))
     frame = Frame(8, 8, 284, 84, x, (0, highest * 1.04), (False, False))
-    root = picture(f"The values of {cut(law.name, 200)}", _told_law(law), 300, 116)
+    root = picture(title, told, 300, 116)
     for value in ticks(x, log=False, most=4):
         at = frame.at_x(value)
         draw_line(root, (at, frame.top), (at, frame.top + frame.height), "grid")
@@ -104,7 +138,7 @@ def law_picture(law: HeldLaw) -> str | None:
     corners = [(edge, height) for low, high, height in found for edge in (low, high)]
     base = [(found[-1][1], 0.0), (found[0][0], 0.0)]
     area = ET.SubElement(root, "polygon", points=points_text(_placed(frame, [*corners, *base])))
-    area.set("class", "found differs" if law.problem else "found")
+    area.set("class", "found differs" if differs else "found")
     # Through the middle of bins, upright at both ends: some laws have edges.
     (low, _, first), (_, high, last) = meant[0], meant[-1]
     middles = [((low + high) / 2, height) for low, high, height in meant]

@@ -147,6 +147,21 @@ class Weights(_Value):
     others: int = Field(description="how many more of these there are")
 
 
+class Spectrum(_Value):
+    """The singular values of a matrix, and where independent elements of its spread have theirs."""
+
+    name: str
+    rows: int
+    columns: int
+    std: float = Field(description="of the elements")
+    values: tuple[float, ...] = Field(description="the largest first")
+    edges: tuple[float, float] = Field(
+        description="std * (sqrt(rows) -+ sqrt(columns)), by Marchenko and Pastur"
+    )
+    orthogonal: float = Field(description="all singular values of an orthogonal matrix of this std")
+    row: int | None = Field(default=None, description="in a model, the rank of the parameter's row")
+
+
 class Model(_Value):
     """One spec or plan."""
 
@@ -160,22 +175,11 @@ class Model(_Value):
     totals: tuple[Total, ...]
     rows: tuple[Row, ...]
     depth: tuple[Series, ...]
+    spectra: tuple[Spectrum, ...] = Field(
+        (), description="of small matrices as the plan makes them, the largest; of copies of the first"
+    )
     warnings: tuple[Warned, ...]
     weights: Weights | None = None
-
-
-class Spectrum(_Value):
-    """The singular values of a matrix, and where independent elements of its spread have theirs."""
-
-    name: str
-    rows: int
-    columns: int
-    std: float = Field(description="of the elements")
-    values: tuple[float, ...] = Field(description="the largest first")
-    edges: tuple[float, float] = Field(
-        description="std * (sqrt(rows) -+ sqrt(columns)), by Marchenko and Pastur"
-    )
-    orthogonal: float = Field(description="all singular values of an orthogonal matrix of this std")
 
 
 class Difference(_Value):

@@ -77,6 +77,43 @@ def test_moments_are_those_of_the_values() -> None:
         assert abs(values.std() - law.std) < 2 * error
 
 
+def test_spectra_are_of_the_small_matrices_that_the_plan_makes() -> None:
+    made = {"shape": [48, 16], "initializer": "he_normal"}
+    params: dict[str, Any] = {
+        **{f"h.{at}.w": made for at in range(3)},
+        "q": {"shape": [64, 64], "initializer": {"orthogonal": {"gain": 2}}},
+        "kernel": {"shape": [3, 3, 8, 24], "initializer": "glorot_uniform"},
+        # None of these is a matrix whose values are drawn, small, and of eight columns or more.
+        "vector": {"shape": [64], "layout": "I", "initializer": "he_normal"},
+        "narrow": {"shape": [64, 7], "initializer": "he_normal"},
+        "large": {"shape": [512, 513], "initializer": "he_normal"},
+        "zeros": {"shape": [64, 64], "initializer": "zeros"},
+        "experts": {"shape": [4, 16, 16], "layout": "BIO", "initializer": "he_normal"},
+        "tied": {"shape": [64, 64], "tied_to": "q"},
+        "empty": {"shape": [0, 16], "initializer": "random_normal"},
+    }
+    spec = {"initcfg": 1, "layout": "in_out", "params": params}
+    model, values = model_of(spec), initcfg.materialize(spec)
+    matrices = {"h.{0..2}.w": values["h.0.w"], "q": values["q"], "kernel": values["kernel"].reshape(72, 24)}
+    assert [spectrum.name for spectrum in model.spectra] == list(matrices)
+    for spectrum in model.spectra:
+        matrix = matrices[spectrum.name].astype(np.float64)
+        assert (spectrum.rows, spectrum.columns) == matrix.shape
+        squares = np.linalg.eigvalsh(matrix.T @ matrix)[::-1]
+        assert spectrum.values == pytest.approx(np.sqrt(squares), rel=1e-6)
+        row = model.rows[spectrum.row or 0]
+        assert (row.name, row.std) == (spectrum.name, spectrum.std)
+    q = model.spectra[1]
+    assert q.values == pytest.approx([q.orthogonal] * 64, rel=1e-5)
+    assert q.orthogonal == pytest.approx(2)
+
+
+def test_of_many_small_matrices_the_largest_have_spectra() -> None:
+    params = {f"m{n}": {"shape": [8, n], "initializer": "he_normal"} for n in range(8, 30)}
+    model = model_of({"initcfg": 1, "layout": "in_out", "params": params})
+    assert [spectrum.columns for spectrum in model.spectra] == list(range(22, 30))
+
+
 def test_gain_through_depth_is_of_each_block() -> None:
     document = {
         "initcfg": 1,

@@ -13,7 +13,15 @@ import pytest
 import initcfg
 from initcfg.probe import Block, Probe, Run, Signal
 from initcfg.report import figures_of, page_of
-from initcfg.report.pictures import depth_picture, map_picture, short_name, signal_picture, told
+from initcfg.report.pictures import (
+    density,
+    depth_picture,
+    map_picture,
+    short_name,
+    signal_picture,
+    spectrum_picture,
+    told,
+)
 
 if TYPE_CHECKING:
     from initcfg.report.values import Model
@@ -64,6 +72,37 @@ def test_matrices_of_unequal_shapes_are_one_series() -> None:
     drawn = depth_picture(model_of({"initcfg": 1, "layout": "out_in", "params": params}))
     assert drawn
     assert "fc{1..3}, block 2" in drawn
+
+
+@pytest.mark.parametrize("shape", [[64, 64], [96, 24]])
+def test_the_density_of_independent_elements_has_area_one_between_its_edges(shape: list[int]) -> None:
+    params = {"w": {"shape": shape, "initializer": "lecun_normal"}}
+    (spectrum,) = model_of({"initcfg": 1, "layout": "in_out", "params": params}).spectra
+    low, high = spectrum.edges
+    step = (high - low) / 5000
+    assert sum(density(spectrum, low + step * (at + 0.5)) for at in range(5000)) * step == pytest.approx(
+        1, rel=1e-3
+    )
+    assert density(spectrum, low) == density(spectrum, high) == density(spectrum, 2 * high) == 0
+    root = ET.fromstring(spectrum_picture(spectrum))
+    said = root.findtext(f"{SVG}desc") or ""
+    assert said.startswith(f"{min(shape)} singular values from ")
+    assert said.endswith(f"lie between {low:.4g} and {high:.4g}")
+    (area,) = (each for each in root.iter(f"{SVG}polygon") if each.get("class") == "found")
+    assert len((area.get("points") or "").split()) == 2 * max(8, min(shape) // 6) + 2
+
+
+def test_a_page_shows_spectra_and_says_that_matrices_were_made() -> None:
+    for params, is_shown in (
+        ({"<b>'\"": {"shape": [16, 16], "initializer": "orthogonal"}}, True),
+        ({"b": {"shape": [16, 16], "initializer": "zeros"}}, False),
+    ):
+        plan = initcfg.make_plan({"initcfg": 1, "layout": "in_out", "params": params})
+        page = page_of(figures_of([("s.yaml", plan, ())]))
+        assert ("<h2>Singular values</h2>" in page) is is_shown
+        assert ("matrices that were made for this page" in page) is is_shown
+        assert ("no weights were made or read" in page) is not is_shown
+        assert "<b>" not in page
 
 
 def test_a_plan_without_matrices_or_repeats_has_no_picture() -> None:
