@@ -218,33 +218,29 @@ _PARTS = (
 _LENGTHS = ("0", "g")
 
 
-class _Part(NamedTuple):
-    recorded: Recorded
-    label: str
-
-
 def _half_parametrizations(ways: _Ways) -> Iterator[Diagnostic]:
     for tensors, where in ((ways.built, ""), (ways.deferred, f" {ways.by_meta}")):
-        for name, parts in _parametrized(tensors):
-            if ways.told.isdisjoint(part.recorded.name for part in parts):
+        for name, parts in _parametrized(tensors).items():
+            names = [part.name for part in parts.values()]
+            if len(parts) > 1 and ways.told.isdisjoint(names):
                 found = _half_garbage(name, parts, where) or _half_redone(name, parts, where)
                 if found is not None:
-                    ways.told.update(part.recorded.name for part in parts)
+                    ways.told.update(names)
                     yield found
 
 
-def _parametrized(tensors: Mapping[str, Recorded]) -> Iterator[tuple[str, list[_Part]]]:
-    """The names of parametrized tensors, each with its parts, of which there are several."""
-    groups: dict[str, list[_Part]] = {}
+def _parametrized(tensors: Mapping[str, Recorded]) -> dict[str, dict[str, Recorded]]:
+    """By the names of parametrized tensors their parts, such as ``g`` and ``v``."""
+    groups: dict[str, dict[str, Recorded]] = {}
     for recorded in tensors.values():
         match = next(filter(None, (form.fullmatch(recorded.name) for form in _PARTS)), None)
         if match is not None:
-            groups.setdefault(match["at"] + match["name"], []).append(_Part(recorded, match["part"]))
-    return ((name, parts) for name, parts in groups.items() if len(parts) > 1)
+            groups.setdefault(match["at"] + match["name"], {})[match["part"]] = recorded
+    return groups
 
 
-def _half_garbage(name: str, parts: list[_Part], where: str) -> Diagnostic | None:
-    empty = [part.recorded for part in parts if part.recorded.unwritten]
+def _half_garbage(name: str, parts: Mapping[str, Recorded], where: str) -> Diagnostic | None:
+    empty = [part for part in parts.values() if part.unwritten]
     if not empty or len(empty) == len(parts):
         return None
     text = f"{name!r} is parametrized, and of its parts {empty[0].name!r} is never written{where}"
@@ -252,18 +248,18 @@ def _half_garbage(name: str, parts: list[_Part], where: str) -> Diagnostic | Non
     return Diagnostic(Code.HALF_PARAMETRIZATION, text, _place(site), "write all parts of it", "error")
 
 
-def _half_redone(name: str, parts: list[_Part], where: str) -> Diagnostic | None:
+def _half_redone(name: str, parts: Mapping[str, Recorded], where: str) -> Diagnostic | None:
     """One part is written anew, and the others are still those of the value from before."""
-    own = {part.label: [write for write in part.recorded.writes if _is_own(write)] for part in parts}
+    own = {label: [write for write in part.writes if _is_own(write)] for label, part in parts.items()}
     redone = [label for label, writes in own.items() if writes]
     if not redone or len(redone) == len(parts) or set(redone) <= set(_LENGTHS):
         return None
-    written = next(part.recorded for part in parts if part.label == redone[0])
-    rest = next(part.recorded for part in parts if part.label not in redone)
-    text = f"{name!r} is parametrized, and of its parts {written.name!r} alone is written anew{where}"
-    hint = f"write {rest.name!r} too, or all parts at once by assigning to {name!r}"
-    site = own[redone[0]][-1].site
-    return Diagnostic(Code.HALF_PARAMETRIZATION, text, _place(site), hint, "warning")
+    rest = next(part.name for label, part in parts.items() if label not in redone)
+    text = (
+        f"{name!r} is parametrized, and of its parts {parts[redone[0]].name!r} alone is written anew{where}"
+    )
+    hint = f"write {rest!r} too, or all parts at once by assigning to {name!r}"
+    return Diagnostic(Code.HALF_PARAMETRIZATION, text, _place(own[redone[0]][-1].site), hint, "warning")
 
 
 # Ties.
@@ -289,13 +285,11 @@ def _are_tied(tensors: Mapping[str, Recorded], one: str, other: str) -> bool:
 def _untied(ways: _Ways, tensors: Mapping[str, Recorded], name: str, to: str, where: str) -> Diagnostic:
     ways.told.add(name)
     recorded, built = tensors[name], ways.built[name]
-    text = (
-        f"{name!r} is no longer tied to {to!r}{where}, as the constructor has it: two parameters are trained"
-    )
+    as_built = f"is no longer tied to {to!r}{where}, as the constructor has it"
     site = _last_site(recorded) or _last_site(built) or recorded.made
-    return Diagnostic(
-        Code.BROKEN_TIE, text, _place(site), "tie them again where the weights are initialized", "warning"
-    )
+    hint = "tie them again where the weights are initialized"
+    text = f"{name!r} {as_built}: two parameters are trained"
+    return Diagnostic(Code.BROKEN_TIE, text, _place(site), hint, "warning")
 
 
 # Laws.
