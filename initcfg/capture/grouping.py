@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from initcfg.draft.layers import is_number
 from initcfg.globs import Glob
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 _LONGEST_TAIL = 3
 # Parts of a segment that say what it is.
@@ -197,7 +197,7 @@ def _braced(patterns: Sequence[str], at: int | None) -> str:
 
 
 def staged(layers: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
-    """The layers of a spec, those as one that a count in their names and their expressions tells apart.
+    """The layers of a spec, those as one that differ by a number in their names and their expressions alone.
 
     Args:
         layers: by their keys, as a spec has them.
@@ -207,57 +207,91 @@ def staged(layers: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, A
         >>> layers = {f"stages.{s}": {"params": {"w": {"shape": [f"sizes({s})", 8]}}} for s in range(4)}
         >>> staged(layers)
         {'stages.{s}': {'repeat': {'s': 4}, 'params': {'w': {'shape': ['sizes(s)', 8]}}}}
+        >>> list(staged({f"h.{i}": {"params": {"w": {"shape": [8 + i % 3 // 2]}}} for i in range(6)}))
+        ['h.{s}', 'h.{t}']
     """
+    ways = (_runs, _equal), (_equal, _runs)
+    return min((_taken(layers, kept, way) for way in ways), key=len)
+
+
+_Finder: TypeAlias = "Callable[[Mapping[str, Any], Sequence[str], int], Iterator[list[str]]]"
+
+
+def _taken(layers: Mapping[str, Any], kept: Collection[str], way: Sequence[_Finder]) -> dict[str, Any]:
     found = dict(layers)
     words = set(re.findall(r"\w+", repr(layers)))
     indices = [each for each in _INDICES if each not in words]
-    for at in range(max((key.count(".") for key in found), default=-1) + 1):
-        for run in list(_runs(found, at, kept)):
-            _take_together(found, run, at, indices)
+    for find in way:
+        for at in range(max((key.count(".") for key in found), default=-1) + 1):
+            for family in _families(found, at, kept):
+                for keys in list(find(found, family, at)):
+                    _take_together(found, keys, at, indices)
     return found
 
 
-def _runs(layers: Mapping[str, Any], at: int, kept: Collection[str]) -> Iterator[list[str]]:
-    """Keys that are alike but for one number, which counts, and whose layers can be written as one."""
+def _families(layers: Mapping[str, Any], at: int, kept: Collection[str]) -> list[list[str]]:
+    """Keys that are alike but for the number in one place, by that number."""
     families: dict[tuple[str, ...], list[str]] = {}
     for key in layers:
         segments = key.split(".")
         if at < len(segments) and is_number(segments[at]) and key not in kept:
             families.setdefault((*segments[:at], "", *segments[at + 1 :]), []).append(key)
-    for family in families.values():
-        run: list[str] = []
-        for key in sorted(family, key=lambda each: _number(each, at)):
-            longer = [*run, key]
-            if (
-                run
-                and _one([layers[each] for each in longer], [_number(each, at) for each in longer], "s")
-                is None
-            ):
-                yield run
-                longer = [key]
-            run = longer
-        yield run
+    return [sorted(family, key=lambda each: _number(each, at)) for family in families.values()]
 
 
-def _take_together(layers: dict[str, Any], run: Sequence[str], at: int, indices: Sequence[str]) -> None:
+def _runs(layers: Mapping[str, Any], family: Sequence[str], at: int) -> Iterator[list[str]]:
+    """Neighbours that can be written as one, in terms of their number."""
+    run: list[str] = []
+    for key in family:
+        longer = [*run, key]
+        numbers = [_number(each, at) for each in longer]
+        if run and _one([layers[each] for each in longer], numbers, "s") is None:
+            yield run
+            longer = [key]
+        run = longer
+    yield run
+
+
+def _equal(layers: Mapping[str, Any], family: Sequence[str], at: int) -> Iterator[list[str]]:  # noqa: ARG001
+    """Those that hold the same, wherever they stand: of a hybrid model, every layer of one kind."""
+    same: dict[str, list[str]] = {}
+    for key in family:
+        same.setdefault(repr(layers[key]), []).append(key)
+    yield from same.values()
+
+
+def _take_together(layers: dict[str, Any], keys: Sequence[str], at: int, indices: Sequence[str]) -> None:
     """Put one layer in the place of some."""
-    numbers = [_number(each, at) for each in run]
-    segments = run[0].split(".")
-    named = ((each, ".".join((*segments[:at], f"{{{each}}}", *segments[at + 1 :]))) for each in indices)
+    numbers = [_number(each, at) for each in keys]
+    segments = keys[0].split(".")
+    free = (each for each in indices if f"{{{each}}}" not in segments)
+    named = ((each, ".".join((*segments[:at], f"{{{each}}}", *segments[at + 1 :]))) for each in free)
     index, name = next((each for each in named if each[1] not in layers), ("", ""))
-    if len(run) < 2 or not index:
+    if len(keys) < 2 or not index:
         return
-    whole = _one([layers[each] for each in run], numbers, index)
-    first, stop = numbers[0], numbers[-1] + 1
-    count = stop if first == 0 else {"from": first, "to": stop}
-    whole = {"repeat": {index: count, **whole.pop("repeat", {})}, **whole}
+    parts = [layers[each] for each in keys]
+    whole = _one(parts, numbers, index) or parts[0]
+    whole = {
+        "repeat": {index: _count(numbers), **whole.get("repeat", {})},
+        **{key: each for key, each in whole.items() if key != "repeat"},
+    }
     held = list(layers.items())
     layers.clear()
     for key, layer in held:
-        if key == run[0]:
+        if key == keys[0]:
             layers[name] = whole
-        elif key not in run:
+        elif key not in keys:
             layers[key] = layer
+
+
+def _count(numbers: Sequence[int]) -> Any:
+    """Some numbers as a repeat has them."""
+    first, stop, step = numbers[0], numbers[-1] + 1, numbers[1] - numbers[0]
+    if stop - first == len(numbers):
+        return {"from": first, "to": stop} if first else stop
+    if len(numbers) > 2 and list(numbers) == list(range(first, stop, step)):
+        return {"from": first, "to": stop, "step": step}
+    return list(map(str, numbers))
 
 
 def _number(key: str, at: int) -> int:

@@ -52,6 +52,26 @@ def test_a_planted_fault_is_found_at_its_line_and_nothing_else(cls: type[torch.n
     assert repr(name) in found.message
 
 
+class LostLineByLine(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        for key in "abcdef":
+            self.register_parameter(key, torch.nn.Parameter(torch.zeros(8)))
+        torch.nn.init.constant_(self.a, 2)
+        torch.nn.init.constant_(self.b, 2)
+        torch.nn.init.constant_(self.c, 2)
+        torch.nn.init.constant_(self.d, 2)
+        torch.nn.init.constant_(self.e, 2)
+        torch.nn.init.constant_(self.f, 2)
+        for parameter in self.parameters():
+            torch.nn.init.normal_(parameter)
+
+
+def test_findings_stand_in_the_order_of_the_parameters() -> None:
+    found = [each for each in audit(LostLineByLine).diagnostics if each.code == Code.LOST_WRITE]
+    assert [each.message[1] for each in found] == list("abcdef")
+
+
 def test_at_least_thirty_faults_of_all_codes_are_planted() -> None:
     planted = [marked(cls) for cls in planted_faults.FAULTY]
     assert len({line for _, _, line in planted}) == len(planted) >= 30

@@ -116,7 +116,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
 
     def histories(self) -> Iterator[Memory]:
         """Each memory with all writes to it."""
-        for key in self.fixed.keys() | self.memories.keys():
+        for key in dict.fromkeys((*self.fixed, *self.memories)):
             parts = [part for part in (self.fixed.get(key), self.memories.get(key)) if part is not None]
             yield replace(parts[-1], writes=[write for part in parts for write in part.writes])
 

@@ -126,12 +126,40 @@ def test_widths_that_double(first: int, texts: list[str], said: str) -> None:
     assert {each.name: each.shape for each in one} == {each.name: each.shape for each in other}
 
 
+def test_an_index_is_taken_once_in_a_name() -> None:
+    layers = {f"net.{s}.at.{t}": stage([f"sizes({s})"]) for s in range(3) for t in (0, 2)}
+    assert staged(layers) == {
+        "net.{s}.at.{t}": {
+            "repeat": {"t": ["0", "2"], "s": 3},
+            "params": {"w": {"shape": ["sizes(s)"]}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "repeats"),
+    [
+        ("abab", [["0", "2"], ["1", "3"]]),
+        ("aabaabaab", [["0", "1", "3", "4", "6", "7"], {"from": 2, "to": 9, "step": 3}]),
+        ("abbab", [["0", "3"], ["1", "2", "4"]]),
+    ],
+)
+def test_layers_of_one_kind_are_one_wherever_they_stand(kinds: str, repeats: list[Any]) -> None:
+    layers = {f"net.{at}": stage([ord(kind), 3]) for at, kind in enumerate(kinds)}
+    found = staged(layers)
+    assert [each["repeat"] for each in found.values()] == [
+        {index: repeat} for index, repeat in zip("st", repeats, strict=True)
+    ]
+    spec = {"initcfg": 1, "rules": [{"match": "**", "initializer": "zeros"}]}
+    one, other = (initcfg.make_plan(spec | {"layers": each}) for each in (layers, found))
+    assert {each.name: each.shape for each in one} == {each.name: each.shape for each in other}
+
+
 @pytest.mark.parametrize(
     "layers",
     [
         {"net.0": stage([64]), "net.1": stage([128])},  # no names: equal by chance, perhaps
         {"net.0": stage(["d"]), "net.1": stage(["3 * d"])},
-        {"net.0": stage(["d"]), "net.2": stage(["d"])},
         {"net.0": stage(["d // 2"]), "net.1": stage(["2 * d // 2"])},
         {"net.0": stage(["d"]), "net.1": stage(["d"], "n")},
     ],
