@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What some numbers come to. Mean, squares of differences from it, and bounds are of the finite ones.
-
-    The bounds of integers and bools are ints; of no numbers they are infinite, and the mean is 0.
-    """
+    """What some numbers come to: the finite ones but for the counts; of none the bounds are infinite."""
 
     count: int = 0  # of the finite ones
     zeros: int = 0  # of either sign
@@ -46,11 +43,7 @@ class Moments:
 
 
 def moments_of(elements: Array) -> Moments:
-    """The moments of a flat array of any element type, computed in float64.
-
-    Differences between float64 elements whose squares leave the range of float64 (above 1e154 or below
-    1e-162) make the spread infinite or 0, and sums beyond it the mean infinite.
-    """
+    """The moments of a flat array of any element type, computed in float64."""
     wide = elements.astype(np.float64)
     is_finite = np.isfinite(wide)
     finite = wide if is_finite.all() else wide[is_finite]

@@ -1,9 +1,4 @@
-"""The command line: one function a command, and one table of them.
-
-To add a command, write a click command of class `Command` and of its name, whose help ends with an example,
-into a module here, and name both in `COMMANDS`. A command is loaded when it is called; whatever is heavy is
-imported inside its function, so that ``--help`` stays instant.
-"""
+"""The command line: one function a command, loaded when it is called, and one table of them."""
 
 from __future__ import annotations
 

@@ -30,11 +30,7 @@ Function = TypeVar("Function", bound="Callable[..., object]")
 
 
 def expanded(files: Iterable[str]) -> tuple[str, ...]:
-    """The files in the order given, without repetition, and in the place of a pattern what matches, sorted.
-
-    A pattern has ``*``, ``?`` or ``[`` in it and is not itself the name of a file; ``**`` means any folders.
-    It matches files only, and a name that begins with a dot only where it has the dot too.
-    """
+    """The files in the order given, each once, and in the place of a pattern its matches, sorted."""
     once: dict[str, str] = {}
     for file in files:
         is_pattern = not set("*?[").isdisjoint(file) and not os.path.lexists(file)
@@ -170,10 +166,7 @@ def plan_from(
     tell: Callable[[str], None] | None = None,
     manifest: Manifest | None = None,
 ) -> Plan:
-    """The plan in `file`, or of the spec in it; ``-`` is standard input. `tell` learns of its warnings.
-
-    A `manifest` stands in the place of the one that a spec names.
-    """
+    """The plan in `file`, or of the spec in it, held against `manifest`; `tell` learns of its warnings."""
     if tell is None:
         return _planned(file, options, manifest)[0]
     plan, found = checked_plan_from(file, options)
@@ -208,10 +201,7 @@ def _planned(
 def source_from(
     file: str, options: SpecOptions | None = None, manifest: Manifest | None = None
 ) -> Plan | Reading:
-    """The plan in `file`, or what reading the spec in it has given: its problems too.
-
-    A plan file is known by what it holds; a spec on standard input is read as YAML.
-    """
+    """The plan in `file`, known by what it holds, or what reading the spec in it has given."""
     from initcfg.plan.plan import is_plan
     from initcfg.spec import read, reads
     from initcfg.spec.files import MAX_BYTES, Root
@@ -330,11 +320,7 @@ def find_project() -> Project:
 
 
 def is_excluded(file: str, patterns: Sequence[str], folder: str) -> bool:
-    """Whether a pattern matches a file or a folder that it is in.
-
-    A pattern with a slash is held against the path from `folder`, its ``*`` matching slashes too; one without
-    against each name in that path.
-    """
+    """Whether a pattern matches a name in a file's path, or with a slash in it the path from `folder`."""
     path = PurePath(os.path.relpath(file or os.curdir, folder))
     wholes = [path.as_posix(), *(each.as_posix() for each in path.parents)]
     return any(

@@ -47,11 +47,7 @@ class ModelSource(NamedTuple):
     of_config: bool = False
 
     def capture(self) -> Captured:
-        """The recorded initialization of a model, by the adapter of its framework.
-
-        Raises:
-            SpecError: it is none of torch, of Keras or of JAX.
-        """
+        """The recorded initialization of a model by the adapter of its framework; else a SpecError."""
         if self.takes_key:
             from initcfg.adapters.jax import capture as capture_jax
 
@@ -95,10 +91,7 @@ class ModelSource(NamedTuple):
 
 
 def with_model(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command ``MODULE:CALLABLE`` and ``--config`` as one argument, ``model``.
-
-    The model's code runs because the caller names it; nothing in a document can name code.
-    """
+    """Give a command ``MODULE:CALLABLE`` and ``--config`` as ``model``; no document can name code."""
 
     @click.argument("target", metavar="MODULE:CALLABLE", required=False)
     @click.option(

@@ -124,11 +124,7 @@ class Output(NamedTuple):
         return report.exit
 
     def conclude(self, report: Report) -> Exit:
-        """Answer with what a checking command has found, and give the exit code that says it.
-
-        A document on stdout is all there is. Otherwise a person is told on stderr what it comes to, and
-        where the report goes to a file every problem too.
-        """
+        """Answer with what a checking command has found, on stdout or in a file; gives the exit code."""
         if self.report_file is None:
             self._tell(report, self.show if self.format == "text" else self.data, self.format)
             if self.format in FOR_PEOPLE:

@@ -48,11 +48,7 @@ class _Launch(NamedTuple):
 def find_rank(
     number: int | None, world_size: int | None, environment: Mapping[str, str] = os.environ
 ) -> Ranked | None:
-    """The rank of this process; None where it is the only one.
-
-    The environment is asked for what neither option says. Where two launchers disagree, the one that agrees
-    with the option counts, else the inner one that knows of other processes; the source names both.
-    """
+    """The rank of this process by its options, else by its environment; None where it is the only one."""
     if number is not None:
         if world_size is None:
             raise click.UsageError(f"--rank is given, but not --world-size: {_BOTH}")

@@ -1,8 +1,4 @@
-"""Weights formats: names, dtypes, shapes and bytes out to a file and back, chosen by its suffix.
-
-They know no spec and no plan. A format is a module, as `FormatModule` says, and a row in `FORMATS`; it is
-loaded where a file of it is at hand.
-"""
+"""Weights formats by suffix: a row of `FORMATS` and a module, loaded for its first file."""
 
 from __future__ import annotations
 
@@ -42,11 +38,7 @@ class FormatModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: the name of its module, and the end of its files' names.
-
-    `lists_aliases` says whether readers expect a tied name to be left out and listed in the metadata;
-    readers of other formats look each name up, so each is written.
-    """
+    """One format: its module, its suffix, and whether tied names are listed in the metadata."""
 
     name: str
     suffix: str

@@ -69,11 +69,7 @@ def replacing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[Bin
 
 @contextlib.contextmanager
 def placing(path: Path, nbytes: int, *, sweeping: bool = True) -> Iterator[PreallocatedFile]:
-    """Like `replacing`, for a file of exactly `nbytes` bytes that is written by places, each byte once.
-
-    A lack of space shows before the block begins, where the file system can tell. No thread may write any
-    more when the block ends, or raises.
-    """
+    """Like `replacing`, for exactly `nbytes` bytes that threads write by places, each byte once."""
     with _new_file(path, nbytes, sweeping=sweeping) as raw:
         with reporting(path, nbytes):
             reserve(raw.fileno(), nbytes)
@@ -220,10 +216,7 @@ class PreallocatedFile:
 
 
 def reserve(descriptor: int, nbytes: int) -> None:
-    """Makes a new file that long, and takes the space for it where the file system can.
-
-    So a full disk, a quota and a limit of a file's size show before the work, not in its middle.
-    """
+    """Makes a new file that long, and takes the space now, so that a full disk shows before the work."""
     if nbytes == 0:
         return
     with giving_back(descriptor):
@@ -278,10 +271,7 @@ def _os_error(code: int) -> OSError:
 
 @contextlib.contextmanager
 def reporting(path: Path, nbytes: int, act: str = "write") -> Iterator[None]:
-    """Turns what the operating system refuses in the block into an `OutputError`.
-
-    So it does with the ValueError that Python answers to a path with a NUL or a lone surrogate.
-    """
+    """Turns what the system refuses in the block, and paths that Python refuses, into an `OutputError`."""
     try:
         yield
     except InitcfgError:

@@ -1,7 +1,4 @@
-"""What all weights formats share: tensors and their elements on the way out, the header on the way in.
-
-A file also carries texts about where it is from; the keys that initcfg writes are here.
-"""
+"""What all weights formats share: tensors on the way out, headers on the way in, keys of metadata."""
 
 from __future__ import annotations
 
@@ -67,10 +64,7 @@ class Elements(Protocol):
     """The elements of tensors. A format takes them once, in the way that suits it."""
 
     def in_order(self, tensors: Sequence[TensorInfo]) -> Iterator[Array]:
-        """For a file that is written from its beginning to its end, with the tensors in its order.
-
-        Gives their elements in that order and in C order, as flat contiguous arrays of which none spans two.
-        """
+        """The elements of tensors, in flat arrays of which none spans two, to be written as a stream."""
 
     def write_at(self, tensors: Sequence[TensorInfo], offset: int, write: WriteAt) -> None:
         """For a file whose places are known: writes every byte once, in any order and from any thread.
@@ -137,10 +131,7 @@ def refuse(message: str, hint: str) -> FormatError:
 
 
 def tied_names(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The names that were left out of a file, each with the name whose tensor it shares.
-
-    The message of a ValueError follows "the metadata 'initcfg.tied'".
-    """
+    """The names left out of a file, each with that whose tensor it shares; a ValueError if malformed."""
     try:
         tied = parse_json(metadata.get(TIED_KEY, "{}"))
     except ValueError:
@@ -176,10 +167,7 @@ class StoredTensor(TensorInfo):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file or a sharded set holds without its elements, in the order of its header or index.
-
-    `nbytes` is the size of the file, or of all shards; a single file names no shards.
-    """
+    """What a file, or a set in the order of its index, holds without its elements."""
 
     tensors: Mapping[str, StoredTensor]
     metadata: Mapping[str, str]
@@ -188,11 +176,7 @@ class Header:
 
 
 def natural_key(name: str) -> tuple[str, str]:
-    """What names are sorted by as a person would: ``h.2`` before ``h.10``.
-
-    A safetensors file and an index have their tensors in the order of the alphabet, which says nothing of the
-    model.
-    """
+    """What names are sorted by as a person would: ``h.2`` before ``h.10``."""
     return ".".join(map(_sortable, name.split("."))), name
 
 

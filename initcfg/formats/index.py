@@ -89,11 +89,7 @@ def index_text(index: Index) -> str:
 
 
 def read_index(path: str | PathLike[str], content: bytes | None = None) -> Index:
-    """The index in a file of 128 MiB at most, or in bytes that somebody else has read; no shard is opened.
-
-    Of the metadata of a foreign index the texts are kept, and so are the totals; it may have none. A
-    FormatError tells every problem at its place.
-    """
+    """The index in a file or in its bytes; a FormatError tells every problem at its place."""
     try:
         return _index(path, content)
     except SpecError as error:
@@ -184,11 +180,7 @@ def _shard_problems(tree: Mapping[str, Any], source: Source, ending: str) -> Ite
 
 
 def read_set(path: Path, files: FilePool) -> tuple[Header, Index]:
-    """What the shards beside an index hold, as one header in the order of the index; and the index.
-
-    Of the metadata those texts are kept on which the index and all shards agree; ``initcfg.tied`` is that of
-    all of them. A FormatError tells every problem, the first hundred.
-    """
+    """What the shards beside an index hold, as one header; and the index."""
     index = read_index(path)
     headers = _headers(path, index, files)
     problems = capped(index_problems(path, index, headers))
@@ -336,10 +328,7 @@ def is_torch_file(path: str | PathLike[str]) -> bool:
 
 
 def find_weights(path: str | PathLike[str]) -> Path:
-    """The file to read: in a folder its index of shards, else its only safetensors file.
-
-    A FormatError tells what keeps a folder from being one thing to read.
-    """
+    """The file to read: in a folder its index, else its only safetensors file, else a FormatError."""
     if not isinstance(path, str | os.PathLike):
         way = "give the path of a file or a folder; a live module is held by initcfg.adapters.torch.verify"
         raise TypeError(f"weights are read from a path, not from {type(path).__name__}: {way}")

@@ -50,13 +50,7 @@ if TYPE_CHECKING:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """The manifest that a file holds; the end of its name says what the file is, as above.
-
-    Raises:
-        SpecError: the document cannot be read, or is no manifest; every problem has its place.
-        FormatError: the weights cannot be read, or are malformed, or the index and its shards do not say the
-            same.
-    """
+    """The manifest in a file, by the end of its name; a SpecError or FormatError if it is none."""
     file = os.fspath(find_weights(path))
     reader = (
         _from_torch

@@ -64,10 +64,7 @@ _VERSIONS = {
 
 
 def write(path: Path, tensors: Sequence[TensorInfo], elements: Elements, metadata: Mapping[str, str]) -> int:
-    """Writes an archive, whole or not at all, in the memory of a chunk; its members are in the given order.
-
-    A member's checksum is known only when it has passed. The metadata has 65,535 bytes at most.
-    """
+    """Writes an archive, whole or not at all, in the memory of a chunk, its members in this order."""
     check_unique(tensors)
     headers = [_npy_header(tensor) for tensor in tensors]
     members = [_member(tensor) for tensor in tensors]
@@ -143,11 +140,7 @@ def _comment(metadata: Mapping[str, str]) -> bytes:
 
 
 def read_header(path: str | PathLike[str]) -> Header:
-    """What an npz file holds; its comment, where it is a JSON object of texts, is the metadata.
-
-    A FormatError where it is no npz file, or holds what is not read here: a compressed, big-endian or
-    Fortran-ordered array, or a dtype that is not known.
-    """
+    """What an npz file holds, and its comment as metadata; a FormatError unless all is stored plainly."""
     with open_input(path, FormatError) as file:
         return header_in(file, path)
 

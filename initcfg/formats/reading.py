@@ -48,11 +48,7 @@ class _Rename:
 
 @dataclass(frozen=True, slots=True)
 class Renames:
-    """What a plan calls the tensors of weights whose names are others.
-
-    Each rename replaces the leading segments of a name and keeps the rest; ``{i}`` stands for a segment that
-    is a whole number. The first that fits a name counts, and a name that none fits stays.
-    """
+    """What a plan calls the tensors of weights: the first rename that fits replaces leading segments."""
 
     renames: tuple[_Rename, ...] = ()
 
@@ -85,10 +81,7 @@ class Renames:
         return next((new for each in self.renames if (new := each(name)) is not None), name)
 
     def of_all(self, names: Iterable[str], where: str) -> dict[str, str]:
-        """The plan's name for each of all names of `where`, as messages call it.
-
-        A SpecError where a rename is the first that fits for no name, or two names become one.
-        """
+        """The plan's name for each; a SpecError where a rename fits no name, or two become one."""
         if not self:
             return {name: name for name in names}
         renamed: dict[str, str] = {}
@@ -179,18 +172,7 @@ _ENDINGS = (
 
 
 def open_weights(path: str | PathLike[str], rename: RenamesLike = (), *, kept: int = KEPT) -> WeightsFile:
-    """Weights that are open for reading, as a context: a single file, a sharded set, or what torch reads.
-
-    Args:
-        path: what `find_weights` takes, and names weights.
-        rename: what `Renames.of` takes, for the names that its tensors are to have.
-        kept: how many files stay open while nobody reads; with 0 it need not be left as a context.
-
-    Raises:
-        FormatError: it is none of these or cannot be read, a file is malformed, or index and shards do not
-            say the same.
-        SpecError: a rename is malformed, fits no name, or two names become one.
-    """
+    """Weights that are open for reading, as a context; `kept` files stay open while nobody reads."""
     found = find_weights(path)
     if is_torch_file(found):
         return LoadedWeights(found, torch_tensors(found), {}, rename)

@@ -63,10 +63,7 @@ class FileLayout:
 
 
 def layout(tensors: Sequence[TensorInfo], metadata: Mapping[str, str] | None = None) -> FileLayout:
-    """The layout of a file with tensors in any order; transformers asks for its ``"format": "pt"``.
-
-    A FormatError where a name, the metadata or the size of the header is not possible in this format.
-    """
+    """The layout of a file with tensors in any order; a FormatError where the format does not allow them."""
     check_unique(tensors)
     if len(tensors) > MAX_TENSORS:
         message = f"a safetensors file may have {MAX_TENSORS:,} tensors, and these are {len(tensors):,}"
@@ -139,10 +136,7 @@ def read_header(path: str | PathLike[str]) -> Header:
 
 
 def header_in(file: BinaryIO, path: str | PathLike[str], nbytes: int | None = None) -> Header:
-    """The header of a file that is open at its beginning, and of `nbytes` where it is not all of it.
-
-    `path` is for messages.
-    """
+    """The header of a file that is open at its beginning and has `nbytes`; `path` is for messages."""
     return _Reader(path, os.fstat(file.fileno()).st_size if nbytes is None else nbytes).header(file)
 
 

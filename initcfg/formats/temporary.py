@@ -37,11 +37,7 @@ _TABLE = Path("/proc/locks")
 
 
 def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) -> tuple[Path, int]:
-    """Makes an empty temporary file that no sweep removes until its descriptor is closed; gives both.
-
-    `announce` is called with a path before anything is made there, because an interrupt may come between the
-    making and the return.
-    """
+    """An empty temporary file that no sweep removes while open; `announce` gets its path before."""
     for _ in range(_ATTEMPTS):
         path = folder / f"{TEMPORARY_PREFIX}{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
         announce(path)
@@ -56,11 +52,7 @@ def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) ->
 
 
 def sweep(folder: Path) -> int:
-    """Removes the temporary files in a folder of runs that have died, and nothing else; gives how many.
-
-    None where there are no locks or the folder cannot be read, nor what cannot be opened or removed: no run
-    depends on it.
-    """
+    """Removes temporary files of runs that have died, where locks and rights allow; gives how many."""
     try:
         with os.scandir(folder) as entries:
             found = [
@@ -130,11 +122,7 @@ class LocksUnsupportedError(Exception):
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Takes a lock on an open file if that takes no waiting; it is released when the file is closed.
-
-    The file is open for writing: NFS locks nothing else exclusively. A lock that was held in the other way
-    before is exchanged, or lost. A LocksUnsupportedError on Windows and some network file systems.
-    """
+    """Takes a lock on an open file without waiting; a LocksUnsupportedError if there are none."""
     if fcntl is None:
         raise LocksUnsupportedError("the system has no flock")
     try:
@@ -154,10 +142,7 @@ def unlock(descriptor: int) -> None:
 
 
 def lock_holders(path: Path) -> list[int]:
-    """The processes of this machine that hold a lock on a file; none where the system does not tell.
-
-    The kernel tells the process that took the lock, which may have ended and left it to a child.
-    """
+    """The processes of this machine that hold a lock on a file, as far as the kernel tells."""
     try:
         status = path.stat()
         table = _TABLE.read_text("ascii")
@@ -171,11 +156,7 @@ def lock_holders(path: Path) -> list[int]:
 
 
 def is_linked(descriptor: int, path: Path) -> bool:
-    """Whether an open file still is what stands at `path`.
-
-    A lock is worth something only if this holds after it was taken: the file may have been removed, renamed
-    or replaced between its opening and its locking.
-    """
+    """Whether an open file still is what stands at `path`, as it has to be after a lock was taken."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     return False

@@ -1,7 +1,4 @@
-"""Files that ``torch.save`` has written: state dicts that torch maps into memory; no code in them is run.
-
-A sharded one is an index of such files, as transformers wrote it before safetensors.
-"""
+"""Files of ``torch.save``, or an index of several: state dicts mapped into memory; no code in them is run."""
 
 from __future__ import annotations
 
@@ -34,11 +31,7 @@ _MAX_REPEATED = 2**30
 
 
 def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
-    """The tensors by name of a state dict, a checkpoint that holds one, or all files that an index names.
-
-    A FormatError where there is no torch here; a file cannot be read, or holds objects other than tensors and
-    plain data, or no state dict; or a shard lacks what the index says of it.
-    """
+    """The tensors of a state dict, of a checkpoint that holds one, or of an index; else a FormatError."""
     if not is_index(path):
         return {name: loaded_tensor(name, each, path) for name, each in _state(_read(path), path).items()}
     index = read_index(path)

@@ -1,7 +1,4 @@
-"""The figures of a report, computed from plans and from weights held against them.
-
-Parameters that begin alike and differ only in a number of their names, the copies of a layer, are one row.
-"""
+"""The figures of a report, computed from plans and from weights held against them; copies are one row."""
 
 from __future__ import annotations
 

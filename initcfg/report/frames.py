@@ -1,8 +1,4 @@
-"""What pictures are drawn with: a frame with axes, lines, texts, and series through depth with their names.
-
-Colours and fonts are classes of the page's style sheet, so that a picture follows light, dark and print. Each
-has a title and a description for those who cannot see it, and each mark a title with its numbers.
-"""
+"""Frames, axes, lines and texts of pictures; colours and fonts are classes of the page's style sheet."""
 
 from __future__ import annotations
 

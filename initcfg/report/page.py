@@ -84,10 +84,7 @@ class _Shown:
 
 
 def _rows_of(model: Model) -> dict[str, Any]:
-    """The rows of a model in few bytes; the page's script puts them together again.
-
-    What rows share is written once, and of a name only what differs from the one before.
-    """
+    """The rows of a model in few bytes: what rows share is written once; the page's script joins them."""
     kinds: dict[tuple[Any, ...], int] = {}
     rows, before = [], ""
     for row in model.rows:

@@ -1,7 +1,4 @@
-"""Pictures of figures as SVG: the map of matrices, gain and signal through depth, values beside their laws.
-
-What they are drawn with is in `initcfg.report.frames`.
-"""
+"""Pictures of figures as SVG: the map of matrices, gain and signal through depth, values beside laws."""
 
 from __future__ import annotations
 

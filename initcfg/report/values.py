@@ -1,7 +1,4 @@
-"""What a report shows, as values: numbers and names, and nothing of how they are drawn.
-
-The JSON Schema is `schemas/figures.v1.schema.json`. Sections that a report may lack are null.
-"""
+"""What a report shows, as values without rendering; sections that it may lack are null."""
 
 from __future__ import annotations
 

@@ -60,11 +60,7 @@ class SetClaim:
         return cls(**fields) if 1 <= fields["shards"] <= MAX_SHARDS else None
 
     def refuse_other_versions(self, place: str, found: str | None) -> None:
-        """Refuses a folder in which other versions have begun this very set, as ranks of unlike machines do.
-
-        Raises:
-            OutputError: `found`, the claim on the folder, is theirs (code ``other-plan``).
-        """
+        """Raises an OutputError where other versions have begun this very set (code ``other-plan``)."""
         other = None if found is None else self.parse(found)
         if other is not None and other != self and replace(other, made_by=self.made_by) == self:
             message = f"{other.made_by} has begun this set in {place!r}, and this process has {self.made_by}"
@@ -89,11 +85,7 @@ class Inventory:
 
 
 def scan_folder(store: Store, shards: ShardSet, *, is_claimed: bool = False) -> Inventory:
-    """Looks at the names, sizes and headers of what a folder holds.
-
-    In a folder that was claimed for this set before, a file that bears the name of one of its shards and is
-    not whole was begun by a run of this set, which may be at work.
-    """
+    """Looks at names, sizes and headers; under this claim half a shard may be one that a run is writing."""
     sizes = store.sizes()
     finished = finished_in(store, shards.shards, sizes)
     has_index = _is_index(store, shards, sizes.get(INDEX_NAME))
@@ -147,13 +139,8 @@ def make_room(
 ) -> None:
     """Prepares a folder for a set, while nobody else is in it; all that can be refused is refused first.
 
-    An index goes before anything that it may name, so that it never names what is not there. Shards that are
-    staged come to their places. `rehearse`, which may raise, is called before files of another set go for
-    shards that are still to be written.
-
-    Raises:
-        OutputError: the folder holds files of another set, or is claimed for it (code ``other-plan``), and
-            nothing is forced; or there is no space. Nothing has been changed.
+    An index goes before anything that it may name. `rehearse`, which may raise, is called before files of
+    another set go for shards that are still to be written.
     """
     claim = SetClaim.of(shards).text
     stock = scan_folder(store, shards, is_claimed=found == claim)

@@ -1,7 +1,4 @@
-"""A set written to a folder: by this process, by its share of ranks, or by the workers of an executor.
-
-When every shard is there, the index says so.
-"""
+"""A set written to a folder by this process, ranks or an executor, and its index when all is there."""
 
 from __future__ import annotations
 
@@ -182,11 +179,7 @@ def _to_stage(store: Store, shards: ShardSet, claim: SetClaim) -> Store | None:
 def _held(
     store: Store, shards: ShardSet, claim: SetClaim, is_lone: bool, admit: Callable[[str | None], None]
 ) -> Iterator[None]:
-    """Holds the folder for a set; the claim stays until the set is published.
-
-    A lone run that has failed before its first shard takes back the claim that it has made. A rank does not,
-    for the others.
-    """
+    """Holds the folder for a set, whose claim stays until it is published or a lone run fails at once."""
     with store.claiming(claim.text, admit) as hold:
         try:
             yield

@@ -56,11 +56,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardSet:
-    """All files of a set, in the order of their numbers, without their index.
-
-    `tied` are the names that were left out because they share the tensor of another name, with that name;
-    `spec` is the text that the index is to carry.
-    """
+    """All files of a set in order, the `tied` names that were left out, and the `spec` of its index."""
 
     shards: tuple[Shard, ...]
     tied: Mapping[str, str]
@@ -163,10 +159,7 @@ def _divided(tensors: Sequence[TensorInfo], shard_size: int) -> Iterator[list[Te
 def index_of(
     shards: Iterable[tuple[str, Iterable[TensorInfo], Mapping[str, str]]], spec: str | None = None
 ) -> Index:
-    """The index of files that are given by name, tensors and metadata, of which all have the same texts.
-
-    The spec is in the index alone: a text for each of thousands of shards would say the same.
-    """
+    """The index of files by name, tensors and metadata, which has the spec once for all of them."""
     weight_map: dict[str, str] = {}
     size = numel = 0
     texts: Mapping[str, str] = {}
@@ -232,12 +225,7 @@ def imbalance(shares: Sequence[int]) -> float:
 
 
 def even_shard_size(total: int, world_size: int) -> int:
-    """A shard size with which no rank has over 10 percent more than the average, unless a tensor is larger.
-
-    When the fullest rank was given its last shard, no rank had less, so it had the average at most; it ends
-    with no more than the average of all and one shard. Of ten shards a rank, one is a tenth: a tenth of a
-    rank's average, rounded down to two digits.
-    """
+    """A tenth of a rank's average: no rank then has over 10 percent more, unless a tensor is larger."""
     size = max(1, total // (_EVEN_PARTS * world_size))
     unit: int = 10 ** max(0, len(str(size)) - 2)
     return size // unit * unit

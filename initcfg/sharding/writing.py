@@ -72,10 +72,7 @@ def write_claimed_shard(
     engine: str | None = None,
     plugins: Sequence[str] = (),
 ) -> Receipt:
-    """`write_shard`, for a process that has nothing but its arguments; all of them can be pickled.
-
-    The claim must still be the folder's, and a shard that is there already is not written again.
-    """
+    """`write_shard` in another process, under the claim of the folder, unless the shard is there."""
     load_plugins(plugins)
     store = open_store(place)
     if store.claimed() is None:
@@ -109,10 +106,7 @@ def try_shard(
     engine: str | None = None,
     plugins: Sequence[str] = (),
 ) -> None:
-    """What may fail when a shard is written, without writing; all arguments can be pickled.
-
-    `seen` is a file that the folder holds; `parts` are made, and forgotten.
-    """
+    """What may fail when a shard is written: the folder has the file `seen`, and `parts` can be made."""
     load_plugins(plugins)
     if open_store(place).size(seen) is None:
         raise _not_shared(place)
@@ -157,15 +151,7 @@ def send(
     engine: str | None,
     progress: Progress | None,
 ) -> Iterator[Receipt]:
-    """Has shards written by the workers of an executor; receipts come as they are ready.
-
-    When it ends, by an error or an interrupt too, what has not begun is cancelled; what runs is waited for,
-    if the executor can tell. Progress is that of finished shards.
-
-    Raises:
-        InitcfgError: what a task has raised; or workers have died (code ``unfinished``), or a shard cannot be
-            sent to them (code ``not-serializable``).
-    """
+    """Has shards written by the workers of an executor; at an error what has not begun is cancelled."""
     tell = counting(progress, sum(shard.nbytes for shard in shards))
     place = _absolute(place)
     settings: dict[str, Any] = {"threads": threads, "engine": engine, "plugins": loaded_plugins()}

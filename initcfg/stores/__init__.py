@@ -1,7 +1,4 @@
-"""Where the files of a sharded set go: one folder, on a local file system or behind fsspec.
-
-A store knows names, bytes and whole files. It knows no plan.
-"""
+"""Where the files of a sharded set go: one folder, on a local file system or behind fsspec."""
 
 from __future__ import annotations
 

@@ -91,16 +91,10 @@ class Store(Protocol):
         """The claim of the unfinished set that the folder is for, or None."""
 
     def claiming(self, text: str, admit: Admit) -> AbstractContextManager[Claim]:
-        """Makes the folder where there is none, and holds it for a set.
-
-        `admit` is called first, while nobody else changes the folder; not while a run of the set is at work.
-        """
+        """Holds the folder for a set; `admit` is called before, unless a run of the set is at work."""
 
     def joining(self, text: str) -> AbstractContextManager[Claim]:
-        """Holds the folder for a set that another process has claimed.
-
-        A `ClaimLostError` tells that it is claimed no more; remotely it may show in the middle, too.
-        """
+        """Holds the folder for a set that was claimed; a `ClaimLostError` where it is no more."""
 
 
 def other_claim(place: str, found: str | None, *, is_at_work: bool) -> OutputError:

@@ -259,10 +259,7 @@ def _cannot(url: str, reason: str, hint: str) -> OutputError:
 def uploading(
     fs: AbstractFileSystem, path: str, url: str, nbytes: int, check: Callable[[], None]
 ) -> Iterator[Callable[[bytes | memoryview], None]]:
-    """What writes to a file of `nbytes` bytes that is completed when the block ends; not when it raises.
-
-    `check` is called before the file is completed; what it raises gives the file up.
-    """
+    """What writes to a file that is completed when the block ends without error, and `check` raises none."""
     with reporting_driver(url):
         begun, file = _opened(fs, path, nbytes)
 
@@ -287,11 +284,7 @@ def uploading(
 
 
 def _opened(fs: AbstractFileSystem, path: str, nbytes: int) -> tuple[str, Any]:
-    """The name under which a file is begun, and the file; its own name where nobody sees it till its end.
-
-    Where a driver writes in place, a run of the same set may come by, and whoever fails may only remove what
-    is its own.
-    """
+    """The name under which a file is begun, its own if a driver writes in place; and the file."""
     with LOADING:
         from fsspec.spec import AbstractBufferedFile  # noqa: PLC0415  an extra
 

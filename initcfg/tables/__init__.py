@@ -146,10 +146,7 @@ class Table:
         return "\n".join([*text, "", *(f"{markdown_text(note.strip())}  " for note in self.notes)])
 
     def html(self, *, whole: bool = False) -> str:
-        """The table as HTML that folds, with a small picture of each law; a page of its own if `whole`.
-
-        All of it is escaped. It runs no code, and loads nothing.
-        """
+        """The table as HTML that folds, with a small picture of each law; a page of its own if `whole`."""
         page: str = load("initcfg.tables.html").rendered(self, *self._filled(), whole=whole)
         return page
 
@@ -278,10 +275,7 @@ def markdown_text(text: str) -> str:
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Records as CSV with a heading; a shape is ``768x2304``, and None is an empty cell.
-
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
-    """
+    """Records as CSV with a heading; shapes are ``768x2304``, and formulas begin with an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(records[0] if records else ())

@@ -52,10 +52,7 @@ def is_within(path: str, folder: str) -> bool:
 
 
 def open_input(path: str | PathLike[str], error: type[InitcfgError]) -> BinaryIO:
-    """A regular file, open for reading, without a buffer; `error` is raised for what is none.
-
-    Its code is ``input``, or ``outside-root`` for what is outside the folder of `confined_to`.
-    """
+    """A regular file, open for reading without a buffer; `error` for what is none, or outside the root."""
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as refusal:

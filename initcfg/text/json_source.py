@@ -44,10 +44,7 @@ Nodes: TypeAlias = "dict[str, Node] | Spans"
 
 
 def read_json(text: str, file: str | None = None) -> Source:
-    """Reads one JSON document, without a byte order mark, with the place of every part.
-
-    A SpecError where it is not JSON; what can be read past is in the source's `problems`.
-    """
+    """Reads one JSON document with the place of every part; a SpecError where it is not JSON."""
     return JsonReader(file, text).document()
 
 

@@ -89,11 +89,7 @@ def read_entries(
 
 
 def parse_json(content: str | bytes, times: int = _TIMES) -> Any:
-    """The value that a JSON text is, without places; bytes are UTF-8.
-
-    A `JsonError` where it is no JSON, gives a key twice, is nested too deep, or costs more than `check_cost`
-    lets pass.
-    """
+    """The value that a JSON text is, without places; a `JsonError` where it is none, or costs too much."""
     check_cost(content, times)
     text = content if isinstance(content, str) else content.decode()
     value, end = _scanned(text, _skip_space(text, 0))
@@ -180,10 +176,7 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def check_cost(text: str | bytes, times: int = _TIMES) -> None:
-    """Refuses a text whose values would take over 192 MiB of memory, and over so many times its own.
-
-    Signs in strings count as well: honest texts have too few of them to matter.
-    """
+    """Refuses a text whose values would take over 192 MiB of memory, and over so many times its own."""
     signs = "[{:," if isinstance(text, str) else (b"[", b"{", b":", b",")
     lists, objects, keys, items = (text.count(sign) for sign in signs)  # type: ignore[arg-type]
     own_keys = max(0, keys - _SHARED_KEYS * objects)

@@ -36,10 +36,7 @@ def has_surrogate(text: str) -> bool:
 
 
 class Node(NamedTuple):
-    """The place of one value: character offsets into the text, and the same for what it holds.
-
-    A tuple, because tuples of numbers cost the garbage collector nothing, and a large spec has many.
-    """
+    """The place of one value and of what it holds; a tuple, which costs the garbage collector nothing."""
 
     start: int
     end: int
@@ -174,11 +171,7 @@ class Source:
         return Location(self.file, number, column, column + last - start, line, path)
 
     def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
-        """The place of a value; of the deepest part of `path` that the document has.
-
-        With `key` it is that of the last key, with `offset` that of a character of a scalar; ignored where
-        escapes or line breaks move characters.
-        """
+        """The place of the deepest part of `path`, of its last key, or of a character of a scalar."""
         node, before = self.root, 0
         for depth, step in enumerate(path, start=1):
             if (
@@ -198,10 +191,7 @@ class Source:
         return self.place(start, end, path) if offset is None else self._inside(start, end, offset, path)
 
     def places(self, group: str) -> Mapping[str, Location]:
-        """Where the key of each member of a mapping at the top stands, in their order.
-
-        Of a million names the places are told without their lines, and the source is not held.
-        """
+        """Where the keys of a mapping at the top stand; of a million names without their lines."""
         node = self.root.child(group)
         keys = (node.keys if node else None) or {}
         if isinstance(keys, Spans):
@@ -249,10 +239,7 @@ class Reader:
     def problem(
         self, code: Code, message: str, place: Node, hint: str | None = None, *, entry: str | None = None
     ) -> None:
-        """Notes a problem that the rest can be read past; of very many the first are kept.
-
-        `entry` is the key that it is about, where `place` is a key that the tree does not keep.
-        """
+        """Notes a problem that the rest can be read past; `entry` is a key that the tree does not keep."""
         if self.is_full:
             self.untold += 1
         else:
@@ -294,11 +281,7 @@ class LiteralError(ValueError):
 
 
 def read_integer(digits: str, base: int = 10) -> int:
-    """The integer that `digits` write, with an optional sign and without a prefix.
-
-    The number of digits is looked at first, so that a million of them cost nothing. A LiteralError where it
-    is beyond float64's range.
-    """
+    """The integer that `digits` write, with an optional sign; a LiteralError beyond float64's range."""
     if len(digits) < _ALWAYS_SMALL:
         return int(digits, base)
     significant = digits.lstrip("+-").lstrip("0")

@@ -48,10 +48,7 @@ _WORDS: dict[str, Tree] = {
 
 
 def read_yaml(text: str, file: str | None = None) -> Source:
-    """Reads one YAML document, without a byte order mark.
-
-    A SpecError where it is none; what can be read past is in the source's `problems`.
-    """
+    """Reads one YAML document, without a byte order mark; a SpecError where it is none."""
     reader = Reader(file, text)
     _refuse_characters(reader)
     _refuse_directives(reader)
@@ -257,10 +254,7 @@ class _Composer:
         return tree, Node(event.start_mark.index, _span(inner)[1], values=values, keys=keys)
 
     def merged(self, pairs: list[Item]) -> tuple[dict[str, Tree], dict[str, Node], dict[str, Node]]:
-        """What the merge key ``<<`` brings into a mapping, each part with its own place.
-
-        A mapping's own keys win over it, and of several mappings the first that has a key.
-        """
+        """What the merge key ``<<`` brings in: of several mappings the first that has a key."""
         tree: dict[str, Tree] = {}
         values: dict[str, Node] = {}
         keys: dict[str, Node] = {}

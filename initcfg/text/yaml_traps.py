@@ -32,11 +32,7 @@ class Item(NamedTuple):
 
 
 def rejoin_calls(items: list[Item], reader: Reader) -> list[Item]:
-    """The items with a call that commas cut apart, ``{stddev: max(a, b)}``, whole again and reported.
-
-    Inside ``[...]`` and ``{...}`` YAML ends a plain value at each comma, so a call with two arguments
-    arrives as ``max(a`` and ``b)``.
-    """
+    """The items with calls whole again that YAML cut at commas, as ``max(a, b)``, and reported."""
     if not items or reader.text.find("(", items[0].node.start, items[-1].node.end) < 0:
         return items
     whole: list[Item] = []

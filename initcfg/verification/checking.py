@@ -96,10 +96,7 @@ def verify(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Holds a file, a set, or weights that are open for reading against a plan, as `initcfg.verify` says.
-
-    By law `histograms` count the values of each component too.
-    """
+    """Holds a file, a set or open weights against a plan, as `initcfg.verify`; by law with `histograms`."""
     with contextlib.ExitStack() as opened:
         if isinstance(weights, WeightsFile):
             file, path = weights, weights.path
@@ -201,10 +198,7 @@ TOLERANCE = 1e-5
 
 
 def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> Mismatch | None:
-    """What differs between two flat arrays of one dtype, or None: bit for bit where the tolerance is 0.
-
-    Elsewhere values may differ by the tolerance and one step of the dtype.
-    """
+    """What differs between two flat arrays by any bit, or by more than a tolerance and one step."""
     bits = f"u{found.itemsize}"
     differing = found.view(bits) != expected.view(bits)
     if not differing.any():
@@ -219,10 +213,7 @@ def mismatch(found: Array, expected: Array, tolerance: Array | float = 0.0) -> M
 
 
 def tolerance_of(initializer: Initializer, shape: tuple[int, ...]) -> Array | float:
-    """How far each element may be from what is made here, one number for all or an array of the shape.
-
-    It is 0 where the same bits are promised.
-    """
+    """How far each element may be off, one number for all or an array; 0 where the same bits are promised."""
     factor = 1.0
     while isinstance(initializer, Scaled):
         factor, initializer = factor * initializer.factor, initializer.of

@@ -64,17 +64,11 @@ def differs(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fixed:
-    """Values that are known.
+    """Values that are known."""
 
-    Args:
-        expected: makes the elements [start, stop) in float64, or a number for all.
-        dtype: of the elements that are held against them.
-        spare: how far an element may be off: a share of it, and a number.
-    """
-
-    expected: Callable[[Array], Array] | tuple[float, ...]
-    dtype: DType
-    spare: tuple[float, float] = (0.0, 0.0)
+    expected: Callable[[Array], Array] | tuple[float, ...]  # of elements by number, or any of these for all
+    dtype: DType  # of the elements that are held against them
+    spare: tuple[float, float] = (0.0, 0.0)  # how far one may be off: a share of it, and a number
 
     def mismatch(self, elements: Array, numbers: Array | int) -> Mismatch | None:
         """What differs, in a stretch of elements whose numbers, or that of the first, are given."""
@@ -189,11 +183,7 @@ _FLOAT32_FRAMES = 1e-4
 
 
 def frames_problem(component: Component, elements: Array, dtype: DType) -> str | None:
-    """What is wrong with what decompositions make: with matrices that should be orthonormal, times a gain.
-
-    A frame Q takes any vector to one of its length, and Q'Q takes it to itself: so much is looked at, for a
-    few vectors, in a time that is that of reading the matrix a few times.
-    """
+    """What is wrong with orthonormal matrices times a gain: their products with a few vectors tell it."""
     made = component.initializer
     if not isinstance(made, Scaled):
         return _frames_problem(component, elements, dtype)

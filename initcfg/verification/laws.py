@@ -288,15 +288,7 @@ def _origin(job: _Job, held: _Held) -> object:
 
 
 def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places: Array | None) -> _Seen:
-    """What a stretch of a component holds.
-
-    Args:
-        job: the tensor.
-        held: the component.
-        elements: the stretch.
-        numbers: of the elements in the component; an integer is that of the first of a tensor's.
-        places: of the elements in the tensor; None where they are the numbers.
-    """
+    """What a stretch holds of a component: elements, their numbers in it, their places in the tensor."""
     if not elements.size or held.against is None:
         return _Seen()
     one = _Seen(moments_of(elements))
@@ -381,10 +373,7 @@ def _repeated_rows(parameter: PlannedParameter) -> int:
 
 
 def _split(elements: Array, codes: Array, count: int) -> tuple[list[tuple[Array, Array, Array]], int]:
-    """The elements of each component, their numbers in it, each once, and their places in the stretch.
-
-    Then how many repeated elements are not what they repeat.
-    """
+    """The elements, numbers and places of each component, each once; and how many repetitions differ."""
     ranks = codes >> _SHIFT
     parts, unequal = [], 0
     for rank in range(count):

@@ -35,11 +35,7 @@ class Match:
 
 
 def match(file: WeightsFile, plan: Plan, select: str | None, *, law: bool = False) -> Match:
-    """Holds the names, shapes and dtypes of weights against those of a plan, as far as the glob selects.
-
-    What the file says of itself, that it was made as a part, is no reason to look at a part only: it is the
-    file that is in question. By `law` floats may be of another dtype, which a note says.
-    """
+    """Holds names, shapes and dtypes of weights against those of a plan, as far as the glob selects."""
     header = file.header
     expected = selected(plan, select)
     problems = [] if law else list(_fingerprint(file, plan))
@@ -258,11 +254,7 @@ def _stale_norms(file: WeightsFile, buffers: Collection[str]) -> Iterator[Diagno
 
 
 def carried_plan(file: WeightsFile) -> Plan:
-    """The plan of the spec in the metadata of weights.
-
-    A spec that has rules only was planned for the names and shapes of a model; those of the weights take
-    their place, and the fingerprint tells whether they are the same.
-    """
+    """The plan of the spec in the metadata of weights, whose names and shapes stand for a manifest."""
     tree = _tree(file)
     # The manifest was another file, and where the spec describes its parameters it was a check only.
     tree.pop("manifest", None)
@@ -284,10 +276,7 @@ def carried_plan(file: WeightsFile) -> Plan:
 
 
 def _planned(tree: dict[str, Any], manifest: Manifest | None) -> Plan:
-    """The plan of a carried spec, without the rules that fit no tensor.
-
-    Such a rule skips what only the model has, or comes from a spec that this one extended.
-    """
+    """The plan of a carried spec without rules that fit no tensor: they skip what only a model has."""
     try:
         return plan_reading(read(tree, manifest=manifest))
     except SpecError as error:

@@ -41,32 +41,20 @@ Tails = tuple["Array", "Array"]
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What the elements of a component should come to.
-
-    Args:
-        mean, std, fourth: moments, the fourth about the mean.
-        reach: the greatest distance from the mean, infinite for normal draws.
-        low, high: what float32 arithmetic and rounding leave of the bounds; infinite where there are none.
-        tails: the probabilities below and above given numbers, each to its own digits.
-        edges: numbers where the distribution function is looked at, between those that the dtype holds.
-        below: the probability up to each edge.
-        slack: how inexact moments, in standard deviations, and probabilities may be.
-        collision: the probability that two draws are equal.
-        dtype: that the elements are rounded to.
-    """
+    """What the elements of a component should come to."""
 
     mean: float
     std: float
-    fourth: float
-    reach: float
-    low: float
+    fourth: float  # moment about the mean
+    reach: float  # the greatest distance from the mean, infinite for normal draws
+    low: float  # what float32 arithmetic and rounding leave of the bounds; infinite where there are none
     high: float
-    tails: Callable[[Array], Tails]
-    edges: Array
-    below: Array
-    slack: float
-    collision: float
-    dtype: DType
+    tails: Callable[[Array], Tails]  # the probabilities below and above numbers, each to its own digits
+    edges: Array  # where the distribution function is looked at, between numbers that the dtype holds
+    below: Array  # the probability up to each edge
+    slack: float  # how inexact moments, in standard deviations, and probabilities may be
+    collision: float  # the probability that two draws are equal
+    dtype: DType  # that the elements are rounded to
 
     @property
     def bins(self) -> tuple[float, float]:
@@ -97,11 +85,7 @@ class Meant:
 
 
 def meant_by(component: Component, dtype: DType) -> Meant:
-    """What the elements of a component that is random should come to.
-
-    Raises:
-        InitializerError: an element of a formula has no value.
-    """
+    """What the elements of a random component should come to; an InitializerError if one has no value."""
     formula = component.formula
     if formula is not None and formula.of is not None:
         return _of_formula(component, formula.of, dtype)

@@ -1,10 +1,4 @@
-"""From a `Report` to text, one function a format: for people, or a document for programs.
-
-To add a format, write a function ``render_NAME`` into a module here, and a row in `FORMATS`: ``--format``
-offers it in every command that checks something. What each format needs escaped is here too, so that a name
-in a document can never forge a part of a report; `initcfg.errors.printable` comes first: it leaves no control
-character, line break or lone surrogate.
-"""
+"""From a `Report` to text, one function ``render_NAME`` a format, and what each format needs escaped."""
 
 from __future__ import annotations
 

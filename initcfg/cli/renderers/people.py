@@ -1,8 +1,4 @@
-"""Reports for people: text for a terminal, and workflow commands with a job summary for GitHub Actions.
-
-GitHub shows ten errors, ten warnings and ten notices of a step. Where there are more the log has all of
-them, and so has the summary.
-"""
+"""Reports for people: text for a terminal, workflow commands and a job summary for GitHub Actions."""
 
 from __future__ import annotations
 
