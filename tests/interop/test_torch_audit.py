@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from initcfg.adapters.torch import assert_initialized, audit
+from initcfg.adapters.torch.programs import key_of
+from initcfg.adapters.torch.recording import recording
 from initcfg.errors import AuditError, Code, InitcfgError
 from initcfg.explanations import Explanation, load_explanations
 from tests.interop.capture_sweep import audit_row
@@ -52,24 +54,12 @@ def test_a_planted_fault_is_found_at_its_line_and_nothing_else(cls: type[torch.n
     assert repr(name) in found.message
 
 
-class LostLineByLine(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        for key in "abcdef":
-            self.register_parameter(key, torch.nn.Parameter(torch.zeros(8)))
-        torch.nn.init.constant_(self.a, 2)
-        torch.nn.init.constant_(self.b, 2)
-        torch.nn.init.constant_(self.c, 2)
-        torch.nn.init.constant_(self.d, 2)
-        torch.nn.init.constant_(self.e, 2)
-        torch.nn.init.constant_(self.f, 2)
-        for parameter in self.parameters():
-            torch.nn.init.normal_(parameter)
-
-
-def test_findings_stand_in_the_order_of_the_parameters() -> None:
-    found = [each for each in audit(LostLineByLine).diagnostics if each.code == Code.LOST_WRITE]
-    assert [each.message[1] for each in found] == list("abcdef")
+def test_memories_come_in_the_order_in_which_they_were_made() -> None:
+    # Findings follow this order, which must not be that of addresses.
+    with recording(0) as programs:
+        made = [torch.empty(8).normal_() for _ in range(200)]
+        found = [key_of(each.storage[1]) for each in programs.histories()]
+    assert found == list(map(key_of, made))
 
 
 def test_at_least_thirty_faults_of_all_codes_are_planted() -> None:
