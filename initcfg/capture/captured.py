@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initcfg.capture.grouping import decisions, staged
+from initcfg.capture.grouping import decisions, staged, starred
 from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
 from initcfg.capture.values import Table, Unsaid
@@ -195,6 +195,7 @@ class _Document:
         self._groups = grouped({spelled(each.name): self._entry(each) for each in recorded})
         self._places = Places()
         self._placed = [(self._places.of(group), group) for group in self._groups]
+        self._examples = dict(self._looked_at())
         self.phrases = self._phrased()
         self._rules = self._ruled()
         self._allow: list[dict[str, str]] = []
@@ -237,13 +238,30 @@ class _Document:
             return Layout(self._stated)
         return Layout("in_out" if recorded.module == "Conv1D" else "out_in")
 
+    def _looked_at(self) -> Iterator[tuple[str, str]]:
+        """The example of each group, and the name to see where its numbers come from.
+
+        The models that are made again have few layers. A layer that they lack says its numbers as the first
+        layer does that holds the same.
+        """
+        layers: dict[str, dict[str, Group]] = {}
+        for place, group in self._placed:
+            layers.setdefault(place.layer or "", {})[place.key] = group
+        first: dict[tuple[str, str], dict[str, Group]] = {}
+        base = next((build.of for build in self._study.builds if build.of), self._study.model)
+        for layer, groups in layers.items():
+            held = repr([(key, group.entry) for key, group in groups.items()])
+            same = first.setdefault((starred(layer), held), groups)
+            for key, group in groups.items():
+                yield group.example, (group if group.example in base.tensors else same[key]).example
+
     # Laws.
 
     def _phrased(self) -> dict[str, Phrase]:
         """The phrase of each parameter that has a law of its own; members of a group share the first's."""
-        members: dict[tuple[int, str, bool], list[str]] = {}
+        members: dict[tuple[str, str, bool], list[str]] = {}
         phrases = Phrases(self._study, self.layout_of)
-        group_of = {name: at for at, group in enumerate(self._groups) for name in group.names}
+        group_of = {name: self._examples[group.example] for group in self._groups for name in group.names}
         for name, recorded in self._recorded.items():
             if recorded.tied_to is None:
                 law = recorded.law
@@ -283,7 +301,7 @@ class _Document:
     def _parameter(self, place: Place, group: Group) -> dict[str, Any]:
         entry = group.entry
         assert isinstance(entry, _Entry)  # noqa: S101
-        shape = [self._axis(group.example, at, size) for at, size in enumerate(entry.shape)]
+        shape = [self._axis(self._examples[group.example], at, size) for at, size in enumerate(entry.shape)]
         said = {
             "dtype": None if entry.dtype == self._dtype else entry.dtype,
             "layout": entry.layout,

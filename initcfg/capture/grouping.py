@@ -63,13 +63,13 @@ def _cases(meanings: Mapping[str, str]) -> list[_Case]:
     """The names, those taken together that differ in numbers only and mean the same."""
     families: dict[str, list[str]] = {}
     for name in meanings:
-        families.setdefault(_starred(name), []).append(name)
+        families.setdefault(starred(name), []).append(name)
     cases = []
     for stem, names in families.items():
         at = _telling(names, meanings)
         groups: dict[str, str] = {}
         for name in names:
-            groups.setdefault(_starred(name, at), name)
+            groups.setdefault(starred(name, at), name)
         cases += [
             _Case(meanings[example], example, frozenset((name, _numbered(name), *_patterns(stem))))
             for name, example in groups.items()
@@ -85,13 +85,14 @@ def _telling(names: Sequence[str], meanings: Mapping[str, str]) -> tuple[int, ..
         for places in combinations(numbers, size):
             told: dict[str, str] = {}
             if all(
-                told.setdefault(_starred(each, places), meanings[each]) == meanings[each] for each in names
+                told.setdefault(starred(each, places), meanings[each]) == meanings[each] for each in names
             ):
                 return places
     raise AssertionError("all numbers tell all names apart")
 
 
-def _starred(name: str, kept: Collection[int] = ()) -> str:
+def starred(name: str, kept: Collection[int] = ()) -> str:
+    """A name with a star in the place of each number, but for those in some places."""
     segments = enumerate(name.split("."))
     return ".".join("*" if is_number(each) and at not in kept else each for at, each in segments)
 

@@ -102,6 +102,35 @@ def test_settings_reach_what_the_config_named() -> None:
     assert {each.name: each.shape for each in plan} == {each.name: each.shape for each in gpt(changed)}
 
 
+def hybrid(changes: Mapping[str, float] = {}) -> list[Recorded]:
+    """Each third layer attends, and the others have a state."""
+    config: Any = {"d": 64, "width": 16, "n_layer": 9, "std": 0.02} | dict(changes)
+    kinds = {True: ("qkv", 3 * config["d"]), False: ("state", config["width"])}
+    law = RandomNormal(0, config["std"])
+    layers = ((i, *kinds[i % 3 == 1]) for i in range(config["n_layer"]))
+    return [recorded(f"h.{i}.{name}.weight", (size, config["d"]), law) for i, name, size in layers]
+
+
+def test_layers_of_one_kind_are_one_and_say_what_the_first_of_them_does() -> None:
+    source = Source({"d": 64, "width": 16, "n_layer": 9, "std": 0.02}, hybrid)
+    captured = Captured("hybrid", hybrid(), source)
+    assert captured.text.partition("layers:\n")[2].partition("\nrules")[0] == (
+        """\
+  h.{s}:
+    repeat: {s: ["0", "2", "3", "5", "6", "8"]}
+    params:
+      state.weight: {shape: [width, d]}
+  h.{t}:
+    repeat: {t: {from: 1, to: 8, step: 3}}
+    params:
+      qkv.weight: {shape: [3 * d, d]}
+"""
+    )
+    plan = initcfg.make_plan(captured.spec, settings={"vars.d": 8, "vars.width": 2})
+    changed = hybrid({"d": 8, "width": 2})
+    assert {each.name: each.shape for each in plan} == {each.name: each.shape for each in changed}
+
+
 def linear(prefix: str, shape: tuple[int, int]) -> list[Recorded]:
     """A layer as torch begins it."""
     bound = 1 / math.sqrt(shape[1])
