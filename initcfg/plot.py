@@ -105,11 +105,7 @@ def depth(model: Model | Plan, axes: Axes | None = None) -> Axes:
             color=_COLOURS[rank % len(_COLOURS)],
             label=short_name(each.name),
         )
-    locator: Any = axes.xaxis.get_major_locator()
-    locator.set_params(integer=True)
-    axes.set(yscale="log", xlabel="block", ylabel="gain = std · √fan_in")
-    axes.legend(fontsize="small", frameon=False)
-    return axes
+    return _by_block(axes, "block", "gain = std · √fan_in")
 
 
 def laws(model: Model, axes: Axes | None = None, *, most: int = 8) -> Axes:
@@ -237,10 +233,13 @@ def signal(probe: Probe, axes: Axes | None = None, *, backward: bool = False) ->
         if each.expected:
             at, _, squares = zip(*each.expected, strict=True)
             axes.plot(at, squares, color=colour, lw=1.2, ls="--")
+    return _by_block(axes, "after block", f"mean square of the {'gradient' if backward else 'signal'}")
+
+
+def _by_block(axes: Axes, x_label: str, y_label: str) -> Axes:
     locator: Any = axes.xaxis.get_major_locator()
     locator.set_params(integer=True)
-    what = "gradient" if backward else "signal"
-    axes.set(yscale="log", xlabel="after block", ylabel=f"mean square of the {what}")
+    axes.set(yscale="log", xlabel=x_label, ylabel=y_label)
     axes.legend(fontsize="small", frameon=False)
     return axes
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from initcfg.manifest import Manifest
     from initcfg.plan import Plan, PlannedParameter
-    from initcfg.spec import Reading, Spec
+    from initcfg.spec import Reading
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 
@@ -167,9 +167,13 @@ def plan_from(
     manifest: Manifest | None = None,
 ) -> Plan:
     """The plan in `file`, or of the spec in it, held against `manifest`; `tell` learns of its warnings."""
+    from initcfg.plan import Plan, plan_reading
+
+    source = source_from(file, options, manifest)
     if tell is None:
-        return _planned(file, options, manifest)[0]
-    plan, found = checked_plan_from(file, options)
+        with planning_progress():
+            return source if isinstance(source, Plan) else plan_reading(source)
+    plan, found = checked_plan(source)
     warnings = sum(each.severity == "warning" for each in found)
     if warnings:
         import shlex
@@ -179,23 +183,14 @@ def plan_from(
     return plan
 
 
-def checked_plan_from(file: str, options: SpecOptions | None = None) -> tuple[Plan, tuple[Diagnostic, ...]]:
-    """The plan that a file comes to, with its warnings and notes."""
+def checked_plan(source: Plan | Reading) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """The plan that `source_from` has given or that its spec comes to, with its warnings and notes."""
     from initcfg.checks import check_plan
-
-    plan, spec = _planned(file, options)
-    return plan, check_plan(plan, spec.allow if spec else (), spec)
-
-
-def _planned(
-    file: str, options: SpecOptions | None, manifest: Manifest | None = None
-) -> tuple[Plan, Spec | None]:
-    """The plan that a file comes to, and the spec unless the file is a plan."""
     from initcfg.plan import Plan, plan_reading
 
-    source = source_from(file, options, manifest)
     with planning_progress():
-        return (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
+        plan, spec = (source, None) if isinstance(source, Plan) else (plan_reading(source), source.spec)
+    return plan, check_plan(plan, spec.allow if spec else (), spec)
 
 
 def source_from(

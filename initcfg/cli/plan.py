@@ -10,12 +10,13 @@ import click
 from initcfg.cli.application import Command
 from initcfg.cli.arguments import (
     SpecOptions,
-    checked_plan_from,
+    checked_plan,
     force_option,
     not_standard_input,
     output_option,
     plan_from,
     selection,
+    source_from,
     threads_option,
     with_renames,
     with_spec_options,
@@ -162,7 +163,7 @@ def report(
     held = [] if weights is None else ["--weights", weights, *renames.arguments()]
     held += [] if probed is None else ["--probe", probed]
     named = shlex.join(["initcfg", "report", *files, *held, *options.arguments()])
-    sources = [Source(file, *checked_plan_from(file, options)) for file in files]
+    sources = [Source(file, *checked_plan(source_from(file, options))) for file in files]
     if weights is not None:
         from initcfg.verification import verify
 

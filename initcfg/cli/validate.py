@@ -13,10 +13,10 @@ from initcfg.cli.application import Command
 from initcfg.cli.arguments import (
     SpecOptions,
     as_code,
+    checked_plan,
     expanded,
     find_project,
     is_excluded,
-    planning_progress,
     source_from,
     with_spec_options,
 )
@@ -145,8 +145,7 @@ def _target(setting: str) -> str:
 
 
 def _check(file: str, options: SpecOptions) -> Checked:
-    from initcfg.checks import check_plan
-    from initcfg.plan import Plan, check_base, plan_reading
+    from initcfg.plan import Plan, check_base
 
     if Path(file).is_dir():
         hint = "name the specs in it, as in 'configs/*.yaml'"
@@ -156,10 +155,7 @@ def _check(file: str, options: SpecOptions) -> Checked:
         if not isinstance(source, Plan) and source.spec is not None and source.spec.base:
             check_base(source)
             return Checked(file, verdict="a valid base, which other documents extend", is_base=True)
-        with planning_progress():
-            plan = source if isinstance(source, Plan) else plan_reading(source)
+        plan, found = checked_plan(source)
     except InitcfgError as error:
         return Checked.failed(file, error.diagnostics)
-    spec = None if isinstance(source, Plan) else source.spec
-    found = (*plan.notes, *check_plan(plan, spec.allow if spec else (), spec))
-    return Checked(file, found, Contents.of(plan))
+    return Checked(file, (*plan.notes, *found), Contents.of(plan))

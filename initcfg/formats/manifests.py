@@ -242,32 +242,24 @@ def _entry_fault(name: str, written: object) -> _Fault | None:
             False,
             _problem(f"the shape of {name!r} {message}", None, "write the sizes of the axes"),
         )
-    return _dtype_fault(written) or _buffer_fault(written)
+    return _value_fault(written)
 
 
-def _dtype_fault(written: dict[str, Any]) -> _Fault | None:
-    dtype = written.get("dtype")
-    if "dtype" not in written or (isinstance(dtype, str) and dtype in DTYPES):
-        return None
+def _value_fault(written: dict[str, Any]) -> _Fault | None:
+    """What is wrong with the dtype of an entry, or with what it says of a buffer."""
+    dtype = written.get("dtype", "float32")
     if not isinstance(dtype, str):
-        message = "expected the name of a dtype"
-        return (
-            ("dtype",),
-            False,
-            Diagnostic(Code.WRONG_TYPE, message, hint="write float32, or delete the key"),
-        )
-    try:
-        as_dtype(dtype)
-    except InitializerError as error:
-        return ("dtype",), False, error.diagnostics[0]
+        hint = "write float32, or delete the key"
+        return ("dtype",), False, Diagnostic(Code.WRONG_TYPE, "expected the name of a dtype", hint=hint)
+    if dtype not in DTYPES:
+        try:
+            as_dtype(dtype)
+        except InitializerError as error:
+            return ("dtype",), False, error.diagnostics[0]
+    if not isinstance(written.get("buffer", False), bool):
+        hint = "write true, or delete the key"
+        return ("buffer",), False, Diagnostic(Code.WRONG_TYPE, "expected true or false", hint=hint)
     return None
-
-
-def _buffer_fault(written: dict[str, Any]) -> _Fault | None:
-    if isinstance(written.get("buffer", False), bool):
-        return None
-    hint = "write true, or delete the key"
-    return ("buffer",), False, Diagnostic(Code.WRONG_TYPE, "expected true or false", hint=hint)
 
 
 def manifest_json(manifest: Manifest) -> str:

@@ -24,7 +24,7 @@ from initcfg.sharding.inventory import (
 )
 from initcfg.sharding.shards import Rank, Shard, ShardSet, assigned, digest_of, index_of, loads, shard_name
 from initcfg.sharding.writing import Receipt, custom_parts, rehearse, send, try_shard, write_shard
-from initcfg.stores.base import ClaimLostError
+from initcfg.stores import ClaimLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, OutputError
 from initcfg.formats.atomic import free_bytes, move, replacing, reporting
+from initcfg.formats.index import CLAIM_NAME
 from initcfg.formats.safetensors import FileLayout, write_file
 from initcfg.formats.temporary import LocksUnsupportedError, is_linked, lock_holders, sweep, try_lock, unlock
-from initcfg.stores.base import CLAIM_NAME, Admit, Claim, other_claim
+from initcfg.stores import Admit, Claim, other_claim
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:

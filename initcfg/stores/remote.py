@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
+from initcfg.formats.index import CLAIM_NAME
 from initcfg.process import LOADING
-from initcfg.stores.base import CLAIM_NAME, Admit, Claim, other_claim
+from initcfg.stores import Admit, Claim, other_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

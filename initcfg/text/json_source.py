@@ -20,7 +20,6 @@ from initcfg.text.source import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from re import Match
 
 # A key and its colon, an entry's end: what is read most, at once where nothing is wrong with it.
@@ -111,19 +110,13 @@ class JsonReader(Reader):
             name, where = self.key()
             value, node = self.member(name, depth + 1)
             if name in tree:
-                message = f"the key {name!r} appears twice"
-                self.problem(Code.DUPLICATE_KEY, message, where, self.hint_of_second(name, keys), entry=name)
+                self.duplicate(name, where, None if isinstance(keys, Spans) else keys[name])
             elif len(tree) == self.most:
                 raise self.fatal(Code.TOO_LARGE, f"more than {self.most:,} entries", where.start)
             else:
                 tree[name], values[name], keys[name] = value, node, where
             more = self.more("}")
         return tree, Node(start, self.at, values=values, keys=keys)
-
-    def hint_of_second(self, name: str, keys: Mapping[str, Node]) -> str:
-        """What to do about a key that is there already."""
-        first = self.source.place(keys[name].start).line
-        return f"{name!r} is in line {first} already; keep one of them"
 
     def places_of(self, tree: dict[str, Tree]) -> tuple[Nodes, Nodes]:  # noqa: ARG002
         """What the nodes of an object's values, and of its keys, are put in."""

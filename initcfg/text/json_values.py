@@ -20,7 +20,7 @@ from initcfg.text.json_source import MAX_ENTRIES, SPACE, JsonReader, Nodes, read
 from initcfg.text.source import Node, Source, Spans, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 # A list or an object with at most one more in it, as entries are.
@@ -114,9 +114,6 @@ class _EntriesReader(JsonReader):
         told = [noted.problem for noted in self.problems]
         problems = (*told, *more_problems(self.untold, told))
         return Source(self.file, self.text, tree, root, problems, read_parts=_parts)
-
-    def hint_of_second(self, name: str, keys: Mapping[str, Node]) -> str:  # noqa: ARG002
-        return "keep one of them"
 
     def places_of(self, tree: dict[str, Tree]) -> tuple[Nodes, Nodes]:
         return Spans(tree), Spans(tree)

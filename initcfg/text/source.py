@@ -246,6 +246,14 @@ class Reader:
             where = self.source.place(place.start, place.end)
             self.problems.append(_Noted(Diagnostic(code, message, where, hint), place.start, entry))
 
+    def duplicate(self, name: str, where: Node, first: Node | None) -> None:
+        """Notes a key that is there already; of very many keys without the place of the first."""
+        place = (
+            "" if first is None else f"{name!r} is in line {self.source.place(first.start).line} already; "
+        )
+        message, hint = f"the key {name!r} appears twice", f"{place}keep one of them"
+        self.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
+
     def fatal(
         self, code: Code, message: str, start: int, end: int | None = None, hint: str | None = None
     ) -> SpecError:

@@ -244,10 +244,7 @@ class _Composer:
                 self.reader.untold += 1
                 continue
             if name in own:
-                first = self.reader.source.place(keys[name].start).line
-                hint = f"{name!r} is in line {first} already; keep one of them"
-                message = f"the key {name!r} appears twice"
-                self.reader.problem(Code.DUPLICATE_KEY, message, where, hint, entry=name)
+                self.reader.duplicate(name, where, keys[name])
                 continue
             own.add(name)
             tree[name], values[name], keys[name] = pair.value, pair.node, where

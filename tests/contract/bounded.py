@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import initcfg
 from initcfg.sharding import save_set, shard_set
-from initcfg.stores.base import Claim
+from initcfg.stores import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

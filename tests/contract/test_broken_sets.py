@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from initcfg.formats.index import INDEX_NAME
-from initcfg.stores.base import CLAIM_NAME
+from initcfg.formats.index import CLAIM_NAME, INDEX_NAME
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 

@@ -17,8 +17,7 @@ from safetensors.numpy import load_file
 
 import initcfg
 from initcfg.errors import OutputError
-from initcfg.formats.index import INDEX_NAME
-from initcfg.stores.base import CLAIM_NAME
+from initcfg.formats.index import CLAIM_NAME, INDEX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,11 +26,10 @@ import initcfg
 import initcfg.sharding
 from initcfg.cli import main
 from initcfg.errors import Code, InitcfgError, OutputError
-from initcfg.formats.index import INDEX_NAME
+from initcfg.formats.index import CLAIM_NAME, INDEX_NAME
 from initcfg.initializers import Initializer, register
 from initcfg.sharding.inventory import SetClaim
 from initcfg.stores import open_store
-from initcfg.stores.base import CLAIM_NAME
 from initcfg.stores.remote import uploading
 
 if TYPE_CHECKING:

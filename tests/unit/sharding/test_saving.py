@@ -11,12 +11,11 @@ import pytest
 
 import initcfg
 from initcfg.errors import Code, InitcfgError, OutputError
-from initcfg.formats.index import INDEX_NAME
+from initcfg.formats.index import CLAIM_NAME, INDEX_NAME
 from initcfg.initializers import Initializer, register
 from initcfg.sharding import Rank, finalize, save_set, shard_set
 from initcfg.sharding.inventory import SetClaim
 from initcfg.sharding.writing import write_claimed_shard
-from initcfg.stores.base import CLAIM_NAME
 
 if TYPE_CHECKING:
     from initcfg.sharding import ShardSet
