@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from initcfg.cli.ranks import Ranked
     from initcfg.plan import Plan
-    from initcfg.sharding import Published, Saved
+    from initcfg.sharding import Saved
 
 _SHOWN_TIES = 5
 # What a single file has no use for.
@@ -208,7 +208,14 @@ def finalize(*, file: str, output: Output) -> int:
     """
     from initcfg.api import finalize as publish
 
-    report_published(output, publish(file))
+    published = publish(file)
+    if output.format == "json":
+        facts = {"index": published.path, "fingerprint": published.fingerprint}
+        output.data(json.dumps(facts | {"shards": published.shards, "bytes": published.nbytes}, indent=2))
+    else:
+        shards = counted(published.shards, "shard")
+        output.note(f"{printable(published.path)}: {shards}, {size(published.nbytes)}")
+        output.note(f"fingerprint {published.fingerprint}")
     return Exit.FINE
 
 
@@ -269,17 +276,6 @@ def _facts(saved: Saved, ranked: Ranked | None, seconds: float) -> dict[str, Any
         "left_out": dict(saved.tied),
         "removed_first": saved.removed_first,
     }
-
-
-def report_published(output: Output, published: Published) -> None:
-    """Tell that a folder is complete."""
-    if output.format == "json":
-        facts = {"index": published.path, "fingerprint": published.fingerprint}
-        output.data(json.dumps(facts | {"shards": published.shards, "bytes": published.nbytes}, indent=2))
-        return
-    shards = counted(published.shards, "shard")
-    output.note(f"{printable(published.path)}: {shards}, {size(published.nbytes)}")
-    output.note(f"fingerprint {published.fingerprint}")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 import click
 
 from initcfg.cli.arguments import force_option, not_standard_output
-from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, defused, render
+from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, SHOWN, defused, render, shows_all, step_summary
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import Code, FormatError, OutputError, printable, text_width
 
@@ -158,8 +158,6 @@ class Output(NamedTuple):
 
     def _fill_step_summary(self, report: Report) -> None:
         """Give the summary of a job on GitHub what GitHub does not show beside the lines of a change."""
-        from initcfg.cli.renderers.people import SHOWN, shows_all, step_summary
-
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or shows_all(report):
             return

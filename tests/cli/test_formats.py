@@ -11,9 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from initcfg.cli.renderers import render
+from initcfg.cli.renderers import render, shows_all, step_summary
 from initcfg.cli.renderers.documents import json_schema
-from initcfg.cli.renderers.people import shows_all, step_summary
 from initcfg.cli.report import Checked, Contents, Report
 from initcfg.errors import Code, Diagnostic, Location
 from initcfg.explanations import load_explanations

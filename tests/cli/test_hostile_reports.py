@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from initcfg.cli.renderers import defused, render
+from initcfg.cli.renderers import defused, render, step_summary
 from initcfg.cli.renderers.documents import json_schema
-from initcfg.cli.renderers.people import step_summary
 from initcfg.cli.report import Checked, Report
 from initcfg.errors import Code, Diagnostic, Location, printable
 

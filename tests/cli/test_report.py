@@ -10,9 +10,8 @@ import click
 import jsonschema
 import pytest
 
-from initcfg.cli.renderers import FORMATS, render
+from initcfg.cli.renderers import FORMATS, painted, render
 from initcfg.cli.renderers.documents import json_schema
-from initcfg.cli.renderers.people import painted
 from initcfg.cli.report import Checked, Contents, Exit, Report
 from initcfg.errors import Code, Diagnostic, Location, Severity
 
