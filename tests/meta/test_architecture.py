@@ -50,6 +50,7 @@ FLOORS = {
     "report": 12,
     "api": 13,
     "plot": 13,
+    "testing": 14,
     "cli": 14,
 }
 # The public face names the api's functions lazily, and `python -m initcfg` is the command line.

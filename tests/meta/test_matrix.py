@@ -87,5 +87,5 @@ def test_the_package_imports_what_it_declares_and_nothing_else() -> None:
     assert not {name for name, found in core.items() if not found & imported}, "only tests import them"
     extras = [modules(extra) for extra in PROJECT["project"]["optional-dependencies"].values()]
     declared = set().union(*(found for group in [core, *extras] for found in group.values()))
-    # _typeshed is there for type checkers only.
-    assert imported - declared - set(sys.stdlib_module_names) == {"initcfg", "_typeshed"}
+    # _typeshed is there for type checkers only, and only pytest loads its plugin.
+    assert imported - declared - set(sys.stdlib_module_names) == {"initcfg", "_typeshed", "pytest"}
