@@ -315,7 +315,7 @@ def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
             if len(ranks) > 1:
                 message = f"{fill_numbers(template.message, spans)} (x{len(ranks):,})"
                 if template.code is Code.VALUES and re.search(_ELEMENT, found[at].message):
-                    message = f"{found[at].message}; and so in {message}"
+                    message = f"{found[at].message}; likewise in {message}"
                 hint = template.hint and fill_numbers(template.hint, spans)
                 told[at] = dataclasses.replace(template, message=message, hint=hint, where=found[at].where)
     return tuple(told[at] for at in sorted(told))

@@ -49,6 +49,7 @@ def moments_of(elements: Array) -> Moments:
     finite = wide if is_finite.all() else wide[is_finite]
     if not finite.size:
         return Moments(non_finite=int(wide.size))
+    # Squares of differences above 1e154 or below 1e-162 leave float64: the spread is infinite or 0 then.
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(finite.mean())
         squares = float(np.square(finite - mean).sum())

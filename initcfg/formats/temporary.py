@@ -40,7 +40,7 @@ def create(folder: Path, announce: Callable[[Path], object] = lambda _: None) ->
     """An empty temporary file that no sweep removes while open; `announce` gets its path before."""
     for _ in range(_ATTEMPTS):
         path = folder / f"{TEMPORARY_PREFIX}{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
-        announce(path)
+        announce(path)  # before, since an interrupt may come between the making and the return
         descriptor = os.open(path, _NEW, 0o666)
         if _hold(descriptor, path):
             return path, descriptor
@@ -126,6 +126,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     if fcntl is None:
         raise LocksUnsupportedError("the system has no flock")
     try:
+        # NFS locks files exclusively only where they are open for writing.
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False

@@ -197,7 +197,9 @@ def map_picture(model: Model) -> str | None:
         # Of those at one place each later one is smaller, so that all are seen.
         share = max(0.35, 0.6 ** under[row.fan_in, row.std])
         under[row.fan_in, row.std] += 1
-        mark = _mark(root, frame, row, labels[short_name(row.name)], share)
+        size = share * (4 + 0.9 * math.log10(max(row.elements // row.copies, 1)))
+        place = (frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1))
+        mark = _shape(root, place, size, labels[short_name(row.name)])
         titled(mark, told(row))
         mark.set("data-row", str(places[id(row)]))
     copies = dict.fromkeys(labels, 0)
@@ -257,12 +259,6 @@ def _theory(root: ET.Element, frame: Frame, scale: float, label: str, marks: Seq
     )
     text.set("class", "note")
     text.text = label
-
-
-def _mark(root: ET.Element, frame: Frame, row: Row, rank: int, share: float) -> ET.Element:
-    """A mark whose area grows with the number of elements."""
-    size = share * (4 + 0.9 * math.log10(max(row.elements // row.copies, 1)))
-    return _shape(root, (frame.at_x(row.fan_in or 1), frame.at_y(row.std or 1)), size, rank)
 
 
 def _shape(root: ET.Element, place: Point, size: float, rank: int) -> ET.Element:

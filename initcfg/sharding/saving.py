@@ -186,6 +186,7 @@ def _held(
         finally:
             # Where that cannot be found out, the claim stays: the next run, or finalize, finds it.
             with contextlib.suppress(OutputError):
+                # A rank leaves its claim to the others.
                 is_ours = is_lone and hold.is_new
                 if is_published(store, shards) or (is_ours and not has_any(store, shards)):
                     hold.release()

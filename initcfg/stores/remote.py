@@ -289,6 +289,7 @@ def _opened(fs: AbstractFileSystem, path: str, nbytes: int) -> tuple[str, Any]:
     with LOADING:
         from fsspec.spec import AbstractBufferedFile  # noqa: PLC0415  an extra
 
+    # A run of the same set may come by, and whoever fails may remove only what is its own.
     begun = f"{path}.{os.urandom(8).hex()}{_PART}"
     file = fs.open(begun, "wb", block_size=_block(nbytes))
     if not isinstance(file, AbstractBufferedFile):

@@ -70,7 +70,7 @@ def test_another_plan_is_said_first(weights: str, run: Run, folder: Path) -> Non
     kernels = [line for line in result.stdout.splitlines() if "kernel" in line]
     assert len(kernels) == 1
     assert "'h.0.kernel'[0, 0] is" in kernels[0]
-    assert kernels[0].endswith("128 of 128 elements differ; and so in 'h.{0..1}.kernel' (x2)")
+    assert kernels[0].endswith("128 of 128 elements differ; likewise in 'h.{0..1}.kernel' (x2)")
 
 
 @pytest.mark.parametrize("style", ["json", "sarif", "junit", "github"])

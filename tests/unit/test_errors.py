@@ -254,7 +254,7 @@ def test_of_copies_with_other_values_the_first_is_told() -> None:
         for at, name in enumerate(["h.0.w", "h.1.w", "a[3] is b.0", "a[3] is c.0", "h.2.w"])
     ]
     assert [each.message for each in fold_copies(problems)] == [
-        "'h.0.w'[0, 1] is 0.0 in the file, the plan makes 0; 0 of 9 differ; and so in 'h.{0..2}.w' (x3)",
+        "'h.0.w'[0, 1] is 0.0 in the file, the plan makes 0; 0 of 9 differ; likewise in 'h.{0..2}.w' (x3)",
         problems[2].message,
         problems[3].message,
     ]
