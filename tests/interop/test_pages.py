@@ -30,6 +30,7 @@ def docs_tests() -> ModuleType:
 @pytest.mark.parametrize(
     ("page", "needed"),
     [
+        ("tutorial/48-layers", "it needs torch"),
         ("tutorial/check-a-checkpoint", "it needs torch"),
         ("tutorial/compare-three", "it needs keras"),
         ("howto/draft", "it needs torch"),
