@@ -41,9 +41,6 @@ class Uniform:
     Args:
         low: finite, at most `high`.
         high: finite. Where it equals `low`, every value is that one.
-
-    Raises:
-        InitializerError: a bound is not finite, or `low` is above `high`.
     """
 
     low: float
@@ -62,9 +59,6 @@ class Normal:
     Args:
         mean: finite.
         std: finite, at least 0; 0 makes every value the mean.
-
-    Raises:
-        InitializerError: a number is not finite, or `std` is negative.
     """
 
     mean: float
@@ -132,18 +126,20 @@ class Moments(NamedTuple):
     std: float
 
 
+class Summary(NamedTuple):
+    """What the elements of an array, or of a part of one, come to."""
+
+    mean: float  # over the elements, and over the draws; so is std
+    std: float
+    low: float  # bounds of the elements, infinite where there are none
+    high: float
+    # Values that single elements have with a probability above 0, with these, where they are few.
+    atoms: tuple[tuple[float, float], ...] = ()
+    is_exact: bool = True  # whether no element was left out and no law was replaced by a similar one
+
+
 def moments(distribution: Distribution) -> Moments:
-    """Mean and standard deviation, after truncation.
-
-    Raises:
-        InitializerError: the bounds of a truncated normal are too far from its mean to say.
-
-    Example:
-        >>> moments(TruncatedNormal(0.0, 1.0, -2.0, 2.0))
-        Moments(mean=0.0, std=0.8796256610342398)
-        >>> moments(Uniform(-1.0, 1.0)).std
-        0.5773502691896258
-    """
+    """Mean and standard deviation, after truncation."""
     value = point(distribution)
     if value is not None:
         return Moments(float(value), 0.0)
@@ -159,12 +155,7 @@ def moments(distribution: Distribution) -> Moments:
 
 
 def support(distribution: Distribution) -> tuple[float, float]:
-    """The least and the greatest value, infinite for a normal.
-
-    Example:
-        >>> support(Normal(0.0, 0.02))
-        (-inf, inf)
-    """
+    """The least and the greatest value, infinite for a normal."""
     value = point(distribution)
     if value is not None:
         return float(value), float(value)
@@ -174,15 +165,7 @@ def support(distribution: Distribution) -> tuple[float, float]:
 
 
 def cdf(distribution: Distribution, x: float) -> float:
-    """The probability of a value at or below `x`; nan for nan.
-
-    Raises:
-        InitializerError: the bounds of a truncated normal are too far from its mean to say.
-
-    Example:
-        >>> cdf(Normal(0.0, 0.02), 0.02)
-        0.8413447460685429
-    """
+    """The probability of a value at or below `x`; nan for nan."""
     low, high = support(distribution)
     if math.isnan(x):
         return math.nan
@@ -201,12 +184,7 @@ def cdf(distribution: Distribution, x: float) -> float:
 
 
 def point(distribution: Distribution) -> float | int | bool | None:
-    """The one value that a distribution without spread gives, else None.
-
-    Example:
-        >>> point(Normal(0.5, 0.0))
-        0.5
-    """
+    """The one value that a distribution without spread gives, else None."""
     match distribution:
         case Fill(value):
             return value

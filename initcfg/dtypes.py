@@ -118,15 +118,7 @@ _ELSEWHERE = {
 
 
 def as_dtype(dtype: Any) -> DType:
-    """The table's row for a name, a numpy or ml_dtypes type, or a `DType`; an InitializerError for any other.
-
-    Example:
-        >>> as_dtype("bfloat16").itemsize
-        2
-        >>> import numpy as np
-        >>> as_dtype(np.float64).tag
-        'F64'
-    """
+    """The table's row for a name, a numpy or ml_dtypes type, or a `DType`."""
     if isinstance(dtype, DType):
         return dtype
     name = dtype if isinstance(dtype, str) else _numpy_name(dtype)
@@ -139,24 +131,13 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def is_bool(value: object) -> bool:
-    """Whether a value is a bool, which is no number here; Python takes its own for one, and numpy < 2.3 too.
-
-    Example:
-        >>> import numpy as np
-        >>> is_bool(True), is_bool(np.True_), is_bool(1)
-        (True, True, False)
-    """
+    """Whether a value is a bool, which is no number here; Python takes its own for one, old numpy too."""
     # Both types have this name, and numpy may not have been loaded.
     return type(value).__name__ == "bool"
 
 
 def is_type(value: object) -> bool:
-    """Whether a value is a type of the table, of numpy or of Python, and not a name of one.
-
-    Example:
-        >>> is_type(float), is_type("float32")
-        (True, False)
-    """
+    """Whether a value is a type of the table, of numpy or of Python, and not a name of one."""
     numpy = sys.modules.get("numpy")  # who holds one of its dtypes has imported it
     return isinstance(value, DType | type) or (numpy is not None and isinstance(value, numpy.dtype))
 

@@ -47,44 +47,22 @@ _TANH_END = Decimal(20)
 
 
 def exp(x: Number) -> float:
-    """The exponential function, correctly rounded.
-
-    Example:
-        >>> exp(1)
-        2.718281828459045
-    """
+    """The exponential function, correctly rounded."""
     return to_float(_exp(to_decimal(x)))
 
 
 def log(x: Number) -> float:
-    """The natural logarithm of a number above 0, correctly rounded.
-
-    Example:
-        >>> log(50257)
-        10.82490511970208
-    """
+    """The natural logarithm of a number above 0, correctly rounded."""
     return to_float(_ln(to_decimal(x)))
 
 
 def log2(x: Number) -> float:
-    """The logarithm to base 2 of a number above 0, correctly rounded; exact for powers of two.
-
-    Example:
-        >>> log2(4096)
-        12.0
-    """
+    """The logarithm to base 2 of a number above 0, correctly rounded; exact for powers of two."""
     return to_float(CONTEXT.divide(_ln(to_decimal(x)), _LN2))
 
 
 def power(base: Number, exponent: Number) -> float:
-    """`base` to the power `exponent`, in the reals, correctly rounded.
-
-    Example:
-        >>> power(768, -0.5)
-        0.03608439182435161
-        >>> power(-2, 3)
-        -8.0
-    """
+    """`base` to the power `exponent`, in the reals, correctly rounded."""
     x, y = to_decimal(base), to_decimal(exponent)
     if not y:
         return 1.0
@@ -105,22 +83,12 @@ def power(base: Number, exponent: Number) -> float:
 
 
 def expm1(x: Number) -> float:
-    """The exponential function less 1, correctly rounded near 0 too.
-
-    Example:
-        >>> expm1(1e-20)
-        1e-20
-    """
+    """The exponential function less 1, correctly rounded near 0 too."""
     return to_float(_expm1(to_decimal(x)))
 
 
 def log1p(x: Number) -> float:
-    """The natural logarithm of 1 + x, correctly rounded near 0 too.
-
-    Example:
-        >>> log1p(1e-20)
-        1e-20
-    """
+    """The natural logarithm of 1 + x, correctly rounded near 0 too."""
     value = to_decimal(x)
     if value.copy_abs() > _NEAR_ZERO:
         return to_float(_ln(CONTEXT.add(value, Decimal(1))))
@@ -261,22 +229,12 @@ def erf(x: Number) -> float:
 
 
 def erfc(x: Number) -> float:
-    """The complement of the error function, correctly rounded in the far tail too.
-
-    Example:
-        >>> erfc(10)
-        2.088487583762545e-45
-    """
+    """The complement of the error function, correctly rounded in the far tail too."""
     return to_float(_erfc(to_decimal(x)))
 
 
 def normal_cdf(z: Number) -> float:
-    """The standard normal distribution function, correctly rounded.
-
-    Example:
-        >>> normal_cdf(-2)
-        0.02275013194817921
-    """
+    """The standard normal distribution function, correctly rounded."""
     return to_float(_upper_tail(to_decimal(z).copy_negate()))
 
 

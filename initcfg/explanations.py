@@ -40,12 +40,7 @@ class Explanation:
 
 @functools.cache
 def load_explanations() -> dict[Code, Explanation]:
-    """The page of every code, in the order of the file.
-
-    Example:
-        >>> load_explanations()[Code.DUPLICATE_KEY].title
-        'A key appears twice in one mapping'
-    """
+    """The page of every code, in the order of the file."""
     text = Path(__file__).with_name("explanations.toml").read_text(encoding="utf-8")
     return {Code(name): _page(Code(name), table) for name, table in tomllib.loads(text).items()}
 
@@ -57,11 +52,6 @@ def _page(code: Code, table: dict[str, str]) -> Explanation:
 
 
 def published(document: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a document's version 1, under the address at which the site serves it.
-
-    Example:
-        >>> published("plan", {"type": "object"})["$id"]
-        'https://initcfg.readthedocs.io/en/stable/schemas/plan.v1.schema.json'
-    """
+    """The JSON Schema (2020-12) of a document's version 1, under the address at which the site serves it."""
     address = f"{DOCUMENTATION}schemas/{document}.v1.schema.json"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": address, **schema}

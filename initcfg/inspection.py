@@ -183,15 +183,6 @@ def inspect(
     `path`, `rename` and `threads` are as in `initcfg.verify`; the last bits of means do not depend on
     threads. `select` is a glob over names; with `values` the elements are read too, and `progress` is called
     with the bytes read and the bytes in all. An UnknownParameterError where `select` matches nothing.
-
-    Example:
-        >>> import initcfg, tempfile
-        >>> spec = {"initcfg": 1, "params": {"w": {"shape": [2, 3], "initializer": "ones"}}}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = initcfg.save(spec, f"{folder}/w.safetensors").path
-        ...     found = inspect(file).values["w"]
-        >>> found.count, found.mean, found.std
-        (6, 1.0, 0.0)
     """
     with open_weights(path, rename) as file, Workers(threads) as workers:
         tensors = _selected(file.header, select)

@@ -209,12 +209,7 @@ def resolved_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans:
 
 
 def known_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
-    """As `resolved_fans`; None where nothing says which axes are inputs, or the letters do not fit.
-
-    Example:
-        >>> known_fans((3,), None), known_fans((3, 4), None), known_fans((3, 4), Layout("BIO"))
-        (Fans(fan_in=3, fan_out=3), None, None)
-    """
+    """As `resolved_fans`; None where nothing says which axes are inputs, or the letters do not fit."""
     try:
         return resolved_fans(shape, layout)
     except InitializerError:

@@ -267,11 +267,8 @@ def number_spans(found: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...]
 def fold(rows: Sequence[tuple[Hashable, tuple[str, ...]]]) -> list[tuple[tuple[str, ...], list[int]]]:
     """Puts rows together that differ in the numbers of their names only, such as the copies of a layer.
 
-    Args:
-        rows: of each a value that must be equal, and texts: a name, then names that may follow from it.
-
-    Returns:
-        Texts, and the positions in `rows` of those that they stand for, in the order of the first of them.
+    A row is a value that must be equal, and texts: a name, then names that may follow from it. Gives texts,
+    and the positions of the rows that they stand for, in the order of the first of them.
 
     Example:
         >>> fold([((2,), ("h.0.w",)), ((3,), ("out",)), ((2,), ("h.1.w",))])

@@ -32,10 +32,6 @@ class Stream:
 
     Draws are a pure function of (stream, position). The digest's first eight bytes are the Philox key, the
     other eight its counter words 2 and 3; words 0 and 1 count blocks and belong to no stream.
-
-    Example:
-        >>> [f"{word:08x}" for word in Stream.of_parameter(0, "h.0").words]
-        ['2844663d', '567aa852', '9f7dfb75', '77b9ebc8']
     """
 
     digest: bytes

@@ -145,28 +145,6 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
 
     Linear in the number of parameters; no array is made. What copies of a layer have in common is one
     warning, about the first of them.
-
-    Args:
-        plan: any; of what custom initializers do nothing is known.
-        allow: warnings to leave out, as ``spec.allow``; one that leaves nothing out is a warning itself.
-        spec: what the plan was made from, for the places of `allow` and for the check that looks at
-            expressions; None where it is not at hand, as for a plan that was read from a file.
-
-    Returns:
-        The warnings in the order of their places, and notes of entries of `allow` that another file brought.
-
-    Raises:
-        SpecError: it takes more steps than planning may (code ``too-large``).
-
-    Example:
-        >>> from initcfg.plan import plan_of
-        >>> from initcfg.spec import Param, Spec
-        >>> spec = Spec(layout="in_out", params={"w": Param(shape=[512, 512], initializer="random_normal")})
-        >>> [warning.code.value for warning in check_plan(plan_of(spec))]
-        []
-        >>> spec = Spec(params={"bias": Param(shape=[512], initializer="glorot_uniform")})
-        >>> [warning.code.value for warning in check_plan(plan_of(spec))]
-        ['vector-scaling', 'random-bias']
     """
     budget = EvalBudget(what="to check this plan")
     permissions, collected = Permissions(allow, spec, budget), WarningCollector()

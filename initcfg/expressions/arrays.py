@@ -178,11 +178,7 @@ class ArrayEvaluator:
     def value(self, tree: Ast, grid: Grid) -> Array:
         """The value at each element of a grid that has some, of a shape that broadcasts to the grid's.
 
-        Returns:
-            bool where `is_comparison`, int64 where `is_whole`, else float64; no negative zero.
-
-        Raises:
-            ExpressionError: an element has no finite value, or an integer is beyond 64 bits.
+        It is bool where `is_comparison`, int64 where `is_whole`, else float64; there is no negative zero.
         """
         with np.errstate(all="ignore"):
             value = self._value(tree, grid)

@@ -69,13 +69,7 @@ def _remembered(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
 
 
 class Argument(NamedTuple):
-    """One argument of an initializer class: its name, its type, and its default if it has one.
-
-    Example:
-        >>> from initcfg.initializers import RandomNormal
-        >>> print(arguments_of(RandomNormal)["stddev"].expected)
-        a number >= 0
-    """
+    """One argument of an initializer class: its name, its type, and its default if it has one."""
 
     name: str
     annotation: Any
@@ -136,11 +130,6 @@ def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
     ``float`` and ``int`` (or an optional one of these) among the annotations of an ``__init__`` are numbers,
     so that a document may write them as expressions, and ``Literal`` with strings are choices. Of the rest
     nothing is known.
-
-    Example:
-        >>> from initcfg.initializers import RandomNormal
-        >>> [(each.name, each.default) for each in arguments_of(RandomNormal).values()]
-        [('mean', 0.0), ('stddev', 0.05), ('seed', None)]
     """
     if hasattr(cls, "__pydantic_config__"):
         hints = get_type_hints(cls, include_extras=True)

@@ -33,11 +33,7 @@ def drawn(request: Request, distribution: Distribution) -> np.ndarray[Any, Any]:
 
 
 def converted(values: np.ndarray[Any, Any], dtype: DType, what: str) -> np.ndarray[Any, Any]:
-    """Values of another dtype of the same kind: floats rounded once, integers exactly.
-
-    Raises:
-        InitializerError: a finite float or an integer is beyond what the dtype holds; it says of `what`.
-    """
+    """Values of another dtype of the same kind: floats rounded once, integers exactly."""
     if values.dtype == dtype.numpy:
         return values
     if dtype.kind == "float":
@@ -204,11 +200,7 @@ def stretches(start: int, stop: int, row: int) -> Iterator[tuple[int, int]]:
 
 
 def repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    """The constant array in `dtype`, as a read-only view that numpy broadcasts to `shape`.
-
-    Raises:
-        InitializerError: an element cannot be held in `dtype`, or the array does not fit the shape.
-    """
+    """The constant array in `dtype`, as a read-only view that numpy broadcasts to `shape`."""
     if dtype.name not in value.held:
         value.held[dtype.name] = _held(value, dtype)
     array = value.held[dtype.name]

@@ -7,9 +7,9 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
-from initcfg.distributions import Distribution, Mixture, moments, point, support
+from initcfg.distributions import Distribution, Mixture, Summary, moments, point, support
 from initcfg.frozen import by_value
 from initcfg.initializers.base import BuiltIn, Combined, Structured, resolve
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from initcfg.initializers.base import Share
     from initcfg.initializers.custom import Initializer
-    from initcfg.initializers.elements import Spread
     from initcfg.initializers.formulas import Formula, Scaled
     from initcfg.layout import Layout
 
@@ -26,24 +25,6 @@ if TYPE_CHECKING:
 _MOST_ATOMS = 8
 
 Box = tuple[range, ...]
-
-
-class Summary(NamedTuple):
-    """What the elements of a component come to.
-
-    Args:
-        mean, std: over the elements, and over the draws.
-        low, high: bounds of the elements, infinite where there are none.
-        atoms: values that single elements have with a probability above 0, with these, where they are few.
-        is_exact: whether no element was left out and no law was replaced by a similar one.
-    """
-
-    mean: float
-    std: float
-    low: float
-    high: float
-    atoms: tuple[tuple[float, float], ...] = ()
-    is_exact: bool = True
 
 
 @by_value
@@ -107,9 +88,9 @@ class Component:
     def built(self) -> Structured | None:
         """The initializer, if it is a structured one, and neither custom code nor a multiple of such."""
         made = self.initializer
-        both = (made, getattr(made, "unscaled", made))
-        is_code = any(type(each).__call__ is not BuiltIn.__call__ for each in both)
-        return made if isinstance(made, Structured) and not is_code else None
+        if not isinstance(made, Structured) or type(made).__call__ is not BuiltIn.__call__:
+            return None
+        return made if type(getattr(made, "unscaled", made)).__call__ is BuiltIn.__call__ else None
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -125,20 +106,15 @@ class Component:
         return box
 
     def summary(self) -> Summary | None:
-        """Mean, standard deviation, bounds and atoms of the elements; None where nothing is known of them.
-
-        Raises:
-            InitializerError: an element of a formula has no value.
-        """
+        """Mean, standard deviation, bounds and atoms of the elements; None where nothing is known of them."""
         if 0 in self.shape:
             return None
         if self.formula is not None:
-            spread = _spread(self.formula, self.shape, self.layout)
-            return Summary(spread.mean, spread.std, spread.low, spread.high, (), not spread.is_sample)
+            return _spread(self.formula, self.shape, self.layout)
         return _summary(tuple(self.mixture), is_exact=self.distribution is not None)
 
 
-def _spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+def _spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Summary:
     """As `Formula.spread`; the copies of a layer share it, where the draw has a law of its own."""
     if formula.of is None or resolve(formula.of, shape, layout) is not None:
         with suppress(TypeError):  # what cannot be hashed, of a subclass
@@ -147,7 +123,7 @@ def _spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> 
 
 
 @lru_cache(maxsize=256)
-def _shared_spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+def _shared_spread(formula: Formula, shape: tuple[int, ...], layout: Layout | None) -> Summary:
     return formula.spread(shape, layout)
 
 
@@ -178,11 +154,7 @@ def components_of(
     layout: Layout | None,
     shares: tuple[Share, ...] = (),
 ) -> Iterator[Component]:
-    """The parts that an initializer is combined of, in the order in which they lie over each other.
-
-    Raises:
-        InitializerError: a part does not suit its shape, or needs a layout.
-    """
+    """The parts that an initializer is combined of, in the order in which they lie over each other."""
     if isinstance(initializer, Combined):
         for part, share in initializer.parts(shape, layout):
             yield from components_of(part, share.shape, share.layout, (*shares, share))

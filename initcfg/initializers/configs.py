@@ -106,11 +106,7 @@ def _from_written(written: str | Mapping[str, Any]) -> Initializer:
 
 
 def build(config: InitializerConfig) -> Initializer:
-    """The initializer that a config without expressions describes.
-
-    Raises:
-        InitializerError: nothing has the name, or the arguments do not go together.
-    """
+    """The initializer that a config without expressions describes."""
     if config.instance is not None:
         made: Initializer = get(config.instance)
         return made

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initcfg import engines
-from initcfg.distributions import Fill, Normal, TruncatedNormal, point, support
+from initcfg.distributions import Fill, Normal, Summary, TruncatedNormal, point, support
 from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, Diagnostic, InitializerError
@@ -47,19 +47,7 @@ _FLOAT64 = DTYPES["float64"]
 
 
 def draw_formula(out: Array, start: int, request: Request, tree: Ast, of: Initializer | None) -> None:
-    """Write the elements from `start` on of a formula into a flat `out`.
-
-    Args:
-        out: takes them; one axis, of the dtype of `request`.
-        start: the first one, in C order.
-        request: the whole array.
-        tree: the formula, settled for its shape.
-        of: what ``x`` is a draw of, or None.
-
-    Raises:
-        ExpressionError: an element has no value.
-        InitializerError: the dtype does not hold one.
-    """
+    """Write the elements from `start` on of a formula, settled for the whole shape, into a flat `out`."""
     evaluator = ArrayEvaluator(engines.functions(request.fill))
     shape = request.shape or (1,)
     fits = max(map(abs, evaluator.ends(tree, shape))) <= request.dtype.bounds[1]
@@ -89,12 +77,7 @@ def check_formula(
 ) -> None:
     """Refuse what `draw_formula` would, at all elements of a small array, or at some of a large one.
 
-    Of a large array these are the ends of each axis and places between them; with draws, of a stream that is
-    nobody's.
-
-    Raises:
-        ExpressionError: an element has no value.
-        InitializerError: the dtype does not hold one, or takes integers or bools, which the formula is not.
+    Of a large array these are the ends of each axis and places between them; draws are of a stream of nobody.
     """
     _refuse_kind(tree, dtype)
     if of is not None:
@@ -118,22 +101,6 @@ def check_formula(
     _held(ArrayEvaluator(engines.functions(request.fill)).value(tree, grid), dtype, grid)
 
 
-class Spread(NamedTuple):
-    """What the elements of a formula come to.
-
-    Args:
-        mean, std: over the elements, and over the draw.
-        low, high: the least and the greatest value that was met; infinite where the draw has no bounds.
-        is_sample: whether some elements were looked at, and not all.
-    """
-
-    mean: float
-    std: float
-    low: float
-    high: float
-    is_sample: bool
-
-
 def points_of(
     tree: Ast,
     of: Initializer | None,
@@ -143,22 +110,10 @@ def points_of(
     room: int = _SHOWN,
     nodes: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """Values of a formula's elements and their weights: a table, or by quadrature over the law of the draw.
+    """About `room` values of a formula's elements, and their weights: those of a table, or by quadrature.
 
-    Args:
-        tree: the formula, settled for its shape.
-        of: what ``x`` is a draw of, or None.
-        shape: of the array, which has elements.
-        layout: of its axes.
-        room: about how many values there may be.
-        nodes: values of ``x`` and their weights; None takes those of a quadrature over the law of `of`.
-
-    Returns:
-        The values, of whose axes the last is that of the nodes, and weights along that axis; of each node
-        they are for all elements together.
-
-    Raises:
-        ExpressionError: an element has no value.
+    `nodes` are values of ``x`` and their weights, by default those of a quadrature over the law of `of`. They
+    run along the last axis of the values, and have weights for all elements together.
     """
     if nodes is None:
         nodes = (np.zeros(1), np.ones(1)) if of is None else _nodes(of, shape, layout)
@@ -175,15 +130,15 @@ def points_of(
     return found, weights / (weights.sum() * math.prod(lengths))
 
 
-def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None) -> Spread:
-    """The moments of a formula's elements; arguments and errors as of `points_of`."""
+def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout: Layout | None) -> Summary:
+    """The moments of a formula's elements."""
     found, share = points_of(tree, of, shape, layout)
     mean = float((found * share).sum())
     std = math.sqrt(float(((found - mean) ** 2 * share).sum()))
-    is_sample = _places(tree) and math.prod(found.shape[:-1]) < math.prod(shape)
+    is_exact = not _places(tree) or math.prod(found.shape[:-1]) >= math.prod(shape)
     law = Fill(0) if of is None else resolve(of, shape, layout)
     low, high = (-math.inf, math.inf) if isinstance(law, Normal) else map(float, (found.min(), found.max()))
-    return Spread(mean, std, low, high, is_sample or law is None)
+    return Summary(mean, std, low, high, is_exact=is_exact and law is not None)
 
 
 # Of float32: four units in the last place, and what sin and cos lose of an argument that was rounded.
@@ -198,9 +153,6 @@ def float32_error(
 
     A rounded argument moves the value of sin and cos by as much as itself was moved, that of exp and of a
     power by as large a share. A sum may cancel, and is off by digits of its largest value.
-
-    Raises:
-        ExpressionError: an element has no value.
     """
 
     def largest(part: Ast) -> float:
@@ -294,8 +246,7 @@ def _boxes(start: int, stop: int, shape: tuple[int, ...]) -> Iterator[tuple[int,
 def _columns(lengths: tuple[int, ...]) -> Iterator[tuple[list[tuple[slice, ...]], int]]:
     """A box cut into tiles of at most `_TILE` elements, as wide as leaves room for `_ROWS` rows.
 
-    Returns:
-        Tiles that differ along one axis only, and that axis; what does not vary along it is theirs in common.
+    Tiles that differ along one axis only come together, with that axis: they share what does not vary there.
     """
     left, steps = _TILE // min(_ROWS, math.prod(lengths[:-1])), [1] * len(lengths)
     for axis in reversed(range(len(lengths))):

@@ -33,13 +33,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.distributions import Distribution, Mixture
+    from initcfg.distributions import Distribution, Mixture, Summary
     from initcfg.dtypes import DType
     from initcfg.expressions.grammar import Ast
     from initcfg.initializers import arrays, elements
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Initializer, Request
-    from initcfg.initializers.elements import Spread
     from initcfg.layout import Layout
 else:
     arrays, elements = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.elements")
@@ -114,7 +113,7 @@ class Formula(Cuttable):
         with _told(self.value):
             elements.check_formula(tree, self.of, shape, dtype, layout)
 
-    def spread(self, shape: tuple[int, ...], layout: Layout | None) -> Spread:
+    def spread(self, shape: tuple[int, ...], layout: Layout | None) -> Summary:
         """Mean, standard deviation and bounds of the elements of an array that has some."""
         with _told(self.value):
             return elements.spread_of(self._settled(shape, layout), self.of, shape, layout)

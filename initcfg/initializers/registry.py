@@ -134,13 +134,7 @@ def built_ins() -> tuple[type[BuiltIn], ...]:
 
 
 def family_of(cls: type[object]) -> str:
-    """What a class is listed under: the title of its module among the built-ins', else ``Plugins``.
-
-    Example:
-        >>> from initcfg.initializers import HeNormal
-        >>> family_of(HeNormal)
-        'Variance scaling'
-    """
+    """What a class is listed under: the title of its module among the built-ins', else ``Plugins``."""
     return _HOMES[cls.__name__][1] if is_built_in(cls) else "Plugins"
 
 

@@ -215,11 +215,7 @@ def _wrong_type(value: object) -> PydanticCustomError:
 
 
 def frozen(value: Any, path: tuple[str | int, ...] = ()) -> Any:
-    """Plain data of a document, made immutable.
-
-    Raises:
-        ValidationError: it holds something else, or is nested too deep.
-    """
+    """Plain data of a document, made immutable."""
     value = listed(plain(value))
     if len(path) > MAX_DEPTH:
         raise refusal("data", [(path, fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels"))])
@@ -250,12 +246,7 @@ def _flat(value: list[Any] | tuple[Any, ...], depth: int = 1) -> tuple[tuple[int
 
 
 def as_shape(shape: Iterable[int]) -> tuple[int, ...]:
-    """A shape as a tuple of Python integers.
-
-    Raises:
-        InitializerError: it is no sequence of at most 64 integers >= 0, or is too large for an array (code
-            ``shape``).
-    """
+    """A shape as a tuple of Python integers."""
     try:
         dims = tuple(map(_dim, shape))
     except TypeError:

@@ -212,7 +212,7 @@ def _from_manifest(
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])
     _check(context, name, entry)
-    return rules.planned(at, name, entry.shape, entry.dtype, places[at])
+    return rules.plan(at, name, entry.shape, entry.dtype, places[at])
 
 
 def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression
 from initcfg.plan.definitions import NameCheck
-from initcfg.plan.parameters import Borrower, SkippedParameter, Tie, name_problem, planned_parameter
+from initcfg.plan.parameters import SkippedParameter, Tie, name_problem
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import Declared, Resolver, shape_of
+from initcfg.plan.resolve import Resolver, shape_of
 from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
 from initcfg.process import cached_property
 from initcfg.spec import Range
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from initcfg.dtypes import DType
     from initcfg.errors import Location
     from initcfg.expressions import Value
-    from initcfg.layout import Fans
-    from initcfg.plan.parameters import Entry, PlannedParameter
+    from initcfg.plan.parameters import Entry
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
@@ -149,8 +148,6 @@ class ParameterTemplate:
         self._resolvers: dict[str | None, Resolver] = {}
         self._tied: dict[tuple[object, ...], DType] = {}
         self._is_told = False
-        # One scope for all copies, whose indices change: a spec may have thousands of vars.
-        self._later: tuple[Scope, dict[str, Value]] | None = None
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy; `prefix` is the layer's name and a dot, or nothing."""
@@ -177,32 +174,8 @@ class ParameterTemplate:
         asked = None if self._fans_of is None else (self._fans_of.fill(scope), (*self._path, "fans_of"))
         if at is not None:
             param = (self._param, self._path)
-            return self._rules.planned(at, name, shape, dtype, self._where, param, stream_name, asked)
-        resolver, streams = self._resolver(dtype), self._context.stream
-        if asked is None:
-            resolved = resolver.resolve(name, shape, scope)
-            stream_name = stream_name or name
-            return planned_parameter(
-                resolved, name=name, streams=streams, stream_name=stream_name, where=self._where
-            )
-        held = {each: scope.values[each] for each in resolver.varying if each in scope.values}
-        if self._later is None:
-            values = dict(scope.values)
-            self._later = scope._replace(values=values), values
-        later, values = self._later
-
-        def planned(fans: Fans, lender: str) -> PlannedParameter:
-            values.update(held)
-            return planned_parameter(
-                resolver.resolve(name, shape, later, fans),
-                name=name,
-                streams=streams,
-                stream_name=stream_name or name,
-                where=self._where,
-                fans_of=lender,
-            )
-
-        return Borrower(name, shape, resolver.check_array(shape, scope)[1], *asked, self._where, planned)
+            return self._rules.plan(at, name, shape, dtype, self._where, param, stream_name, asked)
+        return self._resolver(dtype).plan(name, shape, scope, stream_name or name, self._where, asked)
 
     def name(self, prefix: str, scope: Scope) -> str:
         """The full name of the parameter of one copy."""
@@ -222,9 +195,9 @@ class ParameterTemplate:
     def _resolver(self, dtype: str | None) -> Resolver:
         resolver = self._resolvers.get(dtype)
         if resolver is None:
-            written = self._param, self._path
-            declared = Declared.of(self._context.spec, (*self._path, "shape"), written, dtype=dtype)
-            resolver = self._resolvers[dtype] = Resolver(declared, self._context)
+            written = [(self._param, self._path)]
+            resolver = Resolver(self._context, (*self._path, "shape"), written, dtype)
+            self._resolvers[dtype] = resolver
         return resolver
 
     def _tied_dtype(self, shape: tuple[int, ...], dtype: str | None, scope: Scope) -> DType:

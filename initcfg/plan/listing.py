@@ -63,7 +63,7 @@ def _of_elements(initializer: Initializer, shape: tuple[int, ...], layout: Layou
         text += f": mean {number(spread.mean)}, std {number(spread.std)}"
         if math.isfinite(spread.low) and math.isfinite(spread.high):
             text += f", {number(spread.low)} to {number(spread.high)}"
-        text += " in a sample" if spread.is_sample else ""
+        text += "" if spread.is_exact else " in a sample"
     return text
 
 

@@ -37,11 +37,7 @@ EDITED_HINT = "change the spec and write the plan again: initcfg plan SPEC -o PL
 
 
 def parameter_data(parameter: PlannedParameter) -> dict[str, Any]:
-    """One parameter of a plan document; `initcfg.plan.document.ParameterDocument` says what is in it.
-
-    Raises:
-        SpecError: its initializer cannot be written down (code ``not-serializable``).
-    """
+    """One parameter of a plan document; `initcfg.plan.document.ParameterDocument` says what is in it."""
     fans = parameter.fans
     return {
         "name": parameter.name,
@@ -73,11 +69,7 @@ def skipped_data(skipped: Iterable[SkippedParameter]) -> dict[str, Any]:
 
 
 def fingerprint_of(parameters: Iterable[PlannedParameter], stream_version: int) -> str:
-    """SHA-256, in hexadecimal, over what decides the values of parameters, whatever their order.
-
-    Raises:
-        SpecError: an initializer cannot be written down (code ``not-serializable``).
-    """
+    """SHA-256, in hexadecimal, over what decides the values of parameters, whatever their order."""
     facts = sorted(map(deciding_facts, parameters), key=lambda fact: str(fact["name"]))
     content = {"stream_version": stream_version, "parameters": facts}
     text = _json(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -100,11 +92,7 @@ def _json(value: object, **style: Any) -> str:
 
 
 def deciding_facts(parameter: PlannedParameter) -> dict[str, Any]:
-    """What decides a parameter's values: its law if it has one, else its initializer and layout.
-
-    Raises:
-        SpecError: its initializer cannot be written down (code ``not-serializable``).
-    """
+    """What decides a parameter's values: its law if it has one, else its initializer and layout."""
     facts = {
         "name": parameter.name,
         "shape": parameter.shape,
@@ -362,10 +350,5 @@ class Plan:
 
 
 def is_plan(beginning: bytes) -> bool:
-    """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name.
-
-    Example:
-        >>> is_plan(b'{"format": "initcfg.plan", "version": 1'), is_plan(b'{"initcfg": 1}')
-        (True, False)
-    """
+    """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name."""
     return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(re.search(_SAYS_SO, beginning))

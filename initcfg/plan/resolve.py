@@ -28,7 +28,7 @@ from initcfg.initializers.values import halves_of
 from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, needed_layout
 from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in, nested_in
 from initcfg.plan.following import Follower
-from initcfg.plan.parameters import Resolved
+from initcfg.plan.parameters import Borrower, Resolved, planned_parameter
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.process import LOADING, lazy
@@ -36,17 +36,19 @@ from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.errors import Diagnostic
+    from initcfg.errors import Diagnostic, Location
+    from initcfg.expressions import Value
     from initcfg.initializers import formulas
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.arguments import Problem
     from initcfg.initializers.derived import Derived
     from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
+    from initcfg.plan.parameters import PlannedParameter
     from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
     from initcfg.spec import Reading as Document
@@ -264,31 +266,35 @@ _MAX_BYTES = 2**63 - 1
 _ANY_STREAM = Stream(bytes(16))
 
 
-class Declared(NamedTuple):
-    """What is written about a parameter besides its name and shape, and where each piece of it stands."""
+def _is_float(dtype: str) -> bool:
+    return DTYPES[dtype].kind == "float"
 
-    shape_path: Path
-    initializer: InitializerConfig | None  # None where nothing says how the values begin
-    initializer_path: Path  # where that stands, or would
-    dtype: str  # the parameter's, else its rule's, the document's, the manifest's, float32
-    dtype_path: Path
-    layout: str | None  # the parameter's, else its rule's, the document's
-    layout_path: Path
-    layout_must_fit: bool  # whether it is meant for this parameter, and not for whatever it suits
 
-    @classmethod
-    def of(
-        cls, spec: Spec, shape_path: Path, *written: tuple[Param | Rule, Path], dtype: str | None = None
-    ) -> Declared:
-        """What a parameter, its rule or both say, in this order, with the document and the manifest.
+class Resolver:
+    """What a parameter, its rule or both say, in this order, with the document and the manifest's `dtype`.
 
-        A dtype that the document states is for floating parameters, as that of ``module.to(dtype)`` is, and a
-        rule's floating dtype leaves integers and bool of the manifest alone.
-        """
-        first = written[0][1]
+    It is resolved once for each shape and combination of numbers that it depends on. A dtype of the document
+    is for floating parameters, as that of ``module.to(dtype)`` is, and a rule's floating dtype leaves the
+    integers and bools of the manifest alone. `rule` is the pattern of the rule.
+    """
+
+    def __init__(
+        self,
+        context: PlanContext,
+        shape_path: Path,
+        written: Sequence[tuple[Param | Rule, Path]],
+        dtype: str | None,
+        rule: str | None = None,
+        *,
+        is_usable: bool = True,
+    ) -> None:
+        spec, self._context, self._rule, self._is_usable = context.spec, context, rule, is_usable
+        self._shape_path = shape_path
         begins = [(each.initializer, path) for each, path in written if each.initializer is not None]
-        initializer, path = begins[0] if begins else (None, first)
-        dtypes = [
+        self._initializer: InitializerConfig | None = begins[0][0] if begins else None
+        path = (begins or written)[0][1]
+        self._place: Path = (*path, "initializer")  # where the initializer stands, or would
+        dtypes: list[tuple[str, Path]] = [
             (each.dtype, (*path, "dtype"))
             for each, path in written
             if each.dtype is not None
@@ -297,51 +303,84 @@ class Declared(NamedTuple):
         if spec.dtype is not None and (dtype is None or _is_float(dtype)):
             dtypes.append((spec.dtype, ("dtype",)))
         dtypes.append((dtype, ("manifest",)) if dtype is not None else (DEFAULT_DTYPE, ("dtype",)))
-        layouts = [(each.layout, (*path, "layout")) for each, path in written if each.layout is not None]
-        found, dtype_path = dtypes[0]
-        layout, layout_path = layouts[0] if layouts else (spec.layout, ("layout",))
-        return cls(
-            shape_path,
-            initializer,
-            (*path, "initializer"),
-            found,
-            dtype_path,
-            layout,
-            layout_path,
-            layout_must_fit=bool(layouts),
-        )
-
-
-def _is_float(dtype: str) -> bool:
-    return DTYPES[dtype].kind == "float"
-
-
-class Resolver:
-    """What is declared, resolved once for each shape and combination of numbers that it depends on."""
-
-    def __init__(self, declared: Declared, context: PlanContext) -> None:
-        self._declared = declared
-        self._context = context
+        self._dtype, self._dtype_path = dtypes[0]
+        layouts: list[tuple[str | None, Path]] = [
+            (each.layout, (*path, "layout")) for each, path in written if each.layout is not None
+        ]
+        # A layout is meant for this parameter, or for those of the document that it suits.
+        self._must_fit = bool(layouts)
+        self._layout, self._layout_path = layouts[0] if layouts else (spec.layout, ("layout",))
         self._resolved: dict[tuple[object, ...], Resolved | None] = {}
         self._kind: tuple[DType, Layout | None] | None = None
-        self._varying: tuple[str, ...] = ()
+        #: The names that the initializer depends on and that are no vars.
+        self.varying: tuple[str, ...] = ()
         self._is_named = False
         self._cost = PART
-        if declared.initializer is not None:
-            used = names_in(declared.initializer, context.spec, context.definitions)
-            self._varying = tuple(used - context.spec.vars.keys())
+        # One scope for all that wait for fans, whose numbers change: a spec may have thousands of vars.
+        self._later: Scope | None = None
+        if self._initializer is not None and is_usable:
+            used = names_in(self._initializer, spec, context.definitions)
+            self.varying = tuple(used - spec.vars.keys())
             self._is_named = OWN_NAME in used
-            complexity = complexity_of(declared.initializer, context.definitions.complexities)
+            complexity = complexity_of(self._initializer, context.definitions.complexities)
             self._cost = PART * complexity.parts + LEAF * complexity.leaves
 
-    @property
-    def varying(self) -> tuple[str, ...]:
-        """The names that the initializer depends on and that are no vars."""
-        return self._varying
+    def plan(  # noqa: PLR0917
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        scope: Scope,
+        stream_name: str,
+        where: Location,
+        asked: tuple[str, Path] | None = None,
+    ) -> PlannedParameter | Borrower:
+        """The parameter; or what becomes it once the fans are known that it asks for, by name and place."""
+        if asked is None:
+            return self._planned(name, shape, scope, stream_name, where)
+        try:
+            layout = self.check_array(shape, scope)[1]
+        except SpecError as error:
+            raise about(name, error) if self._rule is not None else error from None
+        held = {each: scope.values[each] for each in self.varying if each in scope.values}
+        if self._later is None:
+            self._later = scope._replace(values=dict(scope.values))
+        later, values = self._later, cast("dict[str, Value]", self._later.values)
+
+        def planned(fans: Fans, lender: str) -> PlannedParameter:
+            values.update(held)
+            return self._planned(name, shape, later, stream_name, where, fans, lender)
+
+        return Borrower(name, shape, layout, *asked, where, planned)
+
+    def _planned(  # noqa: PLR0917
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        scope: Scope,
+        stream_name: str,
+        where: Location,
+        fans: Fans | None = None,
+        lender: str | None = None,
+    ) -> PlannedParameter:
+        if not self._is_usable:
+            raise BrokenError
+        try:
+            resolved = self.resolve(name, shape, scope, fans)
+        except SpecError as error:
+            raise about(name, error) if self._rule is not None else error from None
+        return planned_parameter(
+            resolved,
+            name=name,
+            streams=self._context.stream,
+            stream_name=stream_name,
+            where=where,
+            rule=self._rule,
+            fans_of=lender,
+        )
 
     def resolve(self, name: str, shape: tuple[int, ...], scope: Scope, fans: Fans | None = None) -> Resolved:
         """What a parameter of a name and a shape is, with the fans of another one if `fans` are given."""
-        key: tuple[object, ...] = (shape, fans, *[scope.values.get(each) for each in self._varying])
+        key: tuple[object, ...] = (shape, fans, *[scope.values.get(each) for each in self.varying])
         if self._is_named:
             key = (*key, name)
         try:
@@ -355,37 +394,36 @@ class Resolver:
 
     def check_array(self, shape: tuple[int, ...], scope: Scope) -> tuple[DType, Layout | None, Fans | None]:
         """The dtype, the layout and the fans of a parameter of a shape."""
-        declared, problems = self._declared, scope.problems
+        problems = scope.problems
         if self._kind is None:
-            with problems.placing(declared.dtype_path):
-                dtype = as_dtype(declared.dtype)
-            with problems.placing(declared.layout_path):
-                self._kind = dtype, None if declared.layout is None else Layout(declared.layout)
+            with problems.placing(self._dtype_path):
+                dtype = as_dtype(self._dtype)
+            with problems.placing(self._layout_path):
+                self._kind = dtype, None if self._layout is None else Layout(self._layout)
         dtype, layout = self._kind
         # As numpy counts: a dimension of 0 does not make the others harmless.
         if math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
             message = f"an array of shape {shape} and dtype {dtype} exceeds 2**63 - 1 bytes"
-            raise problems.error(Code.SHAPE, message, declared.shape_path)
-        if layout is None or not declared.layout_must_fit:
+            raise problems.error(Code.SHAPE, message, self._shape_path)
+        if layout is None or not self._must_fit:
             # The document's letters suit some of its parameters; only those that need fans must fit.
             return dtype, layout, known_fans(shape, layout)
-        with problems.placing(declared.layout_path):
+        with problems.placing(self._layout_path):
             return dtype, layout, layout.fans(shape)
 
     def _resolve(self, name: str, shape: tuple[int, ...], scope: Scope, lent: Fans | None) -> Resolved:
-        place, problems = self._declared.initializer_path, scope.problems
+        place, problems = self._place, scope.problems
         scope.pay(self._cost, place)
         dtype, layout, fans = self.check_array(shape, scope)
-        if self._declared.initializer is None:
+        if self._initializer is None:
             message = "this parameter has no initializer"
             hint = "add initializer: NAME, or tied_to: PARAMETER"
             raise problems.error(Code.NO_INITIALIZER, message, place[:-1], key=True, hint=hint)
         if lent is not None:
             with problems.placing(place):
                 layout, fans = needed_layout(shape, layout).lent(lent), lent
-        initializer = instantiate(
-            self._declared.initializer, place, EvalContext(self._context, scope, name, shape, layout)
-        )
+        context = EvalContext(self._context, scope, name, shape, layout)
+        initializer = instantiate(self._initializer, place, context)
         with problems.placing(place):
             distribution = initializers.resolve(initializer, shape, layout)
         scope.pay(TRUNCATION * _truncations(initializer, distribution), place)
@@ -397,6 +435,14 @@ class Resolver:
         own = initializers.stream_of(initializer, shape, _ANY_STREAM)
         stream = None if own is _ANY_STREAM else own
         return Resolved(shape, dtype, layout, fans, initializer, distribution, stream)
+
+
+def about(name: str, error: SpecError) -> SpecError:
+    """What is wrong with a rule, said of a parameter that it decides for."""
+    if isinstance(error, BrokenError):
+        return error
+    named = (replace(each, message=f"for {name!r}: {each.message}") for each in error.diagnostics)
+    return SpecError(*named)
 
 
 def _truncations(initializer: Initializer, distribution: Distribution | None) -> int:

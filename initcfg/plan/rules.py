@@ -11,9 +11,7 @@ from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
-from initcfg.plan.parameters import Borrower, planned_parameter
-from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import Declared, Resolver
+from initcfg.plan.resolve import Resolver, about
 from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
 from initcfg.process import cached_property
 
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
 
     from initcfg.errors import Location
     from initcfg.expressions import Value
-    from initcfg.layout import Fans
-    from initcfg.plan.parameters import PlannedParameter, Resolved
+    from initcfg.plan.parameters import Borrower, PlannedParameter
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.scope import Scope
@@ -118,7 +115,7 @@ class Rules:
             self._scope.pay(MATCHING * (done - self._paid), ("rules",))
             self._paid = done
 
-    def planned(  # noqa: PLR0917
+    def plan(  # noqa: PLR0917
         self,
         at: int,
         name: str,
@@ -134,47 +131,13 @@ class Rules:
         `dtype` is the manifest's, and `param` the entry among layers or params with its place, if there is
         one. That may have a `stream_name` of its own, and ask for the fans of another, by name and place.
         """
-        rule = self.spec.rules[at]
         if stream_name is None:
             stream_name = self._filled("stream", at, name) or name
         if asked is None and ("fans_of", at) in self._names:
             asked = self._filled("fans_of", at, name), ("rules", at, "fans_of")
-
-        def planned(fans: Fans | None = None, lender: str | None = None) -> PlannedParameter:
-            return planned_parameter(
-                self._resolved(at, name, shape, dtype, param, fans),
-                name=name,
-                streams=self.context.stream,
-                stream_name=stream_name,
-                where=where,
-                rule=rule.match,
-                fans_of=lender,
-            )
-
-        if asked is None:
-            return planned()
-        try:
-            layout = self._resolver(at, dtype, param)[0].check_array(shape, self._scope)[1]
-        except SpecError as error:
-            raise _about(name, error) from None
-        return Borrower(name, shape, layout, *asked, where, planned)
-
-    def _resolved(  # noqa: PLR0917
-        self,
-        at: int,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: str | None,
-        param: tuple[Param, Path] | None,
-        fans: Fans | None,
-    ) -> Resolved:
-        if at in self._unusable:
-            raise BrokenError
         resolver, captures = self._resolver(at, dtype, param)
-        try:
-            return resolver.resolve(name, shape, self._captured(at, name) if captures else self._scope, fans)
-        except SpecError as error:
-            raise _about(name, error) from None
+        scope = self._captured(at, name) if captures else self._scope
+        return resolver.plan(name, shape, scope, stream_name, where, asked)
 
     def _filled(self, key: str, at: int, name: str) -> str:
         """A name that a rule gives a parameter, empty where it gives none."""
@@ -184,7 +147,7 @@ class Rules:
         try:
             return text.fill(self._captured(at, name) if captures else self._scope)
         except SpecError as error:
-            raise _about(name, error) from None
+            raise about(name, error) from None
 
     def _captured(self, at: int, name: str) -> Scope:
         """The document's scope with the numbers that a rule captures in a name.
@@ -207,12 +170,11 @@ class Rules:
         key = (at, dtype, None if param is None else param[1])
         if key not in self._resolvers:
             place: Path = ("rules", at)
-            rule = (self.spec.rules[at], place)
-            if param is None:
-                declared = Declared.of(self.spec, place, rule, dtype=dtype)
-            else:
-                declared = Declared.of(self.spec, (*param[1], "shape"), param, rule, dtype=dtype)
-            resolver = Resolver(declared, self.context)
+            rule = self.spec.rules[at]
+            shape_path = place if param is None else (*param[1], "shape")
+            written = [each for each in (param, (rule, place)) if each is not None]
+            is_usable = at not in self._unusable
+            resolver = Resolver(self.context, shape_path, written, dtype, rule.match, is_usable=is_usable)
             captures = set(self.globs.globs[at].captures)
             self._resolvers[key] = resolver, not captures.isdisjoint(resolver.varying)
         return self._resolvers[key]
@@ -232,14 +194,6 @@ class Rules:
         patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
         near = nearest(name, patterns, cutoff=0.5) if len(name) <= LONG_NAME else None
         return f"{way}; {near} comes nearest and does not match" if near else way
-
-
-def _about(name: str, error: SpecError) -> SpecError:
-    """What is wrong with a rule, told of a parameter that it decides for."""
-    if isinstance(error, BrokenError):
-        return error
-    told = (replace(each, message=f"for {name!r}: {each.message}") for each in error.diagnostics)
-    return SpecError(*told)
 
 
 def _with_capture_hint(problem: Diagnostic) -> Diagnostic:

@@ -58,11 +58,6 @@ def load(
     """The spec that a file or a mapping holds, with what it extends merged in; its manifest is not read.
 
     Arguments and errors are those of `initcfg.load_spec`.
-
-    Example:
-        >>> document = {"initcfg": 1, "params": {"cls_token": {"shape": [768], "initializer": "zeros"}}}
-        >>> load(document, settings=["seed=7"]).seed
-        7
     """
     reader, draft = _draft(document, root, settings)
     return _whole(reader.reading(draft))
@@ -333,16 +328,7 @@ _MODELINE = "# yaml-language-server: $schema={}\n"
 
 
 def dump_tree(spec: Spec) -> dict[str, Any]:
-    """The document that `load` reads an equal spec from: dicts, lists, strings and numbers.
-
-    Raises:
-        SpecError: initializers are callables or unregistered (code ``not-serializable``); each is named.
-
-    Example:
-        >>> from initcfg.spec import Param, Spec
-        >>> dump_tree(Spec(seed=7, params={"b": Param(shape=[3], initializer="zeros")}))
-        {'initcfg': 1, 'seed': 7, 'params': {'b': {'shape': [3], 'initializer': 'zeros'}}}
-    """
+    """The document that `load` reads an equal spec from: dicts, lists, strings and numbers."""
     problems: list[Diagnostic] = []
     tree = {"initcfg": spec.initcfg} | _model_tree(spec, (), spec, problems)
     if problems:

@@ -48,10 +48,6 @@ def json_schema(plugins: Iterable[type[Initializer]] = ()) -> Schema:
 
     It refuses the structure that the models refuse: keys, kinds, literal bounds. It looks at no expression,
     and other names of initializers are free, because a document may give its own.
-
-    Example:
-        >>> json_schema()["properties"]["seed"]["maximum"] == 2**64 - 1
-        True
     """
     root = Spec.model_json_schema(schema_generator=_Generator)
     definitions = root.pop("$defs") | initializer_definitions(plugins)
