@@ -114,7 +114,7 @@ def load_manifest(source: ManifestLike) -> Manifest:
         return Manifest(source)
     if not isinstance(source, str | os.PathLike):
         message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
-        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}'))
+        raise SpecError.of(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}')
     return manifests.read_manifest(source)
 
 

@@ -227,14 +227,14 @@ def _require_finite(distribution: Distribution) -> None:
         value = getattr(distribution, field.name)
         if not isinstance(value, int | float):
             message = f"{field.name} must be a number, not {type(value).__name__}"
-            raise InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint="give a Python int or float"))
+            raise InitializerError.of(Code.WRONG_TYPE, message, hint="give a Python int or float")
         if not isinstance(distribution, Fill):
             # One way to write each number: integers become floats, and -0.0 becomes 0.0.
             value = _as_float(value) + 0.0
             object.__setattr__(distribution, field.name, value)
         if isinstance(value, float) and not math.isfinite(value):
             message = f"{field.name} must be finite, not {value!r}"
-            raise InitializerError(Diagnostic(Code.NOT_FINITE, message, hint="write a finite number"))
+            raise InitializerError.of(Code.NOT_FINITE, message, hint="write a finite number")
 
 
 def _as_float(value: float) -> float:
@@ -248,15 +248,13 @@ def _as_float(value: float) -> float:
 def _require_std(std: float) -> None:
     if std < 0:
         message = f"std must be at least 0, not {std!r}"
-        raise InitializerError(
-            Diagnostic(Code.OUT_OF_RANGE, message, hint="write a number that is not negative")
-        )
+        raise InitializerError.of(Code.OUT_OF_RANGE, message, hint="write a number that is not negative")
 
 
 def _require_ordered(low: float, high: float) -> None:
     if low > high:
         message = f"low must be at most high, not {low!r} and {high!r}"
-        raise InitializerError(Diagnostic(Code.OUT_OF_RANGE, message, hint="exchange the two bounds"))
+        raise InitializerError.of(Code.OUT_OF_RANGE, message, hint="exchange the two bounds")
 
 
 def _refusal(message: str, hint: str) -> InitializerError:

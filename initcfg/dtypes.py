@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.frozen import by_value
 from initcfg.names import did_you_mean
 from initcfg.process import lazy
@@ -127,7 +127,7 @@ def as_dtype(dtype: Any) -> DType:
     known = ", ".join(DTYPES)
     near = _ELSEWHERE.get(name.lower().removeprefix("torch."))
     hint = near or did_you_mean(name, DTYPES) or f"the dtypes are {known}"
-    raise InitializerError(Diagnostic(Code.UNKNOWN_DTYPE, f"no dtype is named {name!r}", hint=hint))
+    raise InitializerError.of(Code.UNKNOWN_DTYPE, f"no dtype is named {name!r}", hint=hint)
 
 
 def is_bool(value: object) -> bool:

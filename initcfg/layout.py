@@ -85,33 +85,27 @@ class Layout:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise InitializerError(
-                Diagnostic(
-                    Code.LAYOUT,
-                    f"a layout is named by a string, not by an object of type {type(self.name).__name__}",
-                    hint=_WAYS,
-                )
+            raise InitializerError.of(
+                Code.LAYOUT,
+                f"a layout is named by a string, not by an object of type {type(self.name).__name__}",
+                hint=_WAYS,
             )
         if self.name in _NAMED:
             return
         letters = set(self.name)
         if letters and letters <= _LETTERS and letters & {"I", "O"}:
             return
-        raise InitializerError(
-            Diagnostic(Code.LAYOUT, f"{self.name!r} is not a layout", hint=_hint(self.name))
-        )
+        raise InitializerError.of(Code.LAYOUT, f"{self.name!r} is not a layout", hint=_hint(self.name))
 
     def axes(self, ndim: int) -> Axes:
         """The role of each axis of a shape with `ndim` axes; an InitializerError if it has others."""
         if self.name in _NAMED:
             return self._named_axes(ndim)
         if len(self.name) != ndim:
-            raise InitializerError(
-                Diagnostic(
-                    Code.LAYOUT,
-                    f"layout {self.name!r} names {len(self.name)} axes, the shape has {ndim}",
-                    hint="give the layout one letter for each axis of the shape",
-                )
+            raise InitializerError.of(
+                Code.LAYOUT,
+                f"layout {self.name!r} names {len(self.name)} axes, the shape has {ndim}",
+                hint="give the layout one letter for each axis of the shape",
             )
 
         def having(letters: Iterable[str]) -> tuple[int, ...]:
@@ -121,12 +115,10 @@ class Layout:
 
     def _named_axes(self, ndim: int) -> Axes:
         if ndim < 2:
-            raise InitializerError(
-                Diagnostic(
-                    Code.LAYOUT,
-                    f"layout {self.name!r} tells inputs from outputs by 2 axes or more, the shape has {ndim}",
-                    hint="give a layout of letters, such as I or O",
-                )
+            raise InitializerError.of(
+                Code.LAYOUT,
+                f"layout {self.name!r} tells inputs from outputs by 2 axes or more, the shape has {ndim}",
+                hint="give a layout of letters, such as I or O",
             )
         if self.name == "in_out":
             return Axes((ndim - 2,), (ndim - 1,), (), tuple(range(ndim - 2)))
@@ -194,12 +186,10 @@ def needed_layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:
         return layout
     if len(shape) < 2:
         return IN_OUT
-    raise InitializerError(
-        Diagnostic(
-            Code.LAYOUT_MISSING,
-            f"shape {shape} has inputs and outputs, and no layout says which axes they are",
-            hint="write layout: in_out (Keras, JAX: ..., in, out) or layout: out_in (PyTorch: out, in, ...)",
-        )
+    raise InitializerError.of(
+        Code.LAYOUT_MISSING,
+        f"shape {shape} has inputs and outputs, and no layout says which axes they are",
+        hint="write layout: in_out (Keras, JAX: ..., in, out) or layout: out_in (PyTorch: out, in, ...)",
     )
 
 
@@ -226,12 +216,10 @@ def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes:
     fans = Fans(*(_product(shape, axes) for axes in named))
     for axes in named:
         if len({axis % len(shape) for axis in axes}) < len(axes):
-            raise InitializerError(
-                Diagnostic(
-                    Code.INITIALIZER_SHAPE,
-                    f"axes {axes} name an axis of shape {shape} twice",
-                    hint="name each axis once; negative ones count from the end",
-                )
+            raise InitializerError.of(
+                Code.INITIALIZER_SHAPE,
+                f"axes {axes} name an axis of shape {shape} twice",
+                hint="name each axis once; negative ones count from the end",
             )
     return fans
 

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.frozen import by_value
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ def _digest(*parts: bytes) -> bytes:
 def _seed(seed: int) -> bytes:
     if isinstance(seed, bool) or not isinstance(seed, int):
         message = f"a seed must be an integer, not {seed!r}"
-        raise InitializerError(Diagnostic(Code.WRONG_TYPE, message, hint="write a whole number, such as 42"))
+        raise InitializerError.of(Code.WRONG_TYPE, message, hint="write a whole number, such as 42")
     if not 0 <= seed < SEED_LIMIT:
         message = "a seed must be at least 0 and below 2**64"
-        raise InitializerError(Diagnostic(Code.OUT_OF_RANGE, message, hint="choose a seed in that range"))
+        raise InitializerError.of(Code.OUT_OF_RANGE, message, hint="choose a seed in that range")
     return _u64(seed)
 
 
@@ -110,9 +110,7 @@ def _utf8(name: str) -> bytes:
         return name.encode()
     except UnicodeEncodeError as error:
         message = f"the name {name!r} holds a lone surrogate, which no UTF-8 text can"
-        raise InitializerError(
-            Diagnostic(Code.BAD_NAME, message, hint="write the character itself")
-        ) from error
+        raise InitializerError.of(Code.BAD_NAME, message, hint="write the character itself") from error
 
 
 def _u64(value: int) -> bytes:

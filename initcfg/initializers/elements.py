@@ -13,7 +13,7 @@ from initcfg import engines
 from initcfg.distributions import Fill, Normal, Summary, TruncatedNormal, point, support
 from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid
 from initcfg.expressions.folding import is_comparison, is_whole
 from initcfg.expressions.grammar import Binary, Call, Number, nodes_of, references
@@ -86,7 +86,7 @@ def check_formula(
         if not is_cut(of):
             message = f"{type(of).__name__} makes its array as a whole, and x is drawn in parts"
             hint = "give 'of' an initializer of independent elements, such as random_normal"
-            raise InitializerError(Diagnostic(Code.INITIALIZER_CONFIG, message, hint=hint))
+            raise InitializerError.of(Code.INITIALIZER_CONFIG, message, hint=hint)
         check(of, shape, _FLOAT64, layout)
     numel = math.prod(shape)
     request = Request(shape, dtype, layout, Stream(bytes(16)), engines.get_engine())
@@ -289,7 +289,7 @@ def _refuse_kind(tree: Ast, dtype: DType) -> None:
             hint = "patch and concatenate lay a constant, which may be that large, over some elements"
     else:
         return
-    raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
+    raise InitializerError.of(Code.DTYPE_VALUE, message, hint=hint)
 
 
 def _held(values: Array, dtype: DType, grid: Grid) -> Array:
@@ -305,5 +305,5 @@ def _held(values: Array, dtype: DType, grid: Grid) -> Array:
         at = tuple(map(int, np.unravel_index(np.argmin(fits), fits.shape)))
         message = f"{values[at].item()!r}, at element {grid.element(at)}, cannot be held in {dtype}"
         hint = "give a dtype that holds every value, or smaller numbers"
-        raise InitializerError(Diagnostic(Code.DTYPE_VALUE, message, hint=hint))
+        raise InitializerError.of(Code.DTYPE_VALUE, message, hint=hint)
     return held

@@ -248,4 +248,4 @@ def _told(text: str) -> Iterator[None]:
         yield
     except ExpressionError as error:
         message = f"{error.message}, at character {error.offset + 1} of {text!r}"
-        raise InitializerError(Diagnostic(error.code, message, hint=error.hint)) from None
+        raise InitializerError.of(error.code, message, hint=error.hint) from None

@@ -191,7 +191,11 @@ def canonical_name(cls: type[Initializer]) -> str:
     name = snake_case(registered_name(cls).rpartition(">")[2])
     if lookup(name) is cls:
         return name
-    raise _not_registered(cls)
+    raise InitializerError.of(
+        Code.NOT_SERIALIZABLE,
+        f"{cls.__name__} is not registered, so it cannot be written down by name",
+        hint="put @initcfg.initializers.register above the class",
+    )
 
 
 def registered_name(cls: type[Initializer]) -> str:
@@ -247,7 +251,12 @@ def register(cls: Any = None, *, package: str = "Custom", name: str | None = Non
             f"only subclasses of Initializer can be registered, got {cls!r}",
             hint="derive the class from initcfg.initializers.Initializer",
         )
-    _refuse_built_in(cls)
+    if is_built_in(cls):
+        raise InitializerError.of(
+            Code.HIDDEN_NAME,
+            f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
+            hint="use it by that name, or register a subclass of it",
+        )
     short = _checked_name(cls.__name__ if name is None else name)
     names = (f"{package}>{short}", short, snake_case(short))
     for each in names:
@@ -307,15 +316,6 @@ def _checked_name(name: object) -> str:
     )
 
 
-def _refuse_built_in(cls: type[Initializer]) -> None:
-    if is_built_in(cls):
-        raise InitializerError.of(
-            Code.HIDDEN_NAME,
-            f"{cls.__name__} is built in, under the name {canonical_name(cls)!r}",
-            hint="use it by that name, or register a subclass of it",
-        )
-
-
 def _refuse_collision(name: str, cls: type[Initializer]) -> None:
     known = lookup(name)
     if known is None or (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
@@ -334,14 +334,6 @@ def _forget(cls: type[Initializer] | str | None) -> None:
     for name in [name for name, known in _TABLE.items() if known is cls]:
         del _TABLE[name]
     _REGISTERED.pop(cls, None)
-
-
-def _not_registered(cls: type[Initializer]) -> InitializerError:
-    return InitializerError.of(
-        Code.NOT_SERIALIZABLE,
-        f"{cls.__name__} is not registered, so it cannot be written down by name",
-        hint="put @initcfg.initializers.register above the class",
-    )
 
 
 #: The entry points that are plugins.

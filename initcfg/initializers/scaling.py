@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform
@@ -44,8 +45,43 @@ def scaled(scale: float, mode: Mode, law: Law, fans: Fans) -> Distribution:
     return TruncatedNormal(0.0, std, -2 * std, 2 * std)
 
 
+class _ByFans(Elementwise):
+    """Draws of mean 0 whose variance is inverse to a fan, that of the layout or of axes that are named."""
+
+    if TYPE_CHECKING:  # fields of every subclass
+        input_axes: Axes | None
+        output_axes: Axes | None
+
+    @property
+    @abstractmethod
+    def _scheme(self) -> tuple[float, Mode, Law]:
+        """The variance times the fan, which fan, and the law."""
+
+    def _conflict(self) -> Diagnostic | None:
+        if (self.input_axes is None) == (self.output_axes is None):
+            return None
+        return Diagnostic(
+            Code.INITIALIZER_CONFIG,
+            f"'input_axes' and 'output_axes' go together, got {self.input_axes} and {self.output_axes}",
+            hint="give both, or neither for the fans that the layout gives",
+        )
+
+    @property
+    def variance_times_fan(self) -> float:
+        """The scale."""
+        return self._scheme[0]
+
+    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The distribution whose variance the fans of `shape` give."""
+        if self.input_axes is None or self.output_axes is None:
+            fans = resolved_fans(shape, layout)
+        else:
+            fans = fans_of_axes(shape, self.input_axes, self.output_axes)
+        return scaled(*self._scheme, fans)
+
+
 @initializer
-class VarianceScaling(Elementwise):
+class VarianceScaling(_ByFans):
     """Draws of mean 0 whose variance is inversely proportional to a fan of the shape.
 
     Formula:
@@ -93,27 +129,18 @@ class VarianceScaling(Elementwise):
             output_axes: Sequence[int] | None = None,
         ) -> None: ...
 
-    def _conflict(self) -> Diagnostic | None:
-        return _one_sided(self.input_axes, self.output_axes)
-
     @property
-    def variance_times_fan(self) -> float:
-        """``scale``."""
-        return self.scale
+    def _scheme(self) -> tuple[float, Mode, Law]:
+        return self.scale, self.mode, self.distribution
 
     @property
     def module(self) -> str:
         """Keras's where the mode is one of Keras's."""
         return self.MODULE if self.mode != "fan_geo_avg" else "initcfg.initializers"
 
-    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
-        """The distribution whose variance the fans of `shape` give."""
-        fans = _fans(shape, layout, self.input_axes, self.output_axes)
-        return scaled(self.scale, self.mode, self.distribution, fans)
-
 
 @initializer
-class _Preset(Elementwise):
+class _Preset(_ByFans):
     """Variance scaling with scale, mode and law fixed by a name.
 
     Args:
@@ -121,9 +148,7 @@ class _Preset(Elementwise):
         output_axes: axes whose sizes multiply to fan_out; given together with `input_axes` or not at all.
     """
 
-    SCALE: ClassVar[float]
-    MODE: ClassVar[Mode]
-    LAW: ClassVar[Law]
+    SCHEME: ClassVar[tuple[float, Mode, Law]]
 
     seed: Seed | None = None
     input_axes: Axes | None = None
@@ -138,18 +163,9 @@ class _Preset(Elementwise):
             output_axes: Sequence[int] | None = None,
         ) -> None: ...
 
-    def _conflict(self) -> Diagnostic | None:
-        return _one_sided(self.input_axes, self.output_axes)
-
     @property
-    def variance_times_fan(self) -> float:
-        """What the name fixes."""
-        return self.SCALE
-
-    def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
-        """The distribution whose variance the fans of `shape` give."""
-        fans = _fans(shape, layout, self.input_axes, self.output_axes)
-        return scaled(self.SCALE, self.MODE, self.LAW, fans)
+    def _scheme(self) -> tuple[float, Mode, Law]:
+        return self.SCHEME
 
 
 class GlorotNormal(_Preset):
@@ -170,7 +186,7 @@ class GlorotNormal(_Preset):
         0.09282318798745727
     """
 
-    SCALE, MODE, LAW = 1.0, "fan_avg", "truncated_normal"
+    SCHEME = 1.0, "fan_avg", "truncated_normal"
 
 
 class GlorotUniform(_Preset):
@@ -190,7 +206,7 @@ class GlorotUniform(_Preset):
         Uniform(low=-0.1414213562373095, high=0.1414213562373095)
     """
 
-    SCALE, MODE, LAW = 1.0, "fan_avg", "uniform"
+    SCHEME = 1.0, "fan_avg", "uniform"
 
 
 class HeNormal(_Preset):
@@ -209,7 +225,7 @@ class HeNormal(_Preset):
         0.16077447771479306
     """
 
-    SCALE, MODE, LAW = 2.0, "fan_in", "truncated_normal"
+    SCHEME = 2.0, "fan_in", "truncated_normal"
 
 
 class HeUniform(_Preset):
@@ -226,7 +242,7 @@ class HeUniform(_Preset):
         Uniform(low=-0.10206207261596575, high=0.10206207261596575)
     """
 
-    SCALE, MODE, LAW = 2.0, "fan_in", "uniform"
+    SCHEME = 2.0, "fan_in", "uniform"
 
 
 class LecunNormal(_Preset):
@@ -246,7 +262,7 @@ class LecunNormal(_Preset):
         0.11368472343385565
     """
 
-    SCALE, MODE, LAW = 1.0, "fan_in", "truncated_normal"
+    SCHEME = 1.0, "fan_in", "truncated_normal"
 
 
 class LecunUniform(_Preset):
@@ -264,25 +280,4 @@ class LecunUniform(_Preset):
         Uniform(low=-0.17320508075688773, high=0.17320508075688773)
     """
 
-    SCALE, MODE, LAW = 1.0, "fan_in", "uniform"
-
-
-def _fans(
-    shape: tuple[int, ...],
-    layout: Layout | None,
-    input_axes: tuple[int, ...] | None,
-    output_axes: tuple[int, ...] | None,
-) -> Fans:
-    if input_axes is None or output_axes is None:
-        return resolved_fans(shape, layout)
-    return fans_of_axes(shape, input_axes, output_axes)
-
-
-def _one_sided(input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None) -> Diagnostic | None:
-    if (input_axes is None) == (output_axes is None):
-        return None
-    return Diagnostic(
-        Code.INITIALIZER_CONFIG,
-        f"'input_axes' and 'output_axes' go together, got {input_axes} and {output_axes}",
-        hint="give both, or neither for the fans that the layout gives",
-    )
+    SCHEME = 1.0, "fan_in", "uniform"

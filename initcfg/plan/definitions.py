@@ -89,13 +89,6 @@ def _leaves(written: object) -> int:
     return not isinstance(written, InitializerConfig)
 
 
-def check_complexity(
-    config: InitializerConfig, path: Path, complexities: Mapping[str, Complexity], problems: Problems
-) -> bool:
-    """Whether an initializer is small enough to be built; notes it where it is not."""
-    return _fits(complexity_of(config, complexities), path, problems)
-
-
 def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
     """The initializers that a config holds as arguments, with their places."""
     yield from _nested(config.config, config.arguments_path(path))
@@ -172,8 +165,9 @@ def check_definitions(spec: Spec, scope: Scope, left_out: frozenset[str]) -> Def
     check = NameCheck(spec, scope, indices, definitions)
     for name, config in spec.initializers.items():
         path = ("initializers", name)
-        with scope.problems.collecting():
-            _refuse_hiding(name, path, scope)
+        if not is_free(name):
+            message, hint = f"{name!r} is the name of an initializer", "choose another name"
+            scope.problems.add(scope.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint=hint))
         check(config, path)
     return definitions
 
@@ -214,7 +208,7 @@ class NameCheck:
 
     def is_buildable(self, config: InitializerConfig, path: Path) -> bool:
         """Whether an initializer is of a depth and size that is built; notes it where it is not."""
-        return check_complexity(config, path, self.definitions.complexities, self._problems)
+        return _fits(complexity_of(config, self.definitions.complexities), path, self._problems)
 
 
 def names_in(config: InitializerConfig, spec: Spec, definitions: Definitions) -> frozenset[str]:
@@ -262,9 +256,3 @@ def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:
     elif isinstance(written, tuple | Mapping):
         for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
             yield from _texts(item, (*path, step))
-
-
-def _refuse_hiding(name: str, path: Path, scope: Scope) -> None:
-    if not is_free(name):
-        message = f"{name!r} is the name of an initializer"
-        raise scope.problems.error(Code.HIDDEN_NAME, message, path, key=True, hint="choose another name")

@@ -232,9 +232,7 @@ class Plan:
         if name in self._by_name:
             return self._by_name[name]
         hint = did_you_mean(name, self._by_name) or "iterating over the plan lists its parameters"
-        raise UnknownParameterError(
-            Diagnostic(Code.UNKNOWN_PARAMETER, f"no parameter is named {name!r}", hint=hint)
-        )
+        raise UnknownParameterError.of(Code.UNKNOWN_PARAMETER, f"no parameter is named {name!r}", hint=hint)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from initcfg.errors import PathStep
     from initcfg.initializers import Initializer
     from initcfg.initializers.derived import Derived
-    from initcfg.plan.document import ParameterDocument, PlaceDocument, SkippedDocument
+    from initcfg.plan.document import ParameterDocument, PlaceDocument
     from initcfg.plan.parameters import PlannedParameter
     from initcfg.spec import Spec
 
@@ -65,7 +65,8 @@ def restore(
     made: dict[str, PlannedParameter] = {}
     faulty: set[str | None] = set()
     problems: list[Diagnostic] = []
-    for at, document in _targets_first(documents):
+    # Tied ones come last, because their targets may stand behind them.
+    for at, document in sorted(enumerate(documents), key=lambda entry: entry[1].tied_to is not None):
         if len(problems) >= MAX_TOLD or document.tied_to in faulty:
             continue
         try:
@@ -99,23 +100,13 @@ def _followers(
                     yield Follower(document.name, cast("Derived", part), ("parameters", at))
 
 
-def _targets_first(documents: Sequence[ParameterDocument]) -> list[tuple[int, ParameterDocument]]:
-    """The entries with their positions; tied ones come last, because their targets may stand behind them."""
-    return sorted(enumerate(documents), key=lambda entry: entry[1].tied_to is not None)
-
-
-def restore_skipped(documents: Sequence[SkippedDocument]) -> tuple[SkippedParameter, ...]:
-    """What the rules of the plan's spec leave out."""
-    return tuple(SkippedParameter(each.name, each.rule, _place(each.where)) for each in documents)
-
-
 def _new_name(document: ParameterDocument, made: dict[str, PlannedParameter]) -> str:
     if document.name in made:
         message = f"two parameters have the full name {document.name!r}"
-        raise InitializerError(Diagnostic(Code.DUPLICATE_PARAMETER, message, hint=EDITED_HINT))
+        raise InitializerError.of(Code.DUPLICATE_PARAMETER, message, hint=EDITED_HINT)
     problem = name_problem(document.name)
     if problem is not None:
-        raise InitializerError(Diagnostic(*problem, hint="rename the parameter in the spec"))
+        raise InitializerError.of(*problem, hint="rename the parameter in the spec")
     return document.name
 
 
@@ -216,7 +207,7 @@ def _tied(document: ParameterDocument, made: dict[str, PlannedParameter]) -> Pla
         what = "which is not a parameter" if target is None else "which is tied itself"
         message = f"{document.name!r} is tied to {document.tied_to!r}, {what}"
         hint = did_you_mean(str(document.tied_to), made) if target is None else None
-        raise InitializerError(Diagnostic(Code.TIED, message, hint=hint))
+        raise InitializerError.of(Code.TIED, message, hint=hint)
     told = (tuple(document.shape), document.dtype, document.nbytes)
     if told != (target.shape, target.dtype.name, target.nbytes):
         raise _edited(document, f"its shape, dtype or nbytes are not those of {document.tied_to!r}")
@@ -269,7 +260,7 @@ def read_plan(
         return _restored(source, None, Root(None, root))
     if not isinstance(source, str | os.PathLike):
         message = f"a plan is read from a path or a mapping, got {shown(source)}"
-        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint="give the path of a plan file"))
+        raise SpecError.of(Code.WRONG_TYPE, message, hint="give the path of a plan file")
     file = os.fspath(source)
     return read_plan_bytes(read_content(file, MAX_PLAN_BYTES, _too_large(file)), file, root=root)
 
@@ -314,7 +305,7 @@ def _restored(tree: Mapping[str, Any], file: str | None, root: Root) -> Plan:
             parameters = restore(document.parameters, document.seed, file)
     except RecursionError:
         raise _refused(Code.TOO_DEEP, "nested too deep for an initializer", file) from None
-    skipped = restore_skipped(document.skipped)
+    skipped = tuple(SkippedParameter(each.name, each.rule, _place(each.where)) for each in document.skipped)
     spec = None if document.spec is None else _spec(document.spec, file)
     plan = Plan(document.name, document.seed, parameters, document.stream_version, skipped, spec=spec)
     told = (document.fingerprint, document.numel, document.nbytes)

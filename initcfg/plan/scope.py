@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.errors import Code, SpecError
 from initcfg.expressions import (
     RESERVED_NAMES,
     Evaluator,
@@ -134,7 +134,7 @@ def _most_steps() -> int:
         return MAX_STEPS
     if not (written.isascii() and written.isdigit() and len(written) <= _MAX_DIGITS):
         message = f"{_RAISED_BY} is {written[:_SHOWN]!r}, which is no number of steps"
-        raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=f"write digits, as {8 * MAX_STEPS}"))
+        raise SpecError.of(Code.TOO_LARGE, message, hint=f"write digits, as {8 * MAX_STEPS}")
     return max(MAX_STEPS, int(written))
 
 

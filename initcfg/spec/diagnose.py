@@ -21,9 +21,6 @@ from initcfg.spec.scalars import Key, OneOf, Parsed
 from initcfg.text.yaml_traps import MISSING_VALUE, MISSING_VALUE_HINT
 
 if TYPE_CHECKING:
-    from initcfg.errors import PathStep
-
-if TYPE_CHECKING:
     from pydantic_core import ValidationError
 
     from initcfg.errors import PathStep
@@ -53,7 +50,9 @@ def diagnostics_of(
 def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:
     if problem.where is None or problem.where.line is None:
         return problem
-    message, hint, path = document_words(problem.message), problem.hint, problem.where.path
+    # The words of YAML and JSON for what Python calls None, True, False.
+    message = re.sub(_GOT, lambda found: f"got {_WORDS[found[1]]}", problem.message)
+    hint, path = problem.hint, problem.where.path
     if hint is None and message.endswith("got null") and path and isinstance(path[-1], str):
         hint = "write a value, or delete the key"
     return replace(problem, message=message, hint=hint)
@@ -79,7 +78,7 @@ def _about_key(code: Code, detail: Any, path: Path, model: type[BaseModel]) -> t
     """What is wrong with a key, and the way out."""
     key = path[-1]
     if code is Code.MISSING_KEY:
-        return f"the key {key!r} is missing", missing_hint(str(key))
+        return f"the key {key!r} is missing", _MISSING.get(str(key))
     if code is Code.KEY_TYPE:
         return f"the key {shown(key)} is not a string", "keys are strings"
     keys = _keys(detail["loc"][:-1], model)
@@ -112,7 +111,10 @@ def _expected(kind: str, value: object, path: Path, annotation: Any) -> tuple[st
     if isinstance(mark, Limits):
         return mark.noun(_bare(annotation)), integer_hint(value, is_literal=mark.is_literal)
     words: dict[str, tuple[str, str | None]] = {
-        "bool_type": ("true or false", boolean_hint(value)),
+        "bool_type": (
+            "true or false",
+            "write true" if str(value).lower() in ("yes", "on", "1", "true") else None,
+        ),
         "string_type": ("a string", text_hint(path, value)),
         "tuple_type": ("a list", list_hint(path, value)),
     }
@@ -186,11 +188,6 @@ _MISSING = {
 }
 
 
-def document_words(message: str) -> str:
-    """A message about a document, with the words of YAML and JSON for what Python calls None, True, False."""
-    return re.sub(_GOT, lambda found: f"got {_WORDS[found[1]]}", message)
-
-
 def shape_hint(value: object) -> str | None:
     """How to write a shape that is no list: ``(2, 3)``, ``2 x 3``, ``d, d`` or ``5``."""
     if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > _MAX_LENGTH:
@@ -257,18 +254,8 @@ def integer_hint(value: object, *, is_literal: bool) -> str | None:
     return "expressions are not read here" if isinstance(value, str) else "write a whole number, such as 0"
 
 
-def boolean_hint(value: object) -> str | None:
-    """The way out where true or false is expected, or None."""
-    return "write true" if str(value).lower() in ("yes", "on", "1", "true") else None
-
-
 def text_hint(path: tuple[PathStep, ...], value: object) -> str | None:
     """The way out where a string is expected and something else stands, or None."""
     if path[-1:] == ("match",) and isinstance(value, list | tuple | Mapping):
         return "put the pattern in quotes"
     return f'quote it: "{value}"' if isinstance(value, int | float) else None
-
-
-def missing_hint(key: str) -> str | None:
-    """An example of a key that must be there, or None."""
-    return _MISSING.get(key)

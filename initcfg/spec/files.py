@@ -99,7 +99,7 @@ class Root:
         self.file, self.given = file, given
         if given is not None and not os.path.isdir(given):  # noqa: PTH112
             message = f"the root {os.fspath(given)!r} is no folder"
-            raise SpecError(Diagnostic(Code.INPUT, message, hint="name a folder that is there"))
+            raise SpecError.of(Code.INPUT, message, hint="name a folder that is there")
 
     @cached_property
     def folder(self) -> str:

@@ -118,7 +118,7 @@ def _draft(
     if not isinstance(document, str | os.PathLike):
         message = f"expected a path or a mapping, got {shown(document)}"
         hint = "give a path, or a mapping with initcfg: 1"
-        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint=hint))
+        raise SpecError.of(Code.WRONG_TYPE, message, hint=hint)
     file = os.fspath(document)
     reader = _Reader(file, Root(file, root), settings)
     source = read_file(file)
@@ -358,7 +358,7 @@ def _readable(text: str) -> str:
         return text
     message = f"this spec takes {size:,} bytes, and a spec that can be read has at most {MAX_BYTES:,}"
     hint = "let repeat and expressions stand for what is alike, as layers: {h.{i}: {repeat: {i: 12}, ...}}"
-    raise SpecError(Diagnostic(Code.TOO_LARGE, message, hint=hint))
+    raise SpecError.of(Code.TOO_LARGE, message, hint=hint)
 
 
 def _model_tree(

@@ -370,14 +370,12 @@ def _items(settings: Settings) -> list[tuple[str, Any]]:
         items: list[tuple[str, Any]] = [(target, (value,)) for target, value in settings.items()]
     elif isinstance(settings, str) or not isinstance(settings, Sequence):
         message = f"expected a list of settings or a mapping, got {shown(settings)}"
-        raise SpecError(Diagnostic(Code.WRONG_TYPE, message, hint='write settings=["vars.d=1024"]'))
+        raise SpecError.of(Code.WRONG_TYPE, message, hint='write settings=["vars.d=1024"]')
     else:
         items = [(text, ()) for text in settings]
     for target, _ in items:
         if not isinstance(target, str):
-            raise SpecError(
-                Diagnostic(Code.WRONG_TYPE, f"expected a setting, got {shown(target)}", hint=_HINT)
-            )
+            raise SpecError.of(Code.WRONG_TYPE, f"expected a setting, got {shown(target)}", hint=_HINT)
     return items
 
 
