@@ -34,19 +34,12 @@ layout of a structured one; ``stream`` is where random numbers come from: it fol
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One parameter that the two plans do not make alike.
+    """One parameter that the two plans do not make alike."""
 
-    Args:
-        kind: ``added``, ``removed``, ``renamed`` (the values stay) or ``changed`` (they do not).
-        old: the parameter in the old plan; None for one that was added.
-        new: the parameter in the new plan; None for one that was removed.
-        aspects: of a changed one, what differs, in the order of `Aspect`.
-    """
-
-    kind: Literal["added", "removed", "renamed", "changed"]
-    old: PlannedParameter | None
-    new: PlannedParameter | None
-    aspects: tuple[Aspect, ...] = ()
+    kind: Literal["added", "removed", "renamed", "changed"]  # of a renamed one the values stay
+    old: PlannedParameter | None  # None for one that was added
+    new: PlannedParameter | None  # None for one that was removed
+    aspects: tuple[Aspect, ...] = ()  # of a changed one, what differs
 
     @property
     def name(self) -> str:

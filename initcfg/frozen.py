@@ -38,16 +38,7 @@ def by_value(cls: C) -> C:
 
 
 class FrozenDict(Mapping[K, V_co]):
-    """A mapping that cannot change; it keeps its order and equals any mapping with equal items.
-
-    Args:
-        items: a mapping, or pairs; copied.
-
-    Example:
-        >>> sizes = FrozenDict({"d": 768})
-        >>> sizes["d"], sizes == {"d": 768}
-        (768, True)
-    """
+    """A mapping that cannot change; it keeps its order and equals any mapping with equal items."""
 
     __slots__ = ("_items",)
 

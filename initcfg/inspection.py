@@ -111,13 +111,7 @@ class Histogram:
 
     @classmethod
     def of(cls, elements: Array, center: float, reach: float) -> Histogram:
-        """Counts the finite ones of some elements.
-
-        Example:
-            >>> found = Histogram.of(np.array([-0.5, 0.25, 3.0]), 0.0, 1.0)
-            >>> found.doublings, found.edges[found.counts.nonzero()].tolist()
-            (2, [-0.5, 0.25, 3.0])
-        """
+        """Counts the finite ones of some elements."""
         apart = elements.astype(np.float64) - center
         apart = apart[np.isfinite(apart)]
         farthest, doublings = float(np.abs(apart).max(initial=0.0)), 0
@@ -180,9 +174,8 @@ def inspect(
 ) -> Inspection:
     """Describes weights of any program; nothing is held but a few chunks.
 
-    `path`, `rename` and `threads` are as in `initcfg.verify`; the last bits of means do not depend on
-    threads. `select` is a glob over names; with `values` the elements are read too, and `progress` is called
-    with the bytes read and the bytes in all. An UnknownParameterError where `select` matches nothing.
+    Arguments are as in `initcfg.verify`; with `values` the elements are read too. The last bits of means do
+    not depend on threads.
     """
     with open_weights(path, rename) as file, Workers(threads) as workers:
         tensors = _selected(file.header, select)

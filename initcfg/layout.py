@@ -209,8 +209,7 @@ def known_fans(shape: tuple[int, ...], layout: Layout | None) -> Fans | None:
 def fans_of_axes(shape: tuple[int, ...], input_axes: Iterable[int], output_axes: Iterable[int]) -> Fans:
     """Fans as Keras 3.15 counts them when both axes are given: those dimensions and no receptive field.
 
-    Negative axes count from the end. An InitializerError where the shape has no such axis, or a list names
-    one twice, whose size Keras squares, which is the fan of no array.
+    It refuses a list that names an axis twice, whose size Keras squares: that is the fan of no array.
     """
     named = tuple(input_axes), tuple(output_axes)
     fans = Fans(*(_product(shape, axes) for axes in named))

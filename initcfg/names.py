@@ -88,8 +88,8 @@ _NUMBER = re.compile(r"(?<![^.])([0-9]+)(?![^.])")
 class NearestNames:
     """`did_you_mean` for many names: to search for each of thousands takes longer than what they are of.
 
-    Copies of a layer are searched for once, and none is taken for a misspelling of another: there are only
-    more of them, or fewer. After so many `searches`, each among `_SEARCHED` names, there are no hints.
+    Copies of a layer are searched for once, and none is taken for a misspelling of another. After so many
+    `searches`, each among `_SEARCHED` names, there are no hints.
     """
 
     def __init__(self, searches: int = 100) -> None:

@@ -30,10 +30,9 @@ def collect_seldom() -> None:
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """A block in which Python looks for no cycles.
+    """A block in which Python looks for no cycles, for values that stay and hold none.
 
-    For blocks whose values stay and hold no cycle. The collector would walk all of them again each time that
-    there are a quarter more: a fifth of the time of a large plan, half of that of a large manifest.
+    The collector would walk all of them again each time that there are a quarter more.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -61,8 +60,7 @@ class cached_property(functools.cached_property[T]):  # noqa: N801  it takes the
 class ForkSafeLock:
     """A lock that lives as long as the process does; a context manager.
 
-    Of the threads of a process a fork copies only the one that called it. A lock that another one held would
-    stay shut in the child for ever.
+    A fork copies only the thread that called it: a lock that another one held would stay shut in the child.
     """
 
     def __init__(self) -> None:

@@ -40,17 +40,15 @@ class Stream:
     def of_parameter(cls, seed: int, name: str) -> Stream:
         """The stream of a planned parameter: a function of the spec's seed and the parameter's full name.
 
-        The seed is an integer in [0, 2**64); the name is taken as UTF-8, as written and not normalized. An
-        InitializerError where they are not that.
+        The seed is an integer in [0, 2**64); the name is taken as UTF-8, as written and not normalized.
         """
         return cls(_digest(b"param\0", _seed(seed), _utf8(name)))
 
     @classmethod
     def of_seed(cls, seed: int, class_name: str, shape: Sequence[int]) -> Stream:
-        """The stream of an initializer with a seed of its own.
+        """The stream of an initializer with a seed of its own, its class and a shape.
 
-        Class and shape are part of it, so that ``GlorotNormal(seed=1)`` and ``HeNormal(seed=1)``, or two
-        shapes of one of them, are not copies of each other. It fails as `of_parameter`.
+        So two classes of one seed, or two shapes of one of them, are not copies of each other.
         """
         return cls(_digest(b"seed\0", _seed(seed), _utf8(class_name), b"\0", *map(_u64, shape)))
 

@@ -109,10 +109,9 @@ class WarningCollector:
         )
 
     def _place(self, where: Location | None, member: PlannedParameter) -> object:
-        """What warnings that become one have in common.
+        """What warnings that become one have in common: the entry of the spec, or the name without numbers.
 
-        That is the entry of the spec. A rule has many entries' parameters, and a plan that was read back may
-        have no places: there it is the name, whatever numbers it holds.
+        A rule has many entries' parameters, and a plan that was read back may have no places.
         """
         where = where or member.where
         if where is None or member.rule is not None:
@@ -141,10 +140,9 @@ CHECKS: dict[Code, Check] = {
 
 
 def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None) -> tuple[Diagnostic, ...]:
-    """Warnings about a plan that can be made, and is perhaps not what was meant.
+    """Warnings about a plan that can be made, and is perhaps not what was meant; no array is made.
 
-    Linear in the number of parameters; no array is made. What copies of a layer have in common is one
-    warning, about the first of them.
+    `spec` gives `allow` its places, and the expressions that some checks look at.
     """
     budget = EvalBudget(what="to check this plan")
     permissions, collected = Permissions(allow, spec, budget), WarningCollector()

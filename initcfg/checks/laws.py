@@ -200,12 +200,7 @@ def random_biases(looked_at: Survey) -> Iterator[Finding]:
 
 
 def vector_kind(name: str) -> tuple[str, str] | None:
-    """What a vector is by its name, and how one begins; None where the name does not tell.
-
-    Example:
-        >>> vector_kind("h.0.ln_1.weight")
-        ('scale', 'ones')
-    """
+    """What a vector is by its name, and how one begins; None where the name does not tell."""
     # No pattern looks at more than two segments, and a name may have thousands.
     name = ".".join(name.lower().rsplit(".", 2)[-2:])
     shifts, scales = _globs()

@@ -164,11 +164,7 @@ def _masked(leaf: Array, mask: Array) -> Array:
 
 
 class ArrayEvaluator:
-    """Evaluates settled trees (`initcfg.expressions.folding.settled`) over grids of arrays of one shape.
-
-    Args:
-        functions: the functions over arrays of an engine, by name.
-    """
+    """Evaluates settled trees over grids of arrays of one shape, by the `functions` of an engine."""
 
     def __init__(self, functions: Mapping[str, Callable[..., NDArray[np.float64]]]) -> None:
         self.functions = functions

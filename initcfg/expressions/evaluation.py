@@ -51,10 +51,6 @@ def gain_of(nonlinearity: str, slope: Real | None = None) -> float:
     """The gain of a nonlinearity (a key of `GAINS`), as ``torch.nn.init.calculate_gain`` has it.
 
     `slope` is that of ``leaky_relu`` on its negative side, 0.01 by default; others have none.
-
-    Example:
-        >>> gain_of("leaky_relu", 5**0.5), gain_of("linear")
-        (0.5773502691896257, 1.0)
     """
     if slope is None or nonlinearity != "leaky_relu":
         return GAINS[nonlinearity]
@@ -112,12 +108,7 @@ OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
 
 
 def facts_of(names: Collection[str], shape: tuple[int, ...], layout: Layout | None) -> dict[str, Value]:
-    """Those facts of an array that are among some names; an InitializerError for fans that it has not.
-
-    Example:
-        >>> facts_of({"fan_in", "numel", "d"}, (3,), None)
-        {'numel': 3, 'fan_in': 3}
-    """
+    """Those facts of an array that are among some names; an InitializerError for fans that it has not."""
     used = [name for name in FANS if name in names]
     facts: dict[str, Value] = {"numel": math.prod(shape), "ndim": len(shape)}
     if {"fan_in", "fan_out", "fan_avg"}.intersection(used):
@@ -310,8 +301,7 @@ class Expression(NamedTuple):
         """The value: integers stay exact under ``+ - * // % **``, everything else is float64.
 
         ``+ - * / sqrt`` are IEEE 754; ``**``, ``exp``, ``sin`` and their kin are rounded once from `decimal`;
-        ``round`` goes half to even. In `env` a tuple of numbers is what ``name(i)`` reads. An ExpressionError
-        where a name is unknown, wherever it stands, or a part that counts has no finite value.
+        ``round`` goes half to even. In `env` a tuple of numbers is what ``name(i)`` reads.
         """
         evaluator = Evaluator(env)
         if not all(name in env for name in self.names):

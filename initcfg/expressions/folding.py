@@ -87,11 +87,7 @@ def closed(expression: Expression, env: Mapping[str, Value]) -> Expression:
 
 
 def settled(tree: Ast, env: Mapping[str, Value], shape: tuple[int, ...]) -> Ast:
-    """A closed formula for one shape: a number where no element matters, axes counted from 0.
-
-    `env` has the facts of the array. An ExpressionError where the shape has no such axis, or a part that
-    counts for every element has no value.
-    """
+    """A closed formula for one shape, whose facts are `env`: numbers where no element matters."""
     return _Folder(env, shape).folded(tree)
 
 

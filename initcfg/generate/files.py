@@ -163,21 +163,13 @@ def _write(batch: list[Piece], offset: int, fill: FillFunction, memory: _Memory,
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written.
-
-    Args:
-        path: the file.
-        nbytes: its size.
-        tensors: how many it holds.
-        tied: the names that were left out because they share the tensor of another name, with that name.
-        fingerprint: the plan's, as the file carries it; None for a plan that holds code.
-    """
+    """What was written."""
 
     path: Path
-    nbytes: int
-    tensors: int
-    tied: Mapping[str, str]
-    fingerprint: str | None
+    nbytes: int  # the size of the file
+    tensors: int  # how many it holds
+    tied: Mapping[str, str]  # names that were left out: they share the tensor of another name, which is here
+    fingerprint: str | None  # the plan's, as the file carries it; None for a plan that holds code
 
 
 def write(

@@ -94,9 +94,7 @@ def fill_targets(
     """Makes values where they are wanted, one pool of threads over all of them.
 
     What needs code that is not this package's is made first, in the calling thread and in memory of its own:
-    if that code fails, no target has been touched. All of that is in memory at once, beside the targets,
-    whose memory does not overlap. A parameter that cannot be cut is made whole, once, for all targets that
-    are slices of it; each thread has one.
+    if that code fails, no target has been touched. What cannot be cut is made whole once.
     """
     wanted = [target for target in targets if target.out.size]
     fill = get_engine(engine)

@@ -71,8 +71,7 @@ SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 class Reading(NamedTuple):
     """The validation context in which a config is read without an instance being made.
 
-    `expression` checks the text of an expression and returns it, or raises a fault, and `template` does so
-    for a name with braces; None where a document holds neither.
+    `expression` and `template` check and return a text, or raise a fault; None where a document holds none.
     """
 
     expression: Callable[[str], str] | None = None

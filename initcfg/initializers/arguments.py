@@ -127,9 +127,8 @@ def _holds_expressions(annotation: Any) -> bool:
 def arguments_of(cls: type[Any]) -> Mapping[str, Argument]:
     """The arguments of an initializer class, by name, in the order of its signature.
 
-    ``float`` and ``int`` (or an optional one of these) among the annotations of an ``__init__`` are numbers,
-    so that a document may write them as expressions, and ``Literal`` with strings are choices. Of the rest
-    nothing is known.
+    ``float`` and ``int`` in an ``__init__`` are numbers, which a document may write as expressions, and
+    ``Literal`` with strings are choices. Of the rest nothing is known.
     """
     if hasattr(cls, "__pydantic_config__"):
         hints = get_type_hints(cls, include_extras=True)

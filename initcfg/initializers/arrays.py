@@ -117,8 +117,7 @@ def draw_box(
 ) -> None:
     """Write those elements of a box in an array that lie in a flat stretch of it, which begins at `start`.
 
-    `draw_part` writes the box's elements from a position on, in C order, into an array; it is not called
-    where the stretch has nothing of the box.
+    `draw_part` writes the box's elements from a position on into an array, where there are some.
     """
     if not out.size:
         return

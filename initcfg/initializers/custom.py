@@ -162,8 +162,7 @@ def call_custom(function: Callable[..., Any], request: Request) -> np.ndarray[An
 def generator_of(stream: Stream) -> np.random.Generator:
     """A numpy generator for custom code, over Philox keyed by the stream's child ``rng``.
 
-    Its words are a function of the stream for ever; what its methods make of them is numpy's promise, not
-    that of this package's stream version.
+    Its words follow from the stream for ever; what its methods make of them is numpy's promise.
     """
     key = int.from_bytes(stream.child("rng").digest, "little")
     return np.random.Generator(np.random.Philox(key=key))

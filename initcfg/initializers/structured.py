@@ -263,21 +263,13 @@ class LooksLinear(OfFrames):
 
 
 class Factor(NamedTuple):
-    """One of two weights whose product is near the identity.
+    """One of two weights whose product is near the identity."""
 
-    Args:
-        side: which of them.
-        product: the label of the stream that both draw from.
-        heads: as many pairs there are.
-        alpha: how much of a random matrix the product has.
-        beta: how much of the identity.
-    """
-
-    side: str
-    product: str
-    heads: int
-    alpha: float
-    beta: float
+    side: str  # which of them
+    product: str  # the label of the stream that both draw from
+    heads: int  # as many pairs there are
+    alpha: float  # how much of a random matrix the product has
+    beta: float  # how much of the identity
 
 
 @initializer

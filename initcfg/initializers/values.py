@@ -107,9 +107,8 @@ def as_config(value: object) -> object:
 def read_value(value: object, expression: Callable[[str], str] | None = None) -> Any:
     """The value of a constant as it is kept: a number, a bool, or an `ArrayValue`.
 
-    An array may be nested lists, a numpy array, or the mapping that Keras writes for one. `expression` checks
-    a text that may stand for a number; lists that hold one are given back as tuples. A PydanticCustomError
-    where it is none of these, a ValidationError with each element that is none.
+    An array may be nested lists, a numpy array, or Keras's mapping. `expression` checks a text that may stand
+    for a number; lists that hold one are given back as tuples.
     """
     value = plain(value)
     if isinstance(value, ArrayValue):

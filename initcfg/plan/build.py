@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 def plan_of(spec: Spec) -> Plan:
     """Plans every parameter of a spec: top-level ``params`` first, then layer by layer, copy by copy.
 
-    What the spec names in ``extends`` and ``manifest`` is read. Parameters that only the manifest names come
-    last, in its order. A SpecError has every problem that could be found.
+    Parameters that only the manifest names come last, in its order. A SpecError has every problem.
     """
     return plan_reading(read(spec))
 
@@ -241,8 +240,7 @@ def check_coverage(
 ) -> None:
     """Notes parameters that only one of the two has, and shapes that differ.
 
-    Tied parameters are one array, and a file may hold it under any one of their names: those of its names
-    that the manifest lacks are no fault as long as it has one.
+    Tied parameters are one array, which a file may hold under any one of their names.
     """
     complete = problems.is_clean
     arrays = {name: entry.target if isinstance(entry, Tie) else name for name, entry in described.items()}

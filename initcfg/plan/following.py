@@ -37,12 +37,7 @@ class Follower(NamedTuple):
 
 
 def related(name: str, asked: str, *known: Container[str]) -> str:
-    """The full name that `asked` means: of a parameter in the layer of `name`, else as it stands.
-
-    Example:
-        >>> related("h.0.bias", "weight", {"h.0.weight": 1}), related("h.0.bias", "weight", {})
-        ('h.0.weight', 'weight')
-    """
+    """The full name that `asked` means: of a parameter in the layer of `name`, else as it stands."""
     sibling = f"{name.rpartition('.')[0]}.{asked}"
     return sibling if any(sibling in names for names in known) else asked
 

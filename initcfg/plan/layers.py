@@ -231,9 +231,8 @@ _MAX_INDICES = 16
 def copies_of(layer: Layer, path: Path, scope: Scope) -> Iterator[Scope]:
     """The scope of each copy of a layer, the last index running fastest; the budget pays for its parameters.
 
-    Later repeats may use earlier indices. Problems are noted and end what depends on them. It is one scope
-    whose indices step on, so a copy has to be done with before the next one is asked for: a layer has up to a
-    million, and a spec thousands of vars to copy for each.
+    It is one scope whose indices step on, so a copy has to be done with before the next one is asked for: a
+    layer has up to a million, and a spec thousands of vars to copy for each.
     """
     repeats = list(layer.repeat.items()) if layer.repeat else []
     path = (*path, "repeat")

@@ -95,30 +95,16 @@ def _law_of_part(part: Initializer, share: Share) -> str:
 
 
 class Copies(NamedTuple):
-    """Parameters that begin alike and differ in the numbers of their names only, or a single one.
+    """Parameters that begin alike and differ in the numbers of their names only, or a single one."""
 
-    Args:
-        name: with spans in the place of numbers that differ: ``h.{0..11}.w``.
-        tied_to: the parameter that it is tied to, written so too; empty for one that is not.
-        source: the parameter whose values a derived one follows from, written so too; else empty.
-        ranks: the positions of the copies among the parameters.
-    """
-
-    name: str
-    tied_to: str
-    source: str
-    ranks: list[int]
+    name: str  # with spans in the place of numbers that differ: ``h.{0..11}.w``; so are the next two
+    tied_to: str  # the parameter that it is tied to; empty for one that is not
+    source: str  # the parameter whose values a derived one follows from; else empty
+    ranks: list[int]  # the positions of the copies among the parameters
 
 
 def fold_copies(parameters: Sequence[PlannedParameter]) -> list[Copies]:
-    """Parameters with the copies of a layer put together, in the order of the first of each.
-
-    Example:
-        >>> import initcfg
-        >>> params = {f"h.{i}.b": {"shape": [8], "initializer": "zeros"} for i in range(3)}
-        >>> fold_copies(list(initcfg.make_plan({"initcfg": 1, "params": params})))
-        [Copies(name='h.{0..2}.b', tied_to='', source='', ranks=[0, 1, 2])]
-    """
+    """Parameters with the copies of a layer put together, in the order of the first of each."""
     laws: dict[int, str] = {}  # by the identity of initializers, which copies share: a repr is slow
     rows = []
     for each in parameters:
@@ -155,19 +141,12 @@ code that is not of this package; those of another parameter."""
 
 
 class Listed(NamedTuple):
-    """Parameters that begin alike and whose names differ in numbers only: one, or the copies of a layer.
-
-    Args:
-        name: theirs, with numbers that differ as spans, as in ``h.{0..11}.w``.
-        tied_to: that of what they are tied to, or empty.
-        source: that of the parameters whose values they follow from, or empty.
-        members: at least one, in the plan's order.
-    """
+    """As `Copies`, with the parameters themselves."""
 
     name: str
     tied_to: str
     source: str
-    members: tuple[PlannedParameter, ...]
+    members: tuple[PlannedParameter, ...]  # at least one, in the plan's order
 
     @property
     def law(self) -> str:

@@ -143,8 +143,7 @@ class Problems:
 def _spot(problem: Diagnostic) -> tuple[object, ...]:
     """What tells a problem from others of its code: its place, or its message where many share one.
 
-    All entries of a manifest that was given as a value share one place, and so do those of a file of weights
-    that has no lines.
+    Those share one that are in a manifest that was given as a value, or in a file of weights without lines.
     """
     place = problem.where
     if (

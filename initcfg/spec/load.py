@@ -197,12 +197,7 @@ class _Reader(NamedTuple):
 
 
 def without_notes(tree: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A document without the keys that begin with ``x-``, which are a place for anchors and notes.
-
-    Example:
-        >>> without_notes({"initcfg": 1, "x-anchors": {"a": [1]}})
-        {'initcfg': 1}
-    """
+    """A document without the keys that begin with ``x-``, which are a place for anchors and notes."""
     return {key: value for key, value in tree.items() if not (isinstance(key, str) and key.startswith("x-"))}
 
 
