@@ -13,8 +13,8 @@ from initcfg.expressions import Expression
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.parameters import SkippedParameter, Tie, name_problem
 from initcfg.plan.problems import BrokenError
-from initcfg.plan.resolve import Resolver, shape_of
-from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText
+from initcfg.plan.resolve import Resolver
+from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText, shape_of
 from initcfg.process import cached_property
 from initcfg.spec import Range
 

@@ -7,6 +7,7 @@ been reported already.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg import initializers
@@ -138,6 +139,14 @@ class Problems:
             return
         found = by_place(kept, self._spec.locate(()).file)
         raise SpecError(*stopped(found, "the document"))
+
+
+def about(name: str, error: SpecError) -> SpecError:
+    """What is wrong with a rule, said of a parameter that it decides for."""
+    if isinstance(error, BrokenError):
+        return error
+    named = (replace(each, message=f"for {name!r}: {each.message}") for each in error.diagnostics)
+    return SpecError(*named)
 
 
 def _spot(problem: Diagnostic) -> tuple[object, ...]:

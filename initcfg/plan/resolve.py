@@ -25,12 +25,12 @@ from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.forms import known_arguments
 from initcfg.initializers.values import halves_of
-from initcfg.layout import MAX_DIM, Fans, Layout, known_fans, needed_layout
+from initcfg.layout import Fans, Layout, known_fans, needed_layout
 from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in, nested_in
 from initcfg.plan.following import Follower
 from initcfg.plan.parameters import Borrower, Resolved, planned_parameter
-from initcfg.plan.problems import BrokenError
-from initcfg.plan.scope import DIMENSION, LEAF, PART, TRUNCATION, cost_of, formula_cost
+from initcfg.plan.problems import BrokenError, about
+from initcfg.plan.scope import LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.process import LOADING, lazy
 from initcfg.spec import InitializerConfig, Param
 from initcfg.stream import Stream
@@ -437,14 +437,6 @@ class Resolver:
         return Resolved(shape, dtype, layout, fans, initializer, distribution, stream)
 
 
-def about(name: str, error: SpecError) -> SpecError:
-    """What is wrong with a rule, said of a parameter that it decides for."""
-    if isinstance(error, BrokenError):
-        return error
-    named = (replace(each, message=f"for {name!r}: {each.message}") for each in error.diagnostics)
-    return SpecError(*named)
-
-
 def _truncations(initializer: Initializer, distribution: Distribution | None) -> int:
     """How many truncated normals a check has to measure, at most: each part of a concatenation may be one."""
     if distribution is not None:
@@ -453,19 +445,3 @@ def _truncations(initializer: Initializer, distribution: Distribution | None) ->
         return sum(max(1, _truncations(part, None)) for part in initializer.initializers)
     drawn = getattr(initializer, "of", None)
     return 0 if drawn is None else max(1, _truncations(drawn, None))
-
-
-def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:
-    """The shape that is written at a place."""
-    scope.pay(DIMENSION * len(written), path)
-    before = scope.problems.count
-    dims: list[int] = []
-    for at, size in enumerate(written):
-        with scope.problems.collecting():
-            dims.append(dim := scope.integer(size, (*path, at), "a dimension"))
-            if not 0 <= dim <= MAX_DIM:
-                what = f"{size!r} is {dim}" if isinstance(size, str) else f"got {dim}"
-                message = f"a dimension lies between 0 and 2**63 - 1, {what}"
-                raise scope.problems.error(Code.SHAPE, message, (*path, at))
-    scope.problems.break_if_more_than(before)
-    return tuple(dims)

@@ -11,7 +11,8 @@ from initcfg.expressions import Template
 from initcfg.globs import Glob, GlobSet
 from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
-from initcfg.plan.resolve import Resolver, about
+from initcfg.plan.problems import about
+from initcfg.plan.resolve import Resolver
 from initcfg.plan.scope import LONG_NAME, MATCHING, NameText
 from initcfg.process import cached_property
 

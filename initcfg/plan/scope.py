@@ -17,6 +17,7 @@ from initcfg.expressions import (
     UnknownNameError,
 )
 from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
+from initcfg.layout import MAX_DIM
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 from initcfg.process import lazy
 
@@ -310,6 +311,22 @@ def _var(scope: Scope, written: int | float | str | tuple[int | float | str, ...
     if isinstance(written, tuple):
         return tuple(scope.number(item, (*path, at)) for at, item in enumerate(written))
     return scope.number(written, path)
+
+
+def shape_of(written: tuple[int | str, ...], path: Path, scope: Scope) -> tuple[int, ...]:
+    """The shape that is written at a place."""
+    scope.pay(DIMENSION * len(written), path)
+    before = scope.problems.count
+    dims: list[int] = []
+    for at, size in enumerate(written):
+        with scope.problems.collecting():
+            dims.append(dim := scope.integer(size, (*path, at), "a dimension"))
+            if not 0 <= dim <= MAX_DIM:
+                what = f"{size!r} is {dim}" if isinstance(size, str) else f"got {dim}"
+                message = f"a dimension lies between 0 and 2**63 - 1, {what}"
+                raise scope.problems.error(Code.SHAPE, message, (*path, at))
+    scope.problems.break_if_more_than(before)
+    return tuple(dims)
 
 
 _MAX_TEXTS = 4096
