@@ -14,7 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.capture.fitting import Point, close, fitted
+from initcfg.capture.grouping import starred
 from initcfg.capture.values import Table, Unsaid
+from initcfg.draft.layers import is_number
 from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
 from initcfg.process import cached_property
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 Rebuild: TypeAlias = "Callable[[Mapping[str, float]], Sequence[Recorded]]"
 
 _SHRUNK = 2
+# A hybrid model whose kinds of layers begin later than this is made with two.
+_MOST_SHRUNK = 8
 _LAYERS = re.compile("layer|depth")
 # What numbers of laws and padding rows are called.
 _OFTEN = re.compile("init|range|std|scale|factor|pad")
@@ -122,11 +126,22 @@ class Study:
                 yield Build({**base.values, **changes}, tensors)
 
     def _shrunk(self) -> Build:
-        """The model with two layers where it has more, which is sooner made."""
+        """The model with two layers where it has more, or enough for one of each kind: it is sooner made."""
+        base = self._with_layers(_SHRUNK)
+        firsts: dict[str, int] = {}
+        for name in self.model.tensors:
+            number = next((int(each) for each in name.split(".") if is_number(each)), 0)
+            firsts[starred(name)] = min(number, firsts.get(starred(name), number))
+        missing = firsts.keys() - set(map(starred, base.tensors))
+        count = max((firsts[each] + 1 for each in missing), default=_SHRUNK)
+        more = self._with_layers(count) if _SHRUNK < count <= _MOST_SHRUNK else base
+        return base if more is self.model else more
+
+    def _with_layers(self, count: int) -> Build:
         fewer = {
-            name: _SHRUNK
+            name: count
             for name, value in self._source.values.items()
-            if _LAYERS.search(name.lower()) and isinstance(value, int) and value > _SHRUNK
+            if _LAYERS.search(name.lower()) and isinstance(value, int) and value > count
         }
         tensors = self._made(fewer) if fewer else None
         return self.model if tensors is None else Build({**self._source.values, **fewer}, tensors)
