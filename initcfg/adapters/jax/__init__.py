@@ -2,6 +2,7 @@
 
 to_jax                 a plan as `jax.Array` values by name, sharded as they are made
 initialize             the same in the form of a model: a pytree of arrays or of their shapes
+lsuv                   likewise, scaled so that each layer's output has variance 1 on a batch
 capture                the spec of what an init function makes
 probe                  what passes through a Flax module before its first step, with the weights of plans
 manifest               what the leaves of a pytree are called, and their shapes
@@ -18,6 +19,7 @@ except ImportError as error:
 
 from initcfg.adapters.jax.capturing import capture
 from initcfg.adapters.jax.functions import JaxInitializer, as_jax_initializer, seed_of
+from initcfg.adapters.jax.lsuv import lsuv
 from initcfg.adapters.jax.placing import initialize, manifest, to_jax
 from initcfg.adapters.jax.probing import probe
 from initcfg.adapters.matching import nest
@@ -27,6 +29,7 @@ __all__ = [
     "as_jax_initializer",
     "capture",
     "initialize",
+    "lsuv",
     "manifest",
     "nest",
     "probe",

@@ -249,7 +249,7 @@ def manifest(tree: Any) -> Manifest:
         >>> {name: entry.shape for name, entry in manifest(tree).entries.items()}
         {'fc.bias': (256,), 'fc.kernel': (784, 256)}
     """
-    return _Flat.of(tree).manifest
+    return Flat.of(tree).manifest
 
 
 def initialize(
@@ -287,7 +287,7 @@ def initialize(
         {'fc': {'bias': Array([1., 1., 1.], dtype=float32)}}
     """
     require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(tree))")
-    flat = _Flat.of(tree)
+    flat = Flat.of(tree)
     convert = "give leaves of {dtype} (in Flax: param_dtype=jnp.{dtype})"
     require_match(plan, flat.manifest, "the tree", convert)
     wanted = {
@@ -311,7 +311,7 @@ def _sharding(leaf: Any) -> Sharding | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Flat:
+class Flat:
     """A tree, flattened."""
 
     names: list[str]
@@ -319,12 +319,14 @@ class _Flat:
     structure: Any
 
     @classmethod
-    def of(cls, tree: Any) -> _Flat:
+    def of(cls, tree: Any) -> Flat:
+        """The leaves of a tree with their names."""
         found, structure = jax.tree.flatten_with_path(tree)
         return cls(_names([path for path, _ in found]), [leaf for _, leaf in found], structure)
 
     @property
     def manifest(self) -> Manifest:
+        """As the function of this name has it."""
         named = list(zip(self.names, self.leaves, strict=True))
         problems = [_no_parameter(name, leaf) for name, leaf in named if not _is_parameter(leaf)]
         problems += [

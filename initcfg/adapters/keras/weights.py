@@ -38,7 +38,7 @@ class Owners:
     def __init__(self, model: keras.Model) -> None:
         self._holders: dict[int, list[keras.Layer]] = {}
         for layer in layers_of(model):
-            for variable in _own(layer):
+            for variable in own_weights(layer):
                 self._holders.setdefault(id(variable), []).append(layer)
 
     def maker(self, variable: keras.Variable) -> keras.Layer | None:
@@ -70,10 +70,11 @@ class Ways:
         found: list[keras.Layer] = [self._model]
         for name in names:
             found = [inner for layer in found for inner in self._below[id(layer)].get(name, ())]
-        return any(each is variable for layer in found for each in _own(layer))
+        return any(each is variable for layer in found for each in own_weights(layer))
 
 
-def _own(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+def own_weights(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    """Those that a layer holds itself, not in layers inside it."""
     return (*layer._trainable_variables, *layer._non_trainable_variables)
 
 

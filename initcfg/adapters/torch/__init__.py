@@ -7,6 +7,7 @@ Initialized     what it made, and what it left alone
 audit           what a module's own initialization leaves out, does twice or undoes
 assert_initialized  the same, raised, for tests
 probe           one forward and one backward pass with each plan's weights, measured by block
+lsuv_           a plan's values, scaled so that each layer's output has variance 1 on a batch
 sweep_widths    a few steps at several widths: whether activations keep their size, as under muP
 capture         the spec of how a module's own code begins it
 
@@ -24,6 +25,7 @@ except ModuleNotFoundError as error:
 
 from initcfg.adapters.torch.capturing import assert_initialized, audit, capture
 from initcfg.adapters.torch.initializing import Initialized, initialize_
+from initcfg.adapters.torch.lsuv import lsuv_
 from initcfg.adapters.torch.parameters import manifest, verify
 from initcfg.adapters.torch.probing import probe
 from initcfg.adapters.torch.sweeping import sweep_widths
@@ -34,6 +36,7 @@ __all__ = [
     "audit",
     "capture",
     "initialize_",
+    "lsuv_",
     "manifest",
     "probe",
     "sweep_widths",

@@ -1,0 +1,125 @@
+"""LSUV of a built model: each layer's output brought to variance 1 on a batch, in one forward pass."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from initcfg.adapters.keras.weights import initialize, layers_of, manifest_of, own_weights, weights_of
+from initcfg.adapters.matching import require_plan
+from initcfg.probe import lsuv as core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from initcfg.plan import Plan
+
+
+def lsuv(
+    model: keras.Model,
+    batch: Any,
+    plan: Plan,
+    *,
+    tolerance: float = 0.01,
+    max_rounds: int = 10,
+    center: bool = False,
+    select: str | None = None,
+) -> core.Lsuv:
+    """Begins a model with a plan, and scales its layers so that the variance of each output is 1 on a batch.
+
+    As `initcfg.adapters.torch.lsuv_`, on any backend of Keras: all layers are settled in one eager call with
+    ``training=True``. The output of a layer with an activation is that of the activation. Averages, states
+    of seed generators and metrics are as they were.
+
+    Args:
+        model: built.
+        batch: what the model is called with.
+        plan: of all weights of the model.
+        tolerance, max_rounds, center, select: as in `initcfg.adapters.torch.lsuv_`.
+
+    Raises:
+        SpecError: as there, or the model is not built.
+        UnknownParameterError: `select` matches nothing.
+        TypeError: `plan` is none.
+
+    Example:
+        >>> import initcfg, keras, numpy as np
+        >>> from initcfg.adapters.keras import manifest
+        >>> layers = [keras.layers.Dense(size, use_bias=False) for size in (64, 10)]
+        >>> model = keras.Sequential([keras.Input((32,)), *layers])
+        >>> spec = {"initcfg": 1, "layout": "in_out", "rules": [{"match": "**", "initializer": "orthogonal"}]}
+        >>> plan = initcfg.make_plan(spec, manifest=manifest(model))
+        >>> lsuv(model, np.linspace(-1, 1, 320, dtype="float32").reshape(10, 32), plan).outside
+        ()
+    """
+    require_plan(plan, "lsuv", "initcfg.make_plan(spec, manifest=manifest(model))")
+    weights = weights_of(model)
+    holders = {names[0].rpartition(".")[0]: (layer, names) for layer, names in _held(model, weights)}
+    held = ((name, names) for name, (_, names) in holders.items())
+    layers = core.layers_of(plan, held, select, center=center)
+
+    def run(look: core.Look) -> None:
+        with contextlib.ExitStack() as stack:
+            for name, layer in layers.items():
+                # Its own name in the layer goes before the method of the class, and is gone afterwards.
+                own = vars(holders[name][0])
+                own["call"] = _watching(layer, holders[name][0].call, weights, look)
+                stack.callback(own.pop, "call")
+            moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
+            for variable in (each for each in moving.values() if not each.trainable):
+                stack.callback(variable.assign, keras.ops.convert_to_numpy(variable.value))
+            model(batch, training=True)
+
+    return core.scale_layers(
+        plan,
+        manifest_of(weights),
+        layers,
+        lambda plan: initialize(model, plan),
+        run,
+        tolerance=tolerance,
+        max_rounds=max_rounds,
+    )
+
+
+def _held(
+    model: keras.Model, weights: Mapping[str, keras.Variable]
+) -> Iterator[tuple[keras.Layer, list[str]]]:
+    """The layers that multiply by a matrix, with the names of their own weights."""
+    names = {id(weight): name for name, weight in weights.items()}
+    tables = (layer for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding))
+    looked_up = {id(weight) for layer in tables for weight in own_weights(layer)}
+    for layer in layers_of(model):
+        own = [id(weight) for weight in own_weights(layer)]
+        if own and not looked_up & set(own):
+            yield layer, [names[each] for each in own]
+
+
+def _watching(
+    layer: core.Layer, call: Callable[..., Any], weights: Mapping[str, keras.Variable], look: core.Look
+) -> Callable[..., Any]:
+    """A call of a layer that looks at the output, and gives what the layer does when it is settled."""
+
+    def watching(*args: Any, **kwargs: Any) -> Any:
+        weight, last = weights[layer.weight], call(*args, **kwargs)
+        start = keras.ops.convert_to_numpy(weight.value).astype(np.float64)
+
+        def measure(factor: float, bias: float) -> core.Passed:
+            nonlocal last
+            weight.assign(start * factor)
+            if layer.bias is not None:
+                weights[layer.bias].assign(np.full(weights[layer.bias].shape, bias))
+            last = call(*args, **kwargs)
+            return _passed(last)
+
+        look(layer.name, _passed(last), measure)
+        return last
+
+    return watching
+
+
+def _passed(output: Any) -> core.Passed:
+    values = keras.ops.convert_to_numpy(output).astype(np.float64)
+    return core.Passed(float(values.mean()), float(values.var()))

@@ -1,0 +1,170 @@
+"""LSUV of a live module: each layer's output brought to variance 1 on a batch, in one forward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from initcfg.adapters.matching import require_plan
+from initcfg.adapters.torch.batches import batch_of, first_tensor
+from initcfg.adapters.torch.initializing import initialize_
+from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
+from initcfg.adapters.torch.probing import as_it_was, home_of
+from initcfg.errors import Code, SpecError
+from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, scale_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from initcfg.plan import Plan
+
+
+def lsuv_(
+    module: torch.nn.Module,
+    batch: Any,
+    plan: Plan,
+    *,
+    tolerance: float = 0.01,
+    max_rounds: int = 10,
+    center: bool = False,
+    select: str | None = None,
+) -> Lsuv:
+    """Begins a module with a plan, and scales its layers so that the variance of each output is 1 on a batch.
+
+    In the order in which they are called each layer that multiplies by a matrix, linear or convolutional, has
+    its weights divided by the standard deviation of its output until the variance of all its elements is
+    within the tolerance. All layers are settled in one forward pass, in training mode and without gradients.
+    Embeddings, and what shares their matrix, keep the plan's values.
+
+    Draws stay those of the plan: the weights are afterwards what the plan of ``Lsuv.spec`` makes, bit for
+    bit. Buffers, modes, hooks, gradients and random states are as they were. After an exception they are so
+    as well, and the weights are those of `plan`.
+
+    Args:
+        module: plain, not sharded; on the meta device it is allocated on the CPU.
+        batch: as in `probe`; None for random input.
+        plan: of all parameters of the module, as in `initialize_`.
+        tolerance: how far a variance may be from 1, and with `center` a mean from 0.
+        max_rounds: how often a layer is scaled, at most.
+        center: whether a bias, which begins with one value, is to bring the mean of the output to 0 too, so
+            that it is normalized within the batch (Krähenbühl and others, there for each channel).
+        select: a glob over the weights that are scaled; the rest of the plan stays as it is.
+
+    Returns:
+        The scale of each layer, with the rounds and the variance in the end, and the spec that has them.
+        What the rounds did not bring within the tolerance is a `RuntimeWarning` too.
+
+    Raises:
+        SpecError: module and plan differ, as in `initialize_`; a layer gives no signal or values that are not
+            finite, is called twice or not at all, has several matrices, shares its matrix with another layer,
+            or its weights are skipped by the plan (code ``input``).
+        UnknownParameterError: `select` matches nothing.
+        TypeError: `module` or `plan` is something else.
+
+    Reference:
+        Mishkin, Matas, "All you need is a good init", 2016, https://arxiv.org/abs/1511.06422; Krähenbühl,
+        Doersch, Donahue, Darrell, "Data-dependent Initializations of Convolutional Neural Networks", 2016,
+        https://arxiv.org/abs/1511.06856
+
+    Example:
+        >>> import initcfg, torch
+        >>> from initcfg.adapters.torch import manifest
+        >>> module = torch.nn.Sequential(torch.nn.Linear(64, 64, bias=False), torch.nn.Tanh())
+        >>> _ = module.append(torch.nn.Linear(64, 64, bias=False))
+        >>> spec = {"initcfg": 1, "layout": "out_in", "rules": [{"match": "**", "initializer": "orthogonal"}]}
+        >>> plan = initcfg.make_plan(spec, manifest=manifest(module))
+        >>> found = lsuv_(module, torch.linspace(-9, 9, 8192).sin().reshape(128, 64), plan)
+        >>> [each.rounds for each in found.scales], found.outside
+        ([1, 1], ())
+        >>> found.spec.params["2.weight"].initializer.name
+        'scaled'
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"lsuv_ takes a torch.nn.Module, not {type(module).__name__}")
+    require_plan(plan, "lsuv_", "initcfg.make_plan(spec, manifest=manifest(module))")
+    require_shapes(module)
+    layers = layers_of(plan, _held(module, plan), select, center=center)
+    initialize_(module, plan, device=home_of(module))
+    with _kept(module):
+        fed = batch_of(batch, module)
+
+    def initialize(plan: Plan) -> None:
+        with warnings.catch_warnings():  # which were told the first time
+            warnings.simplefilter("ignore")
+            initialize_(module, plan)
+
+    def run(look: Look) -> None:
+        modules = dict(named_modules_of(module))
+        tensors = {name: ref.tensor for ref in refs_of(module) for name in ref.names}
+        with _kept(module) as stack:
+            for name, layer in layers.items():
+                hook = _hook(layer, tensors, look)
+                stack.callback(modules[name].register_forward_hook(hook, with_kwargs=True).remove)
+            fed.call(module)
+
+    entries = manifest(module)
+    return scale_layers(plan, entries, layers, initialize, run, tolerance=tolerance, max_rounds=max_rounds)
+
+
+def _held(module: torch.nn.Module, plan: Plan) -> Iterator[tuple[str, list[str]]]:
+    """The modules that multiply by a matrix, with the plan's names of their own parameters."""
+    names = {}
+    for ref in refs_of(module):
+        names[id(ref.tensor)] = next((each for each in ref.names if each in plan), ref.names[0])
+    modules = dict(named_modules_of(module))
+    kinds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    looked_up = {id(each.weight) for each in modules.values() if isinstance(each, kinds)}
+    for name, inner in modules.items():
+        own = [id(each) for each in inner.parameters(recurse=False)]
+        if not looked_up & set(own):
+            yield name, [names[each] for each in own]
+
+
+@contextlib.contextmanager
+def _kept(module: torch.nn.Module) -> Iterator[contextlib.ExitStack]:
+    """A block in which the module trains without gradients; it puts modes, buffers and random states back."""
+    with contextlib.ExitStack() as stack, torch.no_grad():
+        stack.enter_context(as_it_was())
+        stack.enter_context(torch.no_grad())
+        torch.manual_seed(0)
+        for inner in module.modules():
+            stack.callback(setattr, inner, "training", inner.training)
+            for key, buffer in inner._buffers.items():
+                if buffer is not None:
+                    stack.callback(inner._buffers.__setitem__, key, buffer)
+                    stack.callback(buffer.copy_, buffer.clone())
+        module.train()
+        yield stack
+
+
+def _hook(layer: Layer, tensors: dict[str, torch.Tensor], look: Look) -> Callable[..., Any]:
+    """What looks at the output of a layer, and goes on with what it gives when it is settled."""
+
+    def hook(inner: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        weight, last = tensors[layer.weight], output
+        start = weight.double()
+
+        def measure(factor: float, bias: float) -> Passed:
+            nonlocal last
+            weight.copy_(start * factor)
+            if layer.bias is not None:
+                tensors[layer.bias].fill_(bias)
+            last = inner.forward(*args, **kwargs)
+            return _passed(layer, last)
+
+        look(layer.name, _passed(layer, output), measure)
+        return last
+
+    return hook
+
+
+def _passed(layer: Layer, output: Any) -> Passed:
+    result = first_tensor(output)
+    if result is None or not result.numel():
+        message = f"{layer.name!r} gives no floating numbers on this batch"
+        raise SpecError.of(Code.INPUT, message, "give a batch that has some rows")
+    values = result.double()
+    return Passed(float(values.mean()), float(values.var(correction=0)))

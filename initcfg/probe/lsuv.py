@@ -1,0 +1,329 @@
+"""Layer-sequential unit variance: factors for the weights of a model, found one layer after the other.
+
+Mishkin, Matas (2016), "All you need is a good init", https://arxiv.org/abs/1511.06422: the weights W of a
+layer with output B become W / sqrt(Var(B)), until the variance is 1 on a batch. Krähenbühl, Doersch, Donahue,
+Darrell (2016), "Data-dependent Initializations of Convolutional Neural Networks",
+https://arxiv.org/abs/1511.06856, center outputs by the biases as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from initcfg.distributions import point
+from initcfg.errors import Code, SpecError
+from initcfg.generate.memory import owner, selected
+from initcfg.initializers import Constant, Initializer, Scaled
+from initcfg.plan import Plan, PlannedParameter, plan_of
+from initcfg.spec import Param, Rule, Spec
+from initcfg.tables import SEGMENTS, Column, Row, Table
+from initcfg.wording import counted, number
+
+if TYPE_CHECKING:
+    from initcfg.manifest import Manifest
+
+_LEAVE_OUT = "leave it out with select, a glob over the weights that are scaled"
+_Found = TypeVar("_Found")
+
+
+class Layer(NamedTuple):
+    """A layer, with the names of the parameter that is scaled and of the bias that centers its output."""
+
+    name: str
+    weight: str
+    bias: str | None = None
+    start: float = 0.0  # what the bias begins with
+
+
+class Passed(NamedTuple):
+    """The mean and the variance of all elements of a layer's output."""
+
+    mean: float
+    variance: float
+
+
+#: What a layer gives with the plan's weights times a factor, and a value of the bias.
+Measure = Callable[[float, float], Passed]
+#: Called with the name of a layer, what it gives, and how to measure it with other weights.
+Look = Callable[[str, Passed, Measure], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What was found for one layer.
+
+    Args:
+        layer: its name.
+        parameter: the one that is scaled.
+        factor: by which, to six digits.
+        bias: the value of the bias that centers the output; None where none does.
+        rounds: how often the weights were scaled.
+        before: the variance of the output with the plan's own weights, behind layers that are settled.
+        variance: that in the end.
+        mean: likewise the mean.
+    """
+
+    layer: str
+    parameter: str
+    factor: float
+    bias: float | None
+    rounds: int
+    before: float
+    variance: float
+    mean: float
+
+    def is_within(self, tolerance: float) -> bool:
+        """Whether the variance is near 1 and, where a bias centers it, the mean near 0."""
+        return abs(self.variance - 1) <= tolerance and (self.bias is None or abs(self.mean) <= tolerance)
+
+
+def find_scale(layer: Layer, first: Passed, measure: Measure, tolerance: float, max_rounds: int) -> Scale:
+    """Finds the factor of one layer, those before it being settled.
+
+    Raises:
+        SpecError: the variance is 0 or no finite number (code ``input``).
+
+    Example:
+        >>> found = find_scale(Layer("fc", "w"), Passed(0, 16), lambda k, _: Passed(0, 16 * k * k), 0.01, 9)
+        >>> found.factor, found.rounds, found.variance
+        (0.25, 1, 1.0)
+    """
+    bias = None if layer.bias is None else layer.start
+    found = Scale(layer.name, layer.weight, 1.0, bias, 0, first.variance, first.variance, first.mean)
+    while True:
+        _require_signal(layer, found)
+        if found.rounds >= max_rounds or found.is_within(tolerance):
+            return found
+        size = math.sqrt(found.variance)
+        # Six digits move a variance by far less than a tolerance, and read well in a spec.
+        factor = float(f"{found.factor / size:.6g}")
+        bias = None if bias is None else float(f"{(bias - found.mean) / size:.6g}")
+        mean, variance = measure(factor, bias or 0.0)
+        found = dataclasses.replace(
+            found, factor=factor, bias=bias, rounds=found.rounds + 1, variance=variance, mean=mean
+        )
+
+
+def _require_signal(layer: Layer, found: Scale) -> None:
+    if not math.isfinite(found.variance):
+        message = f"the output of {layer.name!r} has values on this batch that are not finite"
+        raise SpecError.of(Code.INPUT, message, "look at the batch, and at the layers before it")
+    if found.variance == 0:
+        message = f"no signal comes out of {layer.name!r}: its output is {number(found.mean)} everywhere"
+        hint = f"give {layer.weight!r} and the layers before it random values, or {_LEAVE_OUT}"
+        raise SpecError.of(Code.INPUT, message, hint)
+
+
+def layers_of(
+    plan: Plan, held: Iterable[tuple[str, Sequence[str]]], select: str | None, *, center: bool
+) -> dict[str, Layer]:
+    """The layers of a model to be scaled, by name.
+
+    Args:
+        plan: of the model.
+        held: layers that multiply by a matrix, with the full names of their own parameters.
+        select: a glob over the matrices; None for all.
+        center: whether biases are to be found too.
+
+    Raises:
+        SpecError: a layer has several matrices, the plan skips it, or two layers share it; or the bias that
+            is to center a layer has several values (code ``input``).
+        UnknownParameterError: `select` matches nothing.
+    """
+    wanted = {each.name for each in selected(plan, select) if len(each.shape) > 1}
+    skipped = {each.name for each in plan.skipped} if select is None else set()
+    found: dict[str, Layer] = {}
+    for name, names in held:
+        matrices = [each for each in names if each in wanted]
+        left = [] if matrices else [each for each in names if each in skipped]
+        if left:
+            message = f"the plan skips {left[0]!r}, so that nothing scales the output of {name!r}"
+            raise SpecError.of(Code.INPUT, message, f"give it an initializer, or {_LEAVE_OUT}")
+        if len(matrices) > 1:
+            message = f"{name!r} has {len(matrices)} matrices, and which one to scale cannot be told"
+            raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
+        for matrix in matrices:
+            array = owner(plan, plan[matrix]).name
+            other = next((each.name for each in found.values() if each.weight == array), None)
+            if other is not None:
+                message = f"{other!r} and {name!r} share one matrix, and each would scale it"
+                raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
+            bias = next((each for each in names if each.rpartition(".")[2] == "bias" and each in plan), None)
+            found[name] = Layer(name, array)
+            if center and bias is not None:
+                found[name] = Layer(name, array, bias, _start(plan[bias]))
+    return found
+
+
+def _start(bias: PlannedParameter) -> float:
+    value = None if bias.distribution is None else point(bias.distribution)
+    if value is None:
+        message = f"the bias {bias.name!r} has several values, and centering would give it one"
+        raise SpecError.of(Code.INPUT, message, "begin it with zeros, or leave out center", bias.where)
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Lsuv:
+    """Scales for the layers of a model, so that the variance of each output is 1 on a batch.
+
+    As text it is a table of them.
+
+    Args:
+        scales: in the order in which the layers were called.
+        tolerance: how far a variance may be from 1.
+        spec: the spec of the plan with the scales beside its initializers, each parameter by its name. Its
+            plan makes the weights that the model has now, bit for bit.
+    """
+
+    scales: tuple[Scale, ...]
+    tolerance: float
+    spec: Spec = dataclasses.field(repr=False)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan of the spec."""
+        return plan_of(self.spec)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The layers that the rounds did not bring within the tolerance."""
+        return tuple(each.layer for each in self.scales if not each.is_within(self.tolerance))
+
+    @property
+    def said(self) -> str:
+        """Whether all layers are within the tolerance, in a sentence."""
+        tolerance = f"within {number(self.tolerance)} of variance 1"
+        if self.outside:
+            return f"not {tolerance}: {', '.join(self.outside)}"
+        return f"all {counted(len(self.scales), 'layer')} {tolerance}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data, without the spec."""
+        scales = [dataclasses.asdict(each) for each in self.scales]
+        return {"lsuv": 1, "tolerance": self.tolerance, "scales": scales, "outside": list(self.outside)}
+
+    def __str__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the table."""
+        return self._table().html()
+
+    def _table(self) -> Table:
+        heads = ("scale", "bias", "rounds", "variance before", "after")
+        columns = (Column("layer", SEGMENTS), *(Column(each, right=True) for each in heads))
+        rows = []
+        for each in self.scales:
+            numbers = (each.factor, each.bias, each.rounds, each.before, each.variance)
+            cells = ("" if value is None else number(value) for value in numbers)
+            kind = "" if each.is_within(self.tolerance) else "problem"
+            rows.append(Row((each.layer or "all", *cells), kind))
+        return Table("LSUV", columns, rows, [self.said])
+
+
+def scale_layers(
+    plan: Plan,
+    manifest: Manifest,
+    layers: Mapping[str, Layer],
+    initialize: Callable[[Plan], object],
+    run: Callable[[Look], object],
+    *,
+    tolerance: float,
+    max_rounds: int,
+) -> Lsuv:
+    """Settles the layers of a model in the order of their calls, and measures them again in the end.
+
+    Args:
+        plan: what the model begins with; it has these weights again after an exception.
+        manifest: of the model.
+        layers: as `layers_of` gives them.
+        initialize: puts the values of a plan into the model.
+        run: calls the model once on the batch, and for each layer, as it is called, what it is given.
+        tolerance: how far variances may be from 1, and centered means from 0.
+        max_rounds: how often a layer is scaled, at most.
+
+    Raises:
+        SpecError: a layer gives no signal, is called twice or not at all (code ``input``).
+    """
+
+    def settle(layer: Layer, first: Passed, measure: Measure) -> Scale:
+        return find_scale(layer, first, measure, tolerance, max_rounds)
+
+    initialize(plan)
+    try:
+        scales = _of_each(layers, run, settle)
+        made = dict(_initializers(plan, layers, scales))
+        found = Lsuv((), tolerance, spec_of(plan, manifest, made))
+        initialize(found.plan)
+        passed = _of_each(layers, run, lambda _, first, __: first)
+    except BaseException:
+        initialize(plan)
+        raise
+    ends = (dataclasses.replace(each, **passed[name]._asdict()) for name, each in scales.items())
+    found = dataclasses.replace(found, scales=tuple(ends))
+    if found.outside:
+        warnings.warn(found.said, RuntimeWarning, stacklevel=3)
+    return found
+
+
+def _of_each(
+    layers: Mapping[str, Layer],
+    run: Callable[[Look], object],
+    ask: Callable[[Layer, Passed, Measure], _Found],
+) -> dict[str, _Found]:
+    """What is found of each layer while the model runs, which calls each of them once."""
+    found: dict[str, _Found] = {}
+
+    def look(name: str, first: Passed, measure: Measure) -> None:
+        if name in found:
+            message = f"{name!r} is called twice, and its outputs need not have one variance"
+            raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
+        found[name] = ask(layers[name], first, measure)
+
+    run(look)
+    missing = next((name for name in layers if name not in found), None)
+    if missing is not None:
+        raise SpecError.of(Code.INPUT, f"{missing!r} is not called on this batch", _LEAVE_OUT)
+    return found
+
+
+def _initializers(
+    plan: Plan, layers: Mapping[str, Layer], scales: Mapping[str, Scale]
+) -> Iterator[tuple[str, Initializer]]:
+    """The initializers that are others now, by the names of the parameters."""
+    for each in scales.values():
+        if each.factor != 1:
+            yield each.parameter, Scaled(plan[each.parameter].initializer, each.factor)
+        bias = layers[each.layer].bias
+        if bias is not None and each.bias is not None:
+            yield bias, Constant(each.bias)
+
+
+def spec_of(plan: Plan, manifest: Manifest, made: Mapping[str, Initializer]) -> Spec:
+    """A spec that names each parameter of a plan, some with other initializers, and what the plan skips."""
+    layouts = [each.layout.name if each.layout else None for each in plan]
+    usual = Counter(layouts).most_common(1)[0][0] if None not in layouts and layouts else None
+    params = {each.name: _param(each, usual, made.get(each.name, each.initializer)) for each in plan}
+    left = [each.name for each in plan.skipped if each.name in manifest.entries]
+    params |= {name: Param(shape=manifest.entries[name].shape) for name in left}
+    rules = [Rule(match=name, skip=True) for name in left]
+    return Spec(name=plan.name, seed=plan.seed, layout=usual, params=params, rules=rules)
+
+
+def _param(parameter: PlannedParameter, usual: str | None, initializer: Initializer) -> Param:
+    """One parameter as a spec has it, its layout left out where it is the usual one."""
+    layout = parameter.layout.name if parameter.layout else None
+    own = {"dtype": parameter.dtype.name, "layout": layout, "stream": parameter.stream_name}
+    usually = {"dtype": "float32", "layout": usual, "stream": parameter.name}
+    facts: dict[str, Any] = {key: value for key, value in own.items() if value != usually[key]}
+    if parameter.tied_to is not None:
+        return Param(shape=parameter.shape, tied_to=parameter.tied_to, dtype=facts.get("dtype"))
+    return Param(shape=parameter.shape, initializer=initializer, fans_of=parameter.fans_of, **facts)

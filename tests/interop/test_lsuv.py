@@ -1,0 +1,331 @@
+"""LSUV: every layer within its tolerance, in torch, JAX and Keras alike, and the spec that has the scales."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import flax.linen as fl
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import initcfg
+from initcfg.adapters import jax as for_jax
+from initcfg.adapters import keras as for_keras
+from initcfg.adapters.torch import initialize_, lsuv_, manifest, verify
+from initcfg.errors import SpecError, UnknownParameterError
+from initcfg.manifest import Manifest
+from initcfg.probe.lsuv import spec_of
+from initcfg.spec import dump_yaml, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initcfg.plan import Plan
+    from initcfg.probe import Lsuv
+
+torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+WIDTHS = (16, 32, 32, 8)
+
+
+def planned(shapes: Any, weight: Any = "orthogonal", layout: str = "out_in", others: Any = ()) -> Plan:
+    """A plan of a module, or of shapes, whose weights begin alike."""
+    if isinstance(shapes, nn.Module):
+        entries = manifest(shapes).entries.items()
+        shapes = {name: each.shape for name, each in entries if not each.buffer}
+    params = {
+        name: {
+            "shape": list(shape),
+            "initializer": dict(others).get(name)
+            or ("zeros" if name.endswith("bias") else weight if len(shape) > 1 else "ones"),
+        }
+        for name, shape in shapes.items()
+    }
+    return initcfg.make_plan({"initcfg": 1, "layout": layout, "params": params})
+
+
+def mlp() -> nn.Module:
+    wide = [nn.Linear(64, 64) for _ in range(6)]
+    return nn.Sequential(nn.Linear(16, 64), *(each for fc in wide for each in (nn.Tanh(), fc)))
+
+
+def vgg() -> nn.Module:
+    def stage(before: int, after: int) -> list[nn.Module]:
+        convs = nn.Conv2d(before, after, 3, padding=1), nn.Conv2d(after, after, 3, padding=1)
+        return [convs[0], nn.ReLU(inplace=True), convs[1], nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+
+    head = [nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 10)]
+    return nn.Sequential(*stage(3, 8), *stage(8, 16), *stage(16, 32), *head)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(torch.relu(self.conv1(torch.relu(x))))
+
+
+def resnet() -> nn.Module:
+    blocks = [Block(16) for _ in range(12)]
+    return nn.Sequential(nn.Conv2d(3, 16, 3), *blocks, nn.Flatten(), nn.Linear(16 * 900, 10))
+
+
+class Layer(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.fc, self.out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heads = (each.unflatten(-1, (4, -1)).transpose(1, 2) for each in self.qkv(self.ln1(x)).chunk(3, -1))
+        seen = functional.scaled_dot_product_attention(*heads, is_causal=True, dropout_p=0.1)
+        x = x + self.proj(seen.transpose(1, 2).flatten(2))
+        return x + self.out(functional.gelu(self.fc(self.ln2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self, *, tied: bool = True) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(50, 32), nn.Embedding(16, 32)
+        self.h = nn.ModuleList(Layer(32) for _ in range(4))
+        self.head = nn.Linear(32, 50, bias=False)
+        if tied:
+            self.head.weight = self.wte.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        for layer in self.h:
+            x = layer(x)
+        out: torch.Tensor = self.head(x)
+        return out
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "mlp": (mlp, (64, 16)),
+    "vgg": (vgg, (8, 3, 32, 32)),
+    "resnet": (resnet, (4, 3, 32, 32)),
+    "gpt": (GPT, (4, 16)),
+}
+LAWS = ("orthogonal", {"random_normal": {"stddev": 0.02}}, {"random_uniform": {"minval": -1, "maxval": 1}})
+
+
+@pytest.mark.parametrize("weight", LAWS, ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_each_layer_comes_to_variance_1_within_ten_rounds(name: str, weight: Any) -> None:
+    build, shape = MODELS[name]
+    module = build()
+    random = torch.Generator().manual_seed(1)
+    batch = torch.randn(shape, generator=random) * 3 + 1
+    batch = torch.randint(50, shape, generator=random) if name == "gpt" else batch
+    plan = planned(module, weight)
+    found = lsuv_(module, batch, plan)
+    matrices = [each for each in plan if len(each.shape) > 1]
+    left = ("wte.weight", "wpe.weight", "head.weight")  # embeddings, and what is tied to one
+    assert [each.parameter for each in found.scales] == [e.name for e in matrices if e.name not in left]
+    assert found.outside == ()
+    assert all(abs(each.variance - 1) <= 0.01 for each in found.scales)
+    assert max(each.rounds for each in found.scales) <= 10
+    assert f"all {len(found.scales)} layers within 0.01 of variance 1" in str(found)
+    again = initcfg.make_plan(loads(dump_yaml(found.spec)))
+    assert again.fingerprint == found.plan.fingerprint
+    assert verify(module, again).is_equal
+
+
+def test_torch_jax_and_keras_find_the_same() -> None:
+    random = np.random.default_rng(0)
+    batch = random.normal(0.5, 2, (64, WIDTHS[0])).astype("float32")
+    pairs = [(f"fc{at}", size) for at, size in enumerate(itertools.pairwise(WIDTHS))]
+    tables = {name: random.normal(size=size).astype("float32") for name, size in pairs}
+
+    def plan(kernel: str, *, turned: bool = False) -> Plan:
+        shapes = {f"{name}.{kernel}": size[::-1] if turned else size for name, size in pairs}
+        values = {
+            f"{name}.{kernel}": {"constant": {"value": table.T if turned else table}}
+            for name, table in tables.items()
+        }
+        biases = {f"{name}.bias": size[1:] for name, size in pairs}
+        return planned(shapes | biases, layout="out_in" if turned else "in_out", others=values)
+
+    def in_torch(center: bool) -> Lsuv:
+        fc = [nn.Linear(*size) for _, size in pairs]
+        module = nn.Sequential()
+        for (name, _), layer, act in zip(pairs, fc, (nn.ReLU(), nn.Tanh(), nn.Identity()), strict=True):
+            module.add_module(name, layer)
+            module.add_module(f"act_{name}", act)
+        return lsuv_(module, torch.tensor(batch), plan("weight", turned=True), center=center)
+
+    def in_keras(center: bool) -> Lsuv:
+        layers: list[keras.Layer] = [keras.Input((WIDTHS[0],))]
+        for (name, size), act in zip(pairs, ("relu", "tanh", "linear"), strict=True):
+            layers += [keras.layers.Dense(size[1], name=name), keras.layers.Activation(act)]
+        model = keras.Sequential(layers)
+        found = for_keras.lsuv(model, batch, plan("kernel"), center=center)
+        names, made = for_keras.manifest(model).entries, initcfg.materialize(found.plan)
+        values = map(keras.ops.convert_to_numpy, model.weights)
+        assert all(np.array_equal(made[name], each) for name, each in zip(names, values, strict=True))
+        return found
+
+    def in_flax(center: bool) -> Lsuv:
+        class Net(fl.Module):
+            @fl.compact
+            def __call__(self, x: Any) -> Any:
+                x = fl.relu(fl.Dense(WIDTHS[1], name="fc0")(x))
+                x = jnp.tanh(fl.Dense(WIDTHS[2], name="fc1")(x))
+                return fl.Dense(WIDTHS[3], name="fc2")(x)
+
+        def outputs(params: Any) -> Any:
+            return Net().apply({"params": params}, batch, capture_intermediates=True)[1]["intermediates"]
+
+        shapes = jax.eval_shape(Net().init, jax.random.key(0), batch)["params"]
+        tree, found = for_jax.lsuv(outputs, shapes, plan("kernel"), center=center)
+        made = initcfg.materialize(found.plan)
+        assert np.array_equal(made["fc1.kernel"], tree["fc1"]["kernel"])
+        return found
+
+    for center in (False, True):
+        first, *others = (make(center) for make in (in_torch, in_keras, in_flax))
+        assert first.outside == ()
+        assert all((each.bias is not None) == center for each in first.scales)
+        for other in others:
+            for one, two in zip(first.scales, other.scales, strict=True):
+                assert one.layer == two.layer
+                assert one.factor == pytest.approx(two.factor, rel=2e-5)
+                assert one.rounds == two.rounds
+                assert (one.bias or 0) == pytest.approx(two.bias or 0, abs=2e-5)
+
+
+def test_centering_brings_means_to_0() -> None:
+    module = mlp()
+    found = lsuv_(module, torch.rand(64, 16) * 9, planned(module), center=True, tolerance=1e-3)
+    assert found.outside == ()
+    assert all(abs(each.mean) <= 1e-3 for each in found.scales)
+    assert found.scales[0].bias is not None
+    assert (module[0].bias == np.float32(found.scales[0].bias)).all()
+    plan = planned(module, others={"0.bias": {"random_normal": {}}})
+    with pytest.raises(SpecError, match=r"'0.bias' has several values"):
+        lsuv_(module, torch.rand(64, 16), plan, center=True)
+
+
+def test_the_rest_of_a_module_is_as_it_was() -> None:
+    class Counting(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.fails:
+                raise RuntimeError("not now")
+            return x
+
+        fails = False
+
+    module = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, 4), Counting())
+    module[1].eval()
+    module[0].register_forward_hook(lambda *_: None)
+    plan = planned(module)
+    initialize_(module, plan)
+
+    def state() -> Any:
+        hooks = [len(each._forward_hooks) for each in module.modules()]
+        modes = [each.training for each in module.modules()]
+        buffers = {name: each.clone() for name, each in module.named_buffers()}
+        return hooks, modes, torch.get_rng_state(), buffers, module[0].weight.grad
+
+    def same(one: Any, two: Any) -> bool:
+        equal = all(torch.equal(one[3][name], two[3][name]) for name in one[3])
+        return bool(one[:2] == two[:2] and torch.equal(one[2], two[2]) and equal and two[4] is None)
+
+    before = state()
+    first, again = (lsuv_(module, torch.ones(8, 16).normal_(), plan) for _ in range(2))
+    del first, again
+    torch.set_rng_state(before[2])
+    batch = torch.linspace(-1, 1, 128).reshape(8, 16).sin()
+    first = lsuv_(module, batch, plan)
+    assert same(before, state())
+    assert lsuv_(module, batch, plan) == first
+    module[4].fails = True
+    with pytest.raises(RuntimeError, match="not now"):
+        lsuv_(module, batch, plan)
+    assert same(before, state())
+    assert verify(module, plan).is_equal
+
+
+def test_what_cannot_be_scaled_is_named() -> None:
+    module = mlp()
+    batch = torch.randn(8, 16)
+    plan = planned(module)
+    with pytest.raises(SpecError, match=r"no signal comes out of '2': its output is 0 everywhere"):
+        lsuv_(module, batch, planned(module, others={"2.weight": "zeros"}))
+    with pytest.raises(SpecError, match=r"'0' has values on this batch that are not finite"):
+        lsuv_(module, batch * torch.nan, plan)
+    with pytest.raises(UnknownParameterError, match="matches no parameter"):
+        lsuv_(module, batch, plan, select="h.**")
+    chosen = lsuv_(module, batch, plan, select="{2,4}.weight")
+    assert [each.layer for each in chosen.scales] == ["2", "4"]
+    shared = nn.Linear(16, 16)
+    twice = nn.Sequential(shared, nn.ReLU(), shared)
+    with pytest.raises(SpecError, match=r"'0' is called twice"):
+        lsuv_(twice, batch, planned(twice))
+    unused = nn.Sequential(nn.Linear(16, 16))
+    unused.extra = nn.Linear(16, 16)
+    unused.forward = unused[0].forward
+    with pytest.raises(SpecError, match=r"is not called on this batch"):
+        lsuv_(unused, batch, planned(unused))
+    with pytest.raises(SpecError, match=r"'' has 2 matrices|has 2 matrices"):
+        lsuv_(nn.LSTM(16, 4), batch[None], planned(nn.LSTM(16, 4)))
+    rules = [{"match": "0.weight", "skip": True}, {"match": "*.bias", "initializer": "zeros"}]
+    spec = {"initcfg": 1, "layout": "out_in", "rules": [*rules, {"match": "**", "initializer": "orthogonal"}]}
+    skipping = initcfg.make_plan(spec, manifest=manifest(module))
+    with pytest.raises(SpecError, match=r"the plan skips '0.weight'"):
+        lsuv_(module, batch, skipping)
+    kept = lsuv_(module, batch, skipping, select="2.weight")
+    assert initcfg.make_plan(kept.spec, manifest=manifest(module)).skipped[0].name == "0.weight"
+    with pytest.raises(SpecError, match="of no layer with a matrix, but of fc9"):
+        for_jax.lsuv(
+            lambda _: {"fc9": jnp.ones(3)},
+            {"fc": {"kernel": jnp.ones((2, 2))}},
+            planned({"fc.kernel": (2, 2)}),
+        )
+
+
+def test_what_stays_outside_is_warned_of() -> None:
+    class Bounded(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).clamp(-0.1, 0.1)
+
+    module = nn.Sequential(Bounded(16, 16))
+    with pytest.warns(RuntimeWarning, match=r"not within 0.01 of variance 1: 0"):
+        found = lsuv_(module, torch.randn(64, 16), planned(module))
+    assert found.outside == ("0",)
+    assert found.scales[0].rounds == 10
+    assert found.to_dict()["outside"] == ["0"]
+    assert "<table" in found._repr_html_()
+
+
+def test_a_plan_written_out_makes_the_same_weights() -> None:
+    """Streams, own seeds, ties, copies, borrowed fans and dtypes come through a spec of single parameters."""
+    params = {
+        "a": {"shape": [8, 8], "initializer": "orthogonal", "stream": "other"},
+        "b": {
+            "shape": [8, 8],
+            "initializer": {"he_normal": {"seed": 3}},
+            "dtype": "bfloat16",
+            "layout": "in_out",
+        },
+        "c": {"shape": [8, 8], "tied_to": "a"},
+        "d": {"shape": [8, 8], "initializer": {"parameter": "a"}},
+        "e": {"shape": [8], "initializer": "lecun_uniform", "fans_of": "b"},
+        "f": {"shape": [8], "initializer": "ones", "dtype": "bfloat16"},
+    }
+    plan = initcfg.make_plan({"initcfg": 1, "seed": 5, "layout": "out_in", "params": params})
+    assert initcfg.make_plan(spec_of(plan, Manifest({}), {})).fingerprint == plan.fingerprint
