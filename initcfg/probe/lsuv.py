@@ -21,10 +21,10 @@ from initcfg.distributions import point
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner, selected
 from initcfg.initializers import Constant, Initializer, Scaled
+from initcfg.names import counted, number
 from initcfg.plan import Plan, PlannedParameter, plan_of
 from initcfg.spec import Param, Rule, Spec
 from initcfg.tables import SEGMENTS, Column, Row, Table
-from initcfg.wording import counted, number
 
 if TYPE_CHECKING:
     from initcfg.manifest import Manifest

@@ -34,7 +34,7 @@ from initcfg.initializers import Concatenate, GlorotUniform, HeNormal, Initializ
 from initcfg.layout import Layout
 
 HERE = Path(__file__).parent
-MODULES = ["placing", "functions", "probing"]
+MODULES = ["placing", "functions", "lsuv", "probing"]
 RULES = [
     {"match": "**.bias", "initializer": "zeros"},
     {"match": "**.scale", "initializer": "ones"},

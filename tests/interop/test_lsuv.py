@@ -208,6 +208,15 @@ def test_torch_jax_and_keras_find_the_same() -> None:
                 assert (one.bias or 0) == pytest.approx(two.bias or 0, abs=2e-5)
 
 
+def test_a_bias_takes_more_rounds() -> None:
+    """It keeps its size while the weights change, so that no round is exact."""
+    module = mlp()
+    biases = {name: {"random_normal": {"stddev": 0.5}} for name in manifest(module).entries if "bias" in name}
+    found = lsuv_(module, torch.randn(64, 16), planned(module, others=biases), tolerance=1e-4)
+    assert found.outside == ()
+    assert max(each.rounds for each in found.scales) > 2
+
+
 def test_centering_brings_means_to_0() -> None:
     module = mlp()
     found = lsuv_(module, torch.rand(64, 16) * 9, planned(module), center=True, tolerance=1e-3)
