@@ -53,44 +53,26 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# The public names by the modules that hold them.
 _HOMES = {
-    "Allow": "spec",
-    "Diagnostic": "errors",
-    "FormatError": "errors",
-    "InitcfgError": "errors",
-    "Initializer": "initializers",
-    "InitializerError": "errors",
-    "Layer": "spec",
-    "Layout": "layout",
-    "Manifest": "manifest",
-    "ManifestEntry": "manifest",
-    "OutputError": "errors",
-    "PluginError": "errors",
-    "Param": "spec",
-    "ParameterSlice": "plan",
-    "Plan": "plan",
-    "PlanComparison": "diff",
-    "PlanDiff": "diff",
-    "PlannedParameter": "plan",
-    "Rule": "spec",
-    "STREAM_VERSION": "stream",
-    "Spec": "spec",
-    "SpecError": "errors",
-    "UnknownParameterError": "errors",
-    "Verification": "verification",
-    "compare_plans": "diff",
-    "diff_plans": "diff",
-    "finalize": "api",
-    "find_warnings": "api",
-    "load_manifest": "api",
-    "load_spec": "api",
-    "make_plan": "api",
-    "materialize": "api",
-    "new_spec": "draft",
-    "read_plan": "plan.read",
-    "save": "api",
-    "save_sharded": "api",
-    "verify": "api",
+    name: home
+    for home, names in {
+        "api": "finalize find_warnings load_manifest load_spec make_plan "
+        "materialize save save_sharded verify",
+        "diff": "PlanComparison PlanDiff compare_plans diff_plans",
+        "draft": "new_spec",
+        "errors": "Diagnostic FormatError InitcfgError InitializerError "
+        "OutputError PluginError SpecError UnknownParameterError",
+        "initializers": "Initializer",
+        "layout": "Layout",
+        "manifest": "Manifest ManifestEntry",
+        "plan": "ParameterSlice Plan PlannedParameter",
+        "plan.read": "read_plan",
+        "spec": "Allow Layer Param Rule Spec",
+        "stream": "STREAM_VERSION",
+        "verification": "Verification",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [

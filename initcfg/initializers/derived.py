@@ -318,14 +318,14 @@ class Pretrained(Cuttable):
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of dtype, shape and bytes of what is taken; they stay what they were."""
         _, tensor, *_ = found = self._find()
-        digest, told = _digest(*found), self._told()
-        if told and told[0] != digest:
+        digest, before = _digest(*found), self._digest_before()
+        if before and before[0] != digest:
             message = f"tensor {tensor.name!r} of {self.file!r} has other values than when its plan was made"
             raise InitializerError.of(Code.INPUT, message, "put the old file back, or make the plan again")
         object.__setattr__(self, "_digest", (digest, _stamp(self.file)))
         return digest
 
-    def _told(self) -> tuple[str, object] | None:
+    def _digest_before(self) -> tuple[str, object] | None:
         """The digest that a fingerprint has, with the stamp of the file that it was taken of."""
         return getattr(self, "_digest", None)
 
@@ -343,8 +343,8 @@ class Pretrained(Cuttable):
         """A stretch of the tensor, in the dtype of `request`."""
         self.check(request.shape, request.dtype, request.layout)
         weights, tensor, _, first = self._find()
-        told = self._told()
-        if told and told[1] != _stamp(self.file):
+        before = self._digest_before()
+        if before and before[1] != _stamp(self.file):
             self.digest()
         with self._naming():
             stored = weights.read(tensor, first + start, first + start + out.size)

@@ -110,12 +110,12 @@ class Formula(Cuttable):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse what has no value that the dtype holds: at all elements of a small array, else at some."""
         tree = self._settled(shape, layout)
-        with _told(self.value):
+        with _naming(self.value):
             elements.check_formula(tree, self.of, shape, dtype, layout)
 
     def spread(self, shape: tuple[int, ...], layout: Layout | None) -> Summary:
         """Mean, standard deviation and bounds of the elements of an array that has some."""
-        with _told(self.value):
+        with _naming(self.value):
             return elements.spread_of(self._settled(shape, layout), self.of, shape, layout)
 
     def points(
@@ -127,22 +127,22 @@ class Formula(Cuttable):
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Values of some elements and their weights, as `initcfg.initializers.elements.points_of` says."""
         tree = self._settled(shape, layout)
-        with _told(self.value):
+        with _naming(self.value):
             return elements.points_of(tree, self.of, shape, layout, room=room, nodes=nodes)
 
     def float32_error(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[float, float]:
         """How far the formula in float32 arithmetic may be off: a share of each value, and a number."""
-        with _told(self.value):
+        with _naming(self.value):
             return elements.float32_error(self._settled(shape, layout), self.of, shape, layout)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the elements."""
         tree = self._settled(request.shape, request.layout)
-        with _told(self.value):
+        with _naming(self.value):
             elements.draw_formula(out, start, request, tree, self.of)
 
     def _settled(self, shape: tuple[int, ...], layout: Layout | None) -> Ast:
-        with _told(self.value):
+        with _naming(self.value):
             return _settled(self.value, shape, layout)
 
 
@@ -242,7 +242,7 @@ def _settled(value: str, shape: tuple[int, ...], layout: Layout | None) -> Ast:
 
 
 @contextmanager
-def _told(text: str) -> Iterator[None]:
+def _naming(text: str) -> Iterator[None]:
     """A block whose errors of expressions are those of an initializer, which has no place in a document."""
     try:
         yield

@@ -147,7 +147,7 @@ class ParameterTemplate:
         self._shapes: dict[tuple[object, ...], tuple[int, ...] | None] = {}
         self._resolvers: dict[str | None, Resolver] = {}
         self._tied: dict[tuple[object, ...], DType] = {}
-        self._is_told = False
+        self._is_reported = False
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy; `prefix` is the layer's name and a dot, or nothing."""
@@ -213,9 +213,9 @@ class ParameterTemplate:
 
     def _unruled(self, name: str, shape: tuple[int, ...], scope: Scope) -> SpecError:
         # Copies share a place, where one is told; to look for the nearest rule takes long.
-        if self._is_told or not self._context.rules_complete:
+        if self._is_reported or not self._context.rules_complete:
             return BrokenError()
-        self._is_told = True
+        self._is_reported = True
         message = f"{name!r} has no initializer: it names none, and no rule matches it"
         hint = self._rules.missing_hint(name, len(shape))
         return scope.problems.error(Code.NO_INITIALIZER, message, self._path, key=True, hint=hint)

@@ -73,7 +73,7 @@ def restore(
             made[_new_name(document, made)] = restorer.parameter(document, made)
         except InitializerError as error:
             faulty.add(document.name)
-            problems += (each for each in restorer.placed(error, at) if not _is_told(each, problems))
+            problems += (each for each in restorer.placed(error, at) if not _is_reported(each, problems))
     for follower, found in follow(list(_followers(documents, made)), made):
         problems += restorer.placed(InitializerError(found), cast("int", follower.path[1]))
     if problems:
@@ -83,7 +83,7 @@ def restore(
     return tuple(made[document.name] for document in documents)
 
 
-def _is_told(problem: Diagnostic, problems: Sequence[Diagnostic]) -> bool:
+def _is_reported(problem: Diagnostic, problems: Sequence[Diagnostic]) -> bool:
     """Whether it is with a file of which the same has been said."""
     return problem.code in OF_FILES and problem.message in (each.message for each in problems)
 
@@ -186,8 +186,8 @@ def _resolved(document: ParameterDocument) -> Resolved:
     initializer = initializers.deserialize(written | {"config": document.initializer.config})
     initializers.check(initializer, shape, dtype, layout)
     distribution = initializers.resolve(initializer, shape, layout)
-    told = document.distribution and document.distribution.__dict__
-    if repr(law_data(distribution)) != repr(told):
+    found = document.distribution and document.distribution.__dict__
+    if repr(law_data(distribution)) != repr(found):
         raise _edited(document, "its distribution is not what its initializer gives for its shape")
     if document.nbytes != math.prod(shape) * dtype.itemsize:
         raise _edited(document, "its nbytes are not those of its shape and dtype")
@@ -208,8 +208,8 @@ def _tied(document: ParameterDocument, made: dict[str, PlannedParameter]) -> Pla
         message = f"{document.name!r} is tied to {document.tied_to!r}, {what}"
         hint = did_you_mean(str(document.tied_to), made) if target is None else None
         raise InitializerError.of(Code.TIED, message, hint=hint)
-    told = (tuple(document.shape), document.dtype, document.nbytes)
-    if told != (target.shape, target.dtype.name, target.nbytes):
+    found = (tuple(document.shape), document.dtype, document.nbytes)
+    if found != (target.shape, target.dtype.name, target.nbytes):
         raise _edited(document, f"its shape, dtype or nbytes are not those of {document.tied_to!r}")
     where, rule = _place(document.where), document.rule
     return replace(target, name=document.name, tied_to=document.tied_to, rule=rule, where=where)
@@ -308,8 +308,8 @@ def _restored(tree: Mapping[str, Any], file: str | None, root: Root) -> Plan:
     skipped = tuple(SkippedParameter(each.name, each.rule, _place(each.where)) for each in document.skipped)
     spec = None if document.spec is None else _spec(document.spec, file)
     plan = Plan(document.name, document.seed, parameters, document.stream_version, skipped, spec=spec)
-    told = (document.fingerprint, document.numel, document.nbytes)
-    if told != (plan.fingerprint, plan.numel, plan.nbytes):
+    found = (document.fingerprint, document.numel, document.nbytes)
+    if found != (plan.fingerprint, plan.numel, plan.nbytes):
         raise _fingerprint_differs(plan, file)
     return plan
 
@@ -359,8 +359,8 @@ def _validated(tree: Mapping[str, Any], file: str | None) -> PlanDocument:
         with LOADING:
             return PlanDocument.model_validate(dict(tree))
     except ValidationError as error:
-        told = list(islice(_diagnostics_of(error, file), MAX_TOLD))
-        raise SpecError(*told, *more_problems(error.error_count() - len(told), told)) from None
+        found = list(islice(_diagnostics_of(error, file), MAX_TOLD))
+        raise SpecError(*found, *more_problems(error.error_count() - len(found), found)) from None
 
 
 _CODES = {"missing": Code.MISSING_KEY, "extra_forbidden": Code.UNKNOWN_KEY}

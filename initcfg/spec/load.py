@@ -232,7 +232,7 @@ def by_place(problems: Iterable[Diagnostic], file: str | None) -> list[Diagnosti
 Entry = tuple[str, ...]
 
 # What planning goes on with: no other fault depends on which of the two layouts it is.
-_STAND_INS = {"layout": "in_out"}
+_SUBSTITUTES = {"layout": "in_out"}
 
 
 class Reading(NamedTuple):
@@ -270,8 +270,8 @@ def without_faulty_entries(
     around = frozenset(entry[:size] for entry in entries for size in range(1, len(entry)))
     kept = _without(tree, entries, around, ())
     if isinstance(kept.get("rules"), list):
-        kept["rules"] = _with_stand_ins(kept["rules"], problems)
-    return kept | {key: value for key, value in _STAND_INS.items() if (key,) in entries}, entries
+        kept["rules"] = _with_substitutes(kept["rules"], problems)
+    return kept | {key: value for key, value in _SUBSTITUTES.items() if (key,) in entries}, entries
 
 
 def _entry(path: tuple[PathStep, ...]) -> Entry:
@@ -290,17 +290,18 @@ def _entry(path: tuple[PathStep, ...]) -> Entry:
     return ()
 
 
-def _with_stand_ins(rules: list[Any], problems: Iterable[Diagnostic]) -> list[Any]:
+def _with_substitutes(rules: list[Any], problems: Iterable[Diagnostic]) -> list[Any]:
     """The rules, each faulty one replaced by one that skips what it matches, or all where that is unknown."""
     paths = [problem.where.path for problem in problems if problem.where]
     faulty = {path[1] for path in paths if path[:1] == ("rules",) and len(path) > 1}
     unknown = {path[1] for path in paths if path[:1] == ("rules",) and path[2:3] == ("match",)}
     return [
-        _stand_in(None if at in unknown else rule) if at in faulty else rule for at, rule in enumerate(rules)
+        _substitute(None if at in unknown else rule) if at in faulty else rule
+        for at, rule in enumerate(rules)
     ]
 
 
-def _stand_in(rule: object) -> dict[str, Any]:
+def _substitute(rule: object) -> dict[str, Any]:
     match = rule.get("match") if isinstance(rule, Mapping) else None
     return {"match": match if isinstance(match, str) else "**", "skip": True}
 
