@@ -165,6 +165,7 @@ class Scaled(Cuttable):
         >>> Scaled("identity", factor=0.5)((2, 2))
         array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)
+        >>> from initcfg.initializers import resolve
         >>> resolve(Scaled({"random_normal": {"stddev": 0.5}}, factor=3), (8, 4))
         Normal(mean=0.0, std=1.5)
     """
