@@ -15,7 +15,7 @@ from initcfg.dtypes import DTYPES
 from initcfg.engines.casting import round_all
 from initcfg.errors import Code, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid
-from initcfg.expressions.folding import is_comparison, is_whole
+from initcfg.expressions.folding import axis_of, is_comparison, is_whole
 from initcfg.expressions.grammar import Binary, Call, Number, nodes_of, references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
@@ -109,16 +109,20 @@ def points_of(
     *,
     room: int = _SHOWN,
     nodes: tuple[Array, Array] | None = None,
+    with_ends: bool = False,
 ) -> tuple[Array, Array]:
     """About `room` values of a formula's elements, and their weights: those of a table, or by quadrature.
 
     `nodes` are values of ``x`` and their weights, by default those of a quadrature over the law of `of`. They
-    run along the last axis of the values, and have weights for all elements together.
+    run along the last axis of the values, and have weights for all elements together. Along an axis whose
+    index the formula does not use one position stands for all. `with_ends` has both ends of the other axes
+    among the positions, as extremes want; in moments they would count for more than their share.
     """
     if nodes is None:
         nodes = (np.zeros(1), np.ones(1)) if of is None else _nodes(of, shape, layout)
     draws, weights = nodes
-    positions = _sampled(shape or (1,), max(1, room // len(draws)) if _places(tree) else 1)
+    used = used_shape(tree, shape or (1,))
+    positions = _sampled(used, max(1, room // len(draws)), with_ends=with_ends)
     lengths = tuple(map(len, positions))
     axes = tuple(
         each[..., np.newaxis] for each in np.ix_(*(np.asarray(each, np.int64) for each in positions))
@@ -135,7 +139,7 @@ def spread_of(tree: Ast, of: Initializer | None, shape: tuple[int, ...], layout:
     found, share = points_of(tree, of, shape, layout)
     mean = float((found * share).sum())
     std = math.sqrt(float(((found - mean) ** 2 * share).sum()))
-    is_exact = not _places(tree) or math.prod(found.shape[:-1]) >= math.prod(shape)
+    is_exact = math.prod(found.shape[:-1]) >= math.prod(used_shape(tree, shape))
     law = Fill(0) if of is None else resolve(of, shape, layout)
     low, high = (-math.inf, math.inf) if isinstance(law, Normal) else map(float, (found.min(), found.max()))
     return Summary(mean, std, low, high, is_exact=is_exact and law is not None)
@@ -156,7 +160,7 @@ def float32_error(
     """
 
     def largest(part: Ast) -> float:
-        return float(np.abs(points_of(part, of, shape, layout)[0]).max(initial=0.0))
+        return float(np.abs(points_of(part, of, shape, layout, with_ends=True)[0]).max(initial=0.0))
 
     share, number = _ULPS, 0.0
     for part in nodes_of(tree):
@@ -173,8 +177,14 @@ def float32_error(
     return share, number * (max(1.0, largest(tree)) if number > _ARGUMENT / 2 else largest(tree))
 
 
-def _places(tree: Ast) -> bool:
-    return any(each.name == "index" for each in references(tree))
+def used_shape(tree: Ast, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape, with 1 for each axis whose index a settled formula does not use."""
+    used: set[int] = set()
+    for each in references(tree):
+        if isinstance(each, Call) and each.name == "index":
+            axes = [axis_of(argument) % len(shape) for argument in each.arguments]
+            used.update(axes or range(len(shape)))
+    return tuple(length if axis in used else 1 for axis, length in enumerate(shape))
 
 
 def _nodes(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> tuple[Array, Array]:
@@ -261,8 +271,8 @@ def _columns(lengths: tuple[int, ...]) -> Iterator[tuple[list[tuple[slice, ...]]
         yield [(*first[:axis], cut, *first[axis + 1 :]) for cut in cuts[axis]], axis
 
 
-def _sampled(shape: tuple[int, ...], room: int = _SAMPLE) -> list[list[int]]:
-    """Positions along each axis: both ends, and others without a period."""
+def _sampled(shape: tuple[int, ...], room: int = _SAMPLE, *, with_ends: bool = True) -> list[list[int]]:
+    """Positions along each axis, without a period; the ends first, unless they are to be left out."""
     found: dict[int, list[int]] = {}
     # Short axes first: what they leave is for the long ones.
     for left, axis in zip(
@@ -270,8 +280,9 @@ def _sampled(shape: tuple[int, ...], room: int = _SAMPLE) -> list[list[int]]:
     ):
         length = shape[axis]
         count = min(length, int(room ** (1 / left)))
+        ends = (length - 1, 0, min(1, length - 1), max(0, length - 2)) if with_ends else ()
         spread = (int(length * (at * _GOLDEN % 1)) for at in range(count))
-        ordered = dict.fromkeys((length - 1, 0, min(1, length - 1), max(0, length - 2), *spread))
+        ordered = dict.fromkeys((*ends, *spread))
         found[axis] = sorted(itertools.islice(ordered, count)) if count < length else list(range(length))
         room //= len(found[axis])
     return [found[axis] for axis in range(len(shape))]

@@ -124,11 +124,19 @@ class Formula(Cuttable):
         layout: Layout | None,
         room: int,
         nodes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None,
+        *,
+        with_ends: bool = False,
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Values of some elements and their weights, as `initcfg.initializers.elements.points_of` says."""
         tree = self._settled(shape, layout)
         with _naming(self.value):
-            return elements.points_of(tree, self.of, shape, layout, room=room, nodes=nodes)
+            return elements.points_of(
+                tree, self.of, shape, layout, room=room, nodes=nodes, with_ends=with_ends
+            )
+
+    def used_shape(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[int, ...]:
+        """The shape, with 1 for each axis whose index the value does not depend on."""
+        return elements.used_shape(self._settled(shape, layout), shape or (1,))
 
     def float32_error(self, shape: tuple[int, ...], layout: Layout | None) -> tuple[float, float]:
         """How far the formula in float32 arithmetic may be off: a share of each value, and a number."""

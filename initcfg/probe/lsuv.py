@@ -14,7 +14,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initcfg.distributions import point
@@ -23,6 +22,7 @@ from initcfg.generate.memory import owner, selected
 from initcfg.initializers import Constant, Initializer, Scaled
 from initcfg.names import counted, number
 from initcfg.plan import Plan, PlannedParameter, plan_of
+from initcfg.process import cached_property
 from initcfg.spec import Param, Rule, Spec
 from initcfg.tables import SEGMENTS, Column, Row, Table
 

@@ -287,6 +287,14 @@ def _origin(job: _Job, held: _Held) -> object:
     return parameter.stream.digest, component.path
 
 
+def _step(numel: int) -> int:
+    """How far apart the elements of the sample are: with no common factor, so that all columns have some."""
+    step = max(1, numel // _SAMPLE)
+    while math.gcd(step, numel) > 1:
+        step += 1
+    return step
+
+
 def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places: Array | None) -> _Seen:
     """What a stretch holds of a component: elements, their numbers in it, their places in the tensor."""
     if not elements.size or held.against is None:
@@ -295,8 +303,7 @@ def _seen(job: _Job, held: _Held, elements: Array, numbers: Array | int, places:
     if held.pictured is not None:
         one.histogram = Histogram.of(elements, *held.pictured.bins)
     if isinstance(held.against, Meant):
-        # An odd step is no multiple of the length of a row, as a rule.
-        step = max(1, math.prod(held.component.shape) // _SAMPLE) | 1
+        step = _step(math.prod(held.component.shape))
         taken = slice(-numbers % step, None, step) if isinstance(numbers, int) else numbers % step == 0
         one.sample = [elements[taken].copy()]
     elif isinstance(held.against, Fixed):

@@ -30,10 +30,13 @@ _TAIL = 9.0
 # Normal draws of ten thousand million elements end before so many.
 _DRAWN = 6.5
 _EDGES = 2048
-_POINTS = 1 << 14
+# Of a formula so many values of its draw are looked at, fewer at many places, together so many values.
+_POINTS, _LEAST_POINTS, _ROOM = 1 << 14, 1 << 8, 1 << 20
 # Bits that a draw of a wide dtype has at least in common with none: torch's uniform draws have 24.
 _WIDE_COLLISION = 2.0**-20
 _NARROW = 2
+# How far moments and probabilities may be off by places that are left out, times how many are looked at.
+_GAPS = 8
 
 Mixture = tuple[tuple[float, "Distribution"], ...]
 Tails = tuple["Array", "Array"]
@@ -142,17 +145,22 @@ def _of_formula(component: Component, of: Initializer, dtype: DType) -> Meant:
     formula = component.formula
     assert formula is not None  # noqa: S101
     shape, layout = component.shape, component.layout
-    draws, law = _quantiles(of, shape, layout), resolve(of, shape, layout)
-    found, shares = formula.points(shape, layout, _POINTS, (draws, np.ones(draws.size)))
+    used = formula.used_shape(shape, layout)
+    count = min(_POINTS, max(_LEAST_POINTS, _ROOM // max(1, math.prod(used))))
+    draws, law = _quantiles(of, shape, layout, count), resolve(of, shape, layout)
+    found, shares = formula.points(shape, layout, _ROOM, (draws, np.ones(draws.size)))
     values = np.sort(_rounded(found.reshape(-1), dtype))
-    if law is not None:
-        found, shares = formula.points(shape, layout, _POINTS)
+    # What is left out between the places along an axis.
+    gaps = [_GAPS / seen for seen, length in zip(found.shape, used, strict=False) if seen < length]
+    # Of few nodes the errors of rounding to a narrow dtype do not average out.
+    if law is not None and dtype.itemsize > _NARROW:
+        found, shares = formula.points(shape, layout, _ROOM)
     at = _rounded(found, dtype)
     mean, std, fourth = _moments(at, np.broadcast_to(shares, at.shape))
     low, high = -math.inf, math.inf
     if law is not None and not isinstance(law, Normal):
         low, high = _ends(formula, shape, layout, law)
-    slack = 8 / draws.size if law is not None else 0.02
+    slack = max([8 / draws.size if law is not None else 0.02, *gaps])
 
     def tails(numbers: Array) -> Tails:
         below = np.searchsorted(values, numbers, "right") / values.size
@@ -176,34 +184,39 @@ def _ends(
     low, high = support(law)
     found = [
         formula.points(
-            shape, layout, _POINTS, (np.array([low + step, (low + high) / 2, high - step]), np.ones(3))
+            shape,
+            layout,
+            _POINTS,
+            (np.array([low + step, (low + high) / 2, high - step]), np.ones(3)),
+            with_ends=True,
         )[0]
         for step in ((high - low) * 2.0**-24, (high - low) * 2.0**-20)
     ]
-    inner = formula.points(shape, layout, _POINTS, (np.linspace(low, high, 131)[1:-1], np.ones(129)))[0]
+    nodes = (np.linspace(low, high, 131)[1:-1], np.ones(129))
+    inner = formula.points(shape, layout, _POINTS, nodes, with_ends=True)[0]
     spare = 8 * float(np.abs(found[0] - found[1]).max()) + float(np.ptp(inner)) * 1e-3
     return min(found[0].min(), inner.min()) - spare, max(found[0].max(), inner.max()) + spare
 
 
-def _quantiles(of: Initializer, shape: tuple[int, ...], layout: Layout | None) -> Array:
+def _quantiles(of: Initializer, shape: tuple[int, ...], layout: Layout | None, count: int) -> Array:
     """Values of a draw that are equally probable, its law's or those of a sample of its own."""
     law = resolve(of, shape, layout)
-    ranks = (np.arange(_POINTS) + 0.5) / _POINTS
+    ranks = (np.arange(count) + 0.5) / count
     match law:
         case Uniform(low, high):
             return low + (high - low) * ranks
         case Normal(mean, std) if std > 0:
-            return mean + std * _standard(0.0, 1.0)
+            return mean + std * _standard(0.0, 1.0, count)
         case TruncatedNormal(mean, std, low, high) if std > 0 and low < high:
             standard = NormalDist()
             ends = (standard.cdf((low - mean) / std), standard.cdf((high - mean) / std))
-            return np.clip(mean + std * _standard(*ends), low, high)
-    return sample_of(of, shape, layout, _POINTS)
+            return np.clip(mean + std * _standard(*ends, count), low, high)
+    return sample_of(of, shape, layout, count)
 
 
 @lru_cache(maxsize=16)
-def _standard(low: float, high: float) -> Array:
-    ranks = low + (high - low) * (np.arange(_POINTS) + 0.5) / _POINTS
+def _standard(low: float, high: float, count: int) -> Array:
+    ranks = low + (high - low) * (np.arange(count) + 0.5) / count
     inverse = NormalDist().inv_cdf
     return np.array([inverse(min(max(rank, 1e-300), 1 - 2.0**-53)) for rank in ranks])
 

@@ -130,7 +130,9 @@ def test_what_is_shown_is_what_the_elements_come_to(value: str, of: Any) -> None
 def test_a_table_of_many_axes_or_elements_is_planned_at_once() -> None:
     for shape in [(2,) * 32, (10**9,), (3, 10**8, 2)]:
         check(Formula("index() + index(0) / size(-1)"), shape, as_dtype("float32"), IN_OUT)
-        assert not Formula("index(0) % 2").spread(shape, IN_OUT).is_exact
+        assert not Formula("index() % 2").spread(shape, IN_OUT).is_exact
+    # One axis is looked at whole.
+    assert Formula("index(0) % 2").spread((2,) * 32, IN_OUT).is_exact
     part = np.empty(5)
     draw(Formula("sqrt(index())"), part, 10**9 - 5, request((10**9,)))
     assert part.tolist() == [math.sqrt(10**9 - n) for n in (5, 4, 3, 2, 1)]

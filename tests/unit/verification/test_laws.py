@@ -97,6 +97,30 @@ def true() -> dict[str, np.ndarray[Any, Any]]:
     return initcfg.materialize(SPEC | {"seed": 1})
 
 
+BY_PLACE = ["2 * x + index(-1)", "x + index(0)", "x * (index(-1) + 1)", "x * index()"]
+
+
+@pytest.mark.parametrize("shape", [[64, 300], [5, 7, 90], [3000, 400], [100_000]])
+@pytest.mark.parametrize("value", BY_PLACE)
+def test_draws_whose_law_differs_from_place_to_place_follow_it(
+    value: str, shape: list[int], tmp_path: Path
+) -> None:
+    for dtype in ("float32", "bfloat16"):
+        parameter = {"shape": shape, "initializer": {"formula": {"of": "random_normal", "value": value}}}
+        spec = {"initcfg": 1, "dtype": dtype, "params": {"w": parameter}}
+        initcfg.save(spec, tmp_path / "w.safetensors")
+        initcfg.verify(tmp_path / "w.safetensors", spec, law=True).require_equal()
+
+
+@pytest.mark.parametrize("value", BY_PLACE)
+def test_another_law_of_one_place_in_twenty_is_found(value: str, tmp_path: Path) -> None:
+    parameter = {"shape": [64, 300], "initializer": {"formula": {"of": "random_normal", "value": value}}}
+    spec = {"initcfg": 1, "params": {"w": parameter}}
+    weights = initcfg.materialize(spec)
+    weights["w"][:, ::20] += 3 * weights["w"].std()
+    assert held(tmp_path / "w.safetensors", weights, spec).diagnostics
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("seed", range(3))
 def test_true_weights_of_any_dtype_follow_their_laws(dtype: str, seed: int, tmp_path: Path) -> None:
