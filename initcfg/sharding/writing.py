@@ -6,6 +6,8 @@ import contextlib
 import os
 import pickle
 import platform
+import signal
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from initcfg.stores import Store, is_remote, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import FrameType
 
     from initcfg.plan import PlannedParameter
     from initcfg.sharding.shards import Shard
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 _AHEAD = 256
 # How long nothing may end before somebody looks whether the executor lives.
 _LOOK_SECONDS = 5.0
+# And how long an interrupt waits, at most.
+_BEAT_SECONDS = 0.1
 _PYTHON = {"builtins", "concurrent"}
 # What pickling raises besides its own error.
 _UNPICKLED = (TypeError, AttributeError)
@@ -136,7 +141,8 @@ def rehearse(
     """Has a worker do all of a task that may fail, but for the writing."""
     given = (_absolute(place), seen, shard, parts)
     with _explaining(executor, place):
-        future = _submitted(executor, place, try_shard, *given, engine=engine, plugins=loaded_plugins())
+        with _uninterrupted():
+            future = _submitted(executor, place, try_shard, *given, engine=engine, plugins=loaded_plugins())
         _ended(executor, place, {future})
         future.result()
 
@@ -160,7 +166,7 @@ def send(
     try:
         while True:
             for shard in islice(rest, _AHEAD - len(running)):
-                with _explaining(executor, place):
+                with _uninterrupted(), _explaining(executor, place):
                     task = (write_claimed_shard, place, claim, shard)
                     running.add(_submitted(executor, place, *task, **settings))
             if not running:
@@ -168,12 +174,13 @@ def send(
             finished = _ended(executor, place, running)
             running -= finished
             for future in finished:
-                with _explaining(executor, place):
+                with _uninterrupted(), _explaining(executor, place):
                     receipt = future.result()
                 tell(receipt.nbytes)
                 yield receipt
     finally:
-        left = {future for future in running if not future.cancel()}
+        with _uninterrupted():
+            left = {future for future in running if not future.cancel()}
         # The error that is on its way says it already.
         with contextlib.suppress(InitcfgError):
             while left:
@@ -197,15 +204,19 @@ def _submitted(
 
 def _ended(executor: Executor, place: str, running: set[Future[Any]]) -> set[Future[Any]]:
     """Those futures that have ended, at least one; an error where none ever will."""
-    is_suspect = False
+    is_suspect, looked = False, time.monotonic()
     while True:
-        finished = wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done
-        # Some executors never notify of a future that was cancelled.
-        finished |= {future for future in running if future.done()}
+        with _uninterrupted():
+            finished = wait(running, _BEAT_SECONDS, FIRST_COMPLETED).done
+            # Some executors never notify of a future that was cancelled.
+            finished |= {future for future in running if future.done()}
+            is_busy = any(future.running() for future in running)
         if finished:
             return finished
-        refusal = _refusal(executor)
-        if refusal is None or any(future.running() for future in running):
+        if time.monotonic() - looked < _LOOK_SECONDS:
+            continue
+        looked, refusal = time.monotonic(), _refusal(executor)
+        if refusal is None or is_busy:
             is_suspect = False
         elif is_suspect:
             raise _lost(place, refusal) from refusal
@@ -217,10 +228,32 @@ def _ended(executor: Executor, place: str, running: set[Future[Any]]) -> set[Fut
 def _refusal(executor: Executor) -> Exception | None:
     """Why the executor takes no task; whether it would do one a busy executor does not tell soon."""
     try:
-        executor.submit(abs, 0).cancel()
+        with _uninterrupted():
+            executor.submit(abs, 0).cancel()
     except Exception as error:
         return error
     return None
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A block at whose end an interrupt comes that comes meanwhile; only the main thread gets one.
+
+    In the middle of a submission it leaves Python's pool of processes with a task that never ends, and while
+    futures are waited for or asked it may leave one locked: the pool then waits for ever.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[-1])
 
 
 @contextlib.contextmanager

@@ -292,6 +292,35 @@ def test_an_interrupt_cancels_what_has_not_begun(tmp_path: Path) -> None:
     assert litter(tmp_path) == []
 
 
+class Interrupted(ThreadPoolExecutor):
+    """Is interrupted in the middle of a submission: it has begun, and has not ended."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(1)
+        self.at, self.begun, self.ended = at, 0, list[Future[Any]]()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.begun += 1
+        if self.begun == self.at:
+            signal.raise_signal(signal.SIGINT)
+        self.ended.append(super().submit(fn, *args, **kwargs))
+        return self.ended[-1]
+
+
+@pytest.mark.parametrize("at", [1, 2, 5])  # the first is the rehearsal
+def test_an_interrupt_waits_for_the_end_of_a_submission(at: int, tmp_path: Path) -> None:
+    spec = SPEC | {"layers": {"h.{i}": LAYER | {"repeat": {"i": 40}}}}
+    handler = signal.getsignal(signal.SIGINT)
+    with Interrupted(at) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, executor, spec)
+        assert executor.begun == len(executor.ended) == at
+        assert at == 1 or all(each.done() for each in executor.ended)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert INDEX_NAME not in contents(tmp_path)
+    assert litter(tmp_path) == []
+
+
 def test_an_interrupt_ends_a_run_on_processes_without_litter(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
