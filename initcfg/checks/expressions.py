@@ -185,6 +185,8 @@ def _config_of(
         return None
     config, path = _followed(spec, *start)
     for share in piece.shares:
+        while share.place[0] not in config.config and "of" in config.config:  # the parts of what is scaled
+            config, path = _followed(spec, config.config["of"], (*config.arguments_path(path), "of"))
         inner: Any = config.config
         for step in share.place:
             inner = inner[step]
