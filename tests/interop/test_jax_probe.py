@@ -226,3 +226,12 @@ def test_what_cannot_be_probed_is_refused_with_the_way_out() -> None:
     other = initcfg.make_plan({"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}})
     with pytest.raises(SpecError, match="blocks"):
         probe(net, X, plans={"other": other})
+
+
+def test_an_nnx_module_that_keeps_statistics_and_draws_is_measured_as_it_trains() -> None:
+    rngs = nnx.Rngs(0)
+    layers = [nnx.Linear(WIDTH, 8, rngs=rngs), nnx.BatchNorm(8, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)]
+    net = nnx.Sequential(*layers, nnx.Linear(8, CLASSES, rngs=rngs))
+    (run,) = probe(net, (X, LABELS)).runs
+    assert run.leaves[1].forward.square == pytest.approx((1.0,), rel=0.01)
+    assert np.array_equal(net.layers[1].mean.get_value(), np.zeros(8))

@@ -174,7 +174,7 @@ class _Nnx:
         """What a module with these weights gives; it is a new one, which shares no variable with the old."""
         from flax import nnx  # noqa: PLC0415
 
-        module = nnx.merge(self._graph, weights, self._others)
+        module = nnx.merge(self._graph, weights, self._others, copy=True)
         names = {id(inner): ".".join(map(str, path)) for path, inner in nnx.iter_modules(module)}
         with contextlib.ExitStack() as stack:
             for kind in {type(inner) for _, inner in nnx.iter_modules(module)}:
