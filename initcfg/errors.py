@@ -290,7 +290,7 @@ _OF_NAMES = frozenset({Code.NO_INITIALIZER, Code.NOT_IN_SPEC})
 _SEGMENT = r"(?<![^.])(0|[1-9][0-9]{0,17})(?![^.])"
 # A word of a sentence that is more than a number.
 _WORD = r"(?![-+.0-9]+(?:[\s'\"(),]|$))[^\s'\"(),]+"
-# What `Code.VALUES` says of an element: other values in each copy, of which the first is told.
+# The part of a message of `Code.VALUES` that differs from copy to copy; only that of the first is shown.
 _ELEMENT = r"(?s)\[[0-9, ]*\] is (?!.*\] is ).*"
 
 

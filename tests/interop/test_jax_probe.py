@@ -173,6 +173,12 @@ def test_a_loss_that_is_given_is_taken() -> None:
     assert found.runs[0].weights[0].gradient == (0.0,)
 
 
+@pytest.mark.parametrize("wrong", [-1, CLASSES])
+def test_a_target_that_is_no_class_is_refused(wrong: int) -> None:
+    with pytest.raises(SpecError, match="not all among the 5 classes, 0 to 4"):
+        probe(Net(nnx.Rngs(0)), (X, np.where(LABELS == 2, wrong, LABELS)))
+
+
 def test_what_is_missed_of_targets_is_a_mean_square() -> None:
     targets = np.ones((BATCH, CLASSES), np.float32)
     found = probe(Net(nnx.Rngs(0)), (X, targets))

@@ -15,6 +15,7 @@ from torch import nn
 import initcfg
 from initcfg.adapters.torch import manifest, sweep_widths
 from initcfg.cli import main
+from initcfg.errors import SpecError
 from initcfg.probe import Moved, Sweep
 from initcfg.probe.widths import json_schema
 
@@ -203,3 +204,8 @@ def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: st
     result = run(*arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.output.split())
+
+
+def test_a_model_that_does_not_follow_the_width_is_refused() -> None:
+    with pytest.raises(SpecError, match="the same shapes at different widths"):
+        sweep_widths(lambda _: build(32), lambda *given: plan_of("1", *given), widths=[32, 64], seeds=[0])

@@ -334,6 +334,9 @@ class _Passes:
                 target, said = jax.random.randint(labels, logits.shape[:-1], 0, classes), "random labels"
             target = jnp.asarray(target)
             if jnp.issubdtype(target.dtype, jnp.integer) and target.shape == logits.shape[:-1]:
+                if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
+                    message = f"the targets are not all among the {classes:,} classes, 0 to {classes - 1:,}"
+                    raise SpecError.of(Code.INPUT, message, "give such targets, or a loss that knows others")
                 self.about, self.chance = f"cross entropy over {classes:,} classes, {said}", math.log(classes)
                 shares = jax.nn.log_softmax(logits.astype(jnp.float32))
                 return -jnp.take_along_axis(shares, target[..., None], -1).mean()

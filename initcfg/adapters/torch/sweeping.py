@@ -13,6 +13,7 @@ from initcfg.adapters.torch.batches import batch_of, first_tensor
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import Passes, as_it_was, home_of
+from initcfg.errors import Code, SpecError
 from initcfg.probe.passes import reseeded
 from initcfg.probe.values import finite
 from initcfg.probe.widths import Moved, Sweep
@@ -61,7 +62,7 @@ def sweep_widths(
         Sizes and moves of each layer by width and seed; as text the powers of the width, and what breaks.
 
     Raises:
-        SpecError: as in `probe`.
+        SpecError: as in `probe`; or the module's shapes do not follow the width (code ``input``).
         ValueError: fewer than two widths, no seed or no step.
 
     Example:
@@ -83,6 +84,7 @@ def sweep_widths(
     narrow: dict[str, tuple[float, float]] = {}
     found: dict[str, list[list[list[float | None]]]] = {}  # by layer: width, seed, size and moves
     parameters: dict[str, tuple[str, ...]] = {}
+    shapes: set[tuple[torch.Size, ...]] = set()
     with as_it_was():
         for width in widths:
             for seed in seeds:
@@ -104,6 +106,12 @@ def sweep_widths(
                     rows += [[]] if seed == seeds[0] else []
                     rows[-1].append(numbers)
                 parameters = _matrices(module)
+            shapes.add(tuple(each.shape for each in module.parameters()))
+    if len(shapes) < len(widths):
+        message = "the model has the same shapes at different widths"
+        raise SpecError.of(
+            Code.INPUT, message, "have the callable build a model of the width that it is given"
+        )
     return Sweep(
         version=initcfg.__version__,
         optimizer=optimizer,
