@@ -338,3 +338,10 @@ def test_a_plan_written_out_makes_the_same_weights() -> None:
     }
     plan = initcfg.make_plan({"initcfg": 1, "seed": 5, "layout": "out_in", "params": params})
     assert initcfg.make_plan(spec_of(plan, Manifest({}), {})).fingerprint == plan.fingerprint
+
+
+def test_an_error_inside_a_keras_model_is_the_one_that_was_raised() -> None:
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="fc")])
+    plan = initcfg.make_plan(for_keras.spec(model))
+    with pytest.raises(SpecError, match="no signal comes out of 'fc'"):
+        for_keras.lsuv(model, np.zeros((4, 8), np.float32), plan)

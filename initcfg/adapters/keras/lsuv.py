@@ -10,6 +10,7 @@ import numpy as np
 
 from initcfg.adapters.keras.weights import initialize, layers_of, manifest_of, own_weights, weights_of
 from initcfg.adapters.matching import require_plan
+from initcfg.errors import SpecError
 from initcfg.probe import lsuv as core
 
 if TYPE_CHECKING:
@@ -62,16 +63,31 @@ def lsuv(
     layers = core.layers_of(plan, held, select, center=center)
 
     def run(look: core.Look) -> None:
+        raised: list[SpecError] = []
+
+        def look_and_keep(name: str, first: core.Passed, measure: core.Measure) -> None:
+            try:
+                look(name, first, measure)
+            except SpecError as error:
+                raised.append(error)
+                raise
+
         with contextlib.ExitStack() as stack:
             for name, layer in layers.items():
                 # Its own name in the layer goes before the method of the class, and is gone afterwards.
                 own = vars(holders[name][0])
-                own["call"] = _watching(layer, holders[name][0].call, weights, look)
+                own["call"] = _watching(layer, holders[name][0].call, weights, look_and_keep)
                 stack.callback(own.pop, "call")
             moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
             for variable in (each for each in moving.values() if not each.trainable):
                 stack.callback(variable.assign, keras.ops.convert_to_numpy(variable.value))
-            model(batch, training=True)
+            try:
+                model(batch, training=True)
+            except Exception:
+                # Keras raises another error in its place, made of the text alone.
+                if raised:
+                    raise raised[0] from None
+                raise
 
     return core.scale_layers(
         plan,
