@@ -71,12 +71,16 @@ class Checks:
         api = load("initcfg.api")
         if isinstance(weights, str | os.PathLike):
             found = api.verify(weights, api.make_plan(spec, settings=settings), law=law)
+        elif not hasattr(weights, "named_parameters"):
+            raise TypeError(f"weights are a torch module or the path of a file, not {type(weights).__name__}")
         else:
             adapter = load("initcfg.adapters.torch")
             shapes = None if isinstance(spec, load("initcfg.plan").Plan) else adapter.manifest(weights)
             found = adapter.verify(weights, api.make_plan(spec, manifest=shapes, settings=settings), law=law)
         if not found.is_equal:
             raise AssertionError("\n".join(str(each) for each in found.diagnostics))
+        if not found.law.rows:
+            raise AssertionError("the spec gives no law to any of these weights: nothing was checked")
 
 
 @pytest.fixture(scope="session", name="initcfg")

@@ -251,8 +251,11 @@ def scale_layers(
         max_rounds: how often a layer is scaled, at most.
 
     Raises:
-        SpecError: a layer gives no signal, is called twice or not at all (code ``input``).
+        SpecError: there is no layer; or one gives no signal, is called twice or not at all (code ``input``).
     """
+    if not layers:
+        hint = "select weights of at least two axes that no embedding shares"
+        raise SpecError.of(Code.INPUT, "no layer multiplies by a matrix that could be scaled", hint)
 
     def settle(layer: Layer, first: Passed, measure: Measure) -> Scale:
         return find_scale(layer, first, measure, tolerance, max_rounds)

@@ -345,3 +345,12 @@ def test_an_error_inside_a_keras_model_is_the_one_that_was_raised() -> None:
     plan = initcfg.make_plan(for_keras.spec(model))
     with pytest.raises(SpecError, match="no signal comes out of 'fc'"):
         for_keras.lsuv(model, np.zeros((4, 8), np.float32), plan)
+
+
+def test_a_model_without_a_layer_to_scale_is_refused() -> None:
+    module = nn.Sequential(nn.LayerNorm(8))
+    plan = initcfg.make_plan(
+        {"initcfg": 1, "rules": [{"match": "**", "initializer": "ones"}]}, manifest=manifest(module)
+    )
+    with pytest.raises(SpecError, match="no layer multiplies by a matrix"):
+        lsuv_(module, torch.zeros(4, 8), plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+import initcfg
+from initcfg.testing import Checks
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\
@@ -82,3 +86,13 @@ def test_weights_of_another_law_fail_with_the_report_and_right_ones_pass(printed
     assert "'w'" in printed
     assert "assert_law" in printed
     assert "initcfg/testing.py" not in printed, "the traceback ends in the test"
+
+
+def test_a_check_of_nothing_fails(tmp_path: Path) -> None:
+    initcfg.save({"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "ones"}}}, tmp_path / "w.npz")
+    skipped = {"initcfg": 1, "manifest": "w.npz", "rules": [{"match": "**", "skip": True}]}
+    (tmp_path / "w.json").write_text(json.dumps(skipped))
+    with pytest.raises(AssertionError, match="nothing was checked"):
+        Checks().assert_law(tmp_path / "w.npz", tmp_path / "w.json")
+    with pytest.raises(TypeError, match="a torch module or the path of a file, not int"):
+        Checks().assert_law(3, tmp_path / "w.json")
