@@ -303,12 +303,13 @@ def fold_copies(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         ["'h.{0..2,7}.w' differs (x4)"]
     """
     found = list(problems)
-    groups: defaultdict[Diagnostic, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
+    groups: defaultdict[tuple[Diagnostic, bool], list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
     for at, problem in enumerate(found):
         template, numbers = _template(problem)
-        groups[template].append((at, numbers))
+        # Copies that hold NaN are no copies of one with another number.
+        groups[template, " is nan " in problem.message].append((at, numbers))
     told: dict[int, Diagnostic] = {}
-    for template, members in groups.items():
+    for (template, _), members in groups.items():
         for spans, ranks in number_spans([numbers for _, numbers in members]):
             at, _ = members[ranks[0]]
             told[at] = found[at]

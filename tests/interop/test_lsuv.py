@@ -305,6 +305,12 @@ def test_what_cannot_be_scaled_is_named() -> None:
             {"fc": {"kernel": jnp.ones((2, 2))}},
             planned({"fc.kernel": (2, 2)}),
         )
+    with pytest.raises(SpecError, match="outputs gives nothing of 'fc2', which has a matrix"):
+        for_jax.lsuv(
+            lambda tree: {"fc": tree["fc"]["kernel"]},
+            {name: {"kernel": jnp.ones((2, 2))} for name in ("fc", "fc2")},
+            planned({"fc.kernel": (2, 2), "fc2.kernel": (2, 2)}),
+        )
 
 
 def test_what_stays_outside_is_warned_of() -> None:

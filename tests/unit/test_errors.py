@@ -304,3 +304,14 @@ def test_no_other_module_has_a_limit_of_its_own() -> None:
     package = Path(errors.__file__).parent
     found = [path for path in package.rglob("*.py") if own.search(path.read_text("utf-8"))]
     assert found == [package / "errors.py"]
+
+
+def test_copies_that_hold_nan_are_no_copies_of_one_with_another_number() -> None:
+    said = {"h.0.w": "2.0", "h.1.w": "nan", "h.2.w": "2.0", "h.3.w": "nan"}
+    problems = [
+        Diagnostic(Code.VALUES, f"{name!r}[0] is {value} in 'f', not 1") for name, value in said.items()
+    ]
+    assert [each.message for each in fold_copies(problems)] == [
+        "'h.0.w'[0] is 2.0 in 'f', not 1; likewise in 'h.{0,2}.w' (x2)",
+        "'h.1.w'[0] is nan in 'f', not 1; likewise in 'h.{1,3}.w' (x2)",
+    ]

@@ -12,12 +12,15 @@ import numpy as np
 from initcfg.adapters.jax.placing import Flat, initialize
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
+from initcfg.generate.memory import selected
 from initcfg.probe import lsuv as core
 
 if TYPE_CHECKING:
     from initcfg.plan import Plan
 
 Tree = TypeVar("Tree")
+
+_NAMES = "name a layer as its parameters are, without their last part"
 
 
 def lsuv(
@@ -78,7 +81,13 @@ def lsuv(
     layers = core.layers_of(plan, multiplying, select, center=center)
     if not layers:
         message = f"outputs gives that of no layer with a matrix, but of {', '.join(called) or 'none'}"
-        raise SpecError.of(Code.INPUT, message, "name a layer as its parameters are, without their last part")
+        raise SpecError.of(Code.INPUT, message, _NAMES)
+    matrices = [each.name for each in selected(plan, select) if len(each.shape) > 1]
+    owners = [owner for owner, _, last in (each.rpartition(".") for each in matrices) if last != "embedding"]
+    left = next((owner for owner in owners if owner not in called), None)
+    if left is not None:
+        message = f"outputs gives nothing of {left!r}, which has a matrix"
+        raise SpecError.of(Code.INPUT, message, f"{_NAMES}; or leave it out with select")
 
     def begin(plan: Plan) -> None:
         nonlocal made
