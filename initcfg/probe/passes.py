@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ from initcfg.probe.values import Block, Leaf, Nonlinearity, Run, Signal, Weight,
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from initcfg.plan import Plan
 
@@ -157,13 +158,27 @@ def reseeded(plan: Plan, seed: int) -> Plan:
     )
 
 
-def merged(name: str, plan: Plan | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float) -> Run:
-    """The passes of one plan, one for each seed, put together number by number.
+def run_of(
+    name: str, plan: Plan | None, seeds: Sequence[int] | None, measure: Callable[[Plan | None], Pass]
+) -> Run:
+    """Measures a pass for each seed of a plan, or one of the model's own weights, and puts them together.
 
     Raises:
         SpecError: with another seed the model calls other modules, so that their numbers do not belong
             together (code ``input``).
     """
+    chosen = tuple(seeds) if seeds is not None else () if plan is None else (plan.seed,)
+    started = time.perf_counter()
+    passes = [
+        measure(each) for each in ([None] if plan is None else [reseeded(plan, seed) for seed in chosen])
+    ]
+    return _merged(name, plan, chosen, passes, time.perf_counter() - started)
+
+
+def _merged(
+    name: str, plan: Plan | None, seeds: Sequence[int], passes: Sequence[Pass], seconds: float
+) -> Run:
+    """The passes of one plan put together number by number."""
     _require_alike(seeds, passes)
     fans = {each.name: each.fans.fan_in for each in plan or () if each.fans is not None}
     blocks = list(zip(*(each.blocks for each in passes), strict=True))

@@ -7,7 +7,6 @@ import functools
 import math
 import re
 import sys
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,13 @@ from initcfg.adapters.jax.placing import initialize, manifest
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
 from initcfg.probe import Probe
-from initcfg.probe.passes import Pass, Place, Step, merged, moments, require_seeds, reseeded
+from initcfg.probe.passes import Pass, Place, Step, moments, require_seeds, run_of
 from initcfg.probe.values import finite, repeated_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.plan import Plan
-    from initcfg.probe import Run
 
     Call = Callable[..., Any]
     Loss = Callable[[Any, Any], jax.Array]
@@ -99,7 +97,7 @@ def probe(
         raise ValueError("a module of flax.linen has no weights of its own: give a plan")
     passes = _Passes(callee, target, loss)
     named: Mapping[str, Plan | None] = plans or {"as built": None}
-    runs = tuple(passes.run(name, plan, seeds) for name, plan in named.items())
+    runs = tuple(run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
     return Probe(
         version=initcfg.__version__,
         model=type(model).__name__,
@@ -272,16 +270,8 @@ class _Passes:
         self.about = "none is known: the gradient begins as random numbers"
         self.chance: float | None = None
 
-    def run(self, name: str, plan: Plan | None, seeds: Sequence[int] | None) -> Run:
-        """The passes of one plan, one for each seed."""
-        own = () if plan is None else (plan.seed,)
-        chosen = own if seeds is None else tuple(seeds)
-        started = time.perf_counter()
-        plans = [None] if plan is None else [reseeded(plan, seed) for seed in chosen]
-        passes = [self._pass(each) for each in plans]
-        return merged(name, plan, chosen, passes, time.perf_counter() - started)
-
-    def _pass(self, plan: Plan | None) -> Pass:
+    def measure(self, plan: Plan | None) -> Pass:
+        """One pass with the weights of a plan, or with those that the model has."""
         weights = self._callee.weights if plan is None else initialize(self._callee.shapes, plan)
         places: list[tuple[str, str, bool, bool]] = []
 

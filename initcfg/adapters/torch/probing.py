@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -23,7 +22,7 @@ from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
 from initcfg.plan.listing import law_moments
 from initcfg.probe import Probe
-from initcfg.probe.passes import Pass, Step, merged, require_seeds, reseeded
+from initcfg.probe.passes import Pass, Step, require_seeds, run_of
 from initcfg.probe.values import finite
 
 # The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     from initcfg.adapters.torch.expecting import Expected
     from initcfg.plan import Plan
-    from initcfg.probe import Run
 
     Loss = Callable[[Any, Any], torch.Tensor]
 
@@ -106,7 +104,7 @@ def probe(
         del first
         passes = Passes(module, fed, loss)
         named: Mapping[str, Plan | None] = plans or {"as built": None}
-        runs = tuple(passes.run(name, plan, seeds) for name, plan in named.items())
+        runs = tuple(run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
     return Probe(
         version=initcfg.__version__,
         model=type(module).__name__,
@@ -154,16 +152,8 @@ class Passes:
         self.about = "none is known: the gradient begins as random numbers"
         self.chance: float | None = None
 
-    def run(self, name: str, plan: Plan | None, seeds: Sequence[int] | None) -> Run:
-        """The passes of one plan, one for each seed."""
-        own = () if plan is None else (plan.seed,)
-        chosen = own if seeds is None else tuple(seeds)
-        started = time.perf_counter()
-        plans = [None] if plan is None else [reseeded(plan, seed) for seed in chosen]
-        passes = [self._pass(each) for each in plans]
-        return merged(name, plan, chosen, passes, time.perf_counter() - started)
-
-    def _pass(self, plan: Plan | None) -> Pass:
+    def measure(self, plan: Plan | None) -> Pass:
+        """One pass with the weights of a plan, or with those that the model has."""
         module = _copied(self._module)
         if plan is not None:
             initialize_(module, plan, device=home_of(module))
