@@ -71,11 +71,12 @@ class Target:
 
     def __post_init__(self) -> None:
         """Holds the memory against what it is to take."""
-        wanted = f"{self.source.shape} {self.source.dtype}"
-        if (self.out.shape, self.out.dtype) != (self.source.shape, self.source.dtype.numpy):
-            found = f"{self.out.shape} {self.out.dtype.name}"
+        source, out = self.source, self.out
+        if out.shape != source.shape or out.dtype != source.dtype.numpy:
+            found, wanted = f"{out.shape} {out.dtype.name}", f"{source.shape} {source.dtype}"
             raise ValueError(f"the target of {self.parameter.name!r} is {found}, and should be {wanted}")
-        if not (self.out.flags.c_contiguous and self.out.flags.writeable):
+        flags = out.flags
+        if not (flags.c_contiguous and flags.writeable):
             raise ValueError(f"the target of {self.parameter.name!r} is not C-contiguous and writeable")
 
     @property
@@ -171,17 +172,20 @@ def _task(group: list[tuple[Target, Run]], fill: FillFunction) -> Task[int]:
 
 
 def _draw(group: list[tuple[Target, Run]], fill: FillFunction) -> int:
-    solid = ((target, run, target.out.reshape(-1)) for target, run in group if run.is_solid)
-    fill_elements(
-        ((each.parameter, run.start, out[run.at : run.at + run.size]) for each, run, out in solid), fill
-    )
+    solid: list[tuple[PlannedParameter, int, Array]] = []
+    nbytes = 0
     for target, run in group:
-        if not run.is_solid:
-            draw_run(target.parameter, run, target.out.reshape(-1), fill)
-    return sum(run.size * target.out.itemsize for target, run in group)
+        wanted = target.out.reshape(-1)[run.at : run.at + run.size]
+        nbytes += wanted.nbytes
+        if run.is_solid:
+            solid.append((target.parameter, run.start, wanted))
+        else:
+            draw_run(target.parameter, run, wanted, fill)
+    fill_elements(solid, fill)
+    return nbytes
 
 
-def _runs(source: PlannedParameter | ParameterSlice) -> Iterator[Run]:
+def _runs(source: PlannedParameter | ParameterSlice) -> Iterable[Run]:
     if isinstance(source, PlannedParameter):
         return whole_runs(source.numel)
     return runs(source.parameter.shape, source.selection)

@@ -11,8 +11,8 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -137,8 +137,7 @@ def is_foreign(initializer: Initializer) -> bool:
 CALL_COST = 1 << 11
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Elements to draw, and which of them go where, one after another in the flat result."""
 
     start: int  # the first element to draw, counted in the whole parameter
@@ -156,7 +155,7 @@ class Run:
     @property
     def is_solid(self) -> bool:
         """Whether all that is drawn is wanted, in its order."""
-        return self.length == self.size and all(spacing > 0 for spacing in self.spacings)
+        return self.length == self.size and min(self.spacings, default=1) > 0
 
     @property
     def cost(self) -> int:
@@ -180,11 +179,12 @@ def runs(shape: tuple[int, ...], selection: Selection) -> Iterator[Run]:
             at += run.size
 
 
-def whole_runs(numel: int) -> Iterator[Run]:
+# Cached, because a model has many parameters of few sizes.
+@lru_cache(maxsize=256)
+def whole_runs(numel: int) -> tuple[Run, ...]:
     """The runs that make a whole parameter of so many elements."""
-    for start in range(0, numel, CHUNK):
-        length = min(CHUNK, numel - start)
-        yield Run(start, length, 0, (length,), (1,), start)
+    lengths = ((start, min(CHUNK, numel - start)) for start in range(0, numel, CHUNK))
+    return tuple(Run(start, length, 0, (length,), (1,), start) for start, length in lengths)
 
 
 def slice_effort(shape: tuple[int, ...], selection: Selection) -> int:
@@ -261,13 +261,9 @@ def _stretches(
         yield Run(start, length, offset, (count, *counts[1:]), spacings, at + done * size)
 
 
-def draw_run(parameter: PlannedParameter, run: Run, result: Array, fill: FillFunction) -> None:
-    """Draws one run and puts what is wanted of it into the flat result."""
-    target = result[run.at : run.at + run.size]
-    if run.is_solid:
-        fill_elements([(parameter, run.start, target)], fill)
-        return
-    drawn = np.empty(run.length, result.dtype)
+def draw_run(parameter: PlannedParameter, run: Run, out: Array, fill: FillFunction) -> None:
+    """Draws one run and puts what is wanted of it into a flat array of its size."""
+    drawn = np.empty(run.length, out.dtype)
     fill_elements([(parameter, run.start, drawn)], fill)
     itemsize = drawn.itemsize
     # numpy checks that the view stays inside the buffer.
@@ -278,4 +274,4 @@ def draw_run(parameter: PlannedParameter, run: Run, result: Array, fill: FillFun
         offset=run.offset * itemsize,
         strides=tuple(spacing * itemsize for spacing in run.spacings),
     )
-    target.reshape(run.counts)[...] = wanted
+    out.reshape(run.counts)[...] = wanted

@@ -128,13 +128,17 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
     """
     jobs = []
     for out, distribution, stream, start in calls:
-        begin = checked_start(out, start)
+        begin, dtype, size = checked_start(out, start), out.dtype, out.size
         # Not cached for constants, because 0.0 and -0.0 are equal.
-        law = (_law if isinstance(distribution, Fill) else _cached_law)(distribution, out.dtype)
+        law = (_law if isinstance(distribution, Fill) else _cached_law)(distribution, dtype)
         if isinstance(law, Constant):
             out.fill(law.value)
-        elif out.size:
-            jobs.append(_PLACE.pack(_address(out), out.size, begin, stream.digest) + law)
+        elif size:
+            # Types that numpy does not know, such as bfloat16, are no buffers.
+            known: Any = out if dtype.isbuiltin == 1 else out.view("u1")
+            # What `ctypes.data` gives in a microsecond and more.
+            address = ctypes.addressof(ctypes.c_char.from_buffer(known))
+            jobs.append(_PLACE.pack(address, size, begin, stream.digest) + law)
     if jobs:
         kernels = library()
         kernels.fill(b"".join(jobs), len(jobs), kernels.chosen)
@@ -154,13 +158,6 @@ def _apply(
 FUNCTIONS: dict[str, Callable[..., NDArray[np.float64]]] = {
     name: partial(_apply, number) for number, name in enumerate(elementary.FUNCTIONS)
 }
-
-
-def _address(out: NDArray[Any]) -> int:
-    """Where the elements of an array that has some begin; `ctypes.data` takes a microsecond and more."""
-    # Types that numpy does not know, such as bfloat16, are no buffers.
-    known: Any = out if out.dtype.isbuiltin == 1 else out.view("u1")
-    return ctypes.addressof(ctypes.c_char.from_buffer(known))
 
 
 def _law(distribution: Distribution, dtype: np.dtype[Any]) -> Constant | bytes:
