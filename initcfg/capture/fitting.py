@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+from initcfg.expressions import Expression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 _RELATIVE = 4e-15
 _SMALL = 64
@@ -45,21 +47,30 @@ def fitted(
         >>> fitted([Point({"n": n, "s": s}, s / (2 * n) ** 0.5) for n, s in seen], ["n", "s"])
         's / sqrt(2 * n)'
     """
-    for text, predict in _candidates(points, names, given or {}):
+    for text in _candidates(points, names, given or {}):
         try:
-            if all(close(predict(point.values), point.number) for point in points):
+            if all(close(_predicted(text, point.values), point.number) for point in points):
                 return text
-        except (ZeroDivisionError, OverflowError, ValueError):
+        except ValueError:  # it has no value there, as where it divides by zero
             continue
     return None
 
 
-Candidate: TypeAlias = "tuple[str, Callable[[Mapping[str, float]], float]]"
+def _predicted(text: str, values: Mapping[str, float]) -> float:
+    """The value of an expression, in which ``depths(0)`` is an item of a list."""
+    env: dict[str, Any] = {}
+    for name, value in values.items():
+        var, listed, _ = name.partition("(")
+        if listed:
+            env.setdefault(var, []).append(value)
+        else:
+            env[name] = value
+    return Expression.parse(text).evaluate(env)
 
 
 def _candidates(
     points: Sequence[Point], names: Sequence[str], given: Mapping[str, Fraction]
-) -> Iterator[Candidate]:
+) -> Iterator[str]:
     whole = not given and all(isinstance(point.number, int) for point in points)
     if whole:
         if len(names) == 1:
@@ -70,29 +81,24 @@ def _candidates(
         yield from _sums(points, names)
 
 
-def _of_one(points: Sequence[Point], name: str) -> Iterator[Candidate]:
+def _of_one(points: Sequence[Point], name: str) -> Iterator[str]:
     """A multiple, a part, or a shift of one value; with two constants only where three values were seen."""
     first = points[0]
     value, number = first.values[name], first.number
     seen = {point.values[name]: point.number for point in points}
     if number and value % number == 0 and value != number:
-        part = int(value // number)
-        yield f"{name} // {part}", lambda values: values[name] // part
+        yield f"{name} // {int(value // number)}"
     if number and number % value == 0:
-        times = int(number // value)
-        yield _times(times, name), lambda values: times * values[name]
-    shift = int(number - value)
-    yield _shifted(name, shift), lambda values: values[name] + shift
+        yield _times(int(number // value), name)
+    yield _shifted(name, int(number - value))
     if number:
-        part = round(value / number)
-        yield f"ceil({name} / {part})", lambda values: math.ceil(values[name] / part)
+        yield f"ceil({name} / {round(value / number)})"
     if len(seen) > 2:
         (one, low), (other, high), *_ = seen.items()
         slope = Fraction(int(high - low)) / Fraction(int(other - one))
         rest = Fraction(int(low)) - slope * Fraction(int(one))
         if slope.denominator == 1 and rest.denominator == 1:
-            by, over = int(slope), int(rest)
-            yield _shifted(_times(by, name), over), lambda values: by * values[name] + over
+            yield _shifted(_times(int(slope), name), int(rest))
 
 
 def _shifted(text: str, by: int) -> str:
@@ -103,7 +109,7 @@ def _times(factor: int, text: str) -> str:
     return text if factor == 1 else f"{factor} * {text}"
 
 
-def _quotients(points: Sequence[Point], names: Sequence[str]) -> Iterator[Candidate]:
+def _quotients(points: Sequence[Point], names: Sequence[str]) -> Iterator[str]:
     """The patches of an image, ``(a // b)**2 + 1``, and the size of all heads, ``c * (a // b)``."""
     first = points[0]
     for a, b in permutations(names, 2):
@@ -111,22 +117,13 @@ def _quotients(points: Sequence[Point], names: Sequence[str]) -> Iterator[Candid
             continue
         rest = [name for name in names if name not in (a, b)]
         if len(rest) <= 1:
-            heads = rest[0] if rest else b
-            yield (
-                f"{heads} * ({a} // {b})",
-                lambda values, a=a, b=b, heads=heads: values[heads] * (values[a] // values[b]),  # type: ignore[misc]
-            )
+            yield f"{rest[0] if rest else b} * ({a} // {b})"
         for power in () if rest else (1, 2):
             over = int(first.number - (first.values[a] // first.values[b]) ** power)
-            yield (
-                _shifted(f"{a} // {b}" if power == 1 else f"({a} // {b})**2", over),
-                lambda values, a=a, b=b, power=power, over=over: (values[a] // values[b]) ** power + over,  # type: ignore[misc]
-            )
+            yield _shifted(f"{a} // {b}" if power == 1 else f"({a} // {b})**2", over)
 
 
-def _products(
-    points: Sequence[Point], names: Sequence[str], given: Mapping[str, Fraction]
-) -> Iterator[Candidate]:
+def _products(points: Sequence[Point], names: Sequence[str], given: Mapping[str, Fraction]) -> Iterator[str]:
     """Powers of the values, multiplied, with a plain factor."""
     reduced = [Point(point.values, point.number / _product(point.values, given)) for point in points]
     exponents: dict[str, Fraction] = {}
@@ -138,10 +135,7 @@ def _products(
     exponents |= given
     factor = points[0].number / _product(points[0].values, exponents)
     for plain in _plain(factor):
-        yield (
-            plain.text(exponents),
-            lambda values, plain=plain: plain.value * _product(values, exponents),  # type: ignore[misc]
-        )
+        yield plain.text(exponents)
 
 
 def _exponent(points: Sequence[Point], name: str, beside: Collection[str]) -> Fraction | None:
@@ -183,10 +177,6 @@ class _Factor:
     below: int = 1
     root_above: int = 1
     root_below: int = 1
-
-    @property
-    def value(self) -> float:
-        return self.above / self.below * math.sqrt(self.root_above / self.root_below)
 
     def text(self, exponents: Mapping[str, Fraction]) -> str:
         above: list[str] = []
@@ -235,7 +225,7 @@ def _plain(factor: float) -> Iterator[_Factor]:
                 yield _Factor(decimal, 1, above, below)
 
 
-def _sums(points: Sequence[Point], names: Sequence[str]) -> Iterator[Candidate]:
+def _sums(points: Sequence[Point], names: Sequence[str]) -> Iterator[str]:
     """``f * (k * a + l * b)``, where ``f`` is one of the values or 1."""
     for common in (*names, None):
         rest = [name for name in names if name != common]
@@ -246,14 +236,7 @@ def _sums(points: Sequence[Point], names: Sequence[str]) -> Iterator[Candidate]:
             continue
         terms = {name: int(count) for name, count in zip(rest, counts, strict=True) if count is not None}
         text = " + ".join(_times(count, name) for name, count in terms.items()).replace("+ -", "- ")
-
-        def predict(
-            values: Mapping[str, float], terms: Mapping[str, int] = terms, common: str | None = common
-        ) -> float:
-            total = sum(count * values[name] for name, count in terms.items())
-            return total * (values[common] if common else 1)
-
-        yield f"{common} * ({text})" if common else text, predict
+        yield f"{common} * ({text})" if common else text
 
 
 def _slope(points: Sequence[Point], name: str, common: str | None) -> int | None:

@@ -12,7 +12,6 @@ from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
 from initcfg.draft.guesses import (
-    GENERIC,
     GUESSED,
     Guesses,
     Law,
@@ -200,8 +199,7 @@ def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
         Row(place, group.entry, *guesses.of(group)) for place, group in zip(placed, groups, strict=True)
     )
     rules = tuple(
-        _decided(at, rule, rows, generic=at >= len(guesses.rules) - GENERIC)
-        for at, rule in enumerate(guesses.rules)
+        _decided(at, rule, rows, generic=at >= guesses.named) for at, rule in enumerate(guesses.rules)
     )
     dtypes = Counter(row.entry.dtype or "float32" for row in rows)
     dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"

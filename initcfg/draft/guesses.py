@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Law = str | dict[str, Any] | None
 #: Begins the comment on a rule that only names speak for.
 GUESSED = "A guess. "
-#: How many rules at the end speak of biases, norms, embeddings and matrices, whatever they are called.
-GENERIC = 5
 # How torch's recurrent cells, attention and parametrizations call their matrices.
 _OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
 _EXPERTS = ("gate_up_proj", "down_proj")
@@ -98,48 +96,15 @@ def family_of(model: Model) -> tuple[Family, str]:
     return unknown, "Taken for a model of no known family: no name tells one."
 
 
-def _rules_for(family: Family, model: Model) -> tuple[Rule, ...]:
-    """The rules that a draft may have: the first that matches wins, and the last five are `GENERIC`."""
+def _rules_for(family: Family, model: Model) -> tuple[list[Rule], list[Rule]]:
+    """The rules that a draft may have, of which the first that matches wins: by names, and by their kind."""
     tree, known, _ = _known()
     together = (rule for each in tree["together"] if model.first(each["sign"]) for rule in each["rules"])
     own = (Rule.of(row) for row in family.rules)
-    return (
-        *(rule._replace(comment=f"{GUESSED}{rule.comment}") for rule in own),
-        *map(Rule.of, together),
-        *known,
-        Rule(
-            "**.{bias,*_bias,bias_*,*_biases,b,beta}",
-            None,
-            family.biases,
-            "Biases. Some models ask for others, such as 1 for the forget gate of an LSTM.",
-        ),
-        Rule(
-            "**.{weight,gamma,scale,g}",
-            1,
-            {"computed": "norms"},
-            f"{GUESSED}Scales of norms: ones, or zeros where they multiply as 1 + weight, as\n"
-            "those of Gemma do; Gemma 1 has the names of Llama.",
-        ),
-        Rule(
-            "**.{*[Ee]mbed*,*_emb,wte,wpe,shared}.{weight,embedding,embeddings}",
-            2,
-            family.embeddings,
-            f"Embeddings: a guess, as {family.name} begins them.",
-        ),
-        Rule(
-            "**.{*[Ee]mbed*,*_token,*_tokens}",
-            None,
-            family.embeddings,
-            f"Embeddings and tokens that are parameters: a guess, as {family.name} begins them.",
-        ),
-        Rule(
-            "**.{weight,*_weight,weight_*,kernel,*_kernel,*_proj}",
-            None,
-            family.base,
-            f"All other matrices: a guess. {family.says}\n"
-            "Many models make smaller what a block adds to its residual stream.",
-        ),
-    )
+    named = [*(rule._replace(comment=f"{GUESSED}{rule.comment}") for rule in own), *map(Rule.of, together)]
+    kinds = (Rule.of(row)._replace(comment=row["comment"].format(family=family)) for row in tree["kinds"])
+    of_family = (rule._replace(law=getattr(family, str(rule.law), rule.law)) for rule in kinds)
+    return [*named, *known], list(of_family)
 
 
 # Laws.
@@ -274,16 +239,17 @@ class Guesses:
     """How the parameters of one model begin."""
 
     def __init__(self, family: Family, model: Model) -> None:
-        self.rules = _rules_for(family, model)
+        named, kinds = _rules_for(family, model)
+        self.rules = (*named, *kinds)
+        self.named = len(named)  # how many of them go by names, not by kinds
         self._family, self._model = family, model
-        self._named = len(self.rules) - GENERIC
         self._globs = GlobSet((rule.match, rule.ndim) for rule in self.rules)
 
     def of(self, group: Group) -> Guess:
         """The rule for a group of parameters and its law there, or one of its own where none suits it."""
         shape, dtype, typed = group.entry.shape, group.entry.dtype, group.entry.initializer
         at = self._globs.first(group.example, len(shape))
-        if at is not None and at < self._named:
+        if at is not None and at < self.named:
             return Guess(at, self._law(at, group))
         if dtype is not None and DTYPES[dtype].kind != "float":
             return Guess(None, "zeros")
@@ -292,7 +258,7 @@ class Guesses:
         if at is None:
             # One number, or a vector of no known kind; random values are the least probable.
             return Guess(None, self._family.base if len(shape) > 1 else "zeros")
-        if not shape and at >= self._named + 2:
+        if not shape and at >= self.named + 2:
             return Guess(None, "zeros")
         return Guess(at, self._law(at, group))
 
