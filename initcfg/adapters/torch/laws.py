@@ -19,14 +19,10 @@ from initcfg.adapters.torch.programs import (
     dtype_of,
     entries_of,
     intersection,
-    is_filled,
     is_open,
-    is_whole,
     law_of_tensor,
-    outputs_of,
     reads_in,
     rest_of,
-    values_of,
     within,
 )
 from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, shortest
@@ -80,10 +76,10 @@ def law_of(read: Read) -> Draws:
     """The law of values; an UnsayableError where there is none in the language."""
     nodes = behind(read)
     if not any(node.is_random for node in nodes) and (
-        not any(node.is_empty for node in nodes) or is_filled(read)
+        not any(node.is_empty for node in nodes) or read.is_filled()
     ):
         return _fixed(read)
-    frame = read.geometry if is_whole(read) else read.memory.geometry
+    frame = read.frame
     here = box_of(frame, read.geometry)
     patches: list[tuple[Box, Draws]] = []
     at_home: set[Node] = set()  # draws whose parts were computed in place
@@ -307,7 +303,7 @@ def _of_one(  # noqa: PLR0911  a list of cases
 
 def _number(value: Any) -> float | None:
     if isinstance(value, Read) and math.prod(value.geometry.size) == 1:
-        number = values_of(value).reshape(-1)[0]
+        number = value.values().reshape(-1)[0]
         return shortest(float(number), dtype_of(number))
     return float(value) if isinstance(value, int | float) else None
 
@@ -363,7 +359,7 @@ def _fixed_node(node: Node, output: int, args: list[Any]) -> Draws:
         hole = node.args[0]
         if not isinstance(hole, Hole) or hole.size == source.geometry.size:
             return law_of(source)
-    return Draws(*_told(outputs_of(node)[output]))
+    return Draws(*_told(node.outputs()[output]))
 
 
 def _fixed(read: Read) -> Draws:
@@ -374,7 +370,7 @@ def _fixed(read: Read) -> Draws:
             law = _fixed_node(node, output, args)
             if law.is_even:
                 return law
-    return Draws(*_told(values_of(read)))
+    return Draws(*_told(read.values()))
 
 
 def _told(values: torch.Tensor) -> tuple[Initializer | Table, tuple[Node, ...], bool]:

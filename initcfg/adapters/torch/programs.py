@@ -42,6 +42,11 @@ class Geometry(NamedTuple):
     stride: tuple[int, ...]
     offset: int
 
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> Geometry:
+        """Where a tensor's elements are in its memory."""
+        return cls(tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+
 
 @dataclass(eq=False, slots=True)
 class Node:
@@ -63,6 +68,17 @@ class Node:
         name: str = self.op if isinstance(self.op, str) else self.op._schema.name
         return name.removeprefix("aten::").removeprefix("_foreach_").strip("_")
 
+    def outputs(self) -> list[torch.Tensor]:
+        """What it makes, or writes; made once."""
+        if self.values is None:
+            args, kwargs = real(self.args), real(self.kwargs)
+            with torch.no_grad():
+                result = _SCHEMES.get(self.op, self.op)(*args, **kwargs)
+            wrote = [args[at] if isinstance(at, int) else kwargs[at] for at in self.into]
+            self.values = list(tensors_in(wrote or result))
+        made: list[torch.Tensor] = self.values
+        return made
+
 
 @dataclass(eq=False, slots=True)
 class Memory:
@@ -76,7 +92,7 @@ class Memory:
 
     def read(self, tensor: torch.Tensor) -> Read:
         """What a tensor in it holds now."""
-        return Read(self, len(self.writes), geometry_of(tensor), tensor.dtype)
+        return Read(self, len(self.writes), Geometry.of(tensor), tensor.dtype)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,6 +108,71 @@ class Read:
     def writes(self) -> list[tuple[Geometry, Node, int]]:
         """The writes to the memory until then."""
         return self.memory.writes[: self.count]
+
+    @property
+    def frame(self) -> Geometry:
+        """The shape in which parts of it are boxes: its own where it is all of its memory, in order."""
+        stride = 1
+        for size, step in zip(reversed(self.geometry.size), reversed(self.geometry.stride), strict=True):
+            if size != 1 and step != stride:
+                return self.memory.geometry
+            stride *= size
+        return self.geometry if stride == self.memory.length else self.memory.geometry
+
+    def values(self) -> torch.Tensor:
+        """The values, random ones drawn once; a TooLargeError if too many or of another dtype."""
+        memory = self.memory
+        if memory.length > LARGEST or self.dtype != memory.dtype:
+            raise TooLargeError
+        made = torch.zeros(memory.length, dtype=memory.dtype)
+        for geometry, node, output in self.writes:
+            values = torch.tensor(canary_of(memory.dtype)) if node.is_empty else node.outputs()[output]
+            made.as_strided(*geometry).copy_(values)
+        return made.as_strided(*self.geometry)
+
+    def is_filled(self) -> bool:
+        """Whether fixed values are written to all of it, by parts of any strides."""
+        mask = torch.zeros(self.memory.length, dtype=torch.bool)
+        for geometry, node, _ in self.writes:
+            if any(map(is_open, (*node.args, *node.kwargs.values()))):
+                return False
+            mask.as_strided(*geometry).fill_(not node.is_empty)
+        return bool(mask.as_strided(*self.geometry).all())
+
+    def left(self) -> Iterator[tuple[Geometry, Node, int]]:
+        """The writes of which something is left, the latest first.
+
+        In memory that is too large for a mask of its elements, one to no box counts as left.
+        """
+        frame = self.frame
+        here = box_of(frame, self.geometry)
+        rest = [] if here is None else [here]
+        writes = self.writes
+        for at in reversed(range(len(writes))):
+            there = box_of(frame, writes[at][0]) if rest else None
+            if there is None and self.memory.length <= LARGEST:
+                yield from self._left_by_element(at)
+                return
+            after = rest if there is None else without(rest, there)
+            if there is None or after != rest:
+                yield writes[at]
+            if writes[at][0] == self.geometry or (rest and not after):
+                return
+            rest = after
+
+    def _left_by_element(self, first: int) -> Iterator[tuple[Geometry, Node, int]]:
+        """The same from a write on and before it, for parts of any strides."""
+        mask = torch.zeros(self.memory.length, dtype=torch.bool)
+        size, stride, offset = self.geometry
+        once = [each if step else min(each, 1) for each, step in zip(size, stride, strict=True)]
+        mask.as_strided(once, stride, offset).fill_(True)
+        for at in reversed(range(len(self.writes))):
+            part = mask.as_strided(*self.writes[at][0])
+            if at <= first and bool(part.any()):
+                yield self.writes[at]
+            part.fill_(False)
+            if not mask.any():
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +226,7 @@ def real(tree: Any) -> Any:
 
     def made(value: Any) -> Any:
         if isinstance(value, Read):
-            return values_of(value).clone()
+            return value.values().clone()
         if isinstance(value, Hole):
             return torch.zeros(value.size, dtype=value.dtype)
         return _CPU if isinstance(value, torch.device) else value
@@ -184,7 +265,7 @@ def behind(*reads: Read, exactly: bool = False) -> dict[Node, None]:
     waiting = list(reads)
     while waiting:
         read = waiting.pop()
-        for _, node, _ in left_of(read) if exactly else read.writes:
+        for _, node, _ in read.left() if exactly else read.writes:
             if node not in found:
                 found[node] = None
                 waiting += reads_in((node.args, node.kwargs))
@@ -196,97 +277,11 @@ def is_open(value: Any) -> bool:
     return any(node.is_random or node.is_empty for read in reads_in(value) for node in behind(read))
 
 
-def is_filled(read: Read) -> bool:
-    """Whether fixed values are written to all of a tensor, by parts of any strides."""
-    mask = torch.zeros(read.memory.length, dtype=torch.bool)
-    for geometry, node, _ in read.writes:
-        if any(map(is_open, (*node.args, *node.kwargs.values()))):
-            return False
-        mask.as_strided(*geometry).fill_(not node.is_empty)
-    return bool(mask.as_strided(*read.geometry).all())
-
-
-def left_of(read: Read) -> Iterator[tuple[Geometry, Node, int]]:
-    """The writes of which something is left in values, the latest first.
-
-    In memory that is too large for a mask of its elements, one to no box counts as left.
-    """
-    frame = read.geometry if is_whole(read) else read.memory.geometry
-    here = box_of(frame, read.geometry)
-    rest = [] if here is None else [here]
-    writes = read.writes
-    for at in reversed(range(len(writes))):
-        there = box_of(frame, writes[at][0]) if rest else None
-        if there is None and read.memory.length <= LARGEST:
-            yield from _left_by_element(read, at)
-            return
-        after = rest if there is None else without(rest, there)
-        if there is None or after != rest:
-            yield writes[at]
-        if writes[at][0] == read.geometry or (rest and not after):
-            return
-        rest = after
-
-
-def _left_by_element(read: Read, first: int) -> Iterator[tuple[Geometry, Node, int]]:
-    """The same from a write on and before it, for parts of any strides."""
-    mask = torch.zeros(read.memory.length, dtype=torch.bool)
-    size, stride, offset = read.geometry
-    once = [each if step else min(each, 1) for each, step in zip(size, stride, strict=True)]
-    mask.as_strided(once, stride, offset).fill_(True)
-    for at in reversed(range(len(read.writes))):
-        part = mask.as_strided(*read.writes[at][0])
-        if at <= first and bool(part.any()):
-            yield read.writes[at]
-        part.fill_(False)
-        if not mask.any():
-            return
-
-
-def values_of(read: Read) -> torch.Tensor:
-    """The values, random ones drawn once; a TooLargeError if there are too many or the dtype is another."""
-    memory = read.memory
-    if memory.length > LARGEST or read.dtype != memory.dtype:
-        raise TooLargeError
-    made = torch.zeros(memory.length, dtype=memory.dtype)
-    for geometry, node, output in read.writes:
-        values = torch.tensor(canary_of(memory.dtype)) if node.is_empty else outputs_of(node)[output]
-        made.as_strided(*geometry).copy_(values)
-    return made.as_strided(*read.geometry)
-
-
 def canary_of(dtype: torch.dtype) -> float:
     """What stands for the elements that nothing wrote."""
     if dtype.is_floating_point or dtype.is_complex:
         return math.nan
     return 1 if dtype is torch.bool else torch.iinfo(dtype).max
-
-
-def outputs_of(node: Node) -> list[torch.Tensor]:
-    """What a node makes, or writes."""
-    if node.values is None:
-        args, kwargs = real(node.args), real(node.kwargs)
-        with torch.no_grad():
-            result = _SCHEMES.get(node.op, node.op)(*args, **kwargs)
-        wrote = [args[at] if isinstance(at, int) else kwargs[at] for at in node.into]
-        node.values = list(tensors_in(wrote or result))
-    made: list[torch.Tensor] = node.values
-    return made
-
-
-def is_whole(read: Read) -> bool:
-    """Whether a tensor is all of its memory, without gaps and in order."""
-    stride = 1
-    for size, step in zip(reversed(read.geometry.size), reversed(read.geometry.stride), strict=True):
-        if size != 1 and step != stride:
-            return False
-        stride *= size
-    return stride == read.memory.length
-
-
-def geometry_of(tensor: torch.Tensor) -> Geometry:
-    """Where a tensor's elements are in its memory."""
-    return Geometry(tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
 
 
 # Parts of a memory as boxes of indices.

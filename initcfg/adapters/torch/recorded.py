@@ -19,9 +19,7 @@ from initcfg.adapters.torch.programs import (
     canary_of,
     key_of,
     law_of_tensor,
-    left_of,
     reads_in,
-    values_of,
 )
 from initcfg.adapters.torch.recording import Programs, recording
 from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid, UnsayableError
@@ -194,12 +192,12 @@ def _known(draws: Draws, tensor: torch.Tensor) -> tuple[Box, ...]:
 
 def _unwritten(read: Read, *, any_box: bool = False) -> tuple[Box, ...]:
     """The boxes that hold what memory held before, found by their values."""
-    owners = [node for _, node, _ in left_of(read)]
+    owners = [node for _, node, _ in read.left()]
     sources = [read] if any_box else reads_in([node.args for node in owners if not node.is_empty])
     if not any(node.is_empty for node in behind(*sources, exactly=True)):
         return ()
     try:
-        values = values_of(read)
+        values = read.values()
     except TooLargeError:
         return ()
     canary = canary_of(values.dtype)
@@ -226,7 +224,7 @@ def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
         history = programs.history(tensor)
         if history is not None:
             reads.append(history)
-            for _, node, _ in left_of(history):
+            for _, node, _ in history.left():
                 owners.setdefault(node, (name, tensor.detach()))
     alive = behind(*reads, exactly=True)
     for memory in programs.histories():
@@ -236,8 +234,8 @@ def _lost(programs: Programs, module: torch.nn.Module) -> Iterator[Lost]:
             before, then, after = (
                 Read(memory, count, geometry, memory.dtype) for count in (at, at + 1, len(memory.writes))
             )
-            is_first = all(old.is_empty for _, old, _ in left_of(before))
-            by = next((each for _, each, _ in left_of(after) if each in owners), None)
+            is_first = all(old.is_empty for _, old, _ in before.left())
+            by = next((each for _, each, _ in after.left() if each in owners), None)
             if by is not None:
                 name, tensor = owners[by]
                 is_fixed = programs.memory_of(tensor) is None

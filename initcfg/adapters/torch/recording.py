@@ -20,24 +20,22 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from initcfg.adapters.torch.calls import UNPLACED, called
 from initcfg.adapters.torch.programs import (
+    Geometry,
     Hole,
     Memory,
     Node,
     Read,
     behind,
-    geometry_of,
     key_of,
     mapped,
     reads_in,
     real,
     tensors_in,
-    values_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initcfg.adapters.torch.programs import Geometry
     from initcfg.capture.values import Phase, Write
 
 #: Fixed tensors of more elements are not made before their values are asked for.
@@ -134,7 +132,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         """A tensor's values for a function; numpy may write to what it has of them."""
         with self.paused():
             node = self._node("numpy", (tensor.detach(),), {}, is_random=False)
-            values = values_of(node.args[0])
+            values = node.args[0].values()
             if func != torch.Tensor.tolist:
                 shown = _Shown(tensor.detach(), node, values, values.clone())
                 self._shown.setdefault(key_of(tensor), []).append(shown)
@@ -254,7 +252,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         """Adds what a node writes to the programs of some tensors' memories."""
         for output, tensor in enumerate(wrote):
             memory = self._known(tensor) if node.op == "fixed" else self.memory_of(tensor)
-            (memory or self._begin(tensor)).writes.append((geometry_of(tensor), node, output))
+            (memory or self._begin(tensor)).writes.append((Geometry.of(tensor), node, output))
 
     def scheme(self, name: str, tensor: torch.Tensor, numbers: tuple[float, ...]) -> torch.Tensor:
         """Notes a function of ``torch.nn.init`` that tests or loops over what it drew."""
@@ -269,7 +267,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
         whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         length = tensor.untyped_storage().nbytes() // tensor.element_size()
         whole = whole.set_(tensor.untyped_storage(), 0, (length,), (1,))
-        return self._follow(tensor, self._fixed_values(whole.clone(), tensor), 0, geometry_of(whole))
+        return self._follow(tensor, self._fixed_values(whole.clone(), tensor), 0, Geometry.of(whole))
 
     def _follow(
         self, tensor: torch.Tensor, node: Node, output: int = 0, at: Geometry | None = None
@@ -409,7 +407,7 @@ def _swap(function: Any, other: Callable[..., Any], programs: Programs, stack: c
 
 def _memory(tensor: torch.Tensor, storage: Any) -> Memory:
     length = tensor.untyped_storage().nbytes() // tensor.element_size()
-    return Memory(storage, geometry_of(tensor), tensor.dtype, length)
+    return Memory(storage, Geometry.of(tensor), tensor.dtype, length)
 
 
 def _as_meta(tree: Any) -> Any:
