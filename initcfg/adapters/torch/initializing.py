@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from initcfg.formats.reading import RenamesLike
     from initcfg.generate.pool import Progress
     from initcfg.manifest import ManifestEntry
-    from initcfg.plan import Plan
+    from initcfg.plan import Plan, PlannedParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,47 +153,64 @@ def initialize_(
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"initialize_ takes a torch.nn.Module, not {type(module).__name__}")
     require_plan(plan, "initialize_", "initcfg.make_plan(spec, manifest=manifest(module))")
-    every = _refs(module, rename)
-    _require_agreement(module, plan, every)
-    wanted = [(ref, _planned_name(plan, ref)) for ref in every]
-    chosen = [(ref, name) for ref, name in wanted if name is not None]
-    made = [ref for ref, _ in chosen]
-    require_memory(made, device)
-    unwritten = _unwritten_buffers(module, made)
+    held = _Held.of(module, plan, rename)
+    _require_agreement(module, plan, held)
+    require_memory(held.made, device)
+    unwritten = _unwritten_buffers(held)
     # Autograd sees nothing, and what is allocated can be trained, whatever the caller's mode is.
     with torch.inference_mode(False), torch.no_grad():
-        tensors = [allocated(ref.tensor, device) for ref in made]
+        tensors = [allocated(ref.tensor, device) for ref in held.made]
         boxes = [
             place
-            for (_, name), tensor in zip(chosen, tensors, strict=True)
-            for place in places(owner(plan, plan[name]), tensor)
+            for ref, tensor in zip(held.made, tensors, strict=True)
+            for place in places(owner(plan, _planned(plan, ref)[0]), tensor)
         ]
         fill_places(boxes, threads=threads, engine=engine, progress=progress)
-        install(made, tensors)
-    every = _refs(module, rename)
-    made = [ref for ref in every if _planned_name(plan, ref) is not None]
-    _keep_from_transformers(module, made)
-    found = list(_dependents(module, made, boxes, unwritten))
-    report = _reported(module, plan, every, sum(place.nbytes for place in boxes))
-    report = replace(
-        report,
-        empty=(*report.empty, *unwritten),
-        warnings=tuple(each.message for each in found if each.is_wrong),
+        install(held.made, tensors)
+    held = _Held.of(module, plan, rename)
+    _keep_from_transformers(module, held.made)
+    found = list(_dependents(module, held, boxes, unwritten))
+    wrong = tuple(each.message for each in found if each.is_wrong)
+    for message in wrong:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    left = (*((ref.names[0], ref.tensor) for ref in held.skipped), *held.buffers)
+    return Initialized(
+        parameters=tuple(ref.names[0] for ref in held.made if not ref.buffer),
+        tied={name: ref.names[0] for ref in held.made for name in ref.names[1:]},
+        skipped=tuple(ref.names[0] for ref in held.skipped),
+        buffers=tuple(dict(held.buffers)),
+        empty=(*dict.fromkeys(name for name, tensor in left if tensor.is_meta), *unwritten),
+        nbytes=sum(place.nbytes for place in boxes),
+        made_buffers=tuple(ref.names[0] for ref in held.made if ref.buffer),
+        warnings=wrong,
         notes=tuple(each.message for each in found if not each.is_wrong),
     )
-    for message in report.warnings:
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return report
 
 
-def _refs(module: torch.nn.Module, rename: RenamesLike) -> list[ParameterRef]:
-    """What the module holds, by the names that the plan has."""
-    every, renames = refs_of(module), Renames.of(rename)
-    if renames:
-        names = renames.of_all((name for ref in every for name in ref.names), "the module")
-        for ref in every:
-            ref.names = [names[name] for name in ref.names]
-    return every
+class _Held(NamedTuple):
+    """What a module holds, by the names that a plan has: all of it, and apart what the plan does with it."""
+
+    every: list[ParameterRef]
+    made: list[ParameterRef]
+    skipped: list[ParameterRef]  # parameters
+    buffers: list[tuple[str, torch.Tensor]]  # those that stay, whether the module saves them or not
+
+    @classmethod
+    def of(cls, module: torch.nn.Module, plan: Plan, rename: RenamesLike) -> _Held:
+        every, renames = refs_of(module), Renames.of(rename)
+        if renames:
+            names = renames.of_all((name for ref in every for name in ref.names), "the module")
+            for ref in every:
+                ref.names = [names[name] for name in ref.names]
+        made = [ref for ref in every if _planned(plan, ref)]
+        skipped = [ref for ref in every if not ref.buffer and not _planned(plan, ref)]
+        planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
+        left = [(name, buffer) for name, buffer in buffers_of(module) if id(buffer) not in planned]
+        return cls(every, made, skipped, left)
+
+
+def _planned(plan: Plan, ref: ParameterRef) -> list[PlannedParameter]:
+    return [plan[name] for name in ref.names if name in plan]
 
 
 def _keep_from_transformers(module: torch.nn.Module, made: list[ParameterRef]) -> None:
@@ -213,25 +230,22 @@ def _keep_from_transformers(module: torch.nn.Module, made: list[ParameterRef]) -
             inner._is_hf_initialized = True
 
 
-def _require_agreement(module: torch.nn.Module, plan: Plan, every: list[ParameterRef]) -> None:
+def _require_agreement(module: torch.nn.Module, plan: Plan, held: _Held) -> None:
     """Names, shapes and dtypes first, then what shares memory with what."""
     model = f"the module {type(module).__name__}"
     skipped = {each.name for each in plan.skipped}
     entries: dict[str, ManifestEntry] = {}
-    for ref in every:
+    for ref in held.every:
         # The names that the plan knows; if it knows none, the one that it should know.
         # A buffer need not be known at all.
         known = [name for name in ref.names if name in plan or name in skipped]
         first = [] if ref.buffer else ref.names[:1]
         entries.update(dict.fromkeys(known or first, entry_of(ref)))
-    made = [ref for ref in every if _planned_name(plan, ref) is not None]
-    rest = [ref for ref in every if not ref.buffer and _planned_name(plan, ref) is None]
-    buffers = _left_buffers(module, made)
     ways = dict(_ways_past_parametrizations(module))
     problems = (
         *match_problems(plan, Manifest(entries), model, "call module.to(torch.{dtype}) first", ways),
-        *_tie_problems(plan, every, skipped, model),
-        *sharing_problems(made, rest, buffers, model),
+        *_tie_problems(plan, held.every, skipped, model),
+        *sharing_problems(held.made, held.skipped, held.buffers, model),
     )
     if problems:
         raise SpecError(*problems)
@@ -250,61 +264,37 @@ def _ways_past_parametrizations(module: torch.nn.Module) -> Iterator[tuple[str, 
                 yield place + key, f"torch computes it from {names}: {way}"
 
 
-def _left_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[tuple[str, torch.Tensor]]:
-    """The buffers that the plan does not make."""
-    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
-    return [(name, buffer) for name, buffer in buffers_of(module) if id(buffer) not in planned]
-
-
-def _planned_name(plan: Plan, ref: ParameterRef) -> str | None:
-    return next((name for name in ref.names if name in plan), None)
-
-
 def _tie_problems(
     plan: Plan, every: list[ParameterRef], skipped: set[str], model: str
 ) -> Iterator[Diagnostic]:
     """Names that are one parameter here and several there."""
     first: dict[str, ParameterRef] = {}
     for ref in every:
-        planned = [name for name in ref.names if name in plan]
-        for name in planned:
-            if owner(plan, plan[name]).name != owner(plan, plan[planned[0]]).name:
-                message = f"{planned[0]!r} and {name!r} are one parameter in {model}, and two in the plan"
-                hint = f"write tied_to: {planned[0]} at {name!r}, or untie them in the module"
-                yield Diagnostic(Code.TIED, message, plan[name].where, hint)
-            other = first.setdefault(owner(plan, plan[name]).name, ref)
+        planned = _planned(plan, ref)
+        for each in planned:
+            array, one = owner(plan, each).name, planned[0].name
+            if array != owner(plan, planned[0]).name:
+                message = f"{one!r} and {each.name!r} are one parameter in {model}, and two in the plan"
+                hint = f"write tied_to: {one} at {each.name!r}, or untie them in the module"
+                yield Diagnostic(Code.TIED, message, each.where, hint)
+            other = first.setdefault(array, ref)
             if other is not ref:
-                yield _two_in_module(plan, other.names[0], name, model)
+                yield _two_in_module(other.names[0], each, model)
         left = [name for name in ref.names if name in skipped]
         if planned and left:
-            message = f"{planned[0]!r} and {left[0]!r} are one parameter in {model}; the plan skips one"
-            hint = f"describe {left[0]!r} as tied_to: {planned[0]}, or skip both"
-            yield Diagnostic(Code.TIED, message, plan[planned[0]].where, hint)
+            one = planned[0].name
+            message = f"{one!r} and {left[0]!r} are one parameter in {model}; the plan skips one"
+            hint = f"describe {left[0]!r} as tied_to: {one}, or skip both"
+            yield Diagnostic(Code.TIED, message, planned[0].where, hint)
 
 
-def _two_in_module(plan: Plan, first: str, name: str, model: str) -> Diagnostic:
-    message = f"{first!r} and {name!r} are tied in the plan, and two parameters in {model}"
+def _two_in_module(first: str, second: PlannedParameter, model: str) -> Diagnostic:
+    message = f"{first!r} and {second.name!r} are tied in the plan, and two parameters in {model}"
     hint = (
         "tie them in the module (Module.to_empty unties what was tied on the meta device), "
         f"or write stream: {first} in the place of tied_to, for equal values in two"
     )
-    return Diagnostic(Code.TIED, message, plan[name].where, hint)
-
-
-def _reported(module: torch.nn.Module, plan: Plan, every: list[ParameterRef], nbytes: int) -> Initialized:
-    made = [ref for ref in every if _planned_name(plan, ref) is not None]
-    skipped = [ref for ref in every if not ref.buffer and _planned_name(plan, ref) is None]
-    buffers = dict(_left_buffers(module, made))
-    left = {**{ref.names[0]: ref.tensor for ref in skipped}, **buffers}
-    return Initialized(
-        parameters=tuple(ref.names[0] for ref in made if not ref.buffer),
-        tied={name: ref.names[0] for ref in made for name in ref.names[1:]},
-        skipped=tuple(ref.names[0] for ref in skipped),
-        buffers=tuple(buffers),
-        empty=tuple(name for name, tensor in left.items() if tensor.is_meta),
-        nbytes=nbytes,
-        made_buffers=tuple(ref.names[0] for ref in made if ref.buffer),
-    )
+    return Diagnostic(Code.TIED, message, second.where, hint)
 
 
 # State that no longer fits what was put into the parameters, or that nothing has written yet.
@@ -317,21 +307,18 @@ class _Dependent(NamedTuple):
     is_wrong: bool = True  # the next forward pass would be
 
 
-def _unwritten_buffers(module: torch.nn.Module, made: list[ParameterRef]) -> list[str]:
+def _unwritten_buffers(held: _Held) -> list[str]:
     """The buffers that nothing has written to since ``Module.to_empty`` gave them memory.
 
     To be asked before anything is made. What is left of PyTorch's own initialization tells: its layers
     write their parameters in place, which is counted, and ``to_empty`` begins to count anew.
     """
-    own = [ref.tensor for ref in made if not ref.buffer and any(_is_of_torch(at) for at, _ in ref.places)]
+    own = [
+        ref.tensor for ref in held.made if not ref.buffer and any(_is_of_torch(at) for at, _ in ref.places)
+    ]
     if not own or any(map(_is_written, own)):
         return []
-    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
-    return [
-        name
-        for name, buffer in buffers_of(module)
-        if id(buffer) not in planned and buffer.numel() and not _is_written(buffer)
-    ]
+    return [name for name, buffer in held.buffers if buffer.numel() and not _is_written(buffer)]
 
 
 def _is_of_torch(module: torch.nn.Module) -> bool:
@@ -347,10 +334,10 @@ def _is_written(tensor: torch.Tensor) -> bool:
 
 
 def _dependents(
-    module: torch.nn.Module, made: list[ParameterRef], places: Iterable[Place], unwritten: list[str]
+    module: torch.nn.Module, held: _Held, places: Iterable[Place], unwritten: list[str]
 ) -> Iterator[_Dependent]:
     """What the module's author should know of its next forward pass, once the parameters are made."""
-    named = {name: ref for ref in made for name in ref.names}
+    named = {name: ref for ref in held.made for name in ref.names}
     rows: set[str] = set()
     for place in places:
         ref = named[place.parameter.name]
@@ -362,10 +349,10 @@ def _dependents(
         message = f"{few(unwritten)} {verb} nothing yet, as Module.to_empty leaves a buffer"
         hint = "give them their values, as the module's own init_weights may, before the module is used"
         yield _Dependent(f"{message}: {hint}")
-    for ref in made:
+    for ref in held.made:
         for at, key in ref.places:
             yield from _of_parametrization(ref, at, key)
-    stale = list(_stale_statistics(module, made, frozenset(unwritten)))
+    stale = [name for name in _stale_statistics(module, held) if name not in unwritten]
     if stale:
         message = f"{few(stale)}: statistics of batches that the values from before have seen"
         hint = "call reset_running_stats() on these modules, or let rules make the buffers"
@@ -408,17 +395,15 @@ def _of_parametrization(ref: ParameterRef, at: torch.nn.Module, key: str) -> Ite
             yield _Dependent(f"{message}: {hint}", is_wrong=False)
 
 
-def _stale_statistics(
-    module: torch.nn.Module, made: list[ParameterRef], unwritten: frozenset[str]
-) -> Iterator[str]:
+def _stale_statistics(module: torch.nn.Module, held: _Held) -> Iterator[str]:
     """The running means that have seen batches and that no one made."""
-    planned = {id(tensor) for ref in made for tensor in (ref.tensor, *ref.others)}
+    left = dict(held.buffers)
     for prefix, inner in named_modules_of(module):
-        if not isinstance(inner, _NormBase):
+        name = f"{prefix}.running_mean" if prefix else "running_mean"
+        if not isinstance(inner, _NormBase) or name not in left:
             continue
         mean, count = inner.running_mean, inner.num_batches_tracked
-        name = f"{prefix}.running_mean" if prefix else "running_mean"
-        if mean is None or count is None or count.is_meta or mean.is_meta or name in unwritten:
+        if mean is None or count is None or count.is_meta or mean.is_meta:
             continue
-        if id(mean) not in planned and int(count) != 0:
+        if int(count) != 0:
             yield name
