@@ -132,13 +132,16 @@ class Store(Protocol):
 
     def free(self) -> int | None:
         """Free bytes; None where nobody can tell."""
+        return None
 
     @property
     def staged(self) -> Store | None:
         """A folder for a set that is to take this one's place; None where files cannot move at once."""
+        return None
 
     def adopt(self, name: str) -> None:
         """Moves a file from the staged folder to its place here."""
+        raise AssertionError(f"{name!r} cannot be moved here, because nothing is staged")
 
     def unstage(self, text: str) -> None:
         """Removes the staged folder with all in it, unless a run is at work; `text` claims this one's set."""

@@ -23,7 +23,7 @@ from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.base import little_endian
 from initcfg.formats.index import CLAIM_NAME
 from initcfg.process import LOADING
-from initcfg.stores import Admit, Claim, other_claim
+from initcfg.stores import Admit, Claim, Store, other_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,8 +54,12 @@ _ELSE = "see what the driver needs, and try again; what is finished is kept"
 _OF_CREDENTIALS = ("credential", "permission", "forbidden", "accessdenied", "unauthorized", "authentication")
 
 
-class RemoteStore:
-    """A folder by its URL, in which no credentials stand; see `Store`."""
+class RemoteStore(Store):
+    """A folder by its URL, in which no credentials stand; see `Store`.
+
+    Nothing is swept: what a dead run has begun is not seen, or stands under its own name. Nothing is staged:
+    stores of objects copy what they are to move. No driver tells what is free.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -123,25 +127,6 @@ class RemoteStore:
         """See `Store`."""
         with reporting_driver(self.path(name), "remove"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._at(name))
-
-    def sweep(self) -> None:
-        """Nothing: what a dead run has begun is not seen, or stands under its own name."""
-
-    def free(self) -> int | None:
-        """None: no driver tells."""
-        return None
-
-    @property
-    def staged(self) -> None:
-        """None: stores of objects copy what they are to move."""
-        return None
-
-    def adopt(self, name: str) -> None:
-        """Refuse: there is nothing staged to move."""
-        raise AssertionError(f"{name!r} cannot be moved here, because nothing is staged")
-
-    def unstage(self, text: str) -> None:
-        """Nothing: nothing is staged."""
 
     def claimed(self) -> str | None:
         """See `Store`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from initcfg.cli.ranks import find_rank, lone_process
+from initcfg.cli.materialize import find_rank, lone_process
 from initcfg.sharding import Rank
 
 SRUN = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "3", "SLURM_NTASKS": "64", "SLURM_STEP_NUM_TASKS": "8"}
