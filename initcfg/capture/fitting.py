@@ -62,7 +62,7 @@ def _predicted(text: str, values: Mapping[str, float]) -> float:
     for name, value in values.items():
         var, listed, _ = name.partition("(")
         if listed:
-            env.setdefault(var, []).append(value)
+            env[var] = (*env.get(var, ()), value)
         else:
             env[name] = value
     return Expression.parse(text).evaluate(env)
