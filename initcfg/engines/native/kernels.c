@@ -13,8 +13,12 @@
 
 /* A unit is W / 2 blocks, two vectors of words: 2 W elements of 32 bits or W of 64. A group is some units side by
  * side, step by step, because one alone would wait for itself: a product or a sum takes three cycles and more,
- * and two could begin in each. */
+ * and two could begin in each. AVX-512 has 32 registers for their words, and the longest steps. */
+#if W == 16
+#define UNITS 6
+#else
 #define UNITS 3
+#endif
 #define UNROLL _Pragma("GCC unroll 16")
 #define EACH UNROLL for (int n = 0; n < UNITS; n++)
 #define TILE 1152 /* elements; what any instruction set makes at a time divides it */
