@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+import operator
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 from initcfg.distributions import point
+from initcfg.dtypes import is_bool
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner, selected
 from initcfg.initializers import Constant, Initializer, Scaled
+from initcfg.initializers.base import nested_in
+from initcfg.initializers.derived import Derived
 from initcfg.names import counted, number
 from initcfg.plan import Plan, PlannedParameter, plan_of
 from initcfg.process import cached_property
+from initcfg.spec import Layer as SpecLayer
 from initcfg.spec import Param, Rule, Spec
 from initcfg.tables import SEGMENTS, Column, Row, Table
 
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
     from initcfg.manifest import Manifest
 
 _LEAVE_OUT = "leave it out with select, a glob over the weights that are scaled"
+# A variance that one round moves by less does not depend on the weights.
+_UNMOVED = 1e-3
 _Found = TypeVar("_Found")
 
 
@@ -84,11 +92,20 @@ class Scale:
         return abs(self.variance - 1) <= tolerance and (self.bias is None or abs(self.mean) <= tolerance)
 
 
+def require_limits(tolerance: Any, max_rounds: Any) -> None:
+    """Raises a ValueError unless the tolerance is a finite number above 0 and the rounds are 1 or more."""
+    if not isinstance(tolerance, numbers.Real) or is_bool(tolerance) or not 0 < float(tolerance) < math.inf:
+        raise ValueError(f"tolerance must be a number above 0, such as 0.01, not {tolerance!r}")
+    if not isinstance(max_rounds, SupportsIndex) or is_bool(max_rounds) or operator.index(max_rounds) < 1:
+        raise ValueError(f"max_rounds must be a whole number of 1 or more, such as 10, not {max_rounds!r}")
+
+
 def find_scale(layer: Layer, first: Passed, measure: Measure, tolerance: float, max_rounds: int) -> Scale:
     """Finds the factor of one layer, those before it being settled.
 
     Raises:
-        SpecError: the variance is 0 or no finite number (code ``input``).
+        SpecError: the variance is 0 or no finite number, or does not change with the weights (code
+            ``input``).
 
     Example:
         >>> found = find_scale(Layer("fc", "w"), Passed(0, 16), lambda k, _: Passed(0, 16 * k * k), 0.01, 9)
@@ -106,6 +123,10 @@ def find_scale(layer: Layer, first: Passed, measure: Measure, tolerance: float, 
         factor = float(f"{found.factor / size:.6g}")
         bias = None if bias is None else float(f"{(bias - found.mean) / size:.6g}")
         mean, variance = measure(factor, bias or 0.0)
+        if not found.rounds and abs(variance / found.variance - 1) < _UNMOVED:
+            message = f"scaling {layer.weight!r} does not change the variance of the output of {layer.name!r}"
+            hint = f"look for what undoes it, such as spectral or weight norm, or {_LEAVE_OUT}"
+            raise SpecError.of(Code.INPUT, message, hint)
         found = dataclasses.replace(
             found, factor=factor, bias=bias, rounds=found.rounds + 1, variance=variance, mean=mean
         )
@@ -133,11 +154,12 @@ def layers_of(
         center: whether biases are to be found too.
 
     Raises:
-        SpecError: a layer has several matrices, the plan skips it, or two layers share it; or the bias that
-            is to center a layer has several values (code ``input``).
+        SpecError: a layer has several matrices, the plan skips it, two layers share it, or it follows one
+            that is scaled as well; or the bias that is to center a layer has several values (code
+            ``input``).
         UnknownParameterError: `select` matches nothing.
     """
-    wanted = {each.name for each in selected(plan, select) if len(each.shape) > 1}
+    wanted = matrices_of(plan, select)
     skipped = {each.name for each in plan.skipped} if select is None else set()
     found: dict[str, Layer] = {}
     for name, names in held:
@@ -159,7 +181,23 @@ def layers_of(
             found[name] = Layer(name, array)
             if center and bias is not None:
                 found[name] = Layer(name, array, bias, _start(plan[bias]))
+    _require_own_values(plan, {each.weight for each in found.values()})
     return found
+
+
+def matrices_of(plan: Plan, select: str | None) -> set[str]:
+    """The names of what a layer may multiply by; a bias is added, however many axes it has."""
+    chosen = (each.name for each in selected(plan, select) if len(each.shape) > 1)
+    return {name for name in chosen if name.rpartition(".")[2] != "bias"}
+
+
+def _require_own_values(plan: Plan, weights: Collection[str]) -> None:
+    """Refuses weights that follow others of them: these are scaled first, and would scale both."""
+    for name in weights:
+        for each in nested_in(plan[name].initializer):
+            if isinstance(each, Derived) and each.parameter in weights:
+                message = f"{name!r} follows {each.parameter!r}, and the scale of one would be that of both"
+                raise SpecError.of(Code.INPUT, message, f"give it values of its own, or {_LEAVE_OUT}")
 
 
 def _start(bias: PlannedParameter) -> float:
@@ -252,6 +290,7 @@ def scale_layers(
 
     Raises:
         SpecError: there is no layer; or one gives no signal, is called twice or not at all (code ``input``).
+            Or no spec can say what the plan does, as `spec_of` says.
     """
     if not layers:
         hint = "select weights of at least two axes that no embedding shares"
@@ -260,6 +299,7 @@ def scale_layers(
     def settle(layer: Layer, first: Passed, measure: Measure) -> Scale:
         return find_scale(layer, first, measure, tolerance, max_rounds)
 
+    spec_of(plan, manifest, {})  # what it refuses is told before anything is settled
     initialize(plan)
     try:
         scales = _of_each(layers, run, settle)
@@ -311,14 +351,37 @@ def _initializers(
 
 
 def spec_of(plan: Plan, manifest: Manifest, made: Mapping[str, Initializer]) -> Spec:
-    """A spec that names each parameter of a plan, some with other initializers, and what the plan skips."""
+    """A spec that names each parameter of a plan, some with other initializers, and what the plan skips.
+
+    Raises:
+        SpecError: a name has braces, which a spec reads as expressions, and stands in no layer, or another
+            parameter refers to it (code ``bad-name``).
+    """
     layouts = [each.layout.name if each.layout else None for each in plan]
     usual = Counter(layouts).most_common(1)[0][0] if None not in layouts and layouts else None
     params = {each.name: _param(each, usual, made.get(each.name, each.initializer)) for each in plan}
     left = [each.name for each in plan.skipped if each.name in manifest.entries]
     params |= {name: Param(shape=manifest.entries[name].shape) for name in left}
-    rules = [Rule(match=name, skip=True) for name in left]
-    return Spec(name=plan.name, seed=plan.seed, layout=usual, params=params, rules=rules)
+    # Every other parameter has an initializer of its own, which goes before rules.
+    rules = [Rule(match="**", skip=True)] if left else []
+    layers = dict(
+        _spelled(name, at, params.pop(name)) for at, name in enumerate(filter(_has_braces, [*params]))
+    )
+    return Spec(name=plan.name, seed=plan.seed, layout=usual, layers=layers, params=params, rules=rules)
+
+
+def _has_braces(name: str) -> bool:
+    return "{" in name or "}" in name
+
+
+def _spelled(name: str, at: int, param: Param) -> tuple[str, SpecLayer]:
+    """A layer of one parameter whose name comes out of lists of texts, where braces are letters."""
+    head, _, tail = name.rpartition(".")
+    if not head:
+        message = f"the name {name!r} has braces, and no layer to be written in"
+        raise SpecError.of(Code.BAD_NAME, message, "rename the parameter")
+    layer, key = f"layer_{at}", f"param_{at}"
+    return f"{{{layer}}}", SpecLayer(repeat={layer: [head], key: [tail]}, params={f"{{{key}}}": param})
 
 
 def _param(parameter: PlannedParameter, usual: str | None, initializer: Initializer) -> Param:
@@ -327,6 +390,13 @@ def _param(parameter: PlannedParameter, usual: str | None, initializer: Initiali
     own = {"dtype": parameter.dtype.name, "layout": layout, "stream": parameter.stream_name}
     usually = {"dtype": "float32", "layout": usual, "stream": parameter.name}
     facts: dict[str, Any] = {key: value for key, value in own.items() if value != usually[key]}
+    head, _, tail = (parameter.fans_of or "").rpartition(".")
+    # In its own layer a name is that of a sibling first.
+    lender = tail if head == parameter.name.rpartition(".")[0] else parameter.fans_of
+    for other in (parameter.tied_to, facts.get("stream"), lender):
+        if other is not None and _has_braces(other):
+            message = f"{parameter.name!r} refers to {other!r}, whose braces a spec reads as an expression"
+            raise SpecError.of(Code.BAD_NAME, message, f"rename {other!r}")
     if parameter.tied_to is not None:
         return Param(shape=parameter.shape, tied_to=parameter.tied_to, dtype=facts.get("dtype"))
-    return Param(shape=parameter.shape, initializer=initializer, fans_of=parameter.fans_of, **facts)
+    return Param(shape=parameter.shape, initializer=initializer, fans_of=lender or None, **facts)

@@ -21,7 +21,7 @@ from torch.nn import functional
 import initcfg
 from initcfg.adapters import jax as for_jax
 from initcfg.adapters import keras as for_keras
-from initcfg.adapters.torch import initialize_, lsuv_, manifest, verify
+from initcfg.adapters.torch import initialize_, lsuv_, manifest, probe, verify
 from initcfg.errors import SpecError, UnknownParameterError
 from initcfg.manifest import Manifest
 from initcfg.probe.lsuv import spec_of
@@ -360,3 +360,138 @@ def test_a_model_without_a_layer_to_scale_is_refused() -> None:
     )
     with pytest.raises(SpecError, match="no layer multiplies by a matrix"):
         lsuv_(module, torch.zeros(4, 8), plan)
+
+
+@pytest.mark.parametrize("limits", [{"tolerance": float("nan")}, {"max_rounds": 2.5}], ids=str)
+def test_limits_are_checked_before_anything_is_changed(limits: Any) -> None:
+    module = nn.Sequential(nn.Linear(8, 8, bias=False))
+    before = module[0].weight.detach().clone()
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="fc")])
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} must be"):
+        lsuv_(module, torch.ones(4, 8), planned(module), **limits)
+    assert torch.equal(module[0].weight, before)
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} must be"):
+        for_keras.lsuv(model, np.ones((4, 8)), initcfg.make_plan(for_keras.spec(model)), **limits)
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} must be"):
+        for_jax.lsuv(dict, {"w": jnp.ones((2, 2))}, planned({"w": (2, 2)}), **limits)
+
+
+def test_hooks_of_the_user_are_called_with_each_measurement() -> None:
+    """One changes the output and one the input: neither is applied twice or left out."""
+    module = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 4))
+    module[0].register_forward_hook(lambda _, __, output: output * 5 + 1)
+    module[1].register_forward_pre_hook(lambda _, args: (args[0] * 3,))
+    batch = torch.randn(64, 16)
+    found = lsuv_(module, batch, planned(module))
+    assert found.outside == ()
+    outputs = []
+    for inner in module:
+        inner.register_forward_hook(lambda _, __, output: outputs.append(float(output.var(correction=0))))
+    module(batch)
+    assert outputs == pytest.approx([each.variance for each in found.scales], rel=1e-5)
+
+
+def test_a_weight_that_a_hook_computes_is_measured_as_computed() -> None:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        normed = nn.utils.weight_norm(nn.Linear(16, 16, bias=False))
+    module = nn.Sequential(normed)
+    rules = [
+        {"match": "0.weight_g", "initializer": {"norm_of": {"parameter": "weight_v", "axes": [1]}}},
+        {"match": "**", "initializer": "random_normal"},
+    ]
+    plan = initcfg.make_plan({"initcfg": 1, "layout": "out_in", "rules": rules}, manifest=manifest(module))
+    batch = torch.randn(64, 16)
+    found = lsuv_(module, batch, plan, select="0.weight_g")
+    assert found.scales[0].rounds == 1
+    assert float(module(batch).var(correction=0)) == pytest.approx(1, abs=0.01)
+    assert verify(module, found.plan).is_equal
+
+
+@pytest.mark.filterwarnings("ignore:the spectral norm of")
+def test_spectral_norm_keeps_its_vectors_and_its_weight_is_refused() -> None:
+    module = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8)), nn.Linear(8, 4))
+    before = {name: each.clone() for name, each in module.named_buffers()}
+    plan = planned(module)
+    with pytest.raises(SpecError, match=r"does not change the variance of the output of '0'"):
+        lsuv_(module, torch.randn(32, 8), plan)
+    lsuv_(module, torch.randn(32, 8), plan, select="1.weight")
+    assert [each for each in before if not torch.equal(before[each], module.get_buffer(each))] == []
+
+
+def test_the_batch_of_the_caller_is_not_written_to() -> None:
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(8, 8))
+    batch = torch.randn(32, 8)
+    before = batch.clone()
+    first = lsuv_(module, batch, planned(module))
+    assert torch.equal(batch, before)
+    probe(module, batch, plans={"a": planned(module)})
+    assert torch.equal(batch, before)
+    assert lsuv_(module, batch, planned(module)) == first
+
+
+def test_a_layer_of_its_own_matrix_around_others_is_measured_with_what_it_was_given() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.weight = nn.Linear(16, 16), nn.Parameter(torch.empty(16, 16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x.relu_()) @ self.weight
+
+    module = nn.Sequential(nn.Linear(16, 16), Outer())
+    found = lsuv_(module, torch.randn(64, 16), planned(module, {"random_normal": {"stddev": 0.1}}))
+    assert [each.layer for each in found.scales] == ["0", "1.inner", "1"]
+    assert found.outside == ()
+
+
+def test_what_follows_a_scaled_weight_follows_its_scaled_values() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.target = nn.Linear(16, 16, bias=False), nn.Linear(16, 16, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.fc(x)
+            return result
+
+    module = Net()
+    plan = planned(module, others={"target.weight": {"parameter": "fc.weight"}})
+    found = lsuv_(module, torch.randn(64, 16) * 3, plan, select="fc.weight")
+    assert found.scales[0].factor < 0.5
+    assert torch.equal(module.fc.weight, module.target.weight)
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_layers_of_keras_are_measured_before_their_activation(center: bool) -> None:
+    """As torch and JAX do: behind a ReLU no mean comes to 0."""
+    inside: list[keras.Layer] = [keras.Input((16,))]
+    apart: list[keras.Layer] = [keras.Input((16,))]
+    for at in range(3):
+        inside += [keras.layers.Dense(16, activation="relu", name=f"fc{at}")]
+        apart += [keras.layers.Dense(16, name=f"fc{at}"), keras.layers.ReLU()]
+    batch = np.random.default_rng(0).normal(1, 2, (64, 16)).astype("float32")
+    found = []
+    for layers in (inside, apart):
+        model = keras.Sequential(layers)
+        found.append(for_keras.lsuv(model, batch, initcfg.make_plan(for_keras.spec(model)), center=center))
+    assert found[0].outside == ()
+    assert found[0].scales == found[1].scales
+    assert all(layer.activation is keras.activations.relu for layer in keras.Sequential(inside).layers)
+
+
+def test_attention_of_keras_is_scaled_in_spite_of_its_biases_of_two_axes() -> None:
+    x = keras.Input((8, 16))
+    out = keras.layers.MultiHeadAttention(2, 8, name="attn")(x, x)
+    model = keras.Model(x, keras.layers.Dense(4, name="fc")(out))
+    plan = initcfg.make_plan(for_keras.spec(model))
+    batch = np.random.default_rng(0).normal(size=(8, 8, 16)).astype("float32")
+    for center in (False, True):
+        found = for_keras.lsuv(model, batch, plan, center=center)
+        assert len(found.scales) == 5
+        assert found.outside == ()
+
+
+def test_outputs_that_are_no_mapping_are_refused() -> None:
+    tree = {"fc": {"kernel": jnp.ones((2, 2))}}
+    with pytest.raises(TypeError, match="outputs must give the outputs of layers by their names, not"):
+        for_jax.lsuv(lambda tree: tree["fc"]["kernel"], tree, planned({"fc.kernel": (2, 2)}))

@@ -12,7 +12,6 @@ import numpy as np
 from initcfg.adapters.jax.placing import Flat, initialize
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
-from initcfg.generate.memory import selected
 from initcfg.probe import lsuv as core
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def lsuv(
         SpecError: as `initialize`, or as `initcfg.adapters.torch.lsuv_`; or `outputs` gives that of no layer
             of the plan (code ``input``).
         UnknownParameterError: `select` matches nothing.
-        TypeError: `plan` is none.
+        TypeError: `plan` is none, or `outputs` gives no mapping.
+        ValueError: `tolerance` is no number above 0, or `max_rounds` no whole number of 1 or more.
 
     Example:
         >>> import initcfg, jax, jax.numpy as jnp
@@ -73,17 +73,22 @@ def lsuv(
         ((), 1.0)
     """
     require_plan(plan, "lsuv", "initcfg.make_plan(spec, manifest=manifest(tree))")
+    core.require_limits(tolerance, max_rounds)
     made = initialize(tree, plan)
     flat = Flat.of(made)
-    called = dict.fromkeys(name for name, _ in _calls(outputs(made)))
+    first = outputs(made)
+    if not isinstance(first, Mapping):
+        message = f"outputs must give the outputs of layers by their names, not {type(first).__name__}"
+        raise TypeError(f'{message}: {{"fc1": ..., "fc2": ...}}')
+    called = dict.fromkeys(name for name, _ in _calls(first))
     held = [(name, [each for each in flat.names if each.rpartition(".")[0] == name]) for name in called]
     multiplying = (each for each in held if f"{each[0]}.embedding" not in each[1])
     layers = core.layers_of(plan, multiplying, select, center=center)
     if not layers:
         message = f"outputs gives that of no layer with a matrix, but of {', '.join(called) or 'none'}"
         raise SpecError.of(Code.INPUT, message, _NAMES)
-    matrices = [each.name for each in selected(plan, select) if len(each.shape) > 1]
-    owners = [owner for owner, _, last in (each.rpartition(".") for each in matrices) if last != "embedding"]
+    parted = (each.name.rpartition(".") for each in plan if each.name in core.matrices_of(plan, select))
+    owners = [owner for owner, _, last in parted if last != "embedding"]
     left = next((owner for owner in owners if owner not in called), None)
     if left is not None:
         message = f"outputs gives nothing of {left!r}, which has a matrix"

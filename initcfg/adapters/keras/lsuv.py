@@ -32,8 +32,8 @@ def lsuv(
     """Begins a model with a plan, and scales its layers so that the variance of each output is 1 on a batch.
 
     As `initcfg.adapters.torch.lsuv_`, on any backend of Keras: all layers are settled in one eager call with
-    ``training=True``. The output of a layer with an activation is that of the activation. Averages, states
-    of seed generators and metrics are as they were.
+    ``training=True``. Where a layer ends in an activation, its output is what that is given, as in the other
+    frameworks. Averages, states of seed generators and metrics are as they were.
 
     Args:
         model: built.
@@ -45,6 +45,7 @@ def lsuv(
         SpecError: as there, or the model is not built.
         UnknownParameterError: `select` matches nothing.
         TypeError: `plan` is none.
+        ValueError: `tolerance` is no number above 0, or `max_rounds` no whole number of 1 or more.
 
     Example:
         >>> import initcfg, keras, numpy as np
@@ -57,6 +58,7 @@ def lsuv(
         ()
     """
     require_plan(plan, "lsuv", "initcfg.make_plan(spec, manifest=manifest(model))")
+    core.require_limits(tolerance, max_rounds)
     weights = weights_of(model)
     holders = {names[0].rpartition(".")[0]: (layer, names) for layer, names in _held(model, weights)}
     held = ((name, names) for name, (_, names) in holders.items())
@@ -76,7 +78,7 @@ def lsuv(
             for name, layer in layers.items():
                 # Its own name in the layer goes before the method of the class, and is gone afterwards.
                 own = vars(holders[name][0])
-                own["call"] = _watching(layer, holders[name][0].call, weights, look_and_keep)
+                own["call"] = _watching(layer, holders[name][0], weights, look_and_keep)
                 stack.callback(own.pop, "call")
             moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
             for variable in (each for each in moving.values() if not each.trainable):
@@ -114,12 +116,13 @@ def _held(
 
 
 def _watching(
-    layer: core.Layer, call: Callable[..., Any], weights: Mapping[str, keras.Variable], look: core.Look
+    layer: core.Layer, holder: keras.Layer, weights: Mapping[str, keras.Variable], look: core.Look
 ) -> Callable[..., Any]:
     """A call of a layer that looks at the output, and gives what the layer does when it is settled."""
+    call = _telling(holder)
 
     def watching(*args: Any, **kwargs: Any) -> Any:
-        weight, last = weights[layer.weight], call(*args, **kwargs)
+        weight, (last, told) = weights[layer.weight], call(*args, **kwargs)
         start = keras.ops.convert_to_numpy(weight.value).astype(np.float64)
 
         def measure(factor: float, bias: float) -> core.Passed:
@@ -127,13 +130,38 @@ def _watching(
             weight.assign(start * factor)
             if layer.bias is not None:
                 weights[layer.bias].assign(np.full(weights[layer.bias].shape, bias))
-            last = call(*args, **kwargs)
-            return _passed(last)
+            last, told = call(*args, **kwargs)
+            return _passed(told)
 
-        look(layer.name, _passed(last), measure)
+        look(layer.name, _passed(told), measure)
         return last
 
     return watching
+
+
+def _telling(holder: keras.Layer) -> Callable[..., tuple[Any, Any]]:
+    """A call of a layer that also gives what its activation was given, or again the output without one."""
+    call, own = holder.call, vars(holder)
+    activation = own.get("activation")
+
+    def telling(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        given = activated = None
+
+        def keeping(values: Any) -> Any:
+            nonlocal given, activated
+            given, activated = values, activation(values)
+            return activated
+
+        if activation is not None:
+            own["activation"] = keeping
+        try:
+            output = call(*args, **kwargs)
+        finally:
+            if activation is not None:
+                own["activation"] = activation
+        return output, given if output is activated else output
+
+    return telling
 
 
 def _passed(output: Any) -> core.Passed:

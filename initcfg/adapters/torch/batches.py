@@ -27,6 +27,10 @@ class Batch(NamedTuple):
     target: Any
     about: str
 
+    def copied(self) -> Batch:
+        """The same with tensors of its own, for one call: a module may write to what it is given."""
+        return self._replace(args=copied(self.args), kwargs=copied(self.kwargs))
+
     def call(self, module: torch.nn.Module) -> Any:
         """What the module gives."""
         return module(*self.args, **self.kwargs)
@@ -39,7 +43,7 @@ def batch_of(given: Any, module: torch.nn.Module, seed: int = 0) -> Batch:
     """
     if given is None:
         return _synthetic(module, seed)
-    given = tree_map(_trainable, given)
+    given = copied(given)
     if isinstance(given, dict) or hasattr(given, "keys"):
         keywords = dict(given)
         return Batch((), keywords, keywords.get("labels"), "the batch given")
@@ -48,9 +52,9 @@ def batch_of(given: Any, module: torch.nn.Module, seed: int = 0) -> Batch:
     return Batch((given,), {}, None, "the batch given")
 
 
-def _trainable(value: Any) -> Any:
-    """A copy of a tensor that was made in inference mode, which no backward pass takes; all else as it is."""
-    return value.clone() if isinstance(value, torch.Tensor) and value.is_inference() else value
+def copied(tree: Any) -> Any:
+    """The same with copies of its tensors, which a backward pass takes whatever mode they were made in."""
+    return tree_map(lambda value: value.clone() if isinstance(value, torch.Tensor) else value, tree)
 
 
 def _synthetic(module: torch.nn.Module, seed: int) -> Batch:
@@ -59,7 +63,7 @@ def _synthetic(module: torch.nn.Module, seed: int) -> Batch:
     for batch in _tried(module, seed):
         try:
             with torch.no_grad():
-                batch.call(module)
+                batch.copied().call(module)
         except Exception as error:
             failed = failed or error
         else:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from initcfg.adapters.matching import require_plan
-from initcfg.adapters.torch.batches import batch_of, first_tensor
+from initcfg.adapters.torch.batches import batch_of, copied, first_tensor
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import as_it_was, home_of
 from initcfg.errors import Code, SpecError
-from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, scale_layers
+from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, require_limits, scale_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from torch.utils.hooks import RemovableHandle
 
     from initcfg.plan import Plan
 
@@ -41,7 +45,7 @@ def lsuv_(
 
     Draws stay those of the plan: the weights are afterwards what the plan of ``Lsuv.spec`` makes, bit for
     bit. Buffers, modes, hooks, gradients and random states are as they were. After an exception they are so
-    as well, and the weights are those of `plan`.
+    as well, and the weights are those of `plan`. The module's own hooks are called with each measurement.
 
     Args:
         module: plain, not sharded; on the meta device it is allocated on the CPU.
@@ -60,9 +64,10 @@ def lsuv_(
     Raises:
         SpecError: module and plan differ, as in `initialize_`; a layer gives no signal or values that are not
             finite, is called twice or not at all, has several matrices, shares its matrix with another layer,
-            or its weights are skipped by the plan (code ``input``).
+            follows it, or its weights are skipped by the plan (code ``input``).
         UnknownParameterError: `select` matches nothing.
         TypeError: `module` or `plan` is something else.
+        ValueError: `tolerance` is no number above 0, or `max_rounds` no whole number of 1 or more.
 
     Reference:
         Mishkin, Matas, "All you need is a good init", 2016, https://arxiv.org/abs/1511.06422; Krähenbühl,
@@ -85,6 +90,7 @@ def lsuv_(
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"lsuv_ takes a torch.nn.Module, not {type(module).__name__}")
     require_plan(plan, "lsuv_", "initcfg.make_plan(spec, manifest=manifest(module))")
+    require_limits(tolerance, max_rounds)
     require_shapes(module)
     layers = layers_of(plan, _held(module, plan), select, center=center)
     initialize_(module, plan, device=home_of(module))
@@ -100,10 +106,11 @@ def lsuv_(
         modules = dict(named_modules_of(module))
         tensors = {name: ref.tensor for ref in refs_of(module) for name in ref.names}
         with _kept(module) as stack:
+            watch = _Watch(tensors, look)
             for name, layer in layers.items():
-                hook = _hook(layer, tensors, look)
-                stack.callback(modules[name].register_forward_hook(hook, with_kwargs=True).remove)
-            fed.call(module)
+                for handle in watch.begin(modules[name], layer):
+                    stack.callback(handle.remove)
+            fed.copied().call(module)
 
     entries = manifest(module)
     return scale_layers(plan, entries, layers, initialize, run, tolerance=tolerance, max_rounds=max_rounds)
@@ -116,9 +123,15 @@ def _held(module: torch.nn.Module, plan: Plan) -> Iterator[tuple[str, list[str]]
         names[id(ref.tensor)] = next((each for each in ref.names if each in plan), ref.names[0])
     modules = dict(named_modules_of(module))
     kinds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
-    looked_up = {id(each.weight) for each in modules.values() if isinstance(each, kinds)}
+    tables = (each for each in modules.values() if isinstance(each, kinds))
+    looked_up = {id(each) for table in tables for each in table.parameters()}
+    held: dict[str, list[int]] = {}
     for name, inner in modules.items():
-        own = [id(each) for each in inner.parameters(recurse=False)]
+        # What a weight is computed of stands in modules of its own.
+        holder = re.split(r"(?:^|\.)parametrizations\.", name)[0]
+        holder = holder if is_parametrized(modules[holder]) else name
+        held.setdefault(holder, []).extend(id(each) for each in inner.parameters(recurse=False))
+    for name, own in held.items():
         if not looked_up & set(own):
             yield name, [names[each] for each in own]
 
@@ -140,25 +153,48 @@ def _kept(module: torch.nn.Module) -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
-def _hook(layer: Layer, tensors: dict[str, torch.Tensor], look: Look) -> Callable[..., Any]:
-    """What looks at the output of a layer, and goes on with what it gives when it is settled."""
+class _Watch:
+    """Looks at the output of each layer, and goes on with what it gives when it is settled."""
 
-    def hook(inner: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-        weight, last = tensors[layer.weight], output
+    def __init__(self, tensors: dict[str, torch.Tensor], look: Look) -> None:
+        self._tensors = tensors
+        self._look = look
+        self._is_measuring = False  # layers inside of the one that is measured are settled by then
+
+    def begin(self, inner: torch.nn.Module, layer: Layer) -> Iterator[RemovableHandle]:
+        """Hooks that see what the module is given before its own hooks do, and what it gives after them."""
+        given: Any = None
+
+        def before(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
+            nonlocal given
+            if not self._is_measuring:
+                given = copied((args, kwargs))
+
+        def after(_: torch.nn.Module, __: Any, ___: Any, output: Any) -> Any:
+            return None if self._is_measuring else self._settled(inner, layer, given, output)
+
+        yield inner.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
+        yield inner.register_forward_hook(after, with_kwargs=True)
+
+    def _settled(self, inner: torch.nn.Module, layer: Layer, given: Any, last: Any) -> Any:
+        weight = self._tensors[layer.weight]
         start = weight.double()
 
         def measure(factor: float, bias: float) -> Passed:
             nonlocal last
             weight.copy_(start * factor)
             if layer.bias is not None:
-                tensors[layer.bias].fill_(bias)
-            last = inner.forward(*args, **kwargs)
+                self._tensors[layer.bias].fill_(bias)
+            args, kwargs = copied(given)
+            last = inner(*args, **kwargs)
             return _passed(layer, last)
 
-        look(layer.name, _passed(layer, output), measure)
+        self._is_measuring = True
+        try:
+            self._look(layer.name, _passed(layer, last), measure)
+        finally:
+            self._is_measuring = False
         return last
-
-    return hook
 
 
 def _passed(layer: Layer, output: Any) -> Passed:

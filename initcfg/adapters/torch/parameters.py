@@ -273,7 +273,12 @@ def _linear(module: nn.Linear | nn.modules.conv._ConvNd, key: str, deviation: fl
     # What nn.MultiheadAttention ends with.
     if deviation is not None or isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear):
         return "zeros"
-    inputs = prod(module.weight.shape[1:])
+    # Not by the shape of the weight: to read one that is parametrized may change buffers.
+    if isinstance(module, nn.Linear):
+        inputs = module.in_features
+    else:
+        channels = module.out_channels if module.transposed else module.in_channels
+        inputs = channels // module.groups * prod(module.kernel_size)
     return within(f"1 / sqrt({inputs})") if inputs else "zeros"
 
 

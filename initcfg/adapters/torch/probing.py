@@ -161,9 +161,10 @@ class Passes:
         refs = [ref for ref in refs_of(module) if not ref.buffer]
         names = [name for ref in refs for name in ref.names]
         torch.manual_seed(0)
-        expectations = Expectations(_laws(module, plan), self._batch.args, self._batch.kwargs)
+        batch = self._batch.copied()
+        expectations = Expectations(_laws(module, plan), batch.args, batch.kwargs)
         with Watch(module, names, found, expectations):
-            output = self._batch.call(module)
+            output = batch.call(module)
         loss = self.loss_of(output)
         if not loss.requires_grad:
             message = f"no parameter has a part in what {type(self._module).__name__} gives"

@@ -186,7 +186,7 @@ def _moved(
     passes = Passes(module, batch, loss)
     torch.manual_seed(0)
     for at in range(steps + 1):
-        output = batch.call(module)
+        output = batch.copied().call(module)
         if at < steps:
             optimizer.zero_grad()
             passes.loss_of(output).backward()
