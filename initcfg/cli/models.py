@@ -21,13 +21,14 @@ from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import torch
 
     from initcfg.capture.captured import Captured
+    from initcfg.manifest import Manifest
     from initcfg.plan import Plan
-    from initcfg.probe import Sweep
+    from initcfg.probe import Probe, Sweep
 
 _WAY = "{} must be callable without arguments and return {}"
 _WAY_OF_WIDTHS = "{} must be callable with one argument, the width, and return {}"
@@ -67,17 +68,35 @@ class ModelSource(NamedTuple):
 
         return capture_torch(self.module)
 
+    def probe(
+        self, plans_of: Callable[[Manifest], dict[str, Plan]], batch: Any, seeds: Sequence[int] | None
+    ) -> Probe:
+        """What the adapter of a model's framework measures of it, with the plans of its manifest."""
+        made = self.build()
+        if "keras" in sys.modules and isinstance(made, sys.modules["keras"].Model):
+            from initcfg.adapters.keras import manifest as manifest_of_keras
+            from initcfg.adapters.keras import probe as probe_keras
+
+            return probe_keras(made, batch, plans=plans_of(manifest_of_keras(made)), seeds=seeds)
+        from initcfg.adapters.torch import manifest
+        from initcfg.adapters.torch import probe as probe_torch
+
+        module = self._required(made)
+        return probe_torch(module, batch, plans=plans_of(manifest(module)), seeds=seeds)
+
     def module(self, *width: int) -> torch.nn.Module:
         """The model, of a width if one is given; it has to be one of torch, with its shapes.
 
         Raises:
             SpecError: it is something else, or lazy.
         """
+        return self._required(self.build(*width), *width)
+
+    def _required(self, made: Any, *width: int) -> torch.nn.Module:
         import torch
 
         from initcfg.adapters.torch.parameters import require_shapes
 
-        made = self.build(*width)
         if isinstance(made, torch.nn.Module):
             return require_shapes(made)
         library = type(made).__module__.partition(".")[0]
@@ -353,13 +372,14 @@ def probe(
     output: Output,
     **training: Any,
 ) -> int:
-    """Measure one forward and one backward pass of a PyTorch model with the weights of each spec.
+    """Measure one forward and one backward pass of a PyTorch or Keras model with each spec's weights.
 
     MODULE:CALLABLE is called without arguments and returns the model. Its code runs. Modules in the current
     folder can be named. The output shows the mean squares of activations and gradients for each block, dead
     and saturated units, the first loss, and the first step of SGD and of Adam relative to the weights. A spec
     needs no names and shapes: the model has them. Without --batch the input is random, fits the first layer,
-    and is the same for every spec.
+    and is the same for every spec. For Keras --batch returns what the model is called with, or a tuple of
+    that and the target.
 
     With --widths this is the coordinate check of muP: MODULE:CALLABLE is called with each width, and {width}
     in a --set stands for it. The exit code is 1 if the output of a layer, or how far a step moves it, grows
@@ -381,17 +401,15 @@ def probe(
         return Exit.PROBLEMS if found.breaking else Exit.FINE
     if training:
         raise click.UsageError(f"--{next(iter(training))} needs --widths")
-    from initcfg.adapters.torch import manifest
-    from initcfg.adapters.torch import probe as probe_torch
-
     if len(set(files)) < len(files):
         raise click.UsageError("a spec is named twice")
     if seeds is not None and not files:
         raise click.UsageError("--seeds needs a --spec: the model's own weights are made once")
-    module = model.module()
-    held = manifest(module)
-    plans = {file: plan_from(file, options, manifest=held) for file in files}
-    probed = probe_torch(module, _made(batch), plans=plans, seeds=passes)
+
+    def plans_of(held: Manifest) -> dict[str, Plan]:
+        return {file: plan_from(file, options, manifest=held) for file in files}
+
+    probed = model.probe(plans_of, _made(batch), passes)
     output.answer(probed.to_dict(), str(probed))
     return Exit.FINE
 

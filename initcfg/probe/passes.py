@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+import initcfg
 from initcfg.errors import Code, SpecError
+from initcfg.probe.probed import Probe
 from initcfg.probe.values import Block, Leaf, Nonlinearity, Run, Signal, Weight, finite
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initcfg.plan import Plan
+    from initcfg.probe.functions import Call
 
     Values = np.ndarray[Any, np.dtype[np.float64]]
     Moments = tuple[float | None, float | None]
@@ -65,14 +68,14 @@ class Place:
         return cls(name, kind, moments(values), *_rank(values), nbytes)
 
 
-class Call(NamedTuple):
-    """What one call of a nonlinear function does."""
+class Passes(Protocol):
+    """Passes of one model on one batch, always with the same labels and dropout."""
 
-    name: str
-    function: str
-    dead: float | None
-    saturated: float | None
-    entropy: float | None
+    about: str  # which loss it was
+    chance: float | None
+
+    def measure(self, plan: Plan | None) -> Pass:
+        """One pass with the weights of a plan, or with those that the model has."""
 
 
 class Step(NamedTuple):
@@ -158,7 +161,23 @@ def reseeded(plan: Plan, seed: int) -> Plan:
     )
 
 
-def run_of(
+def probe_of(
+    passes: Passes, plans: Mapping[str, Plan] | None, seeds: Sequence[int] | None, *, model: str, batch: str
+) -> Probe:
+    """Measures the passes of each plan and seed, or one of the model's own weights without a plan."""
+    named: Mapping[str, Plan | None] = plans or {"as built": None}
+    runs = tuple(_run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
+    return Probe(
+        version=initcfg.__version__,
+        model=model,
+        batch=batch,
+        loss=passes.about,
+        chance=passes.chance,
+        runs=runs,
+    )
+
+
+def _run_of(
     name: str, plan: Plan | None, seeds: Sequence[int] | None, measure: Callable[[Plan | None], Pass]
 ) -> Run:
     """Measures a pass for each seed of a plan, or one of the model's own weights, and puts them together.

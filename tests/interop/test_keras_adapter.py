@@ -44,7 +44,7 @@ def laws(test: Callable[..., None]) -> Callable[..., None] | None:
     return None if keras.backend.backend() == "jax" else test
 
 
-@pytest.mark.parametrize("name", ["lsuv", "schemes", "weights"])
+@pytest.mark.parametrize("name", ["lsuv", "probing", "schemes", "weights"])
 def test_examples_give_what_they_say(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"initcfg.adapters.keras.{name}"))
     assert results.attempted > 0

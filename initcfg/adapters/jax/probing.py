@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
-import re
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import initcfg
 from initcfg.adapters.jax.placing import initialize, manifest
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
-from initcfg.probe import Probe
-from initcfg.probe.passes import Pass, Place, Step, moments, require_seeds, run_of
-from initcfg.probe.values import finite, repeated_modules
+from initcfg.probe.passes import probe_of, require_seeds
+from initcfg.probe.values import finite
+from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.plan import Plan
+    from initcfg.probe import Probe
+    from initcfg.probe.passes import Pass
+    from initcfg.probe.watching import Seen
 
     Call = Callable[..., Any]
     Loss = Callable[[Any, Any], jax.Array]
-
-# The seed of labels is not that of dropout.
-_LABELS = 1
 
 
 def probe(
@@ -96,16 +92,7 @@ def probe(
     if not plans and callee.weights is None:
         raise ValueError("a module of flax.linen has no weights of its own: give a plan")
     passes = _Passes(callee, target, loss)
-    named: Mapping[str, Plan | None] = plans or {"as built": None}
-    runs = tuple(run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
-    return Probe(
-        version=initcfg.__version__,
-        model=type(model).__name__,
-        batch="the batch given",
-        loss=passes.about,
-        chance=passes.chance,
-        runs=runs,
-    )
+    return probe_of(passes, plans, seeds, model=type(model).__name__, batch="the batch given")
 
 
 def _fed(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
@@ -132,7 +119,7 @@ class _Linen:
             {name: tree for name, tree in made().items() if name != "params"} if len(shapes) > 1 else {}
         )
 
-    def call(self, weights: Any, watch: _Watch) -> Any:
+    def call(self, weights: Any, watch: Watch) -> Any:
         """What the module gives with these weights."""
         from flax import linen  # noqa: PLC0415
 
@@ -168,7 +155,7 @@ class _Nnx:
         self._graph, self.weights, self._others = nnx.split(module, nnx.Param, ...)
         self.shapes = self.weights
 
-    def call(self, weights: Any, watch: _Watch) -> Any:
+    def call(self, weights: Any, watch: Watch) -> Any:
         """What a module with these weights gives; it is a new one, which shares no variable with the old."""
         from flax import nnx  # noqa: PLC0415
 
@@ -182,14 +169,14 @@ class _Nnx:
 
 
 @contextlib.contextmanager
-def _watched(kind: Any, names: Mapping[int, str], watch: _Watch) -> Iterator[None]:
+def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Iterator[None]:
     """Has calls of the named modules of a class go through the watch."""
     own = kind.__call__
 
     def call(module: Any, *args: Any, **kwargs: Any) -> Any:
         bound = functools.partial(own, module)
         # A class may call that of its base: one call of one module.
-        if id(module) not in names or watch.is_inside(names[id(module)]):
+        if id(module) not in names or watch.innermost == names[id(module)]:
             return bound(*args, **kwargs)
         return watch.call(names[id(module)], type(module).__name__, bound, args, kwargs)
 
@@ -211,49 +198,13 @@ def _callee(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Linen
     raise TypeError(f"probe takes a module of flax.linen or flax.nnx, not {type(model).__name__}")
 
 
-class _Watch:
-    """Sees what modules give, and adds an offset to each, by whose gradient that of the output is known."""
-
-    def __init__(self, blocks: set[str], offsets: Sequence[jax.Array] | None = None) -> None:
-        self._blocks, self._offsets = blocks, offsets
-        self._inside: list[str] = []
-        self._calls: Counter[str] = Counter()
-        self._has_begun = False
-        #: Name, class, whether it is a block's and a leaf's; and its values.
-        self.places: list[tuple[str, str, bool, bool]] = []
-        self.values: list[jax.Array] = []
-
-    def is_inside(self, name: str) -> bool:
-        """Whether the innermost module that is being called has this name."""
-        return bool(self._inside) and self._inside[-1] == name
-
-    def call(self, name: str, kind: str, call: Call, args: Any, kwargs: Any) -> Any:
-        """Calls a module; gives its output, with the offset in it."""
-        is_block = name in self._blocks
-        if is_block and not self._has_begun:
-            self._has_begun = True
-            args, kwargs = self._seen((args, kwargs), (f"before {name}", "", True, False))
-        self._inside.append(name)
-        before = sum(self._calls.values())
-        output = call(*args, **kwargs)
-        is_leaf = sum(self._calls.values()) == before
-        self._inside.pop()
-        self._calls[name] += 1
-        if not (is_block or is_leaf):
-            return output
-        again = f" ({self._calls[name]})" if self._calls[name] > 1 else ""
-        return self._seen(output, (f"{name or 'all'}{again}", kind, is_block, is_leaf))
-
-    def _seen(self, tree: Any, place: tuple[str, str, bool, bool]) -> Any:
-        leaves, structure = jax.tree.flatten(tree)
-        at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
-        if at is None:
-            return tree
-        if self._offsets is not None:
-            leaves[at] = leaves[at] + self._offsets[len(self.values)]
-        self.places.append(place)
-        self.values.append(leaves[at])
-        return jax.tree.unflatten(structure, leaves)
+def _first(tree: Any) -> tuple[jax.Array, Callable[[jax.Array], Any]] | None:
+    """The first floating array of a tree, and the tree with another in its place."""
+    leaves, structure = jax.tree.flatten(tree)
+    at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
+    if at is None:
+        return None
+    return leaves[at], lambda array: jax.tree.unflatten(structure, [*leaves[:at], array, *leaves[at + 1 :]])
 
 
 def _is_floating(leaf: Any) -> bool:
@@ -266,78 +217,68 @@ class _Passes:
     def __init__(self, callee: _Linen | _Nnx, target: Any, loss: Loss | None) -> None:
         self._callee, self._target, self._loss = callee, target, loss
         self._names = list(manifest(callee.shapes).entries)
-        self._blocks = _blocks_of(self._names)
-        self.about = "none is known: the gradient begins as random numbers"
+        self._blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
+        self.about = "as given"
         self.chance: float | None = None
 
     def measure(self, plan: Plan | None) -> Pass:
         """One pass with the weights of a plan, or with those that the model has."""
         weights = self._callee.weights if plan is None else initialize(self._callee.shapes, plan)
-        places: list[tuple[str, str, bool, bool]] = []
+        seen: list[Seen] = []
 
-        def measured(weights: Any, offsets: Any) -> tuple[jax.Array, Any]:
-            output, values, found = self._forward(weights, offsets)
-            places[:] = found
-            return self._loss_of(output), values
+        def run(weights: Any, offsets: Any) -> tuple[jax.Array, Any]:
+            watch = Watch(self._blocks, _first, offsets)
+            loss = self._loss_of(self._callee.call(weights, watch))
+            seen[:] = watch.seen
+            return loss, (watch.values,)
 
-        try:
-            shapes = jax.eval_shape(lambda: self._forward(weights, None)[1])
-            offsets = [jnp.zeros(each.shape, each.dtype) for each in shapes]
-            (loss, values), gradients = jax.value_and_grad(measured, (0, 1), has_aux=True)(weights, offsets)
-        except jax.errors.UnexpectedTracerError as error:
-            raise _hidden() from error
-        if any(isinstance(each, jax.core.Tracer) for each in values):
-            raise _hidden()
-        down, back = gradients
-        found = Pass()
-        for (name, kind, is_block, is_leaf), value, gradient in zip(places, values, back, strict=True):
-            place = Place.of(name, kind, _numpy(value), value.nbytes)
-            place.backward = moments(_numpy(gradient))
-            found.blocks += [place] if is_block else []
-            found.leaves += [place] if is_leaf else []
-        if not self.about.startswith("none"):
-            found.loss = finite(float(loss))
-        for name, leaf, gradient in zip(
-            self._names, jax.tree.leaves(weights), jax.tree.leaves(down), strict=True
-        ):
-            found.weights.append(Step.of(name, _numpy(leaf), _numpy(gradient)))
-            found.nbytes += 2 * leaf.nbytes
-        found.nbytes += sum(each.nbytes for each in found.leaves)
+        loss, (values,), down, back = gradients_of(run, weights)
+        trained = zip(self._names, jax.tree.leaves(weights), jax.tree.leaves(down), strict=True)
+        found = pass_of(seen, values, back, trained, _numpy)
+        found.loss = None if self.about == NO_LOSS else finite(float(loss))
         return found
-
-    def _forward(self, weights: Any, offsets: Any) -> tuple[Any, list[jax.Array], list[Any]]:
-        watch = _Watch(self._blocks, offsets)
-        output = self._callee.call(weights, watch)
-        return output, watch.values, watch.places
 
     def _loss_of(self, output: Any) -> jax.Array:
         """The loss given, or the one that fits the output; `about` then says which."""
-        target = self._target
         if self._loss is not None:
-            self.about = "as given"
-            return self._loss(output, target)
+            return self._loss(output, self._target)
         logits = getattr(output, "logits", output)
-        labels = jax.random.key(_LABELS)
-        if _is_floating(logits) and logits.ndim in (2, 3) and logits.shape[-1] > 1:
-            classes, said = logits.shape[-1], "the targets given"
-            if target is None:
-                target, said = jax.random.randint(labels, logits.shape[:-1], 0, classes), "random labels"
-            target = jnp.asarray(target)
-            if jnp.issubdtype(target.dtype, jnp.integer) and target.shape == logits.shape[:-1]:
-                if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
-                    message = f"the targets are not all among the {classes:,} classes, 0 to {classes - 1:,}"
-                    raise SpecError.of(Code.INPUT, message, "give such targets, or a loss that knows others")
-                self.about, self.chance = f"cross entropy over {classes:,} classes, {said}", math.log(classes)
-                shares = jax.nn.log_softmax(logits.astype(jnp.float32))
-                return -jnp.take_along_axis(shares, target[..., None], -1).mean()
-        if target is not None and _is_floating(logits) and jnp.shape(target) == logits.shape:
-            self.about, self.chance = "mean square of what is missed", float(np.var(np.asarray(target)))
-            return jnp.square(logits.astype(jnp.float32) - target).mean()
-        result = next((leaf for leaf in jax.tree.leaves(output) if _is_floating(leaf)), None)
-        if result is None:
+        found = _first(logits)
+        if found is None:
             hint = "give a loss, which takes what the module gives"
             raise SpecError.of(Code.INPUT, "the module gives no array of floating numbers", hint)
-        return (result.astype(jnp.float32) * jax.random.normal(labels, result.shape)).mean()
+        result = found[0].astype(jnp.float32)
+        target = None if self._target is None else np.asarray(self._target)
+        aim = aim_of(result.shape, target, is_whole=_is_floating(logits))
+        self.about, self.chance = aim.about, aim.chance
+        if aim.kind == "classes":
+            shares = jax.nn.log_softmax(result)
+            return -jnp.take_along_axis(shares, jnp.asarray(aim.target)[..., None], -1).mean()
+        if aim.kind == "squares":
+            return jnp.square(result - aim.target).mean()
+        return (result * aim.target).mean()
+
+
+def gradients_of(run: Callable[[Any, Any], tuple[jax.Array, Any]], weights: Any) -> tuple[Any, Any, Any, Any]:
+    """The loss, what is given beside it, and the gradients of weights and offsets.
+
+    Args:
+        run: called with weights and offsets (None at first), gives the loss and a tuple, the first of which
+            are the values that an offset is added to each.
+        weights: a tree of arrays.
+
+    Raises:
+        SpecError: what is given comes from inside of a function that JAX traces by itself (code ``input``).
+    """
+    try:
+        shapes = jax.eval_shape(lambda: run(weights, None)[1][0])
+        offsets = [jnp.zeros(each.shape, each.dtype) for each in shapes]
+        (loss, given), (down, back) = jax.value_and_grad(run, (0, 1), has_aux=True)(weights, offsets)
+    except jax.errors.UnexpectedTracerError as error:
+        raise _hidden() from error
+    if any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves(given)):
+        raise _hidden()
+    return loss, given, down, back
 
 
 def _hidden() -> SpecError:
@@ -346,15 +287,6 @@ def _hidden() -> SpecError:
     )
     hint = "build it without that for the probe: what a module gives there is not seen outside"
     return SpecError.of(Code.INPUT, message, hint)
-
-
-def _blocks_of(names: Sequence[str]) -> set[str]:
-    """The repeated layers, which linen numbers as ``Block_0``; without any what has a parameter itself."""
-    numbered = [re.sub(r"_(\d+)(?=\.|$)", r".\1", name) for name in names]
-    repeated = set(repeated_modules(numbered))
-    paths = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
-    found = {path for path in paths if re.sub(r"_(\d+)(?=\.|$)", r".\1", path) in repeated}
-    return found or {name.rpartition(".")[0] for name in names}
 
 
 def _numpy(array: jax.Array) -> Any:

@@ -7,7 +7,7 @@ and ``Layer.weights`` holds the weights of those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -225,6 +225,22 @@ def initialize(
     """
     require_plan(plan, "initialize", "initcfg.make_plan(spec, manifest=manifest(model))")
     weights = weights_of(model)
+    for weight, values in values_of(model, plan, weights, threads=threads, engine=engine, progress=progress):
+        weight.assign(values)
+    refresh(model)
+    return _reported(model, plan, weights)
+
+
+def values_of(
+    model: keras.Model,
+    plan: Plan,
+    weights: Mapping[str, keras.Variable],
+    *,
+    threads: int | None = None,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[keras.Variable, np.ndarray[Any, Any]]]:
+    """The weights that a plan makes, with their values; arguments and errors are those of `initialize`."""
     convert = "build the model with dtype='{dtype}'"
     require_match(plan, manifest_of(weights), f"the model {model.name!r}", convert)
     planned = [(owner(plan, plan[name]), weight) for name, weight in weights.items() if name in plan]
@@ -234,11 +250,8 @@ def initialize(
             Target(parameter, np.empty(parameter.shape, parameter.dtype.numpy)) for parameter, _ in group
         ]
         fill_targets(targets, threads=threads, engine=engine, progress=onward(progress, done, total))
-        for target, (_, weight) in zip(targets, group, strict=True):
-            weight.assign(target.out)
+        yield from ((weight, target.out) for target, (_, weight) in zip(targets, group, strict=True))
         done += sum(parameter.nbytes for parameter, _ in group)
-    _refresh(model)
-    return _reported(model, plan, weights)
 
 
 Planned = tuple["PlannedParameter", "keras.Variable"]
@@ -256,7 +269,7 @@ def _groups(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
     yield from in_groups(others, lambda each: each[0].nbytes, _GROUP_BYTES)
 
 
-def _refresh(model: keras.Model) -> None:
+def refresh(model: keras.Model) -> None:
     """Normalization computes with copies of its weights, which Keras refreshes after loading too."""
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.Normalization) and layer.built:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 from initcfg.adapters.torch.batches import first_tensor
 from initcfg.adapters.torch.parameters import named_modules_of
-from initcfg.probe.passes import Call, Place, moments
-from initcfg.probe.values import finite, repeated_modules
+from initcfg.probe.functions import FLAT, Call, attention_entropy, entropy_of
+from initcfg.probe.passes import Place, moments
+from initcfg.probe.values import repeated_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,28 +93,27 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            if name.rstrip("_") in _FLAT or name in _SOFT:
+            if name.rstrip("_") in FLAT or name in _SOFT:
                 self._note(name, result, args, keywords)
             self._expectations.note(name, result, args, keywords, given)
         return result
 
     def _note(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> None:
-        dead = saturated = entropy = None
+        place = (self._inside[-1] if self._inside else "") or "all"
         if name == "scaled_dot_product_attention":
             entropy = _attention_entropy(*args, **kwargs)
+            call = Call(place, name, None, None, entropy)
         elif name in _SOFT:
-            entropy = _entropy(result)
+            call = Call(place, name, None, None, entropy_of(numpy_of(result)))
         else:
-            y = result.detach().double()
+            call = Call.of(place, name, numpy_of(result), 1 if result.ndim > 3 else -1)
             # Where a hardtanh of other bounds is flat its results do not tell.
-            if "hardtanh" not in name or _bounds(*args, **kwargs) == (-1, 1):
-                saturated = finite(float(_FLAT[name.rstrip("_")](y).double().mean()))
-            units = (
-                (y == 0).movedim(1 if y.ndim > 3 else -1, 0).flatten(1) if y.ndim > 1 else (y == 0)[:, None]
-            )
-            dead = float(units.all(1).double().mean())
-        place = self._inside[-1] if self._inside else ""
-        self._found.nonlinearities.append(Call(place or "all", name, dead, saturated, entropy))
+            if "hardtanh" in name and _bounds(*args, **kwargs) != (-1, 1):
+                call = call._replace(saturated=None)
+        self._found.nonlinearities.append(call)
+
+
+_SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
 
 
 def _bounds(
@@ -122,26 +121,6 @@ def _bounds(
 ) -> tuple[float, float]:
     """The bounds with which hardtanh was called."""
     return min_val, max_val
-
-
-# Where the slope of a function of an output y is below a tenth of its largest.
-_FLAT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "relu": lambda y: y == 0,
-    "relu6": lambda y: (y == 0) | (y == 6),
-    "hardtanh": lambda y: y.abs() == 1,
-    "tanh": lambda y: 1 - y.square() < 0.1,
-    "sigmoid": lambda y: y * (1 - y) < 0.025,
-    "softsign": lambda y: (1 - y.abs()).square() < 0.1,
-}
-_SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
-
-
-def _entropy(chosen: torch.Tensor) -> float | None:
-    """The mean entropy of distributions along the last axis, over that of a uniform choice."""
-    if chosen.shape[-1] < 2:
-        return None
-    p = chosen.detach().double()
-    return finite(float(torch.special.entr(p).sum(-1).mean()) / math.log(p.shape[-1]))
 
 
 def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
@@ -154,25 +133,13 @@ def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> float | None:
-    """The mean over queries of the entropy of what they attend to, over that of a uniform choice.
-
-    Of a query that may attend to one key only, as the first one under a causal mask, there is no choice.
-    """
+    """What `attention_entropy` says of such a call."""
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-    scores = query.double() @ key.double().transpose(-1, -2)
-    scores *= scale if scale is not None else query.shape[-1] ** -0.5
-    if is_causal:
-        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        scores = scores.masked_fill(~allowed, -math.inf)
-    if attn_mask is not None:
-        scores = (
-            scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-        )
-    open_keys = (scores > torch.finfo(torch.float32).min / 2).sum(-1)
-    entropy = torch.special.entr(scores.softmax(-1)).sum(-1)
-    share = (entropy / open_keys.double().log())[open_keys > 1]
-    return finite(float(share.mean())) if share.numel() else None
+    mask = attn_mask
+    if mask is not None:
+        mask = mask.cpu().numpy() if mask.dtype == torch.bool else numpy_of(mask)
+    return attention_entropy(numpy_of(query), numpy_of(key), mask=mask, is_causal=is_causal, scale=scale)
 
 
 def _place(name: str, kind: str, tensor: torch.Tensor) -> Place:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.nn import functional
 
-import initcfg
 from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
 from initcfg.adapters.torch.expecting import Expectations, Law
@@ -21,8 +20,7 @@ from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
 from initcfg.plan.listing import law_moments
-from initcfg.probe import Probe
-from initcfg.probe.passes import Pass, Step, require_seeds, run_of
+from initcfg.probe.passes import Pass, Step, probe_of, require_seeds
 from initcfg.probe.values import finite
 
 # The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
 
     from initcfg.adapters.torch.expecting import Expected
     from initcfg.plan import Plan
+    from initcfg.probe import Probe
 
     Loss = Callable[[Any, Any], torch.Tensor]
 
@@ -103,16 +102,7 @@ def probe(
         fed = batch_of(batch, first)
         del first
         passes = Passes(module, fed, loss)
-        named: Mapping[str, Plan | None] = plans or {"as built": None}
-        runs = tuple(run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
-    return Probe(
-        version=initcfg.__version__,
-        model=type(module).__name__,
-        batch=fed.about,
-        loss=passes.about,
-        chance=passes.chance,
-        runs=runs,
-    )
+        return probe_of(passes, plans, seeds, model=type(module).__name__, batch=fed.about)
 
 
 @contextlib.contextmanager
