@@ -116,7 +116,7 @@ def _beside(files: Sequence[str], plans: Sequence[Plan], output: Output, *, full
         }
         output.data(json.dumps(document, indent=2))
     elif output.format == "csv":
-        output.data(csv_text(found.records(full=full)))
+        output.data(csv_text(("name", "copies", *found.labels), found.records(full=full)))
     else:
         output.table(found.table(full=full))
     return Exit.PROBLEMS if found else Exit.FINE

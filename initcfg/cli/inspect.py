@@ -82,7 +82,8 @@ def inspect(
         data = documents[0] if len(documents) == 1 else {"files": documents}
         output.data(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
     elif output.format == "csv":
-        output.data(csv_text([record for group in groups for record in _records(group, found)]))
+        heads = _HEADS if header_only else (*_HEADS, *_NUMBERS)
+        output.data(csv_text(heads, (record for group in groups for record in _records(group, found))))
     else:
         output.table(_table(groups, found[0]) if len(found) == 1 else _beside(groups, found))
     return Exit.FINE
@@ -121,6 +122,9 @@ _VALUES = (
 )
 _SHARD = Column("shard", weight=1)
 _LONGEST_TEXT = 200
+# What `_records` gives, the second only where values are read.
+_HEADS = ("file", "name", "copies", "shape", "dtype", "elements", "nbytes")
+_NUMBERS = ("mean", "std", "min", "max", "zeros", "non_finite")
 _RANGE = r".+?\.\.|.+"  # may be broken between its ends
 
 

@@ -77,7 +77,7 @@ def plan(
     parameter, and with -o that document goes to a file instead; csv has the table's lines with all digits,
     markdown and html have every column. A plan that is there is replaced, any other file only with --force.
     """
-    from initcfg.plan.listing import listed, records_of, sorted_copies, table_of
+    from initcfg.plan.listing import HEADS, listed, sorted_copies, table_of
 
     if (select or sort) and (path is not None or output.format == "json"):
         given = "--select" if select else "--sort"
@@ -91,7 +91,7 @@ def plan(
     else:
         groups = sorted_copies(listed(selection(planned, select), full=full), sort)
         if output.format == "csv":
-            output.data(csv_text(records_of(groups)))
+            output.data(csv_text(HEADS, (each.record() for each in groups)))
         else:
             is_brief = output.format == "text" and not full
             output.table(table_of(planned, groups, brief=is_brief, curves=output.format == "html"))

@@ -139,6 +139,12 @@ Kind = Literal["random", "constant", "table", "code", "tied"]
 """How elements come about: drawn; one value each, or one for each part; fixed values of several kinds; by
 code that is not of this package; those of another parameter."""
 
+#: The keys of `Listed.record`.
+HEADS = (
+    *("name", "copies", "shape", "dtype", "initializer", "kind", "law", "mean", "std"),
+    *("fan_in", "fan_out", "elements", "nbytes", "tied_to", "rule", "place"),
+)
+
 
 class Listed(NamedTuple):
     """As `Copies`, with the parameters themselves."""
@@ -284,13 +290,8 @@ COLUMNS = (
 SORTS = {"name": False, "initializer": False, "copies": True, "elements": True, "std": True, "fan_in": True}
 
 
-def records_of(groups: Iterable[Listed], sort: str | None = None) -> list[dict[str, Any]]:
-    """The records of copies in the plan's order, or sorted; what has no value to sort by comes last."""
-    return [copies.record() for copies in sorted_copies(groups, sort)]
-
-
 def sorted_copies(groups: Iterable[Listed], sort: str | None) -> list[Listed]:
-    """Copies in the plan's order, or by a key of `SORTS`."""
+    """Copies in the plan's order, or by a key of `SORTS`; what has no value to sort by comes last."""
     if sort is None:
         return list(groups)
     return in_order(groups, lambda copies: copies.record()[sort], largest_first=SORTS[sort])

@@ -81,7 +81,7 @@ class Probe(Value):
                 signal = block.backward if backward else block.forward
                 for points, numbers in ((depth.measured, signal.square), (depth.expected, signal.expected)):
                     value = middle(numbers)
-                    if value is not None:
+                    if value:  # no place on a scale of factors is that of 0
                         points.append((at, block.name, value))
             found.append(depth)
         return found

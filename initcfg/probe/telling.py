@@ -24,6 +24,8 @@ _FAR = 10.0
 # is flat for half of what is symmetric around 0.
 _DEAD = 0.1
 _SATURATED = 0.75
+# A smaller standard error is that of the arithmetic.
+_SURE = 1e-4
 
 
 def text_of(runs: Sequence[Run], loss: str, chance: float | None) -> str:
@@ -111,11 +113,14 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
     for what, of in (("signal", _forward), ("gradient", _backward)):
         found = growth([of(block).square for block in run.blocks[1:]])
         if found is not None:
-            factor, error = found
-            said = "" if error is None else f" (standard error {number(100 * error)} %)"
             blocks = counted(len(run.blocks) - 1, "block")
-            grows = f"the mean square of the {what} changes {number(factor)} times{said}"
+            grows = f"the mean square of the {what} {_changes(*found)}"
             yield f"{run.name}: {grows} from block to block, over {blocks}"
+    gone = next(
+        (each.name for each in run.blocks if each.forward.square and not any(each.forward.square)), None
+    )
+    if gone is not None:
+        yield f"{run.name}: the signal is 0 from {gone} on"
     lost = next((block.name for block in run.blocks if None in block.forward.square), None)
     if lost is not None:
         yield f"{run.name}: the signal has no finite mean square from {lost} on: it is NaN or infinite there"
@@ -141,6 +146,13 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
         times = number(loss / chance)
         yield f"{run.name}: the first loss is {times} times that of a model that knows nothing"
     yield f"{run.name}: {number(round(run.seconds, 2))} s, {size(run.nbytes)}"
+
+
+def _changes(factor: float, error: float | None) -> str:
+    """What is done by a factor, with its standard error where seeds differ."""
+    times = number(factor)
+    said = "stays what it is" if times == "1" else f"changes by a factor of {times}"
+    return said if error is None or error < _SURE else f"{said} (standard error {100 * error:.2g} %)"
 
 
 def _mends(run: Run) -> Iterator[str]:

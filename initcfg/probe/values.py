@@ -126,11 +126,11 @@ def finite(value: float) -> float | None:
 
 
 def middle(numbers: Iterable[float | None]) -> float | None:
-    """The geometric mean of positive numbers, for what grows by factors; None where one is missing."""
+    """The geometric mean, for what grows by factors: 0 where one is 0, None where one is missing."""
     found = list(numbers)
-    if not found or any(each is None or each <= 0 for each in found):
+    if not found or any(each is None or each < 0 for each in found):
         return None
-    return math.exp(sum(math.log(each) for each in found if each) / len(found))
+    return math.exp(sum(math.log(each) for each in found if each) / len(found)) if all(found) else 0.0
 
 
 def average(numbers: Iterable[float | None]) -> float | None:

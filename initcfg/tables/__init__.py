@@ -274,13 +274,12 @@ def markdown_text(text: str) -> str:
     return _SIGNS.sub(lambda sign: f"&#{ord(sign[0])};", printable(text))
 
 
-def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Records as CSV with a heading; shapes are ``768x2304``, and formulas begin with an apostrophe."""
+def csv_text(heads: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str:
+    """Records as CSV under their keys; shapes are ``768x2304``, and formulas begin with an apostrophe."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(records[0] if records else ())
-    for record in records:
-        writer.writerow(map(_csv_cell, record.values()))
+    writer = csv.DictWriter(file, heads, lineterminator="\n")
+    for record in ({head: head for head in heads}, *records):
+        writer.writerow({key: _csv_cell(value) for key, value in record.items()})
     return file.getvalue()
 
 

@@ -208,3 +208,25 @@ def test_a_setting_without_its_sign_is_told_how_it_is_written(run: Run, folder: 
     result = run("plan", "good.yaml", "--set", "seed", "3")
     assert result.exit_code == 2
     assert "a setting is written --set seed=3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "head"),
+    [
+        (("plan", "empty.yaml"), "name,copies,shape,dtype,initializer,kind,law,mean,std,"),
+        (
+            ("diff", "good.yaml", "good.yaml", "good.yaml"),
+            "name,copies,good.yaml (1),good.yaml (2),good.yaml (3)",
+        ),
+        (("inspect", "empty.safetensors"), "file,name,copies,shape,dtype,elements,nbytes,mean,std,"),
+        (("inspect", "--header", "empty.safetensors"), "file,name,copies,shape,dtype,elements,nbytes\n"),
+    ],
+)
+def test_csv_has_its_heading_where_it_has_no_row(
+    command: tuple[str, ...], head: str, run: Run, folder: Path
+) -> None:
+    (folder / "empty.yaml").write_text("initcfg: 1\nparams: {}\n", encoding="utf-8")
+    run("materialize", "empty.yaml", "-o", "empty.safetensors")
+    result = run(*command, "--format", "csv")
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert result.stdout.startswith(head)

@@ -89,6 +89,7 @@ def test_growth_is_the_geometric_mean_with_the_error_of_its_logarithm() -> None:
 def test_a_number_that_is_missing_has_no_middle() -> None:
     assert middle([1.0, 4.0]) == pytest.approx(2.0)
     assert middle([1.0, None]) is None
+    assert middle([0.0, 4.0]) == 0
     assert middle([]) is None
 
 

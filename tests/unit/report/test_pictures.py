@@ -166,4 +166,4 @@ def test_a_probe_has_a_picture_each_way_and_a_section_of_the_page() -> None:
     assert page.count("<figure>") == 2
     assert "<title>Net" in page
     assert "</pre>.yaml" not in page
-    assert "changes 2 times" in page
+    assert "changes by a factor of 2 from block to block" in page
