@@ -132,7 +132,10 @@ class Application(Command, click.Group):
         except click.ClickException as error:
             error.show()
             code = Exit.USAGE
-        except click.Abort:
+        except click.Abort as error:
+            # The interrupt itself says what it leaves, where a command knows.
+            left = str(error.__cause__ or "")
+            click.echo(defused(f"Interrupted: {printable(left)}" if left else "Interrupted."), err=True)
             code = Exit.INTERRUPTED
         except (OSError, MemoryError) as error:
             click.echo(defused(f"error: {printable(str(error)) or 'not enough memory'}"), err=True)

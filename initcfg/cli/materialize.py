@@ -8,6 +8,7 @@ import json
 import os
 import time
 from concurrent.futures import BrokenExecutor, Executor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -133,10 +134,15 @@ def _to_file(
     path = local_path(path)
     check_replaceable(path, force=force)
     started = time.perf_counter()
-    with progress_bar(output, printable(path)) as progress:
-        written = save(
-            plan, path, threads=threads, progress=progress, write_tied=write_tied, carry_spec=carry_spec
-        )
+    before = _stamp(path)
+    try:
+        with progress_bar(output, printable(path)) as progress:
+            written = save(
+                plan, path, threads=threads, progress=progress, write_tied=write_tied, carry_spec=carry_spec
+            )
+    except KeyboardInterrupt:
+        is_as_it_was = _stamp(path) == before
+        raise KeyboardInterrupt("nothing was written" if is_as_it_was else f"{path} is whole") from None
     seconds = time.perf_counter() - started
 
     contents = Contents.of(plan)
@@ -148,6 +154,14 @@ def _to_file(
         _tell_ties(output, written.tied)
         output.note(f"fingerprint {written.fingerprint}")
     return Exit.FINE
+
+
+def _stamp(path: str) -> object:
+    """What differs once another file stands at a path; None where there is none."""
+    with contextlib.suppress(OSError):
+        found = Path(path).stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _to_folder(
@@ -176,10 +190,15 @@ def _to_folder(
     if ranked is not None:
         output.note(str(ranked))
         settings |= {"rank": ranked.rank.number, "world_size": ranked.rank.world_size}
-    with ray_executor(output, ray) as executor, progress_bar(output, printable(path)) as progress:
-        started = time.perf_counter()
-        saved = save_sharded(plan, path, shard_size=nbytes, executor=executor, progress=progress, **settings)
-        seconds = time.perf_counter() - started
+    try:
+        with ray_executor(output, ray) as executor, progress_bar(output, printable(path)) as progress:
+            started = time.perf_counter()
+            saved = save_sharded(
+                plan, path, shard_size=nbytes, executor=executor, progress=progress, **settings
+            )
+            seconds = time.perf_counter() - started
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"whole shards stay in {path}, and the same command goes on") from None
     report_saved(output, saved, ranked, seconds)
     if output.format == "text":
         _tell_ties(output, saved.tied)
