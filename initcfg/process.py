@@ -83,9 +83,31 @@ class ForkSafeLock:
 #: has the lock, not the thread that would open it. One for all: a thread that waits for a second one would
 #: hold the first. Whoever holds it may fork: modules may do so as they load.
 LOADING = threading.RLock()
+
+# Python's modules whose locks a fork takes before and opens after; others only make new ones in the child.
+_FORK_LOCKS = {"logging": "_lock", "concurrent.futures.thread": "_global_shutdown_lock"}
+
+
+def _fork_locks() -> dict[str, Any]:
+    found = {name: getattr(sys.modules.get(name), lock, None) for name, lock in _FORK_LOCKS.items()}
+    return {name: lock for name, lock in found.items() if lock is not None}
+
+
+def _hold_before_fork() -> None:
+    """Waits for `LOADING`, and takes the locks of modules that were loaded meanwhile.
+
+    What they registered comes too late to be called before this fork, and is called after it.
+    """
+    known = _fork_locks()
+    LOADING.acquire()
+    for name, lock in _fork_locks().items():
+        if name not in known:
+            lock.acquire()
+
+
 if hasattr(os, "register_at_fork"):  # as above
     os.register_at_fork(
-        before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
+        before=_hold_before_fork, after_in_parent=LOADING.release, after_in_child=LOADING.release
     )
 
 

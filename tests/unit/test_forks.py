@@ -126,6 +126,37 @@ thread.join()
 get_engine("native")
 """
 
+# A thread loads modules whose locks forks take, while the fork of the main one waits.
+HOOKS = """
+import os, signal, sys, threading, time
+from initcfg.process import LOADING
+
+inside = threading.Event()
+assert not sys.modules.keys() & {"logging", "concurrent.futures.thread"}
+
+def late():
+    with LOADING:
+        inside.set()
+        time.sleep(0.5)
+        import concurrent.futures.thread, logging
+
+def free():
+    import concurrent.futures.thread, logging
+    logging.getLogger("a").debug("b")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(int).result() == 0 and not concurrent.futures.thread._global_shutdown_lock.locked()
+
+thread = threading.Thread(target=late)
+thread.start()
+assert inside.wait(60)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    os._exit(not free())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), free())
+thread.join()
+"""
+
 # A thread makes the first call of all, which imports most of the package, when the main one forks.
 FIRST_CALL = """
 import os, signal, sys, tempfile, threading, time
@@ -245,6 +276,12 @@ def test_a_child_forked_while_an_engine_is_imported_for_the_first_time_imports_i
     command = [sys.executable, "-W", "ignore", "-c", IMPORTING]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "0\n"
+
+
+def test_modules_loaded_while_a_fork_waits_do_not_open_locks_that_it_has_not_taken() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", HOOKS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("0 True\n", "")
 
 
 @pytest.mark.parametrize("delay", ["0.03", "0.1"])
