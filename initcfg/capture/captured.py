@@ -25,7 +25,7 @@ from initcfg.draft.layers import (
     numbers_by_place,
     with_numbers,
 )
-from initcfg.errors import Code
+from initcfg.errors import Code, SpecError
 from initcfg.formats.atomic import replacing
 from initcfg.generate.files import write
 from initcfg.layout import Layout
@@ -100,7 +100,11 @@ class Captured:
 
     @cached_property
     def spec(self) -> Spec:
-        """The spec: shapes, laws, ties. Tables are in it, so that it can be planned at once."""
+        """The spec: shapes, laws, ties. Tables are in it, so that it can be planned at once.
+
+        Raises:
+            SpecError: no spec can hold a name, or say a tie to a name with braces.
+        """
         return load(self._document.tree)
 
     @property
@@ -143,6 +147,7 @@ class Captured:
 
         Raises:
             OutputError: a file cannot be written.
+            SpecError: no spec can hold a name, or say a tie to a name with braces.
         """
         target = Path(path)
         beside = target.with_name(_TABLES.format(target.stem))
@@ -210,6 +215,10 @@ class _Document:
     # What there is.
 
     def _entry(self, recorded: Recorded) -> _Entry:
+        if recorded.tied_to and re.search("[{}]", recorded.tied_to):
+            message = f"{recorded.name!r} is tied to {recorded.tied_to!r}, and no spec can say so"
+            hint = "braces in tied_to hold expressions: give the parameter a name without them"
+            raise SpecError.of(Code.INPUT, message, hint)
         tied = recorded.tied_to and numbers_by_place(recorded.name, recorded.tied_to)
         return _Entry(
             recorded.shape,
@@ -328,7 +337,8 @@ class _Document:
         params, layers = laid["params"], laid["layers"]
         firsts = {place.layer: group for place, group in reversed(self._placed)}
         for key, layer in layers.items():
-            if "repeat" in layer:
+            # A name with braces is spelled out by a repeat of its own.
+            if "repeat" in layer and firsts[key].is_plain:
                 layer["repeat"] = self._repeat(firsts[key], layer["repeat"])
         stored = {place.layer or "" for place, group in self._placed if group.example in self.tables}
         layers = staged(layers, stored)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, count
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from initcfg.draft.layers import is_number
-from initcfg.globs import Glob
+from initcfg.globs import Glob, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -92,15 +92,15 @@ def _telling(names: Sequence[str], meanings: Mapping[str, str]) -> tuple[int, ..
 
 
 def starred(name: str, kept: Collection[int] = ()) -> str:
-    """A name with a star in the place of each number, but for those in some places."""
+    """The pattern of a name, with a star in the place of each number, but for those in some places."""
     segments = enumerate(name.split("."))
-    return ".".join("*" if is_number(each) and at not in kept else each for at, each in segments)
+    return ".".join("*" if is_number(each) and at not in kept else literal(each) for at, each in segments)
 
 
 def _numbered(stem: str) -> str:
     """The pattern in which numbers alone stand for the stars."""
-    parts = stem.split("*")
-    return "".join(f"{part}{{n{at}}}" for at, part in enumerate(parts[:-1])) + parts[-1]
+    numbers = count()
+    return ".".join(f"{{n{next(numbers)}}}" if each == "*" else each for each in stem.split("."))
 
 
 def _patterns(stem: str) -> Iterator[str]:

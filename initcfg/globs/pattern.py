@@ -72,6 +72,16 @@ def parse(pattern: str) -> tuple[Item, ...]:
     return _Parser(pattern).pattern()
 
 
+def literal(text: str) -> str:
+    """The pattern that matches a text and nothing else.
+
+    Example:
+        >>> literal("expert[0].w")
+        'expert[[]0[]].w'
+    """
+    return re.sub(r"[*?\[\]{},]", r"[\g<0>]", text)
+
+
 def captures_in(items: tuple[Item, ...]) -> tuple[str, ...]:
     """The names of the numbers that a pattern captures, from left to right."""
     return tuple(item.name for item in items if isinstance(item, Number))
@@ -162,11 +172,13 @@ class _Parser:
         return self.text[start - 1 : start] in ("", ".") and self.text[end : end + 1] in ("", ".")
 
     def set(self) -> Chars:
-        end = self.text.find("]", self.at)
-        body = self.text[self.at : end].removeprefix("!")
-        if end < 0 or not body:
+        negated = self.text.startswith("!", self.at)
+        first = self.at + negated
+        # A bracket that comes first is one of the set.
+        end = self.text.find("]", first + 1)
+        if end < 0:
             self.fail("'[' needs characters and a closing ']'")
-        negated = self.text[self.at] == "!"
+        body = self.text[first:end]
         self.at = end + 1
         ranges = []
         while body:

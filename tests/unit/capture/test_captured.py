@@ -219,6 +219,21 @@ def test_one_parameter(name: str) -> None:
     assert [each.name for each in plan] == [name]
 
 
+def test_characters_of_patterns_in_names_are_letters() -> None:
+    names = ["x{y}", "{i}", "x*", "x", "a[b]", "ab", "q?", "q1", "a,b", "]"]
+    laws = {f"d.{name}": RandomNormal(0.0, 0.5 + at) for at, name in enumerate(names)}
+    captured = Captured("m", [recorded(name, (4, 4), law) for name, law in laws.items()])
+    plan = initcfg.make_plan(loads(captured.text))
+    assert {each.name: each.initializer for each in plan} == laws
+
+
+def test_a_tie_to_a_name_with_braces_is_refused() -> None:
+    tied = recorded("out", (2, 2), Zeros(), tied_to="d.x{y}")
+    captured = Captured("m", [recorded("d.x{y}", (2, 2), Zeros()), tied])
+    with pytest.raises(initcfg.SpecError, match=r"'out' is tied to 'd.x\{y\}', and no spec can say so"):
+        _ = captured.spec
+
+
 def rotary(changes: Mapping[str, float] = {}) -> list[Recorded]:
     """Frequencies, and a draw that is computed with."""
     config: dict[str, Any] = {"d": 64, "theta": 10000.0, "n": 30, **changes}

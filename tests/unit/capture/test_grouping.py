@@ -69,7 +69,14 @@ _NAMES = st.lists(
 ).map(".".join)
 
 
-@given(st.dictionaries(_NAMES, st.sampled_from("abc"), min_size=1, max_size=25))
+_ODD = st.lists(
+    st.sampled_from(["x{y}", "{n0}", "}", "{", "*", "**", "a*", "ab", "[", "]", "[b]", "b", "?", "a,b", "0"]),
+    min_size=1,
+    max_size=3,
+).map(".".join)
+
+
+@given(st.dictionaries(_NAMES | _ODD, st.sampled_from("abc"), min_size=1, max_size=25))
 def test_every_name_has_its_meaning(meanings: dict[str, str]) -> None:
     assert decided(meanings) == meanings
 

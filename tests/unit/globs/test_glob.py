@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
-from initcfg.globs import MAX_PATTERN, Glob
+from initcfg.globs import MAX_PATTERN, Glob, literal
 from initcfg.globs.matcher import Automaton
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         ("h.[0-3]", ["h.0", "h.3"], ["h.4", "h.-"]),
         ("h.[!0-3x]", ["h.4", "h.-"], ["h.0", "h.x", "h.."]),
         ("[a-]", ["a", "-"], ["b"]),
+        ("[]a]", ["]", "a"], ["b", "]a]"]),
+        ("[!]a]", ["b", "!"], ["]", "a"]),
         ("{a,b.c}.w", ["a.w", "b.c.w"], ["b.w", "c.w", "a,b.c.w"]),
         ("x{,y}", ["x", "xy"], ["y", "xyy"]),
         ("{a{1,2},b*}", ["a1", "a2", "b", "bcd"], ["a", "a12", "b.c"]),
@@ -48,6 +50,13 @@ def test_patterns_match_whole_names(pattern, yes, no) -> None:
     glob = Glob(pattern)
     assert [name for name in yes if not glob.matches(name)] == []
     assert [name for name in no if glob.matches(name)] == []
+
+
+@given(st.text("*?[]{},!-.ab", min_size=1, max_size=8), st.text("*?[]{},!-.ab", max_size=8))
+def test_a_literal_matches_its_text_alone(text: str, other: str) -> None:
+    glob = Glob(literal(text))
+    assert glob.matches(text)
+    assert glob.matches(other) == (other == text)
 
 
 @pytest.mark.parametrize(
