@@ -11,7 +11,7 @@ from initcfg import initializers
 from initcfg.checks.laws import has_named_layout, scale_of
 from initcfg.checks.survey import Finding
 from initcfg.expressions import Evaluator, Expression, ExpressionError
-from initcfg.expressions.grammar import Ast, Binary, Call, Choice, Unary
+from initcfg.expressions.grammar import Ast, Call, Choice, Operation
 from initcfg.initializers.arguments import arguments_of
 from initcfg.plan.definitions import expressions_in
 from initcfg.plan.scope import cost_of
@@ -242,19 +242,15 @@ def _number(written: object, env: Mapping[str, Value], *, divided: bool) -> int 
 def _divided(tree: Ast) -> Ast:
     """A tree with ``/`` for each ``//``."""
     match tree:
-        case Unary(sign, operand, offset):
-            return Unary(sign, _divided(operand), offset)
-        case Binary(sign, left, right, offset):
-            return Binary("/" if sign == "//" else sign, _divided(left), _divided(right), offset)
         case Choice(then, condition, otherwise, offset):
             return Choice(_divided(then), _divided(condition), _divided(otherwise), offset)
-        case Call(name, arguments, offset):
-            return Call(name, tuple(map(_divided, arguments)), offset)
+        case Operation(name, operands) | Call(name, operands):
+            return tree._replace(name="/" if name == "//" else name, operands=tuple(map(_divided, operands)))
     return tree
 
 
 def _is_quotient(tree: Ast) -> bool:
     """Whether a value is a quotient and nothing was done with it."""
-    while isinstance(tree, Unary):
-        tree = tree.operand
-    return isinstance(tree, Binary) and tree.sign == "//"
+    while isinstance(tree, Operation) and len(tree.operands) == 1:
+        (tree,) = tree.operands
+    return isinstance(tree, Operation) and tree.name == "//"

@@ -26,13 +26,12 @@ from initcfg.expressions.folding import (
 from initcfg.expressions.grammar import (
     COMPARISONS,
     Ast,
-    Binary,
     Call,
     Choice,
     ExpressionError,
     Name,
     Number,
-    Unary,
+    Operation,
 )
 
 if TYPE_CHECKING:
@@ -226,11 +225,9 @@ class ArrayEvaluator:
                 return self._choice(tree, grid)
             case Call("index", arguments):
                 return grid.flat() if not arguments else grid.positions[axis_of(arguments[0])]
-            case Unary(name, operand, offset):
+            case Operation(name, (operand,), offset):
                 operands: tuple[Ast, ...] = (Number(0, offset), operand)
-            case Binary(name, left, right, offset):
-                operands = (left, right)
-            case Call(name, operands, offset):
+            case Operation(name, operands, offset) | Call(name, operands, offset):
                 pass
             case _:
                 return tree.value if isinstance(tree, Number) else Evaluator({}).number(tree)

@@ -12,13 +12,12 @@ from initcfg.errors import Code
 from initcfg.expressions.grammar import (
     KEYWORDS,
     Ast,
-    Binary,
     Call,
     Choice,
     ExpressionError,
     Name,
     Number,
-    Unary,
+    Operation,
     UnknownNameError,
     parse,
     references,
@@ -130,11 +129,11 @@ class Evaluator:
                 return value
             case Name(name, offset):
                 return self._name(name, offset)
-            case Unary(sign, operand):
+            case Operation(sign, (operand,)):
                 value = self.number(operand)
                 return -value if sign == "-" else value
-            case Binary(sign, left, right, offset):
-                return computed(sign, offset, OPERATORS[sign], self.number(left), self.number(right))
+            case Operation(sign, operands, offset):
+                return computed(sign, offset, OPERATORS[sign], *map(self.number, operands))
             case Choice(then, condition, otherwise):
                 return self.number(then if self.number(condition) else otherwise)
             case Call():
@@ -176,7 +175,7 @@ class Evaluator:
     def _call(self, call: Call) -> Real:
         if call.name == "gain" and call.name not in self.env:
             return self._gain(call)
-        values = [self.number(argument) for argument in call.arguments]
+        values = [self.number(argument) for argument in call.operands]
         if call.name in self.env or call.name in CONSTANTS:
             return self._item(call, values)
         self.check_count(call)
@@ -187,13 +186,13 @@ class Evaluator:
         if call.name in CONSTANTS:
             self._item(call, [])
         _, least, most = FUNCTIONS[call.name]
-        if not least <= len(call.arguments) <= most:
+        if not least <= len(call.operands) <= most:
             count = f"{least} or more arguments" if least < most else "1 argument"
-            message = f"{call.name!r} takes {count}, got {len(call.arguments)}"
+            message = f"{call.name!r} takes {count}, got {len(call.operands)}"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
 
     def _gain(self, call: Call) -> Real:
-        word, slopes = _nonlinearity(call), call.arguments[1:]
+        word, slopes = _nonlinearity(call), call.operands[1:]
         if len(slopes) > (word.name == "leaky_relu"):
             message = "'gain' takes one number more for leaky_relu, its slope, and none for others"
             raise ExpressionError(message, call.offset, Code.EXPRESSION_VALUE)
@@ -215,7 +214,7 @@ class Evaluator:
 
 def _nonlinearity(call: Call) -> Name:
     """The word that a call of ``gain`` begins with."""
-    word = call.arguments[0]
+    word = call.operands[0]
     if not isinstance(word, Name):
         hint = "write the slope after it, as gain(leaky_relu, 0.2)"
         message = "'gain' takes the name of a nonlinearity"
@@ -322,7 +321,7 @@ def _parsed(text: str) -> Expression:
             used.add(reference)
             continue
         hideable.add(reference)
-        word = reference.arguments[0]
+        word = reference.operands[0]
         if reference.name == "gain" and isinstance(word, Name) and word.name in GAINS:
             hideable.add(word)
     names = {each.name for each in used - hideable} - (FUNCTIONS.keys() - _HIDEABLE) - CONSTANTS.keys()

@@ -23,13 +23,12 @@ from initcfg.expressions.evaluation import (
 from initcfg.expressions.grammar import (
     COMPARISONS,
     Ast,
-    Binary,
     Call,
     Choice,
     ExpressionError,
     Name,
     Number,
-    Unary,
+    Operation,
     references,
 )
 
@@ -45,6 +44,7 @@ ANYWHERE = -math.inf, math.inf
 FARTHEST = 2.0**30
 #: These give integers.
 WHOLE = ("floor", "ceil", "round")
+_INTEGERS = frozenset({"index", *WHOLE, *COMPARISONS})
 #: Of integers these do too.
 EXACT = ("+", "-", "*", "//", "%", "**", "min", "max", "abs", "sign")
 # These grow or fall all the way along each of their operands; of the powers those of numbers above 0.
@@ -112,7 +112,7 @@ def is_comparison(tree: Ast) -> bool:
     """Whether the value is true or false, and no number."""
     if isinstance(tree, Choice):
         return is_comparison(tree.then) and is_comparison(tree.otherwise)
-    return isinstance(tree, Binary) and tree.sign in COMPARISONS
+    return isinstance(tree, Operation) and tree.name in COMPARISONS
 
 
 def is_whole(tree: Ast) -> bool:
@@ -120,14 +120,10 @@ def is_whole(tree: Ast) -> bool:
     match tree:
         case Number(value):
             return is_int64(value)
-        case Unary(_, operand):
-            return is_whole(operand)
-        case Binary(sign, left, right):
-            return sign in COMPARISONS or (sign in EXACT and is_whole(left) and is_whole(right))
         case Choice(then, _, otherwise):
             return is_whole(then) and is_whole(otherwise)
-        case Call(name, arguments):
-            return name in {"index", *WHOLE} or (name in EXACT and all(map(is_whole, arguments)))
+        case Operation(name, operands) | Call(name, operands):
+            return name in _INTEGERS or (name in EXACT and all(map(is_whole, operands)))
     return False
 
 
@@ -141,11 +137,9 @@ def ends_of(tree: Ast, ends: Callable[[Ast], Ends], shape: tuple[int, ...]) -> E
         case Choice(then, _, otherwise):
             (low, high), (least, greatest) = ends(then), ends(otherwise)
             return min(low, least), max(high, greatest)
-        case Unary(name, operand):
+        case Operation(name, (operand,)):
             given = [(0, 0), ends(operand)]
-        case Binary(name, left, right):
-            given = [ends(left), ends(right)]
-        case Call(name, operands) if operands and name != "gain":
+        case Operation(name, operands) | Call(name, operands) if operands and name != "gain":
             given = list(map(ends, operands))
         case _:
             return ANYWHERE
@@ -202,10 +196,8 @@ class _Folder:
             case Name(name, offset) if name in self.free and name != "x":
                 hint = f"say of which axis: {name}(0) of the first, {name}(-1) of the last"
                 raise ExpressionError(f"{name!r} needs an axis", offset, Code.EXPRESSION_VALUE, hint)
-            case Unary(sign, operand, offset):
-                return self._known(Unary(sign, self._fold(operand), offset))
-            case Binary(sign, left, right, offset):
-                found = Binary(sign, self._fold(left), self._fold(right), offset)
+            case Operation(sign, operands):
+                found = tree._replace(operands=tuple(map(self._fold, operands)))
                 # What it compares, and not 1 or 0: an array of bools takes comparisons only.
                 return found if sign in COMPARISONS else self._known(found)
             case Choice():
@@ -248,8 +240,8 @@ class _Folder:
         if not is_item:
             self.evaluator.check_count(tree)
         # The first argument of gain is a word.
-        words = tree.arguments[: tree.name == "gain" and not is_item]
-        found = tree._replace(arguments=(*words, *map(self._fold, tree.arguments[len(words) :])))
+        words = tree.operands[: tree.name == "gain" and not is_item]
+        found = tree._replace(operands=(*words, *map(self._fold, tree.operands[len(words) :])))
         if words and self._varies(found):
             message = "the slope of 'gain' cannot depend on the element"
             raise ExpressionError(message, tree.offset, Code.EXPRESSION_VALUE)
@@ -261,12 +253,12 @@ class _Folder:
         if self.shape is None or known is not found or is_item or tree.name not in {"min", "max"}:
             return known
         # Two at a time, as arrays are taken.
-        return reduce(lambda least, each: Call(tree.name, (least, each), tree.offset), found.arguments)
+        return reduce(lambda least, each: Call(tree.name, (least, each), tree.offset), found.operands)
 
     def _axis(self, tree: Call) -> Ast:
         """``index`` or ``size`` of an axis, as an integer."""
         name, offset = tree.name, tree.offset
-        arguments = tuple(map(self._fold, tree.arguments))
+        arguments = tuple(map(self._fold, tree.operands))
         if name == "index" and not arguments:
             return tree
         if name == "x" or len(arguments) != 1:
@@ -320,9 +312,10 @@ def _written(tree: Ast) -> tuple[int, str]:
             return (_UNARY if is_negative else _ATOM), repr(value)
         case Name(name):
             return _ATOM, name
-        case Unary(sign, operand):
+        case Operation(sign, (operand,)):
             return _UNARY, sign + written(operand, _UNARY)
-        case Binary(sign, left, right):
+        case Operation(sign, operands):
+            left, right = operands
             own, of_left, of_right = _LEVELS[sign]
             return own, f"{written(left, of_left)} {sign} {written(right, of_right)}"
         case Choice(then, condition, otherwise):

@@ -85,20 +85,11 @@ class Name(NamedTuple):
     offset: int
 
 
-class Unary(NamedTuple):
-    """``+`` or ``-`` before an operand."""
+class Operation(NamedTuple):
+    """A sign before one operand or between two; `offset` is the sign's."""
 
-    sign: str
-    operand: Ast
-    offset: int
-
-
-class Binary(NamedTuple):
-    """Two operands and the sign between them; `offset` is the sign's."""
-
-    sign: str
-    left: Ast
-    right: Ast
+    name: str
+    operands: tuple[Ast, ...]
     offset: int
 
 
@@ -115,11 +106,11 @@ class Call(NamedTuple):
     """A function of arguments, or an item of a list var."""
 
     name: str
-    arguments: tuple[Ast, ...]
+    operands: tuple[Ast, ...]
     offset: int
 
 
-Ast = Number | Name | Unary | Binary | Choice | Call
+Ast = Number | Name | Operation | Choice | Call
 
 
 class _Token(NamedTuple):
@@ -136,18 +127,18 @@ def references(tree: Ast) -> Iterator[Name | Call]:
 def nodes_of(tree: Ast) -> Iterator[Ast]:
     """A tree and all within it, in the order of the text."""
     yield tree
-    parts: tuple[Ast, ...] = ()
-    match tree:
-        case Unary(_, operand):
-            parts = (operand,)
-        case Binary(_, left, right):
-            parts = left, right
-        case Choice(then, condition, otherwise):
-            parts = then, condition, otherwise
-        case Call(_, arguments):
-            parts = arguments
-    for part in parts:
+    for part in operands_of(tree):
         yield from nodes_of(part)
+
+
+def operands_of(tree: Ast) -> tuple[Ast, ...]:
+    """The trees that a tree is made of, in the order of the text."""
+    match tree:
+        case Operation(_, operands) | Call(_, operands):
+            return operands
+        case Choice():
+            return tree[:3]
+    return ()
 
 
 def parse(text: str) -> Ast:
@@ -264,7 +255,7 @@ class _Parser:
         sign = self.take(*COMPARISONS)
         if not sign:
             return left
-        tree = Binary(sign.text, left, self.sum(), sign.offset)
+        tree = Operation(sign.text, (left, self.sum()), sign.offset)
         if self.next.text in COMPARISONS:
             hint = "compare two values at a time"
             raise ExpressionError("comparisons cannot be chained", self.next.offset, hint=hint)
@@ -273,13 +264,13 @@ class _Parser:
     def sum(self) -> Ast:
         tree = self.product()
         while sign := self.take("+", "-"):
-            tree = Binary(sign.text, tree, self.product(), sign.offset)
+            tree = Operation(sign.text, (tree, self.product()), sign.offset)
         return tree
 
     def product(self) -> Ast:
         tree = self.unary()
         while sign := self.take("*", "/", "//", "%"):
-            tree = Binary(sign.text, tree, self.unary(), sign.offset)
+            tree = Operation(sign.text, (tree, self.unary()), sign.offset)
         return tree
 
     def unary(self) -> Ast:
@@ -287,7 +278,7 @@ class _Parser:
         if not sign:
             return self.power()
         self.enter(sign.offset)
-        tree = Unary(sign.text, self.unary(), sign.offset)
+        tree = Operation(sign.text, (self.unary(),), sign.offset)
         self.depth -= 1
         return tree
 
@@ -297,7 +288,7 @@ class _Parser:
         if not sign:
             return base
         self.enter(sign.offset)
-        tree = Binary("**", base, self.unary(), sign.offset)
+        tree = Operation("**", (base, self.unary()), sign.offset)
         self.depth -= 1
         return tree
 

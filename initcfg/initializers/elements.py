@@ -16,7 +16,7 @@ from initcfg.engines.casting import round_all
 from initcfg.errors import Code, InitializerError
 from initcfg.expressions.arrays import ArrayEvaluator, Grid
 from initcfg.expressions.folding import axis_of, is_comparison, is_whole
-from initcfg.expressions.grammar import Binary, Call, Number, nodes_of, references
+from initcfg.expressions.grammar import Call, Number, Operation, nodes_of, references
 from initcfg.initializers.arrays import stretches
 from initcfg.initializers.base import check, draw, is_cut, nested_in, resolve, stream_of
 from initcfg.initializers.custom import Initializer, Request
@@ -169,10 +169,10 @@ def float32_error(
                 number = max(number, _ARGUMENT * largest(argument))
             case Call("exp" | "expm1", (argument,)):
                 share = max(share, _ARGUMENT * largest(argument))
-            case Binary("**", base, exponent):
+            case Operation("**", (base, exponent)):
                 power = largest(exponent) * abs(math.log(max(largest(base), 1e-300)))
                 share = max(share, _ARGUMENT * power)
-            case Binary("+" | "-"):
+            case Operation("+" | "-", (_, _)):
                 number = max(number, _ARGUMENT / 2)
     return share, number * (max(1.0, largest(tree)) if number > _ARGUMENT / 2 else largest(tree))
 
@@ -182,7 +182,7 @@ def used_shape(tree: Ast, shape: tuple[int, ...]) -> tuple[int, ...]:
     used: set[int] = set()
     for each in references(tree):
         if isinstance(each, Call) and each.name == "index":
-            axes = [axis_of(argument) % len(shape) for argument in each.arguments]
+            axes = [axis_of(argument) % len(shape) for argument in each.operands]
             used.update(axes or range(len(shape)))
     return tuple(length if axis in used else 1 for axis, length in enumerate(shape))
 

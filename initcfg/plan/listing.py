@@ -94,17 +94,10 @@ def _law_of_part(part: Initializer, share: Share) -> str:
     return law if share.label is None or share.label.isdecimal() else f"{law} {share.label}"
 
 
-class Copies(NamedTuple):
-    """Parameters that begin alike and differ in the numbers of their names only, or a single one."""
-
-    name: str  # with spans in the place of numbers that differ: ``h.{0..11}.w``; so are the next two
-    tied_to: str  # the parameter that it is tied to; empty for one that is not
-    source: str  # the parameter whose values a derived one follows from; else empty
-    ranks: list[int]  # the positions of the copies among the parameters
-
-
-def fold_copies(parameters: Sequence[PlannedParameter]) -> list[Copies]:
-    """Parameters with the copies of a layer put together, in the order of the first of each."""
+def listed(parameters: Sequence[PlannedParameter], *, full: bool = False) -> list[Copies]:
+    """Parameters with the copies of a layer put together, unless `full`, in the order of the first of each."""
+    if full:
+        return [Copies(each.name, each.tied_to or "", source_of(each), (each,)) for each in parameters]
     laws: dict[int, str] = {}  # by the identity of initializers, which copies share: a repr is slow
     rows = []
     for each in parameters:
@@ -117,7 +110,7 @@ def fold_copies(parameters: Sequence[PlannedParameter]) -> list[Copies]:
                 laws[id(each.initializer)] = law
         alike = (each.shape, each.dtype.name, each.rule, fans_text(each), law)
         rows.append((alike, (each.name, each.tied_to or "", source)))
-    return [Copies(name, tied_to, source, ranks) for (name, tied_to, source), ranks in fold(rows)]
+    return [Copies(*texts, tuple(parameters[rank] for rank in ranks)) for texts, ranks in fold(rows)]
 
 
 def source_of(parameter: PlannedParameter) -> str:
@@ -139,19 +132,19 @@ Kind = Literal["random", "constant", "table", "code", "tied"]
 """How elements come about: drawn; one value each, or one for each part; fixed values of several kinds; by
 code that is not of this package; those of another parameter."""
 
-#: The keys of `Listed.record`.
+#: The keys of `Copies.record`.
 HEADS = (
     *("name", "copies", "shape", "dtype", "initializer", "kind", "law", "mean", "std"),
     *("fan_in", "fan_out", "elements", "nbytes", "tied_to", "rule", "place"),
 )
 
 
-class Listed(NamedTuple):
-    """As `Copies`, with the parameters themselves."""
+class Copies(NamedTuple):
+    """Parameters that begin alike and differ in the numbers of their names only, or a single one."""
 
-    name: str
-    tied_to: str
-    source: str
+    name: str  # with spans in the place of numbers that differ: ``h.{0..11}.w``; so are the next two
+    tied_to: str  # the parameter that it is tied to; empty for one that is not
+    source: str  # the parameter whose values a derived one follows from; else empty
     members: tuple[PlannedParameter, ...]  # at least one, in the plan's order
 
     @property
@@ -186,16 +179,6 @@ class Listed(NamedTuple):
             "rule": first.rule,
             "place": str(first.where) if first.where else None,
         }
-
-
-def listed(parameters: Sequence[PlannedParameter], *, full: bool = False) -> list[Listed]:
-    """Puts together parameters that begin alike and differ in the numbers of their names, unless `full`."""
-    if full:
-        return [Listed(each.name, each.tied_to or "", source_of(each), (each,)) for each in parameters]
-    return [
-        Listed(name, tied_to, source, tuple(parameters[rank] for rank in ranks))
-        for name, tied_to, source, ranks in fold_copies(parameters)
-    ]
 
 
 def kind_of(parameter: PlannedParameter) -> Kind:
@@ -290,14 +273,14 @@ COLUMNS = (
 SORTS = {"name": False, "initializer": False, "copies": True, "elements": True, "std": True, "fan_in": True}
 
 
-def sorted_copies(groups: Iterable[Listed], sort: str | None) -> list[Listed]:
+def sorted_copies(groups: Iterable[Copies], sort: str | None) -> list[Copies]:
     """Copies in the plan's order, or by a key of `SORTS`; what has no value to sort by comes last."""
     if sort is None:
         return list(groups)
     return in_order(groups, lambda copies: copies.record()[sort], largest_first=SORTS[sort])
 
 
-def table_of(plan: Plan, groups: Sequence[Listed], *, brief: bool = False, curves: bool = False) -> Table:
+def table_of(plan: Plan, groups: Sequence[Copies], *, brief: bool = False, curves: bool = False) -> Table:
     """Copies as a table, and what the plan holds.
 
     With `brief`, a long law is shown by its kind and moments. With `curves` rows have pictures of
@@ -322,7 +305,7 @@ def parameter_table(parameter: PlannedParameter) -> Table:
 _BRIEF = 60
 
 
-def _row(copies: Listed, *, brief: bool, curve: bool) -> Row:
+def _row(copies: Copies, *, brief: bool, curve: bool) -> Row:
     first = copies.members[0]
     is_tied = first.tied_to is not None
     cells = (
@@ -340,7 +323,7 @@ def _row(copies: Listed, *, brief: bool, curve: bool) -> Row:
     return Row(tuple(map(printable, cells)), kind_of(first), names, curve_of(first) if curve else None)
 
 
-def _brief_law(copies: Listed) -> str:
+def _brief_law(copies: Copies) -> str:
     """The law, or what its elements come to where it is long and that is known."""
     law, first = copies.law, copies.members[0]
     come_to = law_moments(first) if len(law) > _BRIEF else None
@@ -352,7 +335,7 @@ def _brief_law(copies: Listed) -> str:
 _SHOWN_SKIPS = 5
 
 
-def _notes(plan: Plan, groups: Sequence[Listed]) -> list[str]:
+def _notes(plan: Plan, groups: Sequence[Copies]) -> list[str]:
     """What the plan holds, by kind too, and what rules have left out of it."""
     shown = sum(len(copies.members) for copies in groups)
     held = [counted(len(plan), "parameter"), counted(plan.numel, "element"), size(plan.nbytes)]
@@ -369,7 +352,7 @@ def _notes(plan: Plan, groups: Sequence[Listed]) -> list[str]:
     return lines
 
 
-def _by_kind(groups: Sequence[Listed]) -> list[str]:
+def _by_kind(groups: Sequence[Copies]) -> list[str]:
     """The parameters, elements and bytes of each kind that is shown, and its share of the elements."""
     kinds: dict[str, list[PlannedParameter]] = {}
     for copies in groups:

@@ -16,7 +16,7 @@ from initcfg.expressions import (
     Template,
     UnknownNameError,
 )
-from initcfg.expressions.grammar import Binary, Call, Choice, Name, Number, Unary
+from initcfg.expressions.grammar import Call, Name, Operation, operands_of
 from initcfg.layout import MAX_DIM
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 from initcfg.process import lazy
@@ -154,17 +154,8 @@ def formula_cost(formula: Expression, parts: int, numel: int) -> int:
 
 def cost_of(tree: Ast) -> int:
     """How many steps a tree takes to evaluate, all of its branches counted."""
-    match tree:
-        case Number() | Name():
-            return 1
-        case Unary(_, operand):
-            return 1 + cost_of(operand)
-        case Binary(sign, left, right):
-            return _SLOW.get(sign, 1) + cost_of(left) + cost_of(right)
-        case Choice(then, condition, otherwise):
-            return 1 + cost_of(then) + cost_of(condition) + cost_of(otherwise)
-        case Call(name, arguments):
-            return _SLOW.get(name, 1) + sum(map(cost_of, arguments))
+    own = _SLOW.get(tree.name, 1) if isinstance(tree, Operation | Call) else 1
+    return own + sum(map(cost_of, operands_of(tree)))
 
 
 class Scope(NamedTuple):

@@ -19,7 +19,7 @@ from initcfg.generate.memory import materialize
 from initcfg.initializers import Formula, Initializer, canonical_name
 from initcfg.inspection import Histogram
 from initcfg.names import fold, numbers_of
-from initcfg.plan.listing import Copies, describe_law, fold_copies, law_moments
+from initcfg.plan.listing import Copies, listed
 from initcfg.report.values import (
     Comparison,
     Counts,
@@ -43,7 +43,6 @@ from initcfg.report.values import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from initcfg.distributions import Moments
     from initcfg.formats import Array
     from initcfg.layout import Axes
     from initcfg.plan import Plan, PlannedParameter
@@ -141,10 +140,8 @@ def spectrum_of(matrix: Array, *, name: str = "matrix", std: float | None = None
 
 
 def _model(source: Source) -> Model:
-    plan, parameters = source.plan, list(source.plan)
-    groups = fold_copies(parameters)
-    firsts = [parameters[group.ranks[0]] for group in groups]
-    laws = [None if first.tied_to else law_moments(first) for first in firsts]
+    plan, groups = source.plan, listed(source.plan.parameters)
+    rows = tuple(map(_row, groups))
     return Model(
         file=source.file,
         name=plan.name,
@@ -153,15 +150,12 @@ def _model(source: Source) -> Model:
         parameters=len(plan),
         elements=plan.numel,
         nbytes=plan.nbytes,
-        totals=_totals(parameters),
-        rows=tuple(
-            _row(group, [parameters[at] for at in group.ranks], law)
-            for group, law in zip(groups, laws, strict=True)
-        ),
-        depth=_depth(parameters, groups, laws),
-        spectra=_spectra(parameters, groups, laws),
+        totals=_totals(plan.parameters),
+        rows=rows,
+        depth=_depth(groups, rows),
+        spectra=_spectra(groups, rows),
         warnings=tuple(map(_warned, source.warnings)),
-        weights=None if source.found is None else _weights(source.found, parameters, groups),
+        weights=None if source.found is None else _weights(source.found, groups),
     )
 
 
@@ -190,44 +184,23 @@ def _totals(parameters: Sequence[PlannedParameter]) -> tuple[Total, ...]:
     return tuple(sorted(totals, key=lambda total: -total.elements))
 
 
-def _row(group: Copies, copies: Sequence[PlannedParameter], law: Moments | None) -> Row:
-    first = copies[0]
-    tied = first.tied_to is not None
-    return Row(
-        name=group.name,
-        copies=len(copies),
-        shape=first.shape,
-        dtype=first.dtype.name,
-        initializer="tied" if tied else canonical_name(type(first.initializer)),
-        law="" if tied else describe_law(first.initializer, first.shape, first.layout),
-        tied_to=group.tied_to or None,
-        kind="table" if _is_table(first.initializer) else "matrix" if len(first.shape) > 1 else "vector",
-        fan_in=first.fans.fan_in if first.fans else None,
-        fan_out=first.fans.fan_out if first.fans else None,
-        mean=law.mean if law else None,
-        std=law.std if law else None,
-        elements=0 if tied else sum(each.numel for each in copies),
-        nbytes=0 if tied else sum(each.nbytes for each in copies),
-        rule=first.rule,
-        place=str(first.where) if first.where else None,
-    )
+def _row(group: Copies) -> Row:
+    first = group.members[0]
+    kind = "table" if _is_table(first.initializer) else "matrix" if len(first.shape) > 1 else "vector"
+    return Row(**group.record() | {"kind": kind})
 
 
 def _is_table(initializer: Initializer) -> bool:
     return isinstance(initializer, Formula) and initializer.of is None
 
 
-def _depth(
-    parameters: Sequence[PlannedParameter], groups: Sequence[Copies], laws: Sequence[Moments | None]
-) -> tuple[Series, ...]:
+def _depth(groups: Sequence[Copies], rows: Sequence[Row]) -> tuple[Series, ...]:
     """The gains of matrices whose names differ in one number only, by that number."""
     matrices = [
-        (parameters[at], law.std * math.sqrt(first.fans.fan_in))
-        for group, law in zip(groups, laws, strict=True)
-        if law is not None and law.std > 0
-        if (first := parameters[group.ranks[0]]).fans and len(first.shape) > 1
-        if not _is_table(first.initializer)
-        for at in group.ranks
+        (member, row.std * math.sqrt(row.fan_in))
+        for group, row in zip(groups, rows, strict=True)
+        if row.kind == "matrix" and row.std and row.fan_in is not None
+        for member in group.members
     ]
     series = []
     for (name,), members in fold([((), (parameter.name,)) for parameter, _ in matrices]):
@@ -245,27 +218,24 @@ def _depth(
 _SMALL_MATRIX, _LEAST_SIDE, _DRAWN_SPECTRA = 2**18, 8, 8
 
 
-def _spectra(
-    parameters: Sequence[PlannedParameter], groups: Sequence[Copies], laws: Sequence[Moments | None]
-) -> tuple[Spectrum, ...]:
+def _spectra(groups: Sequence[Copies], rows: Sequence[Row]) -> tuple[Spectrum, ...]:
     """The singular values of small matrices, which are made for it: the largest ones, of copies the first."""
     small: list[tuple[int, PlannedParameter, Axes, float]] = []
-    for rank, (group, law) in enumerate(zip(groups, laws, strict=True)):
-        first = parameters[group.ranks[0]]
-        if not (law and law.std) or first.layout is None or len(first.shape) < 2:
+    for rank, (group, row) in enumerate(zip(groups, rows, strict=True)):
+        first = group.members[0]
+        if not row.std or first.layout is None or row.kind != "matrix":
             continue
         axes = first.layout.axes(len(first.shape))
         columns = math.prod(first.shape[axis] for axis in axes.outputs)
         sides = columns, first.numel // max(columns, 1)
-        is_matrix = not axes.batch and min(sides) >= _LEAST_SIDE and not _is_table(first.initializer)
-        if is_matrix and first.numel <= _SMALL_MATRIX:
-            small.append((rank, first, axes, law.std))
+        if not axes.batch and min(sides) >= _LEAST_SIDE and first.numel <= _SMALL_MATRIX:
+            small.append((rank, first, axes, row.std))
     largest = sorted(small, key=lambda each: -each[1].numel)[:_DRAWN_SPECTRA]
     spectra = []
     for rank, first, axes, std in sorted(largest, key=lambda each: each[0]):
-        rows = [axis for axis in range(len(first.shape)) if axis not in axes.outputs]
-        made = np.asarray(materialize(first)).transpose(*rows, *axes.outputs)
-        matrix = made.reshape(math.prod(first.shape[axis] for axis in rows), -1)
+        others = [axis for axis in range(len(first.shape)) if axis not in axes.outputs]
+        made = np.asarray(materialize(first)).transpose(*others, *axes.outputs)
+        matrix = made.reshape(math.prod(first.shape[axis] for axis in others), -1)
         found = spectrum_of(matrix, name=groups[rank].name, std=std)
         spectra.append(found.model_copy(update={"row": rank}))
     return tuple(spectra)
@@ -306,14 +276,12 @@ _DRAWN_LAWS = 120
 _TOLD_PROBLEMS = 100
 
 
-def _weights(
-    found: Verification, parameters: Sequence[PlannedParameter], groups: Sequence[Copies]
-) -> Weights:
+def _weights(found: Verification, groups: Sequence[Copies]) -> Weights:
     """What was found of weights, the copies of a parameter together unless only some of them differ."""
     report = found.law
     if report is None:
         raise ValueError("the weights were not held against laws: verify with law=True")
-    row_of = {parameters[at].name: rank for rank, group in enumerate(groups) for at in group.ranks}
+    row_of = {each.name: rank for rank, group in enumerate(groups) for each in group.members}
     kinds: defaultdict[Hashable, list[LawRow]] = defaultdict(list)
     for row in report.rows:
         kinds[row_of[row.name], row.part, row.problem is None].append(row)
