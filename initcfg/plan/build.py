@@ -12,7 +12,7 @@ from initcfg.names import NearestNames
 from initcfg.plan.definitions import check_definitions
 from initcfg.plan.following import follow, lend, resolve_ties
 from initcfg.plan.layers import Described
-from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter, Tie, name_problem
+from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter, Tie, Wanted, name_problem
 from initcfg.plan.plan import Plan
 from initcfg.plan.problems import BrokenError, EnoughProblemsError, Problems
 from initcfg.plan.resolve import PlanContext
@@ -211,7 +211,7 @@ def _from_manifest(
     if rule.skip:
         return SkippedParameter(name, rule.match, places[at])
     _check(context, name, entry)
-    return rules.plan(at, name, entry.shape, entry.dtype, places[at])
+    return rules.plan(at, Wanted(name, entry.shape, places[at]), entry.dtype)
 
 
 def _check(context: PlanContext, name: str, entry: ManifestEntry) -> None:

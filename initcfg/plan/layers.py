@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression
 from initcfg.plan.definitions import NameCheck
-from initcfg.plan.parameters import SkippedParameter, Tie, name_problem
+from initcfg.plan.parameters import SkippedParameter, Tie, Wanted, name_problem
 from initcfg.plan.problems import BrokenError
 from initcfg.plan.resolve import Resolver
 from initcfg.plan.scope import LONG_NAME, MAX_PARAMETERS, NameText, shape_of
@@ -172,10 +172,10 @@ class ParameterTemplate:
             return SkippedParameter(name, self._context.spec.rules[at].match, self._where)
         stream_name = None if self._stream is None else self._stream.fill(scope)
         asked = None if self._fans_of is None else (self._fans_of.fill(scope), (*self._path, "fans_of"))
+        wanted = Wanted(name, shape, self._where, stream_name or None, asked)
         if at is not None:
-            param = (self._param, self._path)
-            return self._rules.plan(at, name, shape, dtype, self._where, param, stream_name, asked)
-        return self._resolver(dtype).plan(name, shape, scope, stream_name or name, self._where, asked)
+            return self._rules.plan(at, wanted, dtype, (self._param, self._path))
+        return self._resolver(dtype).plan(wanted, scope)
 
     def name(self, prefix: str, scope: Scope) -> str:
         """The full name of the parameter of one copy."""

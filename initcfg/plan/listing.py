@@ -95,7 +95,7 @@ def _law_of_part(part: Initializer, share: Share) -> str:
 
 
 def listed(parameters: Sequence[PlannedParameter], *, full: bool = False) -> list[Copies]:
-    """Parameters with the copies of a layer put together, unless `full`, in the order of the first of each."""
+    """Parameters with the copies of a layer put together, unless `full`, in the order of the first ones."""
     if full:
         return [Copies(each.name, each.tied_to or "", source_of(each), (each,)) for each in parameters]
     laws: dict[int, str] = {}  # by the identity of initializers, which copies share: a repr is slow
@@ -110,7 +110,10 @@ def listed(parameters: Sequence[PlannedParameter], *, full: bool = False) -> lis
                 laws[id(each.initializer)] = law
         alike = (each.shape, each.dtype.name, each.rule, fans_text(each), law)
         rows.append((alike, (each.name, each.tied_to or "", source)))
-    return [Copies(*texts, tuple(parameters[rank] for rank in ranks)) for texts, ranks in fold(rows)]
+    return [
+        Copies(name, tied_to, source, tuple(parameters[rank] for rank in ranks))
+        for (name, tied_to, source), ranks in fold(rows)
+    ]
 
 
 def source_of(parameter: PlannedParameter) -> str:

@@ -240,15 +240,22 @@ class _Unfrozen:
     __slots__ = tuple(each.name for each in fields(PlannedParameter))
 
 
+class Wanted(NamedTuple):
+    """A parameter that is to be planned."""
+
+    name: str
+    shape: tuple[int, ...]
+    where: Location | None
+    stream_name: str | None = None  # None for its own name
+    asked: tuple[str, Path] | None = None  # what ``fans_of`` comes to, and where that stands
+
+
 def planned_parameter(
     resolved: Resolved,
-    *,
-    name: str,
+    wanted: Wanted,
     streams: Callable[[str], Stream],
-    stream_name: str,
-    where: Location | None,
-    rule: str | None = None,
-    fans_of: str | None = None,
+    rule: str | None,
+    fans_of: str | None,
 ) -> PlannedParameter:
     """A parameter by its name, and what it shares with others.
 
@@ -256,17 +263,17 @@ def planned_parameter(
     planning. Assigning them to an object of a class with the same slots takes a sixth of it.
     """
     made: Any = _Unfrozen()
-    made.name = name
+    made.name = wanted.name
     made.shape = resolved.shape
     made.dtype = resolved.dtype
     made.layout = resolved.layout
     made.fans = resolved.fans
     made.initializer = resolved.initializer
     made.distribution = resolved.distribution
-    made.stream = resolved.stream or streams(stream_name)
-    made.stream_name = stream_name
+    made.stream_name = wanted.name if wanted.stream_name is None else wanted.stream_name
+    made.stream = resolved.stream or streams(made.stream_name)
     made.tied_to = None
-    made.where = where
+    made.where = wanted.where
     made.rule = rule
     made.fans_of = fans_of
     made.__class__ = PlannedParameter
@@ -327,7 +334,7 @@ class Borrower(NamedTuple):
     layout: Layout | None
     asked: str  # what ``fans_of`` comes to
     path: Path  # where that stands
-    where: Location
+    where: Location | None
     # the parameter, for those fans and the other's full name
     planned: Callable[[Fans, str], PlannedParameter]
 

@@ -30,7 +30,7 @@ from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
 from initcfg.plan.document import PlanDocument
 from initcfg.plan.following import Follower, follow
-from initcfg.plan.parameters import Resolved, SkippedParameter, name_problem, planned_parameter
+from initcfg.plan.parameters import Resolved, SkippedParameter, Wanted, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
 from initcfg.plan.problems import OF_FILES
 from initcfg.plan.scope import MAX_PARAMETERS
@@ -137,15 +137,8 @@ class _Restorer:
             resolved = _resolved(document)
             if _is_shareable(resolved.initializer):
                 self.shared[key] = resolved
-        return planned_parameter(
-            resolved,
-            name=document.name,
-            streams=self.streams,
-            stream_name=document.stream_name,
-            where=_place(document.where),
-            rule=document.rule,
-            fans_of=document.fans_of,
-        )
+        wanted = Wanted(document.name, resolved.shape, _place(document.where), document.stream_name)
+        return planned_parameter(resolved, wanted, self.streams, document.rule, document.fans_of)
 
 
 def _sharing_key(document: ParameterDocument) -> object:

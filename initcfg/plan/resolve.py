@@ -28,7 +28,7 @@ from initcfg.initializers.values import halves_of
 from initcfg.layout import Fans, Layout, known_fans, needed_layout
 from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in, nested_in
 from initcfg.plan.following import Follower
-from initcfg.plan.parameters import Borrower, Resolved, planned_parameter
+from initcfg.plan.parameters import Borrower, Resolved, Wanted, planned_parameter
 from initcfg.plan.problems import BrokenError, about
 from initcfg.plan.scope import LEAF, PART, TRUNCATION, cost_of, formula_cost
 from initcfg.process import LOADING, lazy
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.errors import Diagnostic, Location
+    from initcfg.errors import Diagnostic
     from initcfg.expressions import Value
     from initcfg.initializers import formulas
     from initcfg.initializers.annotations import Reading
@@ -325,18 +325,11 @@ class Resolver:
             complexity = complexity_of(self._initializer, context.definitions.complexities)
             self._cost = PART * complexity.parts + LEAF * complexity.leaves
 
-    def plan(  # noqa: PLR0917
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        scope: Scope,
-        stream_name: str,
-        where: Location,
-        asked: tuple[str, Path] | None = None,
-    ) -> PlannedParameter | Borrower:
-        """The parameter; or what becomes it once the fans are known that it asks for, by name and place."""
-        if asked is None:
-            return self._planned(name, shape, scope, stream_name, where)
+    def plan(self, wanted: Wanted, scope: Scope) -> PlannedParameter | Borrower:
+        """The parameter; or what becomes it once the fans are known that it asks for."""
+        if wanted.asked is None:
+            return self._planned(wanted, scope)
+        name, shape, where, *_ = wanted
         try:
             layout = self.check_array(shape, scope)[1]
         except SpecError as error:
@@ -348,35 +341,20 @@ class Resolver:
 
         def planned(fans: Fans, lender: str) -> PlannedParameter:
             values.update(held)
-            return self._planned(name, shape, later, stream_name, where, fans, lender)
+            return self._planned(wanted, later, fans, lender)
 
-        return Borrower(name, shape, layout, *asked, where, planned)
+        return Borrower(name, shape, layout, *wanted.asked, where, planned)
 
-    def _planned(  # noqa: PLR0917
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        scope: Scope,
-        stream_name: str,
-        where: Location,
-        fans: Fans | None = None,
-        lender: str | None = None,
+    def _planned(
+        self, wanted: Wanted, scope: Scope, fans: Fans | None = None, lender: str | None = None
     ) -> PlannedParameter:
         if not self._is_usable:
             raise BrokenError
         try:
-            resolved = self.resolve(name, shape, scope, fans)
+            resolved = self.resolve(wanted.name, wanted.shape, scope, fans)
         except SpecError as error:
-            raise about(name, error) if self._rule is not None else error from None
-        return planned_parameter(
-            resolved,
-            name=name,
-            streams=self._context.stream,
-            stream_name=stream_name,
-            where=where,
-            rule=self._rule,
-            fans_of=lender,
-        )
+            raise about(wanted.name, error) if self._rule is not None else error from None
+        return planned_parameter(resolved, wanted, self._context.stream, self._rule, lender)
 
     def resolve(self, name: str, shape: tuple[int, ...], scope: Scope, fans: Fans | None = None) -> Resolved:
         """What a parameter of a name and a shape is, with the fans of another one if `fans` are given."""

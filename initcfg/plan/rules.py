@@ -19,9 +19,8 @@ from initcfg.process import cached_property
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from initcfg.errors import Location
     from initcfg.expressions import Value
-    from initcfg.plan.parameters import Borrower, PlannedParameter
+    from initcfg.plan.parameters import Borrower, PlannedParameter, Wanted
     from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.scope import Scope
@@ -116,34 +115,25 @@ class Rules:
             self._scope.pay(MATCHING * (done - self._paid), ("rules",))
             self._paid = done
 
-    def plan(  # noqa: PLR0917
-        self,
-        at: int,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: str | None,
-        where: Location,
-        param: tuple[Param, Path] | None = None,
-        stream_name: str | None = None,
-        asked: tuple[str, Path] | None = None,
+    def plan(
+        self, at: int, wanted: Wanted, dtype: str | None, param: tuple[Param, Path] | None = None
     ) -> PlannedParameter | Borrower:
         """What a rule makes of a parameter; errors name it.
 
         `dtype` is the manifest's, and `param` the entry among layers or params with its place, if there is
-        one. That may have a `stream_name` of its own, and ask for the fans of another, by name and place.
+        one.
         """
-        if stream_name is None:
-            stream_name = self._filled("stream", at, name) or name
-        if asked is None and ("fans_of", at) in self._names:
+        name = wanted.name
+        if wanted.stream_name is None and ("stream", at) in self._names:
+            wanted = wanted._replace(stream_name=self._filled("stream", at, name) or None)
+        if wanted.asked is None and ("fans_of", at) in self._names:
             asked = self._filled("fans_of", at, name), ("rules", at, "fans_of")
+            wanted = wanted._replace(asked=asked)
         resolver, captures = self._resolver(at, dtype, param)
-        scope = self._captured(at, name) if captures else self._scope
-        return resolver.plan(name, shape, scope, stream_name, where, asked)
+        return resolver.plan(wanted, self._captured(at, name) if captures else self._scope)
 
     def _filled(self, key: str, at: int, name: str) -> str:
-        """A name that a rule gives a parameter, empty where it gives none."""
-        if (key, at) not in self._names:
-            return ""
+        """A name that a rule gives a parameter."""
         text, captures = self._names[key, at]
         try:
             return text.fill(self._captured(at, name) if captures else self._scope)

@@ -25,7 +25,7 @@ from initcfg.text.source import Source
 from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from initcfg.errors import PathStep
     from initcfg.spec.files import Root
@@ -74,32 +74,28 @@ class Document(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """The places of a merged document: of the file that extends, and of the one that it extends."""
+    """The places of a document that has parts of other texts: of what it extends, or of settings."""
 
-    upper: Places
-    lower: Places
-    # Where a part of the merged document stands in the lower file; all else stands in the upper one.
-    inherited: Mapping[Path, Path]
+    document: Places
+    parts: Mapping[Path, tuple[Places, Path]]  # the places of the other text, and where the part stands there
+    inherits: bool  # whether the parts are those of what it extends
 
     def locate(self, path: Path, *, key: bool = False, offset: int | None = None) -> Location:
-        """The place in the file that the part stands in."""
-        split = split_at(path, self.inherited)
-        if split is None:
-            return self.upper.locate(path, key=key, offset=offset)
-        below, rest = split
-        return replace(self.lower.locate((*below, *rest), key=key, offset=offset), path=path)
+        """The place in the text that the part stands in."""
+        size = self._beginning(path)
+        # The key of what is set is the document's.
+        if not size or (key and size == len(path) and not self.inherits):
+            return self.document.locate(path, key=key, offset=offset)
+        places, start = self.parts[path[:size]]
+        return replace(places.locate((*start, *path[size:]), key=key, offset=offset), path=path)
 
     def is_inherited(self, path: Path) -> bool:
-        """Whether the part stands in the lower file, or in one that it extends."""
-        return split_at(path, self.inherited) is not None
+        """Whether the part stands in what is extended, or in what that extends."""
+        return self.inherits if self._beginning(path) else self.document.is_inherited(path)
 
-
-def split_at(path: Path, parts: Mapping[Path, Any]) -> tuple[Any, Path] | None:
-    """What `parts` has for the beginning of a path, and the rest of the path; None if it has nothing."""
-    for size in range(len(path), 0, -1):
-        if path[:size] in parts:
-            return parts[path[:size]], path[size:]
-    return None
+    def _beginning(self, path: Path) -> int:
+        """How much of a path leads to a part of another text; 0 where none of it does."""
+        return next((size for size in range(len(path), 0, -1) if path[:size] in self.parts), 0)
 
 
 def lay_over(upper: Document, lower: Document) -> Document:
@@ -111,8 +107,10 @@ def lay_over(upper: Document, lower: Document) -> Document:
     above = written.get("rules")
     first = len(above) if isinstance(above, list) and ("rules",) not in inherited else 0
     problems = (*upper.problems, *(_shifted(problem, first) for problem in lower.problems))
-    places = Overlay(upper.places, lower.places, inherited)
-    return Document(tree, places, problems, upper.is_whole and lower.is_whole)
+    parts = {path: (lower.places, below) for path, below in inherited.items()}
+    return Document(
+        tree, Overlay(upper.places, parts, inherits=True), problems, upper.is_whole and lower.is_whole
+    )
 
 
 def _merged(
@@ -327,30 +325,13 @@ class _Setting(NamedTuple):
         return SpecError(Diagnostic(Code.SETTING, message, where, hint))
 
 
-class _Places(NamedTuple):
-    """The places of a document that settings were put over; `settings` has theirs, by the path they set."""
-
-    document: Places
-    settings: Mapping[Path, Places]
-
-    def locate(self, path: Path, *, key: bool = False, offset: int | None = None) -> Location:
-        split: tuple[Places, Path] | None = split_at(path, self.settings)
-        if split is None or (key and not split[1]):
-            return self.document.locate(path, key=key, offset=offset)
-        places, rest = split
-        return replace(places.locate(rest, key=key, offset=offset), path=path)
-
-    def is_inherited(self, path: Path) -> bool:
-        return split_at(path, self.settings) is None and self.document.is_inherited(path)
-
-
 def with_settings(document: Document, settings: Settings) -> Document:
     """The document, a mapping, with the values that settings give; its problems say what cannot be set."""
     if not settings:
         return document
     tree = dict(document.tree)
     problems = list(document.problems)
-    places: dict[Path, Places] = {}
+    places: dict[Path, tuple[Places, Path]] = {}
     for given in _items(settings):
         try:
             setting = _read(*given)
@@ -359,9 +340,11 @@ def with_settings(document: Document, settings: Settings) -> Document:
             problems += error.diagnostics
             continue
         problems += (_below(problem, path) for problem in setting.problems)
-        places[path] = setting.places
+        places[path] = setting.places, ()
         tree[path[0]] = setting.value if len(path) == 1 else {**tree[path[0]], path[1]: setting.value}
-    return document._replace(tree=tree, places=_Places(document.places, places), problems=tuple(problems))
+    return document._replace(
+        tree=tree, places=Overlay(document.places, places, inherits=False), problems=tuple(problems)
+    )
 
 
 def _items(settings: Settings) -> list[tuple[str, Any]]:
@@ -407,7 +390,7 @@ def _below(problem: Diagnostic, path: Path) -> Diagnostic:
     return problem.at(replace(problem.where or Location(), path=path))
 
 
-def _path(setting: _Setting, tree: Mapping[str, Any], before: Mapping[Path, Places]) -> Path:
+def _path(setting: _Setting, tree: Mapping[str, Any], before: Container[Path]) -> Path:
     """The path that a setting sets."""
     group, dot, name = setting.target.partition(".")
     path: Path = (group, name) if dot else (group,)
