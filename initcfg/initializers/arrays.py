@@ -11,6 +11,7 @@ from initcfg.distributions import Uniform
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, InitializerError
+from initcfg.initializers.values import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -206,11 +207,9 @@ def repeated(value: ArrayValue, shape: tuple[int, ...], dtype: DType) -> np.ndar
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise InitializerError.of(
-            Code.INITIALIZER_SHAPE,
-            f"a constant array of shape {value.shape} does not fit shape {shape}",
-            hint="give an array of the parameter's shape, or one that numpy broadcasts to it",
-        ) from None
+        message = f"a constant array of shape {value.shape} does not fit shape {shape}"
+        hint = "give an array of the parameter's shape, or one that numpy broadcasts to it"
+        raise misfit(message, hint) from None
 
 
 def _held(value: ArrayValue, dtype: DType) -> np.ndarray[Any, Any]:

@@ -88,17 +88,12 @@ class Concatenate(Combined):
             [(768, 768), (768, 768), (768, 768)]
         """
         axis, sizes = arguments["axis"], arguments["sizes"]
-        if not -len(shape) <= axis < len(shape):
-            raise misfit(
-                f"shape {shape} has no axis {axis} to lay parts along",
-                f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis",
-            )
+        at = _axis(axis, shape, "lay parts")
         if sum(sizes) != shape[axis]:
             raise misfit(
                 f"sizes {tuple(sizes)} do not add up to {shape[axis]}, the size of axis {axis} of {shape}",
                 f"their sum is {sum(sizes)}",
             )
-        at = axis % len(shape)
         before, after = tuple(map(range, shape[:at])), tuple(map(range, shape[at + 1 :]))
         shares = []
         for index, (end, size) in enumerate(zip(itertools.accumulate(sizes), sizes, strict=True)):
@@ -157,10 +152,7 @@ class RepeatOf(Combined):
     ) -> tuple[Share, ...]:
         """The array that is repeated, whose shape is `shape` but for the axis."""
         axis, times = arguments["axis"], arguments["times"]
-        if not -len(shape) <= axis < len(shape):
-            way = f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis"
-            raise misfit(f"shape {shape} has no axis {axis} to repeat along", way)
-        at = axis % len(shape)
+        at = _axis(axis, shape, "repeat")
         if shape[at] % times:
             message = f"{times} does not divide {shape[at]}, the size of axis {axis} of {shape}"
             raise misfit(message, "give 'times' a divisor of that size")
@@ -181,6 +173,14 @@ class RepeatOf(Combined):
         draw(part, rows.reshape(-1), first * inner, small)
         skipped = start - first * self.times * inner
         out[...] = np.repeat(rows, self.times, axis=0).reshape(-1)[skipped : skipped + out.size]
+
+
+def _axis(axis: int, shape: tuple[int, ...], purpose: str) -> int:
+    """The number of an axis, counted from the first."""
+    if -len(shape) <= axis < len(shape):
+        return axis % len(shape)
+    way = f"give an axis from {-len(shape)} to {len(shape) - 1}" if shape else "give it an axis"
+    raise misfit(f"shape {shape} has no axis {axis} to {purpose} along", way)
 
 
 #: More would take long to hold against each other.

@@ -158,18 +158,16 @@ class STFT(Cuttable):
         length, count = shape[steps], shape[frequencies]
         if count == 1:
             message = f"shape {shape} has one frequency, and a transform has two or more"
-            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give it F // 2 + 1 frequencies")
+            raise misfit(message, "give it F // 2 + 1 frequencies")
         window = self.window
         if isinstance(window, ArrayValue) and window.shape != (length,):
             message = f"a window of {window.shape[0]} values does not fit the {length} steps of shape {shape}"
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE, message, f"give {length} values, or the name of a window"
-            )
+            raise misfit(message, f"give {length} values, or the name of a window")
         closed = length == 2 and not self.periodic and window in _CLOSED
         empty = closed or (isinstance(window, ArrayValue) and not any(window.numbers))
         if self.scaling and 0 not in shape and empty:
             message = f"the window of {length} steps is 0 everywhere, and the scaling divides by its size"
-            raise InitializerError.of(Code.INITIALIZER_SHAPE, message, "give more steps, or scaling: null")
+            raise misfit(message, "give more steps, or scaling: null")
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the kernel, from one turn of the circle and one window."""
@@ -228,8 +226,7 @@ def _axes(shape: tuple[int, ...], layout: Layout | None) -> tuple[int, int, int]
         groups = axes.receptive, axes.inputs, axes.outputs
         if all(len(group) == 1 for group in groups) and shape[axes.inputs[0]] == 1:
             return axes.receptive[0], axes.inputs[0], axes.outputs[0]
-    raise InitializerError.of(
-        Code.INITIALIZER_SHAPE,
+    raise misfit(
         f"STFT makes kernels of time, one input and frequencies, not shape {shape}",
         "give the parameter the shape (T, 1, F), or the layout that says which axis is which",
     )

@@ -28,7 +28,7 @@ from initcfg.engines.casting import round_all
 from initcfg.process import ForkSafeLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from initcfg.engines import FillFunction
     from initcfg.initializers.custom import Request
@@ -276,16 +276,34 @@ def isometry(request: Request, axes: Axes, gain: float) -> np.ndarray[Any, Any]:
 
     There are no more inputs than outputs. Each kernel of a stack has the child stream of its index.
     """
-    shape = request.shape
-    whole = np.empty(shape, request.dtype.numpy)
-    ordered = whole.transpose(*axes.batch, *axes.receptive, *axes.inputs, *axes.outputs)
-    inputs, outputs, stack, kernel = (tuple(shape[axis] for axis in group) for group in axes)
+    inputs, outputs, _, kernel = _sizes(request, axes)
+
+    def made(stream: Stream) -> np.ndarray[Any, Any]:
+        return _kernel(kernel, math.prod(inputs), math.prod(outputs), stream, request.fill) * gain
+
+    return _stacked(request, axes.batch, (*axes.receptive, *axes.inputs, *axes.outputs), made)
+
+
+def _sizes(request: Request, axes: Axes) -> Iterator[tuple[int, ...]]:
+    """The sizes along the axes of each kind."""
+    return (tuple(request.shape[axis] for axis in group) for group in axes)
+
+
+def _stacked(
+    request: Request,
+    batch: tuple[int, ...],
+    order: tuple[int, ...],
+    make: Callable[[Stream], np.ndarray[Any, Any]],
+) -> np.ndarray[Any, Any]:
+    """What `make` makes in float64 of a stream, its axes in an order, for each index of the batch axes."""
+    whole = np.empty(request.shape, request.dtype.numpy)
+    ordered = whole.transpose(*batch, *order)
     if whole.size:
-        for at, index in enumerate(np.ndindex(stack)):
-            stream = request.stream.child(str(at)) if stack else request.stream
+        for at, index in enumerate(np.ndindex(ordered.shape[: len(batch)])):
+            stream = request.stream.child(str(at)) if batch else request.stream
             with _BLAS, np.errstate(under="ignore"):
-                made = _kernel(kernel, math.prod(inputs), math.prod(outputs), stream, request.fill) * gain
-            ordered[index] = round_all(made.reshape(kernel + inputs + outputs), request.dtype)
+                made = make(stream)
+            ordered[index] = round_all(made.reshape(ordered.shape[len(batch) :]), request.dtype)
     return whole
 
 
@@ -335,18 +353,14 @@ def aware(request: Request, axes: Axes, eps_std: float, std: float) -> np.ndarra
     Each kernel of a stack has the child stream of its index. There the noise is that of the child ``noise``,
     and the rows of output `o` are those of its matrices, children numbered output after output.
     """
-    whole = np.empty(request.shape, request.dtype.numpy)
-    ordered = whole.transpose(*axes.batch, *axes.outputs, *axes.inputs, *axes.receptive)
-    inputs, outputs, stack, kernel = (tuple(request.shape[axis] for axis in group) for group in axes)
-    shape = math.prod(outputs), math.prod(inputs), *kernel
-    if whole.size:
-        for at, index in enumerate(np.ndindex(stack)):
-            stream = request.stream.child(str(at)) if stack else request.stream
-            with _BLAS, np.errstate(under="ignore"):
-                made = _filters(shape, eps_std, stream, request.fill)
-                made *= std / made.std()
-            ordered[index] = round_all(made.reshape(outputs + inputs + kernel), request.dtype)
-    return whole
+    inputs, outputs, _, kernel = _sizes(request, axes)
+
+    def made(stream: Stream) -> np.ndarray[Any, Any]:
+        filters = _filters((math.prod(outputs), math.prod(inputs), *kernel), eps_std, stream, request.fill)
+        filters *= std / filters.std()
+        return filters
+
+    return _stacked(request, axes.batch, (*axes.outputs, *axes.inputs, *axes.receptive), made)
 
 
 def _filters(
@@ -376,26 +390,26 @@ def _filters(
 
 def mimetic(request: Request, axes: Axes, parts: Sequence[Factor]) -> np.ndarray[Any, Any]:
     """Factors of matrices near the identity, side by side along the outputs."""
-    whole = np.empty(request.shape, request.dtype.numpy)
-    ordered = whole.transpose(*axes.inputs, *axes.outputs)
-    rows, columns = (math.prod(request.shape[axis] for axis in group) for group in axes[:2])
-    if whole.size:
-        with _BLAS, np.errstate(under="ignore"):
-            made = [_factor(part, rows, columns // len(parts), request) for part in parts]
-        ordered[...] = round_all(np.concatenate(made, axis=1).reshape(ordered.shape), request.dtype)
-    return whole
+    rows, columns, *_ = map(math.prod, _sizes(request, axes))
+
+    def made(stream: Stream) -> np.ndarray[Any, Any]:
+        factors = [_factor(part, rows, columns // len(parts), stream, request.fill) for part in parts]
+        return np.concatenate(factors, axis=1)
+
+    return _stacked(request, (), (*axes.inputs, *axes.outputs), made)
 
 
-def _factor(part: Factor, rows: int, columns: int, request: Request) -> np.ndarray[Any, Any]:
+def _factor(
+    part: Factor, rows: int, columns: int, stream: Stream, fill: FillFunction
+) -> np.ndarray[Any, Any]:
     """One of the weights (inputs, outputs) that belong together, in float64."""
     side, product, heads, alpha, beta = part
     is_output = side == "output"
     width, rank = (columns, rows) if is_output else (rows, columns // heads)
-    stream = request.stream.child(product)
     made = []
     for head in range(heads):
         matrix = np.empty((width, width))
-        request.fill(matrix.reshape(-1), _STANDARD_NORMAL, stream.child(str(head)), 0)
+        fill(matrix.reshape(-1), _STANDARD_NORMAL, stream.child(product).child(str(head)), 0)
         matrix *= alpha / math.sqrt(width)
         matrix[np.diag_indices(width)] += beta
         left, values, right = np.linalg.svd(matrix)

@@ -10,6 +10,7 @@ from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.initializers.annotations import Limits, Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
+from initcfg.initializers.values import misfit
 from initcfg.layout import needed_layout
 from initcfg.process import lazy
 
@@ -55,11 +56,8 @@ class Identity(Cuttable):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
         if len(shape) != 2:
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE,
-                f"Identity makes matrices, and shape {shape} has {len(shape)} axes",
-                hint="give the parameter two axes or another initializer",
-            )
+            message = f"Identity makes matrices, and shape {shape} has {len(shape)} axes"
+            raise misfit(message, "give the parameter two axes or another initializer")
         engines.check(Fill(self.gain), dtype)
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
@@ -108,11 +106,9 @@ class Sparse(Structured):
         """Refuse shapes that are not (inputs, outputs) in some order, and dtypes that hold no such draws."""
         axes = needed_layout(shape, layout).axes(len(shape)) if len(shape) == 2 else None
         if axes is None or (len(axes.inputs), len(axes.outputs)) != (1, 1):
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE,
-                f"Sparse makes matrices of inputs and outputs, not shape {shape} under layout {layout}",
-                hint="give the parameter one axis of inputs and one of outputs, or another initializer",
-            )
+            message = f"Sparse makes matrices of inputs and outputs, not shape {shape} under layout {layout}"
+            hint = "give the parameter one axis of inputs and one of outputs, or another initializer"
+            raise misfit(message, hint)
         engines.check(Normal(0.0, self.std), dtype)
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
@@ -134,17 +130,11 @@ class Factored(Structured):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes without rows and columns, and dtypes that are no floats."""
         if len(shape) < 2:
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE,
-                f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes",
-                hint="give the parameter two axes or more, or another initializer",
-            )
+            message = f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes"
+            raise misfit(message, "give the parameter two axes or more, or another initializer")
         if dtype.drawn is None:
-            raise InitializerError.of(
-                Code.DISTRIBUTION,
-                f"what {type(self).__name__} makes cannot be held in {dtype}",
-                hint="give a floating-point dtype",
-            )
+            message = f"what {type(self).__name__} makes cannot be held in {dtype}"
+            raise InitializerError.of(Code.DISTRIBUTION, message, hint="give a floating-point dtype")
         needed_layout(shape, layout).axes(len(shape))
 
 
@@ -248,11 +238,10 @@ class LooksLinear(OfFrames):
         axes = needed_layout(shape, layout).axes(len(shape))
         pair = (*axes.outputs, *axes.inputs)
         if len(axes.outputs) != 1 or len(axes.inputs) != 1 or any(shape[axis] % 2 for axis in pair):
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE,
+            raise misfit(
                 f"LooksLinear pairs the outputs and the inputs, and shape {shape} under layout {layout} "
                 "has odd ones or not one axis of each",
-                hint="give it even numbers of outputs and inputs, or use orthogonal",
+                "give it even numbers of outputs and inputs, or use orthogonal",
             )
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
@@ -340,11 +329,7 @@ class Mimetic(Factored):
                 f"the side {self.side!r} of Mimetic with {self.heads} heads does not fit {inputs} inputs and "
                 f"{outputs} outputs of shape {shape} under layout {layout}"
             )
-            raise InitializerError.of(
-                Code.INITIALIZER_SHAPE,
-                message,
-                hint="heads divide the outputs, and none is wider than what attention reads",
-            )
+            raise misfit(message, "heads divide the outputs, and none is wider than what attention reads")
 
     def build(self, request: Request) -> np.ndarray[Any, Any]:
         """The factors, of the children ``query_key`` and ``value_output`` of the stream."""

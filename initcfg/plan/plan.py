@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg import initializers
-from initcfg.distributions import Fill, Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
 from initcfg.frozen import by_value
 from initcfg.initializers.components import components_of, weights_of
 from initcfg.initializers.configs import serialize_by_content
+from initcfg.initializers.registry import snake_case
 from initcfg.names import did_you_mean
 from initcfg.process import cached_property, load
 from initcfg.spec.load import dump_tree
@@ -160,18 +160,12 @@ def _components(parameter: PlannedParameter) -> dict[str, Any]:
 
 def law_data(distribution: Distribution | None) -> dict[str, Any] | None:
     """A distribution as plain data; None where there is none."""
-    # `dataclasses.asdict` would take most of the time of writing a plan.
-    match distribution:
-        case Fill(value):
-            return {"kind": "fill", "value": value}
-        case Uniform(low, high):
-            return {"kind": "uniform", "low": low, "high": high}
-        case Normal(mean, std):
-            return {"kind": "normal", "mean": mean, "std": std}
-        case TruncatedNormal(mean, std, low, high):
-            return {"kind": "truncated_normal", "mean": mean, "std": std, "low": low, "high": high}
-        case None:
-            return None
+    if distribution is None:
+        return None
+    data: dict[str, Any] = {"kind": snake_case(type(distribution).__name__)}
+    for name in type(distribution).__match_args__:  # `dataclasses.asdict` takes ten times as long
+        data[name] = getattr(distribution, name)
+    return data
 
 
 def _place(where: Location | None) -> dict[str, Any]:
