@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initcfg.capture.values import Lost, Recorded, Table, Unsaid
+from initcfg.capture.values import Lost, Table, Unsaid
 from initcfg.checks.laws import vector_kind
 from initcfg.dtypes import DTYPES
 from initcfg.engines.rounding import round_once
@@ -27,7 +27,7 @@ from initcfg.initializers import Elementwise, Zeros, serialize
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initcfg.capture.values import Box, Law, Phase, Recording, Site, Write
+    from initcfg.capture.values import Box, Law, Recorded, Recording, Site, Write
     from initcfg.errors import Severity
 
 
@@ -118,11 +118,11 @@ def _unwritten(ways: _Ways) -> Iterator[Diagnostic]:
             where = ", however the model is made" if also is not None and also.unwritten else where
             hint = "give it values where it is made, as torch.zeros(...) has them, or in reset_parameters()"
             ways.told.add(recorded.name)
-            yield _garbage(recorded, where, recorded.made or _last_site(recorded), hint)
+            yield _garbage(recorded, where, recorded.made or recorded.last_site(), hint)
     for recorded in ways.untold(ways.deferred):
         if recorded.unwritten:
             built = ways.built.get(recorded.name)
-            before = _last_site(built, "constructor") if built else None
+            before = built.last_site("constructor") if built else None
             said = f"a model constructed on CPU is right, by {_short(before)}" if before else ""
             hint = "; ".join(filter(None, ("write it in the init function too", said)))
             site = before or recorded.made
@@ -244,7 +244,7 @@ def _half_garbage(name: str, parts: Mapping[str, Recorded], where: str) -> Diagn
     if not empty or len(empty) == len(parts):
         return None
     text = f"{name!r} is parametrized, and of its parts {empty[0].name!r} is never written{where}"
-    site = empty[0].made or _last_site(empty[0])
+    site = empty[0].made or empty[0].last_site()
     return Diagnostic(Code.HALF_PARAMETRIZATION, text, _place(site), "write all parts of it", "error")
 
 
@@ -286,7 +286,7 @@ def _untied(ways: _Ways, tensors: Mapping[str, Recorded], name: str, to: str, wh
     ways.told.add(name)
     recorded, built = tensors[name], ways.built[name]
     as_built = f"is no longer tied to {to!r}{where}, as the constructor has it"
-    site = _last_site(recorded) or _last_site(built) or recorded.made
+    site = recorded.last_site() or built.last_site() or recorded.made
     hint = "tie them again where the weights are initialized"
     text = f"{name!r} {as_built}: two parameters are trained"
     return Diagnostic(Code.BROKEN_TIE, text, _place(site), hint, "warning")
@@ -302,7 +302,7 @@ def _other_paths(ways: _Ways) -> Iterator[Diagnostic]:
         if built is None or built.tied_to is not None or same_law(built.law, deferred.law, built.dtype):
             continue
         later = [write for write in built.writes if write.phase == "constructor" and _is_own(write)]
-        site = later[-1].site if later else _last_site(deferred)
+        site = later[-1].site if later else deferred.last_site()
         constructed = f"{_law(built.law)} where the model is constructed on CPU"
         text = f"{deferred.name!r} is {_law(deferred.law)} {ways.by_meta}, and {constructed}"
         hint = "let the constructor and the init function do the same: the one may call the other at its end"
@@ -384,21 +384,11 @@ def _same(one: Any, other: Any, rounded: Callable[[float], float]) -> bool:
             return len(one) == len(other) and all(map(_same, one, other, [rounded] * len(one)))
         case float() | int(), float() | int():
             return math.isclose(one, other, rel_tol=_RELATIVE) or rounded(one) == rounded(other)
-        case str(), str():  # formulas
-            return one == other or _same_words(_NUMBERS.split(one), _NUMBERS.split(other), rounded)
+        case str(), str() if one != other:  # formulas: every second piece is a number
+            pieces, others = _NUMBERS.split(one), _NUMBERS.split(other)
+            left, right = (list(map(float, each[1::2])) for each in (pieces, others))
+            return pieces[::2] == others[::2] and _same(left, right, rounded)
     return bool(one == other)
-
-
-def _same_words(one: list[str], other: list[str], rounded: Callable[[float], float]) -> bool:
-    """Whether two formulas differ in no more than the last digits of their numbers, every second word."""
-    return (
-        len(one) == len(other)
-        and one[::2] == other[::2]
-        and all(
-            _same(float(left), float(right), rounded)
-            for left, right in zip(one[1::2], other[1::2], strict=True)
-        )
-    )
 
 
 def _law(law: Law) -> str:
@@ -413,11 +403,6 @@ def _law(law: Law) -> str:
 def _called(name: str) -> str:
     """The name that the code has for a parametrized tensor."""
     return repr(re.sub(r"parametrizations\.([^.]+)\.original\d*$", r"\1", name))
-
-
-def _last_site(recorded: Recorded, phase: Phase | None = None) -> Site | None:
-    sites = [write.site for write in recorded.writes if phase in (None, write.phase)]
-    return sites[-1] if sites else None
 
 
 def _short(site: Site) -> str:

@@ -91,6 +91,10 @@ class Recorded:
     unwritten: tuple[Box, ...] = ()
     made: Site | None = None
 
+    def last_site(self, phase: Phase | None = None) -> Site | None:
+        """The line of the last write of a phase, or of any; None where nothing was written then."""
+        return next((each.site for each in reversed(self.writes) if phase in (None, each.phase)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from initcfg.names import did_you_mean
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from initcfg.engines import FillFunction
     from initcfg.formats import Array
@@ -100,7 +101,9 @@ def fill_targets(
     wanted = [target for target in targets if target.out.size]
     fill = get_engine(engine)
     drawn = [target for target in wanted if not is_made_whole(target.parameter)]
-    foreign, own = by_parameter(target for target in wanted if is_made_whole(target.parameter))
+    foreign, own = by_parameter(
+        (each for each in wanted if is_made_whole(each.parameter)), attrgetter("parameter")
+    )
     pieces = ((target, run) for target in drawn for run in _runs(target.source))
     held: list[list[Array]] = []
     tasks: Iterator[Task[int]] = chain(
@@ -113,27 +116,21 @@ def fill_targets(
         workers.run(tasks, sum(target.out.nbytes for target in wanted), progress)
 
 
-class _OfParameter(Protocol):
-    """What is of one parameter, such as a target."""
-
-    @property
-    def parameter(self) -> PlannedParameter:
-        """The parameter."""
+Part = TypeVar("Part")
 
 
-Part = TypeVar("Part", bound=_OfParameter)
-
-
-def by_parameter(parts: Iterable[Part]) -> tuple[list[list[Part]], list[list[Part]]]:
+def by_parameter(
+    parts: Iterable[Part], of: Callable[[Part], PlannedParameter]
+) -> tuple[list[list[Part]], list[list[Part]]]:
     """What is of one parameter together, in the order of the first of each: code of others makes, and not."""
     groups: dict[int, list[Part]] = {}
     for part in parts:
         # Parameters compare by initializers, which need not be hashable.
-        groups.setdefault(id(part.parameter), []).append(part)
+        groups.setdefault(id(of(part)), []).append(part)
     foreign: list[list[Part]] = []
     own: list[list[Part]] = []
     for group in groups.values():
-        (foreign if is_foreign(group[0].parameter.initializer) else own).append(group)
+        (foreign if is_foreign(of(group[0]).initializer) else own).append(group)
     return foreign, own
 
 

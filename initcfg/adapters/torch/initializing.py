@@ -22,7 +22,7 @@ from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
-from initcfg.names import few
+from initcfg.names import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,9 +70,9 @@ class Initialized:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        both = f" and {_counted(len(self.made_buffers), 'buffer')}" if self.made_buffers else ""
-        made = f"{_counted(len(self.parameters), 'parameter')}{both} made, {self.nbytes:,} bytes"
-        left = f"{len(self.skipped)} skipped; {_counted(len(self.buffers), 'buffer')} left alone"
+        both = f" and {counted(len(self.made_buffers), 'buffer')}" if self.made_buffers else ""
+        made = f"{counted(len(self.parameters), 'parameter')}{both} made, {self.nbytes:,} bytes"
+        left = f"{len(self.skipped)} skipped; {counted(len(self.buffers), 'buffer')} left alone"
         lines = [f"{made}; {left}"]
         if self.empty:
             names = printable(", ".join(self.empty))
@@ -80,11 +80,6 @@ class Initialized:
         lines += [f"warning: {printable(message)}" for message in self.warnings]
         lines += [f"note: {printable(message)}" for message in self.notes]
         return "\n".join(lines)
-
-
-def _counted(count: int, word: str) -> str:
-    """A count with its word, which has an ``s`` unless it is one."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def initialize_(

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections import deque
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -142,7 +143,7 @@ def fill_places(
         fill_targets(targets, threads=threads, engine=engine, progress=now)
         done += sum(place.nbytes for place in together)
 
-    foreign, own = by_parameter(places)
+    foreign, own = by_parameter(places, attrgetter("parameter"))
     waiting: deque[tuple[Place, torch.Tensor]] = deque()
     for group in foreign:
         hosts = list(map(_host, group))

@@ -299,8 +299,8 @@ def _held_against(one: Recorded, other: Recorded | None) -> Recorded:
         same = one.law == other.law
     if same:
         return one
-    site = one.writes[-1].site if one.writes else None
-    return replace(one, law=Unsaid("random numbers of numpy or Python, or values read from draws", site))
+    reason = "random numbers of numpy or Python, or values read from draws"
+    return replace(one, law=Unsaid(reason, one.last_site()))
 
 
 def _without_source(recorded: Recorded, lawless: AbstractSet[str]) -> Recorded:
@@ -311,5 +311,4 @@ def _without_source(recorded: Recorded, lawless: AbstractSet[str]) -> Recorded:
     source = next((each for each in sources if each in lawless), None)
     if source is None:
         return recorded
-    site = recorded.writes[-1].site if recorded.writes else None
-    return replace(recorded, law=Unsaid(f"it follows {source!r}, which has no law", site))
+    return replace(recorded, law=Unsaid(f"it follows {source!r}, which has no law", recorded.last_site()))
