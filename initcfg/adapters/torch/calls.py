@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from initcfg.capture.values import Site, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from types import CodeType, FrameType
 
     from initcfg.capture.values import Phase
@@ -27,7 +28,7 @@ UNPLACED = Write("", Site("", 0, ""), Site("", 0, ""), "constructor")
 
 def called(name: str, args: Any, kwargs: Mapping[str, Any], phase: Phase | None) -> Write:
     """The write that an operation is: what it is called with, the lines that called it, and when."""
-    frames = [(each, _kind(each.f_code)) for each in _frames(sys._getframe(1))]
+    frames = [(each, _kind(each.f_code)) for each, _ in traceback.walk_stack(sys._getframe(1))]
     scheme = next((each for each, kind in reversed(frames[:8]) if kind.is_scheme), None)
     outside = [(each, kind) for each, kind in frames if not kind.is_between]
     site = next((each for each, kind in outside if not kind.is_torch), outside[-1][0])
@@ -36,12 +37,6 @@ def called(name: str, args: Any, kwargs: Mapping[str, Any], phase: Phase | None)
         phase = "init" if any(kind.is_init for _, kind in frames) else "constructor"
     call = _operation(name, args, kwargs) if scheme is None else _scheme(scheme)
     return Write(call, _site(inner), _site(site), phase)
-
-
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 
 
 def _site(frame: FrameType) -> Site:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +164,9 @@ def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
             # Made whole, once for all that is held of it.
             yield group
         else:
-            yield from ([part] for part in chain.from_iterable(map(_parts, group)))
+            for place in group:
+                limit = _STAGED_BYTES // place.memory.element_size()
+                yield from ([place.part(box)] for box in _boxes(tuple(place.memory.shape), limit))
 
 
 def _fill_together(
@@ -202,12 +203,6 @@ def _copy(place: Place, host: torch.Tensor) -> None:
     # A tensor that was made in inference mode may be changed in that mode only.
     with torch.inference_mode(place.memory.is_inference()):
         _bits(place.memory).copy_(_bits(host))
-
-
-def _parts(place: Place) -> Iterator[Place]:
-    """A place in boxes of bounded size."""
-    for box in _boxes(tuple(place.memory.shape), _STAGED_BYTES // place.memory.element_size()):
-        yield place.part(box)
 
 
 def _boxes(shape: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:

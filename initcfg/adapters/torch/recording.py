@@ -45,20 +45,10 @@ _LOCK = threading.Lock()
 
 
 # What these write does not depend on the values that were there before.
-_OVERWRITING = frozenset(
-    f"aten::{name}_"
-    for name in (
-        *("normal", "uniform", "fill", "zero", "copy", "random"),
-        *("bernoulli", "exponential", "geometric", "cauchy", "log_normal"),
-    )
-)
-_RESHAPING = frozenset(
-    f"aten::{name}_"
-    for name in (
-        *("set", "resize", "t", "transpose", "squeeze"),
-        *("unsqueeze", "swapdims", "as_strided"),
-    )
-)
+_FILLS = "normal uniform fill zero copy random bernoulli exponential geometric cauchy log_normal"
+_OVERWRITING = frozenset(f"aten::{name}_" for name in _FILLS.split())
+_VIEWS = "set resize t transpose squeeze unsqueeze swapdims as_strided"
+_RESHAPING = frozenset(f"aten::{name}_" for name in _VIEWS.split())
 # Getters of attributes are new objects each time: equal, and not the same.
 _ASKED = {getattr(torch.Tensor, name).__get__: name for name in ("device", "is_meta", "is_cpu")}
 _SET_DATA = torch.Tensor.data.__set__
@@ -371,12 +361,9 @@ def recording(seed: int, *, lines: bool = True) -> Iterator[Programs]:
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
         stack.callback(_set_default_device, _default_device())
-        for function, code in (
-            (init._no_grad_trunc_normal_, _trunc_normal),
-            (init.orthogonal_, _orthogonal),
-            (init.sparse_, _sparse),
-        ):
-            _swap(function, code, programs, stack)
+        _swap(init._no_grad_trunc_normal_, _trunc_normal, programs, stack)
+        _swap(init.orthogonal_, _orthogonal, programs, stack)
+        _swap(init.sparse_, _sparse, programs, stack)
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)
