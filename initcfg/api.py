@@ -41,18 +41,6 @@ else:  # a spec is checked without numpy and what makes weights
         )
     )
 
-__all__ = [
-    "finalize",
-    "find_warnings",
-    "load_manifest",
-    "load_spec",
-    "make_plan",
-    "materialize",
-    "save",
-    "save_sharded",
-    "verify",
-]
-
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 PlanLike = Plan | SpecLike
 ManifestLike = Manifest | Mapping[str, "ManifestEntry | Sequence[int]"] | str | os.PathLike[str]

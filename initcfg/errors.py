@@ -30,22 +30,6 @@ from initcfg.names import fill_numbers, mark_numbers, number_spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "WARNINGS",
-    "AuditError",
-    "Code",
-    "Diagnostic",
-    "FormatError",
-    "InitcfgError",
-    "InitializerError",
-    "Location",
-    "OutputError",
-    "PluginError",
-    "SpecError",
-    "UnknownParameterError",
-    "printable",
-]
-
 PathStep = str | int
 Severity = Literal["error", "warning", "note"]
 

@@ -175,19 +175,7 @@ class Expectations:
             return self._applied(made, x, weight, bias, windows=_Windows(name, x, weight, args, kwargs))
         if name == "embedding":
             _, weight, _, most = _named(("input", "weight", "padding_idx", "max_norm"), args, kwargs)
-            law = None if most is not None else self._fresh(weight)
-            through = () if law is None else (law.name,)
-            return (
-                None
-                if law is None
-                else Expected(
-                    _number(law.square),
-                    law.is_centred,
-                    is_normal=False,
-                    through=through,
-                    weights=frozenset(through),
-                )
-            )
+            return None if most is not None else self._row(self._fresh(weight))
         if name in _SUMS and len(args) == 2 and not kwargs:
             return self._sum(made, *args)
         return self._elementwise(name, made, args, kwargs)
@@ -221,6 +209,15 @@ class Expectations:
             made_of.scales &= is_homogeneous
             return made_of if is_homogeneous or x.is_normal else None
         return None
+
+    def _row(self, law: Law | None) -> Expected | None:
+        """Of rows of a table of vectors; they are no sums, and as normal as the law is."""
+        if law is None:
+            return None
+        by = (law.name,)
+        return Expected(
+            _number(law.square), law.is_centred, is_normal=False, through=by, weights=frozenset(by)
+        )
 
     def _passed(
         self, x: Expected, factor: float, back: float, *, centred: bool = False, mixed: bool = False

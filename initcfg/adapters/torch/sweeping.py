@@ -82,7 +82,7 @@ def sweep_widths(
     rate = usual if rate is None else rate
     widths = sorted(set(widths))
     narrow: dict[str, tuple[float, float]] = {}
-    found: dict[str, list[list[list[float | None]]]] = {}  # by layer: width, seed, size and moves
+    runs: dict[tuple[int, int], dict[str, list[float | None]]] = {}  # of each layer its size and its moves
     parameters: dict[str, tuple[str, ...]] = {}
     shapes: set[tuple[torch.Size, ...]] = set()
     with as_it_was():
@@ -100,11 +100,8 @@ def sweep_widths(
                     for ref in refs_of(module)
                     if not ref.buffer
                 ]
-                moved = _moved(module, kind(groups, lr=rate), batch_of(batch, module), loss, steps)
-                for name, numbers in moved.items():
-                    rows = found.setdefault(name, [])
-                    rows += [[]] if seed == seeds[0] else []
-                    rows[-1].append(numbers)
+                optimized = kind(groups, lr=rate)
+                runs[width, seed] = _moved(module, optimized, batch_of(batch, module), loss, steps)
                 parameters = _matrices(module)
             shapes.add(tuple(each.shape for each in module.parameters()))
     if len(shapes) < len(widths):
@@ -112,6 +109,10 @@ def sweep_widths(
         raise SpecError.of(
             Code.INPUT, message, "have the callable build a model of the width that it is given"
         )
+
+    def of_all(name: str, at: int) -> tuple[tuple[float | None, ...], ...]:
+        return tuple(tuple(runs[width, seed][name][at] for seed in seeds) for width in widths)
+
     return Sweep(
         version=initcfg.__version__,
         optimizer=optimizer,
@@ -123,12 +124,10 @@ def sweep_widths(
             Moved(
                 name=name,
                 parameters=parameters[name],
-                sizes=tuple(tuple(numbers[0] for numbers in row) for row in rows),
-                moves=tuple(
-                    tuple(tuple(numbers[at] for numbers in row) for row in rows) for at in range(1, steps + 1)
-                ),
+                sizes=of_all(name, 0),
+                moves=tuple(of_all(name, at) for at in range(1, steps + 1)),
             )
-            for name, rows in found.items()
+            for name in runs[widths[0], seeds[0]]
         ),
     )
 
