@@ -18,7 +18,7 @@ from initcfg.generate.pool import onward
 from initcfg.generate.work import is_made_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.adapters.torch.parameters import ParameterRef
     from initcfg.adapters.torch.shards import MemoryRange, Place
@@ -151,7 +151,11 @@ def fill_places(
     while waiting:
         _copy(*waiting.popleft())
     for together in _rounds(own):
-        _fill_together(together, fill)
+        hosts = [place.memory if _is_direct(place.memory) else _host(place) for place in together]
+        fill(together, hosts)
+        for place, host in zip(together, hosts, strict=True):
+            if host is not place.memory:
+                _copy(place, host)
 
 
 def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
@@ -167,16 +171,6 @@ def _rounds(groups: list[list[Place]]) -> Iterator[list[Place]]:
             for place in group:
                 limit = _STAGED_BYTES // place.memory.element_size()
                 yield from ([place.part(box)] for box in _boxes(tuple(place.memory.shape), limit))
-
-
-def _fill_together(
-    places: list[Place], fill: Callable[[Sequence[Place], Sequence[torch.Tensor]], None]
-) -> None:
-    hosts = [place.memory if _is_direct(place.memory) else _host(place) for place in places]
-    fill(places, hosts)
-    for place, host in zip(places, hosts, strict=True):
-        if host is not place.memory:
-            _copy(place, host)
 
 
 def _are_direct(group: list[Place]) -> bool:

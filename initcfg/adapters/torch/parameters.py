@@ -232,7 +232,7 @@ def _laws_of(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, Law]:
             # What a lazy module will hold has no shape yet; who reads it says so.
             law = None if is_lazy(tensor) else _law(module, key, tensor, deviation)
             if law is not None:
-                laws[f"{prefix}.{key}" if prefix else key] = law
+                laws[_name(prefix, key)] = law
     return laws
 
 
