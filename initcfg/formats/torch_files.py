@@ -15,7 +15,7 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, capped
 from initcfg.formats.base import LoadedTensor, refused
 from initcfg.formats.index import is_index, read_index
-from initcfg.process import lazy
+from initcfg.process import LOADING
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import torch
 
     from initcfg.formats import Array
-else:  # only for its own files
-    torch = lazy("torch")
 
 _SHOWN, _SHOWN_CHARACTERS = 3, 40
 # Bytes that a tensor may have beyond those of the file: a view that repeats a number costs nothing to store.
@@ -48,13 +46,19 @@ def torch_tensors(path: Path) -> dict[str, LoadedTensor]:
     return {name: shards[shard][name] for name, shard in index.weight_map.items()}
 
 
-def _read(path: Path) -> object:
+def _torch(path: Path) -> Any:
     try:
-        torch.load  # noqa: B018  loads torch
+        with LOADING:
+            import torch  # noqa: PLC0415  only for its own files
     except ImportError as error:
         message = f"only torch reads this file, and it cannot be loaded here ({type(error).__name__})"
         hint = "pip install 'initcfg[torch]', or convert the file to safetensors"
         raise refused(path, message, hint, Code.INPUT) from None
+    return torch
+
+
+def _read(path: Path) -> object:
+    torch = _torch(path)
     with open_input(path, FormatError) as file:
         # The handle that was checked; torch maps a file by its name only.
         handle = f"/proc/self/fd/{file.fileno()}"
@@ -92,6 +96,9 @@ def _state(content: object, path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _is_state(content: object) -> bool:
+    with LOADING:
+        import torch  # noqa: PLC0415  it has read the file
+
     return (
         isinstance(content, Mapping)
         and bool(content)
@@ -101,6 +108,9 @@ def _is_state(content: object) -> bool:
 
 def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     """A tensor as a source of elements; a FormatError where it has none here, or of a foreign dtype."""
+    with LOADING:
+        import torch  # noqa: PLC0415  the tensor is one of its own
+
     what = None
     if tensor.is_nested:
         what, hint = "is a nested tensor", "save the tensors in it one by one"
@@ -137,6 +147,9 @@ def _is_inflated(tensor: torch.Tensor) -> bool:
 
 def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     """Some elements in their order, at least one; where strides are out of order, no others are copied."""
+    with LOADING:
+        import torch  # noqa: PLC0415  the tensor is one of its own
+
     if tensor.dim() < 2 or tensor.is_contiguous():
         return tensor.reshape(-1)[start:stop]
     row = tensor.numel() // tensor.shape[0]
