@@ -15,7 +15,17 @@ from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Items, Limits, ReadBy, Sizes, Whole
 from initcfg.initializers.base import Combined, Share, draw, initializer, stream_of
 from initcfg.initializers.configs import Part, read_part, serialize
-from initcfg.initializers.values import Faults, fault, halves_of, listed, misfit, plain, refusal, shown
+from initcfg.initializers.values import (
+    Faults,
+    fault,
+    faults_of,
+    halves_of,
+    listed,
+    misfit,
+    plain,
+    refusal,
+    shown,
+)
 from initcfg.names import did_you_mean
 from initcfg.process import lazy
 
@@ -209,11 +219,8 @@ def read_region(value: object, info: Any) -> FrozenDict[str, Any]:
             continue
         try:
             read[key] = reader(value[key], info)
-        except PydanticCustomError as error:
-            faults.append(((key,), error))
-        except ValidationError as error:
-            details = error.errors(include_url=False)
-            faults += [((key, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details]
+        except (PydanticCustomError, ValidationError) as error:
+            faults += faults_of(error, key)
     if faults:
         raise refusal("patch", faults)
     return FrozenDict(read)

@@ -10,11 +10,11 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, cast, overload
 
-from pydantic_core import ValidationError
+from pydantic_core import PydanticCustomError, ValidationError
 
-from initcfg.errors import Code, Diagnostic, InitializerError
+from initcfg.errors import Code, InitializerError
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import LITERALS, ReadBy, Reading
 from initcfg.initializers.arguments import arguments_of
@@ -22,7 +22,17 @@ from initcfg.initializers.base import BuiltIn, checked
 from initcfg.initializers.custom import FunctionInitializer, Initializer
 from initcfg.initializers.forms import InitializerConfig, known_arguments, read_arguments, read_form
 from initcfg.initializers.registry import canonical_name, lookup, registered_name, unknown_initializer
-from initcfg.initializers.values import Faults, fault, is_finite, listed, plain, refusal, same, shown
+from initcfg.initializers.values import (
+    diagnostic_of,
+    fault,
+    faults_of,
+    is_finite,
+    listed,
+    plain,
+    refusal,
+    same,
+    shown,
+)
 
 Identifier = str | Mapping[str, Any] | type[Initializer] | Callable[..., Any]
 
@@ -99,10 +109,7 @@ def _from_written(written: str | Mapping[str, Any]) -> Initializer:
     try:
         return build(read_config(written))
     except ValidationError as error:
-        facts = (each["ctx"] | {"code": Code(each["type"])} for each in error.errors(include_url=False))
-        raise InitializerError(
-            *(Diagnostic(each["code"], each["message"], hint=each["hint"]) for each in facts)
-        ) from None
+        raise InitializerError(*(diagnostic_of(each) for _, each in faults_of(error))) from None
 
 
 def build(config: InitializerConfig) -> Initializer:
@@ -216,25 +223,25 @@ def read_config(value: object, reading: Reading = LITERALS) -> InitializerConfig
 
     A ValidationError tells each fault at its path within `value`.
     """
-    faults: Faults = []
     is_python = isinstance(value, Initializer) or callable(value) or hasattr(value, "__array__")
-    found = (_from_python if is_python else read_form)(value, reading, faults)
-    if found is not None and not faults:
-        return found
-    raise refusal("initializer", faults)
-
-
-def _faults_of(error: InitializerError) -> Faults:
-    return [((), fault(each.code, each.message, each.hint)) for each in error.diagnostics]
-
-
-def _from_python(value: Any, reading: Reading, faults: Faults) -> InitializerConfig | None:
-    """An object by its registered name and the arguments that differ from their defaults, else as it is."""
     try:
-        instance = get(value)
+        return _from_python(value, reading) if is_python else read_form(value, reading)
+    except PydanticCustomError as error:
+        raise refusal("initializer", [((), error)]) from None
+
+
+def _got(value: object) -> Initializer | None:
+    """As `get`, for pydantic to carry what is wrong to its place."""
+    try:
+        return get(value)
     except InitializerError as error:
-        faults += _faults_of(error)
-        return None
+        faults = [((), fault(each.code, each.message, each.hint)) for each in error.diagnostics]
+        raise refusal("initializer", faults) from None
+
+
+def _from_python(value: object, reading: Reading) -> InitializerConfig:
+    """An object by its registered name and the arguments that differ from their defaults, else as it is."""
+    instance = cast("Initializer", _got(value))
     try:
         name, config = canonical_name(type(instance)), _config_of(instance)
     except InitializerError:
@@ -246,15 +253,15 @@ def _from_python(value: Any, reading: Reading, faults: Faults) -> InitializerCon
         if key not in arguments or arguments[key].is_required or not same(item, arguments[key].default)
     }
     if isinstance(instance, BuiltIn):
-        read = read_arguments(name, changed, reading, faults, (), ())
-        return InitializerConfig(name, read, form="object")
+        return InitializerConfig(name, read_arguments(name, changed, reading), form="object")
     texts = {key for key, item in changed.items() if isinstance(item, str)}
-    unfit: Faults = []
-    read = read_arguments(name, changed, reading, unfit, (), ())
     # What an expression would be in a document is a string in Python, and only the object says so.
-    if unfit or any(arguments[key].holds_expressions for key in texts & arguments.keys()):
+    if any(arguments[key].holds_expressions for key in texts & arguments.keys()):
         return _kept(instance)
-    return InitializerConfig(name, read)
+    try:
+        return InitializerConfig(name, read_arguments(name, changed, reading))
+    except ValidationError:
+        return _kept(instance)
 
 
 def _kept(instance: Initializer) -> InitializerConfig:
@@ -274,10 +281,7 @@ def read_part(value: object, info: Any) -> Initializer | InitializerConfig:
     """An initializer from whatever means one; of a document its config."""
     if info.context is not None:
         return read_config(value, info.context._replace(depth=info.context.depth + 1))
-    try:
-        part: Initializer | None = get(value)
-    except InitializerError as error:
-        raise refusal("initializer", _faults_of(error)) from None
+    part = _got(value)
     if part is None:
         raise fault(Code.WRONG_TYPE, "a part has no initializer", "name one, such as zeros")
     return part

@@ -18,7 +18,7 @@ from initcfg.frozen import FrozenDict, by_value
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
-from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, shown
+from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, refusal, shown
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH, has_surrogate
@@ -114,57 +114,44 @@ def _plain_tree(value: Any) -> Any:
     return [_plain_tree(item) for item in value] if isinstance(value, tuple) else value
 
 
-def read_form(value: object, reading: Reading, faults: Faults) -> InitializerConfig | None:
-    """The normal form of what a document holds; None after a fault, which is added with its path."""
+def read_form(value: object, reading: Reading) -> InitializerConfig:
+    """The normal form of what a document holds; raises a fault, or a ValidationError with all of them."""
     if reading.depth > _MAX_NESTED:
-        faults.append(((), fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")))
-        return None
+        raise fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, InitializerConfig):
         return value
     if isinstance(value, str):
-        return _named(value, reading, faults)
+        return _named(value, reading)
     if isinstance(value, Mapping):
-        form = _keras_form if "class_name" in value else _short_form
-        return form(value, reading, faults)
-    faults.append(((), fault(Code.WRONG_TYPE, f"expected an initializer, got {shown(value)}", FORMS)))
-    return None
+        return (_keras_form if "class_name" in value else _short_form)(value, reading)
+    raise fault(Code.WRONG_TYPE, f"expected an initializer, got {shown(value)}", FORMS)
 
 
-def read_arguments(  # noqa: PLR0917
-    name: str, config: Mapping[Any, object], reading: Reading, faults: Faults, path: Path, missing_at: Path
+def read_arguments(
+    name: str, config: Mapping[Any, object], reading: Reading, path: Path = (), missing_at: Path = ()
 ) -> FrozenDict[str, Any]:
     """The arguments in their normal form; of a name that no registry knows they are only made immutable.
 
-    What is wrong is added to `faults`: at `path`, where `config` stands, or at `missing_at`.
+    What is wrong has its place below `path`, where `config` stands; a missing argument is at `missing_at`.
     """
     cls = lookup(name)
     if cls is None or known_arguments(cls) is None:
-        return _unchecked_arguments(config, reading, faults, path)
+        made: FrozenDict[str, Any] = (
+            FrozenDict(config) if reading.expression is None else frozen(config, path)
+        )
+        return made
     try:
         with LOADING:
             read = vars(adapter_of(cls).validator.validate_python(dict(config), context=reading))
     except ValidationError as error:
+        faults: Faults = []
         for problem in problems_of(error, cls, name):
             found = problem.found
             is_missing = found.code is Code.MISSING_KEY and not problem.path
             wrong = fault(found.code, found.message, found.hint, problem.offset, key=problem.key)
             faults.append((missing_at if is_missing else (*path, *problem.path), wrong))
-        return FrozenDict()
+        raise refusal("initializer", faults) from None
     return FrozenDict({key: read[key] for key in config})
-
-
-def _unchecked_arguments(
-    config: Mapping[Any, object], reading: Reading, faults: Faults, path: Path
-) -> FrozenDict[str, Any]:
-    if reading.expression is None:
-        return FrozenDict(config)
-    try:
-        made: FrozenDict[str, Any] = frozen(config)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        faults += [((*path, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details]
-        return FrozenDict()
-    return made
 
 
 def known_arguments(cls: type[Initializer]) -> Mapping[str, Any] | None:
@@ -172,12 +159,11 @@ def known_arguments(cls: type[Initializer]) -> Mapping[str, Any] | None:
     return None if "from_config" in vars(cls) and not issubclass(cls, BuiltIn) else arguments_of(cls)
 
 
-def _named(name: str, reading: Reading, faults: Faults) -> InitializerConfig | None:
+def _named(name: str, reading: Reading) -> InitializerConfig:
     if not name:
-        faults.append(((), fault(Code.BAD_NAME, "an initializer's name is empty", FORMS)))
-        return None
+        raise fault(Code.BAD_NAME, "an initializer's name is empty", FORMS)
     if not _may_be_own(name, reading):
-        read_arguments(name, {}, reading, faults, (), ())
+        read_arguments(name, {}, reading)
     return InitializerConfig(name)
 
 
@@ -186,19 +172,17 @@ def _may_be_own(name: str, reading: Reading) -> bool:
     return reading.expression is not None and is_free(name)
 
 
-def _short_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
+def _short_form(value: Mapping[Any, object], reading: Reading) -> InitializerConfig:
     if len(value) != 1:
         keys = ", ".join(shown(key) for key in list(value)[:4])
         hint = "the short form has one key, the name: {random_normal: {stddev: 0.02}}"
         message = (
             f"expected an initializer with one key, got {f'{len(value)} keys, {keys}' if value else 'none'}"
         )
-        faults.append(((), fault(Code.WRONG_TYPE, message, hint)))
-        return None
+        raise fault(Code.WRONG_TYPE, message, hint)
     ((name, config),) = value.items()
     if not isinstance(name, str) or not name:
-        faults.append(((), fault(Code.BAD_NAME, f"{shown(name)} is not the name of an initializer", FORMS)))
-        return None
+        raise fault(Code.BAD_NAME, f"{shown(name)} is not the name of an initializer", FORMS)
     config = _given(config, reading)
     short = getattr(lookup(name), "SHORT", None)
     if short is not None and isinstance(config, str):
@@ -208,11 +192,8 @@ def _short_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -
         if config is not None:
             hint = _with_a_name(name, config)
         message = f"expected a mapping of arguments, got {shown(config)}"
-        faults.append(((name,), fault(Code.WRONG_TYPE, message, hint)))
-        return None
-    return InitializerConfig(
-        name, read_arguments(name, config, reading, faults, (name,), (name,)), form="short"
-    )
+        raise refusal("initializer", [((name,), fault(Code.WRONG_TYPE, message, hint))])
+    return InitializerConfig(name, read_arguments(name, config, reading, (name,), (name,)), form="short")
 
 
 def _given(config: object, reading: Reading) -> object:
@@ -230,12 +211,12 @@ def _with_a_name(name: str, value: object) -> str:
     return f"name the argument: {{{name}: {{{usual}: {value}}}}}"
 
 
-def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -> InitializerConfig | None:
-    before = len(faults)
+def _keras_form(value: Mapping[Any, object], reading: Reading) -> InitializerConfig:
+    faults: Faults = []
     if _is_of_a_model(value):
         message = f"{shown(value['class_name'])} is a layer or a model of Keras, and no initializer"
-        faults.append((("class_name",), fault(Code.UNKNOWN_INITIALIZER, message, KERAS_MODEL_HINT)))
-        return None
+        wrong = fault(Code.UNKNOWN_INITIALIZER, message, KERAS_MODEL_HINT)
+        raise refusal("initializer", [(("class_name",), wrong)])
     for key in value:
         if key not in (*_KERAS_KEYS, _IGNORED_KEY):
             hint = did_you_mean(str(key), _KERAS_KEYS) or f"the keys here are {', '.join(_KERAS_KEYS)}"
@@ -245,13 +226,13 @@ def _keras_form(value: Mapping[Any, object], reading: Reading, faults: Faults) -
     if not isinstance(config, Mapping):
         message = f"expected a mapping of arguments, got {shown(config)}"
         faults.append((("config",), fault(Code.WRONG_TYPE, message)))
-    if len(faults) > before or not isinstance(config, Mapping):
-        return None
+    if faults or not isinstance(config, Mapping):
+        raise refusal("initializer", faults)
     name, module, registered = str(texts["class_name"]), texts["module"], texts["registered_name"]
     if "config" not in value and _may_be_own(registered or name, reading):
         return InitializerConfig(name, {}, module, registered, form="keras")
     missing_at: Path = ("config",) if "config" in value else ()
-    read = read_arguments(registered or name, config, reading, faults, ("config",), missing_at)
+    read = read_arguments(registered or name, config, reading, ("config",), missing_at)
     return InitializerConfig(name, read, module, registered, form="keras")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
-from initcfg.errors import Code, InitializerError, Location, PathStep
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, PathStep
 from initcfg.frozen import FrozenDict, by_value
 from initcfg.layout import MAX_NDIM
 from initcfg.process import lazy
@@ -64,6 +64,20 @@ def refusal(
     """What a validator raises to report several faults, each at its path within the value."""
     details = [InitErrorDetails(type=error, loc=path, input=None) for path, error in faults]
     return ValidationError.from_exception_data(title, details)
+
+
+def faults_of(error: PydanticCustomError | ValidationError, *path: PathStep) -> Faults:
+    """What a validator of ours has raised, each fault at its place below a path."""
+    if isinstance(error, PydanticCustomError):
+        return [(path, error)]
+    details = error.errors(include_url=False)
+    return [((*path, *each["loc"]), fault(Code(each["type"]), **each["ctx"])) for each in details]
+
+
+def diagnostic_of(error: PydanticCustomError, where: Location | None = None) -> Diagnostic:
+    """A fault as a diagnostic."""
+    facts = error.context or {}
+    return Diagnostic(Code(error.type), facts["message"], where, facts["hint"])
 
 
 @by_value
@@ -181,8 +195,7 @@ def _read_array_form(value: Mapping[str, Any]) -> ArrayValue:
     try:
         read: ArrayValue = _read_rows(rows, None)
     except ValidationError as error:
-        facts = error.errors(include_url=False)[0]
-        raise fault(Code(facts["type"]), **facts["ctx"]) from None
+        raise faults_of(error)[0][1] from None
     return replace(read, dtype=str(config["dtype"]), form=value["class_name"])
 
 

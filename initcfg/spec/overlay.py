@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.initializers.registry import KERAS_MODEL_HINT
-from initcfg.initializers.values import shown
+from initcfg.initializers.values import diagnostic_of, shown
 from initcfg.names import did_you_mean
 from initcfg.spec.files import MAX_BYTES, moved, named_at, read_file
 from initcfg.spec.scalars import format_version
@@ -273,9 +273,7 @@ def _version_problems(document: Document) -> list[Diagnostic]:
     try:
         format_version(document.tree.get("initcfg", 1))
     except PydanticCustomError as error:
-        facts = error.context or {}
-        where = document.places.locate(("initcfg",))
-        return [Diagnostic(Code(error.type), facts["message"], where, facts["hint"])]
+        return [diagnostic_of(error, document.places.locate(("initcfg",)))]
     return []
 
 
