@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initcfg.errors import Code
-from initcfg.expressions.evaluation import FUNCTIONS, OPERATORS, Evaluator, computed, step_text
+from initcfg.expressions import FUNCTIONS, OPERATORS, Evaluator, computed, step_text
 from initcfg.expressions.folding import (
     ANYWHERE,
     EXACT,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from initcfg.expressions.evaluation import Real
+    from initcfg.expressions import Real
     from initcfg.expressions.folding import Ends
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -12,7 +12,7 @@ from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.errors import Code
-from initcfg.expressions.evaluation import (
+from initcfg.expressions import (
     ELEMENT_NAMES,
     FANS,
     FUNCTIONS,
@@ -35,7 +35,7 @@ from initcfg.expressions.grammar import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from initcfg.expressions.evaluation import Real, Value
+    from initcfg.expressions import Real, Value
 
 Ends: TypeAlias = "tuple[Real, Real]"
 

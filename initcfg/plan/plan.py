@@ -22,7 +22,7 @@ from initcfg.initializers.configs import serialize_by_content
 from initcfg.initializers.registry import snake_case
 from initcfg.names import did_you_mean
 from initcfg.process import cached_property, load
-from initcfg.spec.load import dump_tree
+from initcfg.spec import dump_tree
 from initcfg.stream import STREAM_VERSION
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from initcfg.layout import Fans
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import plan_of, plan_reading
 from initcfg.plan.read import read_plan
-from initcfg.spec import load, read, reads
-from initcfg.spec.load import dump_tree
+from initcfg.spec import dump_tree, load, read, reads
 
 LAYERS = """
     layers:
