@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -61,6 +62,10 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
 def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
     """The parameter whose array this one is: itself, or the one that it is tied to."""
     return parameter if parameter.tied_to is None else plan[parameter.tied_to]
+
+
+# Of most systems with 64 bits.
+_HUGE_PAGE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,15 +205,36 @@ def materialize(
     fill = partial(fill_targets, threads=threads, engine=engine, progress=progress)
     if isinstance(source, Plan):
         owners = {parameter.name: owner(source, parameter) for parameter in selected(source, select)}
-        targets = {parameter.name: _target(parameter) for parameter in owners.values()}
+        targets = {parameter.name: new_target(parameter) for parameter in owners.values()}
         fill(list(targets.values()))
         return {name: targets[parameter.name].out for name, parameter in owners.items()}
     if select is not None:
         raise TypeError("select chooses among the parameters of a plan; it goes with nothing else")
-    target = _target(source)
+    target = new_target(source)
     fill([target])
     return target.out
 
 
-def _target(source: PlannedParameter | ParameterSlice) -> Target:
-    return Target(source, np.empty(source.shape, source.dtype.numpy))
+def new_target(source: PlannedParameter | ParameterSlice) -> Target:
+    """A parameter or a slice, and new memory for it."""
+    return Target(source, empty(source.shape, source.dtype.numpy))
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int = 1) -> Array:
+    """A new array whose memory begins at a multiple of `alignment` bytes, a power of two.
+
+    That of a large one begins at a huge page. numpy asks the system for those, and here all of it is made of
+    them, at times with up to one of them more.
+
+    Example:
+        >>> empty((300, 3000), np.dtype("float32")).ctypes.data % 2**21
+        0
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes >= _HUGE_PAGE:
+        alignment = _HUGE_PAGE
+    if alignment == 1:
+        return np.empty(shape, dtype)
+    memory = np.empty(nbytes + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + nbytes].view(dtype).reshape(shape)

@@ -12,7 +12,7 @@ from jax.sharding import Sharding
 from jax.tree_util import GetAttrKey, keystr
 
 from initcfg.adapters.jax.shardings import (
-    aligned,
+    ALIGNMENT,
     cut,
     mesh_problem,
     on_devices,
@@ -25,7 +25,7 @@ from initcfg.adapters.jax.shardings import (
 )
 from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
-from initcfg.generate.memory import Target, fill_targets, owner, selected
+from initcfg.generate.memory import Target, empty, fill_targets, owner, selected
 from initcfg.generate.pool import in_groups, onward
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -204,7 +204,7 @@ class _Array:
     def targets(self) -> list[Target]:
         """Host memory for the regions, to be filled."""
         dtype = self._source.dtype.numpy
-        self._memory = {region: aligned(part.shape, dtype) for region, part in self._parts.items()}
+        self._memory = {region: empty(part.shape, dtype, ALIGNMENT) for region, part in self._parts.items()}
         return [Target(part, self._memory[region]) for region, part in self._parts.items()]
 
     def placed(self) -> jax.Array:

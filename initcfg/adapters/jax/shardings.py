@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import jax
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from initcfg.errors import Code, Diagnostic, SpecError
+from initcfg.generate.memory import empty
 from initcfg.generate.work import is_made_whole, slice_effort
 from initcfg.globs import GlobSet
 from initcfg.names import did_you_mean
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 # JAX's CPU devices take over numpy's memory as it is where it begins at a multiple of this.
-_ALIGNMENT = 64
+ALIGNMENT = 64
 
 Region = tuple[tuple[int, int], ...]
 """The first position and the one after the last, on each axis."""
@@ -70,18 +70,10 @@ def _effort(source: PlannedParameter, region: Region) -> int:
     return slice_effort(source.shape, source[slices_of(region)].selection)
 
 
-def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Memory that JAX's CPU devices can take over."""
-    nbytes = math.prod(shape) * dtype.itemsize
-    memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + nbytes].view(dtype).reshape(shape)
-
-
 def cut(array: Array, at: Region, region: Region) -> Array:
     """A copy of a region of an array that is itself at a region around it."""
     inner = tuple((start - base, stop - base) for (start, stop), (base, _) in zip(region, at, strict=True))
-    made = aligned(shape_of(region), array.dtype)
+    made = empty(shape_of(region), array.dtype, ALIGNMENT)
     made[...] = array[slices_of(inner)]
     return made
 

@@ -7,14 +7,13 @@ and ``Layer.weights`` holds the weights of those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
-import numpy as np
 
 from initcfg.adapters.matching import require_match, require_plan
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.generate.memory import Target, fill_targets, owner
+from initcfg.generate.memory import fill_targets, new_target, owner
 from initcfg.generate.pool import in_groups, onward
 from initcfg.generate.work import is_foreign
 from initcfg.manifest import Manifest, ManifestEntry
@@ -22,6 +21,7 @@ from initcfg.manifest import Manifest, ManifestEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from initcfg.formats import Array
     from initcfg.generate.pool import Progress
     from initcfg.plan import Plan, PlannedParameter
 
@@ -239,16 +239,14 @@ def values_of(
     threads: int | None = None,
     engine: str | None = None,
     progress: Progress | None = None,
-) -> Iterator[tuple[keras.Variable, np.ndarray[Any, Any]]]:
+) -> Iterator[tuple[keras.Variable, Array]]:
     """The weights that a plan makes, with their values; arguments and errors are those of `initialize`."""
     convert = "build the model with dtype='{dtype}'"
     require_match(plan, manifest_of(weights), f"the model {model.name!r}", convert)
     planned = [(owner(plan, plan[name]), weight) for name, weight in weights.items() if name in plan]
     done, total = 0, sum(parameter.nbytes for parameter, _ in planned)
     for group in _groups(planned):
-        targets = [
-            Target(parameter, np.empty(parameter.shape, parameter.dtype.numpy)) for parameter, _ in group
-        ]
+        targets = [new_target(parameter) for parameter, _ in group]
         fill_targets(targets, threads=threads, engine=engine, progress=onward(progress, done, total))
         yield from ((weight, target.out) for target, (_, weight) in zip(targets, group, strict=True))
         done += sum(parameter.nbytes for parameter, _ in group)

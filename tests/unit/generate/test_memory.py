@@ -52,7 +52,13 @@ def test_a_plan_gives_arrays_by_name_in_its_order(plan) -> None:
         assert (array.shape, array.dtype) == (parameter.shape, parameter.dtype.numpy)
         assert array.flags.c_contiguous
         assert array.flags.writeable
-        assert array.flags.owndata or array.base.size == array.size
+        assert array.flags.owndata or array.base.nbytes - array.nbytes in range(2**21 + 1)
+
+
+def test_large_arrays_begin_at_huge_pages(planned) -> None:
+    large, odd, small = (planned(f"{size}", (size,)) for size in (2**19, 1_001_001, 2**19 - 1))
+    assert [materialize(each).ctypes.data % 2**21 for each in (large, odd)] == [0, 0]
+    assert materialize(small).base is None
 
 
 def test_arrays_do_not_share_memory_but_for_tied_names(plan) -> None:
