@@ -103,8 +103,8 @@ def build(folder: Path, library: Path, target: Target | None = None) -> None:
     sets = SETS.get(ALIASES.get(machine, machine), {"plain": []})
     zig = [sys.executable, "-m", "ziglang", "cc"]
     compiler = [*zig, "-target", target.zig] if target else _system_compiler() or zig
-    # zig adds checks that a release does without.
-    flags = [*FLAGS, "-fno-sanitize=all"] if "ziglang" in compiler else list(FLAGS)
+    # zig adds checks, and five times the library for debuggers, that a release does without.
+    flags = [*FLAGS, "-fno-sanitize=all", "-g0"] if "ziglang" in compiler else list(FLAGS)
     asked = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
     flags += next((options for maker, options in ORDER.items() if maker in asked), [])
     digest = _sources(folder).digest(folder)
