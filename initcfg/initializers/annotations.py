@@ -184,15 +184,12 @@ class Text(NamedTuple):
         return text if template is None else template(text)
 
 
-class Switch:
-    """Marks a bool, and nothing that could be taken for one."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(plain, core_schema.bool_schema(strict=True))
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return "true or false"
+def read_flag(value: object, info: Any) -> bool:  # noqa: ARG001
+    """A bool, and nothing that could be taken for one."""
+    value = plain(value)
+    if not isinstance(value, bool):
+        raise PydanticKnownError("bool_type")
+    return value
 
 
 def read_constant(value: object, info: Any) -> object:
@@ -200,24 +197,17 @@ def read_constant(value: object, info: Any) -> object:
     return read_value(value, info.context and info.context.expression)
 
 
-class Formulas:
-    """Marks the text of an expression over the elements of an array, which a document may use its vars in."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_after_validator_function(self._read, core_schema.str_schema(strict=True))
-
-    def words(self, source: Any, *, plural: bool) -> str:  # noqa: ARG002
-        """What it accepts."""
-        return "expressions" if plural else "an expression"
-
-    def _read(self, value: str, info: Any) -> str:
-        if info.context and info.context.expression:
-            return cast("str", info.context.expression(value))
-        try:
-            folding.check_closed(Expression.parse(value))
-        except ExpressionError as error:
-            raise fault(error.code, error.message, error.hint, error.offset) from None
-        return value
+def read_formula(value: object, info: Any) -> str:
+    """The text of an expression over the elements of an array, which a document may use its vars in."""
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    if info.context and info.context.expression:
+        return cast("str", info.context.expression(value))
+    try:
+        folding.check_closed(Expression.parse(value))
+    except ExpressionError as error:
+        raise fault(error.code, error.message, error.hint, error.offset) from None
+    return value
 
 
 class Items(NamedTuple):
@@ -251,10 +241,10 @@ Positive = Annotated[float, Limits(gt=0)]
 Share = Annotated[float, Limits(ge=0, le=1)]
 Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
-Flag = Annotated[bool, Switch()]
+Flag = Annotated[bool, ReadBy(read_flag, "true or false", "true or false")]
 Axes = Annotated[tuple[Whole, ...], Items()]
 Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
-FormulaText = Annotated[str, Formulas()]
+FormulaText = Annotated[str, ReadBy(read_formula, "an expression", "expressions")]
 Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config, holds_expressions=True)]
 FileName = Annotated[str, Text("the path of a file", is_path=True)]
 ParameterName = Annotated[str, Text("the name of a parameter", is_parameter=True)]

@@ -52,20 +52,6 @@ def converted(values: np.ndarray[Any, Any], dtype: DType, what: str) -> np.ndarr
     return made
 
 
-def draw_scaled(  # noqa: PLR0917
-    out: np.ndarray[Any, Any],
-    start: int,
-    dtype: DType,
-    factor: float,
-    wide: DType,
-    draw_part: Callable[[np.ndarray[Any, Any], int], None],
-) -> None:
-    """Write what `draw_part` writes from `start` on, in the type `wide`, times a factor and rounded once."""
-    values = np.empty(out.size, wide.numpy)
-    draw_part(values, start)
-    out[...] = converted(values.astype(np.float64) * factor, dtype, "a scaled value")
-
-
 def summed(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The sum over the first axis, by halves: in an order that no processor chooses. Overwrites `rows`."""
     count = len(rows)
@@ -74,16 +60,6 @@ def summed(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         rows[:half] += rows[count - half : count]
         count -= half
     return rows[0] if count else np.zeros(rows.shape[1:])
-
-
-def draw_diagonal(
-    out: np.ndarray[Any, Any], start: int, shape: tuple[int, int], value: np.ndarray[Any, Any]
-) -> None:
-    """Write the elements from `start` on of a matrix with `value` on its main diagonal and 0 elsewhere."""
-    out[...] = 0
-    step = shape[1] + 1
-    first = -(-start // step)
-    out[first * step - start :: step][: max(0, min(shape) - first)] = value
 
 
 def places(

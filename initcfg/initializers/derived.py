@@ -67,6 +67,7 @@ class Derived(Structured):
     MODULE: ClassVar[str] = "initcfg.initializers"
 
     parameter: ParameterName
+    _source: ClassVar[Source | None] = None
 
     def follow(self, name: str, *source: Any) -> None:
         """Take as the source what is called `name`: its initializer, shape, dtype, layout and stream."""
@@ -77,14 +78,13 @@ class Derived(Structured):
     @property
     def source(self) -> Source:
         """What makes the other parameter; an `InitializerError` outside of a plan."""
-        source: Source | None = self._known()
-        if source is None:
+        if self._source is None:
             raise InitializerError.of(
                 Code.UNKNOWN_PARAMETER,
                 f"{type(self).__name__} follows {self.parameter!r}, a parameter of the plan that it is in",
                 hint="use it in a spec, or in a plan made from one",
             )
-        return source
+        return self._source
 
     def get_config(self) -> dict[str, Any]:
         """The arguments by name; for the fingerprint of a plan what decides the source is among them."""
@@ -103,12 +103,8 @@ class Derived(Structured):
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse what does not suit the source, once that is known."""
-        source = self._known()
-        if source is not None:
-            self._check_source(source, shape, dtype)
-
-    def _known(self) -> Source | None:
-        return getattr(self, "_source", None)
+        if self._source is not None:
+            self._check_source(self._source, shape, dtype)
 
     @abstractmethod
     def _check_source(self, source: Source, shape: tuple[int, ...], dtype: DType) -> None:
@@ -153,8 +149,7 @@ class Parameter(Derived, Cuttable):
     @property
     def is_cut(self) -> bool:
         """Whether the source is."""
-        source = self._known()
-        return source is not None and is_cut(source.initializer)
+        return self._source is not None and is_cut(self._source.initializer)
 
     def _check_source(self, source: Source, shape: tuple[int, ...], dtype: DType) -> None:
         if source.shape != shape:
@@ -284,6 +279,9 @@ class Pretrained(Cuttable):
     file: FileName
     name: TensorName | None = None
     rows: Sizes | None = None
+    _root: ClassVar[str | None] = None  # the folder that the file may not be outside of
+    #: The digest that a fingerprint has, with the stamp of the file that it was taken of.
+    _digest: ClassVar[tuple[str, object] | None] = None
 
     if TYPE_CHECKING:  # a path may be of any kind; the attribute then is a text
 
@@ -318,16 +316,12 @@ class Pretrained(Cuttable):
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of dtype, shape and bytes of what is taken; they stay what they were."""
         _, tensor, *_ = found = self._find()
-        digest, before = _digest(*found), self._digest_before()
+        digest, before = _digest(*found), self._digest
         if before and before[0] != digest:
             message = f"tensor {tensor.name!r} of {self.file!r} has other values than when its plan was made"
             raise InitializerError.of(Code.INPUT, message, "put the old file back, or make the plan again")
         object.__setattr__(self, "_digest", (digest, _stamp(self.file)))
         return digest
-
-    def _digest_before(self) -> tuple[str, object] | None:
-        """The digest that a fingerprint has, with the stamp of the file that it was taken of."""
-        return getattr(self, "_digest", None)
 
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse a file that cannot be read, and a tensor of another shape or kind; reads no values."""
@@ -343,8 +337,7 @@ class Pretrained(Cuttable):
         """A stretch of the tensor, in the dtype of `request`."""
         self.check(request.shape, request.dtype, request.layout)
         weights, tensor, _, first = self._find()
-        before = self._digest_before()
-        if before and before[1] != _stamp(self.file):
+        if self._digest and self._digest[1] != _stamp(self.file):
             self.digest()
         with self._naming():
             stored = weights.read(tensor, first + start, first + start + out.size)
@@ -355,9 +348,8 @@ class Pretrained(Cuttable):
         if self.name is None:
             hint = "give the argument 'name'; in a spec it is the parameter's own by default"
             raise InitializerError.of(Code.MISSING_KEY, "Pretrained needs the name of a tensor", hint)
-        root: str | None = getattr(self, "_root", None)
         with self._naming():
-            weights = _opened(self.file, root, _stamp(self.file))
+            weights = _opened(self.file, self._root, _stamp(self.file))
         tensor = weights.header.tensors.get(self.name)
         if tensor is None:
             near = did_you_mean(self.name, weights.header.tensors)

@@ -81,7 +81,7 @@ def check_formula(
     """
     _refuse_kind(tree, dtype)
     if of is not None:
-        if any(hasattr(part, "follow") and getattr(part, "_source", None) is None for part in nested_in(of)):
+        if any(getattr(part, "_source", part) is None for part in nested_in(of)):
             return  # checked again when the parameter that it follows is known
         if not is_cut(of):
             message = f"{type(of).__name__} makes its array as a whole, and x is drawn in parts"

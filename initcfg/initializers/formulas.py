@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initcfg import engines
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from initcfg.initializers.custom import Initializer, Request
     from initcfg.layout import Layout
 else:
+    np = lazy("numpy")
     arrays, elements = lazy("initcfg.initializers.arrays"), lazy("initcfg.initializers.elements")
 
 __all__ = ["Formula", "Scaled"]
@@ -228,13 +229,15 @@ class Scaled(Cuttable):
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of what is scaled, times the factor."""
         assert request.dtype.drawn is not None  # noqa: S101  `check` says so
-        wide = DTYPES[request.dtype.drawn]
-        draw_part = partial(draw, self.of, request=request._replace(dtype=wide))
+        wide = request._replace(dtype=DTYPES[request.dtype.drawn])
         # What is made whole is made once.
         step = _DRAWS if self.is_cut else max(1, out.size)
         for at in range(0, out.size, step):
             stretch = out[at : at + step]
-            arrays.draw_scaled(stretch, start + at, request.dtype, self.factor, wide, draw_part)
+            values = np.empty(stretch.size, wide.dtype.numpy)
+            draw(self.of, values, start + at, wide)
+            scaled_values = values.astype(np.float64) * self.factor
+            stretch[...] = arrays.converted(scaled_values, request.dtype, "a scaled value")
 
 
 def try_out(

@@ -62,9 +62,11 @@ class Identity(Cuttable):
 
     def draw(self, out: np.ndarray[Any, Any], start: int, request: Request) -> None:
         """A stretch of the matrix, row after row."""
-        rows, columns = request.shape
-        value = arrays.drawn(request._replace(shape=()), Fill(self.gain))
-        arrays.draw_diagonal(out, start, (rows, columns), value)
+        out[...] = 0
+        step = request.shape[1] + 1
+        first = -(-start // step)
+        diagonal = out[first * step - start :: step][: max(0, min(request.shape) - first)]
+        diagonal[...] = arrays.drawn(request._replace(shape=()), Fill(self.gain))
 
 
 @initializer

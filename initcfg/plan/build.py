@@ -53,7 +53,7 @@ def plan_reading(reading: Reading) -> Plan:
         planner.parameters,
         planner.spec.stream_version,
         tuple(entry for entry in planner.others if isinstance(entry, SkippedParameter)),
-        planner.problems.notes,
+        tuple(planner.problems.notes),
         planner.spec,
     )
 

@@ -114,7 +114,7 @@ class Described:
     def _miss(self, template: ParameterTemplate, prefix: str, scope: Scope) -> None:
         """Keeps the name of a parameter that had a problem."""
         try:
-            self.failed.add(template.name(prefix, scope))
+            self.failed.add(prefix + template.key.fill(scope))
         except SpecError:
             self.is_complete = False
 
@@ -131,7 +131,7 @@ class ParameterTemplate:
         self._path = path
         self._is_usable = is_usable
         names = context.spec.vars
-        self._key = NameText(key, path, names, key=True)
+        self.key = NameText(key, path, names, key=True)
         self._stream, self._fans_of, self._tied_to = (
             None if written is None else NameText(written, (*path, field), names)
             for field, written in (
@@ -151,8 +151,7 @@ class ParameterTemplate:
 
     def plan(self, prefix: str, scope: Scope) -> Entry:
         """The parameter of one copy; `prefix` is the layer's name and a dot, or nothing."""
-        # As `name` does: calling it for each parameter would be felt.
-        name = prefix + self._key.fill(scope)
+        name = prefix + self.key.fill(scope)
         if len(name) > LONG_NAME:
             scope.pay(len(name) >> 4, self._path)
         problem = name_problem(name)
@@ -176,10 +175,6 @@ class ParameterTemplate:
         if at is not None:
             return self._rules.plan(at, wanted, dtype, (self._param, self._path))
         return self._resolver(dtype).plan(wanted, scope)
-
-    def name(self, prefix: str, scope: Scope) -> str:
-        """The full name of the parameter of one copy."""
-        return prefix + self._key.fill(scope)
 
     def _shape(self, scope: Scope) -> tuple[int, ...]:
         key = tuple([scope.values.get(name) for name in self._shape_names])

@@ -41,8 +41,8 @@ class Problems:
     def __init__(self, spec: Spec, found: Iterable[Diagnostic] = ()) -> None:
         self._spec = spec
         self._found: dict[tuple[object, ...], Diagnostic] = {}
-        self._count = 0
-        self._notes: list[Diagnostic] = []
+        self.count = 0  # how many have been noted
+        self.notes: list[Diagnostic] = []  # what is worth knowing and is no fault
         self._note(found)
 
     def error(
@@ -64,9 +64,9 @@ class Problems:
 
         Ends the search after a hundred problems, or where a repeated layer has met one a thousand times.
         """
-        self._count += 1
+        self.count += 1
         self._note(error.diagnostics)
-        if len(self._found) >= MAX_TOLD or self._count >= _MOST_TIMES:
+        if len(self._found) >= MAX_TOLD or self.count >= _MOST_TIMES:
             raise EnoughProblemsError
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -75,12 +75,7 @@ class Problems:
             if diagnostic.severity == "error":
                 self.add(SpecError(diagnostic))
             else:
-                self._notes.append(diagnostic)
-
-    @property
-    def notes(self) -> tuple[Diagnostic, ...]:
-        """What is worth knowing and is no fault."""
-        return tuple(self._notes)
+                self.notes.append(diagnostic)
 
     def _note(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -97,16 +92,11 @@ class Problems:
     @property
     def is_clean(self) -> bool:
         """Whether nothing has been found, by reading or by planning."""
-        return not self._found and self._count == 0
-
-    @property
-    def count(self) -> int:
-        """How many problems have been noted."""
-        return self._count
+        return not self._found and self.count == 0
 
     def break_if_more_than(self, count: int) -> None:
         """Raises a `BrokenError` if problems have been noted since there were `count`."""
-        if self._count > count:
+        if self.count > count:
             raise BrokenError
 
     @contextmanager

@@ -10,7 +10,7 @@ from pydantic_core import ValidationError, core_schema
 
 from initcfg.errors import Code, Location, PathStep, SpecError
 from initcfg.frozen import FrozenDict
-from initcfg.initializers.annotations import Reading
+from initcfg.initializers.annotations import Flag, Reading
 from initcfg.initializers.configs import read_config
 from initcfg.initializers.forms import InitializerConfig
 from initcfg.initializers.registry import KERAS_MODEL_HINT
@@ -37,7 +37,6 @@ from initcfg.spec.scalars import (
     Shape,
     Step,
     Text,
-    Truth,
     Var,
     WarningCode,
     Whole,
@@ -234,7 +233,7 @@ class Rule(_Model):
         description="How the parameters begin; needed unless the rule skips them.",
         examples=["zeros", {"random_normal": {"stddev": "0.02 / sqrt(2 * (i + 1))"}}],
     )
-    skip: Truth = Field(
+    skip: Flag = Field(
         default=False,
         description="Leave these parameters out of the plan on purpose, in the place of an initializer.",
         examples=[True],
@@ -389,7 +388,7 @@ class Spec(_Model):
         "everything else is replaced whole.",
         examples=["base.yaml"],
     )
-    base: Truth = Field(
+    base: Flag = Field(
         default=False,
         description="This document is for others to extend: it is checked as far as it goes and has no "
         "plan. Not inherited.",

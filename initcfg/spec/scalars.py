@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_core import core_schema
 
 from initcfg.dtypes import DTYPES, as_dtype, is_type
@@ -18,7 +18,7 @@ from initcfg.expressions import Expression, ExpressionError, Template
 from initcfg.frozen import FrozenDict
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.annotations import Items, Limits
-from initcfg.initializers.values import fault, plain, shown
+from initcfg.initializers.values import fault, shown
 from initcfg.layout import MAX_DIM, MAX_NDIM, Layout
 from initcfg.names import did_you_mean
 from initcfg.text.source import has_surrogate
@@ -222,7 +222,6 @@ Shape = Annotated[tuple[Size, ...], Field(max_length=MAX_NDIM), Items("a list of
 Var = Annotated[Numeric | tuple[Numeric, ...], OneOf(((list, tuple),))]
 Seed = Annotated[int, Limits(ge=0, le=MAX_SEED, is_literal=True)]
 Ndim = Annotated[int, Limits(ge=0, le=MAX_NDIM, is_literal=True)]
-Truth = Annotated[bool, Field(strict=True), BeforeValidator(plain)]
 Text = Annotated[str, Parsed(_written, _STRING)]
 FormatVersion = Annotated[int, Parsed(format_version, _ANY, {"const": 1})]
 #: For editors, about the file and not about the model: it is not kept.

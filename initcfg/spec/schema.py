@@ -9,7 +9,7 @@ from pydantic.json_schema import CoreRef, GenerateJsonSchema
 
 from initcfg.explanations import published
 from initcfg.initializers import BUILTINS, canonical_name
-from initcfg.initializers.annotations import read_constant
+from initcfg.initializers.annotations import read_constant, read_flag, read_formula
 from initcfg.initializers.arguments import adapter_of, argument_texts
 from initcfg.initializers.combined import read_region
 from initcfg.initializers.configs import read_part
@@ -29,6 +29,12 @@ Schema = dict[str, Any]
 Classes = tuple[type["Initializer"], ...]
 
 _REF = "#/$defs/{}"
+# What some functions of ours read.
+_READ: dict[object, Schema] = {
+    read_flag: {"type": "boolean"},
+    read_formula: {"type": "string"},
+    read_window: {"type": ["string", "array"], "items": {"type": "number"}},
+}
 _ARRAY_FORM: Schema = {
     "properties": {
         "class_name": {"enum": ["__numpy__", "__tensor__"]},
@@ -260,8 +266,8 @@ class _Generator(GenerateJsonSchema):
 
     def _ours(self, function: Any) -> Schema:
         """What a function of ours reads, by the name of its definition."""
-        if function is read_window:
-            return {"type": ["string", "array"], "items": {"type": "number"}}
+        if function in _READ:
+            return dict(_READ[function])
         names: dict[object, str] = {
             read_constant: "constant_value",
             read_part: "initializer",
