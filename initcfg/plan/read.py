@@ -28,7 +28,7 @@ from initcfg.initializers.base import nested_in
 from initcfg.initializers.values import shown
 from initcfg.layout import Fans, Layout
 from initcfg.names import did_you_mean
-from initcfg.plan.document import PlanDocument
+from initcfg.plan.document import FORMAT, PlanDocument
 from initcfg.plan.following import Follower, follow
 from initcfg.plan.parameters import Resolved, SkippedParameter, Wanted, name_problem, planned_parameter
 from initcfg.plan.plan import EDITED_HINT, Plan, law_data
@@ -221,8 +221,6 @@ def _edited(document: ParameterDocument, what: str) -> InitializerError:
 MAX_PLAN_BYTES = 2**29
 # What the values in a plan file may take for each byte of its text: a plan that initcfg wrote takes half.
 _TIMES = 12
-_FORMAT = "initcfg.plan"
-_VERSION = 1
 
 
 def read_plan(
@@ -335,11 +333,11 @@ def _spec(tree: Mapping[str, Any], file: str | None) -> Spec:
 
 def _check_versions(tree: Mapping[str, Any], file: str | None) -> None:
     """Refuses what another program or another release wrote, before it is read as this one's."""
-    if tree.get("format") != _FORMAT:
-        message = f"this is no plan: its format is {shown(tree.get('format'))}, not {_FORMAT!r}"
+    if tree.get("format") != FORMAT:
+        message = f"this is no plan: its format is {shown(tree.get('format'))}, not {FORMAT!r}"
         hint = "write one with initcfg plan SPEC -o PLAN"
         raise _refused(Code.WRONG_TYPE, message, file, hint, "format")
-    for key, known in (("version", _VERSION), ("stream_version", STREAM_VERSION)):
+    for key, known in (("version", 1), ("stream_version", STREAM_VERSION)):
         found = tree.get(key)
         if type(found) is not int or found != known:
             message = f"the {key} of the plan is {shown(found)}, and this release reads {known}"

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
-from initcfg.globs import MAX_PATTERN, Glob, literal
-from initcfg.globs.matcher import Automaton
+from initcfg.globs import MAX_PATTERN, Automaton, Glob, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +181,7 @@ def test_a_step_costs_no_more_than_the_pattern_has_states(pattern, steps) -> Non
 
 
 def test_what_is_kept_is_bounded_and_found_again(monkeypatch) -> None:
-    monkeypatch.setattr("initcfg.globs.matcher._ROOM", 200)
+    monkeypatch.setattr("initcfg.globs._ROOM", 200)
     glob = Glob("**.*a?b")
     for at in range(500):
         assert glob.matches(f"x{at}.aaaa{at}axb")

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import SpecError
-from initcfg.globs import Glob, GlobSet
-from initcfg.globs.matcher import Automaton
+from initcfg.globs import Automaton, Glob, GlobSet
 
 parts = st.sampled_from(["**", "*", "a", "b", "a*", "?", "[ab]", "[!a]", "*b*", "{a,b}", "{i}"])
 patterns = st.lists(parts, min_size=1, max_size=4).map(".".join).filter(lambda text: text.count("{i}") < 2)
