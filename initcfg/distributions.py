@@ -1,4 +1,8 @@
-"""The four distributions that every random elementwise initializer reduces to."""
+"""The distributions that random elementwise initializers reduce to: four of real numbers, two of complex.
+
+A complex law has mean 0 and does not change when the plane is turned. Its standard deviation is that of JAX
+and NumPy, the root of the mean of ``abs(w)**2``; bounds are those of the real and of the imaginary part.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.exact import normal_cdf, truncation
+from initcfg.exact import expm1, normal_cdf, truncation
 from initcfg.frozen import by_value
 
 if TYPE_CHECKING:
@@ -100,7 +104,64 @@ class TruncatedNormal:
             raise _refusal(message, "give a std above 0, or bounds around the mean")
 
 
-Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Disk:
+    """Uniform on the complex numbers with ``abs(w) < radius``: density 1 / (pi radius**2).
+
+    Args:
+        radius: finite, above 0.
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_above_0("radius", self.radius)
+
+
+@by_value
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ComplexNormal:
+    """Complex normal, cut off at a radius: density proportional to exp(-abs(w)**2 / std**2) up to there.
+
+    Without a cut the real and the imaginary part are independent normals of standard deviation std / sqrt(2).
+
+    Args:
+        std: finite, above 0; before the cut.
+        radius: above 0; infinite, the default, for no cut.
+    """
+
+    std: float
+    radius: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.radius != math.inf:
+            _require_finite(self)
+        _require_above_0("std", self.std)
+        _require_above_0("radius", self.radius)
+
+    @property
+    def part(self) -> Normal:
+        """The law of either part, where nothing is cut."""
+        return Normal(0.0, self.std / math.sqrt(2.0))
+
+    @property
+    def mass(self) -> float:
+        """The probability that the cut leaves."""
+        return 1.0 if math.isinf(self.radius) else -expm1(-self._cut)
+
+    @property
+    def moment(self) -> float:
+        """The mean of ``abs(w)**2`` over std**2: 1 without a cut."""
+        return 1.0 if math.isinf(self.radius) else 1 - self._cut * (1 / self.mass - 1)
+
+    @property
+    def _cut(self) -> float:
+        return (self.radius / self.std) ** 2
+
+
+Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal | Disk | ComplexNormal
 #: Laws of single elements, each with the share of the elements that have it.
 Mixture: TypeAlias = Iterable[tuple[float, Distribution]]
 
@@ -117,6 +178,33 @@ def scaled(distribution: Distribution, factor: float) -> Distribution:
     """
     made = (factor * _as_float(getattr(distribution, field.name)) for field in fields(distribution))
     return type(distribution)(*made)
+
+
+def complex_law(law: Distribution | None, name: str) -> Distribution:
+    """The law of complex numbers that a law of real ones stands for, in JAX and torch too.
+
+    A constant is one, and a normal of mean 0 has parts that share its variance.
+
+    Args:
+        law: of real numbers; None where the elements share none.
+        name: of the initializer that has it, for the message.
+
+    Raises:
+        InitializerError: there is no such law.
+
+    Example:
+        >>> complex_law(Normal(0.0, 0.02), "RandomNormal")
+        ComplexNormal(std=0.02, radius=inf)
+    """
+    if isinstance(law, Normal) and law.mean == 0:
+        return ComplexNormal(law.std)
+    if isinstance(law, Fill):
+        return law
+    hint = (
+        "constants, random_normal of mean 0 and variance scaling have one; else hold real and imaginary "
+        "parts along a last axis of 2"
+    )
+    raise _refusal(f"{name} has no law of complex numbers with these arguments", hint)
 
 
 class Moments(NamedTuple):
@@ -151,6 +239,10 @@ def moments(distribution: Distribution) -> Moments:
             return Moments(mean + std * float(left.mean), std * math.sqrt(left.variance))
         case Normal(mean, std):
             return Moments(mean, std)
+        case Disk(radius):
+            return Moments(0.0, radius / math.sqrt(2.0))
+        case ComplexNormal(std):
+            return Moments(0.0, std * math.sqrt(distribution.moment))
     raise TypeError(f"not a distribution: {distribution!r}")
 
 
@@ -161,11 +253,12 @@ def support(distribution: Distribution) -> tuple[float, float]:
         return float(value), float(value)
     if isinstance(distribution, Uniform | TruncatedNormal):
         return distribution.low, distribution.high
-    return -math.inf, math.inf
+    radius = distribution.radius if isinstance(distribution, Disk | ComplexNormal) else math.inf
+    return -radius, radius
 
 
 def cdf(distribution: Distribution, x: float) -> float:
-    """The probability of a value at or below `x`; nan for nan."""
+    """The probability of a value at or below `x`; nan for nan. Complex numbers have no order, hence none."""
     low, high = support(distribution)
     if math.isnan(x):
         return math.nan
@@ -243,6 +336,12 @@ def _as_float(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def _require_above_0(name: str, value: float) -> None:
+    if not value > 0:
+        message = f"{name} must be above 0, not {value!r}"
+        raise InitializerError.of(Code.OUT_OF_RANGE, message, hint="write a number above 0, or use zeros")
 
 
 def _require_std(std: float) -> None:

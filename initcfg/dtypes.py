@@ -23,7 +23,7 @@ else:
 #: What a parameter is of which nothing says anything else.
 DEFAULT_DTYPE = "float32"
 
-Kind = Literal["float", "int", "uint", "bool"]
+Kind = Literal["float", "int", "uint", "bool", "complex"]
 
 
 class FloatFormat(NamedTuple):
@@ -60,8 +60,15 @@ class DType:
         return _numpy_dtype(self.name)
 
     @property
+    def part(self) -> DType:
+        """The type of the real and of the imaginary part; a type that has none is its own."""
+        return DTYPES["float32"] if self.kind == "complex" else self
+
+    @property
     def bounds(self) -> tuple[float | int, float | int]:
-        """The least and the greatest finite value."""
+        """The least and the greatest finite value, of complex numbers those of either part."""
+        if self.kind == "complex":
+            return self.part.bounds
         if self.format is not None:
             return -self.format.greatest, self.format.greatest
         if self.kind == "bool":
@@ -93,6 +100,7 @@ DTYPES: dict[str, DType] = {
         DType("uint32", "U32", "uint", 4),
         DType("uint64", "U64", "uint", 8),
         DType("bool", "BOOL", "bool", 1),
+        DType("complex64", "C64", "complex", 8),
     )
 }
 
@@ -110,9 +118,10 @@ _ELSEWHERE = {
     "bf16": "bf16 is bfloat16",
     "int": "integers are int8, int16, int32 or int64",
     "long": "PyTorch's long is int64",
+    "cfloat": "PyTorch's cfloat is complex64",
     **dict.fromkeys(
-        ("complex64", "complex128", "cfloat", "cdouble"),
-        "no law here is one of complex numbers: hold real and imaginary parts along a last axis of 2",
+        ("complex128", "cdouble"),
+        "of complex dtypes there is complex64; or hold float64 parts along a last axis of 2",
     ),
 }
 

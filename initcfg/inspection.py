@@ -42,9 +42,16 @@ class Moments:
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
 
+def as_real(elements: Array) -> Array:
+    """Numbers as float64, and the modulus of complex ones."""
+    return (
+        np.abs(elements.astype(np.complex128)) if elements.dtype.kind == "c" else elements.astype(np.float64)
+    )
+
+
 def moments_of(elements: Array) -> Moments:
-    """The moments of a flat array of any element type, computed in float64."""
-    wide = elements.astype(np.float64)
+    """The moments of a flat array of any element type, computed in float64; of complex ones by modulus."""
+    wide = as_real(elements)
     is_finite = np.isfinite(wide)
     finite = wide if is_finite.all() else wide[is_finite]
     if not finite.size:
@@ -112,7 +119,7 @@ class Histogram:
     @classmethod
     def of(cls, elements: Array, center: float, reach: float) -> Histogram:
         """Counts the finite ones of some elements."""
-        apart = elements.astype(np.float64) - center
+        apart = as_real(elements) - center
         apart = apart[np.isfinite(apart)]
         farthest, doublings = float(np.abs(apart).max(initial=0.0)), 0
         while doublings < _MOST_DOUBLINGS and farthest >= reach * 2**doublings:

@@ -16,7 +16,7 @@ from initcfg.distributions import TruncatedNormal
 from initcfg.errors import InitializerError
 from initcfg.frozen import by_value
 from initcfg.initializers import BuiltIn
-from initcfg.initializers.components import Component, components_of
+from initcfg.initializers.components import Component
 from initcfg.layout import known_fans
 from initcfg.plan.scope import PART, TRUNCATION
 
@@ -126,7 +126,7 @@ def _identity(initializer: Initializer) -> object:
 
 def _pieces(parameter: PlannedParameter, budget: EvalBudget) -> Iterator[Piece]:
     """The parameter, or the parts that it is combined of, without empty ones."""
-    for each in components_of(parameter.initializer, parameter.shape, parameter.layout):
+    for each in parameter.components:
         if math.prod(each.shape):
             budget.spend(PART + TRUNCATION * isinstance(each.distribution, TruncatedNormal))
             fans = known_fans(each.shape, each.layout) if each.shares else parameter.fans

@@ -66,10 +66,11 @@ def inspect(
 
     WEIGHTS is a .safetensors or .npz file of any program, the .safetensors.index.json of a sharded set, or
     the folder of either. With torch installed also a .pt, .pth, .bin or .ckpt file, whose code is not run, or
-    a .bin.index.json. Mean, standard deviation and bounds are of the finite elements. Copies of a layer share
-    a line, where mean and deviation are those of each, from the least to the largest, and the rest is of all.
-    With MORE weights each has columns of its own, beside each other. The csv has a line for each file and all
-    digits, and of copies what all their elements come to together. No more is held than a few chunks.
+    a .bin.index.json. Mean, standard deviation and bounds are of the finite elements, and of the modulus of
+    complex ones. Copies of a layer share a line, where mean and deviation are those of each, from the least
+    to the largest, and the rest is of all. With MORE weights each has columns of its own, beside each other.
+    The csv has a line for each file and all digits, and of copies what all their elements come to together.
+    No more is held than a few chunks.
     """
     if output.format == "json" and sort:
         raise click.UsageError("--sort is of the table; JSON has every tensor in the order of names")

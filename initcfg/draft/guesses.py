@@ -252,7 +252,8 @@ class Guesses:
         if at is not None and at < self.named:
             return Guess(at, self._law(at, group))
         if dtype is not None and DTYPES[dtype].kind != "float":
-            return Guess(None, "zeros")
+            is_random = DTYPES[dtype].kind == "complex" and len(shape) > 1
+            return Guess(None, "lecun_normal" if is_random else "zeros")
         if typed is not None:
             return Guess(at, typed)
         if at is None:

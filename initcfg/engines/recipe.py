@@ -5,12 +5,13 @@ Pure: every engine starts from the same recipe, and so does planning, which lear
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from initcfg.distributions import Normal, TruncatedNormal, Uniform, point
+from initcfg.distributions import ComplexNormal, Disk, Normal, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
 from initcfg.engines.constants import CUT_RANGE, LEAST_MASS, LEAST_SCALE, NORMAL_REACH
 from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
@@ -61,20 +62,21 @@ class Draw(NamedTuple):
     """location + scale * (the kernel's standard variate), clamped.
 
     Args:
-        kernel: ``uniform``, ``normal``, ``two_sigma``, ``cut`` or ``inverse``.
+        kernel: ``uniform``, ``normal``, ``two_sigma``, ``cut`` or ``inverse``; of complex numbers ``disk`` or
+            ``complex_cut``, whose variate is a modulus and whose clamp is for it.
         arithmetic: the type of the whole calculation; float64 takes 64-bit words, float32 32-bit ones.
         location: mean or middle, a number of that type.
         scale: standard deviation or half width, a number of that type.
         clamp: the least and the greatest value, numbers of the target type; None where none is needed.
-        numbers: what ``cut`` and ``inverse`` need besides.
+        numbers: what ``cut`` and ``inverse`` need besides; of ``complex_cut`` the mass that is left.
     """
 
-    kernel: Literal["uniform", "normal", "two_sigma", "cut", "inverse"]
+    kernel: Literal["uniform", "normal", "two_sigma", "cut", "inverse", "disk", "complex_cut"]
     arithmetic: Literal["float32", "float64"]
     location: float
     scale: float
     clamp: tuple[float, float] | None = None
-    numbers: Cut | Tails | None = None
+    numbers: Cut | Tails | tuple[float] | None = None
 
 
 Recipe: TypeAlias = Constant | Draw
@@ -96,6 +98,8 @@ def prepare(distribution: Distribution, dtype: DType) -> Recipe:
     value = point(distribution)
     if value is not None:
         return _constant(value, dtype) if value else Constant(_held(value, dtype))
+    if isinstance(distribution, Disk | ComplexNormal):
+        return _complex(distribution, dtype)
     if dtype.drawn is None:
         hint = "random values need a floating dtype, such as float32 or bfloat16"
         raise _refusal(f"random values cannot be drawn in {dtype}", hint)
@@ -123,13 +127,30 @@ def _draw(distribution: Distribution, dtype: DType) -> Draw:
 
 def _held(value: float | int | bool, dtype: DType) -> float | int | bool:
     """The value as the type holds it: rounded once in a float, exact in an integer or a bool."""
-    if dtype.kind == "float":
-        return _round(value, dtype)
+    if dtype.part.kind == "float":
+        return _round(value, dtype.part)
     least, greatest = dtype.bounds
     if value != int(value) or not least <= value <= greatest:
         hint = f"{dtype} holds whole numbers from {least} to {greatest}; choose one, or a floating dtype"
         raise _unheld(f"{dtype} cannot hold {value!r} exactly", hint)
     return int(value)
+
+
+@lru_cache(maxsize=4096)
+def _complex(distribution: Disk | ComplexNormal, dtype: DType) -> Draw:
+    """Of a normal without a cut the recipe of its parts, one after the other; else that of the whole."""
+    if dtype.kind != "complex":
+        raise _refusal(f"complex values cannot be drawn in {dtype}", "give a complex dtype: complex64")
+    radius = distribution.radius
+    if isinstance(distribution, Disk):
+        _require_scale("the radius", radius)
+        _require_reach(-radius, radius, dtype.part)
+        return Draw("disk", "float64", 0.0, radius, (0.0, radius))
+    if math.isinf(radius):
+        return _normal(distribution.part, dtype.part)
+    _require_reach(-radius, radius, dtype.part)
+    _require_scale("std", distribution.std)
+    return Draw("complex_cut", "float64", 0.0, distribution.std, (0.0, radius), (distribution.mass,))
 
 
 def _uniform(distribution: Uniform, dtype: DType) -> Draw:

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initcfg.engines import kernels32, kernels64
+from initcfg.engines.elementary import FUNCTIONS
 from initcfg.engines.philox import LANES, MAX_BLOCKS, Lane, philox
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_start, row_of
+from initcfg.engines.turning import fill_complex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,9 @@ def fill(out: NDArray[Any], distribution: Distribution, stream: Stream, start: i
         >>> out.tolist()
         [0.08623053878545761, 0.5693719983100891, 0.8658266067504883]
     """
+    if out.dtype.kind == "c":
+        fill_complex(out, distribution, stream, start, fill, FUNCTIONS)
+        return
     start = checked_start(out, start)
     dtype = row_of(out.dtype)
     recipe = prepare(distribution, dtype)

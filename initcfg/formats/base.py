@@ -95,8 +95,9 @@ def little_endian(elements: Array) -> memoryview:
 
 def make_little_endian(elements: Array) -> None:
     """Turns the bytes of each element in place, on a big-endian machine."""
-    if sys.byteorder == "big" and elements.itemsize > 1:
-        elements.view(f"u{elements.itemsize}").byteswap(inplace=True)
+    width = elements.itemsize // 2 if elements.dtype.kind == "c" else elements.itemsize
+    if sys.byteorder == "big" and width > 1:
+        elements.view(f"u{width}").byteswap(inplace=True)
 
 
 def write_elements(file: IO[bytes], tensor: TensorInfo, chunks: Iterator[Array]) -> None:

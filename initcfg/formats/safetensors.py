@@ -45,7 +45,7 @@ MAX_TENSORS = 2**19
 _ALIGNMENT = 64
 _METADATA = "__metadata__"
 # The reference writer sorts by its own list of dtypes, the most aligned first, then by name.
-_WIDE = ("U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16")
+_WIDE = ("U64", "I64", "F64", "C64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16")
 _NARROW = ("F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL")
 _RANK = {tag: rank for rank, tag in enumerate((*_WIDE, *_NARROW))}
 _LENGTH_BYTES = 8

@@ -134,7 +134,7 @@ def loaded_tensor(name: str, tensor: torch.Tensor, place: Path) -> LoadedTensor:
     def read(start: int, stop: int) -> Array:
         if start == stop:
             return np.empty(0, dtype.numpy)
-        return array_of(_elements(plain, start, stop).resolve_neg().cpu()).view(dtype.numpy)
+        return array_of(_elements(plain, start, stop).resolve_conj().resolve_neg().cpu()).view(dtype.numpy)
 
     return LoadedTensor(dtype, tuple(tensor.shape), read)
 

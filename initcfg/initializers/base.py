@@ -21,6 +21,7 @@ from pydantic import ValidationInfo, model_validator
 from pydantic_core import ArgsKwargs, ValidationError
 
 from initcfg import engines
+from initcfg.distributions import complex_law
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.frozen import FrozenDict
@@ -137,6 +138,10 @@ class BuiltIn(Initializer, metaclass=_Checked):
     @abstractmethod
     def resolve(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution | None:
         """The distribution of every element, or None where the array is built as a whole."""
+
+    def resolve_complex(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The distribution of every element of a complex array; an `InitializerError` where there is none."""
+        return complex_law(self.resolve(shape, layout), type(self).__name__)
 
     def __call__(self, shape: Iterable[int], dtype: Any = None) -> np.ndarray[Any, Any]:
         """An array of the given shape, axes in Keras's order (``in_out``), from `seed` or fresh entropy.
@@ -312,7 +317,10 @@ def _within(value: object) -> Iterator[Initializer]:
 
 
 def resolve(
-    initializer: Initializer, shape: tuple[int, ...], layout: Layout | None = IN_OUT
+    initializer: Initializer,
+    shape: tuple[int, ...],
+    layout: Layout | None = IN_OUT,
+    dtype: DType | None = None,
 ) -> Distribution | None:
     """The distribution that an initializer has for a shape, or None where it has no single one.
 
@@ -320,9 +328,10 @@ def resolve(
         initializer: any; custom ones have None, and so has a built-in's subclass with its own ``__call__``.
         shape: the parameter's shape.
         layout: which axes are inputs and outputs; None is enough for schemes that do not look at fans.
+        dtype: of the parameter; None for any that is not complex.
 
     Raises:
-        InitializerError: as `BuiltIn.resolve`; or no array has such a shape.
+        InitializerError: as `BuiltIn.resolve` or `BuiltIn.resolve_complex`; or no array has such a shape.
 
     Example:
         >>> from initcfg.initializers import HeNormal, Orthogonal
@@ -332,12 +341,17 @@ def resolve(
         >>> resolve(Orthogonal(), (64, 64)) is None
         True
     """
-    return initializer.resolve(as_shape(shape), layout) if _is_built_in(initializer) else None
+    return _law(initializer, as_shape(shape), layout, dtype) if _is_built_in(initializer) else None
+
+
+def _law(made: BuiltIn, shape: tuple[int, ...], layout: Layout | None, dtype: DType | None) -> Any:
+    is_complex = dtype is not None and dtype.kind == "complex"
+    return (made.resolve_complex if is_complex else made.resolve)(shape, layout)
 
 
 def check(initializer: Initializer, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
     """Raise the `InitializerError` that `make` would meet; of custom code nothing can be known before."""
-    distribution = resolve(initializer, shape, layout)
+    distribution = resolve(initializer, shape, layout, dtype)
     if distribution is not None:
         engines.check(distribution, dtype)
     elif _is_built_in(initializer) and isinstance(initializer, Structured):
@@ -406,7 +420,7 @@ def draw(initializer: Initializer, out: np.ndarray[Any, Any], start: int, reques
     Raises:
         InitializerError: as `make`.
     """
-    distribution = resolve(initializer, request.shape, request.layout)
+    distribution = resolve(initializer, request.shape, request.layout, request.dtype)
     if distribution is not None:
         request.fill(out, distribution, request.stream, start)
     elif _is_built_in(initializer) and isinstance(initializer, Cuttable) and _draws(initializer):
@@ -426,7 +440,7 @@ def _is_built_in(initializer: Initializer) -> TypeGuard[BuiltIn]:
 
 
 def _make_built_in(initializer: BuiltIn, request: Request) -> np.ndarray[Any, Any]:
-    distribution = initializer.resolve(request.shape, request.layout)
+    distribution = _law(initializer, request.shape, request.layout, request.dtype)
     if distribution is not None:
         return arrays.drawn(request, distribution)
     if not isinstance(initializer, Structured):

@@ -51,8 +51,29 @@ class TruncatedNormalDocument(_Model):
     high: float
 
 
+class DiskDocument(_Model):
+    """Complex numbers, uniform on the disk of a radius about 0."""
+
+    kind: Literal["disk"]
+    radius: float
+
+
+class ComplexNormalDocument(_Model):
+    """Complex normal: std is the root of the mean square of the modulus, before a cut at the radius."""
+
+    kind: Literal["complex_normal"]
+    std: float
+    radius: float | None = Field(description="Null where nothing is cut.")
+
+
 LawDocument = Annotated[
-    FillDocument | UniformDocument | NormalDocument | TruncatedNormalDocument, Field(discriminator="kind")
+    FillDocument
+    | UniformDocument
+    | NormalDocument
+    | TruncatedNormalDocument
+    | DiskDocument
+    | ComplexNormalDocument,
+    Field(discriminator="kind"),
 ]
 
 

@@ -8,10 +8,20 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from initcfg.distributions import Fill, Moments, Normal, TruncatedNormal, Uniform, cdf, moments
+from initcfg.distributions import (
+    ComplexNormal,
+    Disk,
+    Fill,
+    Moments,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    cdf,
+    moments,
+)
 from initcfg.errors import InitializerError, printable
 from initcfg.initializers import Combined, canonical_name, resolve
-from initcfg.initializers.components import components_of, weights_of
+from initcfg.initializers.components import weights_of
 from initcfg.names import count, counted, fold, number, size
 from initcfg.tables import LAWS, SEGMENTS, WORDS, Column, Curve, Row, Table, in_order
 
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
     from initcfg.plan.plan import Plan
 
 
-def describe(distribution: Distribution | None) -> str:
+def describe(distribution: Distribution | None) -> str:  # noqa: PLR0911  a list of cases
     """A distribution in a few characters, its numbers to four digits: ``normal(0, 0.02)``."""
     match distribution:
         case Fill(value):
@@ -38,13 +48,25 @@ def describe(distribution: Distribution | None) -> str:
             return f"normal({number(mean)}, {number(std)})"
         case TruncatedNormal(mean, std, low, high):
             return f"truncated_normal({number(mean)}, {number(std)}) in [{number(low)}, {number(high)}]"
+        case Disk(radius):
+            return f"disk({number(radius)})"
+        case ComplexNormal(std, radius):
+            cut = "" if math.isinf(radius) else f" in |w| <= {number(radius)}"
+            return f"complex_normal({number(std)}){cut}"
         case None:
             return "structured"
 
 
+def words_of(parameter: PlannedParameter) -> str:
+    """The law of a parameter in words, as `describe_law`."""
+    if parameter.distribution is not None:
+        return describe(parameter.distribution)
+    return describe_law(parameter.initializer, parameter.shape, parameter.layout)
+
+
 def law_of(parameter: PlannedParameter) -> str:
     """How a parameter begins, in a few characters: its distribution, or those of its parts."""
-    law = describe_law(parameter.initializer, parameter.shape, parameter.layout)
+    law = words_of(parameter)
     return canonical_name(type(parameter.initializer)) if law == "structured" else law
 
 
@@ -156,7 +178,7 @@ class Copies(NamedTuple):
         first = self.members[0]
         if first.tied_to is not None:
             return ""
-        law = describe_law(first.initializer, first.shape, first.layout)
+        law = words_of(first)
         return law.replace(source_of(first), self.source) if self.source else law
 
     def record(self) -> dict[str, Any]:
@@ -189,7 +211,7 @@ def kind_of(parameter: PlannedParameter) -> Kind:
     if parameter.tied_to is not None:
         return "tied"
     try:
-        parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+        parts = parameter.components
     except InitializerError:  # a fault that planning did not see; making the array tells it
         return "table"
     if any(part.distribution is None and part.built is None for part in parts):
@@ -209,7 +231,7 @@ def law_moments(parameter: PlannedParameter) -> Moments | None:
             return moments(parameter.distribution)
         return None
     try:
-        parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+        parts = parameter.components
         found = [each.summary() for each in parts]
     except InitializerError:  # a fault that planning did not see; making the array tells it
         return None
@@ -233,13 +255,13 @@ _REACH = 3.2  # standard deviations to either side of the mean
 
 
 def curve_of(parameter: PlannedParameter) -> Curve | None:
-    """How the law's probability lies around its mean; None where the law is not known."""
+    """How the law's probability lies around its mean; None where it is not known, or complex."""
     law = law_moments(parameter)
-    if law is None or parameter.tied_to is not None:
+    if law is None or parameter.tied_to is not None or parameter.dtype.kind == "complex":
         return None
     reach = _REACH * law.std or 1.0
     edges = tuple(law.mean + reach * (2 * at / _BINS - 1) for at in range(_BINS + 1))
-    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+    parts = parameter.components
     heights = [0.0] * _BINS
     with suppress(InitializerError):
         for part, weight in zip(parts, _weights(parts, parameter), strict=True):

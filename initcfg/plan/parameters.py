@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
 from initcfg.frozen import by_value
+from initcfg.initializers.components import Component, components_of
 from initcfg.process import load
 
 if TYPE_CHECKING:
@@ -184,6 +185,13 @@ class PlannedParameter:
     def nbytes(self) -> int:
         """The size of the array in bytes."""
         return self.numel * self.dtype.itemsize
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The parts that its law is made of; an `InitializerError` for a fault that planning did not see."""
+        if self.dtype.kind == "complex":
+            return (Component((), self.shape, self.layout, self.initializer, self.distribution),)
+        return tuple(components_of(self.initializer, self.shape, self.layout))
 
     def __getitem__(self, index: BasicIndex | tuple[BasicIndex, ...]) -> ParameterSlice:
         """A slice that is made only when it is materialized, and then without the rest of the array.

@@ -17,7 +17,7 @@ from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
 from initcfg.frozen import by_value
-from initcfg.initializers.components import components_of, weights_of
+from initcfg.initializers.components import weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.initializers.registry import snake_case
 from initcfg.names import did_you_mean
@@ -141,7 +141,7 @@ def _components(parameter: PlannedParameter) -> dict[str, Any]:
     """The entry for the parts of a law that is not one distribution; none where nothing is known of them."""
     if parameter.distribution is not None or parameter.tied_to is not None or not parameter.numel:
         return {}
-    parts = list(components_of(parameter.initializer, parameter.shape, parameter.layout))
+    parts = parameter.components
     boxes = [each.box(parameter.shape) for each in parts]
     rows, is_known = [], False
     for each, box, weight in zip(parts, boxes, weights_of(boxes, parameter.numel), strict=True):
@@ -164,7 +164,8 @@ def law_data(distribution: Distribution | None) -> dict[str, Any] | None:
         return None
     data: dict[str, Any] = {"kind": snake_case(type(distribution).__name__)}
     for name in type(distribution).__match_args__:  # `dataclasses.asdict` takes ten times as long
-        data[name] = getattr(distribution, name)
+        number = getattr(distribution, name)
+        data[name] = None if number == math.inf else number  # the radius of a complex normal without a cut
     return data
 
 

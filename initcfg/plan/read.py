@@ -178,7 +178,7 @@ def _resolved(document: ParameterDocument) -> Resolved:
         written["registered_name"] = document.initializer.registered_name
     initializer = initializers.deserialize(written | {"config": document.initializer.config})
     initializers.check(initializer, shape, dtype, layout)
-    distribution = initializers.resolve(initializer, shape, layout)
+    distribution = initializers.resolve(initializer, shape, layout, dtype)
     found = document.distribution and document.distribution.__dict__
     if repr(law_data(distribution)) != repr(found):
         raise _edited(document, "its distribution is not what its initializer gives for its shape")

@@ -403,7 +403,7 @@ class Resolver:
         context = EvalContext(self._context, scope, name, shape, layout)
         initializer = instantiate(self._initializer, place, context)
         with problems.placing(place):
-            distribution = initializers.resolve(initializer, shape, layout)
+            distribution = initializers.resolve(initializer, shape, layout, dtype)
         scope.pay(TRUNCATION * _truncations(initializer, distribution), place)
         with problems.placing(place):
             if distribution is not None:

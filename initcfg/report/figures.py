@@ -120,13 +120,14 @@ def spectrum_of(matrix: Array, *, name: str = "matrix", std: float | None = None
         >>> found.values, found.edges
         ((3.0, 2.0, 1.0, 0.0), (0.0, 3.7416573867739413))
     """
-    wide = np.asarray(matrix).astype(np.float64)
+    given = np.asarray(matrix)
+    wide = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64)
     if wide.ndim != 2 or not wide.size or not np.isfinite(wide).all():
         raise ValueError(
             f"a spectrum is of a matrix of finite numbers, not of an array of shape {wide.shape}"
         )
     rows, columns = wide.shape
-    std = math.sqrt(float(np.square(wide).mean())) if std is None else std
+    std = math.sqrt(float(np.square(np.abs(wide)).mean())) if std is None else std
     edges = (std * abs(math.sqrt(rows) - math.sqrt(columns)), std * (math.sqrt(rows) + math.sqrt(columns)))
     return Spectrum(
         name=name,

@@ -264,7 +264,7 @@ def _shown(found: Array, expected: Array) -> tuple[str, str]:
 def _text(array: Array) -> str:
     # The shortest digits that give the value back, of its own type where numpy has it.
     value = array[0]
-    if array.dtype.kind in "fiub":
+    if array.dtype.kind in "fiubc":
         return str(value)
     return repr(float(value)) if math.isfinite(float(value)) else str(float(value))
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from initcfg.distributions import ComplexNormal, Disk
 from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
-from initcfg.initializers import Combined, Initializer, RepeatOf, stream_of
+from initcfg.initializers import Combined, Formula, Initializer, RandomUniform, RepeatOf, resolve, stream_of
 from initcfg.initializers.arrays import draw_box
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
-from initcfg.inspection import Histogram, Moments, merged, moments_of
+from initcfg.inspection import Histogram, Moments, as_real, merged, moments_of
 from initcfg.names import counted
 from initcfg.plan.listing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatch, differs, fixed_by, frames_problem
@@ -85,6 +86,11 @@ class _Job:
         return len(self.held) == 1 and not self.held[0].component.shares
 
     @property
+    def is_polar(self) -> bool:
+        """Whether its complex elements are looked at by modulus and angle."""
+        return self.tensor.dtype.kind == "complex" and len(self.held) > 1
+
+    @property
     def is_whole(self) -> bool:
         return any(isinstance(each.against, str) for each in self.held)
 
@@ -147,13 +153,26 @@ class LawComparison:
         return self.found
 
     def _job(self, tensor: StoredTensor, parameter: PlannedParameter) -> _Job:
-        components = tuple(components_of(parameter.initializer, parameter.shape, parameter.layout))
+        components = parameter.components
+        if tensor.dtype.kind == "complex" and components[0].is_random:
+            return self._polar(tensor, parameter, components[0])
         held = []
         for each in components:
             part = _index(each.box(parameter.shape), parameter.shape) if each.shares else None
             against = self._against(each, tensor, parameter) if math.prod(each.shape) else None
             pictured = _pictured(each, against, tensor.dtype) if self.histograms else None
             held.append(_Held(each, against, part, pictured))
+        return _Job(tensor, parameter, tuple(held))
+
+    def _polar(self, tensor: StoredTensor, parameter: PlannedParameter, component: Component) -> _Job:
+        """The laws of the modulus and of the angle, which are independent."""
+        assert isinstance(component.distribution, Disk | ComplexNormal)  # noqa: S101
+        held = []
+        for part, initializer in polar(component.distribution).items():
+            law = resolve(initializer, component.shape, component.layout)
+            each = dataclasses.replace(component, initializer=initializer, distribution=law)
+            meant = meant_by(each, tensor.dtype.part)
+            held.append(_Held(each, meant, part, meant if self.histograms else None))
         return _Job(tensor, parameter, tuple(held))
 
     def _against(
@@ -180,6 +199,9 @@ class LawComparison:
         elements = self.file.read(job.tensor, start, stop)
         if job.is_plain:
             return [_seen(job, job.held[0], elements, start, None)]
+        if job.is_polar:
+            views = as_real(elements), np.angle(elements)
+            return [_seen(job, held, view, start, None) for held, view in zip(job.held, views, strict=True)]
         parts, unequal = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
         found = [
             _seen(job, held, part, numbers, places + start)
@@ -322,6 +344,16 @@ def _pictured(component: Component, against: Meant | Fixed | str | None, dtype: 
         mixture = tuple(component.mixture)
         against = of_mixture(mixture, dtype) if mixture else None
     return against if isinstance(against, Meant) and against.std else None
+
+
+def polar(law: Disk | ComplexNormal) -> dict[str, Initializer]:
+    """What the modulus and the angle of draws of a complex law are draws of."""
+    if isinstance(law, Disk):
+        modulus = f"{law.radius!r} * sqrt(x)"
+    else:
+        modulus = f"{law.std!r} * sqrt(-log1p(-{law.mass!r} * x))"
+    share = RandomUniform(0, 1)
+    return {"modulus": Formula(modulus, share), "angle": RandomUniform(-math.pi, math.pi)}
 
 
 def _words(component: Component) -> str:

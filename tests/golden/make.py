@@ -42,6 +42,7 @@ LAWS: dict[str, list[float]] = {
     "far_bounds": [0.0, 0.5, -50.0, 50.0],
 }
 CLASSES = {"uniform": "Uniform", "normal": "Normal"}
+COMPLEX: dict[str, list[float]] = {"Disk": [0.5], "ComplexNormal": [0.5], "ComplexNormal cut": [0.5, 1.0]}
 # Start and size: the first block, inside blocks, where counter word 1 changes (2**34 elements of four to a
 # block, 2**33 of two), the last elements of all, and more blocks than the reference engine makes in one run.
 SPANS = [
@@ -67,6 +68,11 @@ def cases() -> list[dict[str, Any]]:
         for dtype in floats
         for span in [*SPANS, *([LONG] if DTYPES[dtype].itemsize >= 4 else [])]
     ]
+    table += [
+        case(law.partition(" ")[0], numbers, "complex64", f"golden.{law}", span)
+        for law, numbers in COMPLEX.items()
+        for span in [*(each for each in SPANS if each[0] < 2**60), LONG]
+    ]
     table += [case("Fill", [0.1], dtype, "golden.fill", (0, 3)) for dtype in floats]
     table += [case("Fill", [1], dtype, "golden.fill", (0, 3)) for dtype in DTYPES]
     table += [
@@ -91,10 +97,11 @@ def case(law: str, numbers: list[float], dtype: str, name: str, span: tuple[int,
 def digest(row: dict[str, Any]) -> str:
     """The sha256 of a case, as this machine draws it."""
     law, *numbers = row["distribution"]
-    out = np.empty(row["size"], DTYPES[row["dtype"]].numpy)
+    dtype = DTYPES[row["dtype"]]
+    out = np.empty(row["size"], dtype.numpy)
     stream = Stream.of_parameter(row["seed"], row["name"])
     fill(out, getattr(distributions, law)(*numbers), stream, row["start"])
-    little = out.view(f"u{out.itemsize}").astype(f"<u{out.itemsize}")
+    little = out.view(f"u{dtype.part.itemsize}").astype(f"<u{dtype.part.itemsize}")
     return hashlib.sha256(little.tobytes()).hexdigest()
 
 

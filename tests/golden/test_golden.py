@@ -29,14 +29,16 @@ ADVICE = (
 
 def digest(row: dict[str, Any], fill: Callable[..., None]) -> str:
     law, *numbers = row["distribution"]
-    out = np.empty(row["size"], DTYPES[row["dtype"]].numpy)
+    dtype = DTYPES[row["dtype"]]
+    out = np.empty(row["size"], dtype.numpy)
     fill(
         out,
         getattr(distributions, law)(*numbers),
         Stream.of_parameter(row["seed"], row["name"]),
         row["start"],
     )
-    return hashlib.sha256(out.view(f"u{out.itemsize}").astype(f"<u{out.itemsize}").tobytes()).hexdigest()
+    width = dtype.part.itemsize
+    return hashlib.sha256(out.view(f"u{width}").astype(f"<u{width}").tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -19,9 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import initcfg
 from initcfg import engines, initializers
+from initcfg.adapters import torch as adapter
 from initcfg.distributions import Normal, TruncatedNormal, Uniform
 from initcfg.dtypes import as_dtype
+from initcfg.errors import Code
 from initcfg.expressions import GAINS, Expression
 from initcfg.initializers import Initializer, Request, make, resolve
 from initcfg.layout import Layout
@@ -203,3 +206,37 @@ def test_gains_in_expressions_are_those_of_pytorch() -> None:
         name, _, slope = word.partition(", ")
         theirs = INIT.calculate_gain(name, float(slope) if slope else None)
         assert Expression.parse(f"gain({word})").evaluate({}) == pytest.approx(theirs, rel=1e-15, abs=0)
+
+
+class Phases(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(400, 500, dtype=torch.complex64).normal_(0, 0.3))
+        self.shift = torch.nn.Parameter(torch.full((3,), 1 + 2j))
+
+
+def test_complex_parameters_are_written_and_held_to_their_laws() -> None:
+    """The plan's weights, bit for bit, and those of torch's `normal_`, whose parts share the variance."""
+    module = Phases()
+    rules = [
+        {"match": "weight", "initializer": {"random_normal": {"stddev": 0.3}}},
+        {"match": "**", "initializer": "ones"},
+    ]
+    spec = {"initcfg": 1, "layout": "out_in", "rules": rules}
+    plan = initcfg.make_plan(spec, manifest=adapter.manifest(module))
+    torch.manual_seed(20)
+    module.shift.data.fill_(1)
+    assert adapter.verify(Phases(), plan, law=True).diagnostics  # its shift is 1 + 2j
+    assert not adapter.verify(module, plan, law=True).diagnostics
+    adapter.initialize_(module, plan)
+    assert module.weight.dtype is torch.complex64
+    np.testing.assert_array_equal(module.weight.detach().numpy(), initcfg.materialize(plan)["weight"])
+    assert not adapter.verify(module, plan).diagnostics
+    turned = torch.nn.Parameter(module.weight.detach().conj())  # a view, conjugated when it is read
+    module.weight = turned
+    assert [each.code for each in adapter.verify(module, plan).diagnostics] == [Code.VALUES]
+
+
+def test_laws_of_complex_parameters_are_not_captured_and_said_so() -> None:
+    reasons = {each.law.reason for each in adapter.capture(Phases).recorded}
+    assert reasons == {"laws of complex numbers are not captured"}

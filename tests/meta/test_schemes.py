@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 import initcfg
-from initcfg.distributions import Distribution, Fill, Normal, TruncatedNormal, Uniform
+from initcfg.distributions import ComplexNormal, Disk, Distribution, Fill, Normal, TruncatedNormal, Uniform
 from initcfg.initializers import Combined, Concatenate, resolve
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ NAMES: dict[str, Any] = {
     "normal": lambda std: Normal(0.0, std),
     "uniform": Uniform,
     "cut": lambda std, low, high: TruncatedNormal(0.0, std, low, high),
+    "disk": Disk,
+    "complex_normal": ComplexNormal,
     "parts": parts,
     "padded": padded,
     "rows": lambda gain: orthogonal(gain, lambda w: [w]),

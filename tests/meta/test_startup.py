@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MODULES = 69
-CLASSES = 196
+CLASSES = 200  # four are laws of complex numbers: a dataclass with slots counts twice
 # What validating a spec has no use for.
 IDLE = [
     *("numpy", "ml_dtypes", "rich", "asyncio", "multiprocessing", "concurrent.futures", "tomllib"),

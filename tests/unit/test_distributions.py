@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from initcfg.distributions import (
+    ComplexNormal,
+    Disk,
     Distribution,
     Fill,
     Normal,
@@ -47,6 +49,23 @@ def test_cdf_and_support_are_those_of_the_law(distribution, law) -> None:
     assert support(distribution) == law.support()
     for at in (-4.0, -1.0, -0.01, 0.0, 0.3, 1.0, 1.25, 4.2, 10.0):
         assert cdf(distribution, at) == pytest.approx(law.cdf(at), rel=1e-9, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "square"),
+    [
+        (Disk(0.5), 0.5**2 * stats.uniform().mean()),
+        (ComplexNormal(0.5), 0.5**2 * stats.expon().mean()),
+        (ComplexNormal(0.5, 1.0), 0.5**2 * stats.truncexpon(4).mean()),
+        (ComplexNormal(2.0, 0.5), 2.0**2 * stats.truncexpon(0.0625).mean()),
+    ],
+    ids=str,
+)
+def test_complex_moments_are_those_of_the_modulus(distribution: Distribution, square: float) -> None:
+    assert moments(distribution).mean == 0
+    assert moments(distribution).std ** 2 == pytest.approx(square, rel=1e-9)
+    radius = distribution.radius
+    assert support(distribution) == (-radius, radius)
 
 
 POINTS = [

@@ -14,6 +14,7 @@ BYTES = {
     "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1,
     "uint64": 8, "uint32": 4, "uint16": 2, "uint8": 1, "bool": 1,
+    "complex64": 8,
 }  # fmt: skip
 # The greatest finite value by each format's definition: (2 - 2**-m) * 2**emax, or less where the topmost code
 # is a NaN.
@@ -64,6 +65,10 @@ def test_float_bounds_are_the_greatest_finite_values(name: str, greatest: float)
 @ALL
 def test_the_literals_are_what_numpy_and_ml_dtypes_say(dtype: DType):
     assert dtype.itemsize == dtype.numpy.itemsize
+    if dtype.kind == "complex":
+        assert dtype.numpy == np.result_type(dtype.part.numpy, 1j)
+        assert (dtype.itemsize, dtype.bounds) == (2 * dtype.part.itemsize, dtype.part.bounds)
+        return
     if dtype.format is None:
         limits = (0, 1) if dtype.name == "bool" else (np.iinfo(dtype.numpy).min, np.iinfo(dtype.numpy).max)
         assert dtype.bounds == limits
@@ -112,8 +117,9 @@ def test_pythons_and_numpys_other_names_are_understood(given: object, name: str)
     ("given", "hint"),
     [
         ("flaot32", "did you mean 'float32'?"),
-        ("complex64", None),
-        (np.complex64, None),
+        ("complex128", "of complex dtypes there is complex64; or hold float64 parts along a last axis of 2"),
+        (np.complex128, None),
+        ("torch.cfloat", "PyTorch's cfloat is complex64"),
         ("float8", None),
         (None, None),
         (object(), None),

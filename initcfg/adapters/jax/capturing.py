@@ -122,6 +122,8 @@ def _law(leaf: Any, value: Value) -> Law:
     """The law of a leaf, as the language has it."""
     if str(leaf.dtype) not in DTYPES:
         raise UnsayableError(f"no spec holds values of {leaf.dtype}")
+    if DTYPES[str(leaf.dtype)].kind == "complex":
+        raise UnsayableError("laws of complex numbers are not captured")
     match value:
         case Lawless(reason, site):
             return Unsaid(reason, site)

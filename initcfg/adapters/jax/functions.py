@@ -89,7 +89,7 @@ class JaxInitializer:
             layout=self.layout,
             fans=None,
             initializer=self.initializer,
-            distribution=resolve(self.initializer, shape, self.layout),
+            distribution=resolve(self.initializer, shape, self.layout, row),
             stream=Stream.of_seed(0, name, shape),
             stream_name=name,
         )

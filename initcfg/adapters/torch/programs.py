@@ -256,6 +256,8 @@ def dtype_of(values: torch.Tensor) -> DType:
     name = str(values.dtype).removeprefix("torch.")
     if name not in DTYPES:
         raise UnsayableError(f"no spec holds values of {name}")
+    if values.is_complex():
+        raise UnsayableError("laws of complex numbers are not captured")
     return DTYPES[name]
 
 

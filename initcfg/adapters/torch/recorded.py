@@ -181,6 +181,8 @@ def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Bo
     if draws.law is None:
         unwritten = _unwritten(read) if read is not None and tensor.numel() else ()
         return Unsaid("it is never written, or in part"), draws, unwritten or _known(draws, tensor)
+    if tensor.is_complex():
+        return Unsaid("laws of complex numbers are not captured"), draws, ()
     return draws.law, draws, ()
 
 

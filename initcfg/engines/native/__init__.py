@@ -20,6 +20,7 @@ from initcfg.engines import elementary
 from initcfg.engines.native.sources import LIBRARY, digest
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_arguments, checked_start, row_of
+from initcfg.engines.turning import fill_complex
 from initcfg.errors import Code, InitializerError
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def fill_many(calls: Iterable[tuple[NDArray[Any], Distribution, Stream, int]]) -
     jobs = []
     for out, distribution, stream, start in calls:
         begin, dtype, size = checked_start(out, start), out.dtype, out.size
+        if dtype.kind == "c":
+            fill_complex(out, distribution, stream, begin, fill, FUNCTIONS)
+            continue
         # Not cached for constants, because 0.0 and -0.0 are equal.
         law = (_law if isinstance(distribution, Fill) else _cached_law)(distribution, dtype)
         if isinstance(law, Constant):
