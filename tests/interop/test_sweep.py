@@ -1,7 +1,11 @@
-"""A sweep over widths tells standard parametrization from muP."""
+"""A sweep over widths tells standard parametrization from muP.
+
+CI holds one seed; ``python tests/interop/test_sweep.py`` counts the right verdicts of 50.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jsonschema
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from torch import nn
 
@@ -48,15 +53,19 @@ def plan_of(last: str, module: nn.Module, width: int) -> Plan:
     return initcfg.make_plan(spec, manifest=manifest(module), settings={"vars.width": width})
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_standard_parametrization_breaks_and_mup_passes(optimizer: Literal["sgd", "adam"]) -> None:
+def swept_mlps(optimizer: Literal["sgd", "adam"], seed: int) -> tuple[Sweep, Sweep]:
     def sweep(last: str, rates: Literal["mup", "equal"]) -> Sweep:
         def planned(module: nn.Module, width: int) -> Plan:
             return plan_of(last, module, width)
 
-        return sweep_widths(build, planned, widths=WIDTHS, seeds=(0,), optimizer=optimizer, rates=rates)
+        return sweep_widths(build, planned, widths=WIDTHS, seeds=(seed,), optimizer=optimizer, rates=rates)
 
-    standard, good = sweep("1 / sqrt(width)", "equal"), sweep("8 / width", "mup")
+    return sweep("1 / sqrt(width)", "equal"), sweep("8 / width", "mup")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_standard_parametrization_breaks_and_mup_passes(optimizer: Literal["sgd", "adam"]) -> None:
+    standard, good = swept_mlps(optimizer, 0)
     assert "6.weight" in standard.breaking
     assert "these grow with the width, and so break muP: " in str(standard)
     assert good.breaking == ()
@@ -209,3 +218,34 @@ def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: st
 def test_a_model_that_does_not_follow_the_width_is_refused() -> None:
     with pytest.raises(SpecError, match="the same shapes at different widths"):
         sweep_widths(lambda _: build(32), lambda *given: plan_of("1", *given), widths=[32, 64], seeds=[0])
+
+
+def swept_gpts(seed: int) -> tuple[Sweep, Sweep]:
+    written: dict[str, Any] = {}
+    exec(SMALL_GPT, written)
+
+    def sweep(spec: str, rates: Literal["mup", "equal"], **settings: str) -> Sweep:
+        def planned(module: nn.Module, width: int) -> Plan:
+            given = {key: text.format(width=width) for key, text in settings.items()}
+            return initcfg.make_plan(yaml.safe_load(spec), manifest=manifest(module), settings=given)
+
+        return sweep_widths(
+            written["GPT"], planned, widths=WIDTHS, batch=written["batch"](), seeds=(seed,), rates=rates
+        )
+
+    return sweep(STANDARD_GPT, "equal"), sweep(MUP_GPT, "mup", **{"vars.width": "{width}"})
+
+
+if __name__ == "__main__":
+    sweeps = {
+        "MLP, sgd": functools.partial(swept_mlps, "sgd"),
+        "MLP, adam": functools.partial(swept_mlps, "adam"),
+        "GPT, adam": swept_gpts,
+    }
+    for label, of in sweeps.items():
+        verdicts = [(bool(standard.breaking), not good.breaking) for standard, good in map(of, range(50))]
+        fails, passes = map(sum, zip(*verdicts, strict=True))
+        print(
+            f"{label}: standard fails in {fails} and muP passes in {passes} of {len(verdicts)} seeds",
+            flush=True,
+        )
