@@ -383,7 +383,7 @@ def probe(
 
     With --widths this is the coordinate check of muP: MODULE:CALLABLE is called with each width, and {width}
     in a --set stands for it. The exit code is 1 if the output of a layer, or how far a step moves it, grows
-    with the width.
+    with the width, or may: more seeds tell.
     """
     passes = None if seeds is None else range(seeds)
     training = {name: value for name, value in training.items() if value is not None}
@@ -398,7 +398,7 @@ def probe(
             output.answer(found.to_dict(), "")
         else:
             output.table(found.table())
-        return Exit.PROBLEMS if found.breaking else Exit.FINE
+        return Exit.PROBLEMS if found.breaking or found.unclear else Exit.FINE
     if training:
         raise click.UsageError(f"--{next(iter(training))} needs --widths")
     if len(set(files)) < len(files):

@@ -32,6 +32,11 @@ class Slope(NamedTuple):
         """Whether it is more than 0.2, and by three standard errors."""
         return not self.power - _ERRORS * self.error <= _FLAT
 
+    @property
+    def unclear(self) -> bool:
+        """Whether it is more than 0.2, but not by three standard errors: it may be chance."""
+        return self.power > _FLAT and not self.grows
+
 
 class Moved(Value):
     """The output of one layer with a matrix: its root mean square, and how far the steps have moved it."""
@@ -75,30 +80,51 @@ class Sweep(Value):
     @property
     def breaking(self) -> tuple[str, ...]:
         """The parameters of layers whose outputs grow with the width, in the order of the layers."""
-        return tuple(name for layer in self.layers if self._grows(layer) for name in layer.parameters)
+        return self._parameters_of("yes")
 
-    def _grows(self, layer: Moved) -> bool:
-        return any(slope.grows for slope in self.slopes(layer))
+    @computed_field(  # type: ignore[prop-decorator]
+        description="the parameters of layers whose outputs may grow: too few seeds and widths to say"
+    )
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """The parameters of layers whose outputs may grow: too few seeds and widths to say."""
+        return self._parameters_of("?")
+
+    def _parameters_of(self, verdict: str) -> tuple[str, ...]:
+        layers = (layer for layer in self.layers if self._verdict(layer) == verdict)
+        return tuple(name for layer in layers for name in layer.parameters)
+
+    def _verdict(self, layer: Moved) -> str:
+        """As the table says it: whether the output of a layer grows with the width."""
+        slopes = self.slopes(layer)
+        if any(slope.grows for slope in slopes):
+            return "yes"
+        return "?" if any(slope.unclear for slope in slopes) else ""
 
     def table(self) -> Table:
         """The powers by layer; those of a layer that grows are marked, and what they say stands below."""
         heads = ["size", *(f"step {at + 1}" for at in range(len(self.layers[0].moves) if self.layers else 0))]
         rows = []
         for layer in self.layers:
-            grows = self._grows(layer)
+            verdict = self._verdict(layer)
             powers = [f"{each.power:+.2f} ± {each.error:.2f}" for each in self.slopes(layer)]
-            rows.append(Row((layer.name, *powers, "yes" if grows else ""), "problem" if grows else ""))
+            rows.append(Row((layer.name, *powers, verdict), "problem" if verdict == "yes" else ""))
         columns = [
             Column("power of the width", SEGMENTS, style=None),
             *(Column(head, weight=len(heads) - at, right=True, style=None) for at, head in enumerate(heads)),
             Column("grows", style=None),
         ]
-        folded = [name for (name,), _ in fold([((), (name,)) for name in self.breaking])]
-        told = "these grow with the width, and so break muP: " + ", ".join(folded)
         steps = f"{self.optimizer} at {number(self.rate)}, rates {self.rates}"
         widths = f"widths {', '.join(map(str, self.widths))}, seeds {', '.join(map(str, self.seeds))}"
-        verdict = told if self.breaking else "nothing grows with the width, as under muP"
-        return Table("from width to width", columns, rows, [f"{widths}; {steps}", verdict])
+        return Table("from width to width", columns, rows, [f"{widths}; {steps}", *self._conclusions()])
+
+    def _conclusions(self) -> list[str]:
+        told = []
+        if self.breaking:
+            told.append("these grow with the width, and so break muP: " + _folded(self.breaking))
+        if self.unclear:
+            told.append("these may grow with the width, which more seeds tell: " + _folded(self.unclear))
+        return told or ["nothing grows with the width, as under muP"]
 
     def _repr_html_(self) -> str:
         """For a notebook: the powers by layer, and what they say."""
@@ -111,6 +137,10 @@ class Sweep(Value):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a sweep."""
     return published("sweep", Sweep.model_json_schema(mode="serialization"))
+
+
+def _folded(names: tuple[str, ...]) -> str:
+    return ", ".join(name for (name,), _ in fold([((), (each,)) for each in names]))
 
 
 def _slope(widths: tuple[int, ...], sizes: tuple[Numbers, ...]) -> Slope:
