@@ -495,3 +495,33 @@ def test_outputs_that_are_no_mapping_are_refused() -> None:
     tree = {"fc": {"kernel": jnp.ones((2, 2))}}
     with pytest.raises(TypeError, match="outputs must give the outputs of layers by their names, not"):
         for_jax.lsuv(lambda tree: tree["fc"]["kernel"], tree, planned({"fc.kernel": (2, 2)}))
+
+
+def test_a_compiled_module_is_measured_without_its_compiled_code() -> None:
+    """That calls no hooks, where it was made before there were any."""
+    module = torch.compile(nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4)), backend="eager")
+    batch = torch.randn(64, 16)
+    with torch.no_grad():
+        module(batch)
+    found = lsuv_(module, batch, planned(module))
+    assert [each.layer for each in found.scales] == ["0", "2"]
+    assert found.outside == ()
+    assert len(probe(module, batch, plans={"a": planned(module)}).runs[0].leaves) == 3
+
+
+def test_attention_of_torch_is_scaled_by_its_last_projection_in_spite_of_dropout() -> None:
+    module = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.3, batch_first=True)
+    plan = planned(module, others={"self_attn.in_proj_bias": "zeros"})
+    found = lsuv_(module, torch.randn(4, 8, 16), plan, center=True)
+    first, *others = found.scales
+    assert (first.layer, first.parameter) == ("self_attn", "self_attn.out_proj.weight")
+    assert first.bias is not None
+    assert [each.layer for each in others] == ["linear1", "linear2"]
+    assert found.outside == ()
+    assert verify(module, found.plan).is_equal
+
+
+def test_what_jax_gives_that_is_no_array_is_named() -> None:
+    tree = {"fc": {"kernel": jnp.ones((2, 2))}}
+    with pytest.raises(TypeError, match=r"outputs must give an array for 'fc', not NoneType"):
+        for_jax.lsuv(lambda _: {"fc": None}, tree, planned({"fc.kernel": (2, 2)}))

@@ -112,9 +112,9 @@ def lsuv(
                 if bias is not None:  # noqa: B023
                     leaves[bias] = jnp.full_like(leaves[bias], value)  # noqa: B023
                 now[:] = _calls(outputs(jax.tree.unflatten(flat.structure, list(leaves.values()))))
-                return _passed(now[at][1])
+                return _passed(*now[at])
 
-            look(name, _passed(value), measure)
+            look(name, _passed(name, value), measure)
 
     found = core.scale_layers(
         plan, flat.manifest, layers, begin, run, tolerance=tolerance, max_rounds=max_rounds
@@ -125,13 +125,15 @@ def lsuv(
 def _calls(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """What each layer gives, by its name; of Flax each of its calls, under ``__call__``."""
     for key, value in outputs.items():
-        name = prefix if key == "__call__" else f"{prefix}.{key}" if prefix else key
+        name = prefix if key == "__call__" else f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):
             yield from _calls(value, name)
         else:
             yield from ((name, each) for each in (value if isinstance(value, tuple) else (value,)))
 
 
-def _passed(output: Any) -> core.Passed:
+def _passed(name: str, output: Any) -> core.Passed:
+    if not hasattr(output, "dtype"):
+        raise TypeError(f"outputs must give an array for {name!r}, not {type(output).__name__}")
     values = np.asarray(output, np.float64)
     return core.Passed(float(values.mean()), float(values.var()))

@@ -19,7 +19,7 @@ from initcfg.errors import Code, SpecError
 from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, require_limits, scale_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch.utils.hooks import RemovableHandle
 
@@ -41,7 +41,8 @@ def lsuv_(
     In the order in which they are called each layer that multiplies by a matrix, linear or convolutional, has
     its weights divided by the standard deviation of its output until the variance of all its elements is
     within the tolerance. All layers are settled in one forward pass, in training mode and without gradients.
-    Embeddings, and what shares their matrix, keep the plan's values.
+    Embeddings, and what shares their matrix, keep the plan's values; so do the projections inside of
+    ``torch.nn.MultiheadAttention`` but for the last, ``out_proj``.
 
     Draws stay those of the plan: the weights are afterwards what the plan of ``Lsuv.spec`` makes, bit for
     bit. Buffers, modes, hooks, gradients and random states are as they were. After an exception they are so
@@ -107,8 +108,8 @@ def lsuv_(
         tensors = {name: ref.tensor for ref in refs_of(module) for name in ref.names}
         with _kept(module) as stack:
             watch = _Watch(tensors, look)
-            for name, layer in layers.items():
-                for handle in watch.begin(modules[name], layer):
+            for seed, (name, layer) in enumerate(layers.items()):
+                for handle in watch.begin(modules[name], layer, seed):
                     stack.callback(handle.remove)
             fed.copied().call(module)
 
@@ -127,13 +128,25 @@ def _held(module: torch.nn.Module, plan: Plan) -> Iterator[tuple[str, list[str]]
     looked_up = {id(each) for table in tables for each in table.parameters()}
     held: dict[str, list[int]] = {}
     for name, inner in modules.items():
-        # What a weight is computed of stands in modules of its own.
-        holder = re.split(r"(?:^|\.)parametrizations\.", name)[0]
-        holder = holder if is_parametrized(modules[holder]) else name
-        held.setdefault(holder, []).extend(id(each) for each in inner.parameters(recurse=False))
+        own = [id(each) for each in inner.parameters(recurse=False)]
+        holder = _holder(name, modules)
+        if isinstance(inner, torch.nn.MultiheadAttention):
+            own = []  # it calls no module: its output is that of `out_proj`, and of the others none is seen
+        held.setdefault(holder, []).extend(own)
     for name, own in held.items():
         if not looked_up & set(own):
             yield name, [names[each] for each in own]
+
+
+def _holder(name: str, modules: Mapping[str, torch.nn.Module]) -> str:
+    """The module in whose output the parameters of a module show."""
+    # What a weight is computed of stands in modules of its own.
+    holder = re.split(r"(?:^|\.)parametrizations\.", name)[0]
+    if holder != name and is_parametrized(modules[holder]):
+        return holder
+    outer, _, last = name.rpartition(".")
+    is_projection = last == "out_proj" and isinstance(modules[outer], torch.nn.MultiheadAttention)
+    return outer if is_projection else name
 
 
 @contextlib.contextmanager
@@ -161,12 +174,13 @@ class _Watch:
         self._look = look
         self._is_measuring = False  # layers inside of the one that is measured are settled by then
 
-    def begin(self, inner: torch.nn.Module, layer: Layer) -> Iterator[RemovableHandle]:
+    def begin(self, inner: torch.nn.Module, layer: Layer, seed: int) -> Iterator[RemovableHandle]:
         """Hooks that see what the module is given before its own hooks do, and what it gives after them."""
         given: Any = None
 
         def before(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
             nonlocal given
+            torch.manual_seed(seed)  # dropout inside of a layer is the same in each measurement
             if not self._is_measuring:
                 given = copied((args, kwargs))
 

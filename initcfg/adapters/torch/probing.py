@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -107,8 +108,11 @@ def probe(
 
 @contextlib.contextmanager
 def as_it_was() -> Iterator[None]:
-    """Puts random states back, and takes gradients whatever the caller's mode is."""
-    with random_states_kept(), torch.inference_mode(False), torch.enable_grad():
+    """Puts random states back, and takes gradients whatever the caller's mode is; nothing is compiled."""
+    # Compiled code calls no hooks. Without this module there is none, and torch before 2.6 has no stance.
+    is_eager = "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance")
+    eager = contextlib.nullcontext() if is_eager else torch.compiler.set_stance("force_eager")
+    with random_states_kept(), torch.inference_mode(False), torch.enable_grad(), eager:
         yield
 
 
