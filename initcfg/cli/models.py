@@ -149,7 +149,9 @@ def made_by(target: str, makes: str = "the model") -> ModelSource:
             way = f"; {near}" if near else ""
             raise click.UsageError(f"{module_name!r} has no {path!r}{way}")
         found = getattr(found, step)
-    if not callable(found):
+    kinds = (("torch.nn", "Module"), ("keras", "Model"))
+    models = tuple(getattr(sys.modules[name], kind) for name, kind in kinds if name in sys.modules)
+    if not callable(found) or isinstance(found, models):  # a model can be called, with a batch
         raise click.UsageError(
             f"{target!r} is a {type(found).__name__}, and not a callable that makes {makes}"
         )

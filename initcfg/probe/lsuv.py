@@ -92,6 +92,11 @@ class Scale:
         return abs(self.variance - 1) <= tolerance and (self.bias is None or abs(self.mean) <= tolerance)
 
 
+def called(name: str) -> str:
+    """A layer as messages call it; the model may be one itself."""
+    return repr(name) if name else "the model itself"
+
+
 def require_limits(tolerance: Any, max_rounds: Any) -> None:
     """Raises a ValueError unless the tolerance is a finite number above 0 and the rounds are 1 or more."""
     if not isinstance(tolerance, numbers.Real) or is_bool(tolerance) or not 0 < float(tolerance) < math.inf:
@@ -124,7 +129,9 @@ def find_scale(layer: Layer, first: Passed, measure: Measure, tolerance: float, 
         bias = None if bias is None else float(f"{(bias - found.mean) / size:.6g}")
         mean, variance = measure(factor, bias or 0.0)
         if not found.rounds and abs(variance / found.variance - 1) < _UNMOVED:
-            message = f"scaling {layer.weight!r} does not change the variance of the output of {layer.name!r}"
+            message = (
+                f"scaling {layer.weight!r} does not change the variance of the output of {called(layer.name)}"
+            )
             hint = f"look for what undoes it, such as spectral or weight norm, or {_LEAVE_OUT}"
             raise SpecError.of(Code.INPUT, message, hint)
         found = dataclasses.replace(
@@ -134,10 +141,12 @@ def find_scale(layer: Layer, first: Passed, measure: Measure, tolerance: float, 
 
 def _require_signal(layer: Layer, found: Scale) -> None:
     if not math.isfinite(found.variance):
-        message = f"the output of {layer.name!r} has values on this batch that are not finite"
+        message = f"the output of {called(layer.name)} has values on this batch that are not finite"
         raise SpecError.of(Code.INPUT, message, "look at the batch, and at the layers before it")
     if found.variance == 0:
-        message = f"no signal comes out of {layer.name!r}: its output is {number(found.mean)} everywhere"
+        message = (
+            f"no signal comes out of {called(layer.name)}: its output is {number(found.mean)} everywhere"
+        )
         hint = f"give {layer.weight!r} and the layers before it random values, or {_LEAVE_OUT}"
         raise SpecError.of(Code.INPUT, message, hint)
 
@@ -166,16 +175,16 @@ def layers_of(
         matrices = [each for each in names if each in wanted]
         left = [] if matrices else [each for each in names if each in skipped]
         if left:
-            message = f"the plan skips {left[0]!r}, so that nothing scales the output of {name!r}"
+            message = f"the plan skips {left[0]!r}, so that nothing scales the output of {called(name)}"
             raise SpecError.of(Code.INPUT, message, f"give it an initializer, or {_LEAVE_OUT}")
         if len(matrices) > 1:
-            message = f"{name!r} has {len(matrices)} matrices, and which one to scale cannot be told"
+            message = f"{called(name)} has {len(matrices)} matrices, and which one to scale cannot be told"
             raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
         for matrix in matrices:
             array = owner(plan, plan[matrix]).name
             other = next((each.name for each in found.values() if each.weight == array), None)
             if other is not None:
-                message = f"{other!r} and {name!r} share one matrix, and each would scale it"
+                message = f"{called(other)} and {called(name)} share one matrix, and each would scale it"
                 raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
             bias = next((each for each in names if each.rpartition(".")[2] == "bias" and each in plan), None)
             found[name] = Layer(name, array)
@@ -327,14 +336,14 @@ def _of_each(
 
     def look(name: str, first: Passed, measure: Measure) -> None:
         if name in found:
-            message = f"{name!r} is called twice, and its outputs need not have one variance"
+            message = f"{called(name)} is called twice, and its outputs need not have one variance"
             raise SpecError.of(Code.INPUT, message, _LEAVE_OUT)
         found[name] = ask(layers[name], first, measure)
 
     run(look)
     missing = next((name for name in layers if name not in found), None)
     if missing is not None:
-        raise SpecError.of(Code.INPUT, f"{missing!r} is not called on this batch", _LEAVE_OUT)
+        raise SpecError.of(Code.INPUT, f"{called(missing)} is not called on this batch", _LEAVE_OUT)
     return found
 
 

@@ -263,7 +263,7 @@ def test_the_rest_of_a_module_is_as_it_was() -> None:
     assert same(before, state())
     assert lsuv_(module, batch, plan) == first
     module[4].fails = True
-    with pytest.raises(RuntimeError, match="not now"):
+    with pytest.raises(SpecError, match="Sequential fails on the batch given: RuntimeError: not now"):
         lsuv_(module, batch, plan)
     assert same(before, state())
     assert verify(module, plan).is_equal
@@ -290,7 +290,7 @@ def test_what_cannot_be_scaled_is_named() -> None:
     unused.forward = unused[0].forward
     with pytest.raises(SpecError, match=r"is not called on this batch"):
         lsuv_(unused, batch, planned(unused))
-    with pytest.raises(SpecError, match=r"'' has 2 matrices|has 2 matrices"):
+    with pytest.raises(SpecError, match="the model itself has 2 matrices"):
         lsuv_(nn.LSTM(16, 4), batch[None], planned(nn.LSTM(16, 4)))
     rules = [{"match": "0.weight", "skip": True}, {"match": "*.bias", "initializer": "zeros"}]
     spec = {"initcfg": 1, "layout": "out_in", "rules": [*rules, {"match": "**", "initializer": "orthogonal"}]}

@@ -490,6 +490,18 @@ def build():
 
 def batch():
     return torch.ones(4, 8), torch.zeros(4, dtype=torch.long)
+
+def narrow():
+    return torch.ones(4, 7)
+
+class Broken(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) + missing
+
+def broken():
+    return Broken(nn.Linear(8, 8))
+
+made = build()
 """
 SPEC = """\
 initcfg: 1
@@ -535,9 +547,19 @@ def test_the_command_gives_the_value_as_json(run) -> None:
         (("probed_models:build", "--seeds", "2"), "--seeds needs a --spec"),
         (("probed_models:build", "--spec", "a.yaml", "--spec", "a.yaml"), "a spec is named twice"),
         (("probed_models:build", "--batch", "probed_models:batches"), "has no 'batches'"),
+        (("probed_models:made",), "'probed_models:made' is a Sequential, and not a callable that makes"),
+        (
+            ("probed_models:build", "--batch", "probed_models:narrow"),
+            "error[input]: Sequential fails on the batch given: RuntimeError: mat1 and mat2 shapes",
+        ),
+        (
+            ("probed_models:broken", "--batch", "probed_models:batch"),
+            "probed_models.py:15: error[input]: Broken fails on the batch given: NameError: name 'missing'",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert words in result.output
+    assert "internal error" not in result.output

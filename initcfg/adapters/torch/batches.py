@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.utils._pytree import tree_map
 
-from initcfg.errors import Code, SpecError
+import initcfg
+from initcfg.errors import Code, Location, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +36,16 @@ class Batch(NamedTuple):
         return self._replace(args=copied(self.args), kwargs=copied(self.kwargs))
 
     def call(self, module: torch.nn.Module) -> Any:
-        """What the module gives."""
-        return module(*self.args, **self.kwargs)
+        """What the module gives; a SpecError where its code raises anything, at the line of that code."""
+        try:
+            return module(*self.args, **self.kwargs)
+        except SpecError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            message = f"{type(module).__name__} fails on {self.about}: {said}"
+            hint = "give what the module is called with: a tensor, a pair of input and target, or a mapping"
+            raise SpecError.of(Code.INPUT, message, hint, _line_of(error)) from error
 
 
 def batch_of(given: Any, module: torch.nn.Module, seed: int = 0) -> Batch:
@@ -57,15 +69,22 @@ def copied(tree: Any) -> Any:
     return tree_map(lambda value: value.clone() if isinstance(value, torch.Tensor) else value, tree)
 
 
+def _line_of(error: BaseException) -> Location | None:
+    """The innermost line that is neither torch's nor of this package."""
+    others = tuple(str(Path(each).parent) + os.sep for each in (torch.__file__, initcfg.__file__))
+    lines = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith((*others, "<"))]
+    return Location(lines[-1].filename, lines[-1].lineno) if lines else None
+
+
 def _synthetic(module: torch.nn.Module, seed: int) -> Batch:
     """The first of the batches to be tried that the module takes."""
-    failed: Exception | None = None
+    failed: BaseException | None = None
     for batch in _tried(module, seed):
         try:
             with torch.no_grad():
                 batch.copied().call(module)
-        except Exception as error:
-            failed = failed or error
+        except SpecError as error:
+            failed = failed or error.__cause__
         else:
             return batch
     said = "" if failed is None else f": {type(failed).__name__}: {failed}"

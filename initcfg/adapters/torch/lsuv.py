@@ -16,7 +16,7 @@ from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import as_it_was, home_of
 from initcfg.errors import Code, SpecError
-from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, require_limits, scale_layers
+from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, called, layers_of, require_limits, scale_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,9 +63,10 @@ def lsuv_(
         What the rounds did not bring within the tolerance is a `RuntimeWarning` too.
 
     Raises:
-        SpecError: module and plan differ, as in `initialize_`; a layer gives no signal or values that are not
-            finite, is called twice or not at all, has several matrices, shares its matrix with another layer,
-            follows it, or its weights are skipped by the plan (code ``input``).
+        SpecError: module and plan differ, as in `initialize_`; the module's code fails on the batch; a layer
+            gives no signal or values that are not finite, is called twice or not at all, has several
+            matrices, shares its matrix with another layer, follows it, or has a scale that something
+            undoes; or its weights are skipped by the plan (code ``input``).
         UnknownParameterError: `select` matches nothing.
         TypeError: `module` or `plan` is something else.
         ValueError: `tolerance` is no number above 0, or `max_rounds` no whole number of 1 or more.
@@ -214,7 +215,7 @@ class _Watch:
 def _passed(layer: Layer, output: Any) -> Passed:
     result = first_tensor(output)
     if result is None or not result.numel():
-        message = f"{layer.name!r} gives no floating numbers on this batch"
+        message = f"{called(layer.name)} gives no floating numbers on this batch"
         raise SpecError.of(Code.INPUT, message, "give a batch that has some rows")
     values = result.double()
     return Passed(float(values.mean()), float(values.var(correction=0)))

@@ -72,8 +72,8 @@ def probe(
 
     Raises:
         SpecError: a plan does not fit the module, as in `initialize_`; no batch was given and none is found,
-            the module is lazy or cannot be copied, it gives nothing to go back from, or it calls other
-            modules with another seed (code ``input``).
+            the module is lazy or cannot be copied, its code fails on the batch, it gives nothing to go back
+            from, or it calls other modules with another seed (code ``input``).
         TypeError: `model` makes no module, or a plan is none.
         ValueError: there are seeds and no plan, or no seed.
 
