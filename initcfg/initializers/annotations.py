@@ -39,7 +39,7 @@ from initcfg.process import lazy
 from initcfg.stream import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
@@ -242,8 +242,12 @@ Share = Annotated[float, Limits(ge=0, le=1)]
 Whole = Annotated[int, Limits()]
 Seed = Annotated[int, Limits(ge=0, lt=SEED_LIMIT)]
 Flag = Annotated[bool, ReadBy(read_flag, "true or false", "true or false")]
-Axes = Annotated[tuple[Whole, ...], Items()]
-Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
+if TYPE_CHECKING:  # any sequence is taken; the attribute then is a tuple
+    Axes = Sequence[int]
+    Sizes = Sequence[int]
+else:
+    Axes = Annotated[tuple[Whole, ...], Items()]
+    Sizes = Annotated[tuple[Annotated[int, Limits(ge=0)], ...], Items()]
 FormulaText = Annotated[str, ReadBy(read_formula, "an expression", "expressions")]
 Value = Annotated[Any, ReadBy(read_constant, CONSTANT, CONSTANT, as_config, holds_expressions=True)]
 FileName = Annotated[str, Text("the path of a file", is_path=True)]

@@ -198,10 +198,6 @@ class NormOf(Derived):
 
     axes: Axes
 
-    if TYPE_CHECKING:  # axes may be any sequence; the attribute then is a tuple
-
-        def __init__(self, parameter: str, axes: Sequence[int]) -> None: ...
-
     @property
     def origin(self) -> str:
         """The parameter, and the axes that are summed over."""

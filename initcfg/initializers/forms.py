@@ -24,6 +24,8 @@ from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH, has_surrogate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from initcfg.errors import PathStep
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.custom import Initializer
@@ -95,7 +97,7 @@ class InitializerConfig:
 
     def tree(self) -> str | dict[str, Any]:
         """Plain data: the name alone, the short form, or the Keras form where a module is to be kept."""
-        config = {key: _plain_tree(value) for key, value in self.config.items()}
+        config = thawed(self.config, _written)
         if self.module is not None or self.registered_name is not None:
             written = {"class_name": self.name, "config": config}
             extra = {"module": self.module, "registered_name": self.registered_name}
@@ -103,15 +105,34 @@ class InitializerConfig:
         return {self.name: config} if config else self.name
 
 
-def _plain_tree(value: Any) -> Any:
-    """Tuples as lists, frozen mappings as dicts, nested initializers in their written form."""
-    if isinstance(value, InitializerConfig):
-        return value.tree()
-    if isinstance(value, ArrayValue):
-        return value.to_config()
-    if isinstance(value, Mapping):
-        return {key: _plain_tree(item) for key, item in value.items()}
-    return [_plain_tree(item) for item in value] if isinstance(value, tuple) else value
+def _written(leaf: Any, _: Path) -> Any:
+    if isinstance(leaf, InitializerConfig):
+        return leaf.tree()
+    return leaf.to_config() if isinstance(leaf, ArrayValue) else leaf
+
+
+def thawed(written: object, convert: Callable[[Any, Path], object], path: Path = ()) -> Any:
+    """Frozen data as lists and dicts, whose leaves are what `convert` gives for each and its place."""
+    if isinstance(written, tuple):
+        return [thawed(item, convert, (*path, at)) for at, item in enumerate(written)]
+    if isinstance(written, Mapping):
+        return {key: thawed(item, convert, (*path, key)) for key, item in written.items()}
+    return convert(written, path)
+
+
+def leaves_of(written: object, path: Path = ()) -> Iterator[tuple[Any, Path]]:
+    """What the arguments of a config hold in mappings and lists, each with its place."""
+    if isinstance(written, tuple | Mapping):
+        for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
+            yield from leaves_of(item, (*path, step))
+    else:
+        yield written, path
+
+
+def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
+    """The initializers that a config holds as arguments, with their places."""
+    leaves = leaves_of(config.config, config.arguments_path(path))
+    return ((leaf, place) for leaf, place in leaves if isinstance(leaf, InitializerConfig))
 
 
 def read_form(value: object, reading: Reading) -> InitializerConfig:

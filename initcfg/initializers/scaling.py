@@ -12,9 +12,6 @@ from initcfg.initializers.annotations import Axes, Positive, Seed
 from initcfg.initializers.base import Elementwise, initializer
 from initcfg.layout import Fans, Layout, fans_of_axes, resolved_fans
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 __all__ = [
     "GlorotNormal",
     "GlorotUniform",
@@ -147,18 +144,6 @@ class VarianceScaling(_ByFans):
     input_axes: Axes | None = None
     output_axes: Axes | None = None
 
-    if TYPE_CHECKING:  # axes may be any sequence; the attributes then are tuples
-
-        def __init__(  # noqa: PLR0917  the order of the fields
-            self,
-            scale: float = 1.0,
-            mode: Mode = "fan_in",
-            distribution: Law = "truncated_normal",
-            seed: int | None = None,
-            input_axes: Sequence[int] | None = None,
-            output_axes: Sequence[int] | None = None,
-        ) -> None: ...
-
     @property
     def _scheme(self) -> tuple[float, Mode, Law]:
         return self.scale, self.mode, self.distribution
@@ -183,15 +168,6 @@ class _Preset(_ByFans):
     seed: Seed | None = None
     input_axes: Axes | None = None
     output_axes: Axes | None = None
-
-    if TYPE_CHECKING:  # as that of VarianceScaling
-
-        def __init__(
-            self,
-            seed: int | None = None,
-            input_axes: Sequence[int] | None = None,
-            output_axes: Sequence[int] | None = None,
-        ) -> None: ...
 
     @property
     def _scheme(self) -> tuple[float, Mode, Law]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,13 +13,13 @@ from initcfg.globs import Glob
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import arguments_of
 from initcfg.initializers.base import checked
-from initcfg.initializers.forms import known_arguments
+from initcfg.initializers.forms import known_arguments, leaves_of, nested_in
 from initcfg.initializers.registry import PACKAGE, is_free
 from initcfg.initializers.values import halves_of
 from initcfg.spec import InitializerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initcfg.plan.problems import Path, Problems
     from initcfg.plan.scope import Scope
@@ -76,30 +75,10 @@ def complexity_of(config: InitializerConfig, complexities: Mapping[str, Complexi
     if named is not None:
         inner.append(named)
     depth = 1 + max((each.depth for each in inner), default=0)
-    leaves = sum(map(_leaves, config.config.values()))
+    leaves = sum(not isinstance(leaf, InitializerConfig) for leaf, _ in leaves_of(config.config))
     return Complexity(
         depth, 1 + sum(each.parts for each in inner), leaves + sum(each.leaves for each in inner)
     )
-
-
-def _leaves(written: object) -> int:
-    """The plain values that an argument consists of."""
-    if isinstance(written, tuple | Mapping):
-        return sum(map(_leaves, written.values() if isinstance(written, Mapping) else written))
-    return not isinstance(written, InitializerConfig)
-
-
-def nested_in(config: InitializerConfig, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
-    """The initializers that a config holds as arguments, with their places."""
-    yield from _nested(config.config, config.arguments_path(path))
-
-
-def _nested(written: object, path: Path) -> Iterator[tuple[InitializerConfig, Path]]:
-    if isinstance(written, InitializerConfig):
-        yield written, path
-    elif isinstance(written, tuple | Mapping):
-        for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
-            yield from _nested(item, (*path, step))
 
 
 def _fits(complexity: Complexity, path: Path, problems: Problems) -> bool:
@@ -245,14 +224,8 @@ def expressions_in(
     for name, written in config.config.items():
         if name in arguments and (arguments[name].holds_expressions or arguments[name].is_formula):
             others = ELEMENT_NAMES if arguments[name].is_formula else frozenset()
-            for text, inner in _texts(written, (*place, name)):
-                yield Expression.parse(text), inner, others
-
-
-def _texts(written: object, path: Path) -> Iterator[tuple[str, Path]]:
-    if isinstance(written, str):
-        # Of a slice there are two, of which either may be missing.
-        yield from ((half, path) for half in halves_of(written) if half.strip())
-    elif isinstance(written, tuple | Mapping):
-        for step, item in written.items() if isinstance(written, Mapping) else enumerate(written):
-            yield from _texts(item, (*path, step))
+            for text, inner in leaves_of(written, (*place, name)):
+                # Of a slice there are two, of which either may be missing.
+                for half in halves_of(text) if isinstance(text, str) else ():
+                    if half.strip():
+                        yield Expression.parse(half), inner, others

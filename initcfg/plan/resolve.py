@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic_core import ValidationError
@@ -23,10 +23,10 @@ from initcfg.expressions.grammar import references
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
-from initcfg.initializers.forms import known_arguments
+from initcfg.initializers.forms import known_arguments, nested_in, thawed
 from initcfg.initializers.values import halves_of
 from initcfg.layout import Fans, Layout, known_fans, needed_layout
-from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in, nested_in
+from initcfg.plan.definitions import OWN_NAME, built_in_hint, complexity_of, names_in
 from initcfg.plan.following import Follower
 from initcfg.plan.parameters import Borrower, Resolved, Wanted, planned_parameter
 from initcfg.plan.problems import BrokenError, about
@@ -123,16 +123,17 @@ def _arguments(
     arguments = arguments_of(cls)
     before = problems.count
     values: dict[str, Any] = {}
+    evaluated = partial(_evaluated, context)
     for name, written in config.config.items():
         with problems.collecting():
             if name in arguments and arguments[name].holds_expressions:
-                values[name] = _evaluated(written, (*place, name), context)
+                values[name] = thawed(written, evaluated, (*place, name))
             elif name in arguments and (text := arguments[name].text) and written is not None:
                 values[name] = _completed(written, (*place, name), context, is_path=text.is_path)
             elif name in arguments and arguments[name].is_formula:
                 values[name] = _closed(config, (*place, name), context)
             else:
-                values[name] = _thawed(written)
+                values[name] = thawed(written, lambda leaf, _: leaf)
     for name, argument in arguments.items():
         if argument.text is not None and not argument.is_required and values.get(name) is None:
             values[name] = context.name
@@ -191,16 +192,12 @@ def _placed(problem: Problem, config: InitializerConfig, path: Path, context: Ev
     return replace(found, message=f"{found.message}, from {written!r}") if isinstance(written, str) else found
 
 
-def _evaluated(written: Any, path: Path, context: EvalContext) -> Any:
-    if isinstance(written, tuple):
-        return [_evaluated(item, (*path, at), context) for at, item in enumerate(written)]
-    if isinstance(written, Mapping):
-        return {key: _evaluated(item, (*path, key), context) for key, item in written.items()}
-    if isinstance(written, str):
-        if ":" in written:
-            return ":".join(_position(half, path, context) for half in halves_of(written))
-        return _with_facts(written, path, context).number(written, path)
-    return _thawed(written)
+def _evaluated(context: EvalContext, written: Any, path: Path) -> Any:
+    if not isinstance(written, str):
+        return written
+    if ":" in written:
+        return ":".join(_position(half, path, context) for half in halves_of(written))
+    return _with_facts(written, path, context).number(written, path)
 
 
 def _position(text: str, path: Path, context: EvalContext) -> str:
@@ -251,15 +248,6 @@ def _with_facts(text: str, path: Path, context: EvalContext) -> Scope:
     with context.scope.problems.placing(path):
         facts = facts_of(Expression.parse(text).names, context.shape, context.layout)
     return context.scope.extended(facts) if facts else context.scope
-
-
-def _thawed(written: Any) -> Any:
-    """Immutable plain data as the lists and dicts that a ``from_config`` expects; initializers stay."""
-    if isinstance(written, tuple):
-        return [_thawed(item) for item in written]
-    if hasattr(written, "items"):
-        return {key: _thawed(item) for key, item in written.items()}
-    return written
 
 
 _MAX_BYTES = 2**63 - 1

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
-from initcfg.initializers.forms import InitializerConfig
+from initcfg.initializers.forms import InitializerConfig, nested_in
 from initcfg.initializers.values import shown
 from initcfg.process import LOADING, lazy
 from initcfg.process import load as load_module
@@ -287,8 +287,9 @@ def without_faulty_entries(
     entries = frozenset(
         entry for problem in problems if problem.where and (entry := _entry(problem.where.path))
     )
-    around = frozenset(entry[:size] for entry in entries for size in range(1, len(entry)))
-    kept = _without(tree, entries, around, ())
+    kept: dict[str, Any] = dict(tree)
+    for entry in entries:
+        kept = _without(kept, entry)
     if isinstance(kept.get("rules"), list):
         kept["rules"] = _with_substitutes(kept["rules"], problems)
     return kept | {key: value for key, value in _SUBSTITUTES.items() if (key,) in entries}, entries
@@ -326,17 +327,12 @@ def _substitute(rule: object) -> dict[str, Any]:
     return {"match": match if isinstance(match, str) else "**", "skip": True}
 
 
-def _without(
-    tree: Mapping[Any, Any], entries: frozenset[Entry], around: frozenset[Entry], path: Entry
-) -> dict[str, Any]:
-    """A mapping without `entries`; `around` are the paths that lead to one."""
-    kept: dict[str, Any] = {}
-    for key, value in tree.items():
-        where = (*path, key)
-        if not isinstance(key, str) or where in entries:
-            continue
-        descend = where in around and isinstance(value, Mapping)
-        kept[key] = _without(value, entries, around, where) if descend else value
+def _without(tree: Mapping[Any, Any], entry: Entry) -> dict[str, Any]:
+    """A mapping without an entry, and without the keys beside it that are no texts."""
+    key, *inner = entry
+    kept = {name: value for name, value in tree.items() if isinstance(name, str) and (inner or name != key)}
+    if inner and isinstance(kept.get(key), Mapping):
+        kept[key] = _without(kept[key], tuple(inner))
     return kept
 
 
@@ -403,15 +399,11 @@ def _tree(value: Any, path: tuple[PathStep, ...], spec: Spec, problems: list[Dia
     return value
 
 
-def _instances(value: Any) -> list[InitializerConfig]:
-    """The objects without a name, in an initializer and those nested in it."""
-    if isinstance(value, InitializerConfig):
-        nested = [found for item in value.config.values() for found in _instances(item)]
-        return nested if value.instance is None else [value]
-    if isinstance(value, tuple | Mapping):
-        items = value.values() if isinstance(value, Mapping) else value
-        return [found for item in items for found in _instances(item)]
-    return []
+def _instances(config: InitializerConfig) -> list[InitializerConfig]:
+    """The objects without a name: an initializer, or those nested in it."""
+    if config.instance is not None:
+        return [config]
+    return [found for each, _ in nested_in(config, ()) for found in _instances(each)]
 
 
 def _not_serializable(config: InitializerConfig, spec: Spec, path: tuple[PathStep, ...]) -> Diagnostic:

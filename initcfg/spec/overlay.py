@@ -332,7 +332,7 @@ def with_settings(document: Document, settings: Settings) -> Document:
     places: dict[Path, tuple[Places, Path]] = {}
     for given in _items(settings):
         try:
-            setting = _read(*given)
+            setting = _Setting(*given, Unwritten(f"setting {given[0]}")) if len(given) == 2 else _read(*given)
             path = _path(setting, tree, places)
         except SpecError as error:
             problems += error.diagnostics
@@ -345,25 +345,24 @@ def with_settings(document: Document, settings: Settings) -> Document:
     )
 
 
-def _items(settings: Settings) -> list[tuple[str, Any]]:
-    """Texts with nothing beside them, or targets with their values in a tuple of one."""
+def _items(settings: Settings) -> list[tuple[str] | tuple[str, Any]]:
+    """Texts alone, or targets with their values."""
+    items: list[tuple[str] | tuple[str, Any]]
     if isinstance(settings, Mapping):
-        items: list[tuple[str, Any]] = [(target, (value,)) for target, value in settings.items()]
+        items = list(settings.items())
     elif isinstance(settings, str) or not isinstance(settings, Sequence):
         message = f"expected a list of settings or a mapping, got {shown(settings)}"
         raise SpecError.of(Code.WRONG_TYPE, message, hint='write settings=["vars.d=1024"]')
     else:
-        items = [(text, ()) for text in settings]
-    for target, _ in items:
+        items = [(text,) for text in settings]
+    for target, *_ in items:
         if not isinstance(target, str):
             raise SpecError.of(Code.WRONG_TYPE, f"expected a setting, got {shown(target)}", hint=_HINT)
     return items
 
 
-def _read(text: str, value: tuple[Any, ...]) -> _Setting:
+def _read(text: str) -> _Setting:
     """A setting, taken apart."""
-    if value:
-        return _Setting(text, value[0], Unwritten(f"setting {text}"))
     target, equals, written = text.partition("=")
     source = Source(f"--set {target.strip()}", text)
     if not equals or not written.strip() or len(text) > _MAX_LENGTH or len(text.splitlines()) > 1:

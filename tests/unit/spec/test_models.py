@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from initcfg.errors import Code, SpecError
-from initcfg.initializers import GlorotUniform, RandomNormal, combined, scaling
+from initcfg.initializers import GlorotUniform, RandomNormal, combined, formulas
 from initcfg.initializers.arguments import arguments_of
 from initcfg.layout import Layout
 from initcfg.spec import (
@@ -314,7 +314,7 @@ def taken_arguments(cls: type) -> list[tuple[str, bool, object]]:
 
 def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_classes() -> None:
     compared = set()
-    for module in (models, combined, scaling):
+    for module in (models, combined, formulas):
         for cls, arguments in signatures_for_type_checkers(module):
             written, taken = written_arguments(arguments), taken_arguments(cls)
             assert written == taken, cls
@@ -328,6 +328,6 @@ def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_
         "Concatenate",
         "Patch",
         "RepeatOf",
-        "VarianceScaling",
-        "_Preset",
+        "Formula",
+        "Scaled",
     }
