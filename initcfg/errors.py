@@ -221,7 +221,8 @@ class Diagnostic:
         return "\n".join(lines)
 
 
-_EXCERPT_WIDTH = 110
+# With the number of the line a terminal of 80 columns.
+_EXCERPT_WIDTH = 71
 
 
 def _excerpt(where: Location) -> list[str]:

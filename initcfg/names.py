@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _COMPARED_NAMES = 400
 # A search among more names counts as several.
 _SEARCHED = 40_000
+# Names that differ in more characters do not look alike.
+_LOOK_ALIKE = 4
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -62,7 +64,7 @@ def told_apart(near: str, name: str) -> str:
     while end < min(len(near), len(name)) - begin and near[-1 - end] == name[-1 - end]:
         end += 1
     differing, written = near[begin : len(near) - end], name[begin : len(name) - end]
-    if (differing + written).isascii():
+    if (differing + written).isascii() or max(len(differing), len(written)) > _LOOK_ALIKE:
         return ""
     if not differing or not written:
         return f" ({'without' if written else 'with'} {_code_points(differing or written)})"

@@ -47,7 +47,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except InitcfgError as error:
             end = ctx.obj or Output().findings
-            return end(Report((Checked.failed(_subject(ctx), error.diagnostics),)))
+            return end(Report((Checked.failed(_subject(ctx, error), error.diagnostics),)))
 
     def get_help(self, ctx: click.Context) -> str:
         """The help; no line ends inside a word, as click would end it after the hyphen of an option."""
@@ -148,10 +148,11 @@ class Application(Command, click.Group):
         return code
 
 
-def _subject(ctx: click.Context) -> str:
-    """What a command was about: its file, or the model that it names."""
+def _subject(ctx: click.Context, error: InitcfgError) -> str:
+    """What a command was about: its file, or the model that it names; of several files the one at fault."""
     given = (ctx.params.get(name) for name in ("file", "target", "folder"))
-    return str(next(filter(None, given), "input"))
+    places = (each.where.file for each in error.diagnostics if each.where is not None)
+    return str(next(filter(None, (*given, *places)), "input"))
 
 
 def report_internal_error(error: Exception) -> None:

@@ -266,7 +266,8 @@ def _tell_unevenness(output: Output, loads: Sequence[int]) -> None:
     idle = sum(load == 0 for load in loads)
     if idle:
         output.note(
-            f"{counted(idle, 'rank')} of {len(loads):,} have nothing to write: there are fewer shards"
+            f"{idle:,} of {counted(len(loads), 'rank')} {'has' if idle == 1 else 'have'} nothing to write: "
+            "there are fewer shards"
         )
     if idle or imbalance(loads) <= _UNEVEN:
         return

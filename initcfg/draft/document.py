@@ -137,16 +137,17 @@ class Draft:
         return {"patch": {"base": law, "patches": [{"at": [at], "initializer": "zeros"}]}}
 
 
-def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
+def new_spec(manifest: Manifest | Mapping[str, Sequence[int]] | None = None, name: str | None = None) -> str:
     """A commented spec to begin with, as YAML; it validates without errors and without warnings.
 
     Args:
-        manifest: the parameters that the spec is to have, exactly; None for a small example. Of what it marks
-            as buffers only those are drafted whose names say how they begin, such as ``running_var``; the
-            others stay as the model has them. A row that the model keeps at zero is drafted as such. Numbered
-            copies of a layer become one layer with a repeat. How parameters begin is taken from their names,
-            else from the types of a live model's modules (`ManifestEntry.initializer`), else from the family
-            of models that the names speak of. The comments say which, and what is a guess.
+        manifest: the parameters that the spec is to have, exactly; shapes by names will do. None for a small
+            example. Of what it marks as buffers only those are drafted whose names say how they begin, such
+            as ``running_var``; the others stay as the model has them. A row that the model keeps at zero is
+            drafted as such. Numbered copies of a layer become one layer with a repeat. How parameters begin
+            is taken from their names, else from the types of a live model's modules
+            (`ManifestEntry.initializer`), else from the family of models that the names speak of. The
+            comments say which, and what is a guess.
         name: what the model is called.
 
     Raises:
@@ -154,8 +155,7 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
             another that the spec would be larger than one may be.
 
     Example:
-        >>> from initcfg.manifest import Manifest
-        >>> text = new_spec(Manifest({f"h.{i}.attn.q_proj.weight": (768, 768) for i in range(12)}))
+        >>> text = new_spec({f"h.{i}.attn.q_proj.weight": (768, 768) for i in range(12)})
         >>> print(text[text.index("vars") : text.index("rules")].rstrip())
         vars: {n_h: 12}
         <BLANKLINE>
@@ -171,6 +171,7 @@ def new_spec(manifest: Manifest | None = None, name: str | None = None) -> str:
     if manifest is None:
         text = Path(__file__).with_name("example.yaml").read_text(encoding="utf-8")
         return text if name is None else text.replace("name: example\n", write_yaml({"name": name}))
+    manifest = manifest if isinstance(manifest, Manifest) else Manifest(manifest)
     entries = {
         key: entry
         for key, entry in manifest.entries.items()

@@ -180,6 +180,7 @@ def _character_hint(text: str, at: int) -> str | None:
         ".": "there are no attributes; names are vars, indices and fans",
         "=": "equality is written ==",
         "$": "a var is written NAME; give values from outside with --set vars.NAME=VALUE",
+        "{": "a var is written NAME, without braces",
         "'": "an expression is arithmetic; it holds no text",
         '"': "an expression is arithmetic; it holds no text",
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from initcfg.formats.base import Array, Elements, Header, TensorInfo, WriteAt, refuse
+from initcfg.errors import Code, FormatError, Location
+from initcfg.formats.base import Array, Elements, Header, TensorInfo, WriteAt
 from initcfg.names import did_you_mean
 from initcfg.process import load
 
@@ -69,4 +71,5 @@ def format_of(path: str | PathLike[str], hint: str | None = None) -> Format:
     hint = (
         hint or f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
     )
-    raise refuse(problem, did_you_mean(suffix, FORMATS) or hint)
+    hint = did_you_mean(suffix, FORMATS) or hint
+    raise FormatError.of(Code.FORMAT, problem, hint=hint, where=Location(os.fspath(path)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import ValidationError
 
+from initcfg.dtypes import is_bool
 from initcfg.errors import Code
 from initcfg.frozen import FrozenDict, by_value
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
@@ -145,7 +146,10 @@ def read_form(value: object, reading: Reading) -> InitializerConfig:
         return _named(value, reading)
     if isinstance(value, Mapping):
         return (_keras_form if "class_name" in value else _short_form)(value, reading)
-    raise fault(Code.WRONG_TYPE, f"expected an initializer, got {shown(value)}", FORMS)
+    hint = FORMS
+    if isinstance(value, int | float) and not is_bool(value):
+        hint = f"for one value everywhere write {{constant: {{value: {shown(value)}}}}}"
+    raise fault(Code.WRONG_TYPE, f"expected an initializer, got {shown(value)}", hint)
 
 
 def read_arguments(

@@ -56,7 +56,7 @@ class Identity(Cuttable):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:  # noqa: ARG002
         """Refuse shapes that are no matrices, and dtypes that do not hold the gain."""
         if len(shape) != 2:
-            message = f"Identity makes matrices, and shape {shape} has {len(shape)} axes"
+            message = f"Identity makes matrices, and shape {shape} does not have two axes"
             raise misfit(message, "give the parameter two axes or another initializer")
         engines.check(Fill(self.gain), dtype)
 
@@ -132,7 +132,7 @@ class Factored(Structured):
     def check(self, shape: tuple[int, ...], dtype: DType, layout: Layout | None) -> None:
         """Refuse shapes without rows and columns, and dtypes that are no floats."""
         if len(shape) < 2:
-            message = f"{type(self).__name__} makes matrices, and shape {shape} has {len(shape)} axes"
+            message = f"{type(self).__name__} makes matrices, and shape {shape} has fewer than two axes"
             raise misfit(message, "give the parameter two axes or more, or another initializer")
         if dtype.drawn is None:
             message = f"what {type(self).__name__} makes cannot be held in {dtype}"

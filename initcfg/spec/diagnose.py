@@ -41,10 +41,15 @@ def diagnostics_of(
     at = places or Unwritten()
     found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]
     found = [
-        replace(problem, hint=MISSING_VALUE_HINT) if detail["input"] == MISSING_VALUE else problem
+        replace(problem, hint=MISSING_VALUE_HINT) if _is_left_open(detail["input"]) else problem
         for problem, detail in zip(found, details, strict=True)
     ]
     return (*found, *more_problems(error.error_count() - len(found), found))
+
+
+def _is_left_open(value: object) -> bool:
+    # An array would be compared element by element.
+    return isinstance(value, str) and value == MISSING_VALUE
 
 
 def _in_words_of_documents(problem: Diagnostic) -> Diagnostic:

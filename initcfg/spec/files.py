@@ -33,8 +33,9 @@ _READERS: dict[str, Callable[[str, str | None], Source]] = {
 def read_file(path: str | os.PathLike[str]) -> Source:
     """Reads a document; the end of its name, ``.yaml``, ``.yml`` or ``.json``, says what it is."""
     file = os.fspath(path)
-    written = _format_of(file)
     with open_input(file, SpecError) as stream:
+        # What is not there, or is a folder, needs no other name.
+        written = _format_of(file)
         content = stream.read(MAX_BYTES + 1)
     return read_bytes(content, written, file)
 

@@ -65,6 +65,8 @@ def _rejoined(first: Item, last: Item, reader: Reader) -> Item:
     message = f"YAML cuts {raw!r} apart at its comma"
     is_list = raw.startswith("(") and raw.endswith(")")
     hint = f"write a list: [{raw[1:-1].strip(', ')}]" if is_list else f'quote it: "{raw}"'
+    if first.key is not None and reader.text.startswith("initializer", first.key[1].start):
+        hint = f"arguments of an initializer are written {{{raw.partition('(')[0]}: {{argument: value}}}}"
     reader.problem(Code.EXPRESSION_SYNTAX, message, node, hint)
     return Item(first.key, raw, node, plain=True)
 

@@ -136,6 +136,8 @@ def _fingerprint(file: WeightsFile, plan: Plan) -> Iterator[Diagnostic]:
 def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) -> Iterator[Diagnostic]:
     """The parameters without a tensor; of those that share an array one tensor is enough."""
     header, left_out, near = file.header, _left_out(file), NearestNames()
+    # What the plan has too is no misspelling.
+    strange = dict.fromkeys(name for name in header.tensors if name not in plan)
     held = {owner(plan, plan[name]).name for name in header.tensors if name in plan}
     for parameter in expected:
         if parameter.name in header.tensors:
@@ -151,7 +153,7 @@ def _missing(file: WeightsFile, plan: Plan, expected: list[PlannedParameter]) ->
             message = f"the parameter {parameter.name!r} is not in {file.what}"
             part = header.metadata.get(SELECT_KEY)
             hint = (
-                near.hint(parameter.name, header.tensors)
+                near.hint(parameter.name, strange)
                 or f"the names in {file.what} and in the plan must be equal"
             )
             if part is not None:
@@ -197,7 +199,7 @@ def _unexpected(
 ) -> Iterator[Diagnostic]:
     glob = Glob("**" if select is None else select)
     skipped, near = {each.name: each.rule for each in plan.skipped}, NearestNames()
-    known = dict.fromkeys(each.name for each in plan)
+    absent = dict.fromkeys(each.name for each in plan if each.name not in file.header.tensors)
     buffers: list[str] = []
     for name, tensor in file.header.tensors.items():
         if name in plan or not glob.matches(name):
@@ -209,7 +211,7 @@ def _unexpected(
             message = f"{name!r} was not compared: the rule {skipped[name]!r} leaves it out of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, severity="note")
         else:
-            hint = near.hint(name, known) or "add the parameter to the spec"
+            hint = near.hint(name, absent) or "add the parameter to the spec"
             message = f"{file.what} holds {name!r}, which is not a parameter of the plan"
             yield Diagnostic(Code.UNEXPECTED_TENSOR, message, where, hint)
     if buffers:

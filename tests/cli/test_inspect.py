@@ -132,6 +132,12 @@ def test_what_cannot_be_read_is_exit_2(run: Run, folder: Path) -> None:
         assert "error[" in result.stderr
 
 
+def test_a_report_names_the_file_that_is_no_weights(run: Run, folder: Path) -> None:
+    assert run("inspect", "good.yaml").stderr.startswith("good.yaml: error[format]: '.yaml' is not a format")
+    (report,) = json.loads(run("inspect", "good.yaml", "--format", "json").stdout)["files"]
+    assert report["file"] == "good.yaml"
+
+
 @pytest.fixture
 def two(folder: Path) -> tuple[str, str]:
     """Weights of two widths, and one tensor that only the second file has."""

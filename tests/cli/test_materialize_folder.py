@@ -94,6 +94,11 @@ def test_another_set_is_refused_unless_forced_and_other_files_stay(run: Run, fol
     assert names(folder / "out") == ["config.json", "model-00001-of-00001.safetensors", INDEX_NAME]
 
 
+def test_ranks_without_a_shard_are_counted(run: Run, folder: Path) -> None:
+    told = run("materialize", "good.yaml", "-o", "out", "--rank", "0", "--world-size", "2").stderr
+    assert "1 of 2 ranks has nothing to write: there are fewer shards" in told
+
+
 def test_ranks_and_finalize(run: Run, folder: Path) -> None:
     for rank in (1, 0):
         result = run(

@@ -129,7 +129,7 @@ def test_a_long_line_is_cut_around_the_caret(column: int):
     text = "".join(f"{number:>9} " for number in range(100))
     where = Location("f", 1, column, column + 5, text)
     _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", where)).split("\n")
-    assert len(shown) <= 120
+    assert len(shown) <= 80
     under = "".join(above for above, below in zip(shown, carets, strict=False) if below == "^")
     assert under == text[column - 1 : column + 4]
 

@@ -57,6 +57,10 @@ def test_what_a_reader_sees_is_not_spelled_out():
     assert nearest("w\u00e9ihgt", ["w\u00e9ight"]) == "'w\u00e9ight'"
 
 
+def test_names_that_do_not_look_alike_are_not_spelled_out():
+    assert nearest("h.0.gate.\u03b1", ["h.0.attn.qkv"], cutoff=0.3) == "'h.0.attn.qkv'"
+
+
 def test_a_twin_is_found_among_many_names():
     names = [f"a.{at}" for at in range(1000)]
     assert nearest("\u00e9", [*names, "e\u0301"]) == "'e\u0301' (U+0065 U+0301, not U+00E9)"

@@ -110,6 +110,10 @@ def test_a_name_is_read_back_whatever_it_holds(name: str) -> None:
     assert drafted(None, name)[0].name == name
 
 
+def test_shapes_by_names_are_a_manifest() -> None:
+    assert new_spec({"fc.weight": (3, 4)}) == new_spec(Manifest({"fc.weight": (3, 4)}))
+
+
 def test_the_example_plans_without_warnings() -> None:
     spec, plan = drafted(None)
     assert len(plan) == 25

@@ -147,7 +147,7 @@ def test_dirac_is_made_in_any_dtype(dtype: str) -> None:
         (Dirac(), (4, 2), "IK", "names 0 and 1"),
         (DeltaOrthogonal(), (3, 4, 2), "in_out", "takes 4 inputs to 2 outputs under layout in_out"),
         (ConvolutionalOrthogonal(), (2, 4, 3), "out_in", "takes 4 inputs to 2 outputs under layout out_in"),
-        (ConvolutionalOrthogonal(), (3,), "O", "has 1 axes"),
+        (ConvolutionalOrthogonal(), (3,), "O", "has fewer than two axes"),
     ],
 )
 def test_shapes_that_do_not_suit_are_refused(

@@ -39,6 +39,13 @@ def test_without_a_root_a_spec_stays_in_its_own_folder(house):
     assert code(lambda: load(write(house, "../base.yaml"))) is Code.OUTSIDE_ROOT
 
 
+@pytest.mark.parametrize(("path", "told"), [("folder", "it is a folder"), ("nothing", "no such file")])
+def test_what_is_no_file_is_not_told_to_have_another_name(tmp_path, path, told):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SpecError, match=told):
+        load(tmp_path / path)
+
+
 def test_the_current_folder_is_the_root_of_what_is_under_it(house, monkeypatch):
     monkeypatch.chdir(house)
     assert load(write(house, "../base.yaml")).name == "hall"

@@ -331,3 +331,11 @@ def test_the_signatures_for_type_checkers_have_the_fields_and_defaults_of_their_
         "Formula",
         "Scaled",
     }
+
+
+@pytest.mark.parametrize(
+    "build", [lambda it: Spec(params={"w": it}), lambda it: load({"initcfg": 1, "vars": it})]
+)
+def test_an_array_in_a_wrong_place_is_a_wrong_type(build) -> None:
+    with pytest.raises(SpecError, match="expected a mapping, got an object of type ndarray"):
+        build(np.arange(3))

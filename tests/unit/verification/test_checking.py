@@ -156,6 +156,21 @@ def test_missing_unexpected_and_misshapen_tensors_are_named(tmp_path: Path) -> N
     assert found.tensors == 2
 
 
+def test_a_name_that_both_have_is_no_misspelling_of_another(tmp_path: Path) -> None:
+    arrays = {"h.0.mlp.fc1.w": np.zeros(2, "float32"), "h.1.mlp.fc1.w": np.zeros(2, "float32")}
+    params = {name: {"shape": [2], "initializer": "zeros"} for name in (*arrays, "h.0.mlp.fc2.w")}
+    plan = initcfg.make_plan({"initcfg": 1, "params": params})
+    save_file({**arrays, "h.0.mlp.fc3.w": np.zeros(2, "float32")}, tmp_path / "w.safetensors")
+    found = verify(tmp_path / "w.safetensors", plan)
+    assert [each.hint for each in found.diagnostics[1:]] == [
+        "did you mean 'h.0.mlp.fc3.w'?",
+        "did you mean 'h.0.mlp.fc2.w'?",
+    ]
+    save_file(dict(list(arrays.items())[:1]), tmp_path / "w.safetensors")
+    found = verify(tmp_path / "w.safetensors", plan)
+    assert not any("did you mean" in str(each.hint) for each in found.diagnostics)
+
+
 def test_buffers_that_no_one_planned_are_told_once(tmp_path: Path) -> None:
     def change(arrays: dict[str, Any]) -> None:
         for at in range(3):
