@@ -179,7 +179,8 @@ def plan_from(
         import shlex
 
         again = shlex.join(["initcfg", "validate", file, *(options or SpecOptions()).arguments()])
-        tell(printable(f"{counted(warnings, 'warning')}; to see them: {again}"))
+        them = "it" if warnings == 1 else "them"
+        tell(printable(f"{counted(warnings, 'warning')}; to see {them}: {again}"))
     return plan
 
 

@@ -248,7 +248,8 @@ def report_saved(output: Output, saved: Saved, ranked: Ranked | None, seconds: f
     place = printable(saved.place)
     kept = sum(receipt.process is None for receipt in saved.receipts)
     made = f"{counted(len(saved.receipts), 'shard')}, {size(saved.nbytes)} in {seconds:.2f} s"
-    output.note(f"{place}: {made}" + (f"; {kept:,} of them were there already" if kept else ""))
+    were = "was" if kept == 1 else "were"
+    output.note(f"{place}: {made}" + (f"; {kept:,} of them {were} there already" if kept else ""))
     if saved.removed_first:
         output.note(
             "the other set was removed before this one was whole; a lone run with room for both, "

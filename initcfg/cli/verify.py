@@ -111,7 +111,8 @@ def verify(
                 from initcfg.verification.listing import law_table
 
                 output.table(law_table(rows, full=full))
-        output.note(law_summary(found.law))
+        if found.law.rows:
+            output.note(law_summary(found.law))
     return output.conclude(Report((Checked(weights, found.diagnostics, contents, verdict),)))
 
 

@@ -358,7 +358,10 @@ def _in_folder(folder: Path, names: list[str]) -> Path:
     shards = [name for name in names if _SHARD.search(name)]
     if shards or os.path.lexists(folder / CLAIM_NAME):
         message = f"the folder holds an unfinished set: there is no {INDEX_NAME!r}"
-        hint = f"run initcfg finalize {os.fspath(folder)!r}, or fetch the index if the shards were copied"
+        hint = (
+            "give the command that wrote it again, or, where ranks did, initcfg finalize "
+            f"{os.fspath(folder)!r}; if the shards were copied, fetch the index"
+        )
         raise refused(folder, message, hint)
     if len(names) == 1:
         return folder / names[0]

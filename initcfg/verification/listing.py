@@ -122,6 +122,8 @@ def law_table(rows: Sequence[LawRow], *, full: bool = False) -> Table:
 def _cells(name: str, copies: Sequence[LawRow]) -> tuple[str, ...]:
     row = max(copies, key=_distance)
     mean, std, low, high = map(number, row.found)
+    if row.found[2] > row.found[3]:  # no element is finite
+        low = high = ""
     meant = ("", "", "")
     if row.meant is not None:
         ratio = number(row.found[1] / row.meant[1]) if row.meant[1] else ""

@@ -230,7 +230,7 @@ def test_warnings_are_counted_with_the_way_to_see_them(run: Run, folder: Path, c
     result = run(command[0], "bias.yaml", "--set", "vars.n=9", *command[1:])
     assert result.exit_code == 0
     first = result.stderr.splitlines()[0]
-    assert first == "1 warning; to see them: initcfg validate bias.yaml --set vars.n=9"
+    assert first == "1 warning; to see it: initcfg validate bias.yaml --set vars.n=9"
     assert "warning[random-bias]" in run(*first.partition("initcfg ")[2].split()).stdout
 
 

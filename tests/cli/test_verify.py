@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from click.testing import Result
 from safetensors import safe_open
@@ -178,7 +179,9 @@ def test_a_set_without_its_index_is_exit_2(sharded: str, run: Run, folder: Path)
     result = run("verify", sharded, "good.yaml")
     assert result.exit_code == 2
     assert "unfinished set" in result.stdout
-    assert "run initcfg finalize 'set'" in result.stdout
+    assert (
+        "give the command that wrote it again, or, where ranks did, initcfg finalize 'set'" in result.stdout
+    )
 
 
 def test_a_set_has_the_manifest_of_the_whole(sharded: str, run: Run, folder: Path) -> None:
@@ -266,6 +269,17 @@ def test_what_fails_its_law_is_shown_beside_what_is_meant(run: Run, folder: Path
     assert full.stdout.count("\nh.") > 1
     document = json.loads(run("verify", "w.safetensors", "good.yaml", "--law", "--format", "json").stdout)
     assert {found["code"] for found in document["diagnostics"]} == {"law"}
+
+
+def test_what_is_never_finite_has_no_bounds_and_no_names_in_common_no_tests(run: Run, folder: Path) -> None:
+    save_file({"w": np.full(32, np.nan, "float32")}, "w.safetensors")
+    for name in ("w", "other"):
+        params = {name: {"shape": [32], "initializer": "zeros"}}
+        (folder / f"{name}.json").write_text(json.dumps({"initcfg": 1, "params": params}))
+    result = run("verify", "w.safetensors", "w.json", "--law")
+    assert "w" in result.stdout.splitlines()[1]
+    assert "inf" not in result.stdout.partition("error[")[0]
+    assert "tensors follow" not in run("verify", "w.safetensors", "other.json", "--law").stderr
 
 
 def test_options_of_laws_need_them(run: Run, folder: Path) -> None:

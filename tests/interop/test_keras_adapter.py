@@ -44,6 +44,12 @@ def laws(test: Callable[..., None]) -> Callable[..., None] | None:
     return None if keras.backend.backend() == "jax" else test
 
 
+@pytest.mark.parametrize("read", [capture, manifest, spec])
+def test_what_is_no_model_is_refused(read: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match=r"takes a keras\.Model, not function"):
+        read(nested)
+
+
 @pytest.mark.parametrize("name", ["lsuv", "probing", "schemes", "weights"])
 def test_examples_give_what_they_say(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"initcfg.adapters.keras.{name}"))

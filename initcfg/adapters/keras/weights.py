@@ -92,6 +92,7 @@ def manifest(model: keras.Model) -> Manifest:
     Raises:
         SpecError: the model is not built (code ``manifest``), or two of its weights have one name, or one has
             two, as the model and a layer in it are called the same (code ``duplicate-parameter``).
+        TypeError: what is given is no model of Keras.
 
     Example:
         >>> import keras
@@ -113,6 +114,8 @@ def manifest_of(weights: Mapping[str, keras.Variable]) -> Manifest:
 
 def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
     """The weights by name, in the order of ``model.weights``; the errors are those of `manifest`."""
+    if not isinstance(model, keras.Layer):
+        raise TypeError(f"this takes a keras.Model, not {type(model).__name__}")
     if not model.built:
         message = f"the model {model.name!r} has no weights yet"
         hint = "build it first: call it, or model.build(input_shape)"
