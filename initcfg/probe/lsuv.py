@@ -152,12 +152,18 @@ def _require_signal(layer: Layer, found: Scale) -> None:
 
 
 def layers_of(
-    plan: Plan, held: Iterable[tuple[str, Sequence[str]]], select: str | None, *, center: bool
+    plan: Plan,
+    manifest: Manifest,
+    held: Iterable[tuple[str, Sequence[str]]],
+    select: str | None,
+    *,
+    center: bool,
 ) -> dict[str, Layer]:
     """The layers of a model to be scaled, by name.
 
     Args:
         plan: of the model.
+        manifest: of the model.
         held: layers that multiply by a matrix, with the full names of their own parameters.
         select: a glob over the matrices; None for all.
         center: whether biases are to be found too.
@@ -168,13 +174,13 @@ def layers_of(
             ``input``).
         UnknownParameterError: `select` matches nothing.
     """
-    wanted = matrices_of(plan, select)
+    wanted = set(matrices_of(plan, select))
     skipped = {each.name for each in plan.skipped} if select is None else set()
     found: dict[str, Layer] = {}
     for name, names in held:
         matrices = [each for each in names if each in wanted]
-        left = [] if matrices else [each for each in names if each in skipped]
-        if left:
+        left = [each for each in names if each in skipped and _is_matrix(each, manifest.entries[each].shape)]
+        if left and not matrices:
             message = f"the plan skips {left[0]!r}, so that nothing scales the output of {called(name)}"
             raise SpecError.of(Code.INPUT, message, f"give it an initializer, or {_LEAVE_OUT}")
         if len(matrices) > 1:
@@ -194,10 +200,14 @@ def layers_of(
     return found
 
 
-def matrices_of(plan: Plan, select: str | None) -> set[str]:
-    """The names of what a layer may multiply by; a bias is added, however many axes it has."""
-    chosen = (each.name for each in selected(plan, select) if len(each.shape) > 1)
-    return {name for name in chosen if name.rpartition(".")[2] != "bias"}
+def matrices_of(plan: Plan, select: str | None) -> list[str]:
+    """The names of what layers may multiply by."""
+    return [each.name for each in selected(plan, select) if _is_matrix(each.name, each.shape)]
+
+
+def _is_matrix(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a layer may multiply by a parameter; a bias is added, however many axes it has."""
+    return len(shape) > 1 and name.rpartition(".")[2] != "bias"
 
 
 def _require_own_values(plan: Plan, weights: Collection[str]) -> None:

@@ -83,11 +83,11 @@ def lsuv(
     called = dict.fromkeys(name for name, _ in _calls(first))
     held = [(name, [each for each in flat.names if each.rpartition(".")[0] == name]) for name in called]
     multiplying = (each for each in held if f"{each[0]}.embedding" not in each[1])
-    layers = core.layers_of(plan, multiplying, select, center=center)
+    layers = core.layers_of(plan, flat.manifest, multiplying, select, center=center)
     if not layers:
         message = f"outputs gives that of no layer with a matrix, but of {', '.join(called) or 'none'}"
         raise SpecError.of(Code.INPUT, message, _NAMES)
-    parted = (each.name.rpartition(".") for each in plan if each.name in core.matrices_of(plan, select))
+    parted = (name.rpartition(".") for name in core.matrices_of(plan, select))
     owners = [owner for owner, _, last in parted if last != "embedding"]
     left = next((owner for owner in owners if owner not in called), None)
     if left is not None:

@@ -62,7 +62,7 @@ def lsuv(
     weights = weights_of(model)
     holders = {names[0].rpartition(".")[0]: (layer, names) for layer, names in _held(model, weights)}
     held = ((name, names) for name, (_, names) in holders.items())
-    layers = core.layers_of(plan, held, select, center=center)
+    layers = core.layers_of(plan, manifest_of(weights), held, select, center=center)
 
     def run(look: core.Look) -> None:
         raised: list[SpecError] = []

@@ -94,7 +94,8 @@ def lsuv_(
     require_plan(plan, "lsuv_", "initcfg.make_plan(spec, manifest=manifest(module))")
     require_limits(tolerance, max_rounds)
     require_shapes(module)
-    layers = layers_of(plan, _held(module, plan), select, center=center)
+    entries = manifest(module)
+    layers = layers_of(plan, entries, _held(module, plan), select, center=center)
     initialize_(module, plan, device=home_of(module))
     with _kept(module):
         fed = batch_of(batch, module)
@@ -114,7 +115,6 @@ def lsuv_(
                     stack.callback(handle.remove)
             fed.copied().call(module)
 
-    entries = manifest(module)
     return scale_layers(plan, entries, layers, initialize, run, tolerance=tolerance, max_rounds=max_rounds)
 
 

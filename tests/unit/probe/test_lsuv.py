@@ -52,8 +52,21 @@ def test_weights_whose_scale_is_undone_are_refused() -> None:
 def test_a_bias_of_several_axes_is_no_matrix() -> None:
     random = {"shape": [8, 8], "initializer": "orthogonal"}
     plan = planned(query__kernel=random, query__bias=random | {"initializer": "zeros"})
-    found = layers_of(plan, [("query", ["query.kernel", "query.bias"])], None, center=True)
+    found = layers_of(plan, Manifest({}), [("query", ["query.kernel", "query.bias"])], None, center=True)
     assert found == {"query": Layer("query", "query.kernel", "query.bias", 0.0)}
+
+
+@pytest.mark.parametrize(("skipped", "made"), [("norm.*", "fc.*"), ("fc.*", "norm.*")])
+def test_only_a_matrix_that_is_skipped_is_missed(skipped: str, made: str) -> None:
+    entries = {name: ManifestEntry(shape) for name, shape in (("fc.weight", (4, 4)), ("norm.weight", (4,)))}
+    rules = [{"match": skipped, "skip": True}, {"match": made, "initializer": "ones"}]
+    held = [("fc", ["fc.weight"]), ("norm", ["norm.weight"])]
+    plan = initcfg.make_plan({"initcfg": 1, "rules": rules}, manifest=Manifest(entries))
+    if skipped == "norm.*":
+        assert [*layers_of(plan, Manifest(entries), held, None, center=False)] == ["fc"]
+    else:
+        with pytest.raises(SpecError, match=r"the plan skips 'fc.weight', so that nothing scales the output"):
+            layers_of(plan, Manifest(entries), held, None, center=False)
 
 
 def test_a_weight_that_follows_one_that_is_scaled_too_is_refused() -> None:
@@ -62,8 +75,8 @@ def test_a_weight_that_follows_one_that_is_scaled_too_is_refused() -> None:
     plan = planned(a__weight=own, b__weight=own | {"initializer": follows})
     held = [("a", ["a.weight"]), ("b", ["b.weight"])]
     with pytest.raises(SpecError, match=r"'b.weight' follows 'a.weight', and the scale of one would be that"):
-        layers_of(plan, held, None, center=False)
-    assert [*layers_of(plan, held, "a.weight", center=False)] == ["a"]
+        layers_of(plan, Manifest({}), held, None, center=False)
+    assert [*layers_of(plan, Manifest({}), held, "a.weight", center=False)] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["h*.weight", "h.[0].weight", "h.?", "a{y}.weight", "a,{b}.{w}"])
