@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PathStep = str | int
+#: Where a part of a document stands: keys and indices from its root.
+Path = tuple[PathStep, ...]
 Severity = Literal["error", "warning", "note"]
 
 

@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from initcfg.checks.survey import Complaint, Piece, Survey
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.expressions import Value
     from initcfg.plan import PlannedParameter
     from initcfg.plan.scope import EvalBudget
     from initcfg.spec import InitializerConfig, Spec
-
-_Path = tuple["PathStep", ...]
 
 
 def integer_expressions(looked_at: Survey) -> Iterator[Finding]:
@@ -163,7 +161,7 @@ def _judged(name: str, expression: Expression, envs: _Envs) -> Complaint | None:
 
 def _numbers(
     spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter, piece: Piece
-) -> Iterator[tuple[str, str, _Path]]:
+) -> Iterator[tuple[str, str, Path]]:
     """The texts that stand for numbers among the arguments of a piece's initializer, with their places."""
     found = _config_of(spec, rules, member, piece)
     if found is None:
@@ -178,7 +176,7 @@ def _numbers(
 
 def _config_of(
     spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter, piece: Piece
-) -> tuple[InitializerConfig, _Path] | None:
+) -> tuple[InitializerConfig, Path] | None:
     """What is written of a piece's initializer, and where; None where that is not known."""
     start = _written(spec, rules, member)
     if start is None:
@@ -196,7 +194,7 @@ def _config_of(
 
 def _written(
     spec: Spec, rules: Mapping[str, list[int]], member: PlannedParameter
-) -> tuple[InitializerConfig, _Path] | None:
+) -> tuple[InitializerConfig, Path] | None:
     """The initializer of a parameter as the spec has it: its entry's, or that of the rule that won."""
     pattern = member.rule
     if pattern is not None:
@@ -204,7 +202,7 @@ def _written(
             rule = spec.rules[at]
             if rule.ndim in (None, len(member.shape)) and rule.initializer:
                 return rule.initializer, ("rules", at, "initializer")
-    path: _Path = member.where.path if member.where else ()
+    path: Path = member.where.path if member.where else ()
     match path:
         case ("layers", str(layer), "params", str(key)) if layer in spec.layers:
             param = spec.layers[layer].params.get(key)
@@ -217,7 +215,7 @@ def _written(
     return param.initializer, (*path, "initializer")
 
 
-def _followed(spec: Spec, config: InitializerConfig, path: _Path) -> tuple[InitializerConfig, _Path]:
+def _followed(spec: Spec, config: InitializerConfig, path: Path) -> tuple[InitializerConfig, Path]:
     """What a name of this document stands for, and where that stands."""
     while config.instance is None and config.lookup_name in spec.initializers:
         path = ("initializers", config.lookup_name)

@@ -12,14 +12,7 @@ from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.errors import Code
-from initcfg.expressions import (
-    ELEMENT_NAMES,
-    FANS,
-    FUNCTIONS,
-    OPERATORS,
-    Evaluator,
-    Expression,
-)
+from initcfg.expressions import ELEMENT_NAMES, FANS, FUNCTIONS, OPERATORS, Evaluator, Expression
 from initcfg.expressions.grammar import (
     COMPARISONS,
     Ast,

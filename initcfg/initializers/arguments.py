@@ -24,7 +24,7 @@ from typing import (
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from initcfg.errors import Code, Diagnostic, PathStep
+from initcfg.errors import Code, Diagnostic, Path
 from initcfg.initializers.annotations import (
     CODES,
     Anything,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-Path = tuple[PathStep, ...]
 
 
 class Problem(NamedTuple):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution, Mixture
     from initcfg.dtypes import DType
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.initializers import arrays
     from initcfg.initializers.annotations import Reading
     from initcfg.layout import Layout
@@ -245,7 +245,7 @@ class Cuttable(Structured):
 class Share(NamedTuple):
     """What one of a combined initializer's initializers makes."""
 
-    place: tuple[PathStep, ...]  # where that initializer stands among the arguments
+    place: Path  # where that initializer stands among the arguments
     box: tuple[range, ...]  # the positions that it fills, a range an axis of the whole
     shape: tuple[int, ...]  # of what it makes; axes of which a single position was named are left out
     layout: Layout | None  # of that shape

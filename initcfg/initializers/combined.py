@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.initializers.configs import Identifier
     from initcfg.initializers.custom import Initializer, Request
     from initcfg.layout import Layout
@@ -344,7 +344,7 @@ class Patch(Combined):
 
 
 def _share(shape: tuple[int, ...], layout: Layout | None, index: int, at: tuple[int | str, ...]) -> Share:
-    place: tuple[PathStep, ...] = ("patches", index)
+    place: Path = ("patches", index)
     if len(at) > len(shape):
         message = f"'at' has {len(at)} entries, and shape {shape} has {len(shape)} axes"
         raise misfit(message, "an entry stands for an axis; those that are left out are whole", *place, "at")
@@ -371,7 +371,7 @@ def _label(taken: range, size: int, *, is_one: bool) -> str:
     return ":" if len(taken) == size else f"{taken.start}:{taken.stop}"
 
 
-def _positions(entry: int | str, axis: int, shape: tuple[int, ...], place: tuple[PathStep, ...]) -> range:
+def _positions(entry: int | str, axis: int, shape: tuple[int, ...], place: Path) -> range:
     """The positions that an entry of ``at`` takes of an axis."""
     size = shape[axis]
     if isinstance(entry, str):

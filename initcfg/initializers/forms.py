@@ -27,14 +27,12 @@ from initcfg.text.source import MAX_DEPTH, has_surrogate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.initializers.annotations import Reading
     from initcfg.initializers.custom import Initializer
 
 #: The ways to write one: a name, one key, ``class_name`` and ``config``; a built-in itself, in Python.
 Form = Literal["name", "short", "keras", "object"]
-Path = tuple["PathStep", ...]
-
 #: What may be written where an initializer is expected.
 FORMS = "write a name, {name: {argument: value}}, or {class_name: ..., config: {...}}"
 _KERAS_KEYS = ("class_name", "config", "module", "registered_name")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
-from initcfg.errors import Code, Diagnostic, InitializerError, Location, PathStep
+from initcfg.errors import Code, Diagnostic, InitializerError, Location, Path, PathStep
 from initcfg.frozen import FrozenDict, by_value
 from initcfg.layout import MAX_NDIM
 from initcfg.process import lazy
@@ -30,7 +30,7 @@ else:
 Number = int | float | bool
 ArrayForm = Literal["list", "__numpy__", "__tensor__"]
 #: What is wrong, each with its place within what is read.
-Faults = list[tuple[tuple[PathStep, ...], PydanticCustomError]]
+Faults = list[tuple[Path, PydanticCustomError]]
 _MAX_DEPTH = 32
 # numpy's limit, for elements of eight bytes.
 _MAX_BYTES = 2**63

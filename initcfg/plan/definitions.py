@@ -21,7 +21,8 @@ from initcfg.spec import InitializerConfig
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from initcfg.plan.problems import Path, Problems
+    from initcfg.errors import Path
+    from initcfg.plan.problems import Problems
     from initcfg.plan.scope import Scope
     from initcfg.spec import Spec
 

@@ -17,10 +17,11 @@ from initcfg.plan.problems import BrokenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from initcfg.errors import Path
     from initcfg.initializers.derived import Derived
     from initcfg.layout import Fans
     from initcfg.plan.parameters import Entry
-    from initcfg.plan.problems import Path, Problems
+    from initcfg.plan.problems import Problems
 
 # A parameter that follows one that follows one ...: each is made again for the one before it.
 _MOST_MADE = 1000

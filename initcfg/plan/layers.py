@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.dtypes import DType
-    from initcfg.errors import Location
+    from initcfg.errors import Location, Path
     from initcfg.expressions import Value
     from initcfg.plan.parameters import Entry
-    from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.rules import Rules
     from initcfg.plan.scope import Scope

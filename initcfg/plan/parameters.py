@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.errors import Location
+    from initcfg.errors import Location, Path
     from initcfg.initializers import Initializer
     from initcfg.layout import Fans, Layout
-    from initcfg.plan.problems import Path
     from initcfg.stream import Stream
 
 BasicIndex = SupportsIndex | slice | EllipsisType | None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initcfg import initializers
-from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, PathStep, SpecError, stopped
+from initcfg.errors import MAX_TOLD, Code, Diagnostic, InitializerError, Path, SpecError, stopped
 from initcfg.spec import by_place
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from initcfg.initializers import Initializer
     from initcfg.spec import InitializerConfig, Spec
-
-Path = tuple[PathStep, ...]
 
 _MOST_TIMES = 1000
 #: What is wrong with a file is told once, however many parameters name it.

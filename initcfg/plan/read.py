@@ -44,7 +44,7 @@ from initcfg.text.json_values import JsonError, check_cost, parse_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.initializers import Initializer
     from initcfg.initializers.derived import Derived
     from initcfg.plan.document import ParameterDocument, PlaceDocument
@@ -119,7 +119,7 @@ class _Restorer:
         self.shared: dict[object, Resolved] = {}
 
     def placed(self, error: InitializerError, at: int) -> Iterator[Diagnostic]:
-        path: tuple[PathStep, ...] = ("parameters", at)
+        path: Path = ("parameters", at)
         for problem in error.diagnostics:
             hint = problem.hint or (_FILE_HINT if problem.code in OF_FILES else EDITED_HINT)
             yield replace(problem, where=Location(self.file, path=path), hint=hint)

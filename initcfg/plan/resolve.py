@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from initcfg.distributions import Distribution
     from initcfg.dtypes import DType
-    from initcfg.errors import Diagnostic
+    from initcfg.errors import Diagnostic, Path
     from initcfg.expressions import Value
     from initcfg.initializers import formulas
     from initcfg.initializers.annotations import Reading
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from initcfg.manifest import Manifest
     from initcfg.plan.definitions import Definitions
     from initcfg.plan.parameters import PlannedParameter
-    from initcfg.plan.problems import Path
     from initcfg.plan.scope import Scope
     from initcfg.spec import Reading as Document
     from initcfg.spec import Rule, Spec

@@ -19,9 +19,9 @@ from initcfg.process import cached_property
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initcfg.errors import Path
     from initcfg.expressions import Value
     from initcfg.plan.parameters import Borrower, PlannedParameter, Wanted
-    from initcfg.plan.problems import Path
     from initcfg.plan.resolve import PlanContext
     from initcfg.plan.scope import Scope
     from initcfg.spec import Param

@@ -24,9 +24,10 @@ from initcfg.process import lazy
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator, Mapping
 
+    from initcfg.errors import Path
     from initcfg.expressions import Value, folding
     from initcfg.expressions.grammar import Ast
-    from initcfg.plan.problems import Path, Problems
+    from initcfg.plan.problems import Problems
     from initcfg.spec import Spec
 else:
     folding = lazy("initcfg.expressions.folding")

@@ -15,16 +15,7 @@ from initcfg.initializers.values import shown
 from initcfg.process import LOADING, lazy
 from initcfg.process import load as load_module
 from initcfg.spec.diagnose import diagnostics_of
-from initcfg.spec.files import (
-    MAX_BYTES,
-    Root,
-    Steps,
-    as_tree,
-    named_at,
-    read_bytes,
-    read_file,
-    read_text,
-)
+from initcfg.spec.files import MAX_BYTES, Root, as_tree, named_at, read_bytes, read_file, read_text
 from initcfg.spec.models import Allow, Layer, Param, Range, Repeat, Rule, Spec
 from initcfg.spec.overlay import (
     Document,
@@ -39,7 +30,7 @@ from initcfg.text.inputs import confined_to
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.formats import manifests
     from initcfg.manifest import Manifest
     from initcfg.spec.overlay import Settings
@@ -268,7 +259,7 @@ class Reading(NamedTuple):
     manifest: Manifest | None = None
     root: Root | None = None  # no file that it names is outside of this
 
-    def find(self, written: str, path: Steps) -> str:
+    def find(self, written: str, path: Path) -> str:
         """The path of a file that the document names at `path`, relative to its folder."""
         assert self.spec is not None  # noqa: S101
         file = self.spec.locate(()).file
@@ -295,7 +286,7 @@ def without_faulty_entries(
     return kept | {key: value for key, value in _SUBSTITUTES.items() if (key,) in entries}, entries
 
 
-def _entry(path: tuple[PathStep, ...]) -> Entry:
+def _entry(path: Path) -> Entry:
     """The smallest entry around a path."""
     match path:
         case ("rules", int(at), *_):
@@ -373,9 +364,7 @@ def _readable(text: str) -> str:
     raise SpecError.of(Code.TOO_LARGE, message, hint=hint)
 
 
-def _model_tree(
-    model: BaseModel, path: tuple[PathStep, ...], spec: Spec, problems: list[Diagnostic]
-) -> dict[str, Any]:
+def _model_tree(model: BaseModel, path: Path, spec: Spec, problems: list[Diagnostic]) -> dict[str, Any]:
     """The fields that are not at their defaults, by the keys that documents have."""
     tree: dict[str, Any] = {}
     for name, info in type(model).model_fields.items():
@@ -386,7 +375,7 @@ def _model_tree(
     return tree
 
 
-def _tree(value: Any, path: tuple[PathStep, ...], spec: Spec, problems: list[Diagnostic]) -> Any:
+def _tree(value: Any, path: Path, spec: Spec, problems: list[Diagnostic]) -> Any:
     if isinstance(value, BaseModel):
         return _model_tree(value, path, spec, problems)
     if isinstance(value, InitializerConfig):
@@ -406,7 +395,7 @@ def _instances(config: InitializerConfig) -> list[InitializerConfig]:
     return [found for each, _ in nested_in(config, ()) for found in _instances(each)]
 
 
-def _not_serializable(config: InitializerConfig, spec: Spec, path: tuple[PathStep, ...]) -> Diagnostic:
+def _not_serializable(config: InitializerConfig, spec: Spec, path: Path) -> Diagnostic:
     hint = "name a built-in, or register a subclass of Initializer"
     message = f"{config.name!r} is known to this program only and cannot be written down"
     return Diagnostic(Code.NOT_SERIALIZABLE, message, spec.locate(path), hint)

@@ -23,10 +23,8 @@ from initcfg.text.yaml_traps import MISSING_VALUE, MISSING_VALUE_HINT
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path, PathStep
     from initcfg.spec.overlay import Places
-
-    Path = tuple[PathStep, ...]
 
 #: What pydantic puts after the key of a mapping where the key is wrong, and not its value.
 KEY = "[key]"
@@ -214,7 +212,7 @@ def _is_expression(text: str) -> bool:
     return True
 
 
-def unknown_key_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+def unknown_key_hint(path: Path, value: object) -> str | None:
     """The way out for keys that are often written where they do not stand, or None."""
     match path:
         case ("layers", _, str(name)) if isinstance(value, Mapping) and "shape" in value:
@@ -224,7 +222,7 @@ def unknown_key_hint(path: tuple[PathStep, ...], value: object) -> str | None:
     return None
 
 
-def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+def mapping_hint(path: Path, value: object) -> str | None:
     """The way out where a mapping is expected and something else stands, or None."""
     match path:
         case ("layers", _, "repeat"):
@@ -241,7 +239,7 @@ def mapping_hint(path: tuple[PathStep, ...], value: object) -> str | None:
     return None
 
 
-def list_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+def list_hint(path: Path, value: object) -> str | None:
     """The way out where a list is expected and something else stands, or None."""
     if path and path[-1] == "shape":
         return shape_hint(value)
@@ -259,7 +257,7 @@ def integer_hint(value: object, *, is_literal: bool) -> str | None:
     return "expressions are not read here" if isinstance(value, str) else "write a whole number, such as 0"
 
 
-def text_hint(path: tuple[PathStep, ...], value: object) -> str | None:
+def text_hint(path: Path, value: object) -> str | None:
     """The way out where a string is expected and something else stands, or None."""
     if path[-1:] == ("match",) and isinstance(value, list | tuple | Mapping):
         return "put the pattern in quotes"

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initcfg.errors import Code, Diagnostic, InitcfgError, Location, PathStep, SpecError
+from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
+from initcfg.errors import Path as Steps
 from initcfg.process import cached_property, load
 from initcfg.text.inputs import decoded, is_within, open_input
 from initcfg.text.yaml_source import read_yaml
@@ -148,8 +149,6 @@ def moved(written: str, old: str, new: str) -> str:
         return written
     return os.path.relpath(os.path.join(old, written), new).replace(os.sep, "/")  # noqa: PTH118
 
-
-Steps = tuple[PathStep, ...]
 
 _LEAVES = (str, bytes, bytearray, memoryview)
 

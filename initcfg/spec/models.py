@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import ValidationError, core_schema
 
-from initcfg.errors import Code, Location, PathStep, SpecError
+from initcfg.errors import Code, Location, Path, SpecError
 from initcfg.frozen import FrozenDict
 from initcfg.initializers.annotations import Flag, Reading
 from initcfg.initializers.configs import read_config
@@ -429,7 +429,7 @@ class Spec(_Model):
             allow: Sequence[Allow | _Nested] = (),
         ) -> None: ...
 
-    def locate(self, path: tuple[PathStep, ...], *, key: bool = False, offset: int | None = None) -> Location:
+    def locate(self, path: Path, *, key: bool = False, offset: int | None = None) -> Location:
         """Where a part of the spec was written; only the path for a spec that was built in Python.
 
         Args:
@@ -439,7 +439,7 @@ class Spec(_Model):
         """
         return self._places.locate(path, key=key, offset=offset)
 
-    def is_inherited(self, path: tuple[PathStep, ...]) -> bool:
+    def is_inherited(self, path: Path) -> bool:
         """Whether a part of the spec was written in a file that its own file extends.
 
         Args:

@@ -27,10 +27,8 @@ from initcfg.text.yaml_source import read_yaml
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from initcfg.errors import PathStep
+    from initcfg.errors import Path
     from initcfg.spec.files import Root
-
-Path = tuple["PathStep", ...]
 
 #: Initializers with an argument 'file'.
 _FILE_READERS = ("pretrained", "Pretrained")
