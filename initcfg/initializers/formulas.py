@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initcfg import engines
-from initcfg.distributions import Fill, scaled
+from initcfg.distributions import Fill, complex_law, scaled
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.expressions import Expression, ExpressionError, facts_of
@@ -208,6 +208,11 @@ class Scaled(Cuttable):
         """The scaled law, where the elements share one."""
         law = resolve(self.of, shape, layout)
         return None if law is None else scaled(law, self.factor)
+
+    def resolve_complex(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:
+        """The scaled law of complex numbers, where what is scaled has one."""
+        law = resolve(self.of, shape, layout, DTYPES["complex64"])
+        return complex_law(None, type(self).__name__) if law is None else scaled(law, self.factor)
 
     def element_laws(self, shape: tuple[int, ...], layout: Layout | None) -> Mixture:
         """Those of what is scaled, scaled; of parts see `initcfg.initializers.components`."""
