@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from initcfg import make_plan
-from initcfg.adapters.torch import capture
+from initcfg.adapters.torch import audit, capture
 from initcfg.adapters.torch.programs import law_of_tensor
 from initcfg.adapters.torch.recorded import record
 from initcfg.capture.values import Table, Unsaid
@@ -556,3 +556,9 @@ def test_models_of_transformers() -> None:
                 if kind == "wrong":
                     pytest.fail(f"{name}: {count} laws are wrong")
     assert total["exact"] > 50 * total.get("unsaid", 0)
+
+
+@pytest.mark.parametrize("read", [capture, audit])
+def test_a_module_that_is_made_already_is_refused(read: Any) -> None:
+    with pytest.raises(TypeError, match=r"such as lambda: Net\(\), not Linear"):
+        read(torch.nn.Linear(2, 2))

@@ -7,7 +7,7 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any
 
-from initcfg.adapters.torch.recorded import record, record_once, watch
+from initcfg.adapters.torch.recorded import built, record, record_once, watch
 from initcfg.capture.audit import Audit, Idle, audit_recordings, is_idle
 from initcfg.capture.captured import Captured
 from initcfg.capture.numbers import Source
@@ -40,7 +40,7 @@ def capture(
         ``captured.audit`` says what the module's code leaves out or undoes.
 
     Raises:
-        TypeError: `build` makes something that is no ``torch.nn.Module``.
+        TypeError: `build` makes something that is no ``torch.nn.Module``, or is a module itself.
         SpecError: the module is lazy and has no shapes yet, or holds nothing that is saved (code ``input``).
 
     Example:
@@ -51,7 +51,7 @@ def capture(
     made: list[torch.nn.Module] = []
 
     def building() -> torch.nn.Module:
-        made.append(build())
+        made.append(built(build))
         return made[-1]
 
     recorded = record(building, init)
@@ -190,7 +190,7 @@ def audit(
         The findings, each at a line of the module's code; true where there are some. Notes are no finding.
 
     Raises:
-        TypeError: `build` makes something that is no ``torch.nn.Module``.
+        TypeError: `build` makes something that is no ``torch.nn.Module``, or is a module itself.
         SpecError: the module is lazy and has no shapes yet (code ``input``).
 
     Example:

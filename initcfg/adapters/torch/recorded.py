@@ -66,7 +66,7 @@ def record_once(
     # Modules and programs stay to the end: the collector would walk all of them, and free none.
     with gc_paused():
         with recording(seed, lines=lines) as programs:
-            module = _built(build)
+            module = built(build)
             if init is not None:
                 programs.phase = "init"
                 init(module)
@@ -78,7 +78,7 @@ def watch(
 ) -> tuple[torch.nn.Module, Recording, Recording | None]:
     """A module as constructed, with `init` after it, and as meta, ``to_empty`` and its init leave it."""
     with recording(0) as programs:
-        module = _built(build)
+        module = built(build)
         ties = tuple((name, to) for name, _, _, to in tensors_of(module) if to is not None)
         later: Any = init or getattr(type(module), "init_weights", None)
         if init is not None:
@@ -120,7 +120,11 @@ def _is_saved(module: torch.nn.Module, key: str) -> bool:
     return key in module._parameters or key not in module._non_persistent_buffers_set
 
 
-def _built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+def built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    """The module that a callable makes; a TypeError where it makes none, or is itself one."""
+    if isinstance(build, torch.nn.Module) or not callable(build):
+        kind = type(build).__name__
+        raise TypeError(f"build is a callable that makes a module, such as lambda: Net(), not {kind}")
     module = build()
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"build makes a torch.nn.Module, not {type(module).__name__}")
