@@ -233,7 +233,11 @@ def _excerpt(where: Location) -> list[str]:
         return []
     first = where.column - 1
     last = max(where.end_column - 1, first + 1) if where.end_column else first + 1
-    start = 0 if last <= _EXCERPT_WIDTH else max(0, first - _EXCERPT_WIDTH // 2)
+    start = (
+        0
+        if last <= _EXCERPT_WIDTH
+        else max(0, min(first - _EXCERPT_WIDTH // 2, len(where.text) - _EXCERPT_WIDTH))
+    )
     shown = where.text[start : start + _EXCERPT_WIDTH]
     carets = min(last, start + _EXCERPT_WIDTH) - first
     gutter = f"{where.line:>6} | "

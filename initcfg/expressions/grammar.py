@@ -181,8 +181,8 @@ def _character_hint(text: str, at: int) -> str | None:
         "=": "equality is written ==",
         "$": "a var is written NAME; give values from outside with --set vars.NAME=VALUE",
         "{": "a var is written NAME, without braces",
-        "'": "an expression is arithmetic; it holds no text",
-        '"': "an expression is arithmetic; it holds no text",
+        "'": "an expression holds no text; names stand without quotes, as in gain(relu)",
+        '"': "an expression holds no text; names stand without quotes, as in gain(relu)",
     }
     return hints.get(text[at])
 

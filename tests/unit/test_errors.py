@@ -134,6 +134,11 @@ def test_a_long_line_is_cut_around_the_caret(column: int):
     assert under == text[column - 1 : column + 4]
 
 
+def test_a_line_is_cut_no_more_than_it_must_be():
+    _, shown, _ = str(Diagnostic(Code.SYNTAX, "m", Location("f", 1, 72, 74, "ab " * 25))).split("\n")
+    assert len(shown) == 80
+
+
 def test_a_diagnostic_longer_than_the_excerpt_keeps_its_carets_inside_it():
     _, shown, carets = str(Diagnostic(Code.SYNTAX, "m", Location("f", 1, 1, 5000, "x" * 5000))).split("\n")
     assert len(carets) == len(shown)
