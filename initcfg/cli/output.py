@@ -321,7 +321,7 @@ def check_replaceable(path: str, *, force: bool) -> None:
     if not target.is_file():
         problem, hint = f"{path!r} is not a regular file", "name a file that may be replaced, or a new one"
     elif not force and not is_ours(target):
-        problem = f"{path!r} exists and was not written by initcfg"
+        problem = f"{path!r} exists, and does not say that initcfg wrote it"
         hint = "write to another name, or give --force to replace it"
     else:
         return

@@ -104,7 +104,7 @@ def test_a_file_of_anybody_else_is_replaced_only_by_force(name: str, run: Run, f
     before = (folder / name).read_bytes()
     result = run("materialize", "good.yaml", "-o", name)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error[output]: '{name}' exists and was not written by initcfg")
+    assert result.stderr.startswith(f"error[output]: '{name}' exists, and does not say that initcfg wrote it")
     assert (folder / name).read_bytes() == before
     assert run("materialize", "good.yaml", "-o", name, "--force").exit_code == 0
     assert is_ours(folder / name)

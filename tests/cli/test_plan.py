@@ -142,7 +142,7 @@ def test_a_plan_is_replaced_and_any_other_file_only_by_force(run: Run, folder: P
     before = (folder / "good.yaml").read_text(encoding="utf-8")
     result = run("plan", "good.yaml", "-o", "good.yaml")
     assert result.exit_code == 2
-    assert "error[output]: 'good.yaml' exists and was not written by initcfg" in result.stderr
+    assert "error[output]: 'good.yaml' exists, and does not say that initcfg wrote it" in result.stderr
     assert (folder / "good.yaml").read_text(encoding="utf-8") == before
     (folder / "other.json").write_text("{}", encoding="utf-8")
     assert run("plan", "good.yaml", "-o", "other.json", "--force").exit_code == 0

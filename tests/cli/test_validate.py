@@ -218,7 +218,7 @@ def test_a_report_replaces_no_file_of_somebody_else_unless_forced(run: Run, fold
     result = run("validate", "--format", "sarif", "-o", "good.yaml", "bad.yaml")
     assert result.exit_code == 2
     assert "error[unknown-key]" in result.stderr
-    assert "error[output]: 'good.yaml' exists and was not written by initcfg" in result.stderr
+    assert "error[output]: 'good.yaml' exists, and does not say that initcfg wrote it" in result.stderr
     assert (folder / "good.yaml").read_text(encoding="utf-8") == before
     assert run("validate", "--format", "sarif", "-o", "good.yaml", "--force", "bad.yaml").exit_code == 1
     assert json.loads((folder / "good.yaml").read_text(encoding="utf-8"))["version"] == "2.1.0"

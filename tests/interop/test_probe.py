@@ -216,6 +216,15 @@ def test_the_module_and_the_random_states_are_as_they_were_also_after_an_excepti
     assert random_states() == states
 
 
+def test_what_a_plan_skips_is_measured_as_it_is_and_told() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    rules = [{"match": "1.**", "skip": True}, {"match": "**", "initializer": "he_normal"}]
+    spec = {"initcfg": 1, "layout": "out_in", "rules": rules}
+    plan = initcfg.make_plan(spec, manifest=manifest(module))
+    with pytest.warns(RuntimeWarning, match=r"the plan skips '1.weight', '1.bias': measured as the module"):
+        probe(module, plans={"a": plan})
+
+
 def test_a_border_padded_with_zeros_is_gone_through_position_by_position() -> None:
     layers = [nn.Conv2d(1 if at == 0 else 8, 8, 3, padding=1, bias=False) for at in range(4)]
     module = nn.Sequential(*layers)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -20,6 +21,7 @@ from initcfg.adapters.torch.passing import Watch, numpy_of
 from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
+from initcfg.names import few
 from initcfg.plan.listing import law_moments
 from initcfg.probe.passes import Pass, Step, probe_of, require_seeds
 from initcfg.probe.values import finite
@@ -67,6 +69,9 @@ def probe(
             or three axes, the last the classes, with the target or random labels. Where nothing of this
             fits, the gradient begins as random numbers, and there is no loss.
 
+    What a plan skips is as the module has it, which a RuntimeWarning tells: what no code has written is then
+    whatever its memory held.
+
     Returns:
         The measurements, one for each seed; as text a table.
 
@@ -99,7 +104,10 @@ def probe(
     with as_it_was():
         first = _copied(module)
         if plans:
-            initialize_(first, next(iter(plans.values())), device=home_of(first))
+            skipped = initialize_(first, next(iter(plans.values())), device=home_of(first)).skipped
+            if skipped:
+                message = f"the plan skips {few(skipped)}: measured as the module has them, written or not"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
         fed = batch_of(batch, first)
         del first
         passes = Passes(module, fed, loss)
