@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from initcfg.cli.output import Output, fit
+from initcfg.cli.output import Output, fit, width_of
 from initcfg.cli.renderers import defused
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import InitcfgError, printable
@@ -120,7 +120,7 @@ class Application(Command, click.Group):
         # What a library must not do to the process of its caller.
         collect_seldom()
         # The place of a warning is a line of this program, which tells nobody anything.
-        warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+        warnings.formatwarning = lambda message, *_: f"{fit(f'warning: {message}', width_of(sys.stderr))}\n"
         # Otherwise pydantic reads the metadata of all that is installed, to find plugins that no spec needs.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         for stream in (sys.stdout, sys.stderr):

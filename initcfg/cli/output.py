@@ -57,7 +57,7 @@ class Output(NamedTuple):
     @property
     def width(self) -> int | None:
         """How wide lines on stdout may be; None in a file or a pipe, whose lines stay whole."""
-        return _width(sys.stdout)
+        return width_of(sys.stdout)
 
     @property
     def columns(self) -> int:
@@ -113,7 +113,7 @@ class Output(NamedTuple):
 
     def complain(self, text: str) -> None:
         """Print on stderr what is wrong."""
-        click.echo(defused(fit(text, _width(sys.stderr))), err=True, color=self.colored(sys.stderr))
+        click.echo(defused(fit(text, width_of(sys.stderr))), err=True, color=self.colored(sys.stderr))
 
     def findings(self, report: Report) -> Exit:
         """Say why a command made nothing: as text on stderr, or as JSON on stdout; gives the exit code."""
@@ -191,7 +191,7 @@ def _fit_line(line: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _width(stream: TextIO) -> int | None:
+def width_of(stream: TextIO) -> int | None:
     """That of a terminal, or what COLUMNS says; None where neither is."""
     return shutil.get_terminal_size().columns if os.environ.get("COLUMNS") or stream.isatty() else None
 

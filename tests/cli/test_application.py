@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 import click
@@ -183,6 +184,15 @@ def test_ctrl_c_while_writing_leaves_no_file_and_says_so(folder: Path, place: st
     assert stderr == f"\nInterrupted: {left}\n"
     files = sorted(path.name for path in folder.rglob("*") if path.is_file())
     assert files == ["bad.yaml", "big.yaml", "good.yaml", "typo.yaml"]
+
+
+def test_a_warning_of_python_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    monkeypatch.setenv("COLUMNS", "80")
+    run("explain")
+    lines = warnings.formatwarning("word " * 40, RuntimeWarning, "file.py", 1).splitlines()
+    assert lines[0].startswith("warning: word")
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
