@@ -226,6 +226,14 @@ def test_a_model_that_does_not_follow_the_width_is_refused() -> None:
         sweep_widths(lambda _: build(32), lambda *given: plan_of("1", *given), widths=[32, 64], seeds=[0])
 
 
+def test_a_model_that_has_other_layers_at_other_widths_is_refused() -> None:
+    def of_width(width: int) -> nn.Module:
+        return build(width).append(nn.Linear(10, 10)) if width > 32 else build(width)
+
+    with pytest.raises(SpecError, match=r"'7\.bias' is there at some widths and not at others"):
+        sweep_widths(of_width, lambda *given: plan_of("1", *given), widths=[32, 64], seeds=[0])
+
+
 def swept_gpts(seed: int) -> tuple[Sweep, Sweep]:
     written: dict[str, Any] = {}
     exec(SMALL_GPT, written)

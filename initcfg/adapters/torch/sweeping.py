@@ -19,7 +19,7 @@ from initcfg.probe.values import finite
 from initcfg.probe.widths import Moved, Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initcfg.adapters.torch.probing import Loss
     from initcfg.plan import Plan
@@ -94,6 +94,7 @@ def sweep_widths(
                 initialize_(module, reseeded(plan, seed), device=home_of(module))
                 fans = _fans(module, plan)
                 narrow = narrow or fans
+                _require_same_names(narrow, fans, width)
                 scales = {name: _scale(each, narrow[name], optimizer) for name, each in fans.items()}
                 groups = [
                     {"params": [ref.tensor], "lr": rate * (scales[ref.names[0]] if rates == "mup" else 1.0)}
@@ -130,6 +131,13 @@ def sweep_widths(
             for name in runs[widths[0], seeds[0]]
         ),
     )
+
+
+def _require_same_names(narrow: Mapping[str, object], fans: Mapping[str, object], width: int) -> None:
+    if narrow.keys() != fans.keys():
+        name = min(narrow.keys() ^ fans.keys())
+        message = f"the parameter {name!r} is there at some widths and not at others (width {width})"
+        raise SpecError.of(Code.INPUT, message, "have the callable build the same layers at every width")
 
 
 def _matrices(module: torch.nn.Module) -> dict[str, tuple[str, ...]]:
