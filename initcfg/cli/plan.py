@@ -110,7 +110,7 @@ def plan(
     ),
 )
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@output_option("PAGE", "Write the page to an HTML file.")
+@output_option("PAGE", "Write the page to a file; its name ends in .html.")
 @click.option(
     "--weights",
     metavar="WEIGHTS",
@@ -156,6 +156,8 @@ def report(
 
     if path is None and output.format != "json":
         raise click.UsageError("name the page: -o report.html (or --format json for what it shows as data)")
+    if path is not None and output.format != "json" and not path.lower().endswith((".html", ".htm")):
+        raise click.UsageError(f"the name of a page ends in .html, not as {path!r}")
     if weights is None and (renames or threads is not None):
         raise click.UsageError("--rename, --strip-prefix and --threads are about --weights")
     if not files and (probed is None or weights is not None):

@@ -176,7 +176,7 @@ def test_ctrl_c_while_writing_leaves_no_file_and_says_so(folder: Path, place: st
     (folder / "big.yaml").write_text(big, encoding="utf-8")
     command = [sys.executable, "-m", "initcfg", "materialize", "big.yaml", "-o", place]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        while process.poll() is None and not list(folder.rglob(".initcfg-*")):
+        while process.poll() is None and not list(folder.rglob(".initcfg-*.tmp")):
             pass
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)

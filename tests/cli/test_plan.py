@@ -367,3 +367,11 @@ def test_html_is_a_page_that_loads_nothing_and_tells_every_copy(run: Run, folder
     assert "h.0.kernel<br>h.1.kernel<br>" in page
     assert page.count("<svg") == 4 - 1  # not of what is tied
     assert "Plan &#39;tiny&#39;" in page
+
+
+def test_a_page_has_the_name_of_one(run: Run, folder: Path) -> None:
+    result = run("report", "good.yaml", "-o", "page.pdf")
+    assert result.exit_code == 2
+    assert "ends in .html, not as 'page.pdf'" in result.stderr
+    assert not (folder / "page.pdf").exists()
+    assert run("report", "good.yaml", "-o", "page.html").exit_code == 0
