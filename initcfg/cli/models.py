@@ -53,17 +53,16 @@ class ModelSource(NamedTuple):
             from initcfg.adapters.jax import capture as capture_jax
 
             return capture_jax(self.build)
-        # Code that has imported Keras alone makes a model of Keras; with its backend torch that is a module.
-        if "keras" in sys.modules and "torch" not in sys.modules:
-            import keras
-
-            from initcfg.adapters.keras import capture as capture_keras
-
+        # Only code that has imported Keras makes a model of it; with its backend torch that is a module, too.
+        if "keras" in sys.modules:
             made = self.build()
-            if isinstance(made, keras.Model):
+            if _is_of_keras(made):
+                from initcfg.adapters.keras import capture as capture_keras
+
                 return capture_keras(made)
-            message = f"{self.name} must return a keras.Model; it returned {_kind(made)}"
-            raise SpecError.of(Code.INPUT, message, _WAY.format(self.name, "the model"))
+            if "torch" not in sys.modules:
+                message = f"{self.name} must return a keras.Model; it returned {_kind(made)}"
+                raise SpecError.of(Code.INPUT, message, _WAY.format(self.name, "the model"))
         from initcfg.adapters.torch import capture as capture_torch
 
         return capture_torch(self.module)
@@ -73,7 +72,7 @@ class ModelSource(NamedTuple):
     ) -> Probe:
         """What the adapter of a model's framework measures of it, with the plans of its manifest."""
         made = self.build()
-        if "keras" in sys.modules and isinstance(made, sys.modules["keras"].Model):
+        if _is_of_keras(made):
             from initcfg.adapters.keras import manifest as manifest_of_keras
             from initcfg.adapters.keras import probe as probe_keras
 
@@ -97,15 +96,15 @@ class ModelSource(NamedTuple):
 
         from initcfg.adapters.torch.parameters import require_shapes
 
-        if isinstance(made, torch.nn.Module):
+        if isinstance(made, torch.nn.Module) and not _is_of_keras(made):
             return require_shapes(made)
         library = type(made).__module__.partition(".")[0]
         message = f"{self.name} must return a torch.nn.Module; it returned {_kind(made)}"
         way = _WAY_OF_WIDTHS if width else _WAY
         if library in ("flax", "jax", "equinox", "haiku"):
             way = 'initcfg capture reads "def init(key)" that returns the parameters'
-        elif library == "keras":
-            way = "initcfg.adapters.keras.capture reads it, and initcfg capture where torch is not imported"
+        elif library == "keras" or _is_of_keras(made):
+            way = "initcfg capture reads a model of Keras, and initcfg probe without --widths measures it"
         raise SpecError.of(Code.INPUT, message, way.format(self.name, "the model"))
 
 
@@ -186,6 +185,10 @@ def _takes_key(found: Callable[..., Any]) -> bool:
         return False
     needed = [each for each in parameters if each.default is each.empty and each.kind < each.VAR_POSITIONAL]
     return [each.name in _KEYS for each in needed] == [True]
+
+
+def _is_of_keras(made: object) -> bool:
+    return "keras" in sys.modules and isinstance(made, sys.modules["keras"].Model)
 
 
 def _kind(made: object) -> str:

@@ -900,22 +900,27 @@ def test_what_capture_cannot_read_is_named_and_skipped() -> None:
     assert [each.name for each in initcfg.make_plan(found.spec)] == ["own.bias"]
 
 
-def test_the_command_captures_what_imports_keras_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("imports", ["import keras", "import torch, keras"])
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_command_captures_a_model_of_keras(tmp_path: Path, imports: str, backend: str) -> None:
     (tmp_path / "keras_models.py").write_text(
-        "import keras\n"
+        f"{imports}\n"
         "def build():\n"
         "    return keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name='out')], name='mlp')\n"
         "def layer():\n    return keras.layers.Dense(4)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
-    command = [sys.executable, "-m", "initcfg", "capture"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}
     run = functools.partial(
         subprocess.run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
-    done = run([*command, "keras_models:build"])
-    assert (done.returncode, done.stderr) == (0, "")
+    done = run([sys.executable, "-m", "initcfg", "capture", "keras_models:build"])
+    assert done.returncode == 0, done.stderr
     model = keras.Sequential([keras.Input((8,)), layers.Dense(4, name="out")], name="mlp")
     assert loads(done.stdout) == capture(model).spec
-    refused = run([*command, "keras_models:layer"])
+    refused = run([sys.executable, "-m", "initcfg", "audit", "keras_models:build"])
     assert refused.returncode == 2
-    assert "must return a keras.Model; it returned keras.src.layers.core.dense.Dense" in refused.stderr
+    assert "must return a torch.nn.Module; it returned keras.src.models" in refused.stdout
+    if imports == "import keras" and backend == "jax":
+        refused = run([sys.executable, "-m", "initcfg", "capture", "keras_models:layer"])
+        assert refused.returncode == 2
+        assert "must return a keras.Model; it returned keras.src.layers.core.dense.Dense" in refused.stderr

@@ -30,6 +30,7 @@ from initcfg.adapters import keras as for_keras
 from initcfg.adapters import torch as for_torch
 from initcfg.cli import main
 from initcfg.errors import SpecError
+from initcfg.probe.functions import entropy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,6 +273,8 @@ def test_the_model_and_the_random_states_are_as_they_were_also_after_an_exceptio
 
     def loss(output: Any, _: Any) -> Any:
         random.random(), np.random.rand()
+        if keras.backend.backend() != "jax":  # there such numbers are refused
+            keras.random.normal((2,))
         if fails:
             raise RaisedError
         return keras.ops.mean(output)
@@ -319,10 +322,11 @@ def test_numbers_of_a_normalization_are_those_of_the_plan() -> None:
     norm = layers.Normalization(name="norm")
     norm.adapt(5 + 3 * X)
     model = keras.Sequential([keras.Input((WIDTH,)), norm, layers.Dense(CLASSES, name="head")])
-    spec = for_keras.spec(model)  # mean 0 and variance 1
+    spec, before = for_keras.spec(model), keras.ops.convert_to_numpy(model(X))  # mean 0 and variance 1
     (run,) = for_keras.probe(model, X, plans={"own": initcfg.make_plan(spec)}).runs
     assert run.leaves[0].forward.square[0] == pytest.approx(np.square(X).mean(), rel=1e-5)
-    (run,) = for_keras.probe(model, 5 + 3 * X).runs
+    assert (keras.ops.convert_to_numpy(model(X)) == before).all()
+    (run,) = for_keras.probe(model, 5 + 3 * X).runs  # as adapted, again
     assert run.leaves[0].forward.square[0] == pytest.approx(1, rel=1e-5)
 
 
@@ -404,6 +408,30 @@ def test_a_recurrent_layer_is_one_leaf() -> None:
     assert [each.name for each in run.blocks] == ["before lstm_0", "lstm_0", "lstm_1"]
     assert not run.nonlinearities
     assert all(weight.gradient[0] is not None for weight in run.weights)
+
+
+def test_units_and_choices_are_along_their_axes() -> None:
+    images = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, name="conv")(images)
+    x = layers.Softmax(axis=1, name="chosen")(keras.ops.relu(x))
+    model = keras.Model(images, layers.Dense(CLASSES, name="head")(layers.Flatten()(x)))
+    model.get_layer("conv").bias.assign([0, -100, 0, 0])
+    relu, softmax = for_keras.probe(model, IMAGES).runs[0].nonlinearities
+    assert (relu.function, relu.dead) == ("relu", (0.25,))
+    shares = keras.ops.convert_to_numpy(keras.Model(images, x)(IMAGES))
+    all_close(softmax.entropy, (entropy_of(np.moveaxis(shares, 1, -1)),))
+
+
+def test_a_call_of_ones_own_on_a_layer_is_kept() -> None:
+    model = mlp()
+    layer = model.get_layer("fc_1")
+    own = layer.call
+    vars(layer)["call"] = doubled = lambda *args, **kwargs: 2 * own(*args, **kwargs)
+    (run,) = for_keras.probe(model, X).runs
+    assert vars(layer)["call"] is doubled
+    del vars(layer)["call"]
+    (plain,) = for_keras.probe(model, X).runs
+    assert run.leaves[2].forward.square[0] == pytest.approx(4 * plain.leaves[2].forward.square[0])
 
 
 def test_a_frozen_layer_has_no_gradient() -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from initcfg.adapters.keras.weights import initialize, layers_of, manifest_of, own_weights, weights_of
+from initcfg.adapters.keras.weights import (
+    initialize,
+    layers_of,
+    manifest_of,
+    own_weights,
+    replaced,
+    weights_of,
+)
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import SpecError
 from initcfg.probe import lsuv as core
@@ -76,10 +83,9 @@ def lsuv(
 
         with contextlib.ExitStack() as stack:
             for name, layer in layers.items():
-                # Its own name in the layer goes before the method of the class, and is gone afterwards.
-                own = vars(holders[name][0])
-                own["call"] = _watching(layer, holders[name][0], weights, look_and_keep)
-                stack.callback(own.pop, "call")
+                holder = holders[name][0]
+                watching = _watching(layer, holder, weights, look_and_keep)
+                stack.enter_context(replaced(holder, "call", watching))
             moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
             for variable in (each for each in moving.values() if not each.trainable):
                 stack.callback(variable.assign, keras.ops.convert_to_numpy(variable.value))
@@ -141,8 +147,7 @@ def _watching(
 
 def _telling(holder: keras.Layer) -> Callable[..., tuple[Any, Any]]:
     """A call of a layer that also gives what its activation was given, or again the output without one."""
-    call, own = holder.call, vars(holder)
-    activation = own.get("activation")
+    call, activation = holder.call, vars(holder).get("activation")
 
     def telling(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         given = activated = None
@@ -152,13 +157,8 @@ def _telling(holder: keras.Layer) -> Callable[..., tuple[Any, Any]]:
             given, activated = values, activation(values)
             return activated
 
-        if activation is not None:
-            own["activation"] = keeping
-        try:
+        with contextlib.nullcontext() if activation is None else replaced(holder, "activation", keeping):
             output = call(*args, **kwargs)
-        finally:
-            if activation is not None:
-                own["activation"] = activation
         return output, given if output is activated else output
 
     return telling

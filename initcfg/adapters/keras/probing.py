@@ -13,7 +13,7 @@ import numpy as np
 from keras.src import backend
 from keras.src.backend.common import global_state
 
-from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, values_of, weights_of
+from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, replaced, values_of, weights_of
 from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
 from initcfg.probe.functions import Call, attention_entropy, entropy_of
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 
 _ROWS = 8
 _LENGTH = 16
+_ATTENTION = "dot_product_attention"
+# Through which functions of its backend Keras goes, and what a probe calls them.
+_FUNCTIONS = (
+    *((backend.nn, name, name) for name in ("relu", "relu6", "tanh", "sigmoid", "softsign", "softmax")),
+    (backend.nn, "hard_tanh", "hardtanh"),
+    (backend.nn, _ATTENTION, _ATTENTION),
+    (backend.numpy, "tanh", "tanh"),
+)
+
 # What Keras computes step by step or in a loop that a backend may compile: seen as one layer.
 _OPAQUE = (keras.layers.RNN, keras.layers.TimeDistributed)
 
@@ -52,21 +61,17 @@ def probe(
     the same for every plan. Memory is that of one more model, its gradients and twice its activations.
 
     Blocks are the outermost repeated layers, by numbers in their names (``block_0``; ``dense``, ``dense_1``);
-    in a model without any all layers with matrices. Cells of recurrent layers are not seen, and there is no
-    theory.
+    in a model without any all layers with matrices. The output of a layer with an activation is that of the
+    activation. What is inside of recurrent layers is not seen, and there is no theory.
 
     Args:
         model: built.
         batch: what the model is called with; of a tuple of two the second is the target. By default random
             numbers and tokens of the shapes of ``model.inputs``.
-        plans: by the names under which they are shown. Without any the model's own weights are measured.
-        seeds: each plan is made with each of these in the place of its own; initializers with a seed of
-            their own keep it.
+        plans, seeds: as in `initcfg.adapters.torch.probe`.
         loss: one of ``keras.losses``, or called with what the model gives and the target (None without one),
-            for one number. By default cross entropy of its logits, or of what a softmax gives at the end,
-            with the target or random labels; else the mean square of what is missed of the target. Where
-            that does not fit, the gradient begins as random numbers, and there is no loss. What the model is
-            compiled with is not used.
+            for one number. By default as there, and of what a softmax gives at the end the same as of its
+            logits. What the model is compiled with is not used.
 
     Returns:
         The measurements, one for each seed; as text a table.
@@ -112,28 +117,40 @@ def _states_kept() -> Iterator[None]:
 
 
 class _Called(NamedTuple):
-    """A call of a nonlinear function: where, the arrays that tell of it, and how it was called."""
+    """A call of a nonlinear function: where, the arrays that tell of it, and what else it is measured by."""
 
     place: str
     function: str
     arrays: tuple[Array | None, ...]
     options: dict[str, Any]
 
-    def told(self, arrays: Sequence[Any]) -> Call:
+    @classmethod
+    def of(
+        cls, layer: tuple[str, keras.Layer], function: str, given: Mapping[str, Any], result: Array
+    ) -> _Called:
+        """The call inside of a layer with these arguments."""
+        place = layer[0] or "all"
+        if function == _ATTENTION:
+            arrays = tuple(given.get(name) for name in ("query", "key", "bias", "mask"))
+            options = {name: given[name] for name in ("is_causal", "scale") if name in given}
+            return cls(place, function, arrays, options)
+        order = getattr(layer[1], "data_format", None) or keras.config.image_data_format()
+        channels = 1 if order == "channels_first" and len(result.shape) > 3 else -1
+        return cls(place, function, (result,), {"channels": given.get("axis", channels)})
+
+    def measured(self, arrays: Sequence[Any]) -> Call:
         """What the call does, of its arrays as numpy's."""
         if self.function == "softmax":
-            shares = np.moveaxis(arrays[0], self.options["axis"], -1)
+            shares = np.moveaxis(arrays[0], self.options["channels"], -1)
             return Call(self.place, self.function, entropy=entropy_of(shares))
         if self.function != _ATTENTION:
             return Call.of(self.place, self.function, arrays[0], self.options["channels"])
         query, key, bias, mask = arrays  # with axes of samples, places, heads and width
         query, key = np.moveaxis(query, 2, 1), np.moveaxis(key, 2, 1)
         key = np.repeat(key, query.shape[1] // key.shape[1], 1)
-        added = 0 if bias is None else bias
-        mask = bias if mask is None else np.where(mask, added, -np.inf)
-        return Call(
-            self.place, self.function, entropy=attention_entropy(query, key, mask=mask, **self.options)
-        )
+        mask = bias if mask is None else np.where(mask, 0 if bias is None else bias, -np.inf)
+        entropy = attention_entropy(query, key, mask=mask, **self.options)
+        return Call(self.place, self.function, entropy=entropy)
 
 
 class _Passes:
@@ -154,7 +171,7 @@ class _Passes:
         if not self._trained:
             hint = "give a model with a layer that trains"
             raise SpecError.of(Code.INPUT, f"the model {model.name!r} has nothing to train", hint)
-        if any(layer._remat_mode for layer in layers_of(model)):
+        if any(getattr(layer, "_remat_mode", None) for layer in layers_of(model)):
             message = f"the model {model.name!r} computes layers again on the way back (keras.RematScope)"
             raise SpecError.of(Code.INPUT, message, "build it without that for the probe")
         self._inputs, self._target, self.fed = _fed(batch, model)
@@ -188,7 +205,7 @@ class _Passes:
         )
         found = pass_of(watch.seen, seen, back, weights, _numpy)
         for each, taken in zip(called, arrays, strict=True):
-            found.nonlinearities.append(each.told([*map(_numpy, taken)]))
+            found.nonlinearities.append(each.measured([*map(_numpy, taken)]))
         found.loss = None if self.about == NO_LOSS else finite(float(_numpy(loss)))
         return found
 
@@ -254,63 +271,28 @@ def _watched(
     """Has calls of the layers go through the watch, and keeps those of nonlinear functions."""
     by_name = dict(layers)
 
-    def kept(function: str, own: Callable[..., Array]) -> Callable[..., Array]:
-        def call(*args: Any, **kwargs: Any) -> Array:
-            result = own(*args, **kwargs)
-            layer = by_name.get(watch.innermost or "")
-            if not isinstance(layer, _OPAQUE):
-                given = inspect.signature(own).bind(*args, **kwargs).arguments
-                place = watch.innermost or "all"
-                called.append(_Called(place, function, *_kept(function, given, result, layer)))
-            return result
-
-        return call
-
     def through(name: str, layer: keras.Layer) -> Callable[..., Any]:
         own = layer.call
         return lambda *args, **kwargs: watch.call(name, type(layer).__name__, own, args, kwargs)
 
+    def kept(function: str, own: Callable[..., Array]) -> Callable[..., Array]:
+        def call(*args: Any, **kwargs: Any) -> Array:
+            result = own(*args, **kwargs)
+            name = watch.innermost or ""
+            if not isinstance(by_name[name], _OPAQUE):
+                given = inspect.signature(own).bind(*args, **kwargs).arguments
+                called.append(_Called.of((name, by_name[name]), function, given, result))
+            return result
+
+        return call
+
     with contextlib.ExitStack() as stack:
         for name, layer in layers:
-            stack.enter_context(_replaced(layer, "call", through(name, layer)))
+            stack.enter_context(replaced(layer, "call", through(name, layer)))
         for module, name, function in _FUNCTIONS:
-            stack.enter_context(_replaced(module, name, kept(function, getattr(module, name))))
+            if hasattr(module, name):  # as in all but the first versions
+                stack.enter_context(replaced(module, name, kept(function, getattr(module, name))))
         yield
-
-
-_ATTENTION = "dot_product_attention"
-# Through which functions of its backend Keras goes, and what a probe calls them.
-_FUNCTIONS = (
-    *((backend.nn, name, name) for name in ("relu", "relu6", "tanh", "sigmoid", "softsign", "softmax")),
-    (backend.nn, "hard_tanh", "hardtanh"),
-    (backend.nn, _ATTENTION, _ATTENTION),
-    (backend.numpy, "tanh", "tanh"),
-)
-
-
-def _kept(
-    function: str, given: Mapping[str, Any], result: Array, layer: keras.Layer | None
-) -> tuple[tuple[Array | None, ...], dict[str, Any]]:
-    """What is kept of a call: arrays, and what else is to be known."""
-    if function == _ATTENTION:
-        arrays = tuple(given.get(name) for name in ("query", "key", "bias", "mask"))
-        return arrays, {name: given[name] for name in ("is_causal", "scale") if name in given}
-    order = getattr(layer, "data_format", None) or keras.config.image_data_format()
-    channels = 1 if order == "channels_first" and len(result.shape) > 3 else -1
-    return (result,), {"axis": given.get("axis", -1), "channels": channels}
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Puts something before what an owner has under a name, and takes it away again."""
-    own = vars(owner)
-    before = {name: own[name]} if name in own else {}
-    own[name] = value
-    try:
-        yield
-    finally:
-        del own[name]
-        own.update(before)
 
 
 def _first(tree: Any) -> tuple[Array, Callable[[Array], Any]] | None:
