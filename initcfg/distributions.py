@@ -158,7 +158,8 @@ class ComplexNormal:
 
     @property
     def _cut(self) -> float:
-        return (self.radius / self.std) ** 2
+        cut = self.radius / self.std
+        return cut * cut  # and no power: its last bit is the C library's
 
 
 Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal | Disk | ComplexNormal

@@ -146,7 +146,7 @@ def _complex(distribution: Disk | ComplexNormal, dtype: DType) -> Draw:
         _require_scale("the radius", radius)
         _require_reach(-radius, radius, dtype.part)
         return Draw("disk", "float64", 0.0, radius, (0.0, radius))
-    if math.isinf(radius):
+    if radius == math.inf:
         return _normal(distribution.part, dtype.part)
     _require_reach(-radius, radius, dtype.part)
     _require_scale("std", distribution.std)

@@ -59,7 +59,7 @@ MODULES = {
     # Loading the compiled kernels, whose code test_native.py reads, and the choice of an engine.
     *("ctypes", "hashlib", "os", "pathlib", "struct", "sys", "warnings"),
 }
-MATH = {"ceil", "copysign", "factorial", "inf", "ldexp"}
+MATH = {"ceil", "copysign", "factorial", "inf", "ldexp", "pi"}
 METHODS = {"sum", "mean", "std", "var", "prod", "cumsum", "dot", "clip", "round", "trace", "conj"}
 
 
