@@ -18,6 +18,7 @@ from initcfg.names import (
     numbers_of,
     told_apart,
 )
+from initcfg.plan import require_plan
 from initcfg.plan.listing import law_of
 from initcfg.plan.plan import deciding_facts
 from initcfg.tables import LAWS, SEGMENTS, Column, Row, Table
@@ -105,6 +106,7 @@ def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
 
     Raises:
         SpecError: a rename is malformed, fits no name, or two names become one (code ``pattern``).
+        TypeError: `old` or `new` is no plan.
 
     Example:
         >>> import initcfg
@@ -114,6 +116,8 @@ def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
         >>> [(change.name, change.aspects) for change in diff_plans(plan(0.02), plan(0.05)).changes]
         [('w', ('law',))]
     """
+    for each in (old, new):
+        require_plan(each, "diff_plans", "initcfg.make_plan(spec)")
     names = Renames.of(rename).of_all((parameter.name for parameter in old), "the old plan")
     known = {names[parameter.name]: parameter for parameter in old}
     renamed = _renamed(known, new)
@@ -132,11 +136,8 @@ def diff_plans(old: Plan, new: Plan, rename: RenamesLike = ()) -> PlanDiff:
         else:
             changes.append(Change("added", None, parameter))
     kept = len(new) - len(changes)
-    changes += (
-        Change("removed", each, None)
-        for name, each in known.items()
-        if name not in new and each.name not in left
-    )
+    gone = (each for name, each in known.items() if name not in new and each.name not in left)
+    changes += (Change("removed", each, None) for each in gone)
     return PlanDiff(old, new, tuple(changes), kept)
 
 
@@ -332,7 +333,9 @@ class PlanComparison:
             Column(printable(label), LAWS, len(self.labels) - rank if rank > 1 else None, easy=12)
             for rank, label in enumerate(self.labels)
         ]
-        columns = (Column("name", SEGMENTS, style={"bold": True}), Column("", weight=99, right=True), *plans)
+        # Names give way before plans do: without one of these a row may look as if nothing differed.
+        name = Column("name", SEGMENTS, easy=12, style={"bold": True})
+        columns = (name, Column("", weight=99, right=True), *plans)
         rows = []
         for row in self.shown(full=full):
             copies = f"x{count(len(row.members))}" if len(row.members) > 1 else ""
@@ -350,7 +353,7 @@ def compare_plans(plans: Mapping[str, Plan] | Iterable[tuple[str, Plan]]) -> Pla
     """Puts plans beside each other by what decides the values; nothing is made.
 
     Args:
-        plans: at least one, each with what to call it.
+        plans: at least one, each with what to call it; else a TypeError.
 
     Example:
         >>> import initcfg
@@ -361,7 +364,12 @@ def compare_plans(plans: Mapping[str, Plan] | Iterable[tuple[str, Plan]]) -> Pla
         >>> found.rows[0].begins
         ('fill(0)', 'fill(1)', 'identity')
     """
-    given = dict(plans)
+    try:
+        given = dict(plans)
+    except (TypeError, ValueError):
+        raise TypeError("compare_plans takes plans by their names: {'old': plan, 'new': other}") from None
+    for each in given.values():
+        require_plan(each, "compare_plans", "initcfg.make_plan(spec)")
     return PlanComparison(tuple(given), tuple(beside(list(given.values()))))
 
 
@@ -394,10 +402,8 @@ def beside(plans: Sequence[Plan], *, random_numbers: bool = True) -> list[Beside
 
     rows: list[tuple[tuple[_Texts | None, ...], tuple[str, ...]]] = []
     for name, parameters in found.items():
-        begun = [
-            None if each is None else (each, plan, *texts_of(each))
-            for each, plan in zip(parameters, plans, strict=True)
-        ]
+        pairs = zip(parameters, plans, strict=True)
+        begun = [None if each is None else (each, plan, *texts_of(each)) for each, plan in pairs]
         streams = {one[0].stream for one in begun if one and one[3]}
         texts = tuple(
             None

@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.names import NearestNames, differ_alike
-from initcfg.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from initcfg.manifest import Manifest, ManifestEntry
-    from initcfg.plan import PlannedParameter
-
-
-def require_plan(plan: object, taker: str, way: str) -> None:
-    """Raises a TypeError for what is no plan, such as the path of a spec; `way` is a call that makes one."""
-    if not isinstance(plan, Plan):
-        raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")
+    from initcfg.plan import Plan, PlannedParameter
 
 
 _CONVERT = "give the model {dtype}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initcfg.plan.build import check_base, plan_of, plan_reading
 from initcfg.plan.parameters import ParameterSlice, PlannedParameter, SkippedParameter
-from initcfg.plan.plan import Plan
+from initcfg.plan.plan import Plan, require_plan
 
 __all__ = [
     "ParameterSlice",
@@ -14,4 +14,5 @@ __all__ = [
     "check_base",
     "plan_of",
     "plan_reading",
+    "require_plan",
 ]

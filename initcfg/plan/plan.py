@@ -345,3 +345,9 @@ class Plan:
 def is_plan(beginning: bytes) -> bool:
     """Whether the first bytes of a file say that it is a plan, by what they hold and not by its name."""
     return beginning.removeprefix(_BOM).lstrip().startswith(b"{") and bool(re.search(_SAYS_SO, beginning))
+
+
+def require_plan(plan: object, taker: str, way: str) -> None:
+    """Raises a TypeError for what is no plan, such as the path of a spec; `way` is a call that makes one."""
+    if not isinstance(plan, Plan):
+        raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")

@@ -246,3 +246,28 @@ class TestPlansBesideEachOther:
         assert not compare_plans({"one": plan(BASE), "two": plan(BASE)})
         assert compare_plans({"one": plan(BASE)}).alike == len(BASE)
         assert compare_plans({"one": plan(BASE)}).shown() == []
+
+    def test_no_plan_is_left_out_while_names_can_take_less_room(self) -> None:
+        def one(std: float) -> Any:
+            initializer = {"truncated_normal": {"stddev": std}}
+            return plan(
+                {"transformer.h.0.attention.query.weight": {"shape": [4], "initializer": initializer}}
+            )
+
+        text = compare_plans({name: one(std) for name, std in (("p", 0.1), ("q", 0.1), ("r", 0.2))})
+        assert "not shown" not in text.table().text(80)
+        assert "r" in text.table().text(80).split("\n")[0].split()
+
+
+@pytest.mark.parametrize(
+    ("compare", "given"), [(diff_plans, ("old.yaml", "new.yaml")), (compare_plans, ({"old": "old.yaml"},))]
+)
+def test_what_is_no_plan_is_refused(compare: Any, given: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a plan, not str: initcfg.make_plan\(spec\) makes one"):
+        compare(*given)
+
+
+@pytest.mark.parametrize("given", [[plan(BASE), plan(BASE)], "ab"])
+def test_plans_without_names_are_not_compared(given: Any) -> None:
+    with pytest.raises(TypeError, match="takes plans by their names"):
+        compare_plans(given)

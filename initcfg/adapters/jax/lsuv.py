@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from initcfg.adapters.jax.placing import Flat, initialize
-from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
+from initcfg.plan import require_plan
 from initcfg.probe import lsuv as core
 
 if TYPE_CHECKING:

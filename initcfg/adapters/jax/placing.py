@@ -23,11 +23,12 @@ from initcfg.adapters.jax.shardings import (
     to_region,
     whole,
 )
-from initcfg.adapters.matching import require_match, require_plan
+from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
 from initcfg.generate.memory import Target, empty, fill_targets, owner, selected
 from initcfg.generate.pool import in_groups, onward
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.plan import require_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from initcfg.adapters.jax.placing import initialize, manifest
-from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
+from initcfg.plan import require_plan
 from initcfg.probe.passes import probe_of, require_seeds
 from initcfg.probe.values import finite
 from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of

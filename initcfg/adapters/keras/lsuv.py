@@ -16,8 +16,8 @@ from initcfg.adapters.keras.weights import (
     replaced,
     weights_of,
 )
-from initcfg.adapters.matching import require_plan
 from initcfg.errors import SpecError
+from initcfg.plan import require_plan
 from initcfg.probe import lsuv as core
 
 if TYPE_CHECKING:

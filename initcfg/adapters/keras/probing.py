@@ -14,8 +14,8 @@ from keras.src import backend
 from keras.src.backend.common import global_state
 
 from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, replaced, values_of, weights_of
-from initcfg.adapters.matching import require_plan
 from initcfg.errors import Code, SpecError
+from initcfg.plan import require_plan
 from initcfg.probe.functions import Call, attention_entropy, entropy_of
 from initcfg.probe.passes import probe_of, require_seeds
 from initcfg.probe.values import finite

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from initcfg.adapters.matching import require_match, require_plan
+from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.generate.memory import fill_targets, new_target, owner
 from initcfg.generate.pool import in_groups, onward
 from initcfg.generate.work import is_foreign
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.plan import require_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

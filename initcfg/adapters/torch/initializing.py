@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from initcfg.adapters.matching import match_problems, require_plan
+from initcfg.adapters.matching import match_problems
 from initcfg.adapters.torch.memory import allocated, fill_places, install, require_memory, sharing_problems
 from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, named_modules_of, refs_of
 from initcfg.adapters.torch.shards import is_dtensor, places
@@ -23,6 +23,7 @@ from initcfg.formats.reading import Renames
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
 from initcfg.names import counted, few
+from initcfg.plan import require_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import batch_of, copied, first_tensor
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import as_it_was, home_of
 from initcfg.errors import Code, SpecError
+from initcfg.plan import require_plan
 from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, called, layers_of, require_limits, scale_layers
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.shards import is_dtensor, memory_range
 from initcfg.draft.guesses import normal, within
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.reading import LoadedWeights, Renames
 from initcfg.formats.torch_files import loaded_tensor
 from initcfg.manifest import Manifest, ManifestEntry
+from initcfg.plan import require_plan
 from initcfg.verification import verify as verify_weights
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.nn import functional
 
-from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
@@ -22,6 +21,7 @@ from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.generate.memory import owner
 from initcfg.names import few
+from initcfg.plan import require_plan
 from initcfg.plan.listing import law_moments
 from initcfg.probe.passes import Pass, Step, probe_of, require_seeds
 from initcfg.probe.values import finite

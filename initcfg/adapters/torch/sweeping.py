@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 import initcfg
-from initcfg.adapters.matching import require_plan
 from initcfg.adapters.torch.batches import batch_of, first_tensor
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import Passes, as_it_was, home_of
 from initcfg.errors import Code, SpecError
+from initcfg.plan import require_plan
 from initcfg.probe.passes import reseeded
 from initcfg.probe.values import finite
 from initcfg.probe.widths import Moved, Sweep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import initcfg
-from initcfg.adapters.matching import require_match, require_plan
+from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, SpecError
 from initcfg.manifest import Manifest, ManifestEntry
 
@@ -132,13 +132,6 @@ def test_the_way_out_of_a_tie_works() -> None:
     require_match(plan, Manifest(dict.fromkeys(["emb", "head"], (4, 3))), "the model MLP")
     values = initcfg.materialize(plan)
     assert (values["emb"] == values["head"]).all()
-
-
-@pytest.mark.parametrize("wrong", ["mlp.yaml", None, {"initcfg": 1}])
-def test_what_is_no_plan_is_told_how_one_is_made(wrong) -> None:
-    kind = type(wrong).__name__
-    with pytest.raises(TypeError, match=rf"f takes a plan, not {kind}: make_plan\(spec\) makes one"):
-        require_plan(wrong, "f", "make_plan(spec)")
 
 
 def test_another_dtype_of_all_is_one_problem() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import initcfg
 from initcfg.errors import UnknownParameterError
-from initcfg.plan import PlannedParameter
+from initcfg.plan import PlannedParameter, require_plan
 
 TIED = """
 layout: in_out
@@ -77,3 +77,10 @@ def test_a_plan_says_in_one_short_line_what_it_is() -> None:
     plan = initcfg.make_plan({"initcfg": 1, "name": "n", "seed": 3, "params": params})
     assert repr(plan) == "<Plan 'n', parameters=1, elements=1,200, seed=3>"
     assert repr(initcfg.make_plan({"initcfg": 1})) == "<Plan parameters=0, elements=0, seed=0>"
+
+
+@pytest.mark.parametrize("wrong", ["mlp.yaml", None, {"initcfg": 1}])
+def test_what_is_no_plan_is_told_how_one_is_made(wrong: object) -> None:
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=rf"f takes a plan, not {kind}: make_plan\(spec\) makes one"):
+        require_plan(wrong, "f", "make_plan(spec)")
