@@ -42,6 +42,7 @@ class Call(NamedTuple):
             >>> Call.of("fc", "relu", np.array([[0.0, 0.0], [0.0, 3.0]]))
             Call(name='fc', function='relu', dead=0.5, saturated=0.75, entropy=None)
         """
+        values = np.atleast_1d(values)  # a gate may be one number
         units = np.moveaxis(values, channels, 0).reshape(values.shape[channels], -1)
         if not units.size:
             return cls(name, function)
@@ -49,13 +50,15 @@ class Call(NamedTuple):
         return cls(name, function, float((units == 0).all(1).mean()), finite(float(flat.mean())))
 
 
-def entropy_of(chosen: Values) -> float | None:
-    """The mean entropy of distributions along the last axis, over that of a uniform choice.
+def entropy_of(chosen: Values, axis: int | None = -1) -> float | None:
+    """The mean entropy of distributions along an axis, over that of a uniform choice; None for all axes.
 
     Example:
         >>> round(entropy_of(np.array([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])), 6)
         0.5
     """
+    chosen = np.atleast_1d(chosen)
+    chosen = chosen.reshape(-1) if axis is None else np.moveaxis(chosen, axis, -1)
     if chosen.shape[-1] < 2 or not chosen.size:
         return None
     return finite(float(_entropies(chosen).mean()) / math.log(chosen.shape[-1]))

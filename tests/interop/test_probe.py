@@ -572,3 +572,22 @@ def test_a_wrong_command_line_is_told(run, arguments: tuple[str, ...], words: st
     assert result.exit_code == 2
     assert words in result.output
     assert "internal error" not in result.output
+
+
+class Gated(nn.Module):
+    """A layer behind a gate of one number, and a choice that is along the first axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        even = torch.softmax(torch.tensor([[0.0, 50.0], [0.0, 50.0]]) + 0 * self.gate, 0)
+        return self.fc(x) * torch.tanh(self.gate) + functional.softmax(0 * x, dim=-1) * even.mean()
+
+
+def test_a_gate_of_one_number_and_a_choice_along_another_axis_are_measured() -> None:
+    (run,) = probe(Gated(), torch.randn(3, 4)).runs
+    found = [(each.function, each.dead[0], each.entropy[0]) for each in run.nonlinearities]
+    assert found == [("softmax", None, 1.0), ("tanh", 1.0, None), ("softmax", None, 1.0)]

@@ -141,8 +141,8 @@ class _Called(NamedTuple):
     def measured(self, arrays: Sequence[Any]) -> Call:
         """What the call does, of its arrays as numpy's."""
         if self.function == "softmax":
-            shares = np.moveaxis(arrays[0], self.options["channels"], -1)
-            return Call(self.place, self.function, entropy=entropy_of(shares))
+            entropy = entropy_of(arrays[0], self.options["channels"])
+            return Call(self.place, self.function, entropy=entropy)
         if self.function != _ATTENTION:
             return Call.of(self.place, self.function, arrays[0], self.options["channels"])
         query, key, bias, mask = arrays  # with axes of samples, places, heads and width

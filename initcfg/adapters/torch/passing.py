@@ -104,7 +104,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             entropy = _attention_entropy(*args, **kwargs)
             call = Call(place, name, None, None, entropy)
         elif name in _SOFT:
-            call = Call(place, name, None, None, entropy_of(numpy_of(result)))
+            call = Call(place, name, None, None, entropy_of(numpy_of(result), _axis(*args, **kwargs)))
         else:
             call = Call.of(place, name, numpy_of(result), 1 if result.ndim > 3 else -1)
             # Where a hardtanh of other bounds is flat its results do not tell.
@@ -114,6 +114,11 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
 
 
 _SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
+
+
+def _axis(input: torch.Tensor, dim: int | None = None, *_: Any, **__: Any) -> int:  # noqa: A002
+    """The axis that a softmax chooses along; without one it is torch's."""
+    return dim if dim is not None else int(input.ndim not in (0, 1, 3))
 
 
 def _bounds(

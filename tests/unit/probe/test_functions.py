@@ -52,6 +52,17 @@ def test_of_no_elements_nothing_is_said() -> None:
     assert entropy_of(np.ones((4, 1))) is None
 
 
+def test_a_gate_of_one_number_is_one_unit() -> None:
+    assert Call.of("fc", "tanh", np.zeros(())) == Call("fc", "tanh", 1.0, 0.0)
+    assert entropy_of(np.ones(())) is None
+
+
+def test_a_choice_is_along_its_axis() -> None:
+    shares = softmax(RANDOM.normal(size=(3, 5)))
+    assert entropy_of(shares.T, 0) == pytest.approx(entropy_of(shares))
+    assert entropy_of(np.full((2, 3), 1 / 6), None) == pytest.approx(1)
+
+
 def test_the_entropy_of_an_attention_is_that_of_its_softmax_over_the_keys_that_are_open() -> None:
     query, key = RANDOM.normal(size=(2, 3, 6, 4)), RANDOM.normal(size=(2, 3, 5, 4))
     shares = softmax(query @ np.swapaxes(key, -1, -2) / 2)
