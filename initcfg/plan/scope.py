@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from initcfg.expressions.grammar import Ast
     from initcfg.plan.problems import Problems
     from initcfg.spec import Spec
+
+    Written = int | float | str | tuple[int | float | str, ...]
 else:
     folding = lazy("initcfg.expressions.folding")
 
@@ -167,7 +169,7 @@ class Scope(NamedTuple):
     # names whose own definition failed; what uses one raises `BrokenError`
     broken: frozenset[str]
     budget: EvalBudget  # evaluates, and pays for it
-    later: Collection[str] = ()  # vars that are defined further down, and have no value yet
+    later: Mapping[str, Written] = {}  # vars that are defined further down, and have no value yet
 
     def extended(self, values: Mapping[str, Value]) -> Scope:
         """This scope with more names."""
@@ -269,11 +271,28 @@ class Scope(NamedTuple):
         hint = error.hint or here
         if isinstance(error, UnknownNameError) and error.name in self.later:
             hint = f"{error.name!r} is defined further down: move its line up, above the vars that use it"
+            needed = self._needed_by(error.name)
+            if needed & self.broken:  # of what cannot be told yet
+                raise BrokenError
+            if path[0] == "vars" and path[1] in needed:
+                hint = f"{error.name!r} needs {path[1]!r} itself: give one of them a value without the other"
         placed = self.problems.error(error.code, error.message, path, key=key, hint=hint, offset=error.offset)
         if isinstance(error, SpentError):
             self.problems.add(placed)
             raise EnoughProblemsError
         return placed
+
+    def _needed_by(self, name: str) -> set[str]:
+        """The names that a var further down needs, and those that these need."""
+        needed, known = [name], set[str]()
+        while needed:
+            written = self.later.get(needed.pop(), ())
+            for text in written if isinstance(written, tuple) else (written,):
+                with suppress(ExpressionError):
+                    names = self.budget.expression(text).names if isinstance(text, str) else frozenset[str]()
+                    needed += names - known
+                    known |= names
+        return known
 
     def _require(self, names: frozenset[str]) -> None:
         if names & self.broken:
@@ -283,7 +302,7 @@ class Scope(NamedTuple):
 def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
     """The scope of a document: its vars, each seeing those before it; those `left_out` could not be read."""
     values: dict[str, Value] = {}
-    later = dict.fromkeys(spec.vars)
+    later = dict(spec.vars)
     scope = Scope(problems, values, left_out, EvalBudget(), later)
     for name, written in spec.vars.items():
         path = ("vars", name)
@@ -299,7 +318,7 @@ def scope_of(spec: Spec, problems: Problems, left_out: frozenset[str]) -> Scope:
     return scope
 
 
-def _var(scope: Scope, written: int | float | str | tuple[int | float | str, ...], path: Path) -> Value:
+def _var(scope: Scope, written: Written, path: Path) -> Value:
     if isinstance(written, tuple):
         return tuple(scope.number(item, (*path, at)) for at, item in enumerate(written))
     return scope.number(written, path)

@@ -449,6 +449,12 @@ class TestProblems:
         assert found.code == "unknown-name"
         assert found.hint == "'late' is defined further down: move its line up, above the vars that use it"
 
+    @pytest.mark.parametrize("text", ["{a: 2 * b, b: a}", "{a: 1 + b, b: [1, c], c: 2 * a}"])
+    def test_vars_that_need_each_other_are_not_told_to_move(self, problems, text) -> None:
+        [found] = problems(f"vars: {text}")
+        assert found.code == "unknown-name"
+        assert found.hint == "'b' needs 'a' itself: give one of them a value without the other"
+
     @pytest.mark.parametrize("text", ["vars: {a: a + 1}", "vars: {a: 1, b: c}"])
     def test_a_var_that_is_defined_nowhere_below_is_not(self, problems, text) -> None:
         [found] = problems(text)
