@@ -212,6 +212,11 @@ def test_a_function_that_makes_nothing_is_refused() -> None:
         capture(lambda _: {})
 
 
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="capture takes a function of one key, not dict: lambda key: "):
+        capture({"w": jnp.zeros(2)})  # type: ignore[arg-type]
+
+
 def test_tables_that_have_a_formula_are_one() -> None:
     def init(_: Any) -> Any:
         angles = jnp.arange(50.0)[:, None] / 10000.0 ** (jnp.arange(8.0) / 8)

@@ -191,7 +191,7 @@ def test_an_nnx_module_is_afterwards_as_it_was() -> None:
     plan = initcfg.make_plan(SPEC, manifest=manifest(nnx.state(net, nnx.Param)))
     own = Block.__call__, nnx.Linear.__call__
     probe(net, X, plans={"he": plan})
-    with pytest.raises(TypeError):
+    with pytest.raises(SpecError, match="fails on the batch"):
         probe(net, X.astype(str))
     assert (Block.__call__, nnx.Linear.__call__) == own
     same = jax.tree.map(np.array_equal, before, nnx.state(net))
@@ -241,3 +241,17 @@ def test_an_nnx_module_that_keeps_statistics_and_draws_is_measured_as_it_trains(
     (run,) = probe(net, (X, LABELS)).runs
     assert run.leaves[1].forward.square == pytest.approx((1.0,), rel=0.01)
     assert np.array_equal(net.layers[1].mean.get_value(), np.zeros(8))
+
+
+@pytest.mark.parametrize("batch", [5, "tokens", None, np.zeros((2, WIDTH + 1), np.float32)])
+def test_a_batch_that_a_module_does_not_take_is_told(batch: Any) -> None:
+    with pytest.raises(SpecError, match=r"Net fails on the batch given: \w+: .+") as caught:
+        probe(Net(nnx.Rngs(0)), batch)
+    assert "give what the module is called with" in str(caught.value.diagnostics[0].hint)
+
+
+def test_a_batch_that_a_module_of_linen_does_not_take_is_told() -> None:
+    params = jax.eval_shape(LinenBlock().init, jax.random.key(0), X)["params"]
+    plans = {"he": initcfg.make_plan(SPEC, manifest=manifest(params))}
+    with pytest.raises(SpecError, match="LinenBlock fails on the batch given"):
+        probe(LinenBlock(), 5, plans=plans)

@@ -76,6 +76,7 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
 
     Raises:
         SpecError: it makes nothing that a spec can hold (code ``input``), or two leaves have one name.
+        TypeError: `init` is no function.
 
     Example:
         >>> import jax
@@ -83,6 +84,9 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
         >>> capture(lambda key: {"w": he(key, (64, 32))}).spec.rules[-1].initializer.name
         'he_normal'
     """
+    if not callable(init):
+        way = 'lambda key: model.init(key, x)["params"]'
+        raise TypeError(f"capture takes a function of one key, not {type(init).__name__}: {way}")
     name = getattr(init, "__name__", "model")
     key = jax.random.key(0)
     closed, tree = jax.make_jaxpr(init, return_shape=True)(key)

@@ -65,8 +65,9 @@ def probe(
         The measurements, one for each seed; as text a table.
 
     Raises:
-        SpecError: a plan does not fit the module, as in `initialize`; the module gives no floating numbers,
-            or runs modules inside ``scan``, ``remat``, ``vmap`` or ``jit`` (code ``input``).
+        SpecError: a plan does not fit the module, as in `initialize`; the module fails on the batch, gives
+            no floating numbers, or runs modules inside ``scan``, ``remat``, ``vmap`` or ``jit`` (code
+            ``input``).
         TypeError: `model` is no module of Flax, or a plan is none.
         ValueError: there are seeds and no plan, or no seed; or a linen module and no plan.
 
@@ -104,15 +105,30 @@ def _fed(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     return (batch,), {}, None
 
 
+@contextlib.contextmanager
+def _told(module: Any) -> Iterator[None]:
+    """A block that runs a module's code, and says of what that raises that it fails on the batch."""
+    try:
+        yield
+    except (SpecError, jax.errors.UnexpectedTracerError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        message = f"{type(module).__name__} fails on the batch given: {said}"
+        hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
+        raise SpecError.of(Code.INPUT, message, hint) from error
+
+
 class _Linen:
     """A module of ``flax.linen`` with what it is called with."""
 
     weights = None  # of its own
 
     def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._module, self._args, self._kwargs = module, args, kwargs
+        self.module, self._args, self._kwargs = module, args, kwargs
         made = functools.partial(module.init, self._keys("params"), *args, **kwargs)
-        shapes = jax.eval_shape(made)
+        with _told(module):
+            shapes = jax.eval_shape(made)
         self.shapes = shapes["params"]
         # Statistics of norms and the like, which no plan makes.
         self._others = (
@@ -131,7 +147,7 @@ class _Linen:
             )
 
         with linen.intercept_methods(watched):
-            output, _ = self._module.apply(
+            output, _ = self.module.apply(
                 {"params": weights, **self._others},
                 *self._args,
                 rngs=self._keys("dropout"),
@@ -151,7 +167,7 @@ class _Nnx:
     def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         from flax import nnx  # noqa: PLC0415
 
-        self._args, self._kwargs = args, kwargs
+        self.module, self._args, self._kwargs = module, args, kwargs
         self._graph, self.weights, self._others = nnx.split(module, nnx.Param, ...)
         self.shapes = self.weights
 
@@ -228,7 +244,9 @@ class _Passes:
 
         def run(weights: Any, offsets: Any) -> tuple[jax.Array, Any]:
             watch = Watch(self._blocks, _first, offsets)
-            loss = self._loss_of(self._callee.call(weights, watch))
+            with _told(self._callee.module):
+                output = self._callee.call(weights, watch)
+            loss = self._loss_of(output)
             seen[:] = watch.seen
             return loss, (watch.values,)
 
