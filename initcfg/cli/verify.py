@@ -118,9 +118,10 @@ def verify(
 
 def law_summary(report: LawReport) -> str:
     """How many tests were made, and how often true weights fail them."""
-    failed = sum(row.problem is not None for row in report.rows)
+    held = {row.name for row in report.rows}  # each in one row or more
+    failed = {row.name for row in report.rows if row.problem is not None}
     return (
-        f"{count(len(report.rows) - failed)} of {counted(len(report.rows), 'tensor')} follow their laws; "
+        f"{count(len(held - failed))} of {counted(len(held), 'tensor')} follow their laws; "
         f"{counted(report.tests, 'test')}, of which true weights fail any with a probability of at most "
         f"{report.false_alarms:g}"
     )

@@ -252,6 +252,24 @@ def test_weights_of_other_bits_follow_the_laws(run: Run, folder: Path) -> None:
     assert "w.safetensors: follows the laws of good.yaml" in result.stderr
 
 
+def test_a_tensor_of_several_laws_is_counted_once(run: Run, folder: Path) -> None:
+    parts = {"initializers": ["he_normal", "zeros"], "sizes": [32, 32], "axis": 0}
+    spec = {
+        "initcfg": 1,
+        "layout": "in_out",
+        "params": {
+            "w": {"shape": [64, 64], "initializer": {"concatenate": parts}},
+            "c": {"shape": [64, 64], "dtype": "complex64", "initializer": "he_normal"},
+        },
+    }
+    (folder / "parts.json").write_text(json.dumps(spec))
+    run("materialize", "parts.json", "-o", "w.safetensors")
+    assert "2 of 2 tensors follow" in run("verify", "w.safetensors", "parts.json", "--law").stderr
+    arrays = load_file("w.safetensors")
+    save_file(arrays | {"w": 2 * arrays["w"]}, "w.safetensors")
+    assert "1 of 2 tensors follow" in run("verify", "w.safetensors", "parts.json", "--law").stderr
+
+
 def test_what_fails_its_law_is_shown_beside_what_is_meant(run: Run, folder: Path) -> None:
     run("materialize", "good.yaml", "-o", "w.safetensors")
     arrays = load_file("w.safetensors")
