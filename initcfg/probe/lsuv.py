@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
+import numpy as np
+
 from initcfg.distributions import point
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, SpecError
@@ -55,6 +57,15 @@ class Passed(NamedTuple):
 
     mean: float
     variance: float
+
+    @classmethod
+    def of(cls, layer: str, values: np.ndarray[Any, Any]) -> Passed:
+        """Those of an array that a layer gives; a SpecError where it has no elements (code ``input``)."""
+        if not values.size:
+            message = f"{called(layer)} gives no numbers on this batch"
+            raise SpecError.of(Code.INPUT, message, "give a batch that has some rows")
+        wide = values.astype(np.float64)
+        return cls(float(wide.mean()), float(wide.var()))
 
 
 #: What a layer gives with the plan's weights times a factor, and a value of the bias.

@@ -525,3 +525,17 @@ def test_what_jax_gives_that_is_no_array_is_named() -> None:
     tree = {"fc": {"kernel": jnp.ones((2, 2))}}
     with pytest.raises(TypeError, match=r"outputs must give an array for 'fc', not NoneType"):
         for_jax.lsuv(lambda _: {"fc": None}, tree, planned({"fc.kernel": (2, 2)}))
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (np.zeros((0, 8), np.float32), "'fc' gives no numbers on this batch"),
+        ("rows", "the model 'net' fails on the batch given: ValueError: Only input tensors may be passed"),
+    ],
+)
+def test_a_batch_that_a_keras_model_does_not_take_is_told(batch: Any, message: str) -> None:
+    layers = [keras.Input((8,)), keras.layers.Dense(8, name="fc")]
+    model = keras.Sequential(layers, name="net")
+    with pytest.raises(SpecError, match=message):
+        for_keras.lsuv(model, batch, initcfg.make_plan(for_keras.spec(model)))

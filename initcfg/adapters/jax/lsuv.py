@@ -135,5 +135,4 @@ def _calls(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _passed(name: str, output: Any) -> core.Passed:
     if not hasattr(output, "dtype"):
         raise TypeError(f"outputs must give an array for {name!r}, not {type(output).__name__}")
-    values = np.asarray(output, np.float64)
-    return core.Passed(float(values.mean()), float(values.var()))
+    return core.Passed.of(name, np.asarray(output))

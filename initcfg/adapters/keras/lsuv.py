@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from initcfg.adapters.keras.probing import told
 from initcfg.adapters.keras.weights import (
     initialize,
     layers_of,
@@ -74,24 +75,28 @@ def lsuv(
     def run(look: core.Look) -> None:
         raised: list[SpecError] = []
 
-        def look_and_keep(name: str, first: core.Passed, measure: core.Measure) -> None:
-            try:
-                look(name, first, measure)
-            except SpecError as error:
-                raised.append(error)
-                raise
+        def keeping(call: Callable[..., Any]) -> Callable[..., Any]:
+            def kept(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    return call(*args, **kwargs)
+                except SpecError as error:
+                    raised.append(error)
+                    raise
+
+            return kept
 
         with contextlib.ExitStack() as stack:
             for name, layer in layers.items():
                 holder = holders[name][0]
-                watching = _watching(layer, holder, weights, look_and_keep)
-                stack.enter_context(replaced(holder, "call", watching))
+                watching = _watching(layer, holder, weights, look)
+                stack.enter_context(replaced(holder, "call", keeping(watching)))
             moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
             for variable in (each for each in moving.values() if not each.trainable):
                 stack.callback(variable.assign, keras.ops.convert_to_numpy(variable.value))
             try:
-                model(batch, training=True)
-            except Exception:
+                with told(model, "the batch given"):
+                    model(batch, training=True)
+            except SpecError:
                 # Keras raises another error in its place, made of the text alone.
                 if raised:
                     raise raised[0] from None
@@ -137,9 +142,9 @@ def _watching(
             if layer.bias is not None:
                 weights[layer.bias].assign(np.full(weights[layer.bias].shape, bias))
             last, told = call(*args, **kwargs)
-            return _passed(told)
+            return core.Passed.of(layer.name, keras.ops.convert_to_numpy(told))
 
-        look(layer.name, _passed(told), measure)
+        look(layer.name, core.Passed.of(layer.name, keras.ops.convert_to_numpy(told)), measure)
         return last
 
     return watching
@@ -162,8 +167,3 @@ def _telling(holder: keras.Layer) -> Callable[..., tuple[Any, Any]]:
         return output, given if output is activated else output
 
     return telling
-
-
-def _passed(output: Any) -> core.Passed:
-    values = keras.ops.convert_to_numpy(output).astype(np.float64)
-    return core.Passed(float(values.mean()), float(values.var()))

@@ -116,6 +116,23 @@ def _states_kept() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def told(model: keras.Model, batch: str) -> Iterator[None]:
+    """A block that calls a model, and says of what its code raises that it fails on the batch."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except Exception as error:
+        # Keras puts its own words around those of an error, which it writes in bold.
+        bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+        said = (bold[1] if bold else str(error)).strip().partition("\n")[0]
+        taken = [f"{each.dtype} {each.shape}" for each in getattr(model, "inputs", None) or ()]
+        message = f"the model {model.name!r} fails on {batch}: {type(error).__name__}: {said}"
+        hint = f"it takes {', '.join(taken)}" if taken else "give what it is called with"
+        raise SpecError.of(Code.INPUT, message, hint) from error
+
+
 class _Called(NamedTuple):
     """A call of a nonlinear function: where, the arrays that tell of it, and what else it is measured by."""
 
@@ -215,18 +232,8 @@ class _Passes:
             stack.callback(refresh, self._model)
             stack.enter_context(keras.StatelessScope(values))
             refresh(self._model)
-            try:
+            with told(self._model, self.fed):
                 return self._model(self._inputs, training=True)
-            except Exception as error:
-                # Keras puts its own words around those of an error, which it writes in bold.
-                bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
-                said = (bold[1] if bold else str(error)).strip().partition("\n")[0]
-                taken = [f"{each.dtype} {each.shape}" for each in getattr(self._model, "inputs", None) or ()]
-                message = (
-                    f"the model {self._model.name!r} fails on {self.fed}: {type(error).__name__}: {said}"
-                )
-                hint = f"it takes {', '.join(taken)}" if taken else "give what it is called with"
-                raise SpecError.of(Code.INPUT, message, hint) from error
 
     def _loss_of(self, output: Any) -> Array:
         """The loss given, or the one that fits the output; `about` then says which."""

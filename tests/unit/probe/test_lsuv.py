@@ -43,6 +43,12 @@ def test_numbers_of_numpy_are_limits_too(limits: tuple[object, object]) -> None:
     require_limits(*limits)
 
 
+def test_what_a_layer_gives_has_a_mean_and_a_variance_unless_it_is_nothing() -> None:
+    assert Passed.of("fc", np.array([[1, 3], [5, 7]], np.int32)) == Passed(4.0, 5.0)
+    with pytest.raises(SpecError, match="'fc' gives no numbers on this batch"):
+        Passed.of("fc", np.zeros((0, 3)))
+
+
 def test_weights_whose_scale_is_undone_are_refused() -> None:
     layer = Layer("fc", "fc.weight")
     with pytest.raises(SpecError, match=r"scaling 'fc.weight' does not change the variance"):
