@@ -422,6 +422,21 @@ def test_units_and_choices_are_along_their_axes() -> None:
     all_close(softmax.entropy, (entropy_of(np.moveaxis(shares, 1, -1)),))
 
 
+def test_a_gate_of_one_number_is_measured() -> None:
+    class Gated(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.gate = layers.Dense(4), self.add_weight(shape=(), initializer="zeros", name="gate")
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            return self.fc(x) * keras.ops.tanh(self.gate)
+
+    model = Gated()
+    model(X)
+    (found,) = for_keras.probe(model, X).runs[0].nonlinearities
+    assert (found.function, found.dead, found.saturated) == ("tanh", (1.0,), (0.0,))
+
+
 def test_a_call_of_ones_own_on_a_layer_is_kept() -> None:
     model = mlp()
     layer = model.get_layer("fc_1")
@@ -492,6 +507,8 @@ def computed_again() -> keras.Model:
         (lambda: for_keras.probe(frozen(), X), SpecError, "nothing to train"),
         (lambda: for_keras.probe(computed_again(), X), SpecError, "RematScope.*\n.*build it without"),
         (lambda: for_keras.probe(mlp(), (X, LABELS + 1)), SpecError, "not all among the 5 classes"),
+        (lambda: for_keras.probe(mlp(), X, loss="mse"), TypeError, r"keras.losses.get\('mse'\)"),  # type: ignore[arg-type]
+        (lambda: for_keras.probe(mlp(), X, loss=lambda out, _: out), ValueError, r"one number.*shape"),
     ],
 )  # fmt: skip
 def test_a_wrong_call_is_told(call: Callable[[], object], error: type[Exception], words: str) -> None:

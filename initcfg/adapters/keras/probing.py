@@ -69,7 +69,7 @@ def probe(
         batch: what the model is called with; of a tuple of two the second is the target. By default random
             numbers and tokens of the shapes of ``model.inputs``.
         plans, seeds: as in `initcfg.adapters.torch.probe`.
-        loss: one of ``keras.losses``, or called with what the model gives and the target (None without one),
+        loss: a ``keras.losses.Loss``, or called with what the model gives and the target (None without one),
             for one number. By default as there, and of what a softmax gives at the end the same as of its
             logits. What the model is compiled with is not used.
 
@@ -80,8 +80,8 @@ def probe(
         SpecError: a plan does not fit the model, or it is not built, as in `initialize`; it does not take the
             batch, none was given and none is found, it gives no floating numbers, has nothing to train, or
             the backend is another one (code ``input``).
-        TypeError: `model` is no Keras model, or a plan is none.
-        ValueError: there are seeds and no plan, or no seed.
+        TypeError: `model` is no Keras model, a plan is none, or `loss` cannot be called.
+        ValueError: there are seeds and no plan, or no seed; or `loss` gives several numbers.
 
     Example:
         >>> import initcfg, keras
@@ -97,6 +97,8 @@ def probe(
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"probe takes a keras.Model, not {type(model).__name__}")
+    if loss is not None and not callable(loss):
+        raise TypeError(f"loss is one of keras.losses or a function, such as keras.losses.get({loss!r})")
     require_seeds(plans, seeds)
     for plan in (plans or {}).values():
         require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(model))")
@@ -239,7 +241,11 @@ class _Passes:
         """The loss given, or the one that fits the output; `about` then says which."""
         if self._loss is not None:
             pair = (self._target, output) if isinstance(self._loss, keras.Loss) else (output, self._target)
-            return self._loss(*pair)
+            given = self._loss(*pair)
+            if len(given.shape):
+                shape = tuple(given.shape)
+                raise ValueError(f"loss must give one number, such as a mean, not an array of shape {shape}")
+            return given
         found = _first(output)
         if found is None:
             message = f"the model {self._model.name!r} gives no floating numbers"
