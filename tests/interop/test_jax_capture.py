@@ -212,6 +212,21 @@ def test_a_function_that_makes_nothing_is_refused() -> None:
         capture(lambda _: {})
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: jax.random.normal(key, (3,), jnp.complex64),
+        lambda key: jax.nn.initializers.he_uniform()(key, (3, 4), jnp.complex64),
+        lambda _: jnp.zeros(3, jnp.complex64) + 1j,
+    ],
+)
+def test_complex_numbers_are_named_and_the_rest_is_captured(make: Callable[[Any], Any]) -> None:
+    found = capture(lambda key: {"c": make(key), "w": jax.random.normal(key, (3,))})
+    assert {name: each.reason for name, each in found.unsaid.items()} == {
+        "c": "laws of complex numbers are not captured"
+    }
+
+
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="capture takes a function of one key, not dict: lambda key: "):
         capture({"w": jnp.zeros(2)})  # type: ignore[arg-type]

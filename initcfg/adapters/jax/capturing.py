@@ -332,7 +332,7 @@ def _known(value: Any, aval: Any) -> Fixed:
     """A literal, or an array that the program closes over."""
     if jnp.ndim(value) == 0 and not is_key(aval):
         number = np.asarray(value, aval.dtype)
-        return Fixed(aval, number, nice(number))
+        return Fixed(aval, array=number) if number.dtype.kind == "c" else Fixed(aval, number, nice(number))
     return Fixed(aval, array=value)
 
 
