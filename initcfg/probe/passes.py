@@ -112,6 +112,12 @@ class Pass:
     nbytes: int = 0
 
 
+def not_real() -> SpecError:
+    """The error for complex numbers, whose mean squares, ranks and steps no probe measures."""
+    message = "a probe measures real numbers, and the model has complex weights, outputs or gradients"
+    return SpecError.of(Code.INPUT, message, "probe a model that keeps real and imaginary parts apart")
+
+
 def moments(values: Values) -> Moments:
     """The mean square and the mean; None of no elements, or where they are not finite."""
     if not values.size:

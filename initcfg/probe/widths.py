@@ -88,11 +88,12 @@ class Sweep(Value):
     @property
     def unclear(self) -> tuple[str, ...]:
         """The parameters of layers whose outputs may grow: too few seeds and widths to say."""
-        return self._parameters_of("?")
+        breaking = set(self.breaking)
+        return tuple(name for name in self._parameters_of("?") if name not in breaking)
 
     def _parameters_of(self, verdict: str) -> tuple[str, ...]:
         layers = (layer for layer in self.layers if self._verdict(layer) == verdict)
-        return tuple(name for layer in layers for name in layer.parameters)
+        return tuple(dict.fromkeys(name for layer in layers for name in layer.parameters))
 
     def _verdict(self, layer: Moved) -> str:
         """As the table says it: whether the output of a layer grows with the width."""

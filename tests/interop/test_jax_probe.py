@@ -255,3 +255,16 @@ def test_a_batch_that_a_module_of_linen_does_not_take_is_told() -> None:
     plans = {"he": initcfg.make_plan(SPEC, manifest=manifest(params))}
     with pytest.raises(SpecError, match="LinenBlock fails on the batch given"):
         probe(LinenBlock(), 5, plans=plans)
+
+
+def test_complex_numbers_are_refused() -> None:
+    class Turned(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            kinds = {"dtype": jnp.complex64, "param_dtype": jnp.complex64}
+            self.turn = nnx.Linear(4, 3, **kinds, rngs=rngs)
+
+        def __call__(self, x: Any) -> Any:
+            return jnp.abs(self.turn(x.astype(jnp.complex64)))
+
+    with pytest.raises(SpecError, match="a probe measures real numbers"):
+        probe(Turned(nnx.Rngs(0)), np.ones((2, 4), np.float32))

@@ -566,3 +566,16 @@ def test_all_of_this_holds_on_the_torch_backend() -> None:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
     assert re.search(r"[0-9]+ passed, 1 skipped", done.stdout)
+
+
+def test_complex_numbers_are_refused() -> None:
+    class Turned(keras.layers.Layer):
+        def build(self, _: Any) -> None:
+            self.turn = self.add_weight(shape=(4, 3), dtype="complex64", initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.abs(keras.ops.matmul(keras.ops.cast(x, "complex64"), self.turn))
+
+    model = keras.Sequential([keras.Input((4,)), Turned()])
+    with pytest.raises(SpecError, match="a probe measures real numbers"):
+        for_keras.probe(model, np.ones((2, 4), np.float32))

@@ -591,3 +591,16 @@ def test_a_gate_of_one_number_and_a_choice_along_another_axis_are_measured() -> 
     (run,) = probe(Gated(), torch.randn(3, 4)).runs
     found = [(each.function, each.dead[0], each.entropy[0]) for each in run.nonlinearities]
     assert found == [("softmax", None, 1.0), ("tanh", 1.0, None), ("softmax", None, 1.0)]
+
+
+def test_complex_numbers_are_refused() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.turn = nn.Linear(4, 4, dtype=torch.complex64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.turn(x.to(torch.complex64)).abs()
+
+    with pytest.raises(SpecError, match="a probe measures real numbers"):
+        probe(Turned(), torch.ones(2, 4))

@@ -14,7 +14,7 @@ import numpy as np
 from initcfg.adapters.jax.placing import initialize, manifest
 from initcfg.errors import Code, SpecError
 from initcfg.plan import require_plan
-from initcfg.probe.passes import probe_of, require_seeds
+from initcfg.probe.passes import not_real, probe_of, require_seeds
 from initcfg.probe.values import finite
 from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
 
@@ -308,4 +308,6 @@ def _hidden() -> SpecError:
 
 
 def _numpy(array: jax.Array) -> Any:
+    if np.iscomplexobj(array):
+        raise not_real()
     return np.asarray(array, np.float64)

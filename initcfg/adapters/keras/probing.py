@@ -17,7 +17,7 @@ from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, repl
 from initcfg.errors import Code, SpecError
 from initcfg.plan import require_plan
 from initcfg.probe.functions import Call, attention_entropy, entropy_of
-from initcfg.probe.passes import probe_of, require_seeds
+from initcfg.probe.passes import not_real, probe_of, require_seeds
 from initcfg.probe.values import finite
 from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
 
@@ -333,6 +333,8 @@ def _numpy(array: Array | None) -> Any:
     if array is None:
         return None
     values = keras.ops.convert_to_numpy(array)
+    if values.dtype.kind == "c":
+        raise not_real()
     return values if values.dtype == bool else values.astype(np.float64)
 
 

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from initcfg.adapters.torch.batches import first_tensor
 from initcfg.adapters.torch.parameters import named_modules_of
 from initcfg.probe.functions import FLAT, Call, attention_entropy, entropy_of
-from initcfg.probe.passes import Place, moments
+from initcfg.probe.passes import Place, moments, not_real
 from initcfg.probe.values import repeated_modules
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def numpy_of(tensor: torch.Tensor) -> Any:
-    """The values in float64, as a numpy array."""
+    """The values in float64, as a numpy array; a SpecError of complex ones."""
+    if tensor.is_complex():
+        raise not_real()
     return tensor.detach().double().cpu().numpy()
 
 
