@@ -105,15 +105,20 @@ BARS, WIDTH, HEIGHT = 48, 240, 60
 
 
 def drawing(scheme: dict[str, Any]) -> str:
-    """The values that a scheme's first line makes, as bars, with the density of its law where it has one."""
+    """The values that a scheme's first line makes, as bars, with the density of its law where it has one.
+
+    Of complex values these are the moduli, without a density.
+    """
     if "line" not in scheme:
         return ""
     plan = generate.planned(scheme["line"][0])
-    values = np.asarray(initcfg.materialize(plan)["w"], dtype=np.float64).reshape(-1)
+    made, law, what = initcfg.materialize(plan)["w"], plan["w"].distribution, "values"
+    if np.iscomplexobj(made):
+        made, law, what = np.abs(made), None, "moduli"
+    values = np.asarray(made, dtype=np.float64).reshape(-1)
     low, high = (values.min(), values.max()) if np.ptp(values) else (values[0] - 1, values[0] + 1)
     counts, edges = np.histogram(values, bins=BARS, range=(low, high))
     share = counts / counts.sum()
-    law = plan["w"].distribution
     masses = [] if law is None or not np.ptp(values) else np.diff([cdf(law, float(edge)) for edge in edges])
     top = max([*share, *masses])
     step = WIDTH / BARS
@@ -125,7 +130,7 @@ def drawing(scheme: dict[str, Any]) -> str:
     line = " ".join(
         f"{(at + 0.5) * step:g},{HEIGHT * (1 - each / top):.1f}" for at, each in enumerate(masses)
     )
-    title = f"{values.size:,} values from {low:.4g} to {high:.4g}"
+    title = f"{values.size:,} {what} from {low:.4g} to {high:.4g}"
     return (
         f'<svg class="law" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{title}</title>'
         f'<path d="{bars}"/><polyline points="{line}"/></svg> <span>{low:.4g} … {high:.4g}</span>'
