@@ -50,7 +50,7 @@ generate:
     {{ python }} tests/golden/test_snapshots.py
     {{ python }} tests/golden/make_fingerprints.py --write
 
-# Speed beside the peers that are installed: `just bench peers`, `libraries`, `scale`, `tasks`, `executors`
+# Speed beside the peers that are installed: `just bench peers`, `processes`, `scale`, `executors`
 bench suite="peers":
     {{ python }} tests/bench/{{ suite }}.py
 
