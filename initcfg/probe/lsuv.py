@@ -329,7 +329,8 @@ def scale_layers(
     def settle(layer: Layer, first: Passed, measure: Measure) -> Scale:
         return find_scale(layer, first, measure, tolerance, max_rounds)
 
-    spec_of(plan, manifest, {})  # what it refuses is told before anything is settled
+    # Called for its errors: a plan that no spec can say is refused before the model is changed.
+    spec_of(plan, manifest, {})
     initialize(plan)
     try:
         scales = _of_each(layers, run, settle)
