@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.layout import shape_problem
@@ -27,8 +27,6 @@ class ManifestEntry:
         buffer: whether it is a buffer, such as a running mean. No rule need match it.
         zero_row: the index of a row that the model keeps at zero, as ``padding_idx`` of an embedding is; None
             where there is none. Only live models tell it.
-        initializer: how the type of its module begins it, as a spec writes it; None where that is not known.
-            For drafts only, and not compared. Only live models tell it.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +34,6 @@ class ManifestEntry:
     where: Location | None = field(default=None, compare=False)
     buffer: bool = field(default=False, kw_only=True)
     zero_row: int | None = field(default=None, kw_only=True)
-    initializer: str | dict[str, Any] | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 class PlacedEntries(Mapping[str, ManifestEntry]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from initcfg.checks import check_plan
 from initcfg.checks.laws import large_receptive_field, unusual_variance
 from initcfg.checks.survey import survey
 from initcfg.draft.guesses import (
-    GUESSED,
     Guesses,
     Law,
     Model,
@@ -45,18 +43,14 @@ _LEAST_BYTES = 17
 _SECTIONS = ("vars", "initializers", "params", "layers", "rules", "allow")
 _WHY_VARIANCE = "what models like {} begin with, whatever their width"
 _WHY_OTHERS = "not looked at yet: much of this draft was guessed"
-_NAMES = """\
-A draft from the names and shapes of a model, which say neither how a parameter is meant to begin nor which
-of its axes are inputs. What is said here about either was guessed: hold it against the model's own code."""
-_LIVE = """\
-A draft from a live model: from the names and shapes of its parameters, and from the types of its modules
-where a comment says so. The rest was guessed, which axes are inputs too: hold it against the model's code."""
 _TOP = """\
-"initcfg plan" shows the distributions. A parameter that shares the array of another needs tied_to: NAME."""
+A draft from the names and shapes of a model, which say neither how a parameter is meant to begin nor which
+of its axes are inputs. What is said here about either was guessed; where the model's own code is at hand,
+"initcfg capture" writes what it does. "initcfg plan" shows the distributions. A parameter that shares the
+array of another needs tied_to: NAME."""
 _INLINE = """\
 The rules below say how parameters begin. Beside a shape stands what differs from them, and what no rule
 speaks of."""
-_TYPED = "{}: as the types of the live model's modules begin them, if its own code does not do otherwise."
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +139,8 @@ def new_spec(manifest: Manifest | Mapping[str, Sequence[int]] | None = None, nam
             example. Of what it marks as buffers only those are drafted whose names say how they begin, such
             as ``running_var``; the others stay as the model has them. A row that the model keeps at zero is
             drafted as such. Numbered copies of a layer become one layer with a repeat. How parameters begin
-            is taken from their names, else from the types of a live model's modules
-            (`ManifestEntry.initializer`), else from the family of models that the names speak of. The
-            comments say which, and what is a guess.
+            is taken from their names, and the comments say what is a guess. Where the model's code is at
+            hand, the ``capture`` of its framework's adapter reads what that code does.
         name: what the model is called.
 
     Raises:
@@ -193,34 +186,26 @@ def _guessed(groups: Sequence[Group], name: str | None) -> tuple[Draft, Family]:
     """Every parameter with its place and how it begins, nothing looked at yet."""
     places = Places()
     placed = [places.of(group) for group in groups]
-    model = Model({group.example: group.entry.shape for group in groups}, places.vars)
+    model = Model({group.example: group.entry.shape for group in groups})
     family, why = family_of(model)
     guesses = Guesses(family, model)
     rows = tuple(
         Row(place, group.entry, *guesses.of(group)) for place, group in zip(placed, groups, strict=True)
     )
-    rules = tuple(
-        _decided(at, rule, rows, generic=at >= guesses.named) for at, rule in enumerate(guesses.rules)
-    )
+    rules = tuple(_decided(at, rule, rows) for at, rule in enumerate(guesses.rules))
     dtypes = Counter(row.entry.dtype or "float32" for row in rows)
     dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
     layout, why_layout = guess_layout(groups)
-    live = any(group.entry.initializer is not None for group in groups)
-    comments = {"initcfg": f"{_LIVE if live else _NAMES}\n{_TOP}\n{why}", "layout": why_layout}
+    comments = {"initcfg": f"{_TOP}\n{why}", "layout": why_layout}
     base = rules[-1].law if any(row.rule == len(rules) - 1 for row in rows) else family.base
     return Draft(name, dtype, layout, comments, places, rows, rules, base), family
 
 
-def _decided(at: int, rule: Rule, rows: Sequence[Row], *, generic: bool) -> Rule:
-    """A rule with the law that most of its rows have, and a comment that says where it comes from."""
-    under = [row for row in rows if row.rule == at and row.entry.zero_row is None]
-    if not under:
-        return rule._replace(law="zeros")
-    most = Counter(repr(row.law) for row in under).most_common(1)[0][0]
-    like = [row for row in under if repr(row.law) == most]
-    typed = generic and all(row.entry.initializer == row.law for row in like)
-    what = re.split("[:.]", rule.comment.removeprefix(GUESSED))[0]
-    return rule._replace(law=like[0].law, comment=_TYPED.format(what) if typed else rule.comment)
+def _decided(at: int, rule: Rule, rows: Sequence[Row]) -> Rule:
+    """A rule with the law that most of its rows have."""
+    laws = {repr(row.law): row.law for row in rows if row.rule == at and row.entry.zero_row is None}
+    under = Counter(repr(row.law) for row in rows if row.rule == at and row.entry.zero_row is None)
+    return rule._replace(law=laws[under.most_common(1)[0][0]] if under else "zeros")
 
 
 def _check_names(manifest: Manifest) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn.parameter import is_lazy
 
 from initcfg.adapters.torch.shards import is_dtensor, memory_range
-from initcfg.draft.guesses import normal, within
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.formats.reading import LoadedWeights, Renames
 from initcfg.formats.torch_files import loaded_tensor
@@ -22,9 +19,8 @@ from initcfg.plan import require_plan
 from initcfg.verification import verify as verify_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from initcfg.draft.guesses import Law
     from initcfg.formats.base import LoadedTensor
     from initcfg.formats.reading import RenamesLike
     from initcfg.generate.pool import Progress
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 # Where wrappers keep the module that they wrap: no part of a parameter's name.
 _WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")
 _LAZY = "the parameter {!r} is lazy, and has no shape yet"
-# Evenly from -1 / sqrt(fan_in) to 1 / sqrt(fan_in).
-_TORCH: Law = {"variance_scaling": {"scale": "1 / 3", "mode": "fan_in", "distribution": "uniform"}}
 _ONCE = "call the module once, on a batch as it will be given"
 
 
@@ -111,8 +105,7 @@ def manifest(module: torch.nn.Module) -> Manifest:
     """The names, shapes and dtypes of what ``module.state_dict()`` holds, in its order.
 
     These are parameters and persistent buffers; the latter are marked, and no rule need match one. The row
-    that ``padding_idx`` of an embedding names is marked too (`ManifestEntry.zero_row`). For drafts, an entry
-    also has what the type of the parameter's module says of how it begins (`ManifestEntry.initializer`).
+    that ``padding_idx`` of an embedding names is marked too (`ManifestEntry.zero_row`).
 
     A module on the meta device will do, and so will a sharded one, whose shapes are those of the whole. A
     parameter that the module holds under several names appears once, under the first, as in the files that
@@ -120,7 +113,7 @@ def manifest(module: torch.nn.Module) -> Manifest:
     put into names (``_orig_mod.``, ``module.``) is left out, wherever in the module they stand.
 
     Args:
-        module: any module; nothing of it is read but names, shapes, dtypes, and types of modules.
+        module: any module; nothing of it is read but names, shapes and dtypes.
 
     Raises:
         SpecError: the module is lazy and has no shapes yet, FSDP1 has flattened it, or FSDP2 has gathered
@@ -133,10 +126,7 @@ def manifest(module: torch.nn.Module) -> Manifest:
         >>> {name: entry.shape for name, entry in entries.items()}
         {'weight': (256, 784), 'bias': (256,)}
     """
-    laws = _laws_of(modules_of(module))
-    return Manifest(
-        {ref.names[0]: replace(entry_of(ref), initializer=laws.get(ref.names[0])) for ref in refs_of(module)}
-    )
+    return Manifest({ref.names[0]: entry_of(ref) for ref in refs_of(module)})
 
 
 def entry_of(ref: ParameterRef) -> ManifestEntry:
@@ -212,87 +202,6 @@ def _memory(tensor: torch.Tensor) -> object:
     if is_dtensor(tensor) or tensor.numel() == 0 or (span := memory_range(tensor)) is None:
         return id(tensor)
     return (span.space, span.begin, tensor.shape, tensor.stride(), tensor.dtype)
-
-
-# How the types of modules begin their parameters, for drafts.
-
-
-def _laws_of(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, Law]:
-    """By the full names of parameters, how the types of the modules that hold them begin them.
-
-    What is a part of a transformers model begins as its config says. Models may do otherwise in code of their
-    own, which is not looked at. Parameters of other types are left out. A module comes after what it is in.
-    """
-    laws: dict[str, Law] = {}
-    deviations: dict[str, float | None] = {}
-    for prefix, module in modules:
-        outer = deviations.get(prefix.rpartition(".")[0]) if prefix else None
-        deviations[prefix] = deviation = _deviation(module) or outer
-        for key, tensor in module.named_parameters(recurse=False, remove_duplicate=False):
-            # What a lazy module will hold has no shape yet; who reads it says so.
-            law = None if is_lazy(tensor) else _law(module, key, tensor, deviation)
-            if law is not None:
-                laws[_name(prefix, key)] = law
-    return laws
-
-
-def _deviation(module: nn.Module) -> float | None:
-    """The standard deviation in a transformers model's config; None of what is no such model."""
-    config: Any = getattr(module, "config", None)
-    if config is None or not hasattr(module, "_init_weights"):
-        return None
-    names = ("initializer_range", "init_std", "initializer_factor")
-    found = next((getattr(config, name) for name in names if hasattr(config, name)), None)
-    return float(found) if isinstance(found, int | float) and found > 0 else 0.02
-
-
-def _law(module: nn.Module, key: str, tensor: torch.Tensor, deviation: float | None) -> Law:
-    match module:
-        case _ if "Norm" in type(module).__name__:
-            law = _norm(type(module)) if key == "weight" else {"bias": "zeros"}.get(key)
-        case nn.Embedding() | nn.EmbeddingBag():
-            law = normal(deviation or 1)
-        case nn.Linear() | nn.modules.conv._ConvNd():
-            law = _linear(module, key, deviation)
-        case nn.RNNBase() if deviation is None:
-            law = within(f"1 / sqrt({module.hidden_size})")
-        case nn.RNNBase():
-            law = "glorot_uniform" if tensor.ndim > 1 else "zeros"
-        case nn.MultiheadAttention():
-            law = {"in_proj_bias": "zeros"}.get(key, "glorot_uniform" if tensor.ndim == 2 else None)
-        case nn.PReLU():
-            law = {"constant": {"value": module.init}}
-        case _:
-            law = None
-    return law
-
-
-def _linear(module: nn.Linear | nn.modules.conv._ConvNd, key: str, deviation: float | None) -> Law:
-    if key == "weight":
-        return _TORCH if deviation is None else normal(deviation)
-    # What nn.MultiheadAttention ends with.
-    if deviation is not None or isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear):
-        return "zeros"
-    # Not by the shape of the weight: to read one that is parametrized may change buffers.
-    if isinstance(module, nn.Linear):
-        inputs = module.in_features
-    else:
-        channels = module.out_channels if module.transposed else module.in_channels
-        inputs = channels // module.groups * prod(module.kernel_size)
-    return within(f"1 / sqrt({inputs})") if inputs else "zeros"
-
-
-def _norm(kind: Any) -> Law:
-    """How a norm begins its scale: one that multiplies by 1 + weight, as Gemma's, makes it of zeros."""
-    if kind.__module__.startswith("torch."):
-        return "ones"
-    try:
-        with torch.device("cpu"):
-            weight: Any = kind(1).weight.detach()
-    except Exception:
-        # It wants other arguments; the names tell then.
-        return None
-    return {0.0: "zeros", 1.0: "ones"}.get(float(weight))
 
 
 # Values.
