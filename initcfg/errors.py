@@ -140,6 +140,7 @@ class Code(enum.StrEnum):
     DTYPE_RESOLUTION = "dtype-resolution"
     LARGE_RECEPTIVE_FIELD = "large-receptive-field"
     INTEGER_EXPRESSION = "integer-expression"
+    NO_ELEMENTS = "no-elements"
     UNUSED_ALLOW = "unused-allow"
 
 

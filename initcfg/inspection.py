@@ -13,8 +13,7 @@ from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.formats.base import PLAN_KEY, Header, StoredTensor, natural_key
 from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
-from initcfg.globs import Glob
-from initcfg.names import did_you_mean
+from initcfg.globs import Glob, glob_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,7 +197,7 @@ def _selected(header: Header, select: str | None) -> tuple[StoredTensor, ...]:
     found = tuple(tensor for name, tensor in header.tensors.items() if glob.matches(name))
     if found:
         return found
-    hint = did_you_mean(select, header.tensors) or f"the weights have {len(header.tensors):,} tensors"
+    hint = glob_hint(select, header.tensors) or f"the weights have {len(header.tensors):,} tensors"
     problem = Diagnostic(Code.UNKNOWN_PARAMETER, f"{select!r} matches no tensor", hint=hint)
     raise UnknownParameterError(problem)
 

@@ -11,10 +11,11 @@ from initcfg.checks.expressions import integer_expressions, vector_fans
 from initcfg.checks.survey import Check, for_each_piece, survey
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.globs import GlobSet
+from initcfg.plan.rules import NO_PARAMETERS
 from initcfg.plan.scope import MATCHING, EvalBudget, SpentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initcfg.checks.survey import Finding
     from initcfg.plan import Plan, PlannedParameter
@@ -154,4 +155,13 @@ def check_plan(plan: Plan, allow: Sequence[Allow] = (), spec: Spec | None = None
     except SpentError as error:
         where = spec.locate(()) if spec is not None else None
         raise SpecError(Diagnostic(error.code, error.message, where, error.hint)) from None
-    return (*collected.diagnostics(), *permissions.unused())
+    return (*_no_elements(plan, spec), *collected.diagnostics(), *permissions.unused())
+
+
+def _no_elements(plan: Plan, spec: Spec | None) -> Iterator[Diagnostic]:
+    if plan.numel == 0:
+        why, hint = "it has no parameters", NO_PARAMETERS
+        if len(plan):
+            why, hint = "every shape holds a 0", "mend the shapes, or the vars that they use"
+        where = None if spec is None else spec.locate(())
+        yield Diagnostic(Code.NO_ELEMENTS, f"the plan makes no weights: {why}", where, hint, "warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -47,7 +48,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except InitcfgError as error:
             end = ctx.obj or Output().findings
-            return end(Report((Checked.failed(_subject(ctx, error), error.diagnostics),)))
+            return end(Report((Checked.placed(_subject(ctx, error), error.diagnostics),)))
 
     def get_help(self, ctx: click.Context) -> str:
         """The help; no line ends inside a word, as click would end it after the hyphen of an option."""
@@ -130,7 +131,9 @@ class Application(Command, click.Group):
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(fit(shown.getvalue(), width_of(sys.stderr)), err=True, nl=False)
             code = Exit.USAGE
         except click.Abort as error:
             # The interrupt itself says what it leaves, where a command knows.

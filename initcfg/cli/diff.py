@@ -67,7 +67,7 @@ def diff(
             plans.append(_plan_of(file, options if rank == len(files) - 1 else options._replace(settings=())))
         except InitcfgError as error:
             # What differs is unknown, which must not look like an answer.
-            output.findings(Report((Checked.failed(file, error.diagnostics),)))
+            output.findings(Report((Checked.placed(file, error.diagnostics),)))
             return Exit.USAGE
     return _beside(files, plans, output, full=full) if is_beside else _apart(files, plans, rename, output)
 

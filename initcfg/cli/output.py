@@ -137,7 +137,7 @@ class Output(NamedTuple):
             self.save(self.report_file, render(report, self.format) + "\n", force=self.force)
         except OutputError as error:
             # That is no finding about a file that was checked.
-            unwritten = Report((Checked.failed(self.report_file, error.diagnostics),))
+            unwritten = Report((Checked.placed(self.report_file, error.diagnostics),))
         self._tell(report, self.complain, "text")
         self._tell(unwritten, self.complain, "text")
         self._sum_up(report)

@@ -57,12 +57,14 @@ class Checked(NamedTuple):
     is_base: bool = False  # others extend it, and nothing is planned
 
     @classmethod
-    def failed(cls, file: str, diagnostics: Iterable[Diagnostic]) -> Checked:
-        """A file with problems; those without a place get its name, unless they name a file that is none."""
+    def placed(
+        cls, file: str, diagnostics: Iterable[Diagnostic], contents: Contents | None = None
+    ) -> Checked:
+        """A file with what was found in it; what has no place gets its name, unless it is about no file."""
         placed = (
             each if each.where or each.code in IO_CODES else each.at(Location(file)) for each in diagnostics
         )
-        return cls(file, tuple(placed))
+        return cls(file, tuple(placed), contents)
 
     @property
     def listed(self) -> tuple[Diagnostic, ...]:

@@ -157,5 +157,5 @@ def _check(file: str, options: SpecOptions) -> Checked:
             return Checked(file, verdict="a valid base, which other documents extend", is_base=True)
         plan, found = checked_plan(source)
     except InitcfgError as error:
-        return Checked.failed(file, error.diagnostics)
-    return Checked(file, (*plan.notes, *found), Contents.of(plan))
+        return Checked.placed(file, error.diagnostics)
+    return Checked.placed(file, (*plan.notes, *found), Contents.of(plan))

@@ -99,7 +99,7 @@ def verify(
                 progress=progress,
             )
     except InitcfgError as error:
-        return output.conclude(Report((Checked.failed(weights, error.diagnostics),)))
+        return output.conclude(Report((Checked.placed(weights, error.diagnostics),)))
     contents = Contents(found.tensors, found.elements, found.nbytes)
     source = printable(file) if file else "the spec in it"
     verdict = f"equal to what {source} makes"

@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.text.source import LiteralError, read_float, read_integer
+from initcfg.text.source import LiteralError, comma_hint, read_float, read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,7 @@ _NEEDS_NONE = "index"
 _OF_AN_AXIS = (
     "say of which axis: size(0) of the first, size(-1) of the last; numel is the number of all elements"
 )
+_COMMAS = r"[0-9]+(?:,[0-9]+)+"
 _MAX_LENGTH = 1000
 _MAX_TOKENS = 250
 _MAX_DEPTH = 32
@@ -223,7 +224,8 @@ class _Parser:
         )
         joined = before.offset + len(before.text) == here.offset
         if before.kind == "number" and here.text == "," and after.kind == "number":
-            return f"write a decimal point: {before.text}.{after.text}"
+            number = re.match(_COMMAS, self.text[before.offset :])
+            return comma_hint(number[0]) if number else None
         if joined and before.kind == "number" and here.text.startswith("_"):
             return "remove the underscores from the number"
         if before.kind == "number" and here.kind == "name" and here.text not in KEYWORDS:

@@ -25,8 +25,7 @@ from initcfg.generate.work import (
     runs,
     whole_runs,
 )
-from initcfg.globs import Glob
-from initcfg.names import did_you_mean
+from initcfg.globs import Glob, glob_hint
 from initcfg.plan import Plan, PlannedParameter
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
         return found
     names = [parameter.name for parameter in plan]
     shown = f"the plan has {len(names):,} parameters, such as {', '.join(map(repr, names[:3]))}"
-    hint = did_you_mean(select, names) or (shown if names else "the plan has no parameters")
+    hint = glob_hint(select, names) or (shown if names else "the plan has no parameters")
     message = f"{select!r} matches no parameter"
     raise UnknownParameterError.of(Code.UNKNOWN_PARAMETER, message, hint=hint)
 

@@ -32,10 +32,11 @@ from initcfg.globs.pattern import (
 from initcfg.globs.pattern import MAX_PATTERN as MAX_PATTERN
 from initcfg.globs.pattern import PatternError as PatternError
 from initcfg.globs.pattern import literal as literal
+from initcfg.names import did_you_mean
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from initcfg.globs.pattern import Item
 
@@ -434,3 +435,13 @@ class Glob:
 
     def __repr__(self) -> str:
         return f"Glob({self.pattern!r})"
+
+
+def glob_hint(glob: str, names: Collection[str]) -> str | None:
+    """What may be meant by a glob that matches none of `names`: a wider one, or the nearest name."""
+    deep = ".".join("**" if segment == "*" else segment for segment in glob.split("."))
+    wider = (deep, f"{glob}.**", f"**.{glob}", f"**.{deep}", f"**.{glob}.**")
+    usable = [each for each in wider if len(each) <= MAX_PATTERN]
+    globs = GlobSet((each, None) for each in usable)
+    found = min((at for name in names for at in globs.every(name)), default=None)
+    return did_you_mean(glob, names) if found is None else f"did you mean {usable[found]!r}?"

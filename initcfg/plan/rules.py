@@ -197,7 +197,8 @@ def _with_capture_hint(problem: Diagnostic) -> Diagnostic:
 Meeting = tuple[str, int, bool]
 
 _WAY_OUT = "mend the pattern, or delete the rule; `initcfg plan` lists the names"
-_NO_PARAMETERS = "name a manifest, or write layers or params; if only others extend this file, say base: true"
+#: The way out where a document plans nothing.
+NO_PARAMETERS = "name a manifest, or write layers or params; if only others extend this file, say base: true"
 
 
 def unused_rules(
@@ -214,7 +215,7 @@ def unused_rules(
     reasons = {**_of_buffers(rules, set(unused), buffers), **_reasons(rules, set(unused), parameters)}
     usual = ("no parameter has a name that it matches", _WAY_OUT)
     if is_empty:
-        usual = ("there are no parameters", _NO_PARAMETERS)
+        usual = ("there are no parameters", NO_PARAMETERS)
     for at in unused:
         rule = rules.spec.rules[at]
         found, hint = reasons.get(at) or (usual if is_empty else _of_captures(rules, at) or usual)

@@ -18,7 +18,7 @@ from initcfg.layout import MAX_NDIM
 from initcfg.names import did_you_mean
 from initcfg.spec.overlay import Unwritten
 from initcfg.spec.scalars import Key, OneOf, Parsed
-from initcfg.text.yaml_traps import MISSING_VALUE, MISSING_VALUE_HINT
+from initcfg.text.yaml_traps import CUT_NUMBER, MISSING_VALUE, MISSING_VALUE_HINT
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
@@ -195,7 +195,7 @@ def shape_hint(value: object) -> str | None:
     """How to write a shape that is no list: ``(2, 3)``, ``2 x 3``, ``d, d`` or ``5``."""
     if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > _MAX_LENGTH:
         return None
-    text = str(value).strip()
+    text = re.sub(CUT_NUMBER, lambda found: found[0].replace(",", ""), str(value).strip())
     if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
         text = text[1:-1].strip(" ,")
     sizes = re.split(_SEPARATOR, text) if "(" not in text else [text]

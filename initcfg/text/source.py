@@ -288,6 +288,13 @@ class LiteralError(ValueError):
         self.code = code
 
 
+def comma_hint(number: str) -> str:
+    """How to write a number that has commas: between thousands, or before a fraction."""
+    if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", number):
+        return f"write the number without commas: {number.replace(',', '')}"
+    return f"write a decimal point: {number.replace(',', '.')}"
+
+
 def read_integer(digits: str, base: int = 10) -> int:
     """The integer that `digits` write, with an optional sign; a LiteralError beyond float64's range."""
     if len(digits) < _ALWAYS_SMALL:

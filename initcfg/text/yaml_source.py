@@ -23,7 +23,7 @@ from initcfg.text.source import (
     read_float,
     read_integer,
 )
-from initcfg.text.yaml_traps import Item, flow_hint, key_hint, rejoin_calls, syntax_hint
+from initcfg.text.yaml_traps import Item, flow_hint, key_hint, rejoin_calls, syntax_hint, tell_cut_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +219,7 @@ class _Composer:
             plain = isinstance(inner, yaml.ScalarEvent) and not inner.style
             items.append(Item(None, *self.value(inner, depth + 1), plain=plain))
         if event.flow_style:
+            tell_cut_numbers(items, self.reader)
             items = rejoin_calls(items, self.reader)
         node = Node(event.start_mark.index, _span(inner)[1], items=[item.node for item in items])
         return [item.value for item in items], node
@@ -301,8 +302,7 @@ class _Composer:
             return written, where
         raw = self.text[where.start : where.end]
         message = f"the key {raw!r} is not a string" if len(raw) < MAX_DEPTH else "a key is not a string"
-        hint = key_hint(raw, self.text[max(0, where.start - 32) : where.start])
-        self.reader.problem(Code.KEY_TYPE, message, where, hint, entry=raw)
+        self.reader.problem(Code.KEY_TYPE, message, where, key_hint(self.text, where), entry=raw)
         return None, where
 
 

@@ -6,13 +6,15 @@ import re
 from typing import NamedTuple
 
 from initcfg.errors import Code, Location
-from initcfg.text.source import Node, Reader, Tree
+from initcfg.text.source import Node, Reader, Tree, comma_hint
 
 _BARE_BRACES = r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:"
 _MAX_PIECES = 32
 _TAB = r" *\t"
 _NO_SPACE = r"[A-Za-z_]\w*:[\[{\"'0-9]"
-_WHOLE_PART = r"[ :\[]([0-9]+),$"
+_BEFORE_COMMA = r"(?<![^ :\[{])[0-9]+(?:,[0-9]+)*,$"
+#: A number whose commas make a piece that begins with 0. Others may be meant: 3,224 is two sizes.
+CUT_NUMBER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})*,0[0-9]{2}(?:,[0-9]{3})*|[0-9]+,0[0-9]+)(?![\w.])"
 # The word around a brace or a bracket inside brackets, where YAML ends a plain value at once.
 _BEFORE = r"[^\s,\[\]{}:]+$"
 _BRACED = r"(?:\{[^{}\s]*\}|[^\s,\[\]{}:])+"
@@ -86,11 +88,25 @@ def _piece(item: Item) -> Node:
     return item.node if item.key is None else item.key[1]
 
 
-def key_hint(raw: str, before: str = "") -> str:
-    """How to mend a key that is no string; `raw` is its text, `before` a piece of what precedes it."""
-    number = re.search(_WHOLE_PART, before)
-    if number and raw.isdigit():
-        return f"write a decimal point: {number[1]}.{raw}"
+def tell_cut_numbers(items: list[Item], reader: Reader) -> None:
+    """Reports numbers in a list that YAML cuts at their commas: 1,000 would be 1 and 0."""
+    pattern, end = re.compile(CUT_NUMBER), 0
+    for item in items:
+        start = item.node.start
+        number = pattern.match(reader.text, start) if item.plain and start >= end else None
+        if number:
+            end = number.end()
+            message = f"YAML cuts {number[0]!r} apart at its comma"
+            reader.problem(Code.EXPRESSION_SYNTAX, message, Node(start, end), comma_hint(number[0]))
+
+
+def key_hint(text: str, key: Node) -> str:
+    """How to mend a key that is no string."""
+    raw = text[key.start : key.end]
+    before = re.search(_BEFORE_COMMA, text[max(0, key.start - 32) : key.start])
+    if before and raw.isdigit():
+        after = re.match("(?:,[0-9]+)*", text[key.end : key.end + 32])
+        return comma_hint(before[0] + raw + (after[0] if after else ""))
     if raw.startswith(("{", "[")):
         return "quote a key that begins with a brace or a bracket"
     return f'quote it: "{raw}"' if len(raw) < 64 and '"' not in raw else "quote it"

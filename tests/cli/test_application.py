@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +19,6 @@ from initcfg.cli import COMMANDS, main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -163,6 +164,22 @@ def test_an_interrupt_is_exit_130_without_a_traceback(
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nInterrupted.\n")
 
 
+def test_an_interrupt_while_modules_load_is_no_traceback_either() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    module, name = pyproject["project"]["scripts"]["initcfg"].split(":")
+    program = f"""if True:
+        import sys
+        class Interrupted:
+            def find_spec(self, module, *_):
+                if module == "click": raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupted())
+        from {module} import {name}
+        {name}()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize(
     ("place", "left"),
@@ -243,3 +260,13 @@ def test_csv_has_its_heading_where_it_has_no_row(
     result = run(*command, "--format", "csv")
     assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
     assert result.stdout.startswith(head)
+
+
+@pytest.mark.parametrize(
+    "args", [("plan", "good.yaml", "--select", "h.*.*.*"), ("plan", "good.yaml", "--slect")]
+)
+def test_a_usage_error_fits_the_terminal(args: tuple[str, ...], run: Run, folder: Path) -> None:
+    result = run(*args, env={"COLUMNS": "50"})
+    assert result.exit_code == 2
+    assert max(map(len, result.stderr.splitlines())) <= 50
+    assert " ".join(result.stderr.split()) == " ".join(run(*args).stderr.split())

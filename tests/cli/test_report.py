@@ -34,7 +34,7 @@ FULL = Contents(parameters=2, elements=1_500, bytes=6_000)
 GOOD = Checked("good.yaml", contents=FULL)
 BAD = Checked("a.yaml", (ERROR, ERROR))
 WARNED = Checked("b.yaml", (WARNING,), FULL)
-GONE = Checked.failed("c.yaml", [UNREADABLE])
+GONE = Checked.placed("c.yaml", [UNREADABLE])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_codes_are_ignored_before_the_list_is_cut() -> None:
 
 
 def test_a_problem_without_a_place_is_given_the_name_of_its_file() -> None:
-    (placed,) = Checked.failed("c.yaml", [Diagnostic(Code.SHAPE, "too large")]).diagnostics
+    (placed,) = Checked.placed("c.yaml", [Diagnostic(Code.SHAPE, "too large")]).diagnostics
     assert str(placed) == "c.yaml: error[shape]: too large"
 
 

@@ -235,7 +235,9 @@ def test_a_report_that_cannot_be_written_is_no_file_that_was_checked(run: Run, f
 
 def test_of_very_many_useless_allows_a_hundred_are_told(run: Run, folder: Path) -> None:
     useless = [{"code": "random-bias", "match": f"x{at}", "reason": "none"} for at in range(250)]
-    (folder / "many.json").write_text(json.dumps({"initcfg": 1, "allow": useless}), encoding="utf-8")
+    params = {"w": {"shape": [2], "initializer": "zeros"}}
+    document = {"initcfg": 1, "params": params, "allow": useless}
+    (folder / "many.json").write_text(json.dumps(document), encoding="utf-8")
     result = run("validate", "many.json")
     assert (result.exit_code, result.stdout.count("warning[unused-allow]")) == (0, 100)
     assert "150 warnings more are not shown" in result.stdout
@@ -418,3 +420,12 @@ def test_over_several_files_a_setting_applies_where_it_can_and_the_others_are_na
         assert f"error[setting]: {file} has no vars.e" in result.stdout
     result = run("validate", "with.yaml", "without.yaml", "--set", "vars.d=x(")
     assert result.exit_code == 1
+
+
+def test_a_plan_without_weights_is_warned_about_by_its_file(run: Run, folder: Path) -> None:
+    (folder / "none.yaml").write_text("initcfg: 1\n", encoding="utf-8")
+    planned = run("plan", "none.yaml", "-o", "none.json")
+    assert planned.stderr.startswith("1 warning; to see it: initcfg validate none.yaml")
+    result = run("validate", "--strict", "none.json")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("none.json: error[no-elements]: the plan makes no weights")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcfg.errors import Code, SpecError
-from initcfg.globs import MAX_PATTERN, Automaton, Glob, literal
+from initcfg.globs import MAX_PATTERN, Automaton, Glob, glob_hint, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,3 +261,24 @@ def test_captures_are_the_leftmost_of_the_definition(pattern, name) -> None:
 )
 def test_a_last_segment_is_a_name_if_it_has_no_wildcard(pattern: str, named: bool) -> None:
     assert Glob(pattern).ends_in_a_name is named
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("h.*", "h.**"),
+        ("h.0", "h.0.**"),
+        ("bias", "**.bias"),
+        ("mlp.*", "**.mlp.*"),
+        ("mlp", "**.mlp.**"),
+        ("h.0.mlp.bais", "h.0.mlp.bias"),
+    ],
+)
+def test_a_glob_that_matches_nothing_leads_to_one_that_does(written: str, meant: str) -> None:
+    names = ["wte.weight", "h.0.mlp.bias", "h.1.mlp.bias"]
+    assert glob_hint(written, names) == f"did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("written", ["**.none", "none", "{x.*,y}", "[!a-z]", "x" * 512])
+def test_no_hint_where_no_glob_or_name_is_near(written: str) -> None:
+    assert glob_hint(written, ["wte.weight", "h.0.mlp.bias"]) is None
