@@ -232,6 +232,8 @@ class _Document:
     def _letters(self, recorded: Recorded) -> str | None:
         """The layout of a stack of matrices, which would else be read as a convolution."""
         shape = recorded.shape
+        if recorded.layout:
+            return recorded.layout
         if len(shape) < 3 or Counter(shape[2:]).total() > 2 or "Conv" in recorded.module:
             return None
         found = expert_layout(recorded.name, self._shapes)
@@ -243,8 +245,8 @@ class _Document:
 
     def layout_of(self, recorded: Recorded) -> Layout:
         """How the fans of a parameter are read: torch reads (out, in, ...), but for transformers' Conv1D."""
-        if self._stated is not None:
-            return Layout(self._stated)
+        if stated := recorded.layout or self._stated:
+            return Layout(stated)
         return Layout("in_out" if recorded.module == "Conv1D" else "out_in")
 
     def _looked_at(self) -> Iterator[tuple[str, str]]:

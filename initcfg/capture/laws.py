@@ -20,6 +20,7 @@ from initcfg.initializers import (
     Patch,
     RandomNormal,
     RandomUniform,
+    RepeatOf,
     Sparse,
     TruncatedNormal,
     TruncNormal,
@@ -73,6 +74,8 @@ def affine(  # noqa: PLR0911  a list of cases
             return Patch(part(law.base), regions)
         case Concatenate():
             return Concatenate(law.axis, law.sizes, list(map(part, law.initializers)))
+        case RepeatOf():
+            return RepeatOf(part(law.of), law.axis, law.times)
         case Constant() | Zeros() | Ones():
             return constant(moved(getattr(law, "value", isinstance(law, Ones))))
         case RandomNormal():
@@ -95,7 +98,7 @@ def affine(  # noqa: PLR0911  a list of cases
 
 
 # Of these not each element has the same law.
-_BY_PLACE = (Concatenate, Orthogonal, Patch, Sparse, Table)
+_BY_PLACE = (Concatenate, Orthogonal, Patch, RepeatOf, Sparse, Table)
 
 
 def function_of(law: Any, text: str) -> Formula:

@@ -76,7 +76,8 @@ class Recorded:
     `law` is an initializer in the language's own vocabulary (`RandomNormal(0.0, 0.02)`, `Patch(...)`,
     `NormOf(...)`), exact but for the parameter's dtype; a table of fixed values; or the reason why there is
     none. `writes` are those that the final values come from, in order. `unwritten` are the boxes of it that
-    hold what the memory held before, and `made` is the line that took that memory.
+    hold what the memory held before, and `made` is the line that took that memory. `layout` is its own in
+    letters, where it is not that of the model.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Recorded:
     tied_to: str | None = None
     unwritten: tuple[Box, ...] = ()
     made: Site | None = None
+    layout: str | None = None
 
     def last_site(self, phase: Phase | None = None) -> Site | None:
         """The line of the last write of a phase, or of any; None where nothing was written then."""

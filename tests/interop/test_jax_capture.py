@@ -20,9 +20,11 @@ from initcfg.initializers import (
     Concatenate,
     Formula,
     GlorotUniform,
+    HeNormal,
     Ones,
     Parameter,
     RandomNormal,
+    RepeatOf,
     TruncatedNormal,
     TruncNormal,
 )
@@ -66,6 +68,29 @@ class ViT(nn.Module):
         return nn.Dense(10, kernel_init=nn.initializers.zeros, bias_init=lambda *_: jnp.full(10, -2.3))(x)
 
 
+class Step(Block):
+    """A block as a scan takes it."""
+
+    @nn.compact
+    def __call__(self, x: Any, _: Any) -> Any:
+        return super().__call__(x), None
+
+
+class Scanned(nn.Module):
+    """A transformer whose layers are one, of stacked parameters, as MaxText's are."""
+
+    axis: int = 0
+    split: bool = True
+
+    @nn.compact
+    def __call__(self, tokens: Any) -> Any:
+        split = {"params": self.split}
+        step = nn.scan(nn.remat(Step), variable_axes={"params": self.axis}, split_rngs=split, length=5)
+        x, _ = step(name="layers")(nn.Embed(100, 32)(tokens), None)
+        experts = nn.vmap(nn.Dense, {"params": 0}, {"params": self.split}, in_axes=None, axis_size=4)
+        return experts(16)(nn.LayerNorm()(x))
+
+
 class ResNet(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
@@ -99,6 +124,35 @@ class Net(nnx.Module):
         self.lora = nnx.LoRA(16, 4, 16, rngs=rngs)
 
 
+class Stack(nnx.Module):
+    """Layers of nnx that are one, of stacked parameters."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        make = nnx.vmap(lambda key: nnx.Linear(16, 32, rngs=nnx.Rngs(key)), in_axes=0, out_axes=0)
+        self.layers = make(RANDOM.split(rngs.params(), 5))
+
+
+def scanned(key: Any) -> Any:
+    """Stacks of plain JAX: of a scan whose keys follow from each other, a map, and lists of layers."""
+    apart = RANDOM.split(key, 4)
+
+    def step(carry: Any, at: Any) -> Any:
+        now, after = RANDOM.split(carry)
+        return after, (nn.initializers.orthogonal()(now, (16, 8)), jnp.full(8, 0.5))
+
+    _, (matrices, halves) = jax.lax.scan(step, apart[0], jnp.arange(3))
+
+    def deeper(depth: Any, key: Any) -> Any:
+        return depth + 1.0, RANDOM.normal(key, (64, 64)) * 0.02 / jnp.sqrt(2 * depth)
+
+    _, deep = jax.lax.scan(deeper, 1.0, RANDOM.split(apart[1], 3), reverse=True)
+    mapped = jax.lax.map(
+        lambda key: nn.initializers.he_normal()(key, (3, 3, 8, 16)), RANDOM.split(apart[2], 3)
+    )
+    stacked = jnp.stack([nn.initializers.lecun_uniform()(k, (16, 8)) for k in RANDOM.split(apart[3], 3)], 1)
+    return {"matrices": matrices, "halves": halves, "deep": deep, "mapped": mapped, "stacked": stacked}
+
+
 def linen(model: nn.Module, *inputs: Any) -> Callable[[Any], Any]:
     return lambda key: model.init(key, *inputs)
 
@@ -112,6 +166,11 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "gru": linen(nn.RNN(nn.GRUCell(16)), jnp.ones((1, 3, 8))),
     "norms": linen(nn.Sequential([nn.GroupNorm(2), nn.RMSNorm(), nn.DenseGeneral((4, 8))]), jnp.ones((1, 8))),
     "convs": linen(nn.Sequential([nn.ConvTranspose(8, (3,)), nn.ConvLocal(8, (3,))]), jnp.ones((1, 8, 4))),
+    "scanned": linen(Scanned(), TOKENS),
+    "scanned along 1": linen(Scanned(axis=1), TOKENS),
+    "equal layers": linen(Scanned(split=False), TOKENS),
+    "stack": lambda key: nnx.state(Stack(nnx.Rngs(key)), nnx.Param),
+    "scans": scanned,
     "net": lambda key: nnx.state(Net(nnx.Rngs(key)), nnx.Param),
     "cell": lambda key: nnx.state(nnx.LSTMCell(8, 16, rngs=nnx.Rngs(key)), nnx.Param),
     "plain": lambda key: {
@@ -160,6 +219,30 @@ def test_arithmetic_on_draws_is_exact(make: Callable[[Any], Any], expected: Any)
     assert law(make) == expected
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_law_of_stacked_layers_is_that_of_one(axis: int) -> None:
+    captured = capture(linen(Scanned(axis=axis), TOKENS))
+    plan = initcfg.make_plan(captured.spec)
+    inner = plan["params.layers.Dense_0.kernel"]
+    assert (str(inner.layout), inner.initializer) == ("IBO" if axis else "BIO", HeNormal())
+    assert inner.fans == (32, 64)
+    assert plan["params.layers.MultiHeadDotProductAttention_0.out.kernel"].fans == (32, 32)
+    assert not captured.unsaid
+
+
+def test_layers_of_one_key_are_said_to_be_equal() -> None:
+    laws = {each.name: each.law for each in capture(linen(Scanned(split=False), TOKENS)).recorded}
+    assert laws["params.layers.Dense_1.kernel"] == RepeatOf(RandomNormal(0.0, 0.008164966), 0, 5)
+    assert isinstance(laws["params.VmapDense_0.kernel"], RepeatOf)
+
+
+def test_layers_with_laws_of_their_own_are_joined() -> None:
+    (deep,) = (each.law for each in capture(scanned).recorded if each.name == "deep")
+    laws = [RandomNormal(0.0, 0.02 / (2 * depth) ** 0.5) for depth in (3, 2, 1)]
+    assert isinstance(deep, Concatenate)
+    assert deep == Concatenate(0, [1, 1, 1], laws)
+
+
 def test_a_function_of_one_draw_is_a_formula() -> None:
     found = law(lambda key: jnp.log(RANDOM.uniform(key, (8,), minval=1, maxval=16)))
     assert isinstance(found, Formula)
@@ -174,6 +257,22 @@ def test_a_function_of_one_draw_is_a_formula() -> None:
         (lambda key: jnp.tile(RANDOM.normal(key, (1, 4)), (4, 1)), "one draw is there several times"),
         (lambda key: RANDOM.normal(key, (4,)) * jnp.arange(4.0), "random values meet a table"),
         (jax.random.key_data, "computed of the key"),
+        (
+            lambda key: jax.lax.while_loop(lambda x: x.sum() < 1, lambda x: x + 1, RANDOM.normal(key, (4,))),
+            "made in a loop without a fixed number of steps",
+        ),
+        (
+            lambda key: jax.lax.map(RANDOM.normal, RANDOM.split(key, 5000)),
+            "made in a loop of 5,000 steps; 4,096 are read at most",
+        ),
+        (
+            lambda key: jax.lax.map(jnp.sin, RANDOM.normal(key, (4, 4))),
+            "computed in a loop over random values",
+        ),
+        (
+            lambda key: jnp.concatenate([nn.initializers.orthogonal()(k, (4, 4)) for k in RANDOM.split(key)]),
+            "joined of what depends on its place",
+        ),
     ],
 )
 def test_what_has_no_law_is_named_with_its_line(make: Callable[[Any], Any], reason: str) -> None:
@@ -191,7 +290,7 @@ def test_a_key_that_makes_two_leaves_is_told() -> None:
     laws = {each.name: each.law for each in captured.recorded}
     assert laws["b"] == Formula("x", of=Parameter("a"))
     assert set(captured.unsaid) == {"c", "d"}
-    assert "the key that makes it makes 'a' too" in captured.unsaid["c"].reason
+    assert "it follows from 'a', which is made with the same key" in captured.unsaid["c"].reason
 
 
 def test_halves_of_one_draw_are_apart() -> None:

@@ -6,6 +6,8 @@ import math
 import os
 import sys
 from dataclasses import replace
+from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,21 +15,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 from initcfg.adapters.jax.draws import (
     Drawn,
-    Fixed,
     Lawless,
     call_of,
     computed,
     draw_of,
-    is_key,
     is_random,
-    nice,
-    number_of,
+    joined,
     parts_of,
-    shortest_of,
 )
+from initcfg.adapters.jax.fixed import Fixed, is_key, known, number_of, run
 from initcfg.adapters.jax.placing import manifest
 from initcfg.capture.captured import Captured
 from initcfg.capture.laws import constant, law_of_values
@@ -43,8 +43,9 @@ from initcfg.initializers import (
     TruncatedNormal,
     VarianceScaling,
     get,
+    resolve,
 )
-from initcfg.layout import IN_OUT
+from initcfg.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +98,9 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
         raise SpecError.of(Code.INPUT, f"{name} makes no array", "give a function of a key that makes them")
     with jax.default_device(jax.devices("cpu")[0]):
         start = Fixed(closed.in_avals[0], array=key, of_key=True)
-        values = _Reader().read(closed.jaxpr, closed.consts, [start])
+        # What the leaves do not follow from, as a model's outputs, is not looked at.
+        jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(flat), instantiate=True)
+        values = _Reader().read(jaxpr, closed.consts, [start])
         pairs = [(leaf, value) for leaf, value in zip(kept, values, strict=True) if leaf is not None]
         recorded = _recorded(names, pairs)
     return Captured("model" if name == "<lambda>" else name, recorded, layout="in_out")
@@ -118,7 +121,8 @@ def _recorded(names: Sequence[str], leaves: Sequence[tuple[Any, Value]]) -> list
             law = Unsaid(str(error), value.write.site if isinstance(value, Drawn) else None)
         writes = (value.write,) if isinstance(value, Drawn) else ()
         module = name.rpartition(".")[0].rpartition(".")[2]
-        found.append(Recorded(name, leaf.shape, str(leaf.dtype), law, module, writes))
+        layout = value.layout if isinstance(value, Drawn) else None
+        found.append(Recorded(name, leaf.shape, str(leaf.dtype), law, module, writes, layout=layout))
     return found
 
 
@@ -132,11 +136,6 @@ def _law(leaf: Any, value: Value) -> Law:
         case Lawless(reason, site):
             return Unsaid(reason, site)
         case Drawn():
-            if value.axes is not None and (set(value.axes[:-1]), len(leaf.shape)) != (
-                {1 - value.axes[-1]},
-                len(value.axes),
-            ):
-                raise UnsayableError("it is an orthogonal matrix in another order")
             return value.law
     if value.of_key:
         raise UnsayableError("it is computed of the key, and not drawn")
@@ -159,9 +158,7 @@ def _apart(name: str, value: Drawn, law: Law, seen: dict[bytes, list[tuple[str, 
         alike = replace(theirs, write=value.write) == value
         if alike and value.at is not None and not isinstance(law, Unsaid):
             return Formula("x", of=Parameter(other))
-        raise UnsayableError(
-            f"the key that makes it makes {other!r} too, so that each follows from the other"
-        )
+        raise UnsayableError(f"it follows from {other!r}, which is made with the same key")
     return law
 
 
@@ -197,21 +194,14 @@ def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
 
 
 def _fitting(shape: tuple[int, ...], value: Drawn) -> Iterator[Initializer]:
-    """The schemes that give a draw its spread. A kernel drawn as a matrix has the fans of that."""
-    if not value.scaling or isinstance(value.law, Formula) or len(shape) < 2:
+    """The schemes that give a draw its spread."""
+    if not value.scaling or type(value.law) not in _KINDS:
         return
-    axes, drawn = {}, value.draw[2]
-    if drawn != shape:
-        cuts = [at for at in range(1, len(shape)) if drawn == (math.prod(shape[:at]), math.prod(shape[at:]))]
-        if not cuts:
-            return
-        axes = {"input_axes": list(range(cuts[0])), "output_axes": list(range(cuts[0], len(shape)))}
-    meant: Any = value.law.resolve(shape, IN_OUT)  # type: ignore[attr-defined]
-    kinds = [kind for law, kind in _KINDS.items() if type(value.law) is law]
-    schemes = [*map(get, _NAMED), *(VarianceScaling(1.0, mode, kind) for kind in kinds for mode in _MODES)]
-    for each in schemes:
-        scheme: Any = each.from_config(each.get_config() | axes) if axes else each
-        made = scheme.resolve(shape, IN_OUT)
+    kind, layout = _KINDS[type(value.law)], Layout(value.layout or "in_out")
+    meant = resolve(value.law, shape, layout)
+    schemes = [*map(get, _NAMED), *(VarianceScaling(1.0, mode, kind) for mode in _MODES)]
+    for scheme in schemes:
+        made = resolve(scheme, shape, layout)
         if type(made) is not type(meant):
             continue
         squared = (_width(meant) / _width(made)) ** 2
@@ -237,12 +227,12 @@ class _Reader:
         """The values of a program's outputs; `site` is its line where an equation has none of its own."""
         held: dict[Any, Value] = dict(zip(jaxpr.invars, args, strict=True))
         for var, const in zip(jaxpr.constvars, consts, strict=True):
-            held[var] = const if isinstance(const, Fixed | Drawn | Lawless) else _known(const, var.aval)
+            held[var] = const if isinstance(const, Fixed | Drawn | Lawless) else known(const, var.aval)
 
         def value(atom: Any) -> Value:
-            return _known(atom.val, atom.aval) if isinstance(atom, core.Literal) else held[atom]
+            return known(atom.val, atom.aval) if isinstance(atom, core.Literal) else held[atom]
 
-        for eqn in _needed(jaxpr):
+        for eqn in jaxpr.eqns:
             values = [value(each) for each in eqn.invars]
             for var, made in zip(eqn.outvars, self._equation(eqn, values, site), strict=True):
                 held[var] = made
@@ -276,32 +266,72 @@ class _Reader:
         if name in _CALLS and inner is not None:
             body, consts = (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
             return self.read(body, consts, values, site)
+        is_known = all(isinstance(each, Fixed) and not each.of_key for each in values)
+        if name == "scan" and eqn.params["length"] and not is_known:
+            return self._scanned(eqn, values, site)
         if lawless is not None:
             return [lawless] * len(eqn.outvars)
+        if name == "while" and not is_known:
+            raise UnsayableError("it is made in a loop without a fixed number of steps")
         if all(isinstance(each, Fixed) for each in values):
-            return _computed(eqn, values)  # type: ignore[arg-type]
+            return run(eqn, values)  # type: ignore[arg-type]
         if name == "split":
             return parts_of(eqn, values)
         return [computed(eqn, values)]
 
+    def _scanned(self, eqn: Any, values: list[Value], site: Site | None) -> list[Value]:
+        """What a scan carries to its end, and what its steps make one by one, along a new first axis."""
+        body, steps = eqn.params["jaxpr"], eqn.params["length"]
+        if steps > _MOST_STEPS:
+            raise UnsayableError(f"it is made in a loop of {steps:,} steps; {_MOST_STEPS:,} are read at most")
+        first = eqn.params["num_consts"]
+        last = first + eqn.params["num_carry"]
+        carry, along = values[first:last], values[last:]
+        avals = [var.aval for var in body.jaxpr.invars[last:]]
+        rows: dict[int, list[Value]] = {}
+        for at in sorted(range(steps), reverse=eqn.params["reverse"]):
+            here = map(_step, along, repeat(at), avals)
+            made = self.read(body.jaxpr, body.consts, [*values[:first], *carry, *here], site)
+            carry, rows[at] = made[: len(carry)], made[len(carry) :]
+        columns = zip(*(rows[at] for at in range(steps)), strict=True)
+        return [*carry, *map(_stacked, columns, (var.aval for var in eqn.outvars[len(carry) :]))]
 
+
+def _step(value: Value, at: int, aval: Any) -> Value:
+    """What a step of a scan gets of values."""
+    match value:
+        case Fixed() if value.number is not None:
+            return replace(value, aval=aval)
+        case Fixed():
+            return Fixed(aval, array=lambda: value.values()[at], of_key=value.of_key)
+        case Drawn():
+            return Lawless("it is computed in a loop over random values", value.write.site)
+    return value
+
+
+def _stacked(values: Sequence[Value], aval: Any) -> Value:
+    """Values along a new first axis."""
+    found = [each for each in values if not isinstance(each, Lawless)]
+    fixed = [each for each in found if isinstance(each, Fixed)]
+    if len(found) < len(values):
+        return next(each for each in values if isinstance(each, Lawless))
+    if len(fixed) < len(found):
+        return joined(found, 0, aval.shape)
+    of_key = any(each.of_key for each in fixed)
+    numbers = {each.number is not None and (each.number.tobytes(), each.exact) for each in fixed}
+    if len(numbers) == 1 and False not in numbers:
+        return replace(fixed[0], aval=aval, of_key=of_key)
+    return Fixed(aval, array=lambda: jnp.stack([each.values() for each in fixed]), of_key=of_key)
+
+
+# More layers are in no model.
+_MOST_STEPS = 4096
 _CALLS = frozenset(
-    ["jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call"]
+    ["jit", "pjit", "closed_call", "core_call", "remat2", "checkpoint", "custom_jvp_call", "custom_vjp_call"]
 )
 
 
 _BITS = ("random_bits", "random_gamma", "threefry2x32", "rng_bit_generator", "rng_uniform")
-
-
-def _needed(jaxpr: Any) -> list[Any]:
-    """The equations that the outputs of a program follow from."""
-    needed = {each for each in jaxpr.outvars if not isinstance(each, core.Literal)}
-    found = []
-    for eqn in reversed(jaxpr.eqns):
-        if any(each in needed for each in eqn.outvars):
-            found.append(eqn)
-            needed.update(each for each in eqn.invars if not isinstance(each, core.Literal))
-    return found[::-1]
 
 
 def _write(eqn: Any, call: str = "") -> Write:
@@ -311,102 +341,18 @@ def _write(eqn: Any, call: str = "") -> Write:
         Site(frame.file_name, frame.line_num, frame.function_name.rpartition(".")[2])
         for frame in (traceback.frames if traceback else ())
     ]
-    outside = [
-        each for each in frames if not _is_of(each, "jax", "jaxlib", "initcfg", "contextlib", "functools")
-    ]
-    own = [each for each in outside if not _is_of(each, "flax", "haiku", "equinox")]
+    framework = ("jax", "jaxlib", "initcfg", "contextlib", "functools")
+    outside = [each for each in frames if not _is_of(each.file, *framework)]
+    own = [each for each in outside if not _is_of(each.file, "flax", "haiku", "equinox")]
     nowhere = Site("", 0, "")
     return Write(call, (outside or [nowhere])[0], (own or outside or [nowhere])[0], "constructor")
 
 
-def _is_of(site: Site, *packages: str) -> bool:
-    """Whether a line is of a module, or of a package in whatever folder."""
+@cache
+def _is_of(file: str, *packages: str) -> bool:
+    """Whether a file is that of a module, or of a package in whatever folder."""
     files = [getattr(sys.modules.get(each), "__file__", None) for each in packages]
     folders = [
         str(Path(each).parent) + os.sep if each.endswith("__init__.py") else each for each in files if each
     ]
-    return site.file.startswith(tuple(folders))
-
-
-def _known(value: Any, aval: Any) -> Fixed:
-    """A literal, or an array that the program closes over."""
-    if jnp.ndim(value) == 0 and not is_key(aval):
-        number = np.asarray(value, aval.dtype)
-        return Fixed(aval, array=number) if number.dtype.kind == "c" else Fixed(aval, number, nice(number))
-    return Fixed(aval, array=value)
-
-
-# Fixed values.
-
-
-_EXACT: dict[str, Callable[..., float]] = {
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "neg": lambda x: -x,
-    "sqrt": math.sqrt,
-    "rsqrt": lambda x: 1 / math.sqrt(x),
-    "exp": math.exp,
-    "log": math.log,
-    "pow": math.pow,
-    "convert_element_type": float,
-    "broadcast_in_dim": float,
-    "reshape": float,
-    "squeeze": float,
-    "copy": float,
-    "stop_gradient": float,
-}
-# These move elements about, so that an array of one number stays one.
-_PLACED = ("broadcast_in_dim", "reshape", "squeeze", "transpose", "slice", "expand_dims", "stop_gradient")
-
-
-def _computed(eqn: Any, values: list[Fixed]) -> list[Fixed]:
-    """The outputs of an equation of fixed values; one number where the inputs are."""
-    of_key = any(each.of_key for each in values)
-    avals = [each.aval for each in eqn.outvars]
-    name = eqn.primitive.name
-    if values and all(each.number is not None for each in values) and len(avals) == 1:
-        if name in _PLACED:
-            return [Fixed(avals[0], values[0].number, values[0].exact, of_key=of_key)]
-        if name in _EXACT or name in _ELEMENTWISE:
-            number = np.asarray(_bound(eqn, [jnp.asarray(each.number) for each in values])[0])
-            return [Fixed(avals[0], number, _exactly(name, number, values), of_key=of_key)]
-    made: list[Any] = []
-
-    def outputs() -> list[Any]:
-        if not made:
-            made.extend(_bound(eqn, [each.values() for each in values]))
-        return made
-
-    if sum(math.prod(each.shape) for each in avals) <= _SMALL:
-        outputs()
-    return [Fixed(aval, array=lambda at=at: outputs()[at], of_key=of_key) for at, aval in enumerate(avals)]
-
-
-_SMALL = 1 << 16
-_ELEMENTWISE = ("max", "min", "integer_pow", "square", "abs", "log1p", "expm1", "tanh", "erf", "select_n")
-
-
-def _exactly(name: str, number: Any, values: list[Fixed]) -> float:
-    """The number as exact steps give it, where these agree with the rounded ones."""
-    if name in _EXACT and jnp.issubdtype(number.dtype, jnp.floating):
-        try:
-            exact = _EXACT[name](*(float(v.number) if v.exact is None else v.exact for v in values))
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return shortest_of(number)
-        if math.isclose(exact, float(number), rel_tol=8 * float(jnp.finfo(number.dtype).eps)):
-            return exact
-    return shortest_of(number)
-
-
-def _bound(eqn: Any, values: list[Any]) -> list[Any]:
-    """The equation itself, run."""
-    # JAX before 0.10 gave functions apart from the parameters.
-    found = eqn.primitive.get_bind_params(eqn.params)
-    functions, params = found if isinstance(found, tuple) else ((), found)
-    try:
-        made = eqn.primitive.bind(*functions, *values, **params)
-    except Exception as error:
-        raise UnsayableError(f"{eqn.primitive.name} cannot be run apart: {type(error).__name__}") from error
-    return list(made) if eqn.primitive.multiple_results else [made]
+    return file.startswith(tuple(folders))

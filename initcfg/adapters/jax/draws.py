@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, shortest
+from initcfg.adapters.jax.fixed import Fixed, is_key, number_of
+from initcfg.capture.laws import affine, combined, constant, expression_of, function_of
 from initcfg.capture.values import UnsayableError
-from initcfg.dtypes import DTYPES
 from initcfg.initializers import (
     Concatenate,
-    Formula,
     Initializer,
     Orthogonal,
     RandomNormal,
     RandomUniform,
+    RepeatOf,
     TruncatedNormal,
     TruncNormal,
 )
@@ -35,32 +37,13 @@ _SCALING = os.path.join("jax", "_src", "nn", "initializers.py")  # noqa: PTH118
 _TWICE = "one draw is there several times"
 
 
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """Values without chance: one number that all elements are, or what makes them.
-
-    `exact` is the number without the rounding of the steps to it. Values `of_key` are computed of the key.
-    """
-
-    aval: Any
-    number: Any = None
-    exact: float | None = None
-    array: Any = None
-    of_key: bool = False
-
-    def values(self) -> Any:
-        """The values as an array of JAX; made when they are asked for."""
-        if self.number is not None:
-            return jnp.broadcast_to(self.number, self.aval.shape)
-        return self.array() if callable(self.array) else self.array
-
-
 @dataclass(frozen=True)
 class Drawn:
     """Random values: the law of each, and where they were drawn.
 
-    Of an orthogonal matrix `axes` has, for each axis, the axis of the matrix (0 or 1) that it is a part of.
-    `at` is the block of the draw that is taken, None where its elements may have moved.
+    `axes` has, for each axis, which axis of the draw it is a part of, counted from the last, which is 1; 0 is
+    an axis along which draws lie that were made apart, each with its key. It is None where a reshape has
+    mixed them. `at` is the block of the draw that is taken, None where its elements may have moved.
     """
 
     law: Initializer
@@ -70,6 +53,15 @@ class Drawn:
     axes: tuple[int, ...] | None = None
     at: tuple[tuple[int, int], ...] | None = None
     scaling: bool = False
+
+    @property
+    def layout(self) -> str | None:
+        """Its layout in letters, where ``in_out`` does not say the same."""
+        axes = self.axes or ()
+        plain = [tuple(range(len(axes), 0, -1))]
+        if isinstance(self.law, Orthogonal):
+            plain.append((2,) * (len(axes) - 1) + (1,))
+        return None if axes in plain or not {1, 2} & {*axes} else "".join("BOIK"[min(at, 3)] for at in axes)
 
 
 @dataclass(frozen=True)
@@ -81,56 +73,6 @@ class Lawless:
 
 
 Value: TypeAlias = "Fixed | Drawn | Lawless"
-
-
-# Numbers.
-
-
-def is_key(aval: Any) -> bool:
-    """Whether values are keys."""
-    return bool(jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key))
-
-
-def nice(number: Any) -> float:
-    """What a rounded number was meant as: a short decimal, a small part of a whole, or its shortest text."""
-    value = float(number)
-    if not math.isfinite(value) or not jnp.issubdtype(number.dtype, jnp.floating):
-        return value
-
-    def is_it(other: float) -> bool:
-        return bool(np.asarray(other, number.dtype) == number)
-
-    for digits in range(1, 7):
-        if is_it(short := float(f"{value:.{digits}g}")):
-            return short
-    for each in (_TRUNCATED, 1 / _TRUNCATED):
-        if is_it(each):
-            return each
-    for above in (1, 2, 3, 4, 6):
-        below = round(above / abs(value))
-        if 0 < below <= _MOST_PARTS and is_it(math.copysign(above / below, value)):
-            return math.copysign(above / below, value)
-    return shortest_of(number)
-
-
-# The standard deviation of a standard normal within two deviations, as JAX writes it.
-_TRUNCATED = 0.87962566103423978
-_MOST_PARTS = 100_000
-
-
-def shortest_of(number: Any) -> float:
-    """A number as its dtype's shortest text has it."""
-    value, name = float(number), str(number.dtype)
-    return shortest(value, DTYPES[name]) if name in DTYPES else value
-
-
-def number_of(value: Fixed) -> float:
-    """The number that all elements are."""
-    if value.number is None:
-        raise UnsayableError("random values meet a table")
-    if value.of_key:
-        raise UnsayableError("random values meet what is computed of the key")
-    return float(value.number) if value.exact is None else value.exact
 
 
 # Draws.
@@ -158,8 +100,10 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
         return None
     if not is_key(keys.aval) or not jnp.issubdtype(out.aval.dtype, jnp.floating):
         return None
-    shape = out.aval.shape
-    words = np.asarray(jax.random.key_data(keys.values())).reshape(math.prod(keys.aval.shape), -1)
+    shape, copies = out.aval.shape, keys.aval.shape
+    if shape[: len(copies)] != copies:
+        raise UnsayableError("the keys of its parts lie along an axis that is not the first")
+    words = np.asarray(jax.random.key_data(keys.values())).reshape(math.prod(copies), -1)
     rows = tuple(row.tobytes() for row in words)
     if len(set(rows)) < len(rows):
         raise UnsayableError("one key makes several parts of it, which are equal")
@@ -174,8 +118,6 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
             )
         case "orthogonal":
             law = Orthogonal()
-            if len(shape) != 2:
-                raise UnsayableError("it is a stack of orthogonal matrices")
         case _:
             name, law = "normal", RandomNormal(0.0, 1.0)
     frames = eqn.source_info.traceback.frames if eqn.source_info.traceback else ()
@@ -185,39 +127,44 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
         rows,
         (rows, name, shape, str(out.aval.dtype), tuple(ends)),
         replace(write, call=f"jax.random.{name}"),
-        axes=(0, 1) if name == "orthogonal" else None,
+        axes=(0,) * len(copies) + tuple(range(len(shape) - len(copies), 0, -1)),
         at=tuple((0, size) for size in shape),
         scaling=scaling,
     )
 
 
 _SAME = ("convert_element_type", "copy", "stop_gradient", "reduce_precision", "sharding_constraint")
+# Of these not all parts are alike.
+_JOINED = Concatenate | RepeatOf
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs", "expm1", "log1p")
 
 
-def computed(eqn: Any, values: list[Value]) -> Value:
+def computed(eqn: Any, values: list[Any]) -> Value:
     """An equation of random values with numbers, or with others of the same draw."""
     name, aval = eqn.primitive.name, eqn.outvars[0].aval
     drawn = [each for each in values if isinstance(each, Drawn)]
-    first, before = (
-        drawn[0],
-        next(v.aval for v, e in zip(eqn.invars, values, strict=True) if isinstance(e, Drawn)),
-    )
+    first = drawn[0]
+    before = eqn.invars[values.index(first)].aval.shape
+    if name == "stack":
+        return joined(values, eqn.params["axis"], aval.shape)
     if name == "concatenate":
-        return _joined(eqn, values)
+        axis = eqn.params["dimension"]
+        return joined(values, axis, aval.shape, [each.aval.shape[axis] for each in eqn.invars])
     if len(eqn.outvars) > 1 or not jnp.issubdtype(aval.dtype, jnp.floating):
         raise UnsayableError(f"{name} of random values has no law in a spec")
     if name in _MOVES and len(values) == 1:
-        return _moved(name, eqn, first, before.shape, aval.shape)
-    if math.prod(aval.shape) != math.prod(before.shape):
+        return _moved(name, eqn, first, before, aval.shape)
+    if math.prod(aval.shape) != math.prod(before):
         raise UnsayableError(_TWICE)
     if name in _SAME and len(values) == 1:
         return first
     if len(drawn) == 2 and len(values) == 2:
         one, other = drawn
         alike = (
-            replace(other, law=one.law, write=one.write) == one and one.axes is None and one.at is not None
+            replace(other, law=one.law, write=one.write) == one
+            and one.at is not None
+            and not isinstance(one.law, Orthogonal | _JOINED)
         )
         if name in _SIGNS and alike and expression_of(one.law)[1] == expression_of(other.law)[1]:
             return replace(one, law=combined(one.law, _SIGNS[name], other.law))
@@ -225,7 +172,7 @@ def computed(eqn: Any, values: list[Value]) -> Value:
     made = _of_one(name, eqn, first, values)
     if made is None:
         raise UnsayableError(f"{name} of random values has no law in a spec")
-    return _changed(first, made)
+    return replace(first, law=made)
 
 
 def _of_one(  # noqa: PLR0911  a list of cases
@@ -258,47 +205,77 @@ def _of_one(  # noqa: PLR0911  a list of cases
     return None
 
 
-def _changed(drawn: Drawn, made: Initializer) -> Drawn:
-    """The same draw with the law of what is computed of it."""
-    if isinstance(made, Formula) and drawn.axes is not None:
-        raise UnsayableError("it is a function of values whose law depends on their place")
-    return replace(drawn, law=made)
-
-
 _MOVES = ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev")
 
 
 def _moved(name: str, eqn: Any, drawn: Drawn, before: tuple[int, ...], after: tuple[int, ...]) -> Drawn:
-    """Draws in other places; of orthogonal ones it is kept which axis of the matrix each axis is of."""
-    if name != "slice" and math.prod(before) != math.prod(after):
-        raise UnsayableError(_TWICE)
-    if isinstance(drawn.law, Concatenate) and before != after:
-        raise UnsayableError("its parts do not lie along one axis")
+    """Draws in other places."""
     if name == "slice":
         return _part(drawn, eqn.params["start_indices"], eqn.params["limit_indices"])
-    if drawn.axes is None:
-        is_same = name != "rev" and tuple(s for s in before if s != 1) == tuple(s for s in after if s != 1)
-        whole = tuple((0, size) for size in before) == drawn.at
-        if is_same and name != "transpose":
-            at = tuple((0, size) for size in after) if whole else None
-            return replace(drawn, at=at if whole else None)
-        return replace(
-            drawn,
-            draw=(*drawn.draw, name, str(eqn.params), after),
-            at=tuple((0, s) for s in after) if whole else None,
-        )
+    if math.prod(before) != math.prod(after):
+        return _repeated(drawn, eqn.params.get("broadcast_dimensions"), before, after)
+    if isinstance(drawn.law, _JOINED) and before != after:
+        drawn = replace(drawn, law=_turned(drawn.law, eqn.params.get("permutation")))
+    whole = tuple((0, size) for size in before) == drawn.at
+    at = tuple((0, size) for size in after) if whole else None
+    is_same = tuple(s for s in before if s != 1) == tuple(s for s in after if s != 1)
+    moves = () if is_same and name not in ("rev", "transpose") else (name, str(eqn.params), after)
+    axes = _axes_moved(name, eqn, drawn, before, after)
+    return replace(drawn, axes=axes, draw=(*drawn.draw, *moves), at=at)
+
+
+def _axes_moved(
+    name: str, eqn: Any, drawn: Drawn, before: tuple[int, ...], after: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    if drawn.axes is None or name == "rev":
+        return drawn.axes
     if name == "transpose":
-        return replace(drawn, axes=tuple(drawn.axes[at] for at in eqn.params["permutation"]))
-    if name == "rev":
-        return drawn
-    return replace(drawn, axes=_split(drawn.axes, before, after))
+        return tuple(drawn.axes[at] for at in eqn.params["permutation"])
+    axes = _split(drawn.axes, before, after)
+    if axes is None and isinstance(drawn.law, Orthogonal):
+        raise UnsayableError("it is an orthogonal matrix in another order")
+    return axes
+
+
+def _turned(law: Any, permutation: Sequence[int] | None) -> Initializer:
+    """The law of parts along an axis, where that axis is another by now."""
+    if permutation is None:
+        raise UnsayableError("its parts do not lie along one axis")
+    axis = permutation.index(law.axis)
+    if isinstance(law, RepeatOf):
+        return RepeatOf(law.of, axis, law.times)
+    return Concatenate(axis, law.sizes, law.initializers)
+
+
+def _repeated(
+    drawn: Drawn, kept: Sequence[int] | None, before: tuple[int, ...], after: tuple[int, ...]
+) -> Drawn:
+    """A draw that is there several times along one axis."""
+    if kept is None:
+        raise UnsayableError(_TWICE)
+    one = [1] * len(after)
+    for axis, size in zip(kept, before, strict=True):
+        one[axis] = size
+    grown = [axis for axis, size in enumerate(after) if size != one[axis]]
+    if len(grown) != 1 or isinstance(drawn.law, _JOINED):
+        raise UnsayableError(_TWICE)
+    (axis,) = grown
+    axes = dict(zip(kept, drawn.axes or (), strict=False))
+    return replace(
+        drawn,
+        law=RepeatOf(drawn.law, axis, after[axis]),
+        draw=(*drawn.draw, "repeated", after),
+        axes=drawn.axes and tuple(0 if at == axis else axes.get(at, 0) for at in range(len(after))),
+        at=None,
+        scaling=False,
+    )
 
 
 def _part(drawn: Drawn, start: Sequence[int], limit: Sequence[int]) -> Drawn:
     """A block of a draw; with strides it is taken for all of that."""
-    if drawn.axes is not None:
+    if isinstance(drawn.law, Orthogonal):
         raise UnsayableError("it is a part of an orthogonal matrix")
-    if isinstance(drawn.law, Concatenate):
+    if isinstance(drawn.law, _JOINED):
         raise UnsayableError("it is a part of what is joined")
     at = drawn.at and tuple((low + a, low + b) for (low, _), a, b in zip(drawn.at, start, limit, strict=True))
     return replace(drawn, at=at, scaling=False)
@@ -317,17 +294,17 @@ def parts_of(eqn: Any, values: list[Value]) -> list[Value]:
     return found
 
 
-def _split(axes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
-    """Which axis of a matrix each axis is of after a reshape that mixes no two of them."""
+def _split(axes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Which axis of a draw each axis is of after a reshape; None where it mixes two of them."""
     found: list[int] = []
     left = [(axis, size) for axis, size in zip(axes, before, strict=True) if size != 1]
     for size in after:
-        axis, wanted = left[0][0] if left else axes[-1], size
+        axis, wanted = left[0][0] if left else axes[-1] if axes else 0, size
         while wanted > 1:
-            own, there = left.pop(0) if left else (1 - axis, 1)
+            own, there = left.pop(0)
             shared = math.gcd(there, wanted)
             if own != axis or shared == 1:
-                raise UnsayableError("it is an orthogonal matrix in another order")
+                return None
             wanted //= shared
             if there > shared:
                 left.insert(0, (own, there // shared))
@@ -335,21 +312,29 @@ def _split(axes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...
     return tuple(found)
 
 
-def _joined(eqn: Any, values: list[Value]) -> Drawn:
-    """Parts along one axis, drawn or constant: one law where all are alike."""
+def joined(
+    values: Sequence[Drawn | Fixed], axis: int, shape: tuple[int, ...], sizes: Sequence[int] | None = None
+) -> Drawn:
+    """Parts of some sizes along an axis, drawn or constant, or whole arrays along a new one."""
     drawn = [each for each in values if isinstance(each, Drawn)]
-    first = drawn[0]
-    if any(each.axes is not None or isinstance(each.law, Concatenate) for each in drawn):
+    first, whole = drawn[0], tuple((0, size) for size in shape)
+    axes = first.axes if all(each.axes == first.axes for each in drawn) else None
+    is_apart = axes is not None and (sizes is None or max(sizes) == 1 or axes[axis] == 0)
+    if axes is not None and is_apart:
+        axes = (*axes[:axis], 0, *axes[axis + (sizes is not None) :])
+    laws = [each.law if isinstance(each, Drawn) else constant(number_of(each)) for each in values]
+    if any(isinstance(law, _JOINED) or (isinstance(law, Orthogonal) and not is_apart) for law in laws):
         raise UnsayableError("it is joined of what depends on its place")
-    keys = [key for each in drawn for key in each.keys]
-    if len(set(keys)) < len(keys):
-        raise UnsayableError("parts of it are made with one key")
-    laws = [
-        each.law if isinstance(each, Drawn) else constant(number_of(each))  # type: ignore[arg-type]
-        for each in values
-    ]
-    axis, sizes = eqn.params["dimension"], [each.aval.shape[eqn.params["dimension"]] for each in eqn.invars]
-    law = laws[0] if all(each == laws[0] for each in laws) else Concatenate(axis, sizes, laws)
-    whole = tuple((0, size) for size in eqn.outvars[0].aval.shape)
     draw = (tuple(each.draw if isinstance(each, Drawn) else None for each in values), axis)
-    return replace(first, law=law, keys=tuple(keys), draw=draw, at=whole, scaling=False)
+    keys = tuple(key for each in drawn for key in each.keys)
+    if len({*keys}) < len(keys):
+        same = all(replace(each, write=first.write) == first for each in drawn)
+        if not same or len(drawn) < len(values) or not is_apart:
+            raise UnsayableError("parts of it are made with one key")
+        law: Initializer = RepeatOf(first.law, axis, len(values))
+        return replace(first, law=law, draw=draw, axes=axes, at=whole, scaling=False)
+    parts = groupby(zip(laws, sizes or [1] * len(laws), strict=True), itemgetter(0))
+    runs, lengths = zip(*((law, sum(size for _, size in run)) for law, run in parts), strict=True)
+    law = runs[0] if len(runs) == 1 else Concatenate(axis, lengths, runs)
+    scaling = is_apart and all(isinstance(each, Drawn) and each.scaling for each in values)
+    return replace(first, law=law, keys=keys, draw=draw, axes=axes, at=whole, scaling=scaling)
