@@ -203,7 +203,8 @@ def materialize(
 
     Values depend on the seed, the parameter's name and the position of the element only. A slice is made
     without the rest of its parameter, unless that cannot be cut (an orthogonal matrix, or what custom code
-    makes), and equals the slice of the whole, bit for bit.
+    makes), and equals the slice of the whole, bit for bit. An array of 2 MiB or more is a view of memory that
+    begins at a huge page, so that numpy refuses to ``resize`` it in place.
 
     Args:
         source: a `Plan` or what `make_plan` takes, for a dict in the plan's order, where tied names share an

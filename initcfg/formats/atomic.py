@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import shutil
 import stat
 import sys
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from initcfg.errors import Code, InitcfgError, OutputError
 from initcfg.formats.temporary import create, sweep
-from initcfg.process import LOADING
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
+    import ctypes
     from collections.abc import Iterator
     from pathlib import Path
 
     from _typeshed import ReadableBuffer
+else:
+    ctypes = lazy("ctypes")  # only weights need it
 
 _BUFFER_BYTES = 1 << 20
 # What file systems answer that cannot sync a folder, and folders that may be written but not read.
@@ -205,6 +209,7 @@ class PreallocatedFile:
         with reporting(self._path, self._nbytes), giving_back(self._descriptor):
             while done < len(data):
                 done += self._write_some(self._descriptor, data[done:], offset + done)
+        _begin_sync(self._descriptor, offset, done)
         with self._lock:
             self.written += done
 
@@ -250,19 +255,41 @@ def _allocate(descriptor: int, nbytes: int) -> None:
 
 def _fallocate(descriptor: int, nbytes: int) -> None:
     """Linux's own call: where it fails, glibc's posix_fallocate writes a byte to every block instead."""
-    with LOADING:
-        import ctypes  # noqa: PLC0415  only weights need it
-
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        fallocate = getattr(libc, "fallocate64", None) or libc.fallocate
-    except (OSError, AttributeError):
-        raise _os_error(errno.ENOSYS) from None
-    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    arguments = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    fallocate = _of_libc("fallocate64", *arguments) or _of_libc("fallocate", *arguments)
+    if fallocate is None:
+        raise _os_error(errno.ENOSYS)
     while fallocate(descriptor, 0, 0, nbytes) != 0:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise _os_error(code)
+
+
+# Of Linux: the disk is to begin, and nobody waits for it.
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def _begin_sync(descriptor: int, offset: int, nbytes: int) -> None:
+    """Has the disk take these bytes while more are made: by itself it may not begin before the last sync.
+
+    That sync alone says whether they have arrived, so nothing is lost where this fails or is missing.
+    """
+    if sys.platform != "linux":
+        return
+    arguments = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    if begin := _of_libc("sync_file_range", *arguments):
+        begin(descriptor, offset, nbytes, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _of_libc(name: str, *arguments: Any) -> Any:
+    """A function of the C library that gives an int, or None where it has none of that name."""
+    try:
+        found = getattr(ctypes.CDLL(None, use_errno=True), name)
+    except (OSError, AttributeError):
+        return None
+    found.argtypes = arguments
+    return found
 
 
 def _os_error(code: int) -> OSError:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from tasks import Task
 
-GPT2 = Path(__file__).parents[2] / "configs" / "gpt2.yaml"
-GPT2_ELEMENTS = 124_439_808
 PACKAGES = ("numpy", "torch", "transformers", "jax", "keras")
 
 
@@ -66,7 +64,7 @@ def suites(elements: int, largest: int) -> dict[str, Sequence[Task]]:
         "elementwise": tasks.elementwise(elements),
         "initializers": tasks.initializers(elements),
         "orthogonal": tasks.orthogonal(largest),
-        "model": [tasks.Model("GPT-2 small, from spec to arrays", str(GPT2), GPT2_ELEMENTS)],
+        "model": [tasks.Model("GPT-2 small, from spec to arrays", str(tasks.GPT2), tasks.GPT2_ELEMENTS)],
     }
 
 

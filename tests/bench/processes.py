@@ -3,21 +3,20 @@
     python tests/bench/processes.py                       about a minute and a half; needs both libraries
     python tests/bench/processes.py --rounds 9
 
-Each process is started once to warm the caches of files, then once a round.
+Each process is started once to warm the caches of files and to compile what Python has not compiled yet,
+then once a round. A constant, in memory or on the disk, shows what the machine takes for so many bytes.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from timing import Contender, interleaved, quotient
+from tasks import GPT2, GPT2_ELEMENTS
+from timing import Contender, interleaved, quotient, run_python
 
-GPT2 = Path(__file__).parents[2] / "configs" / "gpt2.yaml"
 NORMALS = 58_000_000
 _SPEC = {"initcfg": 1, "params": {"w": {"shape": [NORMALS], "initializer": "random_normal"}}}
 
@@ -26,12 +25,14 @@ def tasks(folder: str) -> dict[str, list[Contender]]:
     """The contenders of each task by its title, ours first."""
 
     def contender(name: str, *arguments: str) -> Contender:
-        command = [sys.executable, *arguments]
-        run = partial(subprocess.run, command, check=True, capture_output=True, cwd=folder)
-        return Contender(name, run, ours=name.startswith("initcfg"))
+        return Contender(
+            name, partial(run_python, *arguments, folder=folder), ours=name.startswith("initcfg")
+        )
 
     made = f"import initcfg; initcfg.materialize(initcfg.make_plan({_SPEC!r}))"
     saved = "GPT2LMHeadModel(GPT2Config()).save_pretrained('gpt2')"
+    load = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from scale import raw_write"
+    raw = f"{load}; raw_write('raw', {4 * GPT2_ELEMENTS}, 2)"
     return {
         "58 million normals in memory": [
             contender("initcfg", "-c", made),
@@ -41,6 +42,7 @@ def tasks(folder: str) -> dict[str, list[Contender]]:
         "GPT-2 small to a file": [
             contender("initcfg", "-m", "initcfg", "materialize", str(GPT2), "-o", "g.safetensors", "--force"),
             contender("transformers", "-c", f"from transformers import GPT2Config, GPT2LMHeadModel; {saved}"),
+            contender("a constant, synced", "-c", raw),
         ],
     }
 

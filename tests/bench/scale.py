@@ -14,8 +14,6 @@ import gc
 import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timing import Contender, Spread, interleaved, quotient
+from timing import Contender, Spread, interleaved, quotient, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +104,7 @@ def _llama(layers: int) -> Plan:
     return initcfg.make_plan(CONFIGS / "llama3-8b.yaml", settings=[f"vars.n_layer={layers}"])
 
 
-def raw_write(path: Path, nbytes: int, threads: int) -> None:
+def raw_write(path: Path | str, nbytes: int, threads: int) -> None:
     """Write so many bytes of a constant at their places, each thread from its own buffer, and sync them."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -137,26 +135,13 @@ def starting(rounds: int) -> dict[str, object]:
         "import pydantic, yaml, click": ["-c", "import pydantic.main, yaml, click"],
         "initcfg validate configs/gpt2.yaml": ["-m", "initcfg", "validate", str(CONFIGS / "gpt2.yaml")],
     }
-    contenders = [
-        Contender(name, lambda command=command: _run(command)) for name, command in commands.items()
-    ]
+    contenders = [Contender(name, partial(run_python, *command)) for name, command in commands.items()]
     figures: dict[str, object] = {}
     for timing in interleaved(contenders, max(rounds, 11)):
         spread = timing.spread
         print(f"{timing.contender.name:<36} {spread.median:.3f} s ({spread.low:.3f} to {spread.high:.3f})")
         figures[timing.contender.name] = {"median": spread.median, "low": spread.low, "high": spread.high}
     return figures
-
-
-def _run(command: list[str]) -> None:
-    settings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run(
-        [sys.executable, *command],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=settings,
-    )
 
 
 def _clocked(run: Callable[[], Any]) -> tuple[float, Any]:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-__all__ = ["SCALING", "Array", "Model", "Task", "elementwise", "initializers", "orthogonal"]
+__all__ = [
+    "GPT2",
+    "GPT2_ELEMENTS",
+    "SCALING",
+    "Array",
+    "Model",
+    "Task",
+    "elementwise",
+    "initializers",
+    "orthogonal",
+]
 
+GPT2 = Path(__file__).parents[2] / "configs" / "gpt2.yaml"
+GPT2_ELEMENTS = 124_439_808
 SCALING = (
     "glorot_uniform",
     "glorot_normal",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Contender", "Spread", "Timing", "interleaved", "quotient"]
+__all__ = ["Contender", "Spread", "Timing", "interleaved", "quotient", "run_python"]
 
 # Shorter calls are repeated for about so long, as `timeit` does: what the contender before them has left,
 # such as threads that still spin, would weigh on them.
@@ -98,3 +101,14 @@ def _seconds(contender: Contender, calls: int) -> float:
     elapsed = time.perf_counter() - start
     del result
     return elapsed / calls
+
+
+def run_python(*arguments: str, folder: str | None = None) -> None:
+    """Python with these arguments, in a process of its own, which finds what it compiled before.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    settings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, *arguments]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder, env=settings)

@@ -425,6 +425,26 @@ def test_short_writes_by_position_are_completed(descriptor, tmp_path, monkeypatc
     assert os.pread(descriptor, 300, 9) == bytes(range(256))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="another system has no such call")
+def test_the_disk_begins_with_each_stretch_as_it_is_written(placed, descriptor, monkeypatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        atomic, "_of_libc", lambda name, *_: lambda *arguments: asked.append((name, *arguments))
+    )
+    placed.write(memoryview(bytes(300)), 9)
+    placed.write(memoryview(bytes(5)), 4096)
+    begin = ("sync_file_range", descriptor)
+    assert asked == [(*begin, 9, 300, 2), (*begin, 4096, 5, 2)]
+
+
+@pytest.mark.parametrize("begin", [None, lambda *_: -1])
+def test_a_disk_that_does_not_begin_early_loses_nothing(placed, descriptor, monkeypatch, begin) -> None:
+    monkeypatch.setattr(atomic, "_of_libc", lambda *_: begin)
+    placed.write(memoryview(b"whole"), 9)
+    assert os.pread(descriptor, 9, 9) == b"whole"
+    assert placed.written == 5
+
+
 def test_a_reserved_file_has_its_length_and_its_space(descriptor) -> None:
     reserve(descriptor, 1 << 20)
     status = os.fstat(descriptor)
