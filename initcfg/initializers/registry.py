@@ -96,8 +96,8 @@ _JAX = {
 # Models of Keras, whose configs have the form of an initializer's.
 KERAS_MODELS = ("Functional", "Model", "Sequential")
 KERAS_MODEL_HINT = (
-    "this is the config of a Keras model; initcfg.adapters.keras.spec(model) reads a spec out of the model "
-    "itself"
+    "this is the config of a Keras model; initcfg.adapters.keras.capture(model) reads a spec out of the "
+    "model itself"
 )
 # A name with its module and the arguments of a call, as in Python: random_normal(stddev=0.02).
 _CALL = r"(?s)((?:\w+\.)*)(\w+)\s*(?:\((.*)\))?"

@@ -416,11 +416,11 @@ def keras_applications() -> dict[str, Callable[..., Any]]:
 
 def keras_row(name: str) -> Row:
     """The spec of an application, strictly planned, with the values that Keras has drawn beside its laws."""
-    from initcfg.adapters.keras import spec
+    from initcfg.adapters.keras import capture
     from initcfg.adapters.keras.weights import weights_of
 
     model = keras_applications()[name](weights=None, input_shape=_IMAGE)
-    read = spec(model)
+    read = capture(model).spec
     weights = {name: np.asarray(each) for name, each in weights_of(model).items()}
     row: Row = {
         "name": name,

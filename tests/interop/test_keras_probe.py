@@ -322,7 +322,8 @@ def test_numbers_of_a_normalization_are_those_of_the_plan() -> None:
     norm = layers.Normalization(name="norm")
     norm.adapt(5 + 3 * X)
     model = keras.Sequential([keras.Input((WIDTH,)), norm, layers.Dense(CLASSES, name="head")])
-    spec, before = for_keras.spec(model), keras.ops.convert_to_numpy(model(X))  # mean 0 and variance 1
+    spec = for_keras.capture(model).spec
+    before = keras.ops.convert_to_numpy(model(X))  # mean 0 and variance 1
     (run,) = for_keras.probe(model, X, plans={"own": initcfg.make_plan(spec)}).runs
     assert run.leaves[0].forward.square[0] == pytest.approx(np.square(X).mean(), rel=1e-5)
     assert (keras.ops.convert_to_numpy(model(X)) == before).all()

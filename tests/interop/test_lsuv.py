@@ -348,7 +348,7 @@ def test_a_plan_written_out_makes_the_same_weights() -> None:
 
 def test_an_error_inside_a_keras_model_is_the_one_that_was_raised() -> None:
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="fc")])
-    plan = initcfg.make_plan(for_keras.spec(model))
+    plan = initcfg.make_plan(for_keras.capture(model).spec)
     with pytest.raises(SpecError, match="no signal comes out of 'fc'"):
         for_keras.lsuv(model, np.zeros((4, 8), np.float32), plan)
 
@@ -371,7 +371,7 @@ def test_limits_are_checked_before_anything_is_changed(limits: Any) -> None:
         lsuv_(module, torch.ones(4, 8), planned(module), **limits)
     assert torch.equal(module[0].weight, before)
     with pytest.raises(ValueError, match=f"{next(iter(limits))} must be"):
-        for_keras.lsuv(model, np.ones((4, 8)), initcfg.make_plan(for_keras.spec(model)), **limits)
+        for_keras.lsuv(model, np.ones((4, 8)), initcfg.make_plan(for_keras.capture(model).spec), **limits)
     with pytest.raises(ValueError, match=f"{next(iter(limits))} must be"):
         for_jax.lsuv(dict, {"w": jnp.ones((2, 2))}, planned({"w": (2, 2)}), **limits)
 
@@ -474,7 +474,8 @@ def test_layers_of_keras_are_measured_before_their_activation(center: bool) -> N
     found = []
     for layers in (inside, apart):
         model = keras.Sequential(layers)
-        found.append(for_keras.lsuv(model, batch, initcfg.make_plan(for_keras.spec(model)), center=center))
+        plan = initcfg.make_plan(for_keras.capture(model).spec)
+        found.append(for_keras.lsuv(model, batch, plan, center=center))
     assert found[0].outside == ()
     assert found[0].scales == found[1].scales
     assert all(layer.activation is keras.activations.relu for layer in keras.Sequential(inside).layers)
@@ -484,7 +485,7 @@ def test_attention_of_keras_is_scaled_in_spite_of_its_biases_of_two_axes() -> No
     x = keras.Input((8, 16))
     out = keras.layers.MultiHeadAttention(2, 8, name="attn")(x, x)
     model = keras.Model(x, keras.layers.Dense(4, name="fc")(out))
-    plan = initcfg.make_plan(for_keras.spec(model))
+    plan = initcfg.make_plan(for_keras.capture(model).spec)
     batch = np.random.default_rng(0).normal(size=(8, 8, 16)).astype("float32")
     for center in (False, True):
         found = for_keras.lsuv(model, batch, plan, center=center)
@@ -539,4 +540,4 @@ def test_a_batch_that_a_keras_model_does_not_take_is_told(batch: Any, message: s
     layers = [keras.Input((8,)), keras.layers.Dense(8, name="fc")]
     model = keras.Sequential(layers, name="net")
     with pytest.raises(SpecError, match=message):
-        for_keras.lsuv(model, batch, initcfg.make_plan(for_keras.spec(model)))
+        for_keras.lsuv(model, batch, initcfg.make_plan(for_keras.capture(model).spec))

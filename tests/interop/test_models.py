@@ -610,7 +610,7 @@ def application(file: str) -> Any:
 @pytest.mark.parametrize("file", APPLICATIONS)
 def test_an_application_of_keras_holds_the_laws_of_its_config(file: str) -> None:
     with keras.device("meta"):
-        held = initcfg.make_plan(keras_adapter.spec(application(file)))
+        held = initcfg.make_plan(keras_adapter.capture(application(file)).spec)
     plan = initcfg.make_plan(CONFIGS / f"{file}.yaml")
     assert {each.name: (each.shape, each.dtype, each.distribution) for each in plan} == {
         each.name: (each.shape, each.dtype, each.distribution) for each in held

@@ -19,11 +19,11 @@ except ModuleNotFoundError as error:
 
 from initcfg.adapters.keras.lsuv import lsuv
 from initcfg.adapters.keras.probing import probe
-from initcfg.adapters.keras.schemes import capture, register_with_keras, spec
+from initcfg.adapters.keras.schemes import capture, register_with_keras
 from initcfg.adapters.keras.weights import Initialized, initialize, manifest
 from initcfg.stream import draw_fresh_seeds_from
 
-__all__ = ["Initialized", "capture", "initialize", "lsuv", "manifest", "probe", "spec"]
+__all__ = ["Initialized", "capture", "initialize", "lsuv", "manifest", "probe"]
 
 register_with_keras(keras.saving.register_keras_serializable)
 # keras.utils.set_random_seed seeds Python's generator, from which Keras takes its own unstated seeds too.

@@ -237,7 +237,7 @@ def initialize(
     Example:
         >>> import initcfg.adapters.keras, keras
         >>> model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, name="logits")])
-        >>> plan = initcfg.make_plan(initcfg.adapters.keras.spec(model))
+        >>> plan = initcfg.make_plan(initcfg.adapters.keras.capture(model).spec)
         >>> initialize(model, plan).weights
         ('logits.kernel', 'logits.bias')
         >>> bool((model.get_weights()[0] == initcfg.materialize(plan["logits.kernel"])).all())
