@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from initcfg.errors import Code, SpecError, printable
 from initcfg.formats.reading import Renames, RenamesLike
+from initcfg.frozen import NamedTuple
 from initcfg.names import (
     count,
     fill_numbers,

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.exact import expm1, normal_cdf, truncation
-from initcfg.frozen import by_value
+from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from initcfg.exact import Truncation
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Fill:
     """One value everywhere.
 
@@ -37,8 +36,7 @@ class Fill:
         _require_finite(self)
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Uniform:
     """Uniform on the open interval (low, high): density 1 / (high - low).
 
@@ -55,8 +53,7 @@ class Uniform:
         _require_ordered(self.low, self.high)
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Normal:
     """Normal: density exp(-(x - mean)**2 / (2 std**2)) / (std sqrt(2 pi)).
 
@@ -73,8 +70,7 @@ class Normal:
         _require_std(self.std)
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class TruncatedNormal:
     """A normal restricted to [low, high] and scaled to a density again.
 
@@ -104,8 +100,7 @@ class TruncatedNormal:
             raise _refusal(message, "give a std above 0, or bounds around the mean")
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Disk:
     """Uniform on the complex numbers with ``abs(w) < radius``: density 1 / (pi radius**2).
 
@@ -120,8 +115,7 @@ class Disk:
         _require_above_0("radius", self.radius)
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class ComplexNormal:
     """Complex normal, cut off at a radius: density proportional to exp(-abs(w)**2 / std**2) up to there.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import by_value
+from initcfg.frozen import NamedTuple, frozen
 from initcfg.names import did_you_mean
 from initcfg.process import lazy
 
@@ -41,8 +40,7 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
     return found
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class DType:
     """One element type."""
 

@@ -21,10 +21,9 @@ import itertools
 import re
 import unicodedata
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
-from initcfg.frozen import by_value
+from initcfg.frozen import frozen
 from initcfg.names import fill_numbers, mark_numbers, number_spans
 
 if TYPE_CHECKING:
@@ -149,8 +148,7 @@ _CODES = tuple(Code)
 WARNINGS: frozenset[Code] = frozenset(_CODES[_CODES.index(Code.IDENTICAL_VALUES) :])
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Location:
     """A place in a document.
 
@@ -184,8 +182,7 @@ class Location:
 _LONGEST = 400
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Diagnostic:
     """One problem: what it is, where, and the way out.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.frozen import by_value
+from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -60,8 +60,7 @@ class Axes(NamedTuple):
     receptive: tuple[int, ...]
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class Layout:
     """A rule that gives each axis of a shape its role.
 

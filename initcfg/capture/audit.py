@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from initcfg.checks.laws import vector_kind
 from initcfg.dtypes import DTYPES
 from initcfg.engines.rounding import round_once
 from initcfg.errors import AuditError, Code, Diagnostic, Location, fold_copies
+from initcfg.frozen import NamedTuple
 from initcfg.initializers import Elementwise, Zeros, serialize
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import sys
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import click
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, printable
+from initcfg.frozen import NamedTuple
 from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from initcfg.cli.output import Output, progress_bar, with_table
 from initcfg.cli.report import Exit
 from initcfg.errors import SpecError, UnknownParameterError, printable
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY, StoredTensor, natural_key
+from initcfg.frozen import NamedTuple
 from initcfg.inspection import Inspection, Moments, merged
 from initcfg.names import count, counted, fold, number, size
 from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table, csv_text, in_order

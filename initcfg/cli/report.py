@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, Severity, printable
+from initcfg.frozen import NamedTuple
 from initcfg.names import count, counted, size
 
 if TYPE_CHECKING:

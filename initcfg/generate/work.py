@@ -12,12 +12,13 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
+from initcfg.frozen import NamedTuple
 from initcfg.generate.pool import in_groups
 from initcfg.initializers import Initializer, Request, draw, is_built_in, is_cut, make, parts_of
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import types
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic_core import PydanticKnownError, core_schema
 
 from initcfg.errors import Code
 from initcfg.expressions import Expression, ExpressionError
+from initcfg.frozen import NamedTuple
 from initcfg.initializers.values import (
     CONSTANT,
     as_config,
     fault,
-    frozen,
+    freeze,
     is_finite,
     listed,
     plain,
@@ -222,7 +223,7 @@ def _as_items(value: object) -> object:
 
 def read_anything(value: object, info: Any) -> object:
     """A value of which nothing is known: as it is, or of a document as plain data that cannot change."""
-    return frozen(value) if info.context and info.context.expression else value
+    return freeze(value) if info.context and info.context.expression else value
 
 
 Number = Annotated[float, Limits()]

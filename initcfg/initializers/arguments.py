@@ -14,7 +14,6 @@ from typing import (
     Annotated,
     Any,
     Literal,
-    NamedTuple,
     TypeVar,
     get_args,
     get_origin,
@@ -25,6 +24,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from initcfg.errors import Code, Diagnostic, Path
+from initcfg.frozen import NamedTuple
 from initcfg.initializers.annotations import (
     CODES,
     Anything,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from initcfg.distributions import Distribution, Mixture, Summary, moments, point, support
-from initcfg.frozen import by_value
+from initcfg.frozen import frozen
 from initcfg.initializers.base import BuiltIn, Combined, Structured, resolve
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ _MOST_ATOMS = 8
 Box = tuple[range, ...]
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class Component:
     """What one initializer makes: a whole parameter, or a part of a combined one.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import by_value
+from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers.values import shown
 from initcfg.process import lazy
 from initcfg.stream import Stream, fresh_seed
@@ -88,8 +87,7 @@ class Request(NamedTuple):
     fill: FillFunction
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class FunctionInitializer(Initializer):
     """An initializer that calls a function; `initcfg.initializers.get` makes it.
 

@@ -8,18 +8,18 @@ Keras's form                        {class_name: RandomNormal, config: {stddev: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import ValidationError
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code
-from initcfg.frozen import FrozenDict, by_value
+from initcfg.frozen import FrozenDict, frozen
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
-from initcfg.initializers.values import ArrayValue, Faults, fault, frozen, refusal, shown
+from initcfg.initializers.values import ArrayValue, Faults, fault, freeze, refusal, shown
 from initcfg.names import did_you_mean
 from initcfg.process import LOADING
 from initcfg.text.source import MAX_DEPTH, has_surrogate
@@ -42,8 +42,7 @@ _IGNORED_KEY = "shared_object_id"
 _MAX_NESTED = MAX_DEPTH // 3
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class InitializerConfig:
     """The normal form of an initializer that was written down.
 
@@ -62,7 +61,7 @@ class InitializerConfig:
     """
 
     name: str
-    config: Mapping[str, Any] = field(default_factory=FrozenDict)
+    config: Mapping[str, Any] = FrozenDict()
     module: str | None = None
     registered_name: str | None = None
     instance: Any = None
@@ -160,7 +159,7 @@ def read_arguments(
     cls = lookup(name)
     if cls is None or known_arguments(cls) is None:
         made: FrozenDict[str, Any] = (
-            FrozenDict(config) if reading.expression is None else frozen(config, path)
+            FrozenDict(config) if reading.expression is None else freeze(config, path)
         )
         return made
     try:

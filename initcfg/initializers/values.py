@@ -6,16 +6,16 @@ import math
 import operator
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, Path, PathStep
-from initcfg.frozen import FrozenDict, by_value
+from initcfg.frozen import FrozenDict, frozen
 from initcfg.layout import MAX_NDIM
-from initcfg.process import lazy
+from initcfg.process import cached_property, lazy
 from initcfg.text.source import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def diagnostic_of(error: PydanticCustomError, where: Location | None = None) -> 
     return Diagnostic(Code(error.type), facts["message"], where, facts["hint"])
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class ArrayValue:
     """A constant array, held as Python numbers so that it compares by value and hashes."""
 
@@ -89,8 +88,11 @@ class ArrayValue:
     shape: tuple[int, ...]  # at least one axis
     dtype: str | None = None  # the one that Keras's form names
     form: ArrayForm = "list"  # how the config writes it
-    #: The array by the name of a dtype, once it was needed in that: a large one is asked for often.
-    held: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict, init=False, compare=False)
+
+    @cached_property
+    def held(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The array by the name of a dtype, once it was needed in that: a large one is asked for often."""
+        return {}
 
     def to_config(self) -> object:
         """Nested lists, or Keras's mapping around them, as it was written."""
@@ -226,15 +228,15 @@ def _wrong_type(value: object) -> PydanticCustomError:
     return fault(Code.WRONG_TYPE, f"must be {CONSTANT}, got {shown(value)}", is_predicate=True)
 
 
-def frozen(value: Any, path: tuple[str | int, ...] = ()) -> Any:
+def freeze(value: Any, path: tuple[str | int, ...] = ()) -> Any:
     """Plain data of a document, made immutable."""
     value = listed(plain(value))
     if len(path) > MAX_DEPTH:
         raise refusal("data", [(path, fault(Code.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels"))])
     if isinstance(value, Mapping):
-        return FrozenDict({str(key): frozen(item, (*path, key)) for key, item in value.items()})
+        return FrozenDict({str(key): freeze(item, (*path, key)) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        return tuple(frozen(item, (*path, at)) for at, item in enumerate(value))
+        return tuple(freeze(item, (*path, at)) for at, item in enumerate(value))
     if isinstance(value, int | float) and not is_finite(value):
         message = f"expected a number that float64 holds, got {shown(value)}"
         raise refusal("data", [(path, fault(Code.NOT_FINITE, message))])

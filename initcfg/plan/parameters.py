@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
-from initcfg.frozen import by_value
+from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers.components import Component, components_of
 from initcfg.process import load
 
@@ -140,8 +140,7 @@ def name_problem(name: str) -> tuple[Code, str] | None:
     return None
 
 
-@by_value
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@frozen(kw_only=True)
 class PlannedParameter:
     """Everything that decides the values of one parameter, and what a caller may ask about it.
 
@@ -212,8 +211,7 @@ class PlannedParameter:
         return html
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class SkippedParameter:
     """A parameter that a rule leaves out of the plan on purpose, or a buffer that no rule reaches.
 
@@ -288,8 +286,7 @@ def planned_parameter(
     return parameter
 
 
-@by_value
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen
 class ParameterSlice:
     """A part of one parameter, such as ``plan["h.0.weight"][128:256, :]``; no array until it is materialized.
 

@@ -9,14 +9,14 @@ import operator
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg import initializers
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
-from initcfg.frozen import by_value
+from initcfg.frozen import frozen
 from initcfg.initializers.components import weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.initializers.registry import snake_case
@@ -179,8 +179,7 @@ _SAYS_SO = rb'"format"\s*:\s*"initcfg\.plan"'
 _BOM = b"\xef\xbb\xbf"
 
 
-@by_value
-@dataclass(frozen=True, repr=False, eq=False)
+@frozen(slots=False)
 class Plan:
     """Every parameter of a model and how it begins, in the spec's order.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initcfg.frozen import NamedTuple
 from initcfg.probe.values import finite
 
 if TYPE_CHECKING:

@@ -16,13 +16,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import numpy as np
 
 from initcfg.distributions import point
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, SpecError
+from initcfg.frozen import NamedTuple
 from initcfg.generate.memory import owner, selected
 from initcfg.initializers import Constant, Initializer, Scaled
 from initcfg.initializers.base import nested_in

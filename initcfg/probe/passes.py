@@ -6,12 +6,13 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 import initcfg
 from initcfg.errors import Code, SpecError
+from initcfg.frozen import NamedTuple
 from initcfg.probe.probed import Probe
 from initcfg.probe.values import Block, Leaf, Nonlinearity, Run, Signal, Weight, finite
 from initcfg.stream import Stream

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from initcfg.errors import Code, SpecError
+from initcfg.frozen import NamedTuple
 from initcfg.probe.passes import Pass, Place, Step, moments
 from initcfg.probe.values import finite, repeated_modules
 

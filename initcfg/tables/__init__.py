@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from initcfg.errors import printable, text_width
+from initcfg.frozen import NamedTuple
 from initcfg.process import load
 
 # What a cell may be broken into where its column has to be narrow; other cells stay whole.

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import random
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from keras.src.backend.common import global_state
 
 from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, replaced, values_of, weights_of
 from initcfg.errors import Code, SpecError
+from initcfg.frozen import NamedTuple
 from initcfg.plan import require_plan
 from initcfg.probe.functions import Call, attention_entropy, entropy_of
 from initcfg.probe.passes import not_real, probe_of, require_seeds

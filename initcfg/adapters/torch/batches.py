@@ -7,13 +7,14 @@ import itertools
 import os
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._pytree import tree_map
 
 import initcfg
 from initcfg.errors import Code, Location, SpecError
+from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,12 @@ import os
 import sys
 import traceback
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from initcfg.capture.values import Site, Write
+from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

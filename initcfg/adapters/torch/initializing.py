@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules.batchnorm import _NormBase
@@ -20,6 +20,7 @@ from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, 
 from initcfg.adapters.torch.shards import is_dtensor, places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
+from initcfg.frozen import NamedTuple
 from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
 from initcfg.names import counted, few

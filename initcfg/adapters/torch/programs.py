@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch
 from initcfg.capture.laws import law_of_values
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
+from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
