@@ -8,28 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initcfg.capture.grouping import decisions, staged, starred
+from initcfg.capture.document import Document, Entry, stack_layout, warnings_of
+from initcfg.capture.grouping import decisions, starred
+from initcfg.capture.layers import Group, Index, is_number, numbers_apart, numbers_by_place
 from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
 from initcfg.capture.values import Table, Unsaid
-from initcfg.checks import check_plan
-from initcfg.draft.document import commented
-from initcfg.draft.guesses import expert_layout
-from initcfg.draft.layers import (
-    Group,
-    Index,
-    Places,
-    grouped,
-    is_number,
-    numbers_apart,
-    numbers_by_place,
-    with_numbers,
-)
 from initcfg.errors import Code, SpecError
 from initcfg.formats.atomic import replacing
 from initcfg.generate.files import write
 from initcfg.layout import Layout
-from initcfg.manifest import ManifestEntry
 from initcfg.plan import plan_of
 from initcfg.process import cached_property
 from initcfg.spec import Param, Spec, load
@@ -41,9 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from initcfg.capture.audit import Audit
+    from initcfg.capture.document import Commented
     from initcfg.capture.phrasing import Phrase
     from initcfg.capture.values import Recorded
-    from initcfg.draft.layers import Place
     from initcfg.errors import Diagnostic
 
 _TABLES = "{}.tables.safetensors"
@@ -56,8 +44,6 @@ _REASONS = {
     Code.IDLE_TRUNCATION: "torch's own bounds of -2 and 2, which the model's code leaves as they are",
 }
 _REASON = "so the model's own code has it"
-# Under layouts without letters so many positions are no receptive field.
-_MOST_POSITIONS = 1024
 _PLAIN = ('{"initializer": "zeros"}', '{"initializer": "ones"}', '{"skip": true}')
 
 
@@ -110,7 +96,7 @@ class Captured:
     @property
     def text(self) -> str:
         """The spec as YAML with comments; its tables are in a file beside it, as `save` writes them."""
-        return "".join(self._document.lines(_TABLES.format(re.sub(r"[^\w.-]", "_", self.name))))
+        return self._document.text(_TABLES.format(re.sub(r"[^\w.-]", "_", self.name)))
 
     @property
     def unsaid(self) -> dict[str, Unsaid]:
@@ -158,7 +144,7 @@ class Captured:
                 for name, table in self.tables.items()
             }
             write(plan_of(Spec(params=params)), beside)
-        data = "".join(self._document.lines(beside.name)).encode()
+        data = self._document.text(beside.name).encode()
         with replacing(target, len(data)) as file:
             file.write(data)
 
@@ -173,38 +159,21 @@ def _apart(recorded: Recorded) -> Recorded:
     return replace(recorded, tied_to=None) if isinstance(recorded.law, Unsaid) else recorded
 
 
-@dataclass(frozen=True)
-class _Entry(ManifestEntry):
-    """A parameter as layers are grouped by it: what stands beside its shape belongs to it."""
-
-    tied_to: str | None = None
-    layout: str | None = None
-    table: bytes = b""
-    beside: tuple[tuple[str, tuple[int, ...]], ...] = ()
-
-
-class _Document:
-    """The document of one model."""
+class _Document(Document):
+    """The document of one model that was recorded."""
 
     def __init__(self, name: str, recorded: Sequence[Recorded], source: Source, layout: str | None) -> None:
-        self._name = name
         self._stated = layout
         self._recorded = {each.name: each for each in recorded}
         self._shapes = {each.name: each.shape for each in recorded}
         self._source = source
         self._study = Study(recorded, source)
-        self._layout = layout or _common_layout(recorded)
         self._modules = _by_module(recorded)
+        self._most = layout or _common_layout(recorded)
+        entries = {each.name: self._entry(each) for each in recorded}
         # Flax and Keras number layers inside of their names: block_1.
-        spelled = numbers_apart if layout else str
-        self._groups = grouped({spelled(each.name): self._entry(each) for each in recorded})
-        self._places = Places()
-        self._placed = [(self._places.of(group), group) for group in self._groups]
+        super().__init__(name, entries, self._most, numbers_apart if layout else str)
         self._examples = dict(self._looked_at())
-        self.phrases = self._phrased()
-        self._rules = self._ruled()
-        self._allow: list[dict[str, str]] = []
-        self._allow = self._excused()
 
     @property
     def tables(self) -> dict[str, np.ndarray]:
@@ -212,15 +181,13 @@ class _Document:
         laws = ((name, self._recorded[name].law) for name, each in self.phrases.items() if each.is_stored)
         return {name: law.values for name, law in laws if isinstance(law, Table)}
 
-    # What there is.
-
-    def _entry(self, recorded: Recorded) -> _Entry:
+    def _entry(self, recorded: Recorded) -> Entry:
         if recorded.tied_to and re.search("[{}]", recorded.tied_to):
             message = f"{recorded.name!r} is tied to {recorded.tied_to!r}, and no spec can say so"
             hint = "braces in tied_to hold expressions: give the parameter a name without them"
             raise SpecError.of(Code.INPUT, message, hint)
         tied = recorded.tied_to and numbers_by_place(recorded.name, recorded.tied_to)
-        return _Entry(
+        return Entry(
             recorded.shape,
             recorded.dtype,
             tied_to=tied,
@@ -231,17 +198,9 @@ class _Document:
 
     def _letters(self, recorded: Recorded) -> str | None:
         """The layout of a stack of matrices, which would else be read as a convolution."""
-        shape = recorded.shape
-        if recorded.layout:
+        if recorded.layout or "Conv" in recorded.module:
             return recorded.layout
-        if len(shape) < 3 or Counter(shape[2:]).total() > 2 or "Conv" in recorded.module:
-            return None
-        found = expert_layout(recorded.name, self._shapes)
-        if found:
-            return found
-        positions = shape[2] if self._layout == "out_in" else shape[0]
-        matrix = "OI" if self._layout == "out_in" else "IO"
-        return ("B" * (len(shape) - 2) + matrix) if positions > _MOST_POSITIONS else None
+        return stack_layout(recorded.name, self._shapes, self._most)
 
     def layout_of(self, recorded: Recorded) -> Layout:
         """How the fans of a parameter are read: torch reads (out, in, ...), but for transformers' Conv1D."""
@@ -266,9 +225,8 @@ class _Document:
             for key, group in groups.items():
                 yield group.example, (group if group.example in base.tensors else same[key]).example
 
-    # Laws.
-
-    def _phrased(self) -> dict[str, Phrase]:
+    @cached_property
+    def phrases(self) -> dict[str, Phrase]:
         """The phrase of each parameter that has a law of its own; members of a group share the first's."""
         members: dict[tuple[str, str, bool], list[str]] = {}
         phrases = Phrases(self._study, self.layout_of)
@@ -283,17 +241,7 @@ class _Document:
         said = phrases.all(examples)
         return {name: said[names[0]] for names in members.values() for name in names}
 
-    def _ruled(self) -> list[tuple[str, Phrase]]:
-        """The patterns of the rules, and what they say."""
-        first: dict[str, Phrase] = {}
-        for phrase in self.phrases.values():
-            first.setdefault(phrase.meaning, phrase)
-        decided = decisions({name: phrase.meaning for name, phrase in self.phrases.items()}, _PLAIN)
-        return [(match, first[meaning]) for match, meaning in decided]
-
-    # The document.
-
-    def _repeat(self, group: Group, repeat: Mapping[str, Any]) -> dict[str, Any]:
+    def _repeat(self, group: Group, repeat: dict[str, Any]) -> dict[str, Any]:
         """The repeat of a layer, each count by what it comes from: two counts may be equal by chance."""
         indices = [at for at, each in enumerate(group.segments) if isinstance(each, Index)]
         return {
@@ -309,18 +257,9 @@ class _Document:
             found = self._study.explain(lambda build: _copies_at(build.tensors, before))
         return found.text if found else value
 
-    def _parameter(self, place: Place, group: Group) -> dict[str, Any]:
-        entry = group.entry
-        assert isinstance(entry, _Entry)  # noqa: S101
-        shape = [self._axis(self._examples[group.example], at, size) for at, size in enumerate(entry.shape)]
-        said = {
-            "dtype": None if entry.dtype == self._dtype else entry.dtype,
-            "layout": entry.layout,
-            "tied_to": entry.tied_to and with_numbers(entry.tied_to, group, place),
-        }
-        return {"shape": shape} | {key: value for key, value in said.items() if value is not None}
+    def _axis(self, group: Group, axis: int, size: int) -> int | str:
+        name = self._examples[group.example]
 
-    def _axis(self, name: str, axis: int, size: int) -> int | str:
         def quantity(build: Any) -> int | None:
             found = build.tensors.get(name)
             return found.shape[axis] if found and len(found.shape) > axis else None
@@ -328,31 +267,8 @@ class _Document:
         found = self._study.explain(quantity)
         return found.text if found else size
 
-    @cached_property
-    def _dtype(self) -> str:
-        return Counter(each.dtype for each in self._recorded.values()).most_common(1)[0][0]
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The document as it is written."""
-        laid = self._places.lay_out((place, self._parameter(place, group)) for place, group in self._placed)
-        params, layers = laid["params"], laid["layers"]
-        firsts = {place.layer: group for place, group in reversed(self._placed)}
-        for key, layer in layers.items():
-            # A name with braces is spelled out by a repeat of its own.
-            if "repeat" in layer and firsts[key].is_plain:
-                layer["repeat"] = self._repeat(firsts[key], layer["repeat"])
-        stored = {place.layer or "" for place, group in self._placed if group.example in self.tables}
-        layers = staged(layers, stored)
-        rules = [{"match": match} | phrase.keys for match, phrase in self._rules]
-        head = {"initcfg": 1, "name": self._name, "dtype": self._dtype, "layout": self._layout}
-        vars_ = self._vars((params, layers, rules))
-        body = {"vars": vars_, "params": params, "layers": layers, "rules": rules, "allow": self._allow}
-        return head | {key: value for key, value in body.items() if value}
-
-    def _vars(self, body: object) -> dict[str, Any]:
+    def _vars(self, words: set[str]) -> dict[str, Any]:
         """The values that expressions name, in the order of the config, and counts of no other name."""
-        words = set(re.findall(r"[A-Za-z_]\w*", repr(body)))
         values: dict[str, Any] = {}
         for name, value in self._source.values.items():
             var, listed, _ = name.partition("(")
@@ -360,26 +276,44 @@ class _Document:
                 values.setdefault(var, []).append(value)
             elif var in words:
                 values[name] = value
-        return values | {name: count for name, count in self._places.vars.items() if name in words}
+        return values | super()._vars(words)
+
+    # Rules.
+
+    @cached_property
+    def _decided(self) -> list[tuple[str, Phrase]]:
+        """The patterns of the rules, and what they say."""
+        first: dict[str, Phrase] = {}
+        for phrase in self.phrases.values():
+            first.setdefault(phrase.meaning, phrase)
+        decided = decisions({name: phrase.meaning for name, phrase in self.phrases.items()}, _PLAIN)
+        return [(match, first[meaning]) for match, meaning in decided]
+
+    @property
+    def rules(self) -> list[Commented]:
+        """The rules, each with its comment."""
+        return [({"match": match} | phrase.keys, phrase.comment) for match, phrase in self._decided]
 
     @property
     def tree(self) -> dict[str, Any]:
         """The document with the tables in it."""
-        body, tables = self.body, self.tables
+        return self._with_tables(self.body(self.allow))
+
+    def _with_tables(self, body: dict[str, Any]) -> dict[str, Any]:
+        tables = self.tables
         for place, group in self._placed:
             if group.example in tables:
                 here = body if place.layer is None else body["layers"][place.layer]
                 here["params"][place.key]["initializer"] = tables[group.example]
-        body["rules"] = [
-            {"match": match} | phrase.keys for match, phrase in self._rules if not phrase.is_stored
-        ]
-        return body
+        rules = [{"match": match} | phrase.keys for match, phrase in self._decided if not phrase.is_stored]
+        return body | {"rules": rules}
 
-    def _excused(self) -> list[dict[str, str]]:
+    @cached_property
+    def allow(self) -> list[dict[str, str]]:
         """A reason for each warning of what the model itself does, and for nothing else."""
-        tree = self.tree
+        tree = self._with_tables(self.body(()))
         warned: dict[Code, set[str]] = {}
-        for each in self._warnings(tree):
+        for each in warnings_of(tree):
             warned.setdefault(each.code, set()).update(self._told(each))
         allow = [
             {"code": str(code), "match": decision.match, "reason": _REASONS.get(code, _REASON)}
@@ -387,7 +321,7 @@ class _Document:
             for decision in decisions({name: str(name in names) for name in self.phrases}, [str(True)])
             if decision.meaning == str(True)
         ]
-        left = self._warnings(tree | {"allow": allow})
+        left = warnings_of(tree | {"allow": allow})
         idle = {each.where.path[1] for each in left if each.code == Code.UNUSED_ALLOW and each.where}
         allow = [each for at, each in enumerate(allow) if at not in idle]
         whole = {each.code for each in left if each.code != Code.UNUSED_ALLOW}
@@ -396,32 +330,28 @@ class _Document:
             *({"code": str(code), "reason": _REASONS.get(code, _REASON)} for code in sorted(whole)),
         ]
 
-    def _warnings(self, tree: dict[str, Any]) -> tuple[Diagnostic, ...]:
-        spec = load(tree)
-        return check_plan(plan_of(spec), spec.allow, spec)
-
     def _told(self, warning: Diagnostic) -> set[str]:
         """The parameters that a warning is about: those under its place, with the same phrase."""
         match = re.search(r"'([^']+)'", warning.message)
         name = match[1] if match else ""
         if name not in self.phrases:
             return set(self.phrases)
-        said = self.phrases[name].said
+        said, ndim = self.phrases[name].said, len(self._entries[name].shape)
         return {
             other
             for other, phrase in self.phrases.items()
-            if phrase.said == said and len(self._recorded[other].shape) == len(self._recorded[name].shape)
+            if phrase.said == said and len(self._entries[other].shape) == ndim
         }
 
-    def lines(self, tables: str) -> Iterator[str]:
+    def text(self, tables: str) -> str:
         """The document as YAML with comments; `tables` is the file that holds what does not stand in it."""
         source = ", and again with other values of its config" if self._source.rebuild else ""
         stored = {"initializer": {"pretrained": {"file": tables}}}
         rules = (
             ({"match": match} | (stored if phrase.is_stored else phrase.keys), phrase.comment)
-            for match, phrase in self._rules
+            for match, phrase in self._decided
         )
-        return commented(self.body, {"initcfg": _TOP.format(name=self._name, source=source)}, rules)
+        return "".join(self.lines({"initcfg": _TOP.format(name=self._name, source=source)}, rules))
 
 
 def _common_layout(recorded: Sequence[Recorded]) -> str:

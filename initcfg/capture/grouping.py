@@ -6,7 +6,7 @@ import re
 from itertools import combinations, count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from initcfg.draft.layers import is_number
+from initcfg.capture.layers import is_number
 from initcfg.frozen import NamedTuple
 from initcfg.globs import Glob, literal
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from initcfg.capture.fitting import Point, close, fitted
 from initcfg.capture.grouping import starred
+from initcfg.capture.layers import is_number
 from initcfg.capture.values import Table, Unsaid
-from initcfg.draft.layers import is_number
 from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
 from initcfg.process import cached_property
 

@@ -21,20 +21,19 @@ from initcfg.text.yaml_source import read_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from initcfg.draft.layers import Group
+    from initcfg.capture.layers import Group
 
 #: An initializer as a spec writes it; None leaves the parameters out of the plan.
 Law = str | dict[str, Any] | None
 # How torch's recurrent cells, attention and parametrizations call their matrices.
 _OF_TORCH = re.compile(r"weight_(ih|hh|hr|orig|v)(_|$)|in_proj_weight$|parametrizations$")
-_EXPERTS = ("gate_up_proj", "down_proj")
 # Gemma 1 has the names of Llama, and a vocabulary of its own.
 _GEMMA_VOCABULARY = 256_000
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The shapes of parameters by name, of copies those of the first."""
+    """The shapes of parameters by name."""
 
     shapes: Mapping[str, tuple[int, ...]]
     _found: dict[str, str | None] = field(default_factory=dict)
@@ -192,7 +191,7 @@ class Guesses:
     def __init__(self, family: Family, model: Model) -> None:
         known = _known()[1]
         self.rules = (*known, *_kinds_for(family))
-        self.known = len(known)  # how many of them go by names, not by kinds
+        self._first_kind = len(known)  # those before go by names, not by kinds
         self._family, self._model = family, model
         self._globs = GlobSet((rule.match, rule.ndim) for rule in self.rules)
 
@@ -200,21 +199,16 @@ class Guesses:
         """The rule for a group of parameters and its law there, or one of its own where none suits it."""
         shape, dtype = group.entry.shape, group.entry.dtype
         at = self._globs.first(group.example, len(shape))
-        if at is not None and at < self.known:
-            return Guess(at, self._law(at, group))
-        if dtype is not None and DTYPES[dtype].kind != "float":
-            is_random = DTYPES[dtype].kind == "complex" and len(shape) > 1
-            return Guess(None, "lecun_normal" if is_random else "zeros")
-        if at is None:
-            # One number, or a vector of no known kind; random values are the least probable.
-            return Guess(None, self._family.base if len(shape) > 1 else "zeros")
-        if not shape and at >= self.known + 2:
-            return Guess(None, "zeros")
-        return Guess(at, self._law(at, group))
-
-    def _law(self, at: int, group: Group) -> Law:
-        law: Law = _law(self.rules[at].law, group, self._model)
-        return law
+        if at is None or at >= self._first_kind:
+            if dtype is not None and DTYPES[dtype].kind != "float":
+                is_random = DTYPES[dtype].kind == "complex" and len(shape) > 1
+                return Guess(None, "lecun_normal" if is_random else "zeros")
+            if at is None:
+                # One number, or a vector of no known kind; random values are the least probable.
+                return Guess(None, self._family.base if len(shape) > 1 else "zeros")
+            if not shape and at >= self._first_kind + 2:
+                return Guess(None, "zeros")
+        return Guess(at, _law(self.rules[at].law, group, self._model))
 
 
 def is_known(name: str, ndim: int) -> bool:
@@ -224,38 +218,17 @@ def is_known(name: str, ndim: int) -> bool:
     return at is not None and rules[at].law is not None
 
 
-def expert_layout(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The layout of stacked experts, by the shapes of both of their matrices; None where these do not tell.
-
-    Example:
-        >>> expert_layout("m.down_proj", {"m.gate_up_proj": (8, 64, 192), "m.down_proj": (8, 96, 64)})
-        'BIO'
-    """
-    head, dot, leaf = name.rpartition(".")
-    gate_up, down = (shapes.get(f"{head}{dot}{each}", ()) for each in _EXPERTS)
-    if leaf not in _EXPERTS or len(gate_up) != 3 or len(down) != 3:
-        return None
-    (_, first, second), (_, third, fourth) = gate_up, down
-    if first == fourth and second != third and second in (third, 2 * third):
-        return "BIO"
-    if second == third and first in (fourth, 2 * fourth):
-        return "BOI"
-    return "BIO" if first == fourth and second == 2 * third else None
-
-
-def guess_layout(groups: Sequence[Group]) -> tuple[str, str]:
+def guess_layout(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str]:
     """The layout of most parameters, and why."""
-    if any(_is_conv1d(group) for group in groups):
+    if any(name.endswith("c_attn.weight") and _is_conv1d(shape) for name, shape in shapes.items()):
         return "in_out", 'Told by the shape of "c_attn.weight": GPT-2 keeps (in, out).'
-    leaves = Counter(group.segments[-1] for group in groups if len(group.entry.shape) > 1)
+    leaves = Counter(name.rpartition(".")[2] for name, shape in shapes.items() if len(shape) > 1)
     if leaves["weight"] > leaves["kernel"]:
         return "out_in", (
             'Guessed: names end in ".weight", as PyTorch\'s do, whose linear layers keep (out, in). Not all\n'
             "models do."
         )
-    if not leaves["kernel"] and any(
-        _OF_TORCH.match(str(each)) for group in groups for each in group.segments
-    ):
+    if not leaves["kernel"] and any(_OF_TORCH.match(each) for name in shapes for each in name.split(".")):
         return "out_in", "Guessed: names are PyTorch's, whose linear layers keep (out, in)."
     if leaves["kernel"]:
         return (
@@ -265,7 +238,6 @@ def guess_layout(groups: Sequence[Group]) -> tuple[str, str]:
     return "in_out", "Guessed, with nothing to go by: in_out is what Keras and JAX keep, out_in PyTorch."
 
 
-def _is_conv1d(group: Group) -> bool:
-    """Whether a group is queries, keys and values side by side, three times as many outputs as inputs."""
-    shape = group.entry.shape
-    return group.segments[-2:] == ("c_attn", "weight") and len(shape) == 2 and shape[1] == 3 * shape[0]
+def _is_conv1d(shape: tuple[int, ...]) -> bool:
+    """Whether a matrix is queries, keys and values side by side, three times as many outputs as inputs."""
+    return len(shape) == 2 and shape[1] == 3 * shape[0]

@@ -100,7 +100,8 @@ def test_a_draft_covers_its_manifest_exactly_and_nothing_is_complained_of(manife
     assert {each.name: (each.shape, each.dtype.name) for each in plan} == {
         name: (entry.shape, entry.dtype or "float32") for name, entry in manifest.entries.items()
     }
-    assert check_plan(plan, spec.allow, spec) == ()
+    codes = {each.code for each in check_plan(plan, spec.allow, spec)}
+    assert codes == (set() if plan.numel else {Code.NO_ELEMENTS})
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -202,7 +203,7 @@ def test_a_row_at_zero_is_drafted_as_one_and_buffers_are_left_out(row: int) -> N
         "norm.seen": ManifestEntry((4,), "float32", buffer=True),
     }
     spec, plan = drafted(Manifest(entries))
-    assert "base" in spec.initializers
+    assert len(spec.rules) == 1
     assert [each.name for each in plan] == ["embed_tokens.weight", "other.embed_tokens.weight"]
     [patch] = plan["embed_tokens.weight"].initializer.get_config()["patches"]
     assert patch["at"] == [row]
