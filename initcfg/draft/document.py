@@ -45,8 +45,9 @@ def new_spec(manifest: Manifest | Mapping[str, Sequence[int]] | None = None, nam
             example. Of what it marks as buffers only those are drafted whose names say how they begin, such
             as ``running_var``; the others stay as the model has them. A row that the model keeps at zero is
             drafted as such. Numbered copies of a layer become one layer with a repeat. How parameters begin
-            is taken from their names, and the comments say what is a guess. Where the model's code is at
-            hand, the ``capture`` of its framework's adapter reads what that code does.
+            is taken from their names, else from the family of models that the names speak of. The comments
+            say which, and what is a guess. Where the model's code is at hand, the ``capture`` of its
+            framework's adapter reads what that code does.
         name: what the model is called.
 
     Raises:
@@ -97,7 +98,7 @@ class _Draft(Document):
         super().__init__(name, entries, layout)
         # What is too large already is not planned first.
         _check_size(len(self._groups) * _LEAST_BYTES)
-        model = Model(shapes)
+        model = Model(shapes, self._places.vars)
         self._family, self._why_family = family_of(model)
         guesses = Guesses(self._family, model)
         self._known = guesses.rules

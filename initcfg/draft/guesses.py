@@ -1,6 +1,6 @@
-"""How each parameter probably begins: as its own name tells, else the names of the model together.
+"""How each parameter probably begins: as its name tells, else the model's family.
 
-What names tell is data, in ``families.yaml`` beside this module.
+What names and families tell is data, in ``families.yaml`` beside this module.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from initcfg.capture.layers import Index
 from initcfg.dtypes import DTYPES
 from initcfg.frozen import NamedTuple
 from initcfg.globs import GlobSet
 from initcfg.text.yaml_source import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from initcfg.capture.layers import Group
 
@@ -33,9 +34,10 @@ _GEMMA_VOCABULARY = 256_000
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The shapes of parameters by name."""
+    """The shapes of parameters by name, and the numbers of copies of layers by var."""
 
     shapes: Mapping[str, tuple[int, ...]]
+    vars: Mapping[str, int]
     _found: dict[str, str | None] = field(default_factory=dict)
 
     def first(self, sign: str) -> str | None:
@@ -68,6 +70,7 @@ class Family(NamedTuple):
     base: Law
     embeddings: Law
     says: str
+    rules: Sequence[Mapping[str, Any]] = ()
     without: str | None = None
     biases: Law = "zeros"
 
@@ -87,19 +90,27 @@ def family_of(model: Model) -> tuple[Family, str]:
         found = [model.first(sign) for sign in family.signs]
         if None not in found and (family.without is None or model.first(family.without) is None):
             return family, f"Taken for a model like {family.name}, because it has {found[0]!r}."
-    small = {"random_normal": {"stddev": 0.02}}
-    unknown = Family("no other", (), "lecun_normal", small, "By the number of inputs.")
+    unknown = Family("no other", (), "lecun_normal", normal(0.02), "By the number of inputs.")
     return unknown, "Taken for a model of no known family: no name tells one."
 
 
-def _kinds_for(family: Family) -> Iterator[Rule]:
-    """The rules for what goes by its kind, with the laws of a family."""
-    for rule in map(Rule.of, _known()[0]["kinds"]):
-        law, comment = getattr(family, str(rule.law), rule.law), rule.comment.format(family=family)
-        yield rule._replace(law=law, comment=comment)
+def _rules_for(family: Family, model: Model) -> tuple[list[Rule], list[Rule]]:
+    """The rules that a draft may have, of which the first that matches wins: by names, and by their kind."""
+    tree, known, _ = _known()
+    together = (rule for each in tree["together"] if model.first(each["sign"]) for rule in each["rules"])
+    own = (Rule.of(row) for row in family.rules)
+    named = [*(rule._replace(comment=f"A guess. {rule.comment}") for rule in own), *map(Rule.of, together)]
+    kinds = (Rule.of(row)._replace(comment=row["comment"].format(family=family)) for row in tree["kinds"])
+    of_family = (rule._replace(law=getattr(family, str(rule.law), rule.law)) for rule in kinds)
+    return [*named, *known], list(of_family)
 
 
 # Laws.
+
+
+def normal(stddev: float | str) -> Law:
+    """A normal distribution about 0."""
+    return {"random_normal": {"stddev": stddev}}
 
 
 def within(bound: str) -> Law:
@@ -108,16 +119,41 @@ def within(bound: str) -> Law:
 
 
 def _law(written: Any, group: Group, model: Model) -> Any:
-    """A law of the file for one group of parameters: its function called, if it names one."""
-    if isinstance(written, dict) and "computed" in written:
-        return _COMPUTED[written["computed"]](group, model)
+    """A law of the file for one group of parameters: its functions called, its texts filled in."""
+    match written:
+        case {"computed": name}:
+            return _COMPUTED[name](group, model)
+        case dict():
+            return {key: _law(each, group, model) for key, each in written.items()}
+        case str() if "{" in written:
+            width = str(max(group.entry.shape[-1], 1))
+            return written.replace("{depth}", _depth(group, model)).replace("{width}", width)
     return written
+
+
+def _depth(group: Group, model: Model) -> str:
+    """How many copies of a parameter there are, as an expression."""
+    total = next((each.total for each in group.segments if isinstance(each, Index)), 1)
+    return next((name for name, value in model.vars.items() if value == total), str(total))
 
 
 def _beside(group: Group, model: Model, *leaves: str) -> tuple[int, ...]:
     """The shape of the first parameter of such a name in the same module; () where there is none."""
     names = (f"{group.example.rpartition('.')[0]}.{leaf}".lstrip(".") for leaf in leaves)
     return next((model.shapes[name] for name in names if name in model.shapes), ())
+
+
+def _t5_queries(group: Group, model: Model) -> Law:
+    biases = model.first(r"relative_attention_bias\.weight$")
+    heads = model.shapes[biases][-1] if biases else 0
+    size = group.entry.shape[0] // heads if heads else 64
+    return normal(f"1 / sqrt({max(size, 1)} * fan_in)")
+
+
+def _t5_positions(_: Group, model: Model) -> Law:
+    embeddings = model.first(r"(^|\.)(shared|embed_tokens)\.weight$")
+    width = model.shapes[embeddings][-1] if embeddings else 0
+    return normal(f"1 / sqrt({width})" if width else 0.02)
 
 
 def _torch_bias(group: Group, model: Model) -> Law:
@@ -152,6 +188,15 @@ def _magnitude(group: Group, model: Model) -> Law:
     return {"norm_of": {"parameter": other, "axes": axes}}
 
 
+def _sines(group: Group, _: Model) -> Law:
+    """Whisper's table: the sines of all positions, then the cosines."""
+    half = group.entry.shape[1] // 2
+    angle = "index(0) * 10000 ** (-index(1) / (size(1) - 1))"
+    waves = [{"formula": {"value": f"{wave}({angle})"}} for wave in ("sin", "cos")]
+    sizes = [half, group.entry.shape[1] - half]
+    return {"concatenate": {"axis": 1, "sizes": sizes, "initializers": waves}}
+
+
 def _norms(_: Group, model: Model) -> Law:
     """Zeros in models whose names tell that their norms multiply by 1 + weight."""
     # Gemma 3n has such names as well, and multiplies by the weight itself.
@@ -170,7 +215,10 @@ _COMPUTED = {
     "magnitude": _magnitude,
     "norms": _norms,
     "recurrent": _recurrent,
+    "sines": _sines,
     "state_matrix": _state_matrix,
+    "t5_positions": _t5_positions,
+    "t5_queries": _t5_queries,
     "torch_bias": _torch_bias,
 }
 
@@ -189,9 +237,9 @@ class Guesses:
     """How the parameters of one model begin."""
 
     def __init__(self, family: Family, model: Model) -> None:
-        known = _known()[1]
-        self.rules = (*known, *_kinds_for(family))
-        self._first_kind = len(known)  # those before go by names, not by kinds
+        named, kinds = _rules_for(family, model)
+        self.rules = (*named, *kinds)
+        self._first_kind = len(named)  # those before go by names, not by kinds
         self._family, self._model = family, model
         self._globs = GlobSet((rule.match, rule.ndim) for rule in self.rules)
 

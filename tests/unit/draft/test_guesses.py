@@ -21,6 +21,9 @@ def drafted(**entries):
     return plan_of(loads(new_spec(manifest)))
 
 
+_RWKV = {"time_decay": (8,), "time_first": (8,), "time_mix_key": (1, 1, 8), "key.weight": (8, 8)}
+
+
 @pytest.mark.parametrize(
     ("name", "entry", "value"),
     [
@@ -52,6 +55,62 @@ def test_a_name_that_is_known(name, entry, value) -> None:
 @pytest.mark.parametrize(
     ("family", "shapes", "spread"),
     [
+        (
+            "T5",
+            {
+                "shared.weight": (300, 64),
+                "encoder.block.0.layer.0.SelfAttention.q.weight": (128, 64),
+                "encoder.block.0.layer.0.SelfAttention.o.weight": (64, 128),
+                "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 8),
+                "encoder.block.0.layer.1.DenseReluDense.wi.weight": (96, 64),
+            },
+            [1, (64 * 16) ** -0.5, 128**-0.5, 1 / 8, 1 / 8],
+        ),
+        (
+            "CLIP",
+            {
+                "logit_scale": (),
+                "vision_model.pre_layrnorm.weight": (64,),
+                "vision_model.embeddings.class_embedding": (64,),
+                "vision_model.encoder.layers.0.self_attn.q_proj.weight": (64, 64),
+                "vision_model.encoder.layers.1.self_attn.q_proj.weight": (64, 64),
+                "vision_model.encoder.layers.0.mlp.fc1.weight": (96, 64),
+            },
+            [0, 0, 1 / 8, 1 / 16, 1 / 16, 128**-0.5],
+        ),
+        (
+            "Mamba",
+            {
+                "embeddings.weight": (300, 64),
+                "layers.0.mixer.A_log": (96, 16),
+                "layers.0.mixer.conv1d.weight": (96, 1, 4),
+                "layers.0.mixer.dt_proj.weight": (96, 4),
+                "layers.0.mixer.dt_proj.bias": (96,),
+                "layers.0.mixer.out_proj.weight": (64, 96),
+            },
+            [0.1, None, 12**-0.5, 12**-0.5, None, 288**-0.5],
+        ),
+        (
+            "GPT-2",
+            {"wte.weight": (300, 64)}
+            | {
+                f"h.{i}.attn.{key}.weight": (64, size)
+                for i in (0, 1)
+                for key, size in (("c_attn", 192), ("c_proj", 64))
+            },
+            [0.02, 0.02, 0.01, 0.02, 0.01],
+        ),
+        (
+            "ResNet",
+            {
+                "conv1.weight": (64, 3, 7, 7),
+                "layer1.0.downsample.0.weight": (64, 32, 1, 1),
+                "layer1.0.downsample.1.weight": (64,),
+                "fc.weight": (10, 64),
+                "fc.bias": (10,),
+            },
+            [(2 / (64 * 49)) ** 0.5, (2 / 64) ** 0.5, 0, 192**-0.5, 192**-0.5],
+        ),
         (
             "BERT, ViT and Llama",
             {"embed_tokens.weight": (300, 64), "layers.0.self_attn.q_proj.weight": (64, 64)},
@@ -120,6 +179,32 @@ def test_the_magnitude_of_weight_normalization_is_the_norm_of_the_direction_besi
     assert (values["lone.weight_g"] == 1).all()
 
 
+def test_rwkv_forgets_at_uneven_speeds_in_every_layer() -> None:
+    names = {f"blocks.{i}.attention.{key}": shape for i in range(3) for key, shape in _RWKV.items()}
+    plan = plan_of(loads(new_spec(Manifest(names | {"embeddings.weight": (300, 64)}))))
+    ramp = np.arange(8) / 7
+    for i in range(3):
+        decay = -5 + 8 * ramp ** (0.7 + 1.3 * i / 2)
+        np.testing.assert_allclose(materialize(plan[f"blocks.{i}.attention.time_decay"]), decay, rtol=1e-5)
+        mixed = (np.arange(8) / 8) ** (1 - i / 3)
+        found = materialize(plan[f"blocks.{i}.attention.time_mix_key"])
+        np.testing.assert_allclose(found.ravel(), mixed, rtol=1e-5)
+
+
+def test_the_positions_of_whispers_encoder_are_sines_and_cosines() -> None:
+    plan = plan_of(
+        loads(
+            new_spec(
+                Manifest({"encoder.conv1.weight": (8, 80, 3), "encoder.embed_positions.weight": (50, 8)})
+            )
+        )
+    )
+    angles = np.arange(50)[:, None] * 10000 ** (-np.arange(4) / 3)
+    wanted = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    found = materialize(plan["encoder.embed_positions.weight"])
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_conv1d_of_gpt2_is_in_out() -> None:
     assert loads(new_spec(Manifest({"h.0.attn.c_attn.weight": (64, 192)}))).layout == "in_out"
     assert loads(new_spec(Manifest({"h.0.attn.c_attn.weight": (192, 64)}))).layout == "out_in"
@@ -166,12 +251,12 @@ def test_what_a_name_cannot_tell_is_marked_as_a_guess(name) -> None:
     assert "# A guess: " in new_spec(Manifest({name: (8,), "fc.weight": (64, 64)}))
 
 
-def test_what_only_the_kind_of_a_parameter_tells_is_marked_as_a_guess() -> None:
+def test_what_a_familys_name_and_a_norms_name_tell_is_marked_as_a_guess() -> None:
     gpt2 = {"h.0.attn.c_attn.weight": (8, 24), "h.0.mlp.c_proj.weight": (32, 8), "wte.weight": (64, 8)}
     text = new_spec(Manifest(gpt2 | {"h.0.ln_1.weight": (8,)}))
     comments = [line.strip() for line in text[text.index("rules:") :].splitlines() if "#" in line]
+    assert "# A guess. What a block adds to its residual stream, by the depth." in comments
     assert any(comment.startswith("# A guess. Scales of norms: ones") for comment in comments)
-    assert any(comment.startswith("# All other matrices: a guess.") for comment in comments)
 
 
 def test_the_head_of_a_draft_names_the_command_that_does_not_guess() -> None:
