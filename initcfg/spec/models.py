@@ -1,6 +1,7 @@
-"""The spec as frozen pydantic models: what may stand where, in Python, YAML, JSON and the schema."""
+"""The spec as frozen pydantic models: what may stand where, in Python, YAML, JSON and the schema.
 
-from __future__ import annotations
+The annotations here are not postponed: pydantic would compile each of them again.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,7 +84,7 @@ class _Checked(ModelMetaclass):
 class _Model(BaseModel, metaclass=_Checked):
     """Frozen, without unknown keys, equal by value; building one from wrong values is a `SpecError`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if isinstance(other, type(self)) else NotImplemented
@@ -280,7 +281,7 @@ class Rule(_Model):
         ) -> None: ...
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Rule:
+    def _is_consistent(self) -> "Rule":
         """An initializer or a skip, exactly one; what is skipped has none of the other keys."""
         if not self.skip and self.initializer is None:
             raise fault(Code.MISSING_KEY, _RULE_MISSING, _RULE_HINT, key=True)
