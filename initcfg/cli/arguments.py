@@ -271,7 +271,7 @@ def _beginning(file: str, size: int) -> bytes:
 
 def selection(plan: Plan, select: str | None) -> list[PlannedParameter]:
     """The parameters that ``--select`` takes; a pattern that is malformed or takes none is a usage error."""
-    from initcfg.generate.memory import selected
+    from initcfg.plan.plan import selected
 
     try:
         return selected(plan, select)

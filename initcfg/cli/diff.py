@@ -13,7 +13,6 @@ from initcfg.cli.arguments import SpecOptions, plan_from, with_spec_options
 from initcfg.cli.output import Output, with_table
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import InitcfgError, SpecError, printable, text_width
-from initcfg.plan.plan import parameter_data
 from initcfg.tables import csv_text
 
 if TYPE_CHECKING:
@@ -179,6 +178,8 @@ def _plan_data(plan: Plan, file: str) -> dict[str, object]:
 
 
 def _change_data(change: Change) -> dict[str, object]:
+    from initcfg.plan.plan import parameter_data
+
     sides = {"old": change.old, "new": change.new}
     return {
         "change": change.kind,

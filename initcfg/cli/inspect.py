@@ -14,16 +14,21 @@ from initcfg.cli.arguments import threads_option, with_renames
 from initcfg.cli.output import Output, progress_bar, with_table
 from initcfg.cli.report import Exit
 from initcfg.errors import SpecError, UnknownParameterError, printable
-from initcfg.formats.base import PLAN_KEY, SPEC_KEY, StoredTensor, natural_key
 from initcfg.frozen import NamedTuple
-from initcfg.inspection import Inspection, Moments, merged
 from initcfg.names import count, counted, fold, number, size
+from initcfg.process import lazy
 from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table, csv_text, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from initcfg import inspection
+    from initcfg.formats import base
+    from initcfg.formats.base import StoredTensor
     from initcfg.formats.reading import Renames
+    from initcfg.inspection import Inspection, Moments
+else:
+    inspection, base = lazy("initcfg.inspection"), lazy("initcfg.formats.base")
 
 
 # What rows may be sorted by, and whether the largest comes first.
@@ -94,11 +99,9 @@ def inspect(
 def _surveyed(
     file: str, select: str | None, renames: Renames, threads: int | None, output: Output, *, values: bool
 ) -> Inspection:
-    from initcfg.inspection import inspect as survey
-
     try:
         with progress_bar(output, printable(file)) as progress:
-            return survey(
+            return inspection.inspect(
                 file, select=select, rename=renames, values=values, threads=threads, progress=progress
             )
     except (SpecError, UnknownParameterError) as error:
@@ -144,7 +147,7 @@ class _Group(NamedTuple):
 def _grouped(found: Sequence[Inspection], *, full: bool) -> list[_Group]:
     """The tensors of files by name; those whose names differ in numbers and that are alike are one."""
     held = [{tensor.name: tensor for tensor in each.tensors} for each in found]
-    names = sorted({name for each in held for name in each}, key=natural_key)
+    names = sorted({name for each in held for name in each}, key=base.natural_key)
     rows = [[each.get(name) for each in held] for name in names]
     alike = [
         at if full else tuple(each and (each.shape, each.dtype) for each in row)
@@ -175,7 +178,9 @@ def _records(group: _Group, found: Sequence[Inspection]) -> list[dict[str, Any]]
             "nbytes": sum(tensor.nbytes for tensor in copies),
         }
         if each.values:
-            record |= _numbers(functools.reduce(merged, (each.values[tensor.name] for tensor in copies)))
+            record |= _numbers(
+                functools.reduce(inspection.merged, (each.values[tensor.name] for tensor in copies))
+            )
         records.append(record)
     return records
 
@@ -253,7 +258,7 @@ def _described(copies: Sequence[Moments]) -> list[str]:
     """The cells about values; a dash where no element has one."""
     filled = [moments for moments in copies if moments.count]
     ranges = (_range(each.mean for each in filled), _range(each.std for each in filled))
-    whole = functools.reduce(merged, copies)
+    whole = functools.reduce(inspection.merged, copies)
     bounds = [number(whole.low), number(whole.high)] if filled else ["-", "-"]
     numel = whole.count + whole.non_finite
     zeros = f"{number(100 * whole.zeros / numel)}%" if numel else "-"
@@ -286,11 +291,11 @@ def _totals(found: Inspection) -> list[str]:
         told.append(f"{count(sums['non_finite'])} not finite")
     made = found.fingerprint or "none; another program wrote this, or the plan held code"
     texts = dict(found.header.metadata)
-    spec = texts.pop(SPEC_KEY, None)
+    spec = texts.pop(base.SPEC_KEY, None)
     carried = (
         [] if spec is None else [f"spec: {counted(len(spec), 'character')}; initcfg verify needs no other"]
     )
-    others = [f"{key}: {_cut(text)}" for key, text in texts.items() if key != PLAN_KEY]
+    others = [f"{key}: {_cut(text)}" for key, text in texts.items() if key != base.PLAN_KEY]
     return [printable(line) for line in (", ".join(told), f"fingerprint: {made}", *carried, *others)]
 
 

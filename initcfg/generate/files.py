@@ -15,9 +15,9 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, little_endian, make_little_endian
-from initcfg.generate.memory import owner, selected
 from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
+from initcfg.plan.plan import owner, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

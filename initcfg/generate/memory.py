@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.errors import Code, UnknownParameterError
 from initcfg.generate.pool import Task, Workers, in_groups
 from initcfg.generate.work import (
     CHUNK,
@@ -25,8 +24,8 @@ from initcfg.generate.work import (
     runs,
     whole_runs,
 )
-from initcfg.globs import Glob, glob_hint
 from initcfg.plan import Plan, PlannedParameter
+from initcfg.plan.plan import owner, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,31 +35,6 @@ if TYPE_CHECKING:
     from initcfg.generate.pool import Progress
     from initcfg.generate.work import Run
     from initcfg.plan.parameters import ParameterSlice
-
-
-def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
-    """The parameters whose names match a glob, in the plan's order; all of them for None.
-
-    A SpecError where it is malformed, an UnknownParameterError where it matches nothing.
-    """
-    if select is None:
-        return list(plan)
-    if not isinstance(select, str):
-        raise TypeError(f"select is a glob, such as 'h.*.weight', not {select!r}")
-    glob = Glob(select)
-    found = [parameter for parameter in plan if glob.matches(parameter.name)]
-    if found:
-        return found
-    names = [parameter.name for parameter in plan]
-    shown = f"the plan has {len(names):,} parameters, such as {', '.join(map(repr, names[:3]))}"
-    hint = glob_hint(select, names) or (shown if names else "the plan has no parameters")
-    message = f"{select!r} matches no parameter"
-    raise UnknownParameterError.of(Code.UNKNOWN_PARAMETER, message, hint=hint)
-
-
-def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
-    """The parameter whose array this one is: itself, or the one that it is tied to."""
-    return parameter if parameter.tied_to is None else plan[parameter.tied_to]
 
 
 # Of most systems with 64 bits.

@@ -17,6 +17,7 @@ from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
 from initcfg.frozen import frozen
+from initcfg.globs import Glob, glob_hint
 from initcfg.initializers.components import weights_of
 from initcfg.initializers.configs import serialize_by_content
 from initcfg.initializers.registry import snake_case
@@ -350,3 +351,28 @@ def require_plan(plan: object, taker: str, way: str) -> None:
     """Raises a TypeError for what is no plan, such as the path of a spec; `way` is a call that makes one."""
     if not isinstance(plan, Plan):
         raise TypeError(f"{taker} takes a plan, not {type(plan).__name__}: {way} makes one")
+
+
+def selected(plan: Plan, select: str | None) -> list[PlannedParameter]:
+    """The parameters whose names match a glob, in the plan's order; all of them for None.
+
+    A SpecError where it is malformed, an UnknownParameterError where it matches nothing.
+    """
+    if select is None:
+        return list(plan)
+    if not isinstance(select, str):
+        raise TypeError(f"select is a glob, such as 'h.*.weight', not {select!r}")
+    glob = Glob(select)
+    found = [parameter for parameter in plan if glob.matches(parameter.name)]
+    if found:
+        return found
+    names = [parameter.name for parameter in plan]
+    shown = f"the plan has {len(names):,} parameters, such as {', '.join(map(repr, names[:3]))}"
+    hint = glob_hint(select, names) or (shown if names else "the plan has no parameters")
+    message = f"{select!r} matches no parameter"
+    raise UnknownParameterError.of(Code.UNKNOWN_PARAMETER, message, hint=hint)
+
+
+def owner(plan: Plan, parameter: PlannedParameter) -> PlannedParameter:
+    """The parameter whose array this one is: itself, or the one that it is tied to."""
+    return parameter if parameter.tied_to is None else plan[parameter.tied_to]

@@ -24,12 +24,12 @@ from initcfg.distributions import point
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import NamedTuple
-from initcfg.generate.memory import owner, selected
 from initcfg.initializers import Constant, Initializer, Scaled
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.derived import Derived
 from initcfg.names import counted, number
 from initcfg.plan import Plan, PlannedParameter, plan_of
+from initcfg.plan.plan import owner, selected
 from initcfg.process import cached_property
 from initcfg.spec import Layer as SpecLayer
 from initcfg.spec import Param, Rule, Spec

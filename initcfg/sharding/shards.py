@@ -19,7 +19,7 @@ from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
 from initcfg.formats.index import TOTALS, Index, index_text
 from initcfg.formats.safetensors import FileLayout, layout
 from initcfg.generate.files import carried_spec, file_metadata, left_out
-from initcfg.generate.memory import owner, selected
+from initcfg.plan.plan import owner, selected
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:

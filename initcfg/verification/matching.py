@@ -12,11 +12,11 @@ import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, capped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, StoredTensor, malformed, tied_names
-from initcfg.generate.memory import owner, selected
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry, buffers_among
 from initcfg.names import Affix, NearestNames, differ_alike, few
 from initcfg.plan import Plan, PlannedParameter, plan_reading
+from initcfg.plan.plan import owner, selected
 from initcfg.spec import read
 from initcfg.text.json_values import parse_json
 

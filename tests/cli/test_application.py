@@ -91,9 +91,10 @@ def test_python_dash_m_runs_the_same_program(spawn: Spawn) -> None:
     assert done.stdout.startswith("initcfg ")
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("args", [["--help"], ["plan", "--help"]])
+def test_help_loads_nothing_heavy(args: list[str]) -> None:
     code = (
-        "import sys\nfrom initcfg.cli import main\nmain(['plan', '--help'], standalone_mode=False)\n"
+        f"import sys\nfrom initcfg.cli import main\nmain({args}, standalone_mode=False)\n"
         "print([name for name in ('numpy', 'pydantic', 'yaml', 'rich', 'jsonschema') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -26,7 +26,7 @@ COUNT = """
 import gc, json, sys
 from initcfg.cli import main
 try:
-    main(["validate", sys.argv[1]])
+    main(sys.argv[1:])
 except SystemExit as exit:
     assert not exit.code, exit.code
 made = [each for each in gc.get_objects() if isinstance(each, type | type(lambda: 0))]
@@ -40,16 +40,16 @@ print(json.dumps([sorted(sys.modules), classes, compiled]))
 """
 
 
-def started(file: str) -> tuple[list[str], list[str], list[str]]:
-    """What exists after a validation: modules, and of ours classes and functions compiled from text."""
-    command = [sys.executable, "-c", COUNT, str(ROOT / "configs" / file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def started(command: str, file: str) -> tuple[list[str], list[str], list[str]]:
+    """What exists after a command: modules, and of ours classes and functions compiled from text."""
+    arguments = [sys.executable, "-c", COUNT, command, str(ROOT / "configs" / file)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     modules, classes, compiled = json.loads(done.stdout.splitlines()[-1])
     return modules, classes, compiled
 
 
 def test_a_validation_stays_within_its_budget() -> None:
-    modules, classes, compiled = started("gpt2.yaml")
+    modules, classes, compiled = started("validate", "gpt2.yaml")
     ours = [name for name in modules if name.split(".")[0] == "initcfg"]
     assert len(ours) <= MODULES, ours
     assert len(classes) <= CLASSES, classes
@@ -58,6 +58,11 @@ def test_a_validation_stays_within_its_budget() -> None:
 
 
 def test_a_family_of_initializers_is_loaded_where_a_spec_names_one_of_them() -> None:
-    modules, *_ = started("mlp.yaml")
+    modules, *_ = started("validate", "mlp.yaml")
     assert "initcfg.initializers.scaling" in modules
     assert "initcfg.initializers.combined" not in modules
+
+
+def test_a_plan_is_shown_without_what_makes_weights() -> None:
+    modules, *_ = started("plan", "gpt2.yaml")
+    assert [name for name in ("numpy", "ml_dtypes", "rich", "initcfg.generate") if name in modules] == []

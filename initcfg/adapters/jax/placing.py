@@ -25,10 +25,11 @@ from initcfg.adapters.jax.shardings import (
 )
 from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
-from initcfg.generate.memory import Target, empty, fill_targets, owner, selected
+from initcfg.generate.memory import Target, empty, fill_targets
 from initcfg.generate.pool import in_groups, onward
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import require_plan
+from initcfg.plan.plan import owner, selected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,11 +14,12 @@ import keras
 
 from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.generate.memory import fill_targets, new_target, owner
+from initcfg.generate.memory import fill_targets, new_target
 from initcfg.generate.pool import in_groups, onward
 from initcfg.generate.work import is_foreign
 from initcfg.manifest import Manifest, ManifestEntry
 from initcfg.plan import require_plan
+from initcfg.plan.plan import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -21,10 +21,10 @@ from initcfg.adapters.torch.shards import is_dtensor, places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
 from initcfg.frozen import NamedTuple
-from initcfg.generate.memory import owner
 from initcfg.manifest import Manifest
 from initcfg.names import counted, few
 from initcfg.plan import require_plan
+from initcfg.plan.plan import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -19,10 +19,10 @@ from initcfg.adapters.torch.parameters import refs_of, require_shapes
 from initcfg.adapters.torch.passing import Watch, numpy_of
 from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
-from initcfg.generate.memory import owner
 from initcfg.names import few
 from initcfg.plan import require_plan
 from initcfg.plan.listing import law_moments
+from initcfg.plan.plan import owner
 from initcfg.probe.passes import Pass, Step, probe_of, require_seeds
 from initcfg.probe.values import finite
 
