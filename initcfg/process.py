@@ -28,6 +28,14 @@ def collect_seldom() -> None:
     gc.set_threshold(_SELDOM, *gc.get_threshold()[1:])
 
 
+def end_uncollected() -> None:
+    """Have Python look for no more cycles, in a process that ends: the system takes its memory back.
+
+    Otherwise it walks all that is left, twice, as it ends: a seventh of the time of a short command.
+    """
+    gc.freeze()
+
+
 @contextmanager
 def gc_paused() -> Iterator[None]:
     """A block in which Python looks for no cycles, for values that stay and hold none.

@@ -15,7 +15,7 @@ from initcfg.cli.output import Output, fit, width_of
 from initcfg.cli.renderers import defused
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import InitcfgError, printable
-from initcfg.process import collect_seldom
+from initcfg.process import collect_seldom, end_uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,6 +147,7 @@ class Application(Command, click.Group):
             report_internal_error(error)
             code = Exit.USAGE
         if standalone_mode:
+            end_uncollected()
             sys.exit(code)
         return code
 

@@ -29,6 +29,8 @@ try:
     main(sys.argv[1:])
 except SystemExit as exit:
     assert not exit.code, exit.code
+assert gc.get_freeze_count(), "the end looks for cycles among all that was made"
+gc.unfreeze()
 made = [each for each in gc.get_objects() if isinstance(each, type | type(lambda: 0))]
 ours = [each for each in made if str(each.__module__).startswith("initcfg")]
 name = lambda each: f"{each.__module__}.{each.__qualname__}"
