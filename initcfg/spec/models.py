@@ -84,7 +84,7 @@ class _Checked(ModelMetaclass):
 class _Model(BaseModel, metaclass=_Checked):
     """Frozen, without unknown keys, equal by value; building one from wrong values is a `SpecError`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if isinstance(other, type(self)) else NotImplemented
