@@ -21,7 +21,7 @@ from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.capture.values import Law, Recorded
 
@@ -53,14 +53,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Source:
-    """The numbers of a model's config by names for vars, and a way to make the model with others of them.
-
-    `used` fills with the names that the model's code reads when it is made again; None if nobody sees that.
-    """
+    """The numbers of a model's config by names for vars, and a way to make the model with others of them."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     rebuild: Rebuild | None = None
-    used: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,18 +146,9 @@ class Study:
         """The values of the config on which something depends; those that seem idle are tried together."""
         sizes = {size for each in base.tensors.values() for size in each.shape}
         names = [name for name in base.values if _LISTED.sub("", name) not in _TAKEN]
-        self._made(_differences(self.model, base))  # for what its code reads
-        used = names if self._source.used is None else self._source.used
         sized = [name for name in names if base.values[name] in sizes or base.values[name] == _SHRUNK]
-        groups: dict[str, list[str]] = {"likely": [], "doubtful": [], "unused": []}
-        for name in names:
-            likely = name in sized or _OFTEN.search(name)
-            groups["unused" if name not in used else "likely" if likely else "doubtful"].append(name)
-        telling = [
-            *groups["likely"],
-            *self._not_idle(base, groups["doubtful"]),
-            *self._not_idle(base, groups["unused"]),
-        ]
+        likely = [name for name in names if name in sized or _OFTEN.search(name)]
+        telling = likely + self._not_idle(base, [name for name in names if name not in likely])
         return sorted(telling, key=lambda name: (name not in sized, names.index(name)))
 
     def _not_idle(self, base: Build, names: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from initcfg.capture.settings import is_number, named_settings, other_values
 from initcfg.errors import Code, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import torch
 
@@ -73,20 +72,13 @@ def _source(module: torch.nn.Module, init: Callable[[torch.nn.Module], object] |
         places.setdefault(name, place)
     values = {name: _value(config, place) for name, place in places.items()}
 
-    attributes = {name: _attribute(config, place) for name, place in places.items()}
-    used: set[str] = set()
-
     def rebuild(changes: Mapping[str, float]) -> tuple[Recorded, ...]:
         changed = copy.deepcopy(config)
         for name, value in changes.items():
             _set(changed, places[name], value)
-        with _reads({owner for owner, _ in attributes.values()}) as read:
-            try:
-                return record_once(lambda: kind(changed), init, lines=False)
-            finally:
-                used.update(name for name, attribute in attributes.items() if attribute in read)
+        return record_once(lambda: kind(changed), init, lines=False)
 
-    return Source(values, rebuild, used)
+    return Source(values, rebuild)
 
 
 # Attributes, keys and indices, one in the other.
@@ -115,33 +107,6 @@ def _numbers(config: Any, at: _Place = (), prefix: str = "") -> Iterator[tuple[_
             yield from (((*place, index), f"{name}({index})") for index in range(len(held)))
     for each in nested:
         yield from _numbers(*each)
-
-
-def _attribute(config: Any, place: _Place) -> tuple[type, str]:
-    """The class of the config that a number is in, and the attribute by which code reaches it."""
-    at = max(at for at in range(len(place)) if hasattr(_value(config, place[:at]), "to_dict"))
-    return type(_value(config, place[:at])), str(place[at])
-
-
-@contextlib.contextmanager
-def _reads(kinds: Collection[type]) -> Iterator[set[tuple[type, str]]]:
-    """The attributes of some configs' classes that are read while a block runs, also by another name."""
-    read: set[tuple[type, str]] = set()
-    with contextlib.ExitStack() as stack:
-        for kind in kinds:
-            own: Any = kind.__getattribute__
-            others = getattr(kind, "attribute_map", {})
-
-            def noted(config: Any, key: str, own: Any = own, others: Mapping[str, str] = others) -> Any:
-                read.add((type(config), others.get(key, key)))
-                return own(config, key)
-
-            if "__getattribute__" in vars(kind):
-                stack.callback(setattr, kind, "__getattribute__", own)
-            else:
-                stack.callback(delattr, kind, "__getattribute__")
-            kind.__getattribute__ = noted  # type: ignore[assignment]
-        yield read
 
 
 # What a classifier calls its outputs, and what wrote the config.
