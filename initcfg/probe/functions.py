@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.frozen import NamedTuple
-from initcfg.probe.values import finite
+from initcfg.probe.values import Nonlinearity, finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -26,29 +25,54 @@ FLAT: dict[str, Callable[[Values], Any]] = {
 }
 
 
-class Call(NamedTuple):
-    """What one call of a nonlinear function does."""
+def flat_shares(name: str, function: str, values: Values, channels: int = -1) -> Nonlinearity:
+    """The call of a function of `FLAT` that gave these values, a unit an index of the axis `channels`.
 
-    name: str
-    function: str
-    dead: float | None = None
-    saturated: float | None = None
-    entropy: float | None = None
+    Example:
+        >>> found = flat_shares("fc", "relu", np.array([[0.0, 0.0], [0.0, 3.0]]))
+        >>> found.dead, found.saturated
+        ((0.5,), (0.75,))
+    """
+    values = np.atleast_1d(values)  # a gate may be one number
+    units = np.moveaxis(values, channels, 0).reshape(values.shape[channels], -1)
+    if not units.size:
+        return Nonlinearity(name=name, function=function)
+    flat = FLAT[function.rstrip("_")](values)
+    dead, saturated = float((units == 0).all(1).mean()), finite(float(flat.mean()))
+    return Nonlinearity(name=name, function=function, dead=(dead,), saturated=(saturated,))
 
-    @classmethod
-    def of(cls, name: str, function: str, values: Values, channels: int = -1) -> Call:
-        """The call of a function of `FLAT` that gave these values, a unit an index of the axis `channels`.
 
-        Example:
-            >>> Call.of("fc", "relu", np.array([[0.0, 0.0], [0.0, 3.0]]))
-            Call(name='fc', function='relu', dead=0.5, saturated=0.75, entropy=None)
-        """
-        values = np.atleast_1d(values)  # a gate may be one number
-        units = np.moveaxis(values, channels, 0).reshape(values.shape[channels], -1)
-        if not units.size:
-            return cls(name, function)
-        flat = FLAT[function.rstrip("_")](values)
-        return cls(name, function, float((units == 0).all(1).mean()), finite(float(flat.mean())))
+def nonlinearity_of(
+    place: str,
+    function: str,
+    given: Mapping[str, Any],
+    result: Any,
+    *,
+    numpy: Callable[[Any], Any],
+    channels: int = -1,
+) -> Nonlinearity:
+    """What a call does, as JAX and Keras have it: of a function of `FLAT`, a softmax, or an attention.
+
+    Args:
+        place: the module in which it is called.
+        function: ``softmax``, ``dot_product_attention``, or a name in `FLAT`.
+        given: the arguments by name.
+        result: what it gives.
+        numpy: makes arrays numpy's.
+        channels: the axis of units, and of choices where no ``axis`` is given.
+    """
+    if function == "softmax":
+        entropy = entropy_of(numpy(result), given.get("axis", channels))
+    elif function == "dot_product_attention":
+        bias, mask = (None if given.get(name) is None else numpy(given[name]) for name in ("bias", "mask"))
+        query, key = (np.moveaxis(numpy(given[name]), -2, -3) for name in ("query", "key"))  # heads first
+        key = np.repeat(key, query.shape[-3] // key.shape[-3], -3)
+        mask = bias if mask is None else np.where(mask, 0 if bias is None else bias, -np.inf)
+        options = {name: given[name] for name in ("is_causal", "scale") if name in given}
+        entropy = attention_entropy(query, key, mask=mask, **options)
+    else:
+        return flat_shares(place, function, numpy(result), given.get("axis", channels))
+    return Nonlinearity(name=place, function=function, entropy=(entropy,))
 
 
 def entropy_of(chosen: Values, axis: int | None = -1) -> float | None:

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-import initcfg
 from initcfg.errors import Code, SpecError
 from initcfg.frozen import NamedTuple
-from initcfg.probe.probed import Probe
-from initcfg.probe.values import Block, Leaf, Nonlinearity, Run, Signal, Weight, finite
+from initcfg.probe.values import Block, Leaf, Run, Signal, Weight, finite, joined
 from initcfg.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from initcfg.plan import Plan
-    from initcfg.probe.functions import Call
+    from initcfg.probe.values import Nonlinearity
 
     Values = np.ndarray[Any, np.dtype[np.float64]]
     Moments = tuple[float | None, float | None]
@@ -50,12 +48,20 @@ class Expectation(Protocol):
         """Whether it is a sum of which the other one is a part."""
 
 
-@dataclass(slots=True)
-class Place:
-    """What one output of a module comes to, in one pass."""
+class Seen(NamedTuple):
+    """An output of a module that is looked at, or what the first block is given."""
 
     name: str
     kind: str
+    is_block: bool
+    is_leaf: bool
+
+
+@dataclass(slots=True)
+class Place:
+    """What one output comes to, in one pass."""
+
+    seen: Seen
     forward: Moments  # mean square and mean
     rank: float | None
     rows: int
@@ -64,59 +70,49 @@ class Place:
     expected: Expectation | None = None
 
     @classmethod
-    def of(cls, name: str, kind: str, values: Values, nbytes: int) -> Place:
+    def of(cls, seen: Seen, values: Values, nbytes: int) -> Place:
         """The place whose output has these values; `nbytes` is its size in the model."""
-        return cls(name, kind, moments(values), *_rank(values), nbytes)
-
-
-class Passes(Protocol):
-    """Passes of one model on one batch, always with the same labels and dropout."""
-
-    about: str  # which loss it was
-    chance: float | None
-
-    def measure(self, plan: Plan | None) -> Pass:
-        """One pass with the weights of a plan, or with those that the model has."""
-
-
-class Step(NamedTuple):
-    """Mean squares of a parameter and of its gradient; steps of SGD and Adam with rate 1 over its size."""
-
-    name: str
-    shape: tuple[int, ...]
-    square: float | None
-    gradient: float | None = None
-    sgd: float | None = None
-    adam: float | None = None
-
-    @classmethod
-    def of(cls, name: str, values: Values, gradient: Values | None) -> Step:
-        """The first steps of a parameter with its gradient, if it gets one."""
-        square = moments(values)[0]
-        if gradient is None:
-            return cls(name, values.shape, square)
-        with np.errstate(invalid="ignore"):
-            direction = moments(gradient / (np.abs(gradient) + _EPSILON))[0]
-        slope = moments(gradient)[0]
-        return cls(name, values.shape, square, slope, _size(slope, square), _size(direction, square))
+        return cls(seen, moments(values), *_rank(values), nbytes)
 
 
 @dataclass(slots=True)
 class Pass:
-    """One forward and backward pass."""
+    """One forward and backward pass: places in the order of the calls, and what else was measured."""
 
     loss: float | None = None
-    blocks: list[Place] = field(default_factory=list)
-    leaves: list[Place] = field(default_factory=list)
-    nonlinearities: list[Call] = field(default_factory=list)
-    weights: list[Step] = field(default_factory=list)
-    nbytes: int = 0
+    places: list[Place] = field(default_factory=list)
+    nonlinearities: list[Nonlinearity] = field(default_factory=list)
+    weights: list[Weight] = field(default_factory=list)
+    nbytes: int = 0  # of the weights and their gradients
 
+    @property
+    def blocks(self) -> list[Place]:
+        """The input of the first block, and the outputs of all."""
+        return [each for each in self.places if each.seen.is_block]
 
-def not_real() -> SpecError:
-    """The error for complex numbers, whose mean squares, ranks and steps no probe measures."""
-    message = "a probe measures real numbers, and the model has complex weights, outputs or gradients"
-    return SpecError.of(Code.INPUT, message, "probe a model that keeps real and imaginary parts apart")
+    @property
+    def leaves(self) -> list[Place]:
+        """The outputs of modules that call no other."""
+        return [each for each in self.places if each.seen.is_leaf]
+
+    def add_weight(self, name: str, values: Values, gradient: Values | None, nbytes: int) -> None:
+        """Takes in a parameter of the model with its gradient, if it gets one, and first steps at rate 1."""
+        square, slope, direction = moments(values)[0], None, None
+        if gradient is not None:
+            slope = moments(gradient)[0]
+            with np.errstate(invalid="ignore"):
+                direction = moments(gradient / (np.abs(gradient) + _EPSILON))[0]
+        self.weights.append(
+            Weight(
+                name=name,
+                shape=values.shape,
+                square=(square,),
+                gradient=(slope,),
+                sgd=(_size(slope, square),),
+                adam=(_size(direction, square),),
+            )
+        )
+        self.nbytes += 2 * nbytes
 
 
 def moments(values: Values) -> Moments:
@@ -148,12 +144,6 @@ def _rank(values: Values) -> tuple[float | None, int]:
     return finite(float(np.trace(gram) ** 2 / np.square(gram).sum())), len(rows)
 
 
-def require_seeds(plans: object, seeds: Sequence[int] | None) -> None:
-    """A ValueError where seeds are given and no plan to make with them, or none of them."""
-    if seeds is not None and (not plans or not seeds):
-        raise ValueError("seeds are of plans: give a plan, and one seed at least" if not plans else "no seed")
-
-
 def reseeded(plan: Plan, seed: int) -> Plan:
     """The plan that the same spec makes with another seed; initializers with seeds of their own keep them."""
     return replace(
@@ -168,23 +158,7 @@ def reseeded(plan: Plan, seed: int) -> Plan:
     )
 
 
-def probe_of(
-    passes: Passes, plans: Mapping[str, Plan] | None, seeds: Sequence[int] | None, *, model: str, batch: str
-) -> Probe:
-    """Measures the passes of each plan and seed, or one of the model's own weights without a plan."""
-    named: Mapping[str, Plan | None] = plans or {"as built": None}
-    runs = tuple(_run_of(name, plan, seeds, passes.measure) for name, plan in named.items())
-    return Probe(
-        version=initcfg.__version__,
-        model=model,
-        batch=batch,
-        loss=passes.about,
-        chance=passes.chance,
-        runs=runs,
-    )
-
-
-def _run_of(
+def run_of(
     name: str, plan: Plan | None, seeds: Sequence[int] | None, measure: Callable[[Plan | None], Pass]
 ) -> Run:
     """Measures a pass for each seed of a plan, or one of the model's own weights, and puts them together.
@@ -214,40 +188,19 @@ def _merged(
         seeds=tuple(seeds),
         loss=tuple(each.loss for each in passes),
         blocks=tuple(
-            Block(
-                name=same[0].name,
-                rows=same[0].rows,
-                adds=_added(same[0], before[0]),
-                starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
-                scales=all(each.expected is not None and each.expected.scales for each in same),
-                **_signals(same),
-                **_by_seed(same, "rank"),
-            )
-            for same, before in zip(blocks, [blocks[0], *blocks] if blocks else [], strict=False)
+            _block_of(same, before) for same, before in zip(blocks, [*blocks[:1], *blocks], strict=False)
         ),
         leaves=tuple(
-            Leaf(name=same[0].name, kind=same[0].kind, **_signals(same))
+            Leaf(name=same[0].seen.name, kind=same[0].seen.kind, **_signals(same))
             for same in zip(*(each.leaves for each in passes), strict=True)
         ),
-        nonlinearities=tuple(
-            Nonlinearity(
-                name=same[0].name,
-                function=same[0].function,
-                **_by_seed(same, "dead", "saturated", "entropy"),
-            )
-            for same in zip(*(each.nonlinearities for each in passes), strict=True)
-        ),
+        nonlinearities=tuple(map(joined, zip(*(each.nonlinearities for each in passes), strict=True))),
         weights=tuple(
-            Weight(
-                name=same[0].name,
-                shape=same[0].shape,
-                fan_in=fans.get(same[0].name),
-                **_by_seed(same, "square", "gradient", "sgd", "adam"),
-            )
+            joined(same).model_copy(update={"fan_in": fans.get(same[0].name)})
             for same in zip(*(each.weights for each in passes), strict=True)
         ),
         seconds=seconds,
-        nbytes=max(each.nbytes for each in passes),
+        nbytes=max(each.nbytes + sum(leaf.nbytes for leaf in each.leaves) for each in passes),
     )
 
 
@@ -260,9 +213,8 @@ def _fingerprint(plan: Plan | None) -> str | None:
 def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
     called = [
         (
-            [each.name for each in one.blocks],
-            [each.name for each in one.leaves],
-            [each[:2] for each in one.nonlinearities],
+            [each.seen for each in one.places],
+            [(each.name, each.function) for each in one.nonlinearities],
         )
         for one in passes
     ]
@@ -275,16 +227,25 @@ def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
             raise SpecError.of(Code.INPUT, message, hint)
 
 
+def _block_of(same: Sequence[Place], before: Sequence[Place]) -> Block:
+    """One block in each pass, after the one before it."""
+    return Block(
+        name=same[0].seen.name,
+        rows=same[0].rows,
+        adds=_added(same[0], before[0]),
+        starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
+        scales=all(each.expected is not None and each.expected.scales for each in same),
+        rank=tuple(each.rank for each in same),
+        **_signals(same),
+    )
+
+
 def _added(place: Place, before: Place) -> tuple[str, ...]:
     """The weights whose sums a block adds to its input; none where it does something else."""
     now, begun = place.expected, before.expected
     if now is None or begun is None or not now.adds_to(begun):
         return ()
     return tuple(name for name in now.through if name not in begun.through)
-
-
-def _by_seed(same: Sequence[Any], *names: str) -> dict[str, Any]:
-    return {name: tuple(getattr(each, name) for each in same) for name in names}
 
 
 def _signals(same: Sequence[Place]) -> dict[str, Any]:

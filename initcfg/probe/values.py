@@ -7,7 +7,8 @@ not finite, or that was not there to be measured. The JSON Schema is `schemas/pr
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +22,9 @@ class Value(BaseModel):
     """A frozen value that knows no other keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Each = TypeVar("_Each", bound=Value)
 
 
 class Signal(Value):
@@ -59,7 +63,7 @@ class Block(Value):
 
 
 class Leaf(Value):
-    """The output of one call of a module that has no modules inside."""
+    """The output of one call of a module that calls no other."""
 
     name: str
     kind: str = Field(description="the name of its class")
@@ -72,12 +76,14 @@ class Nonlinearity(Value):
 
     name: str = Field(description="the module in which it was called")
     function: str
-    dead: Numbers = Field(description="the share of units that are 0 for all of the batch")
+    dead: Numbers = Field(default=(None,), description="the share of units that are 0 for all of the batch")
     saturated: Numbers = Field(
-        description="the share of elements where the slope is less than a tenth of its largest"
+        default=(None,),
+        description="the share of elements where the slope is less than a tenth of its largest",
     )
     entropy: Numbers = Field(
-        description="of a softmax or an attention, the mean entropy over that of a uniform choice"
+        default=(None,),
+        description="of a softmax or an attention, the mean entropy over that of a uniform choice",
     )
 
 
@@ -118,6 +124,13 @@ class Run(Value):
         if any(len(each.square) != passes or len(each.expected) not in (0, passes) for each in signals):
             raise ValueError(f"of {self.name} a block has not one number for each seed")
         return self
+
+
+def joined(same: Sequence[_Each]) -> _Each:
+    """The same thing of several passes as one value: its numbers in a row, all else as in the first."""
+    numbers = [name for name, field in type(same[0]).model_fields.items() if field.annotation == Numbers]
+    rows = {name: tuple(value for each in same for value in getattr(each, name)) for name in numbers}
+    return same[0].model_copy(update=rows)
 
 
 def finite(value: float) -> float | None:
@@ -190,3 +203,30 @@ def repeated_modules(names: Iterable[str]) -> tuple[str, ...]:
                 found.append(member)
     order = {name: at for at, name in enumerate(name for members in inside.values() for name in members)}
     return tuple(sorted(found, key=lambda each: order[each]))
+
+
+def numbered_blocks(names: Iterable[str]) -> set[str]:
+    """The repeated layers of parameters whose numbers follow an underscore, by the names of layers.
+
+    Of ``dense`` and ``dense_1``, as Keras numbers, the first is number 0.
+
+    Example:
+        >>> sorted(numbered_blocks(["stem.w", "Block_0.Dense_0.w", "Block_1.Dense_0.w"]))
+        ['Block_0', 'Block_1']
+        >>> sorted(numbered_blocks(["dense.kernel", "dense_1.kernel", "head.kernel"]))
+        ['dense', 'dense_1']
+    """
+    full = list(names)
+    paths = {".".join(name.split(".")[:depth]) for name in full for depth in range(1, name.count(".") + 1)}
+
+    def dotted(path: str) -> str:
+        segments = path.split(".")
+        starts = (".".join(segments[: at + 1]) for at in range(len(segments)))
+        numbered = (
+            f"{segment}.0" if f"{start}_1" in paths and f"{start}_0" not in paths else segment
+            for segment, start in zip(segments, starts, strict=True)
+        )
+        return re.sub(r"_(\d+)(?=\.|$)", r".\1", ".".join(numbered))
+
+    repeated = set(repeated_modules(map(dotted, full)))
+    return {path for path in paths if dotted(path) in repeated}

@@ -75,17 +75,13 @@ class Sweep(Value):
         """Of its size before the first step, then of its moves after each."""
         return [_slope(self.widths, sizes) for sizes in (layer.sizes, *layer.moves)]
 
-    @computed_field(  # type: ignore[prop-decorator]
-        description="the parameters of layers whose outputs grow with the width, in the order of the layers"
-    )
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def breaking(self) -> tuple[str, ...]:
         """The parameters of layers whose outputs grow with the width, in the order of the layers."""
         return self._parameters_of("yes")
 
-    @computed_field(  # type: ignore[prop-decorator]
-        description="the parameters of layers whose outputs may grow: too few seeds and widths to say"
-    )
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def unclear(self) -> tuple[str, ...]:
         """The parameters of layers whose outputs may grow: too few seeds and widths to say."""

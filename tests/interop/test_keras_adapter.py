@@ -818,15 +818,6 @@ def test_without_the_adapter_keras_reads_a_class_of_its_own() -> None:
     assert run(f"import initcfg.adapters.keras\n{code}") == "initcfg.initializers.scaling"
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is what runs")
-def test_all_of_this_holds_on_the_torch_backend() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "torch"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:]
-    assert re.search(r"[0-9]+ passed, 1 skipped", done.stdout)
-
-
 def test_an_unseeded_initializer_follows_the_global_seed_of_keras() -> None:
     def kernels(seed: int) -> list[bytes]:
         keras.utils.set_random_seed(seed)

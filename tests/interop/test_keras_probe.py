@@ -7,9 +7,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -34,9 +31,9 @@ from initcfg.probe.functions import entropy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-ROOT = Path(__file__).parents[2]
 WIDTH, CLASSES, BATCH, LENGTH, HEADS = 16, 5, 12, 6, 2
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(BATCH, WIDTH)).astype(np.float32)
@@ -558,15 +555,6 @@ def test_the_command_probes_what_makes_a_model_of_keras(
     assert found["loss"] == "cross entropy over 2 classes, the targets given"
     assert [block["name"] for block in found["runs"][0]["blocks"]] == ["before fc_0", "fc_0", "fc_1", "fc_2"]
     assert found["runs"][0]["seeds"] == [0, 1]
-
-
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is what runs")
-def test_all_of_this_holds_on_the_torch_backend() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "torch"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:]
-    assert re.search(r"[0-9]+ passed, 1 skipped", done.stdout)
 
 
 def test_complex_numbers_are_refused() -> None:

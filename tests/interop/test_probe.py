@@ -221,8 +221,10 @@ def test_what_a_plan_skips_is_measured_as_it_is_and_told() -> None:
     rules = [{"match": "1.**", "skip": True}, {"match": "**", "initializer": "he_normal"}]
     spec = {"initcfg": 1, "layout": "out_in", "rules": rules}
     plan = initcfg.make_plan(spec, manifest=manifest(module))
-    with pytest.warns(RuntimeWarning, match=r"the plan skips '1.weight', '1.bias': measured as the module"):
-        probe(module, plans={"a": plan})
+    with pytest.warns(
+        RuntimeWarning, match=r"the plan 'b' skips '1.weight', '1.bias': measured as the model"
+    ):
+        probe(module, plans={"a": planned(module), "b": plan})
 
 
 def test_a_border_padded_with_zeros_is_gone_through_position_by_position() -> None:

@@ -13,18 +13,18 @@ import numpy as np
 
 from initcfg.adapters.jax.placing import initialize, manifest
 from initcfg.errors import Code, SpecError
-from initcfg.plan import require_plan
-from initcfg.probe.passes import not_real, probe_of, require_seeds
-from initcfg.probe.values import finite
-from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
+from initcfg.probe.subject import Function, require_plans
+from initcfg.probe.values import numbered_blocks
+from initcfg.probe.watching import Batch, Trial, replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initcfg.plan import Plan
     from initcfg.probe import Probe
     from initcfg.probe.passes import Pass
-    from initcfg.probe.watching import Seen
+    from initcfg.probe.subject import Aim
+    from initcfg.probe.watching import Watch
 
     Call = Callable[..., Any]
     Loss = Callable[[Any, Any], jax.Array]
@@ -85,38 +85,14 @@ def probe(
         >>> 60 < last / first < 300  # he_normal is for ReLU; without one the signal doubles, seven times
         True
     """
-    require_seeds(plans, seeds)
-    for plan in (plans or {}).values():
-        require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(params))")
-    args, kwargs, target = _fed(batch)
-    callee = _callee(model, args, kwargs)
+    require_plans(plans, seeds, "params")
+    fed = Batch.of(batch)
+    hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
+    trial = Trial(type(model).__name__, fed.about, hint, ("jax", "flax"))
+    callee = _callee(model, fed, trial)
     if not plans and callee.weights is None:
         raise ValueError("a module of flax.linen has no weights of its own: give a plan")
-    passes = _Passes(callee, target, loss)
-    return probe_of(passes, plans, seeds, model=type(model).__name__, batch="the batch given")
-
-
-def _fed(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-    """The arguments and the target."""
-    if hasattr(batch, "keys"):
-        return (), dict(batch), batch.get("labels")
-    if isinstance(batch, tuple | list) and len(batch) == 2:
-        return (batch[0],), {}, batch[1]
-    return (batch,), {}, None
-
-
-@contextlib.contextmanager
-def _told(module: Any) -> Iterator[None]:
-    """A block that runs a module's code, and says of what that raises that it fails on the batch."""
-    try:
-        yield
-    except (SpecError, jax.errors.UnexpectedTracerError):
-        raise
-    except Exception as error:
-        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        message = f"{type(module).__name__} fails on the batch given: {said}"
-        hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
-        raise SpecError.of(Code.INPUT, message, hint) from error
+    return _Probed(callee, trial, fed, loss).probe(plans, seeds)
 
 
 class _Linen:
@@ -124,10 +100,10 @@ class _Linen:
 
     weights = None  # of its own
 
-    def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.module, self._args, self._kwargs = module, args, kwargs
-        made = functools.partial(module.init, self._keys("params"), *args, **kwargs)
-        with _told(module):
+    def __init__(self, module: Any, batch: Batch, trial: Trial) -> None:
+        self._module, self._batch = module, batch
+        made = functools.partial(module.init, self._keys("params"), *batch.args, **batch.kwargs)
+        with trial.running():
             shapes = jax.eval_shape(made)
         self.shapes = shapes["params"]
         # Statistics of norms and the like, which no plan makes.
@@ -147,12 +123,12 @@ class _Linen:
             )
 
         with linen.intercept_methods(watched):
-            output, _ = self.module.apply(
+            output, _ = self._module.apply(
                 {"params": weights, **self._others},
-                *self._args,
+                *self._batch.args,
                 rngs=self._keys("dropout"),
                 mutable=list(self._others),
-                **self._kwargs,
+                **self._batch.kwargs,
             )
         return output
 
@@ -164,10 +140,10 @@ class _Linen:
 class _Nnx:
     """A module of ``flax.nnx`` with what it is called with."""
 
-    def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, module: Any, batch: Batch) -> None:
         from flax import nnx  # noqa: PLC0415
 
-        self.module, self._args, self._kwargs = module, args, kwargs
+        self._batch = batch
         self._graph, self.weights, self._others = nnx.split(module, nnx.Param, ...)
         self.shapes = self.weights
 
@@ -181,12 +157,11 @@ class _Nnx:
             for kind in {type(inner) for _, inner in nnx.iter_modules(module)}:
                 if "__call__" in vars(kind):
                     stack.enter_context(_watched(kind, names, watch))
-            return module(*self._args, **self._kwargs)
+            return module(*self._batch.args, **self._batch.kwargs)
 
 
-@contextlib.contextmanager
-def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Iterator[None]:
-    """Has calls of the named modules of a class go through the watch."""
+def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Any:
+    """Has calls of the named modules of a class go through the watch, while the block runs."""
     own = kind.__call__
 
     def call(module: Any, *args: Any, **kwargs: Any) -> Any:
@@ -196,118 +171,82 @@ def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Iterator[None
             return bound(*args, **kwargs)
         return watch.call(names[id(module)], type(module).__name__, bound, args, kwargs)
 
-    kind.__call__ = call
-    try:
-        yield
-    finally:
-        kind.__call__ = own
+    return replaced(kind, "__call__", call)
 
 
-def _callee(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Linen | _Nnx:
+def _callee(model: Any, batch: Batch, trial: Trial) -> _Linen | _Nnx:
     if "flax" in sys.modules:  # who has a module of Flax has imported it
         from flax import linen, nnx  # noqa: PLC0415
 
         if isinstance(model, nnx.Module):
-            return _Nnx(model, args, kwargs)
+            return _Nnx(model, batch)
         if isinstance(model, linen.Module):
-            return _Linen(model, args, kwargs)
+            return _Linen(model, batch, trial)
     raise TypeError(f"probe takes a module of flax.linen or flax.nnx, not {type(model).__name__}")
 
 
-def _first(tree: Any) -> tuple[jax.Array, Callable[[jax.Array], Any]] | None:
-    """The first floating array of a tree, and the tree with another in its place."""
-    leaves, structure = jax.tree.flatten(tree)
-    at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
-    if at is None:
-        return None
-    return leaves[at], lambda array: jax.tree.unflatten(structure, [*leaves[:at], array, *leaves[at + 1 :]])
+class _Probed(Function):
+    """A module of Flax on one batch."""
+
+    def __init__(self, callee: _Linen | _Nnx, trial: Trial, batch: Batch, loss: Loss | None) -> None:
+        super().__init__(trial.model, trial, batch, loss)
+        self._callee = callee
+        self._names = list(manifest(callee.shapes).entries)
+        self.blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
+
+    def measure(self, plan: Plan | None) -> Pass:
+        """One pass with the weights of a plan, or with those that the model has."""
+        weights = self._callee.weights if plan is None else initialize(self._callee.shapes, plan)
+        found, down = self.measured(weights)
+        leaves = zip(self._names, jax.tree.leaves(weights), jax.tree.leaves(down), strict=True)
+        for name, value, gradient in leaves:
+            found.add_weight(name, self.numpy(value), self.numpy(gradient), value.nbytes)
+        return found
+
+    def output_of(self, weights: Any, watch: Watch, found: Pass | None) -> Any:  # noqa: ARG002
+        """What the module gives with these weights."""
+        return self._callee.call(weights, watch)
+
+    def gradients_of(
+        self, loss: Callable[[Any, Any], jax.Array], weights: Any, offsets: Sequence[jax.Array]
+    ) -> tuple[jax.Array, Any, Sequence[jax.Array]]:
+        """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
+        return gradients_of(loss, weights, offsets)
+
+    def first(self, tree: Any) -> tuple[jax.Array, Callable[[jax.Array], Any]] | None:
+        """The first floating array of a tree, and the tree with another in its place; None of none."""
+        leaves, structure = jax.tree.flatten(tree)
+        at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
+        if at is None:
+            return None
+        return leaves[at], lambda array: structure.unflatten([*leaves[:at], array, *leaves[at + 1 :]])
+
+    def array_of(self, values: Any) -> Any:
+        """An array as numpy's, of floating numbers in float64; it has to have values."""
+        if isinstance(values, jax.core.Tracer):
+            inside = "inside a function that JAX traces by itself, such as scan, remat or vmap"
+            hint = "build it without that for the probe: what a module gives there is not seen outside"
+            raise SpecError.of(Code.INPUT, f"the module runs others {inside}", hint)
+        array = np.asarray(values)
+        return array.astype(np.float64) if _is_floating(array) else array
+
+    def aimed(self, aim: Aim, result: jax.Array) -> jax.Array:
+        """The loss that an aim is."""
+        result = result.astype(jnp.float32)
+        if aim.kind == "classes":
+            shares = jax.nn.log_softmax(result)
+            return -jnp.take_along_axis(shares, jnp.asarray(aim.target)[..., None], -1).mean()
+        return (jnp.square(result - aim.target) if aim.kind == "squares" else result * aim.target).mean()
 
 
 def _is_floating(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and hasattr(leaf, "shape") and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
-class _Passes:
-    """Runs passes of one module on one batch, always with the same labels and dropout."""
-
-    def __init__(self, callee: _Linen | _Nnx, target: Any, loss: Loss | None) -> None:
-        self._callee, self._target, self._loss = callee, target, loss
-        self._names = list(manifest(callee.shapes).entries)
-        self._blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
-        self.about = "as given"
-        self.chance: float | None = None
-
-    def measure(self, plan: Plan | None) -> Pass:
-        """One pass with the weights of a plan, or with those that the model has."""
-        weights = self._callee.weights if plan is None else initialize(self._callee.shapes, plan)
-        seen: list[Seen] = []
-
-        def run(weights: Any, offsets: Any) -> tuple[jax.Array, Any]:
-            watch = Watch(self._blocks, _first, offsets)
-            with _told(self._callee.module):
-                output = self._callee.call(weights, watch)
-            loss = self._loss_of(output)
-            seen[:] = watch.seen
-            return loss, (watch.values,)
-
-        loss, (values,), down, back = gradients_of(run, weights)
-        trained = zip(self._names, jax.tree.leaves(weights), jax.tree.leaves(down), strict=True)
-        found = pass_of(seen, values, back, trained, _numpy)
-        found.loss = None if self.about == NO_LOSS else finite(float(loss))
-        return found
-
-    def _loss_of(self, output: Any) -> jax.Array:
-        """The loss given, or the one that fits the output; `about` then says which."""
-        if self._loss is not None:
-            return self._loss(output, self._target)
-        logits = getattr(output, "logits", output)
-        found = _first(logits)
-        if found is None:
-            hint = "give a loss, which takes what the module gives"
-            raise SpecError.of(Code.INPUT, "the module gives no array of floating numbers", hint)
-        result = found[0].astype(jnp.float32)
-        target = None if self._target is None else np.asarray(self._target)
-        aim = aim_of(result.shape, target, is_whole=_is_floating(logits))
-        self.about, self.chance = aim.about, aim.chance
-        if aim.kind == "classes":
-            shares = jax.nn.log_softmax(result)
-            return -jnp.take_along_axis(shares, jnp.asarray(aim.target)[..., None], -1).mean()
-        if aim.kind == "squares":
-            return jnp.square(result - aim.target).mean()
-        return (result * aim.target).mean()
-
-
-def gradients_of(run: Callable[[Any, Any], tuple[jax.Array, Any]], weights: Any) -> tuple[Any, Any, Any, Any]:
-    """The loss, what is given beside it, and the gradients of weights and offsets.
-
-    Args:
-        run: called with weights and offsets (None at first), gives the loss and a tuple, the first of which
-            are the values that an offset is added to each.
-        weights: a tree of arrays.
-
-    Raises:
-        SpecError: what is given comes from inside of a function that JAX traces by itself (code ``input``).
-    """
-    try:
-        shapes = jax.eval_shape(lambda: run(weights, None)[1][0])
-        offsets = [jnp.zeros(each.shape, each.dtype) for each in shapes]
-        (loss, given), (down, back) = jax.value_and_grad(run, (0, 1), has_aux=True)(weights, offsets)
-    except jax.errors.UnexpectedTracerError as error:
-        raise _hidden() from error
-    if any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves(given)):
-        raise _hidden()
-    return loss, given, down, back
-
-
-def _hidden() -> SpecError:
-    message = (
-        "the module runs others inside a function that JAX traces by itself, such as scan, remat or vmap"
-    )
-    hint = "build it without that for the probe: what a module gives there is not seen outside"
-    return SpecError.of(Code.INPUT, message, hint)
-
-
-def _numpy(array: jax.Array) -> Any:
-    if np.iscomplexobj(array):
-        raise not_real()
-    return np.asarray(array, np.float64)
+def gradients_of(
+    loss: Callable[[Any, Any], jax.Array], weights: Any, offsets: Sequence[jax.Array]
+) -> tuple[jax.Array, Any, Sequence[jax.Array]]:
+    """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
+    zeros = [jnp.zeros_like(each) for each in offsets]
+    value, (down, back) = jax.value_and_grad(loss, (0, 1))(weights, zeros)
+    return value, down, back

@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from initcfg.adapters.keras.probing import told
-from initcfg.adapters.keras.weights import (
-    initialize,
-    layers_of,
-    manifest_of,
-    own_weights,
-    replaced,
-    weights_of,
-)
-from initcfg.errors import SpecError
+from initcfg.adapters.keras.probing import trial_of
+from initcfg.adapters.keras.weights import initialize, layers_of, manifest_of, own_weights, weights_of
 from initcfg.plan import require_plan
 from initcfg.probe import lsuv as core
+from initcfg.probe.watching import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from initcfg.plan import Plan
+    from initcfg.probe.watching import Trial
 
 
 def lsuv(
@@ -71,36 +65,19 @@ def lsuv(
     holders = {names[0].rpartition(".")[0]: (layer, names) for layer, names in _held(model, weights)}
     held = ((name, names) for name, (_, names) in holders.items())
     layers = core.layers_of(plan, manifest_of(weights), held, select, center=center)
+    trial = trial_of(model, "the batch given")
 
     def run(look: core.Look) -> None:
-        raised: list[SpecError] = []
-
-        def keeping(call: Callable[..., Any]) -> Callable[..., Any]:
-            def kept(*args: Any, **kwargs: Any) -> Any:
-                try:
-                    return call(*args, **kwargs)
-                except SpecError as error:
-                    raised.append(error)
-                    raise
-
-            return kept
-
         with contextlib.ExitStack() as stack:
             for name, layer in layers.items():
                 holder = holders[name][0]
-                watching = _watching(layer, holder, weights, look)
-                stack.enter_context(replaced(holder, "call", keeping(watching)))
+                watching = _watching(layer, holder, weights, look, trial)
+                stack.enter_context(replaced(holder, "call", watching))
             moving = {id(each): each for each in (*model.variables, *model.metrics_variables)}
             for variable in (each for each in moving.values() if not each.trainable):
                 stack.callback(variable.assign, keras.ops.convert_to_numpy(variable.value))
-            try:
-                with told(model, "the batch given"):
-                    model(batch, training=True)
-            except SpecError:
-                # Keras raises another error in its place, made of the text alone.
-                if raised:
-                    raise raised[0] from None
-                raise
+            with trial.running():
+                model(batch, training=True)
 
     return core.scale_layers(
         plan,
@@ -127,7 +104,11 @@ def _held(
 
 
 def _watching(
-    layer: core.Layer, holder: keras.Layer, weights: Mapping[str, keras.Variable], look: core.Look
+    layer: core.Layer,
+    holder: keras.Layer,
+    weights: Mapping[str, keras.Variable],
+    look: core.Look,
+    trial: Trial,
 ) -> Callable[..., Any]:
     """A call of a layer that looks at the output, and gives what the layer does when it is settled."""
     call = _telling(holder)
@@ -144,7 +125,8 @@ def _watching(
             last, told = call(*args, **kwargs)
             return core.Passed.of(layer.name, keras.ops.convert_to_numpy(told))
 
-        look(layer.name, core.Passed.of(layer.name, keras.ops.convert_to_numpy(told)), measure)
+        with trial.looking():
+            look(layer.name, core.Passed.of(layer.name, keras.ops.convert_to_numpy(told)), measure)
         return last
 
     return watching

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
+import functools
 import random
-import re
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,14 +12,11 @@ import numpy as np
 from keras.src import backend
 from keras.src.backend.common import global_state
 
-from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, replaced, values_of, weights_of
+from initcfg.adapters.keras.weights import layers_of, own_weights, refresh, values_of, weights_of
 from initcfg.errors import Code, SpecError
-from initcfg.frozen import NamedTuple
-from initcfg.plan import require_plan
-from initcfg.probe.functions import Call, attention_entropy, entropy_of
-from initcfg.probe.passes import not_real, probe_of, require_seeds
-from initcfg.probe.values import finite
-from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
+from initcfg.probe.subject import Function, require_plans
+from initcfg.probe.values import numbered_blocks
+from initcfg.probe.watching import Batch, Trial, noted, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,18 +24,19 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan
     from initcfg.probe import Probe
     from initcfg.probe.passes import Pass
+    from initcfg.probe.subject import Aim
+    from initcfg.probe.watching import Watch
 
     Array = Any
     Loss = Callable[[Any, Any], Array]
 
 _ROWS = 8
 _LENGTH = 16
-_ATTENTION = "dot_product_attention"
 # Through which functions of its backend Keras goes, and what a probe calls them.
 _FUNCTIONS = (
     *((backend.nn, name, name) for name in ("relu", "relu6", "tanh", "sigmoid", "softsign", "softmax")),
     (backend.nn, "hard_tanh", "hardtanh"),
-    (backend.nn, _ATTENTION, _ATTENTION),
+    (backend.nn, "dot_product_attention", "dot_product_attention"),
     (backend.numpy, "tanh", "tanh"),
 )
 
@@ -100,12 +97,16 @@ def probe(
         raise TypeError(f"probe takes a keras.Model, not {type(model).__name__}")
     if loss is not None and not callable(loss):
         raise TypeError(f"loss is one of keras.losses or a function, such as keras.losses.get({loss!r})")
-    require_seeds(plans, seeds)
-    for plan in (plans or {}).values():
-        require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(model))")
-    passes = _Passes(model, batch, loss)
+    require_plans(plans, seeds, "model")
+    if isinstance(loss, keras.losses.Loss):
+        loss = functools.partial(_turned, loss)
+    subject = _Probed(model, _fed(batch, model), loss)
     with _states_kept():
-        return probe_of(passes, plans, seeds, model=type(model).__name__, batch=passes.fed)
+        return subject.probe(plans, seeds)
+
+
+def _turned(loss: keras.losses.Loss, output: Any, target: Any) -> Array:
+    return loss(target, output)
 
 
 @contextlib.contextmanager
@@ -119,71 +120,25 @@ def _states_kept() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def told(model: keras.Model, batch: str) -> Iterator[None]:
-    """A block that calls a model, and says of what its code raises that it fails on the batch."""
-    try:
-        yield
-    except SpecError:
-        raise
-    except Exception as error:
-        # Keras puts its own words around those of an error, which it writes in bold.
-        bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
-        said = (bold[1] if bold else str(error)).strip().partition("\n")[0]
-        taken = [f"{each.dtype} {each.shape}" for each in getattr(model, "inputs", None) or ()]
-        message = f"the model {model.name!r} fails on {batch}: {type(error).__name__}: {said}"
-        hint = f"it takes {', '.join(taken)}" if taken else "give what it is called with"
-        raise SpecError.of(Code.INPUT, message, hint) from error
+def trial_of(model: keras.Model, about: str) -> Trial:
+    """What runs the code of a model on a batch, which is called so."""
+    taken = [f"{each.dtype} {each.shape}" for each in getattr(model, "inputs", None) or ()]
+    hint = f"it takes {', '.join(taken)}" if taken else "give what it is called with"
+    return Trial(f"the model {model.name!r}", about, hint, ("keras", "jax", "torch"))
 
 
-class _Called(NamedTuple):
-    """A call of a nonlinear function: where, the arrays that tell of it, and what else it is measured by."""
+class _Probed(Function):
+    """A Keras model on one batch."""
 
-    place: str
-    function: str
-    arrays: tuple[Array | None, ...]
-    options: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls, layer: tuple[str, keras.Layer], function: str, given: Mapping[str, Any], result: Array
-    ) -> _Called:
-        """The call inside of a layer with these arguments."""
-        place = layer[0] or "all"
-        if function == _ATTENTION:
-            arrays = tuple(given.get(name) for name in ("query", "key", "bias", "mask"))
-            options = {name: given[name] for name in ("is_causal", "scale") if name in given}
-            return cls(place, function, arrays, options)
-        order = getattr(layer[1], "data_format", None) or keras.config.image_data_format()
-        channels = 1 if order == "channels_first" and len(result.shape) > 3 else -1
-        return cls(place, function, (result,), {"channels": given.get("axis", channels)})
-
-    def measured(self, arrays: Sequence[Any]) -> Call:
-        """What the call does, of its arrays as numpy's."""
-        if self.function == "softmax":
-            entropy = entropy_of(arrays[0], self.options["channels"])
-            return Call(self.place, self.function, entropy=entropy)
-        if self.function != _ATTENTION:
-            return Call.of(self.place, self.function, arrays[0], self.options["channels"])
-        query, key, bias, mask = arrays  # with axes of samples, places, heads and width
-        query, key = np.moveaxis(query, 2, 1), np.moveaxis(key, 2, 1)
-        key = np.repeat(key, query.shape[1] // key.shape[1], 1)
-        mask = bias if mask is None else np.where(mask, 0 if bias is None else bias, -np.inf)
-        entropy = attention_entropy(query, key, mask=mask, **self.options)
-        return Call(self.place, self.function, entropy=entropy)
-
-
-class _Passes:
-    """Runs passes of one model on one batch, always with the same labels and dropout."""
-
-    def __init__(self, model: keras.Model, batch: Any, loss: Loss | None) -> None:
-        self._gradients_of = _gradients_of()
-        self._model, self._loss = model, loss
+    def __init__(self, model: keras.Model, batch: Batch, loss: Loss | None) -> None:
+        super().__init__(type(model).__name__, trial_of(model, batch.about), batch, loss)
+        self._seeded, self._gradients_of = _backend()
+        self._model = model
         self._weights = weights_of(model)
         self._layers = list(_named_layers(model, "", set()))
         own = [(name, each) for name, layer in self._layers for each in _seen_as_own(layer)]
         repeated = numbered_blocks(f"{name}.{each.name}" for name, each in own)
-        self._blocks = repeated or {name for name, each in own if len(each.shape) > 1}
+        self.blocks = repeated or {name for name, each in own if len(each.shape) > 1}
         # Frozen weights are there, too; statistics of norms are not.
         begun = {id(each) for layer in layers_of(model) for each in layer._trainable_variables}
         self._parameters = {name: each for name, each in self._weights.items() if id(each) in begun}
@@ -194,69 +149,79 @@ class _Passes:
         if any(getattr(layer, "_remat_mode", None) for layer in layers_of(model)):
             message = f"the model {model.name!r} computes layers again on the way back (keras.RematScope)"
             raise SpecError.of(Code.INPUT, message, "build it without that for the probe")
-        self._inputs, self._target, self.fed = _fed(batch, model)
         self._gives_shares = False  # what a softmax gives
-        self.about = "as given"
-        self.chance: float | None = None
 
     def measure(self, plan: Plan | None) -> Pass:
         """One pass with the weights of a plan, or with those that the model has."""
         values = {id(each): each.value for each in self._weights.values()}
         for weight, made in () if plan is None else values_of(self._model, plan, self._weights):
             values[id(weight)] = keras.ops.convert_to_tensor(made, weight.value.dtype)
-        watch, called = Watch(self._blocks, _first), list[_Called]()
-
-        def run(trained: Any, offsets: Any) -> tuple[Array, Any]:
-            nonlocal watch, called
-            watch, called = Watch(self._blocks, _first, offsets), []
-            now = values | dict(zip(map(id, self._trained), trained, strict=True))
-            with _watched(self._layers, watch, called):
-                output = self._call([(each, now[id(each)]) for each in self._weights.values()])
-            if offsets is None:
-                softmaxes = (each.arrays[0] for each in called if each.function == "softmax")
-                self._gives_shares = any(each is output for each in softmaxes)
-            return self._loss_of(output), (watch.values, [each.arrays for each in called])
-
-        start = [values[id(each)] for each in self._trained]
-        loss, (seen, arrays), down, back = self._gradients_of(run, start)
+        self._values = values
+        with self._seeded():
+            found, down = self.measured([values[id(each)] for each in self._trained])
         gradients = dict(zip(map(id, self._trained), down, strict=True))
-        weights = (
-            (name, values[id(each)], gradients.get(id(each))) for name, each in self._parameters.items()
-        )
-        found = pass_of(watch.seen, seen, back, weights, _numpy)
-        for each, taken in zip(called, arrays, strict=True):
-            found.nonlinearities.append(each.measured([*map(_numpy, taken)]))
-        found.loss = None if self.about == NO_LOSS else finite(float(_numpy(loss)))
+        for name, each in self._parameters.items():
+            value, gradient = values[id(each)], gradients.get(id(each))
+            known = None if gradient is None else self.numpy(gradient)
+            found.add_weight(name, self.numpy(value), known, value.nbytes)
         return found
 
-    def _call(self, values: Sequence[tuple[keras.Variable, Array]]) -> Any:
-        """What the model gives with these values of its weights; no variable of it changes."""
+    def output_of(self, weights: Any, watch: Watch, found: Pass | None) -> Any:
+        """What the model gives with these values of what trains; no variable of it changes."""
+        now = self._values | dict(zip(map(id, self._trained), weights, strict=True))
+        by_name, shares = dict(self._layers), list[Any]()
+
+        def note(function: str, given: Mapping[str, Any], result: Array) -> None:
+            layer = by_name[watch.innermost or ""]
+            if found is not None and not isinstance(layer, _OPAQUE):
+                order = getattr(layer, "data_format", None) or keras.config.image_data_format()
+                channels = 1 if order == "channels_first" and len(result.shape) > 3 else -1
+                found.nonlinearities.append(self.called(watch, function, given, result, channels))
+                shares.extend([result] if function == "softmax" else [])
+
         with contextlib.ExitStack() as stack:
             stack.callback(refresh, self._model)
-            stack.enter_context(keras.StatelessScope(values))
+            held = [(each, now[id(each)]) for each in self._weights.values()]
+            stack.enter_context(keras.StatelessScope(held))
             refresh(self._model)
-            with told(self._model, self.fed):
-                return self._model(self._inputs, training=True)
+            for name, layer in self._layers:
+                call = functools.partial(_through, watch, name, layer, layer.call)
+                stack.enter_context(replaced(layer, "call", call))
+            stack.enter_context(noted(_FUNCTIONS, note))
+            output = self._model(*self.batch.args, training=True)
+        if found is not None:
+            self._gives_shares = any(each is output for each in shares)
+        return output
 
-    def _loss_of(self, output: Any) -> Array:
-        """The loss given, or the one that fits the output; `about` then says which."""
-        if self._loss is not None:
-            pair = (self._target, output) if isinstance(self._loss, keras.Loss) else (output, self._target)
-            given = self._loss(*pair)
-            if len(given.shape):
-                shape = tuple(given.shape)
-                raise ValueError(f"loss must give one number, such as a mean, not an array of shape {shape}")
-            return given
-        found = _first(output)
-        if found is None:
-            message = f"the model {self._model.name!r} gives no floating numbers"
-            raise SpecError.of(Code.INPUT, message, "give a loss, which takes what the model gives")
-        ops, is_whole = keras.ops, found[0] is output
-        result = ops.cast(found[0], "float32")
-        target = None if self._target is None or not is_whole else ops.convert_to_numpy(self._target)
-        aim = aim_of(tuple(result.shape), target, is_whole=is_whole)
-        self.about, self.chance = aim.about, aim.chance
-        wanted = ops.convert_to_tensor(aim.target)
+    def gradients_of(
+        self, loss: Callable[[Any, Any], Array], weights: Any, offsets: Sequence[Array]
+    ) -> tuple[Array, Any, Sequence[Array]]:
+        """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
+        return self._gradients_of(loss, weights, offsets)
+
+    def first(self, tree: Any) -> tuple[Array, Callable[[Array], Any]] | None:
+        """The first floating tensor of a tree, and the tree with another in its place; None of none."""
+        leaves = keras.tree.flatten(tree)
+        at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
+        if at is None:
+            return None
+
+        def put(array: Array) -> Any:
+            mask = backend.get_keras_mask(leaves[at])
+            if mask is not None:
+                backend.set_keras_mask(array, mask)
+            return keras.tree.pack_sequence_as(tree, [*leaves[:at], array, *leaves[at + 1 :]])
+
+        return leaves[at], put
+
+    def array_of(self, values: Any) -> Any:
+        """A tensor as numpy's array."""
+        return keras.ops.convert_to_numpy(values)
+
+    def aimed(self, aim: Aim, result: Array) -> Array:
+        """The loss that an aim is, and of shares that of their logits."""
+        ops = keras.ops
+        wanted, result = ops.convert_to_tensor(aim.target), ops.cast(result, "float32")
         if aim.kind == "classes":
             is_logits = not self._gives_shares
             return ops.mean(ops.sparse_categorical_crossentropy(wanted, result, from_logits=is_logits))
@@ -278,108 +243,61 @@ def _seen_as_own(layer: keras.Layer) -> Sequence[keras.Variable]:
     return layer.weights if isinstance(layer, _OPAQUE) else own_weights(layer)
 
 
-@contextlib.contextmanager
-def _watched(
-    layers: Sequence[tuple[str, keras.Layer]], watch: Watch, called: list[_Called]
-) -> Iterator[None]:
-    """Has calls of the layers go through the watch, and keeps those of nonlinear functions."""
-    by_name = dict(layers)
-
-    def through(name: str, layer: keras.Layer) -> Callable[..., Any]:
-        own = layer.call
-        return lambda *args, **kwargs: watch.call(name, type(layer).__name__, own, args, kwargs)
-
-    def kept(function: str, own: Callable[..., Array]) -> Callable[..., Array]:
-        def call(*args: Any, **kwargs: Any) -> Array:
-            result = own(*args, **kwargs)
-            name = watch.innermost or ""
-            if not isinstance(by_name[name], _OPAQUE):
-                given = inspect.signature(own).bind(*args, **kwargs).arguments
-                called.append(_Called.of((name, by_name[name]), function, given, result))
-            return result
-
-        return call
-
-    with contextlib.ExitStack() as stack:
-        for name, layer in layers:
-            stack.enter_context(replaced(layer, "call", through(name, layer)))
-        for module, name, function in _FUNCTIONS:
-            if hasattr(module, name):  # as in all but the first versions
-                stack.enter_context(replaced(module, name, kept(function, getattr(module, name))))
-        yield
-
-
-def _first(tree: Any) -> tuple[Array, Callable[[Array], Any]] | None:
-    """The first floating tensor of a tree, and the tree with another in its place."""
-    leaves = keras.tree.flatten(tree)
-    at = next((at for at, leaf in enumerate(leaves) if _is_floating(leaf)), None)
-    if at is None:
-        return None
-
-    def put(array: Array) -> Any:
-        mask = backend.get_keras_mask(leaves[at])
-        if mask is not None:
-            backend.set_keras_mask(array, mask)
-        return keras.tree.pack_sequence_as(tree, [*leaves[:at], array, *leaves[at + 1 :]])
-
-    return leaves[at], put
+def _through(
+    watch: Watch, name: str, layer: keras.Layer, own: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    return watch.call(name, type(layer).__name__, own, args, kwargs)
 
 
 def _is_floating(leaf: Any) -> bool:
     return bool(keras.ops.is_tensor(leaf) and keras.backend.is_float_dtype(leaf.dtype))
 
 
-def _numpy(array: Array | None) -> Any:
-    """The values in float64, or bool as it is, as a numpy array."""
-    if array is None:
-        return None
-    values = keras.ops.convert_to_numpy(array)
-    if values.dtype.kind == "c":
-        raise not_real()
-    return values if values.dtype == bool else values.astype(np.float64)
-
-
-def _gradients_of() -> Callable[..., tuple[Any, Any, Any, Any]]:
-    """What takes gradients on the backend that is in use, as `initcfg.adapters.jax.probing.gradients_of`."""
+def _backend() -> tuple[Callable[[], Any], Callable[..., tuple[Any, Any, Any]]]:
+    """Of the backend that is in use a block in which each run draws the same, and what takes gradients."""
     used = keras.backend.backend()
     if used == "jax":
         from initcfg.adapters.jax.probing import gradients_of  # noqa: PLC0415
 
-        return gradients_of
+        return contextlib.nullcontext, gradients_of
     if used == "torch":
-        return _gradients_in_torch
+        return _seeded_torch, _gradients_in_torch
     message = f"probe takes gradients on the backends torch and jax of Keras, not on {used}"
     raise SpecError.of(Code.INPUT, message, "set KERAS_BACKEND=torch or KERAS_BACKEND=jax for the probe")
 
 
-def _gradients_in_torch(
-    run: Callable[[Any, Any], tuple[Array, Any]], weights: Sequence[Array]
-) -> tuple[Array, Any, Sequence[Array], Sequence[Array]]:
+@contextlib.contextmanager
+def _seeded_torch() -> Iterator[None]:
     import torch  # noqa: PLC0415
 
-    with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(), torch.inference_mode(False), torch.no_grad():
         torch.manual_seed(0)
-        with torch.no_grad():
-            _, (seen, *_) = run(weights, None)
+        yield
+
+
+def _gradients_in_torch(
+    loss_of: Callable[[Any, Any], Array], weights: Sequence[Array], offsets: Sequence[Array]
+) -> tuple[Array, Sequence[Array], Sequence[Array]]:
+    import torch  # noqa: PLC0415
+
+    with torch.enable_grad():
+        torch.manual_seed(0)
         start = [each.detach().clone().requires_grad_() for each in weights]
-        offsets = [torch.zeros_like(each).requires_grad_() for each in seen]
-        torch.manual_seed(0)
-        loss, given = run(start, offsets)
-        found = torch.autograd.grad(loss, [*start, *offsets], allow_unused=True, materialize_grads=True)
-    return loss, given, found[: len(start)], found[len(start) :]
+        added = [torch.zeros_like(each).requires_grad_() for each in offsets]
+        loss = loss_of(start, added)
+        found = torch.autograd.grad(loss, [*start, *added], allow_unused=True, materialize_grads=True)
+    return loss, found[: len(start)], found[len(start) :]
 
 
-def _fed(batch: Any, model: keras.Model) -> tuple[Any, Any, str]:
-    """What a model is called with, the target, and what that is in words."""
+def _fed(batch: Any, model: keras.Model) -> Batch:
+    """What a model is called with and the target: its inputs may be a mapping, or a list of two."""
     if batch is None:
-        inputs, about = _synthetic(model)
-        return inputs, None, about
-    if isinstance(batch, tuple) and len(batch) == 2:
-        return *batch, "the batch given"
-    return batch, None, "the batch given"
+        return _synthetic(model)
+    is_pair = isinstance(batch, tuple) and len(batch) == 2
+    return Batch((batch[0],), {}, batch[1]) if is_pair else Batch((batch,), {})
 
 
-def _synthetic(model: keras.Model) -> tuple[Any, str]:
+def _synthetic(model: keras.Model) -> Batch:
     """Random numbers and tokens of the shapes of a model's inputs, with its name."""
     wanted = getattr(model, "inputs", None)
     tables = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
@@ -400,4 +318,4 @@ def _synthetic(model: keras.Model) -> tuple[Any, str]:
             about.append(f"{shape[0]} rows of {sizes} random tokens of {min(tables):,}")
     # As it was made: one input, a list of them, or a mapping by their names.
     made = getattr(model, "_inputs_struct", wanted[0] if len(wanted) == 1 else wanted)
-    return keras.tree.pack_sequence_as(made, inputs), " and ".join(about)
+    return Batch((keras.tree.pack_sequence_as(made, inputs),), {}, None, " and ".join(about))

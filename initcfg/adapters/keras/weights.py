@@ -6,9 +6,8 @@ and ``Layer.weights`` holds the weights of those.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -165,21 +164,6 @@ def other_variables(model: keras.Model) -> tuple[str, ...]:
     # A seed generator may serve several layers.
     others = {id(variable): variable.path for variable in found if id(variable) not in weights}
     return tuple(others.values())
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Has an object or module hold something else under a name while the block runs."""
-    own = vars(owner)
-    before = {name: own[name]} if name in own else {}
-    own[name] = value
-    try:
-        yield
-    finally:
-        if before:
-            own.update(before)
-        else:
-            del own[name]
 
 
 # So much is made at a time beside the model; a larger weight is made alone.

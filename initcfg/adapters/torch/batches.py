@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._pytree import tree_map
 
-import initcfg
-from initcfg.errors import Code, Location, SpecError
-from initcfg.frozen import NamedTuple
+from initcfg.errors import Code, SpecError
+from initcfg.probe.watching import Batch, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,45 +20,21 @@ _TOKENS = (64, 16, 8, 4)
 _SIDES = (32, 64, 224, 28, 16, 299)
 
 
-class Batch(NamedTuple):
-    """What a module is called with, and the targets of its loss."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    target: Any
-    about: str
-
-    def copied(self) -> Batch:
-        """The same with tensors of its own, for one call: a module may write to what it is given."""
-        return self._replace(args=copied(self.args), kwargs=copied(self.kwargs))
-
-    def call(self, module: torch.nn.Module) -> Any:
-        """What the module gives; a SpecError where its code raises anything, at the line of that code."""
-        try:
-            return module(*self.args, **self.kwargs)
-        except SpecError:
-            raise
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            message = f"{type(module).__name__} fails on {self.about}: {said}"
-            hint = "give what the module is called with: a tensor, a pair of input and target, or a mapping"
-            raise SpecError.of(Code.INPUT, message, hint, _line_of(error)) from error
+def trial_of(module: torch.nn.Module, about: str) -> Trial:
+    """What runs the code of a module on a batch, which is called so."""
+    hint = "give what the module is called with: a tensor, a pair of input and target, or a mapping"
+    return Trial(type(module).__name__, about, hint, ("torch",))
 
 
-def batch_of(given: Any, module: torch.nn.Module, seed: int = 0) -> Batch:
-    """The batch that a caller gave, or a random one that the module takes; a SpecError where it takes none.
+def output_of(module: torch.nn.Module, batch: Batch, trial: Trial) -> Any:
+    """What a module gives; it may write to the batch."""
+    with trial.running():
+        return module(*batch.args, **batch.kwargs)
 
-    A mapping is given by keywords; of a pair the second is the target; all else is the module's one input.
-    """
-    if given is None:
-        return _synthetic(module, seed)
-    given = copied(given)
-    if isinstance(given, dict) or hasattr(given, "keys"):
-        keywords = dict(given)
-        return Batch((), keywords, keywords.get("labels"), "the batch given")
-    if isinstance(given, tuple | list) and len(given) == 2:
-        return Batch((given[0],), {}, given[1], "the batch given")
-    return Batch((given,), {}, None, "the batch given")
+
+def batch_of(given: Any, module: torch.nn.Module) -> Batch:
+    """The batch given, or a random one that the module takes; a SpecError where it takes none."""
+    return _synthetic(module) if given is None else copied(Batch.of(given))
 
 
 def copied(tree: Any) -> Any:
@@ -70,20 +42,13 @@ def copied(tree: Any) -> Any:
     return tree_map(lambda value: value.clone() if isinstance(value, torch.Tensor) else value, tree)
 
 
-def _line_of(error: BaseException) -> Location | None:
-    """The innermost line that is neither torch's nor of this package."""
-    others = tuple(str(Path(each).parent) + os.sep for each in (torch.__file__, initcfg.__file__))
-    lines = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith((*others, "<"))]
-    return Location(lines[-1].filename, lines[-1].lineno) if lines else None
-
-
-def _synthetic(module: torch.nn.Module, seed: int) -> Batch:
+def _synthetic(module: torch.nn.Module) -> Batch:
     """The first of the batches to be tried that the module takes."""
     failed: BaseException | None = None
-    for batch in _tried(module, seed):
+    for batch in _tried(module):
         try:
             with torch.no_grad():
-                batch.copied().call(module)
+                output_of(module, copied(batch), trial_of(module, batch.about))
         except SpecError as error:
             failed = failed or error.__cause__
         else:
@@ -94,8 +59,8 @@ def _synthetic(module: torch.nn.Module, seed: int) -> Batch:
     raise SpecError.of(Code.INPUT, message, hint)
 
 
-def _tried(module: torch.nn.Module, seed: int) -> Iterator[Batch]:
-    random = torch.Generator().manual_seed(seed)
+def _tried(module: torch.nn.Module) -> Iterator[Batch]:
+    random = torch.Generator().manual_seed(0)
     config = getattr(module, "config", None)
     keyword = getattr(module, "main_input_name", None)
     for inner in module.modules():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from initcfg.adapters.torch.batches import batch_of, copied, first_tensor
+from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, output_of, trial_of
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import as_it_was, home_of
@@ -99,6 +99,7 @@ def lsuv_(
     initialize_(module, plan, device=home_of(module))
     with _kept(module):
         fed = batch_of(batch, module)
+    trial = trial_of(module, fed.about)
 
     def initialize(plan: Plan) -> None:
         with warnings.catch_warnings():  # which were told the first time
@@ -113,7 +114,7 @@ def lsuv_(
             for seed, (name, layer) in enumerate(layers.items()):
                 for handle in watch.begin(modules[name], layer, seed):
                     stack.callback(handle.remove)
-            fed.copied().call(module)
+            output_of(module, copied(fed), trial)
 
     return scale_layers(plan, entries, layers, initialize, run, tolerance=tolerance, max_rounds=max_rounds)
 

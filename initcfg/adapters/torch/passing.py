@@ -2,117 +2,105 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from initcfg.adapters.torch.batches import first_tensor
 from initcfg.adapters.torch.parameters import named_modules_of
-from initcfg.probe.functions import FLAT, Call, attention_entropy, entropy_of
-from initcfg.probe.passes import Place, moments, not_real
-from initcfg.probe.values import repeated_modules
+from initcfg.probe import watching
+from initcfg.probe.functions import FLAT, attention_entropy, entropy_of, flat_shares
+from initcfg.probe.passes import moments
+from initcfg.probe.values import Nonlinearity, repeated_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from torch.utils.hooks import RemovableHandle
 
     from initcfg.adapters.torch.expecting import Expectations
-    from initcfg.probe.passes import Pass
-
-
-def numpy_of(tensor: torch.Tensor) -> Any:
-    """The values in float64, as a numpy array; a SpecError of complex ones."""
-    if tensor.is_complex():
-        raise not_real()
-    return tensor.detach().double().cpu().numpy()
+    from initcfg.probe.passes import Pass, Seen
+    from initcfg.probe.subject import Subject
 
 
 class Watch(TorchFunctionMode):  # type: ignore[misc]
     """Measures what modules give and what nonlinear functions do, while the block runs."""
 
     def __init__(
-        self, module: torch.nn.Module, names: list[str], found: Pass, expectations: Expectations
+        self,
+        module: torch.nn.Module,
+        names: list[str],
+        found: Pass,
+        expectations: Expectations,
+        subject: Subject,
     ) -> None:
         super().__init__()
-        self._expectations = expectations
-        self._found = found
-        self._calls: Counter[str] = Counter()
-        self._inside: list[str] = []
-        self._handles: list[Any] = []
+        self._expectations, self._found, self._subject = expectations, found, subject
         modules = dict(named_modules_of(module))
         blocks = set(repeated_modules(names)) or {
             name
             for name, inner in modules.items()
             if any(each.ndim > 1 for each in inner.parameters(recurse=False))
         }
-        for name, inner in modules.items():
-            self._handles.append(
-                inner.register_forward_pre_hook(self._begin(name, name in blocks), with_kwargs=True)
-            )
-            is_leaf = not any(True for _ in inner.children())
-            self._handles.append(inner.register_forward_hook(self._end(name, name in blocks, is_leaf)))
+        self._watch = watching.Watch(blocks, subject.first, self._look, subject.trial)
+        self._handles = [handle for name, inner in modules.items() for handle in self._hooks(name, inner)]
 
     def __exit__(self, *error: object) -> None:
         for handle in self._handles:
             handle.remove()
         super().__exit__(*error)
 
-    def _begin(self, name: str, is_block: bool) -> Callable[..., None]:
+    def _hooks(self, name: str, inner: torch.nn.Module) -> Iterator[RemovableHandle]:
         def begin(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
-            self._inside.append(name)
-            given = first_tensor((args, kwargs))
-            if is_block and not self._found.blocks and given is not None:
-                with torch._C.DisableTorchFunction():
-                    place = _place(f"before {name or 'all'}", "", given)
-                    place.expected = self._expectations.of(given)
-                    self._found.blocks.append(place)
+            self._watch.enter(name, (args, kwargs))
 
-        return begin
+        def end(_: torch.nn.Module, __: Any, output: Any) -> None:
+            self._watch.leave(name, type(inner).__name__, output)
 
-    def _end(self, name: str, is_block: bool, is_leaf: bool) -> Callable[..., None]:
-        def end(inner: torch.nn.Module, _: Any, output: Any) -> None:
-            self._inside.pop()
-            result = first_tensor(output)
-            if result is None or not (is_block or is_leaf):
-                return
-            self._calls[name] += 1
-            again = f" ({self._calls[name]})" if self._calls[name] > 1 else ""
-            with torch._C.DisableTorchFunction():
-                place = _place(f"{name or 'all'}{again}", type(inner).__name__, result)
-                place.expected = self._expectations.of(result)
-            if is_block:
-                self._found.blocks.append(place)
-            if is_leaf:
-                self._found.leaves.append(place)
+        yield inner.register_forward_pre_hook(begin, with_kwargs=True)
+        yield inner.register_forward_hook(end)
 
-        return end
+    def _look(self, seen: Seen, tensor: torch.Tensor) -> torch.Tensor:
+        """Measures a tensor at once, before it is changed in place; its gradient when that is there."""
+        with torch._C.DisableTorchFunction():
+            place = self._subject.place_of(seen, tensor)
+            place.expected = self._expectations.of(tensor)
+            if tensor.requires_grad:
+
+                def back(gradient: torch.Tensor) -> None:
+                    place.backward = moments(self._subject.numpy(gradient))
+
+                tensor.register_hook(back)
+        self._found.places.append(place)
+        return tensor
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}
-        with torch._C.DisableTorchFunction():
+        trial = self._subject.trial
+        with torch._C.DisableTorchFunction(), trial.looking():
             given = self._expectations.given(args, keywords)
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction(), torch.no_grad(), trial.looking():
             if name.rstrip("_") in FLAT or name in _SOFT:
-                self._note(name, result, args, keywords)
+                self._found.nonlinearities.append(self._measured(name, result, args, keywords))
             self._expectations.note(name, result, args, keywords, given)
         return result
 
-    def _note(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> None:
-        place = (self._inside[-1] if self._inside else "") or "all"
-        if name == "scaled_dot_product_attention":
-            entropy = _attention_entropy(*args, **kwargs)
-            call = Call(place, name, None, None, entropy)
-        elif name in _SOFT:
-            call = Call(place, name, None, None, entropy_of(numpy_of(result), _axis(*args, **kwargs)))
-        else:
-            call = Call.of(place, name, numpy_of(result), 1 if result.ndim > 3 else -1)
-            # Where a hardtanh of other bounds is flat its results do not tell.
-            if "hardtanh" in name and _bounds(*args, **kwargs) != (-1, 1):
-                call = call._replace(saturated=None)
-        self._found.nonlinearities.append(call)
+    def _measured(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> Nonlinearity:
+        place, numpy = self._watch.innermost or "all", self._subject.numpy
+        if name in _SOFT:
+            is_softmax = name == "softmax"
+            entropy = (
+                entropy_of(numpy(result), _axis(*args, **kwargs))
+                if is_softmax
+                else _attention_entropy(numpy, *args, **kwargs)
+            )
+            return Nonlinearity(name=place, function=name, entropy=(entropy,))
+        found = flat_shares(place, name, numpy(result), 1 if result.ndim > 3 else -1)
+        # Where a hardtanh of other bounds is flat its results do not tell.
+        is_usual = "hardtanh" not in name or _bounds(*args, **kwargs) == (-1, 1)
+        return found if is_usual else found.model_copy(update={"saturated": (None,)})
 
 
 _SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
@@ -131,6 +119,7 @@ def _bounds(
 
 
 def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
+    numpy: Callable[[torch.Tensor], Any],
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,  # noqa: ARG001
@@ -143,19 +132,5 @@ def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
     """What `attention_entropy` says of such a call."""
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-    mask = attn_mask
-    if mask is not None:
-        mask = mask.cpu().numpy() if mask.dtype == torch.bool else numpy_of(mask)
-    return attention_entropy(numpy_of(query), numpy_of(key), mask=mask, is_causal=is_causal, scale=scale)
-
-
-def _place(name: str, kind: str, tensor: torch.Tensor) -> Place:
-    """What a tensor comes to now; its gradient follows when the backward pass is there."""
-    place = Place.of(name, kind, numpy_of(tensor), tensor.nbytes)
-    if tensor.requires_grad:
-
-        def back(gradient: torch.Tensor) -> None:
-            place.backward = moments(numpy_of(gradient))
-
-        tensor.register_hook(back)
-    return place
+    mask = None if attn_mask is None else numpy(attn_mask)
+    return attention_entropy(numpy(query), numpy(key), mask=mask, is_causal=is_causal, scale=scale)

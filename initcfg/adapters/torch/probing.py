@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import math
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
 
-from initcfg.adapters.torch.batches import Batch, batch_of, first_tensor
+from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, output_of, trial_of
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import refs_of, require_shapes
-from initcfg.adapters.torch.passing import Watch, numpy_of
+from initcfg.adapters.torch.passing import Watch
 from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
-from initcfg.names import few
-from initcfg.plan import require_plan
 from initcfg.plan.listing import law_moments
 from initcfg.plan.plan import owner
-from initcfg.probe.passes import Pass, Step, probe_of, require_seeds
-from initcfg.probe.values import finite
-
-# The seed of labels is not that of a batch: random labels that are its tokens would be learned already.
-_LABELS = 1
+from initcfg.probe.passes import Pass
+from initcfg.probe.subject import Subject, require_plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +28,8 @@ if TYPE_CHECKING:
     from initcfg.adapters.torch.expecting import Expected
     from initcfg.plan import Plan
     from initcfg.probe import Probe
+    from initcfg.probe.subject import Aim
+    from initcfg.probe.watching import Batch
 
     Loss = Callable[[Any, Any], torch.Tensor]
 
@@ -98,20 +93,14 @@ def probe(
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"model makes a torch.nn.Module, not {type(module).__name__}")
     require_shapes(module)
-    for plan in (plans or {}).values():
-        require_plan(plan, "probe", "initcfg.make_plan(spec, manifest=manifest(module))")
-    require_seeds(plans, seeds)
+    require_plans(plans, seeds, "module")
     with as_it_was():
-        first = _copied(module)
+        first = copied_module(module)
         if plans:
-            skipped = initialize_(first, next(iter(plans.values())), device=home_of(first)).skipped
-            if skipped:
-                message = f"the plan skips {few(skipped)}: measured as the module has them, written or not"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            initialize_(first, next(iter(plans.values())), device=home_of(first))
         fed = batch_of(batch, first)
         del first
-        passes = Passes(module, fed, loss)
-        return probe_of(passes, plans, seeds, model=type(module).__name__, batch=fed.about)
+        return Probed(module, fed, loss).probe(plans, seeds)
 
 
 @contextlib.contextmanager
@@ -124,7 +113,7 @@ def as_it_was() -> Iterator[None]:
         yield
 
 
-def _copied(module: torch.nn.Module) -> torch.nn.Module:
+def copied_module(module: torch.nn.Module) -> torch.nn.Module:
     """A copy that shares no memory with the module, in training mode and without gradients."""
     try:
         copied = copy.deepcopy(module)
@@ -144,82 +133,58 @@ def home_of(module: torch.nn.Module) -> torch.device:
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 
-class Passes:
-    """Runs passes of one module on one batch, always with the same labels and dropout."""
+class Probed(Subject):
+    """A module on one batch."""
+
+    IGNORED = -100  # as torch's cross entropy has it
 
     def __init__(self, module: torch.nn.Module, batch: Batch, loss: Loss | None) -> None:
+        super().__init__(type(module).__name__, trial_of(module, batch.about), batch, loss)
         self._module = module
-        self._batch = batch
-        self._loss = loss
-        self.about = "none is known: the gradient begins as random numbers"
-        self.chance: float | None = None
 
     def measure(self, plan: Plan | None) -> Pass:
         """One pass with the weights of a plan, or with those that the model has."""
-        module = _copied(self._module)
+        module = copied_module(self._module)
         if plan is not None:
             initialize_(module, plan, device=home_of(module))
         found = Pass()
         refs = [ref for ref in refs_of(module) if not ref.buffer]
         names = [name for ref in refs for name in ref.names]
         torch.manual_seed(0)
-        batch = self._batch.copied()
+        batch = copied(self.batch)
         expectations = Expectations(_laws(module, plan), batch.args, batch.kwargs)
-        with Watch(module, names, found, expectations):
-            output = batch.call(module)
+        with Watch(module, names, found, expectations, self):
+            output = output_of(module, batch, self.trial)
         loss = self.loss_of(output)
         if not loss.requires_grad:
-            message = f"no parameter has a part in what {type(self._module).__name__} gives"
+            message = f"no parameter has a part in what {self.kind} gives"
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
         loss.backward()
         if found.blocks:
             last = found.blocks[-1]
             expectations.go_back(cast("Expected | None", last.expected), last.backward[0])
-        if self.about[:4] != "none":
-            found.loss = finite(float(loss.detach()))
+        found.loss = self.known(loss)
         for ref in refs:
-            gradient = None if ref.tensor.grad is None else numpy_of(ref.tensor.grad)
-            found.weights.append(Step.of(ref.names[0], numpy_of(ref.tensor), gradient))
-            found.nbytes += 2 * ref.tensor.nbytes
-        found.nbytes += sum(each.nbytes for each in found.leaves)
+            gradient = None if ref.tensor.grad is None else self.numpy(ref.tensor.grad)
+            found.add_weight(ref.names[0], self.numpy(ref.tensor), gradient, ref.tensor.nbytes)
         return found
 
-    def loss_of(self, output: Any) -> torch.Tensor:
-        """The loss given, the model's own, or the one that fits its output; `about` then says which."""
-        target = self._batch.target
-        if self._loss is not None:
-            self.about = "as given"
-            return self._loss(output, target)
-        own = getattr(output, "loss", None)
-        if isinstance(own, torch.Tensor):
-            self.about = "the model's own"
-            return own
-        labels = torch.Generator().manual_seed(_LABELS)
-        logits = getattr(output, "logits", output if isinstance(output, torch.Tensor) else None)
-        if isinstance(logits, torch.Tensor) and logits.ndim in (2, 3) and logits.shape[-1] > 1:
-            classes = logits.shape[-1]
-            if target is None:
-                target = torch.randint(classes, logits.shape[:-1], generator=labels).to(logits.device)
-                said = "random labels"
-            else:
-                said = "the targets given"
-            if not target.is_floating_point() and target.shape == logits.shape[:-1]:
-                self.about, self.chance = f"cross entropy over {classes:,} classes, {said}", math.log(classes)
-                return functional.cross_entropy(logits.flatten(0, -2).float(), target.flatten())
-        if (
-            isinstance(target, torch.Tensor)
-            and isinstance(logits, torch.Tensor)
-            and target.shape == logits.shape
-        ):
-            spread = target.float().var(correction=0)
-            self.about, self.chance = "mean square of what is missed", float(spread)
-            return functional.mse_loss(logits.float(), target.float())
-        result = first_tensor(output)
-        if result is None:
-            message = f"{type(self._module).__name__} gives no tensor of floating numbers"
-            raise SpecError.of(Code.INPUT, message, "give a loss, which takes what the module gives")
-        direction = torch.randn(result.shape, generator=labels).to(result.device)
-        return (result.float() * direction).mean()
+    def first(self, tree: Any) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]] | None:
+        """The first floating tensor of a tree, in whose place another one may stand."""
+        found = first_tensor(tree)
+        return None if found is None else (found, lambda tensor: tensor)
+
+    def array_of(self, values: Any) -> Any:
+        """A tensor as numpy's array, of floating numbers in float64."""
+        tensor = torch.as_tensor(values).detach()
+        return (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
+
+    def aimed(self, aim: Aim, result: torch.Tensor) -> torch.Tensor:
+        """The loss that an aim is."""
+        wanted, result = torch.as_tensor(aim.target, device=result.device), result.float()
+        if aim.kind == "classes":
+            return functional.cross_entropy(result.flatten(0, -2), wanted.flatten().long())
+        return ((result - wanted).square() if aim.kind == "squares" else result * wanted).mean()
 
 
 def _laws(module: torch.nn.Module, plan: Plan | None) -> dict[int, Law]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 import initcfg
-from initcfg.adapters.torch.batches import batch_of, first_tensor
+from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, output_of
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import named_modules_of, refs_of, require_shapes
-from initcfg.adapters.torch.probing import Passes, as_it_was, home_of
+from initcfg.adapters.torch.probing import Probed, as_it_was, home_of
 from initcfg.errors import Code, SpecError
 from initcfg.plan import require_plan
 from initcfg.probe.passes import reseeded
+from initcfg.probe.subject import warn_of_skipped
 from initcfg.probe.values import finite
 from initcfg.probe.widths import Moved, Sweep
 
@@ -91,6 +92,8 @@ def sweep_widths(
                 module = require_shapes(build(width)).train()
                 plan = plan_of(module, width)
                 require_plan(plan, "sweep_widths", "initcfg.make_plan(spec, manifest=manifest(module))")
+                if seed == seeds[0]:
+                    warn_of_skipped("the plan", plan, stacklevel=3)
                 initialize_(module, reseeded(plan, seed), device=home_of(module))
                 fans = _fans(module, plan)
                 narrow = narrow or fans
@@ -190,13 +193,13 @@ def _moved(
 
     modules = dict(named_modules_of(module))
     handles = [modules[name].register_forward_hook(hook(name)) for name in _matrices(module)]
-    passes = Passes(module, batch, loss)
+    subject = Probed(module, batch, loss)
     torch.manual_seed(0)
     for at in range(steps + 1):
-        output = batch.copied().call(module)
+        output = output_of(module, copied(batch), subject.trial)
         if at < steps:
             optimizer.zero_grad()
-            passes.loss_of(output).backward()
+            subject.loss_of(output).backward()
             optimizer.step()
     for handle in handles:
         handle.remove()

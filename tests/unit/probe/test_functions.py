@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from initcfg.probe.functions import FLAT, Call, attention_entropy, entropy_of
+from initcfg.probe.functions import FLAT, attention_entropy, entropy_of, flat_shares
+from initcfg.probe.values import Nonlinearity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,25 +36,26 @@ SLOPES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 def test_an_element_is_saturated_where_the_slope_is_below_a_tenth_of_its_largest(function: str) -> None:
     of, slope = SLOPES[function]
     x = RANDOM.normal(0, 4, (50, 7))
-    found = Call.of("fc", f"{function}_", of(x))  # in place, too
-    assert found.saturated == pytest.approx((slope(x) < 0.1).mean())
+    found = flat_shares("fc", f"{function}_", of(x))  # in place, too
+    assert found.saturated == pytest.approx(((slope(x) < 0.1).mean(),))
 
 
 @pytest.mark.parametrize(("channels", "dead"), [(1, 1 / 3), (-1, 0.0)])
 def test_a_unit_is_dead_that_is_zero_everywhere(channels: int, dead: float) -> None:
     values = RANDOM.normal(size=(4, 3, 5, 5))
     values[:, 1] = 0
-    assert Call.of("conv", "relu", values, channels).dead == dead
+    assert flat_shares("conv", "relu", values, channels).dead == (dead,)
 
 
 def test_of_no_elements_nothing_is_said() -> None:
-    assert Call.of("fc", "relu", np.empty((0, 3))) == Call("fc", "relu")
+    assert flat_shares("fc", "relu", np.empty((0, 3))) == Nonlinearity(name="fc", function="relu")
     assert entropy_of(np.empty((0, 3))) is None
     assert entropy_of(np.ones((4, 1))) is None
 
 
 def test_a_gate_of_one_number_is_one_unit() -> None:
-    assert Call.of("fc", "tanh", np.zeros(())) == Call("fc", "tanh", 1.0, 0.0)
+    found = flat_shares("fc", "tanh", np.zeros(()))
+    assert (found.dead, found.saturated) == ((1.0,), (0.0,))
     assert entropy_of(np.ones(())) is None
 
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from initcfg.errors import SpecError
-from initcfg.probe.watching import NO_LOSS, Watch, aim_of, numbered_blocks, pass_of
+from initcfg.probe.passes import Pass, Place, Seen
+from initcfg.probe.subject import NO_LOSS, aim_of
+from initcfg.probe.values import numbered_blocks
+from initcfg.probe.watching import Trial, Watch
 
 
 def first(tree: Any) -> Any:
@@ -37,34 +40,65 @@ def called(watch: Watch, x: Any) -> Any:
     return watch.call("", "Net", net, (x,), {})
 
 
-def test_offsets_are_added_before_the_first_block_and_after_each_place() -> None:
-    x = np.ones((2, 3))
-    plain = Watch({"b_0", "b_1"}, first)
-    assert (called(plain, x) == 8).all()
-    assert [each.name for each in plain.seen] == ["before b_0", "b_0", "b_1.fc", "b_1.fc (2)", "b_1"]
-    assert [each.is_block for each in plain.seen] == [True, True, False, False, True]
-    assert [each.is_leaf for each in plain.seen] == [False, True, True, True, False]
-    for at, factor in enumerate((8, 4, 2, 1, 1)):
-        offsets = [np.full_like(x, at == each) for each in range(5)]
-        assert (called(Watch({"b_0", "b_1"}, first, offsets), x) == 8 + factor).all()
+def test_blocks_and_leaves_are_looked_at_and_gone_on_with() -> None:
+    x, seen, values = np.ones((2, 3)), list[Seen](), list[Any]()
+
+    def look(each: Seen, array: Any) -> Any:
+        seen.append(each)
+        values.append(array)
+        return array + (each.name == "b_1.fc")
+
+    trial = Trial("Net", "the batch given", "", ())
+    assert (called(Watch({"b_0", "b_1"}, first, look, trial), x) == 10).all()
+    assert [each.name for each in seen] == ["before b_0", "b_0", "b_1.fc", "b_1.fc (2)", "b_1"]
+    assert [each.is_block for each in seen] == [True, True, False, False, True]
+    assert [each.is_leaf for each in seen] == [False, True, True, True, False]
+    assert [each.max() for each in values] == [1, 2, 4, 10, 10]
 
 
 def test_what_gives_no_array_is_not_seen() -> None:
-    watch = Watch(set(), first)
+    def look(_: Seen, __: Any) -> Any:
+        raise AssertionError
+
+    watch = Watch(set(), first, look, Trial("Net", "the batch given", "", ()))
     assert watch.call("b", "Nothing", lambda _: None, (np.ones(3),), {}) is None
-    assert watch.values == []
 
 
-def test_a_pass_is_put_together_of_what_was_seen() -> None:
-    watch = Watch({"b_0", "b_1"}, first)
-    called(watch, np.ones((2, 3)))
-    weights = [("w", np.full((3, 3), 2.0), np.ones((3, 3))), ("frozen", np.ones(3), None)]
-    found = pass_of(watch.seen, watch.values, [np.full((2, 3), 3.0)] * 5, weights, np.asarray)
-    assert [each.name for each in found.blocks] == ["before b_0", "b_0", "b_1"]
-    assert [each.name for each in found.leaves] == ["b_0", "b_1.fc", "b_1.fc (2)"]
-    assert [each.forward[0] for each in found.blocks] == [1, 4, 64]
-    assert found.blocks[0].backward == (9, 3)
-    assert [each.sgd for each in found.weights] == [0.5, None]
+def test_the_model_is_blamed_for_its_own_faults_only() -> None:
+    trial = Trial("Net", "the batch given", "give another", ())
+
+    def run(look: Any, x: Any, *, is_caught: bool = False) -> None:
+        with trial.running():
+            try:
+                Watch(set(), first, look, trial).call("fc", "Linear", lambda x: 1 / x, (x,), {})
+            except ArithmeticError as error:
+                raise (RuntimeError("again") if is_caught else error) from None
+
+    def fails(*_: Any) -> Any:
+        raise OverflowError("too far to look")
+
+    with pytest.raises(
+        SpecError, match="Net fails on the batch given: ZeroDivisionError: division by"
+    ) as caught:
+        run(lambda _, array: array, 0)
+    where = caught.value.diagnostics[0].where
+    assert where is not None
+    assert where.file == __file__
+    for is_caught in (False, True):
+        with pytest.raises(OverflowError, match="too far to look"):
+            run(fails, 1, is_caught=is_caught)
+
+
+def test_a_pass_is_put_together_of_places_and_weights() -> None:
+    found = Pass()
+    found.places.append(Place.of(Seen("b_0.fc", "Linear", False, True), np.ones((2, 3)), 24))
+    found.places.append(Place.of(Seen("b_0", "Block", True, False), np.full((2, 3), 2.0), 24))
+    found.add_weight("w", np.full((3, 3), 2.0), np.ones((3, 3)), 36)
+    found.add_weight("frozen", np.ones(3), None, 12)
+    assert [each.forward for each in found.blocks] == [(4, 2)]
+    assert [each.seen.name for each in found.leaves] == ["b_0.fc"]
+    assert [each.sgd for each in found.weights] == [(0.5,), (None,)]
+    assert found.nbytes == 2 * (36 + 12)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +122,7 @@ def test_the_loss_that_fits_is_found(shape: Any, target: Any, about: str, chance
 def test_targets_that_are_no_classes_are_refused() -> None:
     with pytest.raises(SpecError, match="not all among the 3 classes, 0 to 2"):
         aim_of((2, 3), np.array([0, 3]))
+    assert aim_of((2, 3), np.array([0, -100]), ignored=-100).kind == "classes"
 
 
 @pytest.mark.parametrize(
