@@ -102,7 +102,8 @@ def load_manifest(source: ManifestLike) -> Manifest:
         return Manifest(source)
     if not isinstance(source, str | os.PathLike):
         message = f"expected a path or a mapping of shapes, got {type(source).__name__}"
-        raise SpecError.of(Code.WRONG_TYPE, message, hint='give {"fc.weight": (256, 784)}')
+        hint = 'give {"fc.weight": (256, 784)}, or of a model what manifest() of its adapter makes'
+        raise SpecError.of(Code.WRONG_TYPE, message, hint=hint)
     return manifests.read_manifest(source)
 
 

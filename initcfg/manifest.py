@@ -149,7 +149,8 @@ def _checked(name: object, given: object) -> ManifestEntry:
         raise _refused(f"{name!r} is no name of a parameter", "names are texts")
     problem = shape_problem(entry.shape)
     if problem is not None:
-        raise _refused(f"the shape of {name!r} {problem}", 'write {"fc.weight": (256, 784)}')
+        hint = "give its .shape" if hasattr(given, "shape") else 'write {"fc.weight": (256, 784)}'
+        raise _refused(f"the shape of {name!r} {problem}", hint)
     return entry
 
 

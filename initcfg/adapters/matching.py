@@ -46,7 +46,8 @@ def match_problems(
         return
     ways = ways or {}
     held = {_array(plan[name]) for name in manifest.entries if name in plan}
-    near = NearestNames()
+    near, skipped = NearestNames(), {each.name for each in plan.skipped}
+    unknown = dict.fromkeys(name for name in manifest.entries if name not in plan and name not in skipped)
     pairs = [(each, manifest.entries[each.name]) for each in plan if each.name in manifest.entries]
     recast = _recast(pairs, model, convert)
     if recast is not None:
@@ -58,17 +59,16 @@ def match_problems(
             if recast is None:
                 yield from _dtype_problem(parameter, entry, model, convert)
         elif _array(parameter) not in held:
-            hint = ways.get(parameter.name) or near.hint(parameter.name, manifest.entries)
+            hint = ways.get(parameter.name) or near.hint(parameter.name, unknown)
             message = f"the plan makes {parameter.name!r}, and {model} has no such parameter"
             hint = hint or "remove it from the spec, or skip it"
             yield Diagnostic(Code.NOT_IN_MANIFEST, message, parameter.where, hint)
-    known, skipped = dict.fromkeys(each.name for each in plan), {each.name for each in plan.skipped}
-    for name, entry in manifest.entries.items():
-        if name not in plan and name not in skipped:
-            way = "describe it in the spec, or leave it out on purpose with a rule that skips it"
-            hint = near.hint(name, known) or way
-            message = f"{model} has a parameter {name!r}, which the plan does not make"
-            yield Diagnostic(Code.NOT_IN_SPEC, message, entry.where, hint)
+    absent = dict.fromkeys(each.name for each in plan if each.name not in manifest.entries)
+    for name in unknown:
+        way = "describe it in the spec, or leave it out on purpose with a rule that skips it"
+        hint = near.hint(name, absent) or way
+        message = f"{model} has a parameter {name!r}, which the plan does not make"
+        yield Diagnostic(Code.NOT_IN_SPEC, message, manifest.entries[name].where, hint)
 
 
 def _tie_problems(plan: Plan, manifest: Manifest, model: str) -> Iterator[Diagnostic]:

@@ -47,6 +47,17 @@ GAINS = dict.fromkeys(_PLAIN_GAINS, 1.0) | {
 }
 
 
+# Activations without a gain of their own, whose names are like those of others: gelu is no misspelt selu.
+_WITHOUT_GAIN = frozenset({"gelu", "elu", "celu", "silu", "swish", "mish", "prelu", "glu", "swiglu", "geglu"})
+
+
+def nonlinearity_hint(name: str) -> str | None:
+    """What may be meant by a nonlinearity that has no gain here; None where nothing is near."""
+    if name.lower() in _WITHOUT_GAIN:
+        return f"PyTorch has no gain for {name}; that of relu is often taken"
+    return did_you_mean(name.lower(), GAINS)
+
+
 def gain_of(nonlinearity: str, slope: Real | None = None) -> float:
     """The gain of a nonlinearity (a key of `GAINS`), as ``torch.nn.init.calculate_gain`` has it.
 
@@ -221,7 +232,7 @@ def _nonlinearity(call: Call) -> Name:
         message = "'gain' takes the name of a nonlinearity"
         raise ExpressionError(message, word.offset, Code.EXPRESSION_VALUE, hint)
     if word.name not in GAINS:
-        hint = did_you_mean(word.name, GAINS) or f"known are {', '.join(GAINS)}"
+        hint = nonlinearity_hint(word.name) or f"known are {', '.join(GAINS)}"
         message = f"'gain' knows no nonlinearity {word.name!r}"
         raise ExpressionError(message, word.offset, Code.UNKNOWN_NAME, hint)
     return word
@@ -232,6 +243,8 @@ def _way_out(reference: Name | Call, known: list[str]) -> str | None:
     ways = []
     if reference.name in FANS:
         ways.append(f"{reference.name!r} is known inside the arguments of initializers")
+    elif reference.name in GAINS:
+        ways.append(f"the gain of {reference.name} is written gain({reference.name})")
     elif isinstance(reference, Name):
         ways.append(f"define {reference.name!r} in vars; if only others extend this file, say base: true")
     if len(known) <= _MAX_KNOWN:

@@ -437,9 +437,15 @@ class Glob:
         return f"Glob({self.pattern!r})"
 
 
+def deepened(glob: str) -> str:
+    """The glob with ``**`` for each segment that is a star; itself where that is too long for a pattern."""
+    deep = ".".join("**" if segment == "*" else segment for segment in glob.split("."))
+    return deep if len(deep) <= MAX_PATTERN else glob
+
+
 def glob_hint(glob: str, names: Collection[str]) -> str | None:
     """What may be meant by a glob that matches none of `names`: a wider one, or the nearest name."""
-    deep = ".".join("**" if segment == "*" else segment for segment in glob.split("."))
+    deep = deepened(glob)
     wider = (deep, f"{glob}.**", f"**.{glob}", f"**.{deep}", f"**.{glob}.**")
     usable = [each for each in wider if len(each) <= MAX_PATTERN]
     globs = GlobSet((each, None) for each in usable)

@@ -24,6 +24,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from initcfg.errors import Code, Diagnostic, Path
+from initcfg.expressions import nonlinearity_hint
 from initcfg.frozen import NamedTuple
 from initcfg.initializers.annotations import (
     CODES,
@@ -323,6 +324,8 @@ def _value_problem(kind: str, value: object, argument: Argument, *, is_item: boo
         hint = f"one number for all elements is {{constant: {{value: {shown(value)}}}}}"
     if code is Code.UNKNOWN_CHOICE:
         hint = did_you_mean(str(value).lower(), argument.choices)
+        if "relu" in argument.choices:
+            hint = nonlinearity_hint(str(value))
     return Diagnostic(code, f"{subject} must be {expected}, got {shown(value)}", hint=hint)
 
 

@@ -246,24 +246,26 @@ def check_coverage(
     arrays = {name: entry.target if isinstance(entry, Tie) else name for name, entry in described.items()}
     held = {array for name, array in arrays.items() if name in manifest.entries}
     near = NearestNames()
+    only_there = dict.fromkeys(name for name in manifest.entries if name not in described)
+    only_here = dict.fromkeys(name for name in described if name not in manifest.entries)
     for name, array in arrays.items():
         entry = manifest.entries.get(name)
         if entry is not None:
             _check_shape(spec, manifest, entry, described[name], problems)
         elif array not in held:
-            hint = near.hint(name, manifest.entries) or _of(manifest)
+            hint = near.hint(name, only_there) or _of(manifest)
             message = f"the manifest has no parameter {name!r}"
             found = Diagnostic(Code.NOT_IN_MANIFEST, message, described[name].where, hint)
             problems.add(SpecError(found))
     if not complete:
         # What is not described may be what could not be read or expanded.
         return
-    for name, entry in manifest.entries.items():
-        # A buffer may be left as the model has it.
-        if name not in described and not entry.buffer:
+    for name in only_there:
+        entry = manifest.entries[name]
+        if not entry.buffer:  # one may be left as the model has it
             message = f"the manifest has a parameter {name!r}, which neither layers nor params describe"
             way_out = "describe it, or remove layers and params and plan by rules alone"
-            hint = near.hint(name, described) or way_out
+            hint = near.hint(name, only_here) or way_out
             where = entry.where or spec.locate(("manifest",))
             problems.add(SpecError.of(Code.NOT_IN_SPEC, message, hint, where))
 

@@ -65,7 +65,8 @@ def _tied(tie: Tie, entries: Mapping[str, Entry], near: NearestNames, problems: 
     assert not isinstance(target, Borrower)  # noqa: S101  planned by now, or no entry any more
     path = (*tie.path, "tied_to")
     if target is None:
-        hint = near.hint(tie.target, entries)
+        inside = (name for name in entries if name.startswith(f"{tie.target}."))
+        hint = near.hint(tie.target, entries) or f"name a parameter, as {next(inside, next(iter(entries)))!r}"
         message = f"{tie.name!r} is tied to {tie.target!r}, which is not a parameter"
         raise problems.error(Code.TIED, message, path, hint=hint)
     if isinstance(target, SkippedParameter):

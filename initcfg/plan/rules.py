@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
 from initcfg.expressions import Template
-from initcfg.globs import Glob, GlobSet
+from initcfg.globs import Glob, GlobSet, deepened
 from initcfg.names import nearest
 from initcfg.plan.definitions import NameCheck
 from initcfg.plan.problems import about
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: A text is compared with so many patterns, in wording an error.
 _COMPARED = 400
+# A pattern is tried on so many names.
+_SEARCHED = 10_000
 
 
 _BRACED = r"\{([A-Za-z_]\w*)\}"
@@ -180,11 +182,24 @@ class Rules:
             if plain != rule.match and Glob(plain).matches(name):
                 braced = ", ".join(re.findall(_BRACED, rule.match))
                 return f"in {rule.match!r} braces stand for a whole number: write {braced} without them"
+        at = self.deeper.first(name, ndim)
+        if at is not None:
+            return self.deeper_hint(at, name)
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
         patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
         near = nearest(name, patterns, cutoff=0.5) if len(name) <= LONG_NAME else None
         return f"{way}; {near} comes nearest and does not match" if near else way
+
+    @cached_property
+    def deeper(self) -> GlobSet:
+        """The patterns of the rules with ``**`` in the place of ``*``, as those write who mean it."""
+        return GlobSet((deepened(rule.match), rule.ndim) for rule in self.spec.rules[:_COMPARED])
+
+    def deeper_hint(self, at: int, name: str) -> str:
+        """The way out for a rule that matches a name only with ``**``."""
+        pattern = self.spec.rules[at].match
+        return f"* stays inside a segment: write {deepened(pattern)!r} for {pattern!r} to match {name!r}"
 
 
 def _with_capture_hint(problem: Diagnostic) -> Diagnostic:
@@ -196,6 +211,7 @@ def _with_capture_hint(problem: Diagnostic) -> Diagnostic:
 
 Meeting = tuple[str, int, bool]
 
+_NO_NAME = "no parameter has a name that it matches"
 _WAY_OUT = "mend the pattern, or delete the rule; `initcfg plan` lists the names"
 #: The way out where a document plans nothing.
 NO_PARAMETERS = "name a manifest, or write layers or params; if only others extend this file, say base: true"
@@ -212,8 +228,13 @@ def unused_rules(
     unused = [at for at in range(len(rules.spec.rules)) if at not in rules.won]
     if not unused:
         return
-    reasons = {**_of_buffers(rules, set(unused), buffers), **_reasons(rules, set(unused), parameters)}
-    usual = ("no parameter has a name that it matches", _WAY_OUT)
+    meetings = list(parameters)
+    reasons = {
+        **_of_stars(rules, meetings[:_SEARCHED]),
+        **_of_buffers(rules, set(unused), buffers),
+        **_reasons(rules, set(unused), meetings),
+    }
+    usual = (_NO_NAME, _WAY_OUT)
     if is_empty:
         usual = ("there are no parameters", NO_PARAMETERS)
     for at in unused:
@@ -246,6 +267,15 @@ def _reasons(rules: Rules, unused: set[int], parameters: Iterable[Meeting]) -> d
     return {at: (found, hint) for at, (_, found, hint) in best.items()}
 
 
+def _of_stars(rules: Rules, parameters: Sequence[Meeting]) -> dict[int, tuple[str, str]]:
+    """Why rules match nothing whose stars were to go through several segments."""
+    found: dict[int, tuple[str, str]] = {}
+    for name, *_ in parameters:
+        for at in rules.deeper.every(name):
+            found.setdefault(at, (_NO_NAME, rules.deeper_hint(at, name)))
+    return found
+
+
 def _of_buffers(rules: Rules, unused: set[int], buffers: Sequence[str]) -> dict[int, tuple[str, str]]:
     """Why rules that match buffers alone do not win them, each told of the first."""
     waiting = {at for at in unused if not rules.globs.globs[at].ends_in_a_name}
@@ -269,7 +299,7 @@ def _of_captures(rules: Rules, at: int) -> tuple[str, str] | None:
     if word is None:
         return None
     hint = f"write {word} without braces for a segment of that name; one of several is {{{word},NAME}}"
-    return f"no parameter has a name that it matches; {{{word}}} stands for a whole number", hint
+    return f"{_NO_NAME}; {{{word}}} stands for a whole number", hint
 
 
 def _reason(rules: Rules, at: int, name: str, ndim: int, *, wanted: bool) -> tuple[int, str, str]:

@@ -124,6 +124,8 @@ def flow_hint(reader: Reader, opened: int, at: int) -> str:
     word = re.search(_BEFORE, text[max(opened, at - 100) : at])
     rest = re.match(_BRACED, text[at:])
     if text[at] == "{" and word and rest:
+        if word[0] == "$":
+            return f"a var is written without $ and braces: {rest[0].strip('{}')}"
         return f'quote it: "{word[0]}{rest[0]}"'
     item = re.match(_SUBSCRIPT, text[at:])
     if text[at] == "[" and word:

@@ -64,4 +64,12 @@ def test_what_is_no_name_or_no_shape_is_refused(entries):
 def test_what_is_no_manifest_at_all_is_refused():
     with pytest.raises(SpecError) as raised:
         load_manifest(3)  # type: ignore[arg-type]
-    assert raised.value.diagnostics[0].code is Code.WRONG_TYPE
+    (found,) = raised.value.diagnostics
+    assert found.code is Code.WRONG_TYPE
+    assert found.hint.endswith("of a model what manifest() of its adapter makes")
+
+
+def test_arrays_in_the_place_of_shapes_lead_to_their_shapes():
+    with pytest.raises(SpecError) as raised:
+        load_manifest({"w": np.zeros((2, 3))})  # type: ignore[dict-item]
+    assert raised.value.diagnostics[0].hint == "give its .shape"

@@ -155,3 +155,9 @@ def test_copies_of_a_layer_are_told_as_one() -> None:
         caught.value
     )
     assert str(caught.value).count("error[") == 1
+
+
+def test_no_name_that_plan_and_model_have_is_taken_for_a_typo() -> None:
+    ((_, message, hint),) = problems(plan_of({"ln1.bias": ZEROS}), {"ln1.bias": (4, 3), "ln2.bias": (4, 3)})
+    assert "'ln2.bias', which the plan does not make" in message
+    assert hint.startswith("describe it in the spec")

@@ -215,6 +215,7 @@ def test_the_words_of_gain_are_names_where_a_list_hides_it():
     ("text", "message", "hint"),
     [
         ("gain(rleu)", "'gain' knows no nonlinearity 'rleu'", "did you mean 'relu'?"),
+        ("gain(gelu)", "'gain' knows no nonlinearity 'gelu'", "that of relu is often taken"),
         ("gain(d)", "'gain' knows no nonlinearity 'd'", "known are linear, conv1d"),
         ("gain(2)", "'gain' takes the name of a nonlinearity", "gain(leaky_relu, 0.2)"),
         ("gain(relu, 2)", "its slope, and none for others", ""),

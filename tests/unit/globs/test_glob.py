@@ -279,6 +279,6 @@ def test_a_glob_that_matches_nothing_leads_to_one_that_does(written: str, meant:
     assert glob_hint(written, names) == f"did you mean {meant!r}?"
 
 
-@pytest.mark.parametrize("written", ["**.none", "none", "{x.*,y}", "[!a-z]", "x" * 512])
+@pytest.mark.parametrize("written", ["**.none", "none", "{x.*,y}", "[!a-z0]", "x" * 512])
 def test_no_hint_where_no_glob_or_name_is_near(written: str) -> None:
     assert glob_hint(written, ["wte.weight", "h.0.mlp.bias"]) is None

@@ -34,6 +34,11 @@ def test_a_typo_is_told_from_both_sides() -> None:
     ]
 
 
+def test_no_name_that_both_sides_have_is_taken_for_a_typo() -> None:
+    (missing,) = problems({"ln1.bias": ZEROS}, {"ln1.bias": (2, 3), "ln2.bias": (2, 3)})
+    assert missing == ("not-in-spec", "describe it, or remove layers and params and plan by rules alone")
+
+
 def test_names_that_look_alike_are_told_apart_from_both_sides() -> None:
     assert problems({"\u00e9": ZEROS}, {"e\u0301": (2, 3)}) == [
         ("not-in-manifest", "did you mean 'e\u0301' (U+0065 U+0301, not U+00E9)?"),

@@ -393,3 +393,22 @@ def test_a_word_alone_in_braces_is_said_to_be_a_number_where_it_matches_nothing(
     assert found.code == "unused-rule"
     assert ("{out_proj} stands for a whole number" in found.message) == said
     assert ("write out_proj without braces" in found.hint) == said
+
+
+class TestStarsInsideASegment:
+    def test_a_star_that_was_to_reach_further_is_told_where_a_rule_is_missing(self) -> None:
+        (missing,) = refused([{"match": "h.*", "initializer": "zeros"}], {"h.0.w": (2,)})
+        assert missing.hint == "* stays inside a segment: write 'h.**' for 'h.*' to match 'h.0.w'"
+
+    def test_and_where_another_rule_takes_what_it_was_for(self) -> None:
+        rules = [{"match": each, "initializer": "zeros"} for each in ("*.b", "h.*", "**")]
+        unused = refused(rules, {"h.0.b": (2,), "h.0.w": (2,)})
+        assert [each.hint.partition(" to ")[0] for each in unused] == [
+            "* stays inside a segment: write '**.b' for '*.b'",
+            "* stays inside a segment: write 'h.**' for 'h.*'",
+        ]
+
+    def test_a_pattern_that_is_then_too_long_is_left_alone(self) -> None:
+        pattern = f"{'x' * 508}.*.y"
+        unused = refused([{"match": each, "initializer": "zeros"} for each in (pattern, "**")], {"w": (2,)})
+        assert unused[0].hint.startswith("mend the pattern")
