@@ -148,7 +148,7 @@ def _check(file: str, options: SpecOptions) -> Checked:
     from initcfg.plan import Plan, check_base
 
     if Path(file).is_dir():
-        hint = "name the specs in it, as in 'configs/*.yaml'"
+        hint = f"name the specs in it, as in '{Path(file).as_posix()}/**/*.yaml'"
         return Checked(file, (Diagnostic(Code.INPUT, "it is a folder", Location(file), hint),))
     try:
         source = source_from(file, options)

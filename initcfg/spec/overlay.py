@@ -395,11 +395,13 @@ def _path(setting: _Setting, tree: Mapping[str, Any], before: Container[Path]) -
         raise setting.refused(message, "keep one of the settings")
     if setting.target in _ALONE:
         return path
+    entries = tree.get(group if group in _GROUPS else "vars")
+    names = [str(key) for key in entries] if isinstance(entries, Mapping) else []
     if group not in _GROUPS or not name:
         near = None if group in tree or group in _GROUPS else did_you_mean(group, (*_ALONE, *_GROUPS))
+        if setting.target in names:
+            near = f"did you mean 'vars.{setting.target}'?"
         raise setting.refused(f"{setting.target!r} cannot be set", near or _HINT)
-    entries = tree.get(group)
-    names = [str(key) for key in entries] if isinstance(entries, Mapping) else []
     if name not in names:
         known = f"it has {', '.join(names[:20])}" if names else f"it has no {group}"
         raise setting.refused(f"the document has no {group}.{name}", did_you_mean(name, names) or known)

@@ -63,6 +63,7 @@ def test_a_var_that_is_set_keeps_its_place_before_those_that_use_it():
         ("params.w.shape=[1]", Code.SETTING, "--set params.w.shape:1:1", "a setting is"),
         ("vars.d.x=1", Code.SETTING, "--set vars.d.x:1:1", "it has d, widths, hidden"),
         ("d", Code.SETTING, "--set d:1:1", "a setting is"),
+        ("d=5", Code.SETTING, "--set d:1:1", "did you mean 'vars.d'?"),
         ("seed=", Code.SETTING, "--set seed:1:1", "a setting is"),
         ("seed=1\ndtype=int8", Code.SETTING, "--set seed:1:1", "a setting is"),
         ("seed=1.5", Code.WRONG_TYPE, "--set seed:1:6", "write a whole number"),
