@@ -42,7 +42,7 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
 
 @frozen(slots=False)
 class DType:
-    """One element type."""
+    """One element type; it equals its name."""
 
     name: str  # numpy's and ml_dtypes's, which specs use
     tag: str  # in a safetensors header
@@ -73,6 +73,17 @@ class DType:
             return 0, 1
         bits = 8 * self.itemsize
         return (0, 2**bits - 1) if self.kind == "uint" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DType | str):
+            return self.name == str(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"DType({self.name!r})"
 
     def __str__(self) -> str:
         return self.name

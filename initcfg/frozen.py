@@ -63,7 +63,8 @@ def _frozen(cls: type[Any], *, slots: bool, kw_only: bool) -> Any:
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
 
     made.__init__ = _constructor(made)
-    made.__eq__, made.__hash__ = is_equal, lambda self: hash(values(self))
+    if "__eq__" not in vars(cls):
+        made.__eq__, made.__hash__ = is_equal, lambda self: hash(values(self))
     made.__setattr__ = made.__delattr__ = _refuse
     if slots:
         made.__setstate__ = _restore

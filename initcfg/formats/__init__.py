@@ -69,7 +69,7 @@ def format_of(path: str | PathLike[str], hint: str | None = None) -> Format:
     known = " or ".join(FORMATS)
     problem = f"{suffix!r} is not a format of weights" if suffix else f"{str(path)!r} has no suffix"
     hint = (
-        hint or f"end the file name in {known}; a folder for shards ends in '/' here, or goes to save_sharded"
+        hint or f"end the file name in {known}; for a folder of shards write -o DIR/, in Python save_sharded"
     )
     hint = did_you_mean(suffix, FORMATS) or hint
     raise FormatError.of(Code.FORMAT, problem, hint=hint, where=Location(os.fspath(path)))

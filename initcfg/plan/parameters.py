@@ -167,10 +167,10 @@ class PlannedParameter:
     fans: Fans | None
     initializer: Initializer
     distribution: Distribution | None
-    stream: Stream
+    stream: Stream = field(repr=False)
     stream_name: str
     tied_to: str | None = None
-    where: Location | None = field(default=None, compare=False)
+    where: Location | None = field(default=None, compare=False, repr=False)
     rule: str | None = None
     fans_of: str | None = None
 

@@ -314,8 +314,11 @@ class Plan:
         listing = load("initcfg.plan.listing")
         return [each.record() for each in listing.listed(self.parameters, full=not fold)]
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._by_name
+    def __contains__(self, item: object) -> bool:
+        """Whether it has a parameter of that name, or that very parameter."""
+        name = item if isinstance(item, str) else getattr(item, "name", None)
+        found = self._by_name.get(name) if isinstance(name, str) else None
+        return found is not None and item in (name, found)
 
     def __iter__(self) -> Iterator[PlannedParameter]:
         return iter(self.parameters)

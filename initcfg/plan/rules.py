@@ -182,9 +182,9 @@ class Rules:
             if plain != rule.match and Glob(plain).matches(name):
                 braced = ", ".join(re.findall(_BRACED, rule.match))
                 return f"in {rule.match!r} braces stand for a whole number: write {braced} without them"
-        at = self.deeper.first(name, ndim)
-        if at is not None:
-            return self.deeper_hint(at, name)
+        deeper = self.deeper.first(name, ndim)
+        if deeper is not None:
+            return self.deeper_hint(deeper, name)
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
         patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]

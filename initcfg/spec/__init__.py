@@ -23,7 +23,7 @@ from initcfg.spec.overlay import (
     Unwritten,
     extended,
     header_problems,
-    is_model_config,
+    is_another_document,
     with_settings,
 )
 from initcfg.text.inputs import confined_to
@@ -164,7 +164,7 @@ class _Reader(NamedTuple):
     def reading(self, document: Document) -> Reading:
         """The document with what it extends and what is set, checked."""
         found = header_problems(document)
-        if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
+        if not isinstance(document.tree, Mapping) or is_another_document(document.tree):
             return Reading(None, self.in_order([*document.problems, *found]))
         document = extended(document, self.file, self.root)
         document = document._replace(tree=without_notes(document.tree))

@@ -200,6 +200,15 @@ def is_model_config(tree: Mapping[Any, object]) -> bool:
     return "class_name" in tree or (isinstance(first, Mapping) and "class_name" in first)
 
 
+def _is_plan(tree: Mapping[Any, object]) -> bool:
+    return tree.get("format") == "initcfg.plan"
+
+
+def is_another_document(tree: Mapping[Any, object]) -> bool:
+    """Whether a document is of another known kind, so that nothing is said of its keys."""
+    return is_model_config(tree) or _is_plan(tree)
+
+
 def header_problems(document: Document) -> list[Diagnostic]:
     """What makes a document no spec at all: it is no mapping, or does not say its version."""
     tree, where = document.tree, document.places.locate(())
@@ -212,6 +221,10 @@ def header_problems(document: Document) -> list[Diagnostic]:
             return [Diagnostic(Code.UNKNOWN_KEY, "unknown key 'class_name'", where, KERAS_MODEL_HINT)]
         where = document.places.locate(("layers",))
         return [Diagnostic(Code.WRONG_TYPE, "expected a mapping, got a list", where, KERAS_MODEL_HINT)]
+    if _is_plan(tree):
+        hint = "initcfg.read_plan reads it, and commands take it in the place of a spec"
+        where = document.places.locate(("format",))
+        return [Diagnostic(Code.WRONG_TYPE, "this is a plan, where a spec is expected", where, hint)]
     if "initcfg" not in tree:
         return [Diagnostic(Code.MISSING_KEY, "the key 'initcfg' is missing", where, _VERSION_HINT)]
     return []
@@ -260,7 +273,7 @@ class _Chain(NamedTuple):
             raise SpecError(Diagnostic(Code.TOO_LARGE, message, where, "lay fewer files over each other"))
         document = Document(source.tree, source, source.problems)
         problems = (*document.problems, *header_problems(document))
-        if not isinstance(document.tree, Mapping) or is_model_config(document.tree):
+        if not isinstance(document.tree, Mapping) or is_another_document(document.tree):
             raise SpecError(*problems)
         tree = _with_moved_paths(document.tree, self.root.folder_of(path), folder)
         document = document._replace(tree=tree, problems=(*problems, *_version_problems(document)))

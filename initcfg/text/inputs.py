@@ -85,8 +85,8 @@ def _real_path(descriptor: int, path: str | PathLike[str]) -> str:
 
 
 def _unreadable(path: str | PathLike[str], reason: str, error: type[InitcfgError]) -> InitcfgError:
-    problem = Diagnostic(Code.INPUT, f"cannot read the file: {reason}", Location(os.fspath(path)))
-    return error(problem)
+    hint = "this is a text of several lines, where a path is expected" if "\n" in str(path) else None
+    return error(Diagnostic(Code.INPUT, f"cannot read the file: {reason}", Location(os.fspath(path)), hint))
 
 
 def read_content(path: str | PathLike[str], limit: int, too_large: Diagnostic) -> bytes:

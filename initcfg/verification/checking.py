@@ -63,6 +63,9 @@ class Verification:
         """Whether the weights are what the plan makes, or follow its laws, all of it and nothing else."""
         return not self._errors
 
+    def __bool__(self) -> bool:
+        return self.is_equal
+
     def require_equal(self) -> None:
         """Raises an InitcfgError with all that differs, if anything does."""
         if self._errors:

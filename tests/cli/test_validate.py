@@ -163,7 +163,8 @@ def test_a_folder_is_told_with_the_way_out(run: Run, folder: Path) -> None:
     result = run("validate", "specs.yaml", "good.yaml")
     assert result.exit_code == 2
     assert result.stdout == (
-        "specs.yaml: error[input]: it is a folder\n  help: name the specs in it, as in 'specs.yaml/**/*.yaml'\n"
+        "specs.yaml: error[input]: it is a folder\n"
+        "  help: name the specs in it, as in 'specs.yaml/**/*.yaml'\n"
     )
     assert result.stderr.startswith("1 file valid, 1 with 1 error\n")
 

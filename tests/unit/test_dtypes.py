@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -153,3 +155,11 @@ def test_a_type_is_told_from_its_name(given: object):
     assert is_type(given)
     assert not is_type("float32")
     assert not is_type(np.float32(1))
+
+
+def test_a_type_equals_its_name_and_no_other() -> None:
+    one = DTYPES["float32"]
+    assert one == "float32"
+    assert one == pickle.loads(pickle.dumps(one))
+    assert hash(one) == hash("float32")
+    assert one not in ("float64", DTYPES["float64"], None, 4)

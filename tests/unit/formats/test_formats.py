@@ -24,7 +24,7 @@ def test_the_suffix_chooses_the_format(path, name) -> None:
 
 
 FOR_A_FILE = (
-    "end the file name in .safetensors or .npz; a folder for shards ends in '/' here, or goes to save_sharded"
+    "end the file name in .safetensors or .npz; for a folder of shards write -o DIR/, in Python save_sharded"
 )
 
 

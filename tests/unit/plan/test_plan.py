@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import initcfg
-from initcfg.errors import UnknownParameterError
+from initcfg.errors import SpecError, UnknownParameterError
 from initcfg.plan import PlannedParameter, require_plan
 
 TIED = """
@@ -27,6 +27,24 @@ def test_parameters_are_found_by_name_and_by_position(plan) -> None:
     assert found["owner"] is found[0] is found[-2] is found[np.int64(0)]
     assert "alias" in found
     assert "nobody" not in found
+    assert all(each in found for each in found)
+    assert found["owner"] not in initcfg.make_plan({"initcfg": 1})
+
+
+def test_a_parameter_shows_itself_in_a_line(plan) -> None:
+    shown = repr(plan(TIED)["owner"])
+    assert "dtype=DType('float32')" in shown
+    assert "Location" not in shown
+    assert len(shown) < 400
+
+
+def test_a_plan_that_was_written_is_no_spec(plan, tmp_path) -> None:
+    (tmp_path / "plan.json").write_text(plan(TIED).to_json(), "utf-8")
+    for given in (tmp_path / "plan.json", plan(TIED).to_dict()):
+        with pytest.raises(SpecError) as caught:
+            initcfg.make_plan(given)
+        (problem,) = caught.value.diagnostics
+        assert problem.hint.startswith("initcfg.read_plan reads it")
 
 
 def test_a_missing_name_says_which_one_is_near(plan) -> None:

@@ -145,3 +145,9 @@ def test_a_link_that_is_exchanged_after_the_look_is_found(planted, monkeypatch):
 
     monkeypatch.setattr(Root, "find", find_and_exchange)
     assert [problem.code for problem in read(path).problems] == [Code.OUTSIDE_ROOT]
+
+
+def test_a_text_in_the_place_of_a_path_is_told() -> None:
+    with pytest.raises(SpecError) as caught:
+        load("initcfg: 1\nparams: {}\n")
+    assert caught.value.diagnostics[0].hint.startswith("this is a text of several lines")

@@ -133,6 +133,7 @@ def test_an_orthogonal_matrix_may_differ_in_its_last_bits_and_no_more(tmp_path: 
         rewritten(path, lambda arrays: np.add(arrays["frame"], 5e-6, arrays["frame"])), PLAN
     ).is_equal
     found = verify(rewritten(path, lambda arrays: np.add(arrays["frame"], 1e-4, arrays["frame"])), PLAN)
+    assert not found  # as in "if verify(...)"
     assert "'frame'[0, 0]" in found.diagnostics[0].message
 
 
