@@ -31,6 +31,7 @@ from initcfg.globs.pattern import (
 )
 from initcfg.globs.pattern import MAX_PATTERN as MAX_PATTERN
 from initcfg.globs.pattern import PatternError as PatternError
+from initcfg.globs.pattern import deepened as deepened
 from initcfg.globs.pattern import literal as literal
 from initcfg.names import did_you_mean
 from initcfg.process import cached_property
@@ -435,12 +436,6 @@ class Glob:
 
     def __repr__(self) -> str:
         return f"Glob({self.pattern!r})"
-
-
-def deepened(glob: str) -> str:
-    """The glob with ``**`` for each segment that is a star; itself where that is too long for a pattern."""
-    deep = ".".join("**" if segment == "*" else segment for segment in glob.split("."))
-    return deep if len(deep) <= MAX_PATTERN else glob
 
 
 def glob_hint(glob: str, names: Collection[str]) -> str | None:

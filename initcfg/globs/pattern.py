@@ -215,3 +215,9 @@ class _Parser:
         message = f"the pattern {self.text!r} is malformed: {problem}"
         offset = max(self.at - 1, 0) if at is None else at
         raise PatternError(Diagnostic(Code.PATTERN, message, hint=_HINT), offset)
+
+
+def deepened(glob: str) -> str:
+    """The glob with ``**`` for each segment that is a star; itself where that is too long for a pattern."""
+    deep = ".".join("**" if segment == "*" else segment for segment in glob.split("."))
+    return deep if len(deep) <= MAX_PATTERN else glob
