@@ -12,16 +12,19 @@
 #include "constants.h"
 
 /* A unit is W / 2 blocks, two vectors of words: 2 W elements of 32 bits or W of 64. A group is some units side by
- * side, step by step, because one alone would wait for itself: a product or a sum takes three cycles and more,
- * and two could begin in each. AVX-512 has 32 registers for their words, and the longest steps. */
+ * side, step by step, because one alone would wait for itself: a product or a sum takes two cycles and more, and
+ * two could begin in each. AVX-512 has 32 registers for their words; elsewhere more of them would wait in memory,
+ * and so they do where normals are made of more than half a group at once. */
 #if W == 16
-#define UNITS 6
+#define UNITS 8
 #else
-#define UNITS 3
+#define UNITS 6
 #endif
+#define HALF (UNITS / 2)
 #define UNROLL _Pragma("GCC unroll 16")
-#define EACH UNROLL for (int n = 0; n < UNITS; n++)
-#define TILE 1152 /* elements; what any instruction set makes at a time divides it */
+#define EACH_OF(units) UNROLL for (int n = 0; n < (units); n++)
+#define EACH EACH_OF(UNITS)
+#define TILE 1536 /* elements; what any instruction set makes at a time divides it */
 #define SIGN 0x80000000u
 
 /* ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------------- */
@@ -85,10 +88,10 @@ INLINE f32 all32(float value) { return value - (f32){0}; }
 INLINE f64 all64f(double value) { return value - (f64){0}; }
 
 /* Horner's rule from the highest degree, c ascending. */
-INLINE void polynomial32(const float *c, int degree, const f32 *x, f32 *sum) {
-    EACH sum[n] = x[n] * all32(c[degree]);
-    for (int power = degree - 1; power > 0; power--) EACH sum[n] = (sum[n] + all32(c[power])) * x[n];
-    EACH sum[n] = sum[n] + all32(c[0]);
+INLINE void polynomial32(const float *c, int degree, int units, const f32 *x, f32 *sum) {
+    EACH_OF(units) sum[n] = x[n] * all32(c[degree]);
+    for (int power = degree - 1; power > 0; power--) EACH_OF(units) sum[n] = (sum[n] + all32(c[power])) * x[n];
+    EACH_OF(units) sum[n] = sum[n] + all32(c[0]);
 }
 
 INLINE void polynomial64(const double *c, int degree, const f64 *x, f64 *sum) {
@@ -96,42 +99,42 @@ INLINE void polynomial64(const double *c, int degree, const f64 *x, f64 *sum) {
     for (int power = degree - 1; power > 0; power--) EACH sum[n] = (sum[n] + all64f(c[power])) * x[n];
     EACH sum[n] = sum[n] + all64f(c[0]);
 }
-#define POLYNOMIAL32(c, x, sum) polynomial32(c, sizeof(c) / sizeof(float) - 1, x, sum)
+#define POLYNOMIAL32(c, units, x, sum) polynomial32(c, sizeof(c) / sizeof(float) - 1, units, x, sum)
 #define POLYNOMIAL64(c, x, sum) polynomial64(c, sizeof(c) / sizeof(double) - 1, x, sum)
 
 /* -log x for normal x = 2**k * (1 + f), with 1 + f in [2/3, 4/3). */
-INLINE void negative_log32(const f32 *x, f32 *out) {
+INLINE void negative_log32(int units, const f32 *x, f32 *out) {
     f32 f[UNITS], exponent[UNITS];
-    EACH {
+    EACH_OF(units) {
         i32 shift = ((i32)x[n] - LOG32_SPLIT) & -0x800000;
         f[n] = (f32)((i32)x[n] - shift) - 1.0f;
         exponent[n] = single(shift) * all32(LOG32_EXPONENT);
     }
-    POLYNOMIAL32(LOG32, f, out);
-    EACH out[n] = (out[n] * (f[n] * f[n]) - f[n]) + exponent[n];
+    POLYNOMIAL32(LOG32, units, f, out);
+    EACH_OF(units) out[n] = (out[n] * (f[n] * f[n]) - f[n]) + exponent[n];
 }
 
 /* Times 2**24: `run32` puts the 2**-24 into the scale, which is exact, because no scale is below 1e-30. */
 INLINE void uniform32(const u32 *words, f32 *out) { EACH out[n] = single(((i32)words[n] >> 7) | 1); }
 
-/* Box and Muller (1958): `a` gives the radius, `b` an angle in (-pi/4, pi/4) and the eighth of the circle. */
+/* Box and Muller (1958): `a` gives the radius, `b` an angle in (-pi/4, pi/4) and the eighth of the circle. Of half a
+ * group. */
 INLINE void normal32(const u32 *a, const u32 *b, f32 *cosine, f32 *sine) {
-    f32 x[UNITS], radius[UNITS], t[UNITS], square[UNITS];
-    EACH x[n] = (single((i32)(a[n] >> 1)) + 0.5f) * 0x1p-31f;
-    negative_log32(x, radius);
-    EACH radius[n] = root32(greater32(radius[n], all32(NORMAL32_FLOOR)));
-    EACH {
-        t[n] = single(((i32)(b[n] << 2) >> 2) | 1) * 0x1p-30f;
+    f32 x[HALF], radius[HALF], t[HALF], square[HALF];
+    EACH_OF(HALF) x[n] = (single((i32)(a[n] >> 1)) + 0.5f) * 0x1p-31f;
+    negative_log32(HALF, x, radius);
+    EACH_OF(HALF) {
+        radius[n] = root32(greater32(radius[n], all32(NORMAL32_FLOOR)));
+        /* 30 bits and a sign at the upper end of the lane: four times the odd number of the reference. */
+        t[n] = single((i32)(b[n] << 2) | 4) * 0x1p-32f;
         square[n] = t[n] * t[n];
     }
-    POLYNOMIAL32(SIN32, square, sine);
-    POLYNOMIAL32(COS32, square, cosine);
-    EACH {
-        u32 s = (u32)(sine[n] * t[n]);
-        u32 c = (u32)cosine[n] ^ (b[n] & SIGN);
-        u32 swap = (c ^ s) & (u32)((i32)(b[n] << 1) >> 31);
-        cosine[n] = (f32)(c ^ swap) * radius[n];
-        sine[n] = (f32)(s ^ swap) * radius[n];
+    POLYNOMIAL32(SIN32, HALF, square, sine);
+    POLYNOMIAL32(COS32, HALF, square, cosine);
+    EACH_OF(HALF) {
+        f32 s = sine[n] * t[n], c = (f32)((u32)cosine[n] ^ (b[n] & SIGN));
+        cosine[n] = by_bit30(b[n], s, c) * radius[n];
+        sine[n] = by_bit30(b[n], c, s) * radius[n];
     }
 }
 
@@ -141,8 +144,8 @@ INLINE void two_sigma32(const u32 *words, f32 *out) {
         x[n] = single((i32)words[n] | 1) * all32(TWO_SIGMA_SCALE);
         y[n] = 1.0f - x[n] * x[n];
     }
-    POLYNOMIAL32(TWO_SIGMA_P, y, out);
-    POLYNOMIAL32(TWO_SIGMA_Q, y, below);
+    POLYNOMIAL32(TWO_SIGMA_P, UNITS, y, out);
+    POLYNOMIAL32(TWO_SIGMA_Q, UNITS, y, below);
     EACH out[n] = x[n] * out[n] / below[n];
 }
 
@@ -156,9 +159,9 @@ INLINE void cut32(const u32 *words, const f32 *numbers, f32 *out) {
         x[n] = single(size) * scale;
         below[n] = above * (x[n] + 1.0f);
     }
-    negative_log32(below, w);
-    POLYNOMIAL32(CUT_P, w, out);
-    POLYNOMIAL32(CUT_Q, w, below);
+    negative_log32(UNITS, below, w);
+    POLYNOMIAL32(CUT_P, UNITS, w, out);
+    POLYNOMIAL32(CUT_Q, UNITS, w, below);
     EACH out[n] = (f32)((u32)(x[n] * out[n] / below[n]) | (words[n] & SIGN));
 }
 
@@ -265,10 +268,10 @@ INLINE void inverse64(const u32 *words, const f64 *numbers, f64 *z) {
 
 /* ---- From words to elements ------------------------------------------------------------------------------ */
 
-/* Draws some groups from block `first` on. Inlined into a function for each kernel, in which `kernel` and `clamped`
- * are constant. */
+/* Draws some groups from block `first` on. Inlined into a function for each kernel, in which `kernel` and `scaled`
+ * are constant: whether there is only a scale to multiply by, and neither a location nor a bound. */
 INLINE void run32(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,
-                  char *restrict out, enum kernel kernel, int clamped) {
+                  char *restrict out, enum kernel kernel, int scaled) {
     const f32 location = all32((float)job->location);
     const f32 scale = all32((float)job->scale * (kernel == UNIFORM ? 0x1p-24f : 1.0f));
     const f32 low = all32((float)job->low), high = all32((float)job->high);
@@ -279,13 +282,16 @@ INLINE void run32(const struct job *job, const struct philox *p, uint32_t first,
         draw(p, first, 0, a, b);
         switch (kernel) {
         case UNIFORM: uniform32(a, even), uniform32(b, odd); break;
-        case NORMAL: normal32(a, b, even, odd); break;
+        case NORMAL: normal32(a, b, even, odd), normal32(a + HALF, b + HALF, even + HALF, odd + HALF); break;
         case TWO_SIGMA: two_sigma32(a, even), two_sigma32(b, odd); break;
         default: cut32(a, numbers, even), cut32(b, numbers, odd);
         }
         EACH {
-            f32 x = even[n] * scale + location, y = odd[n] * scale + location;
-            if (clamped) x = less32(greater32(x, low), high), y = less32(greater32(y, low), high);
+            f32 x = even[n] * scale, y = odd[n] * scale;
+            if (!scaled) {
+                x = less32(greater32(x + location, low), high);
+                y = less32(greater32(y + location, low), high);
+            }
             store(out, (u32)interleaved32_low(x, y));
             store(out + sizeof x, (u32)interleaved32_high(x, y));
             out += 2 * sizeof x;
@@ -294,7 +300,7 @@ INLINE void run32(const struct job *job, const struct philox *p, uint32_t first,
 }
 
 INLINE void run64(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,
-                  char *restrict out, enum kernel kernel, int clamped) {
+                  char *restrict out, enum kernel kernel) {
     const f64 location = all64f(job->location), scale = all64f(job->scale);
     const f64 low = all64f(job->low), high = all64f(job->high);
     const f64 numbers[4] = {all64f(job->numbers[0]), all64f(job->numbers[1]), all64f(job->numbers[2]),
@@ -309,8 +315,8 @@ INLINE void run64(const struct job *job, const struct philox *p, uint32_t first,
         default: inverse64(a, numbers, even), inverse64(b, numbers, odd);
         }
         EACH {
-            f64 x = even[n] * scale + location, y = odd[n] * scale + location;
-            if (clamped) x = less64(greater64(x, low), high), y = less64(greater64(y, low), high);
+            f64 x = less64(greater64(even[n] * scale + location, low), high);
+            f64 y = less64(greater64(odd[n] * scale + location, low), high);
             store(out, (u32)interleaved64_low(x, y));
             store(out + sizeof x, (u32)interleaved64_high(x, y));
             out += 2 * sizeof x;
@@ -320,37 +326,38 @@ INLINE void run64(const struct job *job, const struct philox *p, uint32_t first,
 
 typedef void loop(const struct job *, const struct philox *, uint32_t first, uint64_t groups, char *out);
 
-#define LOOP(name, run, kernel, clamped)                                                                      \
+#define LOOP(name, run, ...)                                                                                  \
     static void name(const struct job *job, const struct philox *p, uint32_t first, uint64_t groups,          \
                      char *out) {                                                                             \
-        run(job, p, first, groups, out, kernel, clamped);                                                     \
+        run(job, p, first, groups, out, __VA_ARGS__);                                                         \
     }
 
-LOOP(uniform32_free, run32, UNIFORM, 0)
-LOOP(uniform32_clamped, run32, UNIFORM, 1)
-LOOP(normal32_free, run32, NORMAL, 0)
-LOOP(normal32_clamped, run32, NORMAL, 1)
-LOOP(two_sigma_clamped, run32, TWO_SIGMA, 1)
-LOOP(cut_clamped, run32, CUT, 1)
-LOOP(uniform64_clamped, run64, UNIFORM, 1)
-LOOP(normal64_clamped, run64, NORMAL, 1)
-LOOP(inverse_clamped, run64, INVERSE, 1)
+LOOP(uniform32_scaled, run32, UNIFORM, 1)
+LOOP(uniform32_whole, run32, UNIFORM, 0)
+LOOP(normal32_scaled, run32, NORMAL, 1)
+LOOP(normal32_whole, run32, NORMAL, 0)
+LOOP(two_sigma_whole, run32, TWO_SIGMA, 0)
+LOOP(cut_whole, run32, CUT, 0)
+LOOP(uniform64_whole, run64, UNIFORM)
+LOOP(normal64_whole, run64, NORMAL)
+LOOP(inverse_whole, run64, INVERSE)
 
-/* Whether the clamp may change a float32. Rounding keeps the order of numbers, so a uniform's ends tell. */
-static int is_clamped32(const struct job *job) {
-    const float low = (float)job->low, high = (float)job->high, location = (float)job->location;
+/* Whether neither the location nor the clamp changes a float32. No uniform and no normal is 0, whose sign a sum would
+ * lose. Rounding keeps the order of numbers, so a uniform's ends tell whether it reaches a bound. */
+static int is_scaled32(const struct job *job) {
+    const float low = (float)job->low, high = (float)job->high;
     const float reach = job->kernel == UNIFORM ? (1.0f - 0x1p-24f) * (float)job->scale : (float)INFINITY;
-    return location - reach < low || location + reach > high;
+    return (float)job->location == 0 && low <= -reach && reach <= high;
 }
 
 static loop *loop_of(const struct job *job) {
-    const int clamped = !job->wide && is_clamped32(job);
+    const int scaled = !job->wide && is_scaled32(job);
     switch (job->kernel) {
-    case UNIFORM: return job->wide ? uniform64_clamped : clamped ? uniform32_clamped : uniform32_free;
-    case NORMAL: return job->wide ? normal64_clamped : clamped ? normal32_clamped : normal32_free;
-    case TWO_SIGMA: return two_sigma_clamped;
-    case CUT: return cut_clamped;
-    default: return inverse_clamped;
+    case UNIFORM: return job->wide ? uniform64_whole : scaled ? uniform32_scaled : uniform32_whole;
+    case NORMAL: return job->wide ? normal64_whole : scaled ? normal32_scaled : normal32_whole;
+    case TWO_SIGMA: return two_sigma_whole;
+    case CUT: return cut_whole;
+    default: return inverse_whole;
     }
 }
 

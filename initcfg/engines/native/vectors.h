@@ -149,6 +149,18 @@ INLINE f64 interleaved64_high(f64 a, f64 b) { return SHUFFLE(u64, a, b, HIGH64);
 /* Where the mask is all ones `a`, where it is all zeros `b`. */
 INLINE f64 chosen64(i64 mask, f64 a, f64 b) { return (f64)(((i64)a & mask) | ((i64)b & ~mask)); }
 
+/* Where bit 30 is set `a`, elsewhere `b`. */
+INLINE f32 by_bit30(u32 bits, f32 a, f32 b) {
+#if defined(INITCFG_AVX512)
+    return (f32)_mm512_mask_blend_ps(_mm512_test_epi32_mask((whole)bits, _mm512_set1_epi32(1 << 30)), b, a);
+#elif defined(INITCFG_AVX2)
+    return (f32)_mm256_blendv_ps(b, a, (f32)(bits << 1));
+#else
+    i32 mask = (i32)(bits << 1) >> 31;
+    return (f32)(((i32)a & mask) | ((i32)b & ~mask));
+#endif
+}
+
 INLINE int any64(i64 mask) {
     int64_t all = 0;
     for (int lane = 0; lane < W / 2; lane++) all |= mask[lane];
