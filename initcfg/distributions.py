@@ -152,7 +152,8 @@ class ComplexNormal:
 
     @property
     def _cut(self) -> float:
-        cut = self.radius / self.std
+        # Beyond 40 deviations nothing is cut in float64, and the square might overflow.
+        cut = min(self.radius / self.std, 40.0)
         return cut * cut  # and no power: its last bit is the C library's
 
 
@@ -196,10 +197,11 @@ def complex_law(law: Distribution | None, name: str) -> Distribution:
     if isinstance(law, Fill):
         return law
     hint = (
-        "constants, random_normal of mean 0 and variance scaling have one; else hold real and imaginary "
-        "parts along a last axis of 2"
+        "constants, random_normal of mean 0 and variance scaling (he_normal and others) make them; for any "
+        "other law hold real and imaginary parts along a last axis of 2"
     )
-    raise _refusal(f"{name} has no law of complex numbers with these arguments", hint)
+    with_these = "" if law is None else " with these arguments"
+    raise _refusal(f"{name}{with_these} makes no complex numbers", hint)
 
 
 class Moments(NamedTuple):

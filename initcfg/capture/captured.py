@@ -14,6 +14,7 @@ from initcfg.capture.layers import Group, Index, is_number, numbers_apart, numbe
 from initcfg.capture.numbers import Source, Study
 from initcfg.capture.phrasing import Phrases
 from initcfg.capture.values import Table, Unsaid
+from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.formats.atomic import replacing
 from initcfg.generate.files import write
@@ -189,7 +190,7 @@ class _Document(Document):
         tied = recorded.tied_to and numbers_by_place(recorded.name, recorded.tied_to)
         return Entry(
             recorded.shape,
-            recorded.dtype,
+            recorded.dtype if recorded.dtype in DTYPES else None,
             tied_to=tied,
             layout=None if tied else self._letters(recorded),
             table=recorded.law.values.tobytes() if isinstance(recorded.law, Table) else b"",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initcfg.capture.values import Table, UnsayableError
-from initcfg.errors import InitcfgError
+from initcfg.dtypes import DTYPES
+from initcfg.errors import InitcfgError, InitializerError
 from initcfg.initializers import (
     Concatenate,
     Constant,
@@ -25,12 +26,14 @@ from initcfg.initializers import (
     TruncatedNormal,
     TruncNormal,
     Zeros,
+    resolve,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initcfg.dtypes import DType
+    from initcfg.layout import Layout
 
 # Smaller tables are as well written out.
 _FEWEST = 16
@@ -101,6 +104,22 @@ def affine(  # noqa: PLR0911  a list of cases
 _BY_PLACE = (Concatenate, Orthogonal, Patch, RepeatOf, Sparse, Table)
 
 
+def of_parts(law: Any) -> Initializer:
+    """The law of complex numbers whose real and imaginary parts are draws of a law, apart from each other."""
+    if isinstance(law, RandomNormal) and not law.mean:
+        return RandomNormal(0.0, float(law.stddev) * math.sqrt(2))
+    raise UnsayableError("its real and imaginary parts have laws that no initializer joins")
+
+
+def in_complex(law: Initializer, shape: tuple[int, ...], layout: Layout | None = None) -> Initializer:
+    """The same law, if it is one that specs have of complex numbers; else an UnsayableError."""
+    try:
+        resolve(law, shape, layout, DTYPES["complex64"])
+    except InitializerError as error:
+        raise UnsayableError(error.diagnostics[0].message) from error
+    return law
+
+
 def function_of(law: Any, text: str) -> Formula:
     """The law of an expression of values, which stand where it has braces."""
     if isinstance(law, _BY_PLACE):
@@ -144,6 +163,10 @@ def law_of_values(table: np.ndarray, dtype: DType) -> Initializer | Table:
     """
     if not table.size:
         return Zeros()
+    if table.dtype.kind == "c":
+        if table.imag.any() or (table != table.flat[0]).any():
+            raise UnsayableError("its fixed values are complex, and specs hold real ones")
+        table, dtype = table.real, dtype.part
     if (table == table.flat[0]).all():
         return constant(shortest(float(table.flat[0]), dtype))
     if not np.isfinite(table).all():

@@ -76,7 +76,7 @@ def test_a_scaled_law_is_the_law_of_the_scaled_draws() -> None:
     plan = planned({"w": law, "half": {"scaled": {"of": law, "factor": 0.5}}})
     whole, half = (plan[name].distribution for name in ("w", "half"))
     assert half == distributions.scaled(whole, 0.5)
-    with pytest.raises(SpecError, match="Orthogonal has no law of complex numbers"):
+    with pytest.raises(SpecError, match="Orthogonal makes no complex numbers"):
         planned({"w": {"scaled": {"of": "orthogonal", "factor": 0.5}}})
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from initcfg import make_plan
-from initcfg.adapters.torch import audit, capture
+from initcfg.adapters.torch import audit, capture, verify
 from initcfg.adapters.torch.programs import law_of_tensor
 from initcfg.adapters.torch.recorded import record
 from initcfg.capture.values import Table, Unsaid
@@ -242,6 +242,66 @@ def test_ways_to_write(way: str) -> None:
         assert law.b == pytest.approx(0.02 * 1.6448536)
     else:
         assert law == expected
+
+
+def _written(w: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
+    for part in parts:
+        part.normal_(0, 0.1)
+    return w
+
+
+COMPLEX: dict[str, tuple[Callable[[torch.Tensor], Any], Any]] = {
+    "randn": (lambda w: 0.02 * torch.randn_like(w), RandomNormal(0.0, 0.02)),
+    "normal_": (lambda w: w.normal_(0, 0.3), RandomNormal(0.0, 0.3)),
+    "ones": (lambda w: w.fill_(1), Ones()),
+    "of a last axis": (
+        lambda _: torch.view_as_complex(torch.randn(60, 40, 2) * 0.5),
+        RandomNormal(0.0, 0.5 * math.sqrt(2)),
+    ),
+    "of two draws": (
+        lambda _: torch.complex(torch.randn(60, 40), torch.randn(60, 40)),
+        RandomNormal(0.0, math.sqrt(2)),
+    ),
+    "parts written": (lambda w: _written(w, w.real, w.imag), RandomNormal(0.0, 0.1 * math.sqrt(2))),
+    "kept as real": (lambda w: torch.view_as_real(torch.randn_like(w)), RandomNormal(0.0, math.sqrt(0.5))),
+    "real part": (lambda w: torch.randn_like(w).real.clone(), RandomNormal(0.0, math.sqrt(0.5))),
+    "rand": (torch.rand_like, "makes no complex numbers"),
+    "modulus": (lambda w: torch.randn_like(w).abs(), "some of them complex numbers"),
+    "cast": (lambda w: torch.randn(60, 40).to(w.dtype), "some of them complex numbers"),
+    "turned": (lambda w: 1j * torch.randn_like(w), "of random values"),
+    "moved": (lambda w: torch.randn_like(w) + 1, "of random values"),
+    "with a row": (lambda w: _written(w.zero_(), w[1:]), "Patch makes no complex numbers"),
+    "one part": (lambda w: _written(w, w.real), "never written, or in part"),
+    "other parts": (
+        lambda _: torch.complex(torch.randn(60, 40), torch.rand(60, 40)),
+        "complex() of random values",
+    ),
+    "imaginary": (lambda w: w.fill_(1 + 2j), "its fixed values are complex"),
+    "doubled": (lambda _: torch.randn(60, 40, dtype=torch.cdouble), "no spec holds values of complex128"),
+}
+
+
+class Complex(nn.Module):
+    """A complex parameter that a function makes, or writes."""
+
+    def __init__(self, write: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(write(torch.empty(60, 40, dtype=torch.complex64)))
+
+
+@pytest.mark.parametrize("way", COMPLEX)
+def test_complex_parameters_have_the_laws_that_torch_draws(way: str) -> None:
+    write, expected = COMPLEX[way]
+    captured = capture(lambda: Complex(write))
+    plan = make_plan(captured.spec)
+    assert not audit(lambda: Complex(write)).diagnostics or way == "one part"
+    if isinstance(expected, str):
+        assert expected in captured.unsaid["weight"].reason
+        return
+    (recorded,) = captured.recorded
+    assert recorded.law == expected
+    torch.manual_seed(20)
+    assert not verify(Complex(write), plan, law=True).diagnostics
 
 
 def _numpy_state() -> Any:

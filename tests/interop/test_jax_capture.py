@@ -15,6 +15,7 @@ from flax import nnx
 import initcfg
 from initcfg.adapters.jax import capture, manifest
 from initcfg.cli import main
+from initcfg.distributions import Normal
 from initcfg.errors import SpecError
 from initcfg.initializers import (
     Concatenate,
@@ -153,6 +154,25 @@ def scanned(key: Any) -> Any:
     return {"matrices": matrices, "halves": halves, "deep": deep, "mapped": mapped, "stacked": stacked}
 
 
+def complex_(key: Any) -> Any:
+    """Complex numbers by each scheme of JAX that draws them."""
+    schemes = {
+        **{name: getattr(nn.initializers, name)() for name in ("he_uniform", "he_normal", "glorot_uniform")},
+        "lecun": nn.initializers.lecun_normal(),
+        "scaled": nn.initializers.variance_scaling(0.5, "fan_avg", "uniform"),
+        "normal": nn.initializers.normal(0.3),
+        "untruncated": nn.initializers.variance_scaling(1.0, "fan_out", "normal"),
+        "ones": nn.initializers.ones,
+    }
+    last, *keys = RANDOM.split(key, len(schemes) + 1)
+    made = {
+        name: scheme(each, (40, 60), jnp.complex64)
+        for each, (name, scheme) in zip(keys, schemes.items(), strict=True)
+    }
+    stacked = jax.vmap(lambda each: nn.initializers.he_normal()(each, (40, 60), jnp.complex64))
+    return {**made, "stacked": stacked(RANDOM.split(last, 3))}
+
+
 def linen(model: nn.Module, *inputs: Any) -> Callable[[Any], Any]:
     return lambda key: model.init(key, *inputs)
 
@@ -171,6 +191,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "equal layers": linen(Scanned(split=False), TOKENS),
     "stack": lambda key: nnx.state(Stack(nnx.Rngs(key)), nnx.Param),
     "scans": scanned,
+    "complex": complex_,
     "net": lambda key: nnx.state(Net(nnx.Rngs(key)), nnx.Param),
     "cell": lambda key: nnx.state(nnx.LSTMCell(8, 16, rngs=nnx.Rngs(key)), nnx.Param),
     "plain": lambda key: {
@@ -312,18 +333,34 @@ def test_a_function_that_makes_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "reason"),
     [
-        lambda key: jax.random.normal(key, (3,), jnp.complex64),
-        lambda key: jax.nn.initializers.he_uniform()(key, (3, 4), jnp.complex64),
-        lambda _: jnp.zeros(3, jnp.complex64) + 1j,
+        (lambda _: jnp.zeros(3, jnp.complex64) + 1j, "its fixed values are complex"),
+        (
+            lambda key: RANDOM.normal(key, (3,), jnp.complex64) + 1,
+            "add of random values, some of them complex",
+        ),
+        (
+            lambda key: abs(RANDOM.normal(key, (3,), jnp.complex64)),
+            "abs of random values, some of them complex",
+        ),
+        (lambda key: RANDOM.normal(key, (3,)).astype(jnp.complex64), "convert_element_type of random values"),
+        (lambda key: nn.initializers.orthogonal()(key, (3, 3), jnp.complex64), "has no initializer"),
+        (
+            lambda key: 0.1234567 * nn.initializers.he_normal()(key, (9, 9), jnp.complex64),
+            "a variance scaling of complex numbers with a scale of its own",
+        ),
     ],
 )
-def test_complex_numbers_are_named_and_the_rest_is_captured(make: Callable[[Any], Any]) -> None:
-    found = capture(lambda key: {"c": make(key), "w": jax.random.normal(key, (3,))})
-    assert {name: each.reason for name, each in found.unsaid.items()} == {
-        "c": "laws of complex numbers are not captured"
-    }
+def test_complex_numbers_without_a_law_are_named(make: Callable[[Any], Any], reason: str) -> None:
+    found = capture(lambda key: {"c": make(key), "w": RANDOM.normal(key, (3,))})
+    assert reason in found.unsaid["c"].reason
+    assert initcfg.make_plan(found.spec)["w"].distribution == Normal(0.0, 1.0)
+
+
+def test_a_scheme_that_is_shifted_is_not_that_scheme() -> None:
+    scheme = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+    assert law(lambda key: scheme(key, (4, 4)) + 1) == RandomNormal(1.0, 0.5)
 
 
 def test_what_is_no_function_is_refused() -> None:

@@ -115,7 +115,7 @@ def test_what_jax_does_not_draw_in_complex_numbers_is_refused_here_too() -> None
     ):
         with pytest.raises((TypeError, ValueError)):
             one(jax.random.key(20), (3, 3), np.complex64)
-        with pytest.raises(InitializerError, match="has no law of complex numbers"):
+        with pytest.raises(InitializerError, match="makes no complex numbers"):
             ours(other, (3, 3), dtype="complex64")
 
 

@@ -27,10 +27,10 @@ from initcfg.adapters.jax.draws import (
     joined,
     parts_of,
 )
-from initcfg.adapters.jax.fixed import Fixed, is_key, known, number_of, run
+from initcfg.adapters.jax.fixed import Fixed, is_key, is_of_complex, known, number_of, run
 from initcfg.adapters.jax.placing import manifest
 from initcfg.capture.captured import Captured
-from initcfg.capture.laws import constant, law_of_values
+from initcfg.capture.laws import constant, in_complex, law_of_values
 from initcfg.capture.values import Recorded, Site, Unsaid, UnsayableError, Write
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
@@ -130,11 +130,14 @@ def _law(leaf: Any, value: Value) -> Law:
     """The law of a leaf, as the language has it."""
     if str(leaf.dtype) not in DTYPES:
         raise UnsayableError(f"no spec holds values of {leaf.dtype}")
-    if DTYPES[str(leaf.dtype)].kind == "complex":
-        raise UnsayableError("laws of complex numbers are not captured")
     match value:
         case Lawless(reason, site):
             return Unsaid(reason, site)
+        case Drawn() if is_of_complex(leaf):
+            # Others stand for disks and cut normals, which are laws of schemes alone.
+            if isinstance(value.law, RandomUniform | TruncatedNormal):
+                raise UnsayableError("it is a variance scaling of complex numbers with a scale of its own")
+            return in_complex(value.law, leaf.shape)
         case Drawn():
             return value.law
     if value.of_key:
@@ -169,19 +172,18 @@ def _are_disjoint(one: Any, other: Any) -> bool:
 
 
 # The schemes of jax.nn.initializers with names of their own; and those without, by their arguments.
-_NAMED = ("lecun_normal", "he_normal", "glorot_uniform", "lecun_uniform", "he_uniform", "glorot_normal")
 _MODES: tuple[Literal["fan_in", "fan_out", "fan_avg"], ...] = ("fan_in", "fan_out", "fan_avg")
-_KINDS: dict[type, Literal["truncated_normal", "untruncated_normal", "uniform"]] = {
-    TruncatedNormal: "truncated_normal",
-    RandomNormal: "untruncated_normal",
-    RandomUniform: "uniform",
+_KINDS: dict[type, tuple[Literal["truncated_normal", "untruncated_normal", "uniform"], tuple[str, ...]]] = {
+    TruncatedNormal: ("truncated_normal", ("lecun_normal", "he_normal", "glorot_normal")),
+    RandomNormal: ("untruncated_normal", ()),
+    RandomUniform: ("uniform", ("glorot_uniform", "lecun_uniform", "he_uniform")),
 }
 
 
 def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
     """The scheme behind each leaf, or None; of several that fit a leaf, the one that fits most leaves."""
     fits: list[dict[str, Initializer]] = [
-        {repr(each): each for each in _fitting(leaf.shape, value)} if isinstance(value, Drawn) else {}
+        {repr(each): each for each in _fitting(leaf, value)} if isinstance(value, Drawn) else {}
         for leaf, value in leaves
     ]
     counts: dict[str, int] = {}
@@ -193,26 +195,31 @@ def _schemes(leaves: Sequence[tuple[Any, Value]]) -> list[Initializer | None]:
     return [fit[min(fit, key=places.__getitem__)] if fit else None for fit in fits]
 
 
-def _fitting(shape: tuple[int, ...], value: Drawn) -> Iterator[Initializer]:
+def _fitting(leaf: Any, value: Drawn) -> Iterator[Initializer]:
     """The schemes that give a draw its spread."""
-    if not value.scaling or type(value.law) not in _KINDS:
+    wide = _width(value.law)
+    if not value.scaling or not wide:
         return
-    kind, layout = _KINDS[type(value.law)], Layout(value.layout or "in_out")
-    meant = resolve(value.law, shape, layout)
-    schemes = [*map(get, _NAMED), *(VarianceScaling(1.0, mode, kind) for mode in _MODES)]
-    for scheme in schemes:
-        made = resolve(scheme, shape, layout)
-        if type(made) is not type(meant):
-            continue
-        squared = (_width(meant) / _width(made)) ** 2
+    layout, dtype = Layout(value.layout or "in_out"), DTYPES[str(leaf.dtype)]
+    kind, names = _KINDS[type(value.law)]
+    for scheme in (*map(get, names), *(VarianceScaling(1.0, mode, kind) for mode in _MODES)):
+        law: Any = resolve(scheme, leaf.shape, layout, dtype)
+        own = next(getattr(law, each) for each in ("std", "high", "radius") if hasattr(law, each))
+        squared = (wide / own) ** 2
         if math.isclose(squared, 1, rel_tol=1e-12):
             yield scheme
         elif isinstance(scheme, VarianceScaling) and math.isclose(squared, round(squared, 6), rel_tol=1e-12):
             yield scheme.from_config(scheme.get_config() | {"scale": round(squared, 6)})
 
 
-def _width(law: Any) -> float:
-    return float(law.high if hasattr(law, "high") else law.std)
+def _width(law: Any) -> float | None:
+    """How wide a law about 0 is: its bound, or its standard deviation before a cut; None of other laws."""
+    match law:
+        case RandomUniform() if law.minval == -law.maxval:
+            return float(law.maxval)
+        case RandomNormal() | TruncatedNormal() if not law.mean:
+            return float(law.stddev)
+    return None
 
 
 # The program.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initcfg.adapters.jax.fixed import Fixed, is_key, number_of
+from initcfg.adapters.jax.fixed import Fixed, is_key, is_of_complex, number_of
 from initcfg.capture.laws import affine, combined, constant, expression_of, function_of
 from initcfg.capture.values import UnsayableError
 from initcfg.initializers import (
@@ -98,7 +98,8 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
     known = name in ("uniform", "normal", "normal_real", "truncated_normal", "orthogonal")
     if not known or more or not is_random(eqn) or not isinstance(keys, Fixed):
         return None
-    if not is_key(keys.aval) or not jnp.issubdtype(out.aval.dtype, jnp.floating):
+    kinds = jnp.inexact if name == "normal" else jnp.floating
+    if not is_key(keys.aval) or not jnp.issubdtype(out.aval.dtype, kinds):
         return None
     shape, copies = out.aval.shape, keys.aval.shape
     if shape[: len(copies)] != copies:
@@ -120,8 +121,7 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
             law = Orthogonal()
         case _:
             name, law = "normal", RandomNormal(0.0, 1.0)
-    frames = eqn.source_info.traceback.frames if eqn.source_info.traceback else ()
-    scaling = any(f.file_name.endswith(_SCALING) and "variance_scaling" in f.function_name for f in frames)
+    scaling = any("variance_scaling" in function for function in _scaling_functions(eqn))
     return Drawn(
         law,
         rows,
@@ -131,6 +131,30 @@ def draw_of(eqn: Any, values: list[Value], write: Write) -> Drawn | None:
         at=tuple((0, size) for size in shape),
         scaling=scaling,
     )
+
+
+def _scaling_functions(eqn: Any) -> list[str]:
+    """The functions of ``jax.nn.initializers`` that an equation is made in."""
+    frames = eqn.source_info.traceback.frames if eqn.source_info.traceback else ()
+    return [frame.function_name for frame in frames if frame.file_name.endswith(_SCALING)]
+
+
+# In complex numbers the schemes draw a modulus and an angle. These stand for what that gives, and scale as it
+# does: a disk of this radius, and a normal of this deviation that is cut off at two.
+_POLAR: dict[str, Initializer] = {
+    "_complex_uniform": RandomUniform(-math.sqrt(2), math.sqrt(2)),
+    "_complex_truncated_normal": TruncatedNormal(0.0, 1.0),
+}
+
+
+def _polar(eqn: Any, drawn: list[Drawn]) -> Drawn | None:
+    """What an equation makes on the way to complex draws of a scheme; None where it does nothing of that."""
+    law = next((law for name, law in _POLAR.items() if name in _scaling_functions(eqn)), None)
+    if law is None:
+        return None
+    first, *others = drawn
+    keys = tuple(key for each in drawn for key in each.keys)
+    return replace(first, law=law, keys=keys, draw=(first.draw, *(each.draw for each in others)))
 
 
 _SAME = ("convert_element_type", "copy", "stop_gradient", "reduce_precision", "sharding_constraint")
@@ -145,14 +169,19 @@ def computed(eqn: Any, values: list[Any]) -> Value:
     name, aval = eqn.primitive.name, eqn.outvars[0].aval
     drawn = [each for each in values if isinstance(each, Drawn)]
     first = drawn[0]
-    before = eqn.invars[values.index(first)].aval.shape
-    if name == "stack":
-        return joined(values, eqn.params["axis"], aval.shape)
-    if name == "concatenate":
-        axis = eqn.params["dimension"]
-        return joined(values, axis, aval.shape, [each.aval.shape[axis] for each in eqn.invars])
-    if len(eqn.outvars) > 1 or not jnp.issubdtype(aval.dtype, jnp.floating):
+    was = eqn.invars[values.index(first)].aval
+    before = was.shape
+    if name in ("stack", "concatenate"):
+        axis = eqn.params["axis" if name == "stack" else "dimension"]
+        sizes = None if name == "stack" else [each.aval.shape[axis] for each in eqn.invars]
+        return joined(values, axis, aval.shape, sizes)
+    if polar := _polar(eqn, drawn):
+        return polar
+    if len(eqn.outvars) > 1 or not jnp.issubdtype(aval.dtype, jnp.inexact):
         raise UnsayableError(f"{name} of random values has no law in a spec")
+    is_complex = is_of_complex(aval)
+    if is_complex != is_of_complex(was) or (is_complex and name not in _OF_COMPLEX):
+        raise UnsayableError(f"{name} of random values, some of them complex, has no law in a spec")
     if name in _MOVES and len(values) == 1:
         return _moved(name, eqn, first, before, aval.shape)
     if math.prod(aval.shape) != math.prod(before):
@@ -206,6 +235,7 @@ def _of_one(  # noqa: PLR0911  a list of cases
 
 
 _MOVES = ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev")
+_OF_COMPLEX = frozenset([*_MOVES, *_SAME, "mul", "div", "neg"])
 
 
 def _moved(name: str, eqn: Any, drawn: Drawn, before: tuple[int, ...], after: tuple[int, ...]) -> Drawn:

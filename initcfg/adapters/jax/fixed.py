@@ -43,6 +43,11 @@ def is_key(aval: Any) -> bool:
     return bool(jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key))
 
 
+def is_of_complex(aval: Any) -> bool:
+    """Whether values are complex numbers."""
+    return bool(jnp.issubdtype(aval.dtype, jnp.complexfloating))
+
+
 def nice(number: Any) -> float:
     """What a rounded number was meant as: a short decimal, a small part of a whole, or its shortest text."""
     value = float(number)
@@ -55,7 +60,7 @@ def nice(number: Any) -> float:
     for digits in range(1, 7):
         if is_it(short := float(f"{value:.{digits}g}")):
             return short
-    for each in (_TRUNCATED, 1 / _TRUNCATED):
+    for each in _TRUNCATED:
         if is_it(each):
             return each
     for above in (1, 2, 3, 4, 6):
@@ -65,8 +70,8 @@ def nice(number: Any) -> float:
     return shortest_of(number)
 
 
-# The standard deviation of a standard normal within two deviations, as JAX writes it.
-_TRUNCATED = 0.87962566103423978
+# The standard deviation of a standard normal within two deviations, as JAX writes it; and of complex numbers.
+_TRUNCATED = (0.87962566103423978, 1 / 0.87962566103423978, 0.95311164380491208)
 _MOST_PARTS = 100_000
 
 
@@ -89,7 +94,7 @@ def known(value: Any, aval: Any) -> Fixed:
     """A literal, or an array that the program closes over."""
     if jnp.ndim(value) == 0 and not is_key(aval):
         number = np.asarray(value, aval.dtype)
-        return Fixed(aval, array=number) if number.dtype.kind == "c" else Fixed(aval, number, nice(number))
+        return Fixed(aval, array=number) if number.imag else Fixed(aval, number, nice(number.real))
     return Fixed(aval, array=value)
 
 
@@ -125,7 +130,8 @@ def run(eqn: Any, values: list[Fixed]) -> list[Fixed]:
             return [Fixed(avals[0], values[0].number, values[0].exact, of_key=of_key)]
         if name in _EXACT or name in _ELEMENTWISE:
             number = np.asarray(_bound(eqn, [jnp.asarray(each.number) for each in values])[0])
-            return [Fixed(avals[0], number, _exactly(name, number, values), of_key=of_key)]
+            if not number.imag.any():
+                return [Fixed(avals[0], number, _exactly(name, number.real, values), of_key=of_key)]
     made: list[Any] = []
 
     def outputs() -> list[Any]:

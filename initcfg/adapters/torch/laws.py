@@ -25,7 +25,7 @@ from initcfg.adapters.torch.programs import (
     rest_of,
     within,
 )
-from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, shortest
+from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, of_parts, shortest
 from initcfg.capture.values import Table, UnsayableError
 from initcfg.initializers import (
     Concatenate,
@@ -74,6 +74,14 @@ class Draws:
 
 def law_of(read: Read) -> Draws:
     """The law of values; an UnsayableError where there is none in the language."""
+    law = _composed(read)
+    if not read.is_joined or (law.law is not None and not law.drawn):
+        return law
+    joined = None if law.law is None else of_parts(law.law)
+    return replace(law, law=joined, unwritten=tuple(box[:-1] for box in law.unwritten))
+
+
+def _composed(read: Read) -> Draws:
     nodes = behind(read)
     if not any(node.is_random for node in nodes) and (
         not any(node.is_empty for node in nodes) or read.is_filled()
@@ -180,11 +188,13 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
         return _fixed_node(node, output, args)
     if (node.is_random and node.values is None) or name in _DRAWS:
         return _drawn(node, name, args)
+    if _is_mixed(node):
+        raise UnsayableError(f"{node.write.call} of random values, some of them complex numbers", node)
     first = next((each for each in args if isinstance(each, Read)), None)
     if name in _SAME:
         source: Read = args[1] if name == "copy" else args[0]
         law = law_of(source)
-        if name == "copy" and source.geometry.size != args[0].size:
+        if name == "copy" and source.size != args[0].size:
             raise UnsayableError("one draw is there several times", node)
         return law
     if name in ("cat", "stack") and isinstance(node.args[0], list | tuple):
@@ -196,6 +206,17 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
     if name == "where" or len(list(args)) > 3:
         raise UnsayableError(f"{node.write.call} of random values", node)
     return _computed(node, name, args)
+
+
+_OF_COMPLEX = _SAME | {"mul", "div", "neg", "cat", "stack", "view_as_real"}
+
+
+def _is_mixed(node: Node) -> bool:
+    """Whether it makes complex numbers of random real ones, or of complex ones what has another law."""
+    kinds = [each.dtype.is_complex for each in reads_in((node.args, node.kwargs)) if is_open(each)]
+    kinds += [each.dtype.is_complex for each in node.args if isinstance(each, Hole)]
+    kinds += [each.is_complex for each in node.kwargs.values() if isinstance(each, torch.dtype)]
+    return any(kinds) and not (all(kinds) and node.name in _OF_COMPLEX)
 
 
 def _drawn(node: Node, name: str, args: list[Any]) -> Draws:
@@ -230,13 +251,13 @@ def _joined(node: Node, name: str) -> Draws:
     if name != "cat" or any(law.law is None or isinstance(law.law, Table) for law in laws):
         raise UnsayableError(f"{name} of different laws", node)
     axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-    sizes = [each.geometry.size[axis] for each in node.args[0]]
+    sizes = [each.size[axis] for each in node.args[0]]
     return Draws(Concatenate(axis, sizes, [law.law for law in laws]), drawn)  # type: ignore[misc]
 
 
 def _padded(source: Read, widths: list[int], value: float, node: Node) -> Draws:
     """Values with others around them along one axis."""
-    law, shape = law_of(source), source.geometry.size
+    law, shape = law_of(source), source.size
     pairs = {len(shape) - 1 - at // 2: (widths[at], widths[at + 1]) for at in range(0, len(widths), 2)}
     cut = [axis for axis, pair in pairs.items() if any(pair)]
     if not cut:
@@ -263,10 +284,13 @@ def _computed(node: Node, name: str, args: list[Any]) -> Draws:
             return _changed(random[0], made)
     elif len(random) == 2 and len(args) == 2 and name in _SIGNS and node.kwargs.get("alpha", 1) == 1:
         one, other = random
-        same_place = args[0].geometry.size == args[1].geometry.size and not (one.is_moved or other.is_moved)
+        same_place = args[0].size == args[1].size and not (one.is_moved or other.is_moved)
         same_draw = one.drawn == other.drawn and len(one.drawn) == 1
         if same_draw and same_place and expression_of(one.law)[1] == expression_of(other.law)[1]:
             return Draws(combined(one.law, _SIGNS[name], other.law), one.drawn, is_even=True)
+    elif len(random) == 2 and name == "complex" and random[0].law == random[1].law:
+        drawn = _apart(random, node)
+        return Draws(of_parts(random[0].law), drawn, is_even=True, is_moved=True)
     raise UnsayableError(f"{node.write.call} of random values", node)
 
 
@@ -294,6 +318,8 @@ def _of_one(  # noqa: PLR0911  a list of cases
                 return function_of(law, f"{{}} ** {own!r}")
     if name == "neg":
         return affine(law, -1.0)
+    if name == "view_as_real" and isinstance(law, RandomNormal) and not law.mean:
+        return affine(law, math.sqrt(0.5))
     if name == "erfinv":
         return _erfinv(law, node)
     if name in ("clamp", "clamp_min", "clamp_max"):
@@ -302,7 +328,7 @@ def _of_one(  # noqa: PLR0911  a list of cases
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, Read) and math.prod(value.geometry.size) == 1:
+    if isinstance(value, Read) and math.prod(value.size) == 1 and not value.dtype.is_complex:
         number = value.values().reshape(-1)[0]
         return shortest(float(number), dtype_of(number))
     return float(value) if isinstance(value, int | float) else None
@@ -357,14 +383,15 @@ def _fixed_node(node: Node, output: int, args: list[Any]) -> Draws:
         return Draws(constant(number), (), is_even=True)
     if node.name in _SAME and isinstance(source := args[1 if node.name == "copy" else 0], Read):
         hole = node.args[0]
-        if not isinstance(hole, Hole) or hole.size == source.geometry.size:
+        if not isinstance(hole, Hole) or hole.size == source.size:
             return law_of(source)
     return Draws(*_told(node.outputs()[output]))
 
 
 def _fixed(read: Read) -> Draws:
     geometry, node, output = read.writes[-1]
-    if geometry == read.geometry or math.prod(geometry.size) == read.memory.length:
+    is_whole = geometry == read.geometry or math.prod(geometry.size) == read.memory.length
+    if is_whole and not read.is_joined:
         args = [each[output] if isinstance(each, list) else each for each in node.args]
         if not any(isinstance(each, Read) for each in args):
             law = _fixed_node(node, output, args)

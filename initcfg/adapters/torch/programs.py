@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,11 @@ class Geometry(NamedTuple):
     def of(cls, tensor: torch.Tensor) -> Geometry:
         """Where a tensor's elements are in its memory."""
         return cls(tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+
+    @property
+    def parts(self) -> Geometry:
+        """The real and imaginary parts of complex elements, along a last axis."""
+        return Geometry((*self.size, 2), (*(2 * each for each in self.stride), 1), 2 * self.offset)
 
 
 @dataclass(eq=False, slots=True)
@@ -93,12 +98,28 @@ class Memory:
 
     def read(self, tensor: torch.Tensor) -> Read:
         """What a tensor in it holds now."""
-        return Read(self, len(self.writes), Geometry.of(tensor), tensor.dtype)
+        if self.dtype.is_complex and not tensor.is_complex():
+            return self.in_parts().read(tensor)
+        at, is_joined = Geometry.of(tensor), tensor.is_complex() and not self.dtype.is_complex
+        return Read(self, len(self.writes), at.parts if is_joined else at, tensor.dtype)
+
+    def in_parts(self) -> Memory:
+        """That of complex numbers as it is from the first write on to their real or imaginary parts."""
+        whole = Geometry((self.length,), (1,), 0)
+        read = Read(replace(self, writes=list(self.writes)), len(self.writes), whole, self.dtype)
+        node = Node(
+            torch.ops.aten.view_as_real.default, (read,), {}, self.writes[-1][1].write, 0, is_random=False
+        )
+        dtype = self.dtype.to_real()
+        return Memory(self.storage, self.geometry.parts, dtype, 2 * self.length, [(whole.parts, node, 0)])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Read:
-    """A tensor's values, as they were after the first `count` writes to its memory."""
+    """A tensor's values, as they were after the first `count` writes to its memory.
+
+    Of complex numbers in a memory of real ones the geometry is that of their parts.
+    """
 
     memory: Memory
     count: int
@@ -109,6 +130,16 @@ class Read:
     def writes(self) -> list[tuple[Geometry, Node, int]]:
         """The writes to the memory until then."""
         return self.memory.writes[: self.count]
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it is of complex numbers whose parts were written apart."""
+        return self.dtype.is_complex and not self.memory.dtype.is_complex
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.geometry.size[:-1] if self.is_joined else self.geometry.size
 
     @property
     def frame(self) -> Geometry:
@@ -123,13 +154,14 @@ class Read:
     def values(self) -> torch.Tensor:
         """The values, random ones drawn once; a TooLargeError if too many or of another dtype."""
         memory = self.memory
-        if memory.length > LARGEST or self.dtype != memory.dtype:
+        if memory.length > LARGEST or not (self.is_joined or self.dtype == memory.dtype):
             raise TooLargeError
         made = torch.zeros(memory.length, dtype=memory.dtype)
         for geometry, node, output in self.writes:
             values = torch.tensor(canary_of(memory.dtype)) if node.is_empty else node.outputs()[output]
             made.as_strided(*geometry).copy_(values)
-        return made.as_strided(*self.geometry)
+        found = made.as_strided(*self.geometry)
+        return torch.view_as_complex(found) if self.is_joined else found
 
     def is_filled(self) -> bool:
         """Whether fixed values are written to all of it, by parts of any strides."""
@@ -257,8 +289,6 @@ def dtype_of(values: torch.Tensor) -> DType:
     name = str(values.dtype).removeprefix("torch.")
     if name not in DTYPES:
         raise UnsayableError(f"no spec holds values of {name}")
-    if values.is_complex():
-        raise UnsayableError("laws of complex numbers are not captured")
     return DTYPES[name]
 
 

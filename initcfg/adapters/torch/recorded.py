@@ -17,13 +17,15 @@ from initcfg.adapters.torch.programs import (
     TooLargeError,
     behind,
     canary_of,
+    dtype_of,
     key_of,
     law_of_tensor,
     reads_in,
 )
 from initcfg.adapters.torch.recording import Programs, recording
+from initcfg.capture.laws import in_complex
 from initcfg.capture.values import Lost, Recorded, Recording, Table, Unsaid, UnsayableError
-from initcfg.initializers import Formula, NormOf, Parameter
+from initcfg.initializers import Formula, Initializer, NormOf, Parameter
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.derived import Derived
 from initcfg.process import gc_paused
@@ -178,6 +180,8 @@ def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Bo
     read = None if programs.memory_of(tensor) is None else programs.read(tensor)
     try:
         draws = Draws(law_of_tensor(tensor)) if read is None else law_of(read)
+        if dtype_of(tensor).kind == "complex" and isinstance(draws.law, Initializer):
+            in_complex(draws.law, tuple(tensor.shape))
     except UnsayableError as error:
         unwritten = _unwritten(read, any_box=True) if read is not None and programs.lines else ()
         site = error.node.write.site if error.node is not None else None
@@ -185,8 +189,6 @@ def _law(programs: Programs, tensor: torch.Tensor) -> tuple[Law, Draws, tuple[Bo
     if draws.law is None:
         unwritten = _unwritten(read) if read is not None and tensor.numel() else ()
         return Unsaid("it is never written, or in part"), draws, unwritten or _known(draws, tensor)
-    if tensor.is_complex():
-        return Unsaid("laws of complex numbers are not captured"), draws, ()
     return draws.law, draws, ()
 
 

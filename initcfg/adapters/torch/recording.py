@@ -88,7 +88,10 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
 
     def memory_of(self, tensor: torch.Tensor) -> Memory | None:
         """The program of a tensor's memory, where it has one."""
-        return self.memories.get(key_of(tensor))
+        memory = self.memories.get(key_of(tensor))
+        if memory is not None and memory.dtype.is_complex and not tensor.is_complex():
+            memory = self.memories[key_of(tensor)] = memory.in_parts()
+        return memory
 
     def read(self, tensor: torch.Tensor) -> Read:
         """A tensor's values as they are now."""
@@ -116,8 +119,7 @@ class Programs(TorchDispatchMode):  # type: ignore[misc]
             yield
 
     def _known(self, tensor: torch.Tensor) -> Memory | None:
-        key = key_of(tensor)
-        return self.memories.get(key) or self.fixed.get(key)
+        return self.memory_of(tensor) or self.fixed.get(key_of(tensor))
 
     def show(self, tensor: torch.Tensor, func: Any) -> torch.Tensor:
         """A tensor's values for a function; numpy may write to what it has of them."""
