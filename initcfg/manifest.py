@@ -150,6 +150,8 @@ def _checked(name: object, given: object) -> ManifestEntry:
     problem = shape_problem(entry.shape)
     if problem is not None:
         hint = "give its .shape" if hasattr(given, "shape") else 'write {"fc.weight": (256, 784)}'
+        if isinstance(given, Mapping):
+            hint = "initcfg.adapters.jax.manifest reads a tree of parameters"
         raise _refused(f"the shape of {name!r} {problem}", hint)
     return entry
 

@@ -300,6 +300,8 @@ def _problem(detail: ErrorDetails, arguments: Mapping[str, Argument], name: str)
     if argument is None:
         known = f"its arguments are {', '.join(arguments)}" if arguments else f"{name} takes no arguments"
         hint = did_you_mean(str(about), arguments) or known
+        if about == "dtype":  # as Keras 2 writes configs
+            hint = "delete it: the dtype is that of the parameter"
         found = Diagnostic(Code.UNKNOWN_KEY, f"{name} has no argument {shown(about)}", hint=hint)
         return Problem(path, found, key=True)
     if kind == "missing":

@@ -50,9 +50,9 @@ def get(identifier: Any) -> Initializer | None:
     """The initializer that an identifier means.
 
     Args:
-        identifier: None (gives None), a name, a dict as `deserialize` takes, an initializer, an initializer
-            class (gives an instance), an array (gives a `Constant`), or a function of a shape and
-            ``dtype=None``.
+        identifier: None (gives None), a name, a dict as `deserialize` takes, an initializer of this package
+            or of Keras, an initializer class (gives an instance), an array (gives a `Constant`), or a
+            function of a shape and ``dtype=None``.
 
     Raises:
         InitializerError: it means none, or its arguments are wrong.
@@ -67,11 +67,22 @@ def get(identifier: Any) -> Initializer | None:
         return _from_written(identifier)
     if isinstance(identifier, type):
         return _of_class(identifier)
+    if type(identifier).__module__.startswith("keras.src.initializers."):
+        return _from_written(_config_of_keras(identifier))
     if callable(identifier):
         return FunctionInitializer(identifier)
     if hasattr(identifier, "__array__"):
         return _from_written({"constant": {"value": identifier}})
     raise _no_initializer(f"{shown(identifier)} is not an initializer")
+
+
+def _config_of_keras(initializer: Any) -> dict[str, Any]:
+    """The config of an initializer of Keras; the gain of its ``Identity`` is in none of Keras's own."""
+    name = type(initializer).__name__
+    config = initializer.get_config()
+    if name == "Identity":
+        config = {**config, "gain": initializer.gain}
+    return {"class_name": name, "config": config}
 
 
 def deserialize(config: Mapping[str, Any]) -> Initializer:

@@ -105,6 +105,9 @@ class FunctionInitializer(Initializer):
 
     function: Callable[..., Any]
 
+    def __post_init__(self) -> None:
+        require_signature(self.function)
+
     def __call__(self, shape: Any, dtype: Any = None, *, rng: np.random.Generator | None = None) -> Any:
         """What the function returns."""
 
@@ -170,19 +173,26 @@ def invoke(
     function: Callable[..., Any], shape: Any, dtype: Any, rng: Callable[[], np.random.Generator]
 ) -> Any:
     """What ``function(shape, dtype=dtype)`` returns, or with ``rng=rng()`` if it takes one."""
-    given = {"dtype": dtype, **({"rng": rng()} if takes_rng(function) else {})}
+    require_signature(function)
+    return function(shape, dtype=dtype, **({"rng": rng()} if takes_rng(function) else {}))
+
+
+def require_signature(function: Callable[..., Any]) -> None:
+    """Refuses a function that cannot be called as `invoke` does."""
     signature = _signature(function)
-    if signature is not None:
-        try:
-            signature.bind(shape, **given)
-        except TypeError as error:
-            call = ", ".join(f"{name}=..." for name in given)
-            raise InitializerError.of(
-                Code.INITIALIZER_CONFIG,
-                f"{name_of(function)} cannot be called as {name_of(function)}(shape, {call}): {error}",
-                hint="define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)",
-            ) from None
-    return function(shape, **given)
+    if signature is None:
+        return
+    given = dict.fromkeys(("dtype", "rng") if takes_rng(function) else ("dtype",))
+    try:
+        signature.bind((), **given)
+    except TypeError as error:
+        call = f"{name_of(function)}(shape, {', '.join(f'{name}=...' for name in given)})"
+        hint = "define it as f(shape, dtype=None), or f(shape, dtype=None, rng=None)"
+        if next(iter(signature.parameters), None) == "key":
+            hint = "write the name of JAX's initializer, such as he_normal; a plan has no key to give"
+        raise InitializerError.of(
+            Code.INITIALIZER_CONFIG, f"{name_of(function)} cannot be called as {call}: {error}", hint=hint
+        ) from None
 
 
 def takes_rng(function: Callable[..., Any]) -> bool:

@@ -275,7 +275,8 @@ def unknown_initializer(name: str, others: Iterable[str] = ()) -> Diagnostic:
         others: names that hold beside those known here, such as the ones that a spec gives.
     """
     given = sorted(others)
-    hint = _elsewhere(name) or did_you_mean(name, [*_TABLE, *given])
+    known = [*_TABLE, *given]
+    hint = _elsewhere(name) or did_you_mean(name, known) or did_you_mean(name.lower(), known)
     if hint is None:
         own = f"; the document's own are {', '.join(given[:_OWN_NAMES])}" if given else ""
         more = f" and {len(given) - _OWN_NAMES} more" if len(given) > _OWN_NAMES else ""

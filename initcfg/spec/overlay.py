@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.frozen import NamedTuple
-from initcfg.initializers.registry import KERAS_MODEL_HINT
+from initcfg.initializers.registry import KERAS_MODEL_HINT, lookup
 from initcfg.initializers.values import diagnostic_of, shown
 from initcfg.names import did_you_mean
 from initcfg.spec.files import MAX_BYTES, moved, named_at, read_file
@@ -218,7 +218,10 @@ def header_problems(document: Document) -> list[Diagnostic]:
     if is_model_config(tree):
         if "class_name" in tree:
             where = document.places.locate(("class_name",), key=True)
-            return [Diagnostic(Code.UNKNOWN_KEY, "unknown key 'class_name'", where, KERAS_MODEL_HINT)]
+            hint = KERAS_MODEL_HINT
+            if isinstance(tree["class_name"], str) and lookup(tree["class_name"]) is not None:
+                hint = "this is an initializer: write it as that of a parameter, under params"
+            return [Diagnostic(Code.UNKNOWN_KEY, "unknown key 'class_name'", where, hint)]
         where = document.places.locate(("layers",))
         return [Diagnostic(Code.WRONG_TYPE, "expected a mapping, got a list", where, KERAS_MODEL_HINT)]
     if _is_plan(tree):

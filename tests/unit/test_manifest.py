@@ -73,3 +73,9 @@ def test_arrays_in_the_place_of_shapes_lead_to_their_shapes():
     with pytest.raises(SpecError) as raised:
         load_manifest({"w": np.zeros((2, 3))})  # type: ignore[dict-item]
     assert raised.value.diagnostics[0].hint == "give its .shape"
+
+
+def test_a_tree_of_shapes_leads_to_what_reads_one():
+    with pytest.raises(SpecError) as raised:
+        load_manifest({"params": {"fc": {"kernel": (2, 3)}}})  # type: ignore[dict-item]
+    assert raised.value.diagnostics[0].hint.startswith("initcfg.adapters.jax.manifest")

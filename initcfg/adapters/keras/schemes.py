@@ -21,7 +21,7 @@ from initcfg.initializers import (
     Ones,
     TruncatedNormal,
     Zeros,
-    deserialize,
+    get,
 )
 from initcfg.initializers.registry import PACKAGE
 
@@ -36,7 +36,7 @@ class Unknown:
     reason: str
 
 
-def translated(value: object) -> Initializer | Unknown:
+def translated(value: Any) -> Initializer | Unknown:
     """The initializer with the law and seed of what a layer holds, or why there is none."""
     if isinstance(value, Initializer):
         return value
@@ -45,15 +45,10 @@ def translated(value: object) -> Initializer | Unknown:
     if getattr(keras.initializers, cls.__name__, None) is not cls:
         return Unknown(f"{_named(value)} is code, not one of Keras's initializers")
     try:
-        return deserialize({"class_name": cls.__name__, "config": _config(value)})
+        scheme: Initializer = get(value)
+        return scheme
     except InitializerError as error:
         return Unknown("; ".join(problem.message for problem in error.diagnostics))
-
-
-def _config(value: Any) -> dict[str, Any]:
-    config: dict[str, Any] = value.get_config()
-    # Keras forgets to write it.
-    return {**config, "gain": value.gain} if isinstance(value, keras.initializers.Identity) else config
 
 
 def _named(value: object) -> str:

@@ -192,3 +192,11 @@ def test_an_rng_that_is_bound_already_is_kept() -> None:
 
     np.testing.assert_array_equal(made(functools.partial(drawn, rng=Fixed()), (2,)), [7, 7])
     np.testing.assert_array_equal(made(functools.partial(drawn), (2,)), made(drawn, (2,)))
+
+
+def test_a_function_of_jax_is_refused_before_it_is_called_and_leads_to_the_name() -> None:
+    def init(key: Any, shape: Any, dtype: Any = None) -> Any: ...
+
+    with pytest.raises(InitializerError) as caught:
+        get(init)
+    assert caught.value.diagnostics[0].hint.startswith("write the name of JAX's initializer")

@@ -136,7 +136,11 @@ def test_a_callable_inside_another_initializer_is_not_written():
             "w": {
                 "shape": [2],
                 "initializer": {
-                    "concatenate": {"axis": 0, "sizes": [2], "initializers": [lambda shape: shape]}
+                    "concatenate": {
+                        "axis": 0,
+                        "sizes": [2],
+                        "initializers": [lambda shape, dtype: (shape, dtype)],
+                    }
                 },
             }
         }
