@@ -1,7 +1,8 @@
-"""The distributions that random elementwise initializers reduce to: four of real numbers, two of complex.
+"""The distributions that random elementwise initializers reduce to: four of real numbers, three of complex.
 
-A complex law has mean 0 and does not change when the plane is turned. Its standard deviation is that of JAX
-and NumPy, the root of the mean of ``abs(w)**2``; bounds are those of the real and of the imaginary part.
+A complex law, but for the square, has mean 0 and does not change when the plane is turned. Its standard
+deviation is that of JAX and NumPy, the root of the mean of ``abs(w)**2``; bounds are those of the real and of
+the imaginary part.
 """
 
 from __future__ import annotations
@@ -157,7 +158,29 @@ class ComplexNormal:
         return cut * cut  # and no power: its last bit is the C library's
 
 
-Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal | Disk | ComplexNormal
+@frozen
+class Square:
+    """Uniform on a square of complex numbers: either part is a draw of Uniform(low, high), as of torch.rand.
+
+    Args:
+        low: finite, the least value of a part.
+        high: finite, above `low`.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_above_0("the side of the square", self.high - self.low)
+
+    @property
+    def part(self) -> Uniform:
+        """The law of either part."""
+        return Uniform(self.low, self.high)
+
+
+Distribution: TypeAlias = Fill | Uniform | Normal | TruncatedNormal | Disk | ComplexNormal | Square
 #: Laws of single elements, each with the share of the elements that have it.
 Mixture: TypeAlias = Iterable[tuple[float, Distribution]]
 
@@ -197,8 +220,8 @@ def complex_law(law: Distribution | None, name: str) -> Distribution:
     if isinstance(law, Fill):
         return law
     hint = (
-        "constants, random_normal of mean 0 and variance scaling (he_normal and others) make them; for any "
-        "other law hold real and imaginary parts along a last axis of 2"
+        "constants, random_uniform, random_normal of mean 0 and variance scaling (he_normal and others) make "
+        "them; for any other law hold real and imaginary parts along a last axis of 2"
     )
     with_these = "" if law is None else " with these arguments"
     raise _refusal(f"{name}{with_these} makes no complex numbers", hint)
@@ -223,8 +246,8 @@ class Summary(NamedTuple):
     is_exact: bool = True  # whether no element was left out and no law was replaced by a similar one
 
 
-def moments(distribution: Distribution) -> Moments:
-    """Mean and standard deviation, after truncation."""
+def moments(distribution: Distribution) -> Moments:  # noqa: PLR0911  a list of cases
+    """Mean and standard deviation, after truncation; of complex numbers the mean of either part."""
     value = point(distribution)
     if value is not None:
         return Moments(float(value), 0.0)
@@ -236,6 +259,9 @@ def moments(distribution: Distribution) -> Moments:
             return Moments(mean + std * float(left.mean), std * math.sqrt(left.variance))
         case Normal(mean, std):
             return Moments(mean, std)
+        case Square():
+            mean, std = moments(distribution.part)
+            return Moments(mean, std * math.sqrt(2.0))
         case Disk(radius):
             return Moments(0.0, radius / math.sqrt(2.0))
         case ComplexNormal(std):
@@ -248,7 +274,7 @@ def support(distribution: Distribution) -> tuple[float, float]:
     value = point(distribution)
     if value is not None:
         return float(value), float(value)
-    if isinstance(distribution, Uniform | TruncatedNormal):
+    if isinstance(distribution, Uniform | TruncatedNormal | Square):
         return distribution.low, distribution.high
     radius = distribution.radius if isinstance(distribution, Disk | ComplexNormal) else math.inf
     return -radius, radius

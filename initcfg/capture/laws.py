@@ -108,6 +108,8 @@ def of_parts(law: Any) -> Initializer:
     """The law of complex numbers whose real and imaginary parts are draws of a law, apart from each other."""
     if isinstance(law, RandomNormal) and not law.mean:
         return RandomNormal(0.0, float(law.stddev) * math.sqrt(2))
+    if isinstance(law, RandomUniform):
+        return law
     raise UnsayableError("its real and imaginary parts have laws that no initializer joins")
 
 

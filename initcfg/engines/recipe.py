@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from initcfg.distributions import ComplexNormal, Disk, Normal, TruncatedNormal, Uniform, point
+from initcfg.distributions import ComplexNormal, Disk, Normal, Square, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
 from initcfg.engines.constants import CUT_RANGE, LEAST_MASS, LEAST_SCALE, NORMAL_REACH
 from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
@@ -99,7 +99,7 @@ def prepare(distribution: Distribution, dtype: DType) -> Recipe:
     value = point(distribution)
     if value is not None:
         return _constant(value, dtype) if value else Constant(_held(value, dtype))
-    if isinstance(distribution, Disk | ComplexNormal):
+    if isinstance(distribution, Disk | ComplexNormal | Square):
         return _complex(distribution, dtype)
     if dtype.drawn is None:
         hint = "random values need a floating dtype, such as float32 or bfloat16"
@@ -138,10 +138,12 @@ def _held(value: float | int | bool, dtype: DType) -> float | int | bool:
 
 
 @lru_cache(maxsize=4096)
-def _complex(distribution: Disk | ComplexNormal, dtype: DType) -> Draw:
-    """Of a normal without a cut the recipe of its parts, one after the other; else that of the whole."""
+def _complex(distribution: Disk | ComplexNormal | Square, dtype: DType) -> Draw:
+    """Of what has parts that are apart the recipe of these, one after the other; else that of the whole."""
     if dtype.kind != "complex":
         raise _refusal(f"complex values cannot be drawn in {dtype}", "give a complex dtype: complex64")
+    if isinstance(distribution, Square):
+        return _uniform(distribution.part, dtype.part)
     radius = distribution.radius
     if isinstance(distribution, Disk):
         _require_scale("the radius", radius)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.distributions import ComplexNormal, Uniform
+from initcfg.distributions import ComplexNormal, Square, Uniform
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_start, row_of
 
@@ -35,8 +35,9 @@ def fill_complex(  # noqa: PLR0917  those of a fill, and what its engine has
 ) -> None:
     """Elements `start`, `start` + 1, ... of a complex parameter, by an engine's real draws and functions.
 
-    The parts of a normal without a cut are draws 2k and 2k + 1 of the stream. Elsewhere modulus and angle
-    are float64 draws of its children ``modulus`` and ``angle``, and each part is rounded once.
+    The parts of a square, and of a normal without a cut, are draws 2k and 2k + 1 of the stream. Elsewhere
+    modulus and angle are float64 draws of its children ``modulus`` and ``angle``, and each part is rounded
+    once.
 
     Raises:
         InitializerError: as the engine's fill.
@@ -47,12 +48,13 @@ def fill_complex(  # noqa: PLR0917  those of a fill, and what its engine has
     parts = out.view(dtype.part.numpy)
     if isinstance(recipe, Constant):
         out.fill(recipe.value)
-    elif recipe.clamp is None:
-        assert isinstance(distribution, ComplexNormal)  # noqa: S101  others have a clamp
+    elif recipe.kernel in ("uniform", "normal"):
+        assert isinstance(distribution, ComplexNormal | Square)  # noqa: S101  others have kernels of their own
         fill(parts, distribution.part, stream, 2 * start)
     else:
         for at in range(0, out.size, _TILE):
             stretch = parts[2 * at : 2 * (at + _TILE)]
+            assert recipe.clamp is not None  # noqa: S101  of the modulus
             modulus, angle = np.empty((2, stretch.size // 2))
             fill(modulus, _SHARE, stream.child("modulus"), start + at)
             fill(angle, _SHARE, stream.child("angle"), start + at)

@@ -136,7 +136,7 @@ class RandomNormal(Elementwise):
 
 @initializer
 class RandomUniform(Elementwise):
-    """Independent draws from a uniform distribution.
+    """Independent draws from a uniform distribution; of complex numbers either part is one, as of torch.rand.
 
     Formula:
         w ~ U(minval, maxval)
@@ -162,6 +162,12 @@ class RandomUniform(Elementwise):
         if self.minval == self.maxval:
             return Fill(self.minval)
         return distributions.Uniform(float(self.minval), float(self.maxval))
+
+    def resolve_complex(self, shape: tuple[int, ...], layout: Layout | None) -> Distribution:  # noqa: ARG002
+        """``Square(minval, maxval)``; of equal bounds as for real numbers, which leaves no imaginary part."""
+        if self.minval == self.maxval:
+            return Fill(self.minval)
+        return distributions.Square(float(self.minval), float(self.maxval))
 
 
 @initializer

@@ -58,6 +58,14 @@ class DiskDocument(_Model):
     radius: float
 
 
+class SquareDocument(_Model):
+    """Complex numbers whose real and imaginary parts are each uniform between two bounds."""
+
+    kind: Literal["square"]
+    low: float
+    high: float
+
+
 class ComplexNormalDocument(_Model):
     """Complex normal: std is the root of the mean square of the modulus, before a cut at the radius."""
 
@@ -72,6 +80,7 @@ LawDocument = Annotated[
     | NormalDocument
     | TruncatedNormalDocument
     | DiskDocument
+    | SquareDocument
     | ComplexNormalDocument,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,7 @@ from initcfg.distributions import (
     Fill,
     Moments,
     Normal,
+    Square,
     TruncatedNormal,
     Uniform,
     cdf,
@@ -51,6 +52,8 @@ def describe(distribution: Distribution | None) -> str:  # noqa: PLR0911  a list
             return f"truncated_normal({number(mean)}, {number(std)}) in [{number(low)}, {number(high)}]"
         case Disk(radius):
             return f"disk({number(radius)})"
+        case Square(low, high):
+            return f"square({number(low)}, {number(high)})"
         case ComplexNormal(std, radius):
             cut = "" if math.isinf(radius) else f" in |w| <= {number(radius)}"
             return f"complex_normal({number(std)}){cut}"

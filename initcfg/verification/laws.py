@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initcfg.distributions import ComplexNormal, Disk
+from initcfg.distributions import ComplexNormal, Disk, Square
 from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
 from initcfg.initializers import Combined, Formula, Initializer, RandomUniform, RepeatOf, resolve, stream_of
@@ -28,7 +28,7 @@ from initcfg.verification.meant import Meant, meant_by, of_mixture
 from initcfg.verification.surprise import described, surprises
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from initcfg.dtypes import DType
     from initcfg.formats import Array
@@ -87,7 +87,7 @@ class _Job:
 
     @property
     def is_polar(self) -> bool:
-        """Whether its complex elements are looked at by modulus and angle."""
+        """Whether its complex elements are looked at by several real numbers of each."""
         return self.tensor.dtype.kind == "complex" and len(self.held) > 1
 
     @property
@@ -165,8 +165,8 @@ class LawComparison:
         return _Job(tensor, parameter, tuple(held))
 
     def _polar(self, tensor: StoredTensor, parameter: PlannedParameter, component: Component) -> _Job:
-        """The laws of the modulus and of the angle, which are independent."""
-        assert isinstance(component.distribution, Disk | ComplexNormal)  # noqa: S101
+        """The laws of some real numbers of each element."""
+        assert isinstance(component.distribution, Disk | ComplexNormal | Square)  # noqa: S101
         held = []
         for part, initializer in polar(component.distribution).items():
             law = resolve(initializer, component.shape, component.layout)
@@ -200,8 +200,7 @@ class LawComparison:
         if job.is_plain:
             return [_seen(job, job.held[0], elements, start, None)]
         if job.is_polar:
-            views = as_real(elements), np.angle(elements)
-            return [_seen(job, held, view, start, None) for held, view in zip(job.held, views, strict=True)]
+            return [_seen(job, held, _VIEWS[str(held.part)](elements), start, None) for held in job.held]
         parts, unequal = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
         found = [
             _seen(job, held, part, numbers, places + start)
@@ -346,8 +345,18 @@ def _pictured(component: Component, against: Meant | Fixed | str | None, dtype: 
     return against if isinstance(against, Meant) and against.std else None
 
 
-def polar(law: Disk | ComplexNormal) -> dict[str, Initializer]:
-    """What the modulus and the angle of draws of a complex law are draws of."""
+_VIEWS: dict[str, Callable[[Array], Array]] = {
+    "modulus": as_real,
+    "angle": np.angle,
+    "real": np.real,
+    "imaginary": np.imag,
+}
+
+
+def polar(law: Disk | ComplexNormal | Square) -> dict[str, Initializer]:
+    """What modulus and angle of draws of a complex law are draws of, or of a square its parts."""
+    if isinstance(law, Square):
+        return dict.fromkeys(("real", "imaginary"), RandomUniform(law.low, law.high))
     if isinstance(law, Disk):
         modulus = f"{law.radius!r} * sqrt(x)"
     else:

@@ -25,6 +25,7 @@ LAWS: dict[str, Any] = {
     "cut": "lecun_normal",
     "disk": "lecun_uniform",
     "normal": {"variance_scaling": {"distribution": "untruncated_normal"}},
+    "square": {"random_uniform": {"minval": 0.0, "maxval": 0.1}},
     "one": "ones",
 }
 
@@ -86,7 +87,7 @@ def test_a_plan_file_says_the_laws_and_gives_them_back() -> None:
     again = read_plan(document)
     assert (again.fingerprint, list(again)) == (plan.fingerprint, list(plan))
     kinds = [each["distribution"]["kind"] for each in document["parameters"]]
-    assert kinds == ["complex_normal", "disk", "complex_normal", "fill"]
+    assert kinds == ["complex_normal", "disk", "complex_normal", "square", "fill"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,7 @@ def test_a_plan_file_says_the_laws_and_gives_them_back() -> None:
         ("cut", "he_normal"),
         ("cut", "zeros"),
         ("disk", {"variance_scaling": {"scale": 1.05, "distribution": "uniform"}}),
+        ("square", {"random_uniform": {"minval": -0.1, "maxval": 0.1}}),
         ("normal", "lecun_normal"),
         ("one", {"constant": {"value": 1.001}}),
     ],

@@ -42,7 +42,12 @@ LAWS: dict[str, list[float]] = {
     "far_bounds": [0.0, 0.5, -50.0, 50.0],
 }
 CLASSES = {"uniform": "Uniform", "normal": "Normal"}
-COMPLEX: dict[str, list[float]] = {"Disk": [0.5], "ComplexNormal": [0.5], "ComplexNormal cut": [0.5, 1.0]}
+COMPLEX: dict[str, list[float]] = {
+    "Disk": [0.5],
+    "ComplexNormal": [0.5],
+    "ComplexNormal cut": [0.5, 1.0],
+    "Square": [0.0, 0.5],
+}
 # Start and size: the first block, inside blocks, where counter word 1 changes (2**34 elements of four to a
 # block, 2**33 of two), the last elements of all, and more blocks than the reference engine makes in one run.
 SPANS = [

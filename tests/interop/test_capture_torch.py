@@ -265,7 +265,12 @@ COMPLEX: dict[str, tuple[Callable[[torch.Tensor], Any], Any]] = {
     "parts written": (lambda w: _written(w, w.real, w.imag), RandomNormal(0.0, 0.1 * math.sqrt(2))),
     "kept as real": (lambda w: torch.view_as_real(torch.randn_like(w)), RandomNormal(0.0, math.sqrt(0.5))),
     "real part": (lambda w: torch.randn_like(w).real.clone(), RandomNormal(0.0, math.sqrt(0.5))),
-    "rand": (torch.rand_like, "makes no complex numbers"),
+    "rand": (lambda w: torch.rand_like(w) / 40, RandomUniform(0.0, 1 / 40)),
+    "rand of a last axis": (
+        lambda _: torch.view_as_complex(torch.rand(60, 40, 2) - 0.5),
+        RandomUniform(-0.5, 0.5),
+    ),
+    "rand kept as real": (lambda w: torch.view_as_real(torch.rand_like(w)), RandomUniform(0.0, 1.0)),
     "modulus": (lambda w: torch.randn_like(w).abs(), "some of them complex numbers"),
     "cast": (lambda w: torch.randn(60, 40).to(w.dtype), "some of them complex numbers"),
     "turned": (lambda w: 1j * torch.randn_like(w), "of random values"),

@@ -109,14 +109,10 @@ def test_complex_normal_is_that_of_jax() -> None:
 
 
 def test_what_jax_does_not_draw_in_complex_numbers_is_refused_here_too() -> None:
-    for one, other in (
-        (theirs.uniform(), initializers.RandomUniform()),
-        (theirs.truncated_normal(), initializers.TruncatedNormal()),
-    ):
-        with pytest.raises((TypeError, ValueError)):
-            one(jax.random.key(20), (3, 3), np.complex64)
-        with pytest.raises(InitializerError, match="makes no complex numbers"):
-            ours(other, (3, 3), dtype="complex64")
+    with pytest.raises((TypeError, ValueError)):
+        theirs.truncated_normal()(jax.random.key(20), (3, 3), np.complex64)
+    with pytest.raises(InitializerError, match="makes no complex numbers"):
+        ours(initializers.TruncatedNormal(), (3, 3), dtype="complex64")
 
 
 def test_xavier_normal_of_pytorch_is_another_law_than_jax_s() -> None:

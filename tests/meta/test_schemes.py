@@ -17,7 +17,16 @@ import pytest
 from scipy import stats
 
 import initcfg
-from initcfg.distributions import ComplexNormal, Disk, Distribution, Fill, Normal, TruncatedNormal, Uniform
+from initcfg.distributions import (
+    ComplexNormal,
+    Disk,
+    Distribution,
+    Fill,
+    Normal,
+    Square,
+    TruncatedNormal,
+    Uniform,
+)
 from initcfg.initializers import Combined, Concatenate, resolve
 
 if TYPE_CHECKING:
@@ -134,6 +143,7 @@ NAMES: dict[str, Any] = {
     "uniform": Uniform,
     "cut": lambda std, low, high: TruncatedNormal(0.0, std, low, high),
     "disk": Disk,
+    "square": Square,
     "complex_normal": ComplexNormal,
     "parts": parts,
     "padded": padded,

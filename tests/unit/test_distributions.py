@@ -16,6 +16,7 @@ from initcfg.distributions import (
     Distribution,
     Fill,
     Normal,
+    Square,
     TruncatedNormal,
     Uniform,
     cdf,
@@ -63,10 +64,20 @@ def test_cdf_and_support_are_those_of_the_law(distribution, law) -> None:
 )
 def test_complex_moments_are_those_of_the_modulus(distribution: Distribution, square: float) -> None:
     assert moments(distribution).mean == 0
-    assert ComplexNormal(1e-200, 1.0).mass == 1  # whose square no float holds
     assert moments(distribution).std ** 2 == pytest.approx(square, rel=1e-9)
     radius = distribution.radius
     assert support(distribution) == (-radius, radius)
+
+
+def test_a_cut_whose_square_no_float_holds_leaves_all() -> None:
+    law = ComplexNormal(1e-200, 1.0)
+    assert (law.mass, law.moment) == (1, 1)
+
+
+def test_a_square_has_the_moments_and_bounds_of_its_parts() -> None:
+    law = Square(0.0, 0.5)
+    assert (moments(law).mean, support(law)) == (0.25, (0.0, 0.5))
+    assert moments(law).std ** 2 == pytest.approx(2 * stats.uniform(0, 0.5).var(), rel=1e-12)
 
 
 POINTS = [

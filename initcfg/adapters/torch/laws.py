@@ -318,6 +318,8 @@ def _of_one(  # noqa: PLR0911  a list of cases
                 return function_of(law, f"{{}} ** {own!r}")
     if name == "neg":
         return affine(law, -1.0)
+    if name == "view_as_real" and isinstance(law, RandomUniform):
+        return law
     if name == "view_as_real" and isinstance(law, RandomNormal) and not law.mean:
         return affine(law, math.sqrt(0.5))
     if name == "erfinv":

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from initcfg import distributions, engines
-from initcfg.distributions import ComplexNormal, Disk, Fill, Uniform
+from initcfg.distributions import ComplexNormal, Disk, Fill, Square, Uniform
 from initcfg.dtypes import as_dtype
 from initcfg.engines import ENGINES, get_engine
 from initcfg.errors import Code, InitializerError
@@ -60,10 +60,20 @@ def test_modulus_and_angle_have_their_laws_and_are_independent(law: Distribution
     assert modulus.max() <= law.radius * (1 + 2**-23)
 
 
-def test_the_parts_of_an_uncut_normal_are_draws_of_the_stream_one_after_the_other() -> None:
+@pytest.mark.parametrize(
+    ("law", "part"),
+    [
+        (ComplexNormal(0.5), distributions.Normal(0.0, 0.5 / math.sqrt(2))),
+        (Square(0.0, 0.5), Uniform(0.0, 0.5)),
+    ],
+)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parts_that_are_apart_are_draws_of_the_stream_one_after_the_other(
+    law: Distribution, part: Distribution, engine: str
+) -> None:
     parts = np.empty(20, np.float32)
-    get_engine("numpy")(parts, distributions.Normal(0.0, 0.5 / math.sqrt(2)), STREAM, 6)
-    np.testing.assert_array_equal(drawn(ComplexNormal(0.5), 10, 3).view(np.float32), parts)
+    get_engine("numpy")(parts, part, STREAM, 6)
+    np.testing.assert_array_equal(drawn(law, 10, 3, engine).view(np.float32), parts)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -85,7 +95,9 @@ def test_what_cannot_be_drawn_is_refused(law: Distribution, dtype: str, message:
     assert caught.value.diagnostics[0].code is Code.DISTRIBUTION
 
 
-@pytest.mark.parametrize(("law", "numbers"), [(Disk, (0.0,)), (Disk, (math.inf,)), (ComplexNormal, (-1.0,))])
+@pytest.mark.parametrize(
+    ("law", "numbers"), [(Disk, (0.0,)), (Disk, (math.inf,)), (ComplexNormal, (-1.0,)), (Square, (0.5, 0.5))]
+)
 def test_a_law_has_a_size_above_0(law: type[Disk], numbers: tuple[float]) -> None:
     with pytest.raises(InitializerError):
         law(*numbers)
