@@ -75,18 +75,20 @@ def nonlinearity_of(
     return Nonlinearity(name=place, function=function, entropy=(entropy,))
 
 
-def entropy_of(chosen: Values, axis: int | None = -1) -> float | None:
-    """The mean entropy of distributions along an axis, over that of a uniform choice; None for all axes.
+def entropy_of(chosen: Values, axis: int | tuple[int, ...] | None = -1) -> float | None:
+    """The mean entropy of distributions along an axis or some, over that of a uniform choice; None for all.
 
     Example:
         >>> round(entropy_of(np.array([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])), 6)
         0.5
     """
     chosen = np.atleast_1d(chosen)
-    chosen = chosen.reshape(-1) if axis is None else np.moveaxis(chosen, axis, -1)
-    if chosen.shape[-1] < 2 or not chosen.size:
+    axes = np.arange(chosen.ndim) if axis is None else np.atleast_1d(axis)
+    choices = math.prod(chosen.shape[each] for each in axes)
+    if choices < 2 or not chosen.size:
         return None
-    return finite(float(_entropies(chosen).mean()) / math.log(chosen.shape[-1]))
+    rows = np.moveaxis(chosen, axes, np.arange(-len(axes), 0)).reshape(-1, choices)
+    return finite(float(_entropies(rows).mean()) / math.log(choices))
 
 
 def attention_entropy(

@@ -99,6 +99,8 @@ class Subject(ABC):
     IGNORED: ClassVar[int | None] = None  # a target that is no class, and has no part in the loss
 
     def __init__(self, kind: str, trial: Trial, batch: Batch, loss: Loss | None) -> None:
+        if loss is not None and not callable(loss):
+            raise TypeError(f"loss is a function of what the model gives and the target, not {loss!r}")
         self.kind, self.trial, self.batch = kind, trial, batch
         self._loss = loss
         self._about = NO_LOSS
@@ -147,11 +149,25 @@ class Subject(ABC):
         if found is None:
             message = f"{self.trial.model} gives no floating numbers"
             raise SpecError.of(Code.INPUT, message, "give a loss, which takes what the model gives")
-        target, is_whole = self.batch.target, found[0] is logits
-        known = None if target is None or not is_whole else self.array_of(target)
-        aim = aim_of(tuple(found[0].shape), known, is_whole=is_whole, ignored=self.IGNORED)
+        shape, is_whole = tuple(found[0].shape), found[0] is logits
+        if 0 in shape:
+            message = f"{self.trial.model} gives no numbers on {self.batch.about}"
+            raise SpecError.of(Code.INPUT, message, "give a batch that has some rows")
+        target = self._target() if is_whole else None
+        aim = aim_of(shape, target, is_whole=is_whole, ignored=self.IGNORED)
         self._about, self._chance = aim.about, aim.chance
         return self.aimed(aim, found[0])
+
+    def _target(self) -> np.ndarray[Any, Any] | None:
+        given = self.batch.target
+        try:
+            found = None if given is None else self.array_of(given)
+        except (TypeError, ValueError, RuntimeError):  # torch raises all of them
+            found = np.array(None)
+        if found is not None and found.dtype == object:
+            message = f"the target is a {type(given).__name__}, and no loss is known that takes one"
+            raise SpecError.of(Code.INPUT, message, "give an array as the target, or a loss")
+        return found
 
     def known(self, loss: Array) -> float | None:
         """A loss as a number; None where it is of random numbers."""
@@ -182,16 +198,13 @@ class Function(Subject):
     """
 
     blocks: set[str]
+    #: Of a loss of weights and offsets, of weights and of arrays: the loss with its gradients, where the
+    #: offsets are zeros like these arrays.
+    gradients_of: Callable[..., tuple[Array, Any, Sequence[Array]]]
 
     @abstractmethod
     def output_of(self, weights: Any, watch: Watch, found: Pass | None) -> Any:
         """What it gives with these weights; nonlinear functions are measured, too, if it is to be `found`."""
-
-    @abstractmethod
-    def gradients_of(
-        self, loss: Callable[[Any, Any], Array], weights: Any, offsets: Sequence[Array]
-    ) -> tuple[Array, Any, Sequence[Array]]:
-        """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
 
     def called(
         self, watch: Watch, function: str, given: Mapping[str, Any], result: Array, channels: int = -1
@@ -230,9 +243,11 @@ def require_plans(plans: Mapping[str, Plan] | None, seeds: Sequence[int] | None,
     """Checks what `probe` is given before anything runs, and warns of what the plans skip.
 
     Raises:
-        TypeError: a plan is none; ``make_plan(spec, manifest=manifest(source))`` makes one.
+        TypeError: a plan is none, which ``make_plan(spec, manifest=manifest(source))`` makes, or has no name.
         ValueError: there are seeds and no plan to make with them, or none of them.
     """
+    if plans is not None and not hasattr(plans, "items"):
+        raise TypeError(f'plans have names, as in plans={{"he": plan}}; this is a {type(plans).__name__}')
     for name, plan in (plans or {}).items():
         require_plan(plan, "probe", f"initcfg.make_plan(spec, manifest=manifest({source}))")
         warn_of_skipped(f"the plan {name!r}", plan, stacklevel=4)

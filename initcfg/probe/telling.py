@@ -13,7 +13,7 @@ from initcfg.tables import SEGMENTS, Column, Row, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from initcfg.probe.values import Block, Numbers, Run, Signal, Weight
+    from initcfg.probe.values import Block, Nonlinearity, Numbers, Run, Signal, Weight
 
 _WIDTH = 80
 _CELL = 12
@@ -116,18 +116,19 @@ def _sentences(run: Run, chance: float | None) -> Iterator[str]:
             blocks = counted(len(run.blocks) - 1, "block")
             grows = f"the mean square of the {what} {_changes(*found)}"
             yield f"{run.name}: {grows} from block to block, over {blocks}"
-    gone = next(
-        (each.name for each in run.blocks if each.forward.square and not any(each.forward.square)), None
-    )
+    gone = next((each.name for each in run.blocks if set(each.forward.square) == {0}), None)
     if gone is not None:
         yield f"{run.name}: the signal is 0 from {gone} on"
     lost = next((block.name for block in run.blocks if None in block.forward.square), None)
     if lost is not None:
         yield f"{run.name}: the signal has no finite mean square from {lost} on: it is NaN or infinite there"
     yield from _mends(run)
-    groups = fold([(each.function, (each.name,)) for each in run.nonlinearities])
-    for (name,), members in groups:
-        same = [run.nonlinearities[at] for at in members]
+    calls: dict[tuple[str, str], list[Nonlinearity]] = {}
+    for each in run.nonlinearities:
+        calls.setdefault((each.function, each.name), []).append(each)
+    keys = list(calls)
+    for (name,), members in fold([(function, (name,)) for function, name in keys]):
+        same = [each for at in members for each in calls[keys[at]]]
         for numbers, least, words in (
             ([each.dead for each in same], _DEAD, "of the units of {} are 0 for all of the batch"),
             (

@@ -66,8 +66,9 @@ class Trial:
             own = self._own or (error if isinstance(error, SpecError) else None)
             if own is not None:  # Keras raises another error in its place, made of the text alone
                 raise own from own.__cause__
-            # Keras writes the words of an error in bold, and puts its own around them.
-            bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+            # Keras writes the words of an error in bold, and puts its own around them; a KeyError quotes all.
+            words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+            bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", words, re.DOTALL)
             said = (bold[1] if bold else str(error)).strip().partition("\n")[0]
             message = f"{self.model} fails on {self._about}: {type(error).__name__}: {said}"
             raise SpecError.of(Code.INPUT, message, self._hint, self._line_of(error)) from error

@@ -156,4 +156,5 @@ def _slope(widths: tuple[int, ...], sizes: tuple[Numbers, ...]) -> Slope:
     spread = sum((x - x_mean) ** 2 for x, _ in points)
     power = sum((x - x_mean) * (y - y_mean) for x, y in points) / spread
     left = sum((y - y_mean - power * (x - x_mean)) ** 2 for x, y in points)
-    return Slope(power, math.sqrt(left / max(1, len(points) - 2) / spread))
+    # Through two points there is always a line.
+    return Slope(power, math.sqrt(left / (len(points) - 2) / spread) if len(points) > 2 else math.inf)

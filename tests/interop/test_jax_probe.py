@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,13 @@ from initcfg.adapters import torch as torch_adapter
 from initcfg.adapters.jax import manifest, probe
 from initcfg.errors import SpecError
 
+if TYPE_CHECKING:
+    from initcfg.manifest import Manifest
+
 WIDTH, CLASSES, BATCH = 16, 5, 12
 X = np.random.default_rng(0).normal(size=(BATCH, WIDTH)).astype(np.float32)
 LABELS = np.arange(BATCH) % CLASSES
-SPEC = {
+SPEC: dict[str, Any] = {
     "initcfg": 1,
     "layout": "in_out",
     "rules": [{"match": "**.bias", "initializer": "zeros"}, {"match": "**", "initializer": "he_normal"}],
@@ -98,9 +101,13 @@ def net_of(module: TorchNet) -> Net:
     return net
 
 
-def plan_of_linen(net: linen.Module) -> initcfg.Plan:
+def plan_manifest(net: linen.Module) -> Manifest:
     shapes = jax.eval_shape(lambda key: net.init({"params": key, "dropout": key}, X), jax.random.key(0))
-    return initcfg.make_plan(SPEC, manifest=manifest(shapes["params"]))
+    return manifest(shapes["params"])
+
+
+def plan_of_linen(net: linen.Module) -> initcfg.Plan:
+    return initcfg.make_plan(SPEC, manifest=plan_manifest(net))
 
 
 def test_every_number_is_that_of_the_same_net_in_torch() -> None:
@@ -122,6 +129,9 @@ def test_every_number_is_that_of_the_same_net_in_torch() -> None:
     for block, its in zip(ours.blocks, theirs.blocks, strict=True):
         assert block.rows == its.rows
         assert block.rank == pytest.approx(its.rank, rel=1e-4)
+    for call, its in zip(ours.nonlinearities, theirs.nonlinearities, strict=True):
+        assert (call.name, call.function, call.dead) == (its.name, its.function, its.dead)
+        assert call.saturated == pytest.approx(its.saturated)
     steps = {each.name.replace("weight", "kernel"): each for each in theirs.weights}
     for weight in ours.weights:
         its = steps[weight.name]
@@ -229,6 +239,27 @@ def test_what_cannot_be_probed_is_refused_with_the_way_out() -> None:
         probe(net, X, seeds=[0])
     with pytest.raises(TypeError, match="make_plan"):
         probe(net, X, plans={"he": "he.yaml"})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r'as in plans={"he": plan}; this is a list'):
+        probe(net, X, plans=["he.yaml"])  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match="loss is a function of what the model gives and the target, not 'mse'"
+    ):
+        probe(net, X, loss="mse")  # type: ignore[arg-type]
+    for loss in (lambda *_: jnp.ones(3), lambda *_: 1.0):
+        with pytest.raises(ValueError, match="loss must give one number, such as a mean, not"):
+            probe(net, X, loss=loss)
+    with pytest.raises(SpecError, match="the target is a dict, and no loss is known that takes one"):
+        probe(net, (X, {"a": 1}))
+    with pytest.raises(SpecError, match="Net gives no numbers on the batch given"):
+        probe(net, X[:0])
+    rules = [{"match": "head.**", "skip": True}, *SPEC["rules"]]
+    linen_net = LinenNet()
+    skipping = initcfg.make_plan({**SPEC, "rules": rules}, manifest=plan_manifest(linen_net))
+    with (
+        pytest.warns(RuntimeWarning, match="the plan 'he' skips 'head.bias', 'head.kernel'"),
+        pytest.raises(SpecError, match=r"'head.kernel', and the module has no values of its own there"),
+    ):
+        probe(linen_net, X, plans={"he": skipping})
     other = initcfg.make_plan({"initcfg": 1, "params": {"w": {"shape": [2], "initializer": "zeros"}}})
     with pytest.raises(SpecError, match="blocks"):
         probe(net, X, plans={"other": other})
@@ -268,3 +299,40 @@ def test_complex_numbers_are_refused() -> None:
 
     with pytest.raises(SpecError, match="a probe measures real numbers"):
         probe(Turned(nnx.Rngs(0)), np.ones((2, 4), np.float32))
+
+
+class Compiled(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.first, self.last = (nnx.Linear(WIDTH, WIDTH, rngs=rngs) for _ in range(2))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.last(nnx.jit(lambda module, x: module(x))(self.first, x))
+
+
+def test_modules_of_nnx_in_compiled_functions_are_refused() -> None:
+    with pytest.raises(SpecError, match="inside a function that JAX traces by itself"):
+        probe(Compiled(nnx.Rngs(0)), X)
+
+
+class Attending(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = linen.MultiHeadDotProductAttention(2)(x, mask=linen.make_causal_mask(x[..., 0]))
+        x = jnp.tanh(100 * linen.gelu(x))  # in gelu there is a tanh, too
+        return linen.softmax(linen.Dense(CLASSES)(linen.sigmoid(x)), axis=(1, 2))
+
+
+def test_nonlinear_functions_of_jax_and_flax_are_measured_where_they_are_called() -> None:
+    net, tokens = Attending(), np.random.default_rng(0).normal(size=(3, 6, WIDTH)).astype(np.float32)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), tokens)["params"]
+    plans = {"he": initcfg.make_plan(SPEC, manifest=manifest(shapes))}
+    before = {name: vars(linen)[name] for name in ("softmax", "sigmoid")} | {"tanh": jnp.tanh}
+    (run,) = probe(net, tokens, plans=plans).runs
+    attention = "MultiHeadDotProductAttention_0"
+    found = [(each.name, each.function) for each in run.nonlinearities]
+    assert found == [(attention, "softmax"), ("all", "tanh"), ("all", "sigmoid"), ("all", "softmax")]
+    masked, tanh, _, both = run.nonlinearities
+    assert 0.1 < masked.entropy[0] < 1
+    assert tanh.saturated[0] > 0.5
+    assert 0.5 < both.entropy[0] < 1  # over 30 choices; over one axis alone it would be of sums below 1
+    assert before == {name: vars(linen)[name] for name in ("softmax", "sigmoid")} | {"tanh": jnp.tanh}

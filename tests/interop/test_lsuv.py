@@ -208,6 +208,33 @@ def test_torch_jax_and_keras_find_the_same() -> None:
                 assert (one.bias or 0) == pytest.approx(two.bias or 0, abs=2e-5)
 
 
+@pytest.mark.parametrize("wrap", [jax.jit, lambda outputs: lambda tree: dict(jax.jit(outputs)(tree))])
+def test_what_jax_compiles_is_settled_in_the_order_of_the_calls(wrap: Any) -> None:
+    names = ("fc2", "fc0", "fc1")  # a compiled function gives them sorted
+    batch = np.random.default_rng(0).normal(0.5, 2, (64, 16)).astype("float32")
+    tree = {name: {"kernel": jax.ShapeDtypeStruct((16, 16), jnp.float32)} for name in names}
+    plan = planned({f"{name}.kernel": (16, 16) for name in names}, "he_normal", "in_out")
+
+    def outputs(tree: Any) -> Any:
+        x, given = batch, {}
+        for name in names:
+            given[name] = jax.jit(jnp.matmul)(x, tree[name]["kernel"])
+            x = jnp.tanh(given[name])
+        return given
+
+    def untraced(tree: Any) -> Any:
+        assert np.isfinite(np.asarray(tree["fc0"]["kernel"])).all()
+        return outputs(tree)
+
+    found = [for_jax.lsuv(each, tree, plan)[1] for each in (outputs, wrap(outputs), untraced)]
+    assert [each.layer for each in found[0].scales] == list(names)
+    for other in found[1:]:
+        assert other.outside == ()
+        assert [each.layer for each in other.scales] == list(names)
+        factors = [each.factor for each in found[0].scales]
+        assert [each.factor for each in other.scales] == pytest.approx(factors, rel=2e-5)
+
+
 def test_a_bias_takes_more_rounds() -> None:
     """It keeps its size while the weights change, so that no round is exact."""
     module = mlp()

@@ -485,6 +485,10 @@ def test_an_expected_gradient_that_overflows_is_none() -> None:
         (lambda: probe(Net(), plans={"a": 7}), TypeError, "probe takes"),  # type: ignore[dict-item]
         (lambda: probe(nn.Bilinear(3, 4, 5)), SpecError, "no random batch"),
         (lambda: probe(nn.ReLU(), torch.randn(3, 4)), SpecError, "no parameter has a part"),
+        (lambda: probe(nn.Linear(4, 3), torch.ones(0, 4)), SpecError, "Linear gives no numbers on the batch"),
+        (lambda: probe(nn.Linear(4, 3), (torch.ones(2, 4), torch.tensor([0, 3]))), SpecError, "3 classes"),
+        (lambda: probe(nn.Linear(4, 3), (torch.ones(2, 4), {"a": 1})), SpecError, "the target is a dict"),
+        (lambda: probe(Net(), torch.ones(2, 8), loss=lambda out, _: out), ValueError, "must give one number"),
     ],
 )  # fmt: skip
 def test_a_wrong_call_is_told(call, error: type[Exception], words: str) -> None:
@@ -606,3 +610,19 @@ def test_complex_numbers_are_refused() -> None:
 
     with pytest.raises(SpecError, match="a probe measures real numbers"):
         probe(Turned(), torch.ones(2, 4))
+
+
+def test_targets_that_are_ignored_have_no_part_in_the_loss() -> None:
+    batch, targets = torch.ones(3, 4), torch.tensor([0, -100, 1])
+    module = nn.Linear(4, 3)
+    found = probe(module, (batch, targets)).runs[0].loss[0]
+    assert found == pytest.approx(functional.cross_entropy(module(batch), targets).item())
+
+
+def test_a_fault_of_the_probe_is_not_told_as_one_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of the probe")
+
+    monkeypatch.setattr("initcfg.probe.passes.moments", broken)
+    with pytest.raises(ZeroDivisionError, match="of the probe"):
+        probe(nn.Linear(4, 3), torch.ones(2, 4))

@@ -90,8 +90,26 @@ def test_powers_are_those_of_the_numbers() -> None:
     assert (unsure.breaking, unsure.unclear) == ((), ("fc.weight",))
     assert "these may grow with the width, which more seeds tell: fc.weight" in str(unsure)
     assert "nothing grows" not in str(unsure)
+    two = layer.model_copy(update={"sizes": ((1.0,), (9.0,)), "moves": ()})  # which any line goes through
+    least = Sweep(**about, widths=(32, 64), seeds=(0,), layers=(two,))
+    assert (least.breaking, least.unclear) == ((), ("fc.weight",))
     overflown = layer.model_copy(update={"sizes": (*layer.sizes[1:], (None, 3.0)), "moves": ()})
     assert found.model_copy(update={"layers": (overflown,)}).breaking == ("fc.weight",)
+
+
+def test_what_a_plan_skips_in_a_sweep_is_told() -> None:
+    def planned(module: nn.Module, _: int) -> Plan:
+        rules = [{"match": "**.bias", "skip": True}, {"match": "**", "initializer": "he_normal"}]
+        return initcfg.make_plan(
+            {"initcfg": 1, "layout": "out_in", "rules": rules}, manifest=manifest(module)
+        )
+
+    def made(width: int) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, width), nn.Linear(width, 2))
+
+    with pytest.warns(RuntimeWarning, match=r"the plan skips '0.bias', '1.bias': measured as the model has"):
+        sweep_widths(made, planned, widths=[8, 16], seeds=(0,), steps=1)
 
 
 @pytest.mark.parametrize(("widths", "seeds"), [([32], (0,)), ([32, 32], (0,)), (WIDTHS, ())])
@@ -194,11 +212,11 @@ def test_of_a_small_gpt_standard_parametrization_breaks_and_mup_passes(run) -> N
 
 
 def test_the_command_shows_powers_by_layer_and_what_breaks(run) -> None:
-    wide = ("swept_models:GPT", "--batch", "swept_models:batch", "--widths", "32,64", "--seeds", "1")
+    wide = ("swept_models:GPT", "--batch", "swept_models:batch", "--widths", "32,128,512", "--seeds", "2")
     result = run(*wide, "--spec", "standard.yaml", "--rates", "equal", "--optimizer", "sgd", "--rate", "0.5")
     assert result.exit_code == 1, result.output
     assert result.stdout.startswith("power of the width ")
-    assert "widths 32, 64, seeds 0; sgd at 0.5, rates equal" in result.stdout
+    assert "widths 32, 128, 512, seeds 0, 1; sgd at 0.5, rates equal" in result.stdout
     assert "these grow with the width, and so break muP: " in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
 

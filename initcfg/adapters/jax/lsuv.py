@@ -38,11 +38,11 @@ def lsuv(
     each layer.
 
     Args:
-        outputs: gives the outputs of layers on a batch, by their names and in the order of their calls. A
-            layer ``h.fc`` is one whose parameters are ``h.fc.kernel`` and so on; one without a matrix is
-            passed by. It may be nested as Flax has it: ``model.apply({"params": tree}, batch,
-            capture_intermediates=True)[1]["intermediates"]``. What ``jax.jit`` gives is sorted by name and
-            no longer in that order: jit what is inside.
+        outputs: gives the outputs of layers on a batch, by their names; it may be compiled. A layer ``h.fc``
+            is one whose parameters are ``h.fc.kernel`` and so on; one without a matrix is passed by. It may
+            be nested as Flax has it: ``model.apply({"params": tree}, batch,
+            capture_intermediates=True)[1]["intermediates"]``. Layers are settled in the order in which they
+            are computed, or, where JAX cannot trace `outputs`, in which it names them.
         tree: as in `initialize`.
         plan: of all leaves.
         tolerance, max_rounds, center, select: as in `initcfg.adapters.torch.lsuv_`. Leaves that are called
@@ -94,6 +94,8 @@ def lsuv(
         message = f"outputs gives nothing of {left!r}, which has a matrix"
         raise SpecError.of(Code.INPUT, message, f"{_NAMES}; or leave it out with select")
 
+    order = _in_order(outputs, made)
+
     def begin(plan: Plan) -> None:
         nonlocal made
         made = initialize(tree, plan)
@@ -101,7 +103,8 @@ def lsuv(
     def run(look: core.Look) -> None:
         leaves = dict(zip(flat.names, Flat.of(made).leaves, strict=True))
         now = list(_calls(outputs(made)))
-        for at, (name, value) in enumerate(now):
+        for at in order:
+            name, value = now[at]
             if name not in layers:
                 continue
             weight, bias = layers[name].weight, layers[name].bias
@@ -130,6 +133,33 @@ def _calls(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _calls(value, name)
         else:
             yield from ((name, each) for each in (value if isinstance(value, tuple) else (value,)))
+
+
+def _in_order(outputs: Callable[[Any], Mapping[str, Any]], tree: Any) -> list[int]:
+    """Where the outputs stand among what is given, in the order in which they are computed.
+
+    Compiled functions give dicts sorted by their keys.
+    """
+
+    def arrays(tree: Any) -> list[Any]:
+        return [value if hasattr(value, "dtype") else 0 for _, value in _calls(outputs(tree))]
+
+    try:
+        places = _places(jax.make_jaxpr(arrays)(tree).jaxpr)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
+        # What asks for values is not compiled as a whole.
+        return list(range(len(arrays(tree))))
+    return sorted(range(len(places)), key=places.__getitem__)
+
+
+def _places(jaxpr: Any) -> list[tuple[int, ...]]:
+    """Of each result of a program the number of its equation, and of that inside of a compiled function."""
+    found: dict[int, tuple[int, ...]] = {}
+    for at, equation in enumerate(jaxpr.eqns):
+        inner = getattr(equation.params.get("jaxpr"), "jaxpr", None)
+        inside = [()] * len(equation.outvars) if inner is None else _places(inner)
+        found |= {id(made): (at, *place) for made, place in zip(equation.outvars, inside, strict=False)}
+    return [found.get(id(each), ()) for each in jaxpr.outvars]
 
 
 def _passed(name: str, output: Any) -> core.Passed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,12 +14,13 @@ import numpy as np
 
 from initcfg.adapters.jax.placing import initialize, manifest
 from initcfg.errors import Code, SpecError
+from initcfg.names import few
 from initcfg.probe.subject import Function, require_plans
 from initcfg.probe.values import numbered_blocks
-from initcfg.probe.watching import Batch, Trial, replaced
+from initcfg.probe.watching import Batch, Trial, noted, replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initcfg.plan import Plan
     from initcfg.probe import Probe
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from initcfg.probe.subject import Aim
     from initcfg.probe.watching import Watch
 
-    Call = Callable[..., Any]
     Loss = Callable[[Any, Any], jax.Array]
+
+_ATTENTION = "dot_product_attention"
 
 
 def probe(
@@ -44,8 +47,9 @@ def probe(
     are the same for every plan. Memory is that of one more model, its gradients and twice its activations.
 
     Blocks are the outermost repeated layers, by the names of the parameters (``layers.0``, ``Block_0``);
-    in a module without any all that have parameters themselves. Functions between modules are not seen: there
-    are no shares of dead units, no entropies and no theory.
+    in a module without any all that have parameters themselves. Nonlinear functions are seen where they are
+    called as members of ``jax.nn``, ``jax.numpy``, ``flax.linen`` or ``flax.nnx`` (``nnx.relu(x)``), and not
+    inside compiled ones. There is no theory.
 
     Args:
         model: a module of ``flax.linen`` or ``flax.nnx``.
@@ -86,132 +90,68 @@ def probe(
         True
     """
     require_plans(plans, seeds, "params")
-    fed = Batch.of(batch)
-    hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
-    trial = Trial(type(model).__name__, fed.about, hint, ("jax", "flax"))
-    callee = _callee(model, fed, trial)
-    if not plans and callee.weights is None:
+    subject = _subject_of(model, Batch.of(batch), loss)
+    if not plans and subject.weights is None:
         raise ValueError("a module of flax.linen has no weights of its own: give a plan")
-    return _Probed(callee, trial, fed, loss).probe(plans, seeds)
+    return subject.probe(plans, seeds)
 
 
-class _Linen:
-    """A module of ``flax.linen`` with what it is called with."""
+def gradients_of(
+    loss: Callable[[Any, Any], jax.Array], weights: Any, offsets: Sequence[jax.Array]
+) -> tuple[jax.Array, Any, Sequence[jax.Array]]:
+    """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
+    zeros = [jnp.zeros_like(each) for each in offsets]
+    value, (down, back) = jax.value_and_grad(loss, (0, 1))(weights, zeros)
+    return value, down, back
 
-    weights = None  # of its own
 
-    def __init__(self, module: Any, batch: Batch, trial: Trial) -> None:
-        self._module, self._batch = module, batch
-        made = functools.partial(module.init, self._keys("params"), *batch.args, **batch.kwargs)
-        with trial.running():
-            shapes = jax.eval_shape(made)
-        self.shapes = shapes["params"]
-        # Statistics of norms and the like, which no plan makes.
-        self._others = (
-            {name: tree for name, tree in made().items() if name != "params"} if len(shapes) > 1 else {}
-        )
+class _Flax(Function):
+    """A module of Flax on one batch; `weights` are those that it has."""
 
+    weights: Any = None
+    gradients_of = staticmethod(gradients_of)
+
+    def __init__(self, model: Any, batch: Batch, loss: Loss | None) -> None:
+        kind = type(model).__name__
+        hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
+        super().__init__(kind, Trial(kind, batch.about, hint, ("jax", "flax")), batch, loss)
+        self._shapes = self.prepared(model)
+        self._names = list(manifest(self._shapes).entries)
+        self.blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
+
+    @abstractmethod
+    def prepared(self, model: Any) -> Any:
+        """Takes the module in; gives its parameters, or their shapes."""
+
+    @abstractmethod
     def call(self, weights: Any, watch: Watch) -> Any:
         """What the module gives with these weights."""
-        from flax import linen  # noqa: PLC0415
-
-        def watched(call: Call, args: Any, kwargs: Any, context: Any) -> Any:
-            if context.method_name != "__call__":
-                return call(*args, **kwargs)
-            return watch.call(
-                ".".join(context.module.path), type(context.module).__name__, call, args, kwargs
-            )
-
-        with linen.intercept_methods(watched):
-            output, _ = self._module.apply(
-                {"params": weights, **self._others},
-                *self._batch.args,
-                rngs=self._keys("dropout"),
-                mutable=list(self._others),
-                **self._batch.kwargs,
-            )
-        return output
-
-    @staticmethod
-    def _keys(*names: str) -> dict[str, Any]:
-        return {name: jax.random.key(0) for name in ("dropout", *names)}
-
-
-class _Nnx:
-    """A module of ``flax.nnx`` with what it is called with."""
-
-    def __init__(self, module: Any, batch: Batch) -> None:
-        from flax import nnx  # noqa: PLC0415
-
-        self._batch = batch
-        self._graph, self.weights, self._others = nnx.split(module, nnx.Param, ...)
-        self.shapes = self.weights
-
-    def call(self, weights: Any, watch: Watch) -> Any:
-        """What a module with these weights gives; it is a new one, which shares no variable with the old."""
-        from flax import nnx  # noqa: PLC0415
-
-        module = nnx.merge(self._graph, weights, self._others, copy=True)
-        names = {id(inner): ".".join(map(str, path)) for path, inner in nnx.iter_modules(module)}
-        with contextlib.ExitStack() as stack:
-            for kind in {type(inner) for _, inner in nnx.iter_modules(module)}:
-                if "__call__" in vars(kind):
-                    stack.enter_context(_watched(kind, names, watch))
-            return module(*self._batch.args, **self._batch.kwargs)
-
-
-def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Any:
-    """Has calls of the named modules of a class go through the watch, while the block runs."""
-    own = kind.__call__
-
-    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = functools.partial(own, module)
-        # A class may call that of its base: one call of one module.
-        if id(module) not in names or watch.innermost == names[id(module)]:
-            return bound(*args, **kwargs)
-        return watch.call(names[id(module)], type(module).__name__, bound, args, kwargs)
-
-    return replaced(kind, "__call__", call)
-
-
-def _callee(model: Any, batch: Batch, trial: Trial) -> _Linen | _Nnx:
-    if "flax" in sys.modules:  # who has a module of Flax has imported it
-        from flax import linen, nnx  # noqa: PLC0415
-
-        if isinstance(model, nnx.Module):
-            return _Nnx(model, batch)
-        if isinstance(model, linen.Module):
-            return _Linen(model, batch, trial)
-    raise TypeError(f"probe takes a module of flax.linen or flax.nnx, not {type(model).__name__}")
-
-
-class _Probed(Function):
-    """A module of Flax on one batch."""
-
-    def __init__(self, callee: _Linen | _Nnx, trial: Trial, batch: Batch, loss: Loss | None) -> None:
-        super().__init__(trial.model, trial, batch, loss)
-        self._callee = callee
-        self._names = list(manifest(callee.shapes).entries)
-        self.blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
 
     def measure(self, plan: Plan | None) -> Pass:
         """One pass with the weights of a plan, or with those that the model has."""
-        weights = self._callee.weights if plan is None else initialize(self._callee.shapes, plan)
+        weights = self.weights if plan is None else initialize(self._shapes, plan)
+        held = zip(self._names, jax.tree.leaves(weights), strict=True)
+        unmade = [name for name, leaf in held if isinstance(leaf, jax.ShapeDtypeStruct)]
+        if unmade:
+            message = f"the plan skips {few(unmade)}, and the module has no values of its own there"
+            raise SpecError.of(Code.INPUT, message, "give each parameter an initializer")
         found, down = self.measured(weights)
         leaves = zip(self._names, jax.tree.leaves(weights), jax.tree.leaves(down), strict=True)
         for name, value, gradient in leaves:
             found.add_weight(name, self.numpy(value), self.numpy(gradient), value.nbytes)
         return found
 
-    def output_of(self, weights: Any, watch: Watch, found: Pass | None) -> Any:  # noqa: ARG002
-        """What the module gives with these weights."""
-        return self._callee.call(weights, watch)
+    def output_of(self, weights: Any, watch: Watch, found: Pass | None) -> Any:
+        """What it gives with these weights; nonlinear functions are measured, too, if it is to be `found`."""
+        if found is None:
+            return self.call(weights, watch)
 
-    def gradients_of(
-        self, loss: Callable[[Any, Any], jax.Array], weights: Any, offsets: Sequence[jax.Array]
-    ) -> tuple[jax.Array, Any, Sequence[jax.Array]]:
-        """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
-        return gradients_of(loss, weights, offsets)
+        def note(function: str, given: Mapping[str, Any], result: Any) -> None:
+            if not isinstance(result, jax.core.Tracer):  # as inside of another function, such as gelu
+                found.nonlinearities.append(self.called(watch, function, given, result))
+
+        with noted(_functions(), note):
+            return self.call(weights, watch)
 
     def first(self, tree: Any) -> tuple[jax.Array, Callable[[jax.Array], Any]] | None:
         """The first floating array of a tree, and the tree with another in its place; None of none."""
@@ -239,14 +179,100 @@ class _Probed(Function):
         return (jnp.square(result - aim.target) if aim.kind == "squares" else result * aim.target).mean()
 
 
+class _Linen(_Flax):
+    """A module of ``flax.linen``."""
+
+    def prepared(self, model: Any) -> Any:
+        """The shapes of its parameters; statistics of norms and the like, which no plan makes, are made."""
+        self._model = model
+        made = functools.partial(model.init, _keys("params"), *self.batch.args, **self.batch.kwargs)
+        with self.trial.running():
+            shapes = jax.eval_shape(made)
+        self._others = (
+            {name: tree for name, tree in made().items() if name != "params"} if len(shapes) > 1 else {}
+        )
+        return shapes["params"]
+
+    def call(self, weights: Any, watch: Watch) -> Any:
+        """What the module gives with these weights."""
+        from flax import linen  # noqa: PLC0415
+
+        def watched(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+            if context.method_name != "__call__":
+                return call(*args, **kwargs)
+            name = ".".join(context.module.path)
+            return watch.call(name, type(context.module).__name__, call, args, kwargs)
+
+        variables, kept = {"params": weights, **self._others}, list(self._others)
+        args, kwargs = self.batch.args, self.batch.kwargs
+        with linen.intercept_methods(watched):
+            return self._model.apply(variables, *args, rngs=_keys(), mutable=kept, **kwargs)[0]
+
+
+def _keys(*names: str) -> dict[str, Any]:
+    return {name: jax.random.key(0) for name in ("dropout", *names)}
+
+
+class _Nnx(_Flax):
+    """A module of ``flax.nnx``."""
+
+    def prepared(self, model: Any) -> Any:
+        """Its parameters."""
+        from flax import nnx  # noqa: PLC0415
+
+        self._graph, self.weights, self._others = nnx.split(model, nnx.Param, ...)
+        return self.weights
+
+    def call(self, weights: Any, watch: Watch) -> Any:
+        """What a module with these weights gives; it is a new one, which shares no variable with the old."""
+        from flax import nnx  # noqa: PLC0415
+
+        module = nnx.merge(self._graph, weights, self._others, copy=True)
+        names = {id(inner): ".".join(map(str, path)) for path, inner in nnx.iter_modules(module)}
+        with contextlib.ExitStack() as stack:
+            for kind in {type(inner) for _, inner in nnx.iter_modules(module)}:
+                if "__call__" in vars(kind):
+                    stack.enter_context(_watched(kind, names, watch))
+            return module(*self.batch.args, **self.batch.kwargs)
+
+
+def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Any:
+    """Has calls of the named modules of a class go through the watch, while the block runs."""
+    own = kind.__call__
+
+    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = functools.partial(own, module)
+        # It may have been made during the call, as by functions that JAX traces.
+        name = names.get(id(module), type(module).__name__)
+        # A class may call that of its base: one call of one module.
+        if watch.innermost == name:
+            return bound(*args, **kwargs)
+        return watch.call(name, type(module).__name__, bound, args, kwargs)
+
+    return replaced(kind, "__call__", call)
+
+
+def _subject_of(model: Any, batch: Batch, loss: Loss | None) -> _Flax:
+    if "flax" in sys.modules:  # who has a module of Flax has imported it
+        from flax import linen, nnx  # noqa: PLC0415
+
+        if isinstance(model, nnx.Module):
+            return _Nnx(model, batch, loss)
+        if isinstance(model, linen.Module):
+            return _Linen(model, batch, loss)
+    raise TypeError(f"probe takes a module of flax.linen or flax.nnx, not {type(model).__name__}")
+
+
+def _functions() -> Iterator[tuple[Any, str, str]]:
+    """Where modules find nonlinear functions: under these names in JAX and Flax."""
+    from flax import linen, nnx  # noqa: PLC0415
+
+    names = ("relu", "relu6", "tanh", "sigmoid", "softmax")
+    others = {"hard_tanh": "hardtanh", "soft_sign": "softsign"}
+    for module in (jax.nn, linen, nnx):
+        yield from ((module, name, others.get(name, name)) for name in (*names, *others))
+    yield from ((jnp, "tanh", "tanh"), (jax.nn, _ATTENTION, _ATTENTION))
+
+
 def _is_floating(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and hasattr(leaf, "shape") and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-def gradients_of(
-    loss: Callable[[Any, Any], jax.Array], weights: Any, offsets: Sequence[jax.Array]
-) -> tuple[jax.Array, Any, Sequence[jax.Array]]:
-    """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
-    zeros = [jnp.zeros_like(each) for each in offsets]
-    value, (down, back) = jax.value_and_grad(loss, (0, 1))(weights, zeros)
-    return value, down, back

@@ -132,7 +132,7 @@ class _Probed(Function):
 
     def __init__(self, model: keras.Model, batch: Batch, loss: Loss | None) -> None:
         super().__init__(type(model).__name__, trial_of(model, batch.about), batch, loss)
-        self._seeded, self._gradients_of = _backend()
+        self._seeded, self.gradients_of = _backend()
         self._model = model
         self._weights = weights_of(model)
         self._layers = list(_named_layers(model, "", set()))
@@ -192,12 +192,6 @@ class _Probed(Function):
         if found is not None:
             self._gives_shares = any(each is output for each in shares)
         return output
-
-    def gradients_of(
-        self, loss: Callable[[Any, Any], Array], weights: Any, offsets: Sequence[Array]
-    ) -> tuple[Array, Any, Sequence[Array]]:
-        """A loss of weights and offsets, with its gradients; the offsets are zeros like these arrays."""
-        return self._gradients_of(loss, weights, offsets)
 
     def first(self, tree: Any) -> tuple[Array, Callable[[Array], Any]] | None:
         """The first floating tensor of a tree, and the tree with another in its place; None of none."""

@@ -44,19 +44,20 @@ def copied(tree: Any) -> Any:
 
 def _synthetic(module: torch.nn.Module) -> Batch:
     """The first of the batches to be tried that the module takes."""
-    failed: BaseException | None = None
+    failed: SpecError | None = None
     for batch in _tried(module):
         try:
             with torch.no_grad():
                 output_of(module, copied(batch), trial_of(module, batch.about))
         except SpecError as error:
-            failed = failed or error.__cause__
+            failed = failed or error
         else:
             return batch
-    said = "" if failed is None else f": {type(failed).__name__}: {failed}"
+    cause, where = (failed.__cause__, failed.diagnostics[0].where) if failed else (None, None)
+    said = "" if cause is None else f": {type(cause).__name__}: {cause}"
     message = f"no random batch was found that {type(module).__name__} takes{said}"
     hint = "give a batch: a tensor, a pair of input and target, or a mapping of keywords"
-    raise SpecError.of(Code.INPUT, message, hint)
+    raise SpecError.of(Code.INPUT, message, hint, where)
 
 
 def _tried(module: torch.nn.Module) -> Iterator[Batch]:

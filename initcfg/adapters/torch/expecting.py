@@ -256,7 +256,13 @@ class Expectations:
         law = self._fresh(weight)
         noise = None if bias is None else self._fresh(bias)
         is_one = windows is not None and x.ndim != weight.ndim  # without a batch axis
-        if law is None or is_one or not law.is_centred or (bias is not None and noise is None):
+        if (
+            law is None
+            or is_one
+            or not x.numel()
+            or not law.is_centred
+            or (bias is not None and noise is None)
+        ):
             return None
         given = self._given.get(id(x))
         if given is None:

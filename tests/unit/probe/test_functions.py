@@ -59,6 +59,12 @@ def test_a_gate_of_one_number_is_one_unit() -> None:
     assert entropy_of(np.ones(())) is None
 
 
+def test_a_choice_is_along_some_axes_or_all() -> None:
+    chosen = softmax(RANDOM.normal(size=(4, 15)))
+    assert entropy_of(chosen.reshape(4, 3, 5), (1, 2)) == pytest.approx(entropy_of(chosen))
+    assert entropy_of(np.full((2, 3), 1 / 6), None) == pytest.approx(1)
+
+
 def test_a_choice_is_along_its_axis() -> None:
     shares = softmax(RANDOM.normal(size=(3, 5)))
     assert entropy_of(shares.T, 0) == pytest.approx(entropy_of(shares))
