@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -29,26 +28,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Why it cannot be said how a weight begins, in words that follow a colon."""
-
-    reason: str
-
-
-def translated(value: Any) -> Initializer | Unknown:
+def translated(value: Any) -> Initializer | Unsaid:
     """The initializer with the law and seed of what a layer holds, or why there is none."""
     if isinstance(value, Initializer):
         return value
     cls = type(value)
     # A class of one's own may bear a name of Keras's.
     if getattr(keras.initializers, cls.__name__, None) is not cls:
-        return Unknown(f"{_named(value)} is code, not one of Keras's initializers")
+        return Unsaid(f"{_named(value)} is code, not one of Keras's initializers")
     try:
         scheme: Initializer = get(value)
         return scheme
     except InitializerError as error:
-        return Unknown("; ".join(problem.message for problem in error.diagnostics))
+        return Unsaid("; ".join(problem.message for problem in error.diagnostics))
 
 
 def _named(value: object) -> str:
@@ -64,7 +56,7 @@ def register_with_keras(register: Callable[..., Callable[[type], type]]) -> None
         register(package=PACKAGE)(cls)
 
 
-Scheme = Initializer | Unknown
+Scheme = Initializer | Unsaid
 
 
 def scheme_of(layer: keras.Layer, weight: str) -> Scheme:
@@ -74,11 +66,11 @@ def scheme_of(layer: keras.Layer, weight: str) -> Scheme:
     are told apart by the class that has the ``build``, for that makes the weights.
     """
     if getattr(layer, "quantization_mode", None) is not None:
-        return Unknown(f"the layer is quantized to {layer.quantization_mode}")
+        return Unsaid(f"the layer is quantized to {layer.quantization_mode}")
     special = [cls for cls in type(layer).__mro__ if _is_of_keras(cls) and cls.__name__ in _SPECIAL]
     builder = next(cls for cls in type(layer).__mro__ if "build" in vars(cls))
     if special and not _is_of_keras(builder):
-        return Unknown(f"{builder.__name__} has a build in the place of {special[0].__name__}'s")
+        return Unsaid(f"{builder.__name__} has a build in the place of {special[0].__name__}'s")
     rules = _SPECIAL.get(builder.__name__, {}) if special else {}
     rule = rules.get(weight) or rules.get(_ANY)
     return rule(layer) if rule else _attribute(f"{weight}_initializer")(layer)
@@ -93,7 +85,7 @@ def _attribute(name: str) -> Callable[[Any], Scheme]:
 
     def rule(layer: Any) -> Scheme:
         if getattr(layer, name, None) is None:
-            return Unknown(f"{type(layer).__name__} has no {name}")
+            return Unsaid(f"{type(layer).__name__} has no {name}")
         return translated(getattr(layer, name))
 
     return rule
@@ -114,7 +106,7 @@ def _forget_bias(units: str) -> Callable[[Any], Scheme]:
 
     def rule(layer: Any) -> Scheme:
         scheme = translated(layer.bias_initializer)
-        if not layer.unit_forget_bias or isinstance(scheme, Unknown):
+        if not layer.unit_forget_bias or isinstance(scheme, Unsaid):
             return scheme
         size = getattr(layer, units)
         # The last two gates are made in one call.
@@ -126,9 +118,9 @@ def _forget_bias(units: str) -> Callable[[Any], Scheme]:
 def _root_of_variance(layer: Any) -> Scheme:
     """The square root of what makes the variance; of two schemes only it is one as well."""
     scheme = translated(layer.moving_variance_initializer)
-    if isinstance(scheme, Ones | Zeros | Unknown):
+    if isinstance(scheme, Ones | Zeros | Unsaid):
         return scheme
-    return Unknown(f"the square root of {scheme!r} is none of our initializers")
+    return Unsaid(f"the square root of {scheme!r} is none of our initializers")
 
 
 def _einsum_kernel(layer: Any) -> Scheme:
@@ -137,7 +129,7 @@ def _einsum_kernel(layer: Any) -> Scheme:
     gives_axes = hasattr(layer, "_update_kernel_initializer")
     if not gives_axes or not isinstance(theirs, keras.initializers.VarianceScaling):
         return scheme
-    if isinstance(scheme, Unknown) or not (theirs.input_axes is None or theirs.output_axes is None):
+    if isinstance(scheme, Unsaid) or not (theirs.input_axes is None or theirs.output_axes is None):
         return scheme
     kernel, _, output = layer.equation.replace("...", "").partition(",")[2].partition("->")
     axes = {
@@ -211,15 +203,14 @@ def capture(model: keras.Model) -> Captured:
     recorded = []
     for name, entry in manifest_of(weights).entries.items():
         scheme, layer = _scheme(owners, weights[name]), owners.maker(weights[name])
-        law = Unsaid(scheme.reason) if isinstance(scheme, Unknown) else scheme
         kind = type(layer).__name__ if layer else ""
-        recorded.append(Recorded(name, entry.shape, entry.dtype or DEFAULT_DTYPE, law, kind))
+        recorded.append(Recorded(name, entry.shape, entry.dtype or DEFAULT_DTYPE, scheme, kind))
     return Captured(model.name, recorded, layout="in_out")
 
 
-def _scheme(owners: Owners, weight: keras.Variable) -> Initializer | Unknown:
+def _scheme(owners: Owners, weight: keras.Variable) -> Initializer | Unsaid:
     layer = owners.maker(weight)
     if layer is None:
         names = " and ".join(repr(holder.name) for holder in owners.holders(weight))
-        return Unknown(f"the layers {names} hold it, and none says that it made it")
+        return Unsaid(f"the layers {names} hold it, and none says that it made it")
     return scheme_of(layer, weight.name)
