@@ -49,6 +49,9 @@ _DRAWN_AT_ONCE = 1 << 16
 _LEAST_TRIANGLE = 32
 # Elements of reflectors that are held in float64 at once.
 _WIDENED = 1 << 18
+# Multiplications of a product. From the first on OpenBLAS takes a second thread, which up to the second gains
+# less than it costs, and much less where another program has that processor.
+_THREADED, _WORTH_THREADS = 1 << 19, 1 << 22
 
 
 def draw_frames(frames: Matrices, streams: Sequence[Stream], fill: FillFunction) -> None:
@@ -132,15 +135,15 @@ def _prepend(reflectors: Matrices, signs: Matrices, frames: Matrices, scratch: M
     inner = frames[:, count:, count:]
     factor = _minus_t(reflectors)
     weights = np.empty((*signs.shape, frames.shape[2]), frames.dtype)
-    weights[..., :count] = factor @ (head * signs[:, np.newaxis])
+    _multiply(factor, head * signs[:, np.newaxis], weights[..., :count])
     # The products of whole matrices go where they belong; only the one added to Q needs memory of its own.
     if inner.size:
         change = scratch[:, : inner.shape[1], : inner.shape[2]]
-        weights[..., count:] = factor @ (tail @ inner)
-        np.matmul(_transposed(tail), weights[..., count:], out=change)
-        inner += change
-    np.matmul(_transposed(tail), weights[..., :count], out=frames[:, count:, :count])
-    np.matmul(_transposed(head), weights, out=frames[:, :count])
+        seen = _multiply(tail, inner, np.empty_like(weights[..., count:]))
+        _multiply(factor, seen, weights[..., count:])
+        inner += _multiply(_transposed(tail), weights[..., count:], change)
+    _multiply(_transposed(tail), weights[..., :count], frames[:, count:, :count])
+    _multiply(_transposed(head), weights, frames[:, :count])
     diagonal = np.arange(count)
     frames[:, diagonal, diagonal] += signs
 
@@ -164,8 +167,19 @@ def _products(rows: Matrices) -> Matrices:
     step = max(_LEAST_BLOCK, _WIDENED // (copies * count))
     for at in range(0, length, step):
         wide = rows[..., at : at + step].astype(np.float64, copy=False)
-        products += wide @ _transposed(wide)
+        products += _multiply(wide, _transposed(wide), np.empty_like(products))
     return products
+
+
+def _multiply(left: Matrices, right: Matrices, out: Matrices) -> Matrices:
+    """The products of two stacks of matrices, in `out`; small ones by columns, few enough for one thread."""
+    rows, inner, columns = left.shape[1], left.shape[2], right.shape[2]
+    step = columns
+    if _THREADED <= rows * inner * columns < _WORTH_THREADS:
+        step = max(1, (_THREADED - 1) // (rows * inner))
+    for at in range(0, columns, max(1, step)):
+        np.matmul(left, right[..., at : at + step], out=out[..., at : at + step])
+    return out
 
 
 def _inverted(triangles: Matrices) -> Matrices:

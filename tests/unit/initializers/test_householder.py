@@ -170,6 +170,23 @@ def test_a_frame_is_drawn_into_memory_in_either_order(rows: int, columns: int) -
     np.testing.assert_allclose(by_column[0], by_row, rtol=0, atol=1e-14)
 
 
+def test_no_product_of_a_small_frame_takes_a_second_thread_of_blas(monkeypatch) -> None:
+    taken: list[int] = []
+    multiply = np.matmul
+
+    def counted(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> np.ndarray:
+        taken.append(left.shape[-2] * left.shape[-1] * right.shape[-1])
+        return multiply(left, right, out=out)
+
+    monkeypatch.setattr(np, "matmul", counted)
+    for size in (100, 256, 257, 300):
+        frame = random_frame(size, size, FLOAT64, STREAM, engines.get_engine())
+        assert np.allclose(frame.T @ frame, np.eye(size), atol=1e-12)
+    # From 2**18 for each of two threads on, OpenBLAS takes them (its interface/gemm.c).
+    assert max(taken) < 2**19
+    assert sum(taken) > 2**25
+
+
 def test_zeros_as_normals_give_a_frame_all_the_same() -> None:
     def zeros(out: np.ndarray, distribution: Distribution, stream: Stream, start: int) -> None:
         out[...] = 0
