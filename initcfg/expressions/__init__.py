@@ -88,6 +88,12 @@ ELEMENT_NAMES = frozenset({"index", "size", "x"})
 #: Names that no var and no index may take.
 RESERVED_NAMES: frozenset[str] = frozenset((*FUNCTIONS, *CONSTANTS, *FANS)) - _HIDEABLE | KEYWORDS
 
+# What Python calls what is written otherwise here.
+_OF_PYTHON = {
+    "int": "a number is rounded by floor, ceil or round",
+    "pow": "a power is written a ** b",
+    "range": "a repeat over range(n) is written {i: n}, over others {i: {from: 2, to: n}}",
+}
 _MAX_KNOWN = 50
 _MAX_BITS = LARGEST.bit_length()
 
@@ -166,8 +172,8 @@ class Evaluator:
             known += others
             # A short name is like 'pi' by chance only.
             likely = [each for each in known if each not in CONSTANTS] if len(name) < 3 else known
-            hint = did_you_mean(name, likely[-_MAX_KNOWN:]) or _way_out(reference, known)
-            raise UnknownNameError(name, reference.offset, hint)
+            hint = _OF_PYTHON.get(name) or did_you_mean(name, likely[-_MAX_KNOWN:])
+            raise UnknownNameError(name, reference.offset, hint or _way_out(reference, known))
 
     def _name(self, name: str, offset: int) -> Real:
         value = self.env.get(name, CONSTANTS.get(name))

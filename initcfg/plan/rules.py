@@ -32,6 +32,8 @@ _COMPARED = 400
 _SEARCHED = 10_000
 
 
+# Marks of a regular expression that no name has and no glob needs.
+_REGEX = r"^\^|^re:|^\.\*|\\|\.\+|\$$"
 _BRACED = r"\{([A-Za-z_]\w*)\}"
 
 
@@ -188,6 +190,9 @@ class Rules:
         pattern = f"**.{name.rpartition('.')[2]}" if "." in name else name
         way = f'add a rule, as - {{match: "{pattern}", initializer: NAME}}'
         patterns = [rule.match for rule in self.spec.rules[:_COMPARED]]
+        regex = next((each for each in patterns if re.search(_REGEX, each)), None)
+        if regex is not None:
+            return f"{way}; {regex!r} looks like a regular expression, and patterns are globs"
         near = nearest(name, patterns, cutoff=0.5) if len(name) <= LONG_NAME else None
         return f"{way}; {near} comes nearest and does not match" if near else way
 

@@ -35,14 +35,16 @@ def diagnostics_of(
     error: ValidationError, model: type[BaseModel], places: Places | None = None
 ) -> tuple[Diagnostic, ...]:
     """What a validation of `model` found, in the order of the places, a hundred at most."""
-    details = error.errors(include_url=False)[:MAX_TOLD]
+    told = error.errors(include_url=False)[:MAX_TOLD]
+    # pydantic counts only the items that are right; one that is wrong has an error of its own.
+    details = [each for each in told if each["type"] != "too_short" or not each["input"]]
     at = places or Unwritten()
     found = [_in_words_of_documents(_diagnostic(detail, model, at)) for detail in details]
     found = [
         replace(problem, hint=MISSING_VALUE_HINT) if _is_left_open(detail["input"]) else problem
         for problem, detail in zip(found, details, strict=True)
     ]
-    return (*found, *more_problems(error.error_count() - len(found), found))
+    return (*found, *more_problems(error.error_count() - len(told), found))
 
 
 def _is_left_open(value: object) -> bool:
@@ -176,9 +178,8 @@ _ENTRIES = {
     "layers": f"{{fc: {{params: {{w: {_PARAM}}}}}}}",
     "params": f"{{w: {_PARAM}}}",
 }
-_RULE = '{match: "**.bias", initializer: zeros}'
 _LISTS = {
-    "rules": f"[{_RULE}]",
+    "rules": '[{match: "**.bias", initializer: zeros}]',
     "allow": '[{code: random-bias, match: "**.bias", reason: why it does not matter here}]',
 }
 _MISSING = {
@@ -232,8 +233,8 @@ def mapping_hint(path: Path, value: object) -> str | None:
             return "write {} for none" if value is None else f"the name is the key, as in {_ENTRIES[group]}"
         case (*_, "params", _):
             return f"write {_PARAM}"
-        case ("rules", _):
-            return f"write {_RULE}"
+        case ("rules" | "allow" as group, _):
+            return f"write {_LISTS[group][1:-1]}"
         case ("layers", _):
             return f"write {{params: {{w: {_PARAM}}}}}"
     return None
@@ -261,4 +262,6 @@ def text_hint(path: Path, value: object) -> str | None:
     """The way out where a string is expected and something else stands, or None."""
     if path[-1:] == ("match",) and isinstance(value, list | tuple | Mapping):
         return "put the pattern in quotes"
+    if path == ("extends",):
+        return "name one file, which may extend another"
     return f'quote it: "{value}"' if isinstance(value, int | float) else None

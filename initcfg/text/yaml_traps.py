@@ -122,16 +122,24 @@ def flow_hint(reader: Reader, opened: int, at: int) -> str:
     if text[at] in "[{" and text[at - 1] == ":":
         return "put a space after the colon"
     word = re.search(_BEFORE, text[max(opened, at - 100) : at])
-    rest = re.match(_BRACED, text[at:])
-    if text[at] == "{" and word and rest:
-        if word[0] == "$":
-            return f"a var is written without $ and braces: {rest[0].strip('{}')}"
-        return f'quote it: "{word[0]}{rest[0]}"'
-    item = re.match(_SUBSCRIPT, text[at:])
-    if text[at] == "[" and word:
-        return f"an item of a list var is read as {word[0]}({item[1] if item else 0})"
+    hint = _bracket_in_word(word[0], text[at:]) if word else None
+    if hint:
+        return hint
     comma = "separate entries by a comma"
     return comma if here.line == first.line else f"{close}, or {comma}"
+
+
+def _bracket_in_word(word: str, after: str) -> str | None:
+    """How to mend a word at which a brace or a bracket opens another collection."""
+    braced, item = re.match(_BRACED, after), re.match(_SUBSCRIPT, after)
+    if after.startswith("{") and braced:
+        is_var = word == "$"
+        return f"a var is written {braced[0].strip('{}')}" if is_var else f'quote it: "{word}{braced[0]}"'
+    if not after.startswith("["):
+        return None
+    if word.endswith("("):
+        return f"a function takes its numbers without brackets, as {word}1, 2), in quotes"
+    return f"an item of a list var is read as {word}({item[1] if item else 0})"
 
 
 #: What OmegaConf writes where a value is to be given later.
