@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,25 +29,6 @@ _EPSILON = 1e-8  # of Adam
 _ROWS = 256
 
 
-class Expectation(Protocol):
-    """What theory expects of one output."""
-
-    starts_inside: bool
-    scales: bool
-    through: tuple[str, ...]
-
-    @property
-    def square(self) -> float:
-        """The mean square."""
-
-    @property
-    def gradient(self) -> float | None:
-        """That of the gradient; None where it is not known."""
-
-    def adds_to(self, other: Any) -> bool:
-        """Whether it is a sum of which the other one is a part."""
-
-
 class Seen(NamedTuple):
     """An output of a module that is looked at, or what the first block is given."""
 
@@ -67,7 +48,10 @@ class Place:
     rows: int
     nbytes: int
     backward: Moments = (None, None)  # likewise of the gradient
-    expected: Expectation | None = None
+    expected: tuple[float | None, float | None] = (None, None)  # the mean squares, by theory
+    starts_inside: bool = False
+    scales: bool = False
+    adds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, seen: Seen, values: Values, nbytes: int) -> Place:
@@ -181,15 +165,12 @@ def _merged(
     """The passes of one plan put together number by number."""
     _require_alike(seeds, passes)
     fans = {each.name: each.fans.fan_in for each in plan or () if each.fans is not None}
-    blocks = list(zip(*(each.blocks for each in passes), strict=True))
     return Run(
         name=name,
         fingerprint=_fingerprint(plan),
         seeds=tuple(seeds),
         loss=tuple(each.loss for each in passes),
-        blocks=tuple(
-            _block_of(same, before) for same, before in zip(blocks, [*blocks[:1], *blocks], strict=False)
-        ),
+        blocks=tuple(map(_block_of, zip(*(each.blocks for each in passes), strict=True))),
         leaves=tuple(
             Leaf(name=same[0].seen.name, kind=same[0].seen.kind, **_signals(same))
             for same in zip(*(each.leaves for each in passes), strict=True)
@@ -227,39 +208,26 @@ def _require_alike(seeds: Sequence[int], passes: Sequence[Pass]) -> None:
             raise SpecError.of(Code.INPUT, message, hint)
 
 
-def _block_of(same: Sequence[Place], before: Sequence[Place]) -> Block:
-    """One block in each pass, after the one before it."""
+def _block_of(same: Sequence[Place]) -> Block:
+    """One block in each pass."""
     return Block(
         name=same[0].seen.name,
         rows=same[0].rows,
-        adds=_added(same[0], before[0]),
-        starts_inside=any(each.expected is not None and each.expected.starts_inside for each in same),
-        scales=all(each.expected is not None and each.expected.scales for each in same),
+        adds=same[0].adds,
+        starts_inside=any(each.starts_inside for each in same),
+        scales=all(each.scales for each in same),
         rank=tuple(each.rank for each in same),
         **_signals(same),
     )
 
 
-def _added(place: Place, before: Place) -> tuple[str, ...]:
-    """The weights whose sums a block adds to its input; none where it does something else."""
-    now, begun = place.expected, before.expected
-    if now is None or begun is None or not now.adds_to(begun):
-        return ()
-    return tuple(name for name in now.through if name not in begun.through)
-
-
-def _signals(same: Sequence[Place]) -> dict[str, Any]:
+def _signals(same: Sequence[Place]) -> dict[str, Signal]:
     """What passes one place forward and backward, with what theory expects of the mean squares."""
-    known = [each.expected for each in same]
-    expected = {
-        "forward": [None if each is None else each.square for each in known],
-        "backward": [None if each is None else each.gradient for each in known],
-    }
     return {
         way: Signal(
             square=tuple(getattr(each, way)[0] for each in same),
             mean=tuple(getattr(each, way)[1] for each in same),
-            expected=tuple(None if each is None else finite(each) for each in expected[way]),
+            expected=tuple(value and finite(value) for value in (each.expected[at] for each in same)),
         )
-        for way in ("forward", "backward")
+        for at, way in enumerate(("forward", "backward"))
     }

@@ -446,6 +446,33 @@ def test_spectral_norm_keeps_its_vectors_and_its_weight_is_refused() -> None:
     assert [each for each in before if not torch.equal(before[each], module.get_buffer(each))] == []
 
 
+def test_what_fails_in_a_later_round_is_the_model_s_fault_and_what_fails_in_lsuv_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Once(nn.Linear):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            if self.calls == 2:  # when it is measured with other weights
+                raise RuntimeError("once only")
+            return super().forward(x)
+
+    module, batch = nn.Sequential(Once(16, 16)), torch.linspace(-1, 1, 128).reshape(8, 16).sin()
+    with pytest.raises(SpecError, match="Sequential fails on the batch given: RuntimeError: once only"):
+        lsuv_(module, batch, planned(module, {"random_normal": {"stddev": 3}}))
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("of LSUV")
+
+    monkeypatch.setattr("initcfg.probe.lsuv.find_scale", broken)
+    with pytest.raises(ZeroDivisionError, match="of LSUV"):
+        lsuv_(module, batch, planned(module))
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="fc")])
+    with pytest.raises(ZeroDivisionError, match="of LSUV"):
+        for_keras.lsuv(model, np.ones((4, 8), np.float32), initcfg.make_plan(for_keras.capture(model).spec))
+
+
 def test_the_batch_of_the_caller_is_not_written_to() -> None:
     module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(8, 8))
     batch = torch.randn(32, 8)

@@ -55,15 +55,10 @@ def probe(
         model: a module of ``flax.linen`` or ``flax.nnx``.
         batch: an array, a pair of input and target, or a mapping of keywords, which may hold others than
             arrays (``{"x": x, "train": True}``).
-        plans: by the names under which they are shown, of the `manifest` of the parameters: for linen
+        plans: of the `manifest` of the parameters: for linen
             ``jax.eval_shape(model.init, key, x)["params"]``, for nnx ``nnx.state(model, nnx.Param)``. Without
             any the weights that an nnx module has are measured.
-        seeds: each plan is made with each of these in the place of its own; initializers with a seed of
-            their own keep it.
-        loss: called with what the module gives and the target (None without one), for one number. By default
-            cross entropy of its logits, or of a plain array of two or three axes, the last the classes, with
-            the target or random labels. Where that does not fit, the gradient begins as random numbers, and
-            there is no loss.
+        seeds, loss: as in `initcfg.adapters.torch.probe`.
 
     Returns:
         The measurements, one for each seed; as text a table.

@@ -122,7 +122,8 @@ def _watching(
             weight.assign(start * factor)
             if layer.bias is not None:
                 weights[layer.bias].assign(np.full(weights[layer.bias].shape, bias))
-            last, told = call(*args, **kwargs)
+            with trial.running():
+                last, told = call(*args, **kwargs)
             return core.Passed.of(layer.name, keras.ops.convert_to_numpy(told))
 
         with trial.looking():

@@ -25,6 +25,8 @@ from initcfg.probe.theory import ACTIVATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from initcfg.probe.passes import Place
+
 _VIEWS = frozenset(
     (
         "view",
@@ -109,6 +111,7 @@ class Expectations:
         self._of = WeakTensorKeyDictionary()
         self._order: list[Expected] = []
         self._given: dict[int, Expected] = {}
+        self._places: list[tuple[Place, Expected | None]] = []
         given = first_tensor((args, kwargs))
         if given is not None:
             self._put(given, Expected(_number(_measured(given))))
@@ -148,8 +151,25 @@ class Expectations:
             return
         self._put(made, known)
 
-    def go_back(self, last: Expected | None, gradient: float | None) -> None:
-        """Follow the gradient back from the last block, where it was measured."""
+    def expect(self, place: Place, tensor: torch.Tensor) -> None:
+        """Notes what is expected of an output, for when its gradient is known."""
+        self._places.append((place, self.of(tensor)))
+
+    def conclude(self) -> None:
+        """Follow the gradient back from the last block, where it was measured, and tell all places."""
+        blocks = [(place, known) for place, known in self._places if place.seen.is_block]
+        if blocks:
+            self._go_back(blocks[-1][1], blocks[-1][0].backward[0])
+        before: Expected | None = None
+        for place, known in self._places:
+            if known is not None:
+                place.expected = (known.square, known.gradient)
+                place.starts_inside, place.scales = known.starts_inside, known.scales
+                if before is not None and known.adds_to(before):
+                    place.adds = tuple(name for name in known.through if name not in before.through)
+            before = known if place.seen.is_block else before
+
+    def _go_back(self, last: Expected | None, gradient: float | None) -> None:
         if last is None or gradient is None:
             return
         for each in reversed(self._order):

@@ -7,6 +7,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -14,9 +15,8 @@ from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, outpu
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import manifest, named_modules_of, refs_of, require_shapes
 from initcfg.adapters.torch.probing import as_it_was, home_of
-from initcfg.errors import Code, SpecError
 from initcfg.plan import require_plan
-from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, called, layers_of, require_limits, scale_layers
+from initcfg.probe.lsuv import Layer, Look, Lsuv, Passed, layers_of, require_limits, scale_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
     from initcfg.plan import Plan
+    from initcfg.probe.watching import Trial
 
 
 def lsuv_(
@@ -110,7 +111,7 @@ def lsuv_(
         modules = dict(named_modules_of(module))
         tensors = {name: ref.tensor for ref in refs_of(module) for name in ref.names}
         with _kept(module) as stack:
-            watch = _Watch(tensors, look)
+            watch = _Watch(tensors, look, trial)
             for seed, (name, layer) in enumerate(layers.items()):
                 for handle in watch.begin(modules[name], layer, seed):
                     stack.callback(handle.remove)
@@ -171,9 +172,8 @@ def _kept(module: torch.nn.Module) -> Iterator[contextlib.ExitStack]:
 class _Watch:
     """Looks at the output of each layer, and goes on with what it gives when it is settled."""
 
-    def __init__(self, tensors: dict[str, torch.Tensor], look: Look) -> None:
-        self._tensors = tensors
-        self._look = look
+    def __init__(self, tensors: dict[str, torch.Tensor], look: Look, trial: Trial) -> None:
+        self._tensors, self._look, self._trial = tensors, look, trial
         self._is_measuring = False  # layers inside of the one that is measured are settled by then
 
     def begin(self, inner: torch.nn.Module, layer: Layer, seed: int) -> Iterator[RemovableHandle]:
@@ -202,12 +202,14 @@ class _Watch:
             if layer.bias is not None:
                 self._tensors[layer.bias].fill_(bias)
             args, kwargs = copied(given)
-            last = inner(*args, **kwargs)
+            with self._trial.running():
+                last = inner(*args, **kwargs)
             return _passed(layer, last)
 
         self._is_measuring = True
         try:
-            self._look(layer.name, _passed(layer, last), measure)
+            with self._trial.looking():
+                self._look(layer.name, _passed(layer, last), measure)
         finally:
             self._is_measuring = False
         return last
@@ -215,8 +217,4 @@ class _Watch:
 
 def _passed(layer: Layer, output: Any) -> Passed:
     result = first_tensor(output)
-    if result is None or not result.numel():
-        message = f"{called(layer.name)} gives no floating numbers on this batch"
-        raise SpecError.of(Code.INPUT, message, "give a batch that has some rows")
-    values = result.double()
-    return Passed(float(values.mean()), float(values.var(correction=0)))
+    return Passed.of(layer.name, np.empty(0) if result is None else result.double().cpu().numpy())

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from initcfg.adapters.torch.parameters import named_modules_of
 from initcfg.probe import watching
-from initcfg.probe.functions import FLAT, attention_entropy, entropy_of, flat_shares
+from initcfg.probe.functions import FLAT, attention_entropy, nonlinearity_of
 from initcfg.probe.passes import moments
 from initcfg.probe.values import Nonlinearity, repeated_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch.utils.hooks import RemovableHandle
 
     from initcfg.adapters.torch.expecting import Expectations
     from initcfg.probe.passes import Pass, Seen
     from initcfg.probe.subject import Subject
+
+
+_ATTENTION = "scaled_dot_product_attention"
+# The arguments of functions that may be given by their places.
+_ARGUMENTS = {
+    "softmax": ("input", "dim"),
+    "hardtanh": ("input", "min_val", "max_val"),
+    _ATTENTION: ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa"),
+}
 
 
 class Watch(TorchFunctionMode):  # type: ignore[misc]
@@ -64,7 +74,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         """Measures a tensor at once, before it is changed in place; its gradient when that is there."""
         with torch._C.DisableTorchFunction():
             place = self._subject.place_of(seen, tensor)
-            place.expected = self._expectations.of(tensor)
+            self._expectations.expect(place, tensor)
             if tensor.requires_grad:
 
                 def back(gradient: torch.Tensor) -> None:
@@ -82,55 +92,26 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         result = func(*args, **keywords)
         name = getattr(func, "__name__", "")
         with torch._C.DisableTorchFunction(), torch.no_grad(), trial.looking():
-            if name.rstrip("_") in FLAT or name in _SOFT:
+            if name.rstrip("_") in FLAT or name in ("softmax", _ATTENTION):
                 self._found.nonlinearities.append(self._measured(name, result, args, keywords))
             self._expectations.note(name, result, args, keywords, given)
         return result
 
     def _measured(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> Nonlinearity:
         place, numpy = self._watch.innermost or "all", self._subject.numpy
-        if name in _SOFT:
-            is_softmax = name == "softmax"
-            entropy = (
-                entropy_of(numpy(result), _axis(*args, **kwargs))
-                if is_softmax
-                else _attention_entropy(numpy, *args, **kwargs)
-            )
+        given = dict(zip(_ARGUMENTS.get(name.rstrip("_"), ()), args, strict=False)) | kwargs
+        if name == _ATTENTION:
+            query, key, mask = numpy(given["query"]), numpy(given["key"]), given.get("attn_mask")
+            if given.get("enable_gqa"):
+                key = np.repeat(key, query.shape[-3] // key.shape[-3], -3)
+            options = {"is_causal": given.get("is_causal", False), "scale": given.get("scale")}
+            entropy = attention_entropy(query, key, mask=None if mask is None else numpy(mask), **options)
             return Nonlinearity(name=place, function=name, entropy=(entropy,))
-        found = flat_shares(place, name, numpy(result), 1 if result.ndim > 3 else -1)
+        channels = 1 if result.ndim > 3 else -1
+        if name == "softmax":
+            dim = given.get("dim")
+            channels = int(result.ndim not in (0, 1, 3)) if dim is None else dim  # as torch has it
+        found = nonlinearity_of(place, name, {}, result, numpy=numpy, channels=channels)
         # Where a hardtanh of other bounds is flat its results do not tell.
-        is_usual = "hardtanh" not in name or _bounds(*args, **kwargs) == (-1, 1)
+        is_usual = (given.get("min_val", -1), given.get("max_val", 1)) == (-1, 1)
         return found if is_usual else found.model_copy(update={"saturated": (None,)})
-
-
-_SOFT = frozenset({"softmax", "scaled_dot_product_attention"})
-
-
-def _axis(input: torch.Tensor, dim: int | None = None, *_: Any, **__: Any) -> int:  # noqa: A002
-    """The axis that a softmax chooses along; without one it is torch's."""
-    return dim if dim is not None else int(input.ndim not in (0, 1, 3))
-
-
-def _bounds(
-    _: torch.Tensor, min_val: float = -1, max_val: float = 1, *__: Any, **___: Any
-) -> tuple[float, float]:
-    """The bounds with which hardtanh was called."""
-    return min_val, max_val
-
-
-def _attention_entropy(  # noqa: PLR0917 - as the function that it goes beside
-    numpy: Callable[[torch.Tensor], Any],
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,  # noqa: ARG001
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,  # noqa: ARG001
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> float | None:
-    """What `attention_entropy` says of such a call."""
-    if enable_gqa:
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-    mask = None if attn_mask is None else numpy(attn_mask)
-    return attention_entropy(numpy(query), numpy(key), mask=mask, is_causal=is_causal, scale=scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -25,7 +25,6 @@ from initcfg.probe.subject import Subject, require_plans
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from initcfg.adapters.torch.expecting import Expected
     from initcfg.plan import Plan
     from initcfg.probe import Probe
     from initcfg.probe.subject import Aim
@@ -160,9 +159,7 @@ class Probed(Subject):
             message = f"no parameter has a part in what {self.kind} gives"
             raise SpecError.of(Code.INPUT, message, "give a batch or a loss from which a gradient goes back")
         loss.backward()
-        if found.blocks:
-            last = found.blocks[-1]
-            expectations.go_back(cast("Expected | None", last.expected), last.backward[0])
+        expectations.conclude()
         found.loss = self.known(loss)
         for ref in refs:
             gradient = None if ref.tensor.grad is None else self.numpy(ref.tensor.grad)
