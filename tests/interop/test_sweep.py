@@ -97,6 +97,26 @@ def test_powers_are_those_of_the_numbers() -> None:
     assert found.model_copy(update={"layers": (overflown,)}).breaking == ("fc.weight",)
 
 
+def test_each_call_of_a_layer_is_followed_on_its_own() -> None:
+    class Twice(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.stem, self.fc, self.head = nn.Linear(4, width), nn.Linear(width, width), nn.Linear(width, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.fc(0.5 * torch.relu(self.fc(self.stem(x)))))
+
+    def planned(module: nn.Module, _: int) -> Plan:
+        rules = [{"match": "**", "initializer": {"random_normal": {"stddev": "1 / sqrt(numel)"}}}]
+        return initcfg.make_plan({"initcfg": 1, "rules": rules}, manifest=manifest(module))
+
+    found = sweep_widths(Twice, planned, widths=[8, 16], seeds=(0,), steps=2)
+    assert [each.name for each in found.layers] == ["stem", "fc", "fc (2)", "head"]
+    assert found.layers[1].parameters == found.layers[2].parameters == ("fc.weight", "fc.bias")
+    assert found.layers[1].sizes != found.layers[2].sizes
+    assert all(len(each.moves) == 2 for each in found.layers)
+
+
 def test_what_a_plan_skips_in_a_sweep_is_told() -> None:
     def planned(module: nn.Module, _: int) -> Plan:
         rules = [{"match": "**.bias", "skip": True}, {"match": "**", "initializer": "he_normal"}]

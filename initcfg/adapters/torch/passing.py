@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from initcfg.adapters.torch.parameters import named_modules_of
+from initcfg.adapters.torch.parameters import named_modules_of, refs_of
 from initcfg.probe import watching
 from initcfg.probe.functions import FLAT, attention_entropy, nonlinearity_of
 from initcfg.probe.passes import moments
@@ -16,8 +17,6 @@ from initcfg.probe.values import Nonlinearity, repeated_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch.utils.hooks import RemovableHandle
 
     from initcfg.adapters.torch.expecting import Expectations
     from initcfg.probe.passes import Pass, Seen
@@ -33,42 +32,44 @@ _ARGUMENTS = {
 }
 
 
+@contextlib.contextmanager
+def hooked(module: torch.nn.Module, watch: watching.Watch) -> Iterator[None]:
+    """Has the calls of a module and of those in it go through a watch, while the block runs."""
+    with contextlib.ExitStack() as stack:
+        for name, inner in dict(named_modules_of(module)).items():
+
+            def begin(_: torch.nn.Module, args: Any, kwargs: Any, name: str = name) -> Any:
+                return watch.enter(name, (args, kwargs))
+
+            def end(inner: torch.nn.Module, _: Any, output: Any, name: str = name) -> Any:
+                return watch.leave(name, type(inner).__name__, output)
+
+            stack.callback(inner.register_forward_pre_hook(begin, with_kwargs=True).remove)
+            stack.callback(inner.register_forward_hook(end).remove)
+        yield
+
+
+def matrices_of(module: torch.nn.Module) -> dict[str, tuple[str, ...]]:
+    """The modules that hold a matrix themselves, with the names of their parameters."""
+    found = {}
+    for name, inner in dict(named_modules_of(module)).items():
+        own = dict(inner.named_parameters(recurse=False))
+        if any(each.ndim > 1 for each in own.values()):
+            found[name] = tuple(f"{name}.{each}" if name else each for each in own)
+    return found
+
+
 class Watch(TorchFunctionMode):  # type: ignore[misc]
-    """Measures what modules give and what nonlinear functions do, while the block runs."""
+    """Measures what modules give that are `hooked`, and what nonlinear functions do while the block runs."""
 
     def __init__(
-        self,
-        module: torch.nn.Module,
-        names: list[str],
-        found: Pass,
-        expectations: Expectations,
-        subject: Subject,
+        self, module: torch.nn.Module, found: Pass, expectations: Expectations, subject: Subject
     ) -> None:
         super().__init__()
         self._expectations, self._found, self._subject = expectations, found, subject
-        modules = dict(named_modules_of(module))
-        blocks = set(repeated_modules(names)) or {
-            name
-            for name, inner in modules.items()
-            if any(each.ndim > 1 for each in inner.parameters(recurse=False))
-        }
-        self._watch = watching.Watch(blocks, subject.first, self._look, subject.trial)
-        self._handles = [handle for name, inner in modules.items() for handle in self._hooks(name, inner)]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-        super().__exit__(*error)
-
-    def _hooks(self, name: str, inner: torch.nn.Module) -> Iterator[RemovableHandle]:
-        def begin(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
-            self._watch.enter(name, (args, kwargs))
-
-        def end(_: torch.nn.Module, __: Any, output: Any) -> None:
-            self._watch.leave(name, type(inner).__name__, output)
-
-        yield inner.register_forward_pre_hook(begin, with_kwargs=True)
-        yield inner.register_forward_hook(end)
+        names = [name for ref in refs_of(module) if not ref.buffer for name in ref.names]
+        blocks = set(repeated_modules(names) or matrices_of(module))
+        self.modules = watching.Watch(blocks, subject.first, self._look, subject.trial)
 
     def _look(self, seen: Seen, tensor: torch.Tensor) -> torch.Tensor:
         """Measures a tensor at once, before it is changed in place; its gradient when that is there."""
@@ -98,7 +99,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         return result
 
     def _measured(self, name: str, result: torch.Tensor, args: Any, kwargs: Any) -> Nonlinearity:
-        place, numpy = self._watch.innermost or "all", self._subject.numpy
+        place, numpy = self.modules.innermost or "all", self._subject.numpy
         given = dict(zip(_ARGUMENTS.get(name.rstrip("_"), ()), args, strict=False)) | kwargs
         if name == _ATTENTION:
             query, key, mask = numpy(given["query"]), numpy(given["key"]), given.get("attn_mask")

@@ -14,7 +14,7 @@ from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, outpu
 from initcfg.adapters.torch.expecting import Expectations, Law
 from initcfg.adapters.torch.initializing import initialize_
 from initcfg.adapters.torch.parameters import refs_of, require_shapes
-from initcfg.adapters.torch.passing import Watch
+from initcfg.adapters.torch.passing import Watch, hooked
 from initcfg.adapters.torch.recording import random_states_kept
 from initcfg.errors import Code, SpecError
 from initcfg.plan.listing import law_moments
@@ -148,11 +148,11 @@ class Probed(Subject):
             initialize_(module, plan, device=home_of(module))
         found = Pass()
         refs = [ref for ref in refs_of(module) if not ref.buffer]
-        names = [name for ref in refs for name in ref.names]
         torch.manual_seed(0)
         batch = copied(self.batch)
         expectations = Expectations(_laws(module, plan), batch.args, batch.kwargs)
-        with Watch(module, names, found, expectations, self):
+        watch = Watch(module, found, expectations, self)
+        with hooked(module, watch.modules), watch:
             output = output_of(module, batch, self.trial)
         loss = self.loss_of(output)
         if not loss.requires_grad:

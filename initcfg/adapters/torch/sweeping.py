@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 import initcfg
-from initcfg.adapters.torch.batches import batch_of, copied, first_tensor, output_of
+from initcfg.adapters.torch.batches import batch_of, copied, output_of
 from initcfg.adapters.torch.initializing import initialize_
-from initcfg.adapters.torch.parameters import named_modules_of, refs_of, require_shapes
+from initcfg.adapters.torch.parameters import refs_of, require_shapes
+from initcfg.adapters.torch.passing import hooked, matrices_of
 from initcfg.adapters.torch.probing import Probed, as_it_was, home_of
 from initcfg.errors import Code, SpecError
 from initcfg.plan import require_plan
 from initcfg.probe.passes import reseeded
 from initcfg.probe.subject import warn_of_skipped
 from initcfg.probe.values import finite
+from initcfg.probe.watching import Watch
 from initcfg.probe.widths import Moved, Sweep
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from initcfg.adapters.torch.probing import Loss
     from initcfg.plan import Plan
+    from initcfg.probe.passes import Seen
 
 _OPTIMIZERS = {"sgd": (torch.optim.SGD, 0.1), "adam": (torch.optim.Adam, 0.01)}
 
@@ -106,7 +109,7 @@ def sweep_widths(
                 ]
                 optimized = kind(groups, lr=rate)
                 runs[width, seed] = _moved(module, optimized, batch_of(batch, module), loss, steps)
-                parameters = _matrices(module)
+                parameters = {name or "all": own for name, own in matrices_of(module).items()}
             shapes.add(tuple(each.shape for each in module.parameters()))
     if len(shapes) < len(widths):
         message = "the model has the same shapes at different widths"
@@ -127,7 +130,7 @@ def sweep_widths(
         layers=tuple(
             Moved(
                 name=name,
-                parameters=parameters[name],
+                parameters=parameters[name.partition(" (")[0]],  # of a second call, too
                 sizes=of_all(name, 0),
                 moves=tuple(of_all(name, at) for at in range(1, steps + 1)),
             )
@@ -141,16 +144,6 @@ def _require_same_names(narrow: Mapping[str, object], fans: Mapping[str, object]
         name = min(narrow.keys() ^ fans.keys())
         message = f"the parameter {name!r} is there at some widths and not at others (width {width})"
         raise SpecError.of(Code.INPUT, message, "have the callable build the same layers at every width")
-
-
-def _matrices(module: torch.nn.Module) -> dict[str, tuple[str, ...]]:
-    """The modules that hold a matrix themselves, with the names of their parameters."""
-    found = {}
-    for name, inner in dict(named_modules_of(module)).items():
-        own = dict(inner.named_parameters(recurse=False))
-        if any(each.ndim > 1 for each in own.values()):
-            found[name] = tuple(f"{name}.{each}" if name else each for each in own)
-    return found
 
 
 def _fans(module: torch.nn.Module, plan: Plan) -> dict[str, tuple[float, float]]:
@@ -176,31 +169,26 @@ def _scale(fans: tuple[float, float], narrow: tuple[float, float], optimizer: st
 def _moved(
     module: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Any, loss: Loss | None, steps: int
 ) -> dict[str, list[float | None]]:
-    """For each layer with a matrix the size of its output, and of its change after each step."""
+    """For each call of a layer with a matrix the size of its output, and of its change after each step."""
     first: dict[str, torch.Tensor] = {}
     found: dict[str, list[float | None]] = {}
 
-    def hook(name: str) -> Callable[..., None]:
-        def end(_: torch.nn.Module, __: Any, output: Any) -> None:
-            result = first_tensor(output)
-            if result is not None:
-                now = result.detach().double()
-                change = now - first[name] if name in first else now
-                first.setdefault(name, now)
-                found.setdefault(name, []).append(finite(math.sqrt(float(change.square().mean()))))
+    def look(seen: Seen, tensor: torch.Tensor) -> torch.Tensor:
+        if seen.is_block and seen.kind:
+            now = tensor.detach().double()
+            change = now - first[seen.name] if seen.name in first else now
+            first.setdefault(seen.name, now)
+            found.setdefault(seen.name, []).append(finite(math.sqrt(float(change.square().mean()))))
+        return tensor
 
-        return end
-
-    modules = dict(named_modules_of(module))
-    handles = [modules[name].register_forward_hook(hook(name)) for name in _matrices(module)]
     subject = Probed(module, batch, loss)
+    layers = set(matrices_of(module))
     torch.manual_seed(0)
     for at in range(steps + 1):
-        output = output_of(module, copied(batch), subject.trial)
+        with hooked(module, Watch(layers, subject.first, look, subject.trial)):
+            output = output_of(module, copied(batch), subject.trial)
         if at < steps:
             optimizer.zero_grad()
             subject.loss_of(output).backward()
             optimizer.step()
-    for handle in handles:
-        handle.remove()
     return found
