@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _WAY = "{} must be callable without arguments and return {}"
 _WAY_OF_WIDTHS = "{} must be callable with one argument, the width, and return {}"
-# What an init function of JAX calls its only argument.
-_KEYS = ("key", "rng")
+# What an init function of JAX calls its only argument, and a model of Flax nnx.
+_KEYS = ("key", "rng", "rngs")
 
 
 class ModelSource(NamedTuple):
@@ -99,12 +99,14 @@ class ModelSource(NamedTuple):
 
         if isinstance(made, torch.nn.Module) and not _is_of_keras(made):
             return require_shapes(made)
-        library = type(made).__module__.partition(".")[0]
+        libraries = {each.__module__.partition(".")[0] for each in type(made).__mro__}
         message = f"{self.name} must return a torch.nn.Module; it returned {_kind(made)}"
         way = _WAY_OF_WIDTHS if width else _WAY
-        if library in ("flax", "jax", "equinox", "haiku"):
-            way = 'initcfg capture reads "def init(key)" that returns the parameters'
-        elif library == "keras" or _is_of_keras(made):
+        if libraries & {"flax", "jax", "equinox", "haiku"}:
+            way = (
+                'initcfg capture reads "def init(key)" that returns parameters: model.init(key, x)["params"]'
+            )
+        elif "keras" in libraries or _is_of_keras(made):
             way = "initcfg capture reads a model of Keras, and initcfg probe without --widths measures it"
         raise SpecError.of(Code.INPUT, message, way.format(self.name, "the model"))
 
@@ -179,12 +181,16 @@ def _from_config(folder: str | None) -> ModelSource:
 
 
 def _takes_key(found: Callable[..., Any]) -> bool:
-    """Whether a callable needs one argument, a key of JAX by its name."""
+    """Whether a callable needs one argument, keys of JAX by its name."""
+    is_class = isinstance(found, type)  # that of nnx is called with *args, whatever its __init__ takes
     try:
-        parameters = inspect.signature(found).parameters.values()
+        parameters = [*inspect.signature(found.__init__ if is_class else found).parameters.values()][
+            is_class:
+        ]
     except (TypeError, ValueError):
         return False
-    needed = [each for each in parameters if each.default is each.empty and each.kind < each.VAR_POSITIONAL]
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [each for each in parameters if each.default is each.empty and each.kind not in starred]
     return [each.name in _KEYS for each in needed] == [True]
 
 
@@ -209,9 +215,9 @@ def _guarded(
 ) -> Callable[..., Any]:
     """The same, with what it raises as a problem of the code that was named, not of this program."""
 
-    def guarded(*arguments: Any) -> Any:
+    def guarded(*arguments: Any, **named: Any) -> Any:
         try:
-            return build(*arguments)
+            return build(*arguments, **named)
         except (Exception, SystemExit) as error:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             # What is raised by the call itself, and not by a line of the code that is called.
@@ -221,8 +227,8 @@ def _guarded(
             problem = Diagnostic(Code.INPUT, f"{doing} raises {said}", _place_of(error), hint)
             raise SpecError(problem) from error
 
-    guarded.__name__ = getattr(build, "__name__", "model")
-    return guarded
+    guarded.__name__ = "model"
+    return functools.update_wrapper(guarded, build, ("__name__",), ())
 
 
 @click.command(
@@ -241,7 +247,8 @@ def capture(*, model: ModelSource, path: str | None, force: bool, output: Output
     """Write the spec of a model's own initialization: the distribution of every parameter.
 
     MODULE:CALLABLE is called without arguments and returns the model of PyTorch or Keras. One with a single
-    argument named key or rng is an init function of JAX that returns the parameters, and is traced. Its code
+    argument named key or rng is an init function of JAX that returns the parameters, and is traced; one named
+    rngs makes a model of Flax nnx, whose parameters are traced as well. Its code
     runs (with --config about twenty times), but for PyTorch and JAX no weights are made. Modules in the
     current folder can be named. Numbers that depend on the config become expressions. What a spec cannot
     express is skipped and listed. The spec goes to stdout, or with -o to a file. Values that no formula gives

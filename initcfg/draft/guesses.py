@@ -248,9 +248,10 @@ class Guesses:
         shape, dtype = group.entry.shape, group.entry.dtype
         at = self._globs.first(group.example, len(shape))
         if at is None or at >= self._first_kind:
-            if dtype is not None and DTYPES[dtype].kind != "float":
-                is_random = DTYPES[dtype].kind == "complex" and len(shape) > 1
-                return Guess(None, "lecun_normal" if is_random else "zeros")
+            kind = "float" if dtype is None else DTYPES[dtype].kind
+            is_fixed = at is not None and _law(self.rules[at].law, group, self._model) in ("zeros", "ones")
+            if kind != "float" and not (kind == "complex" and is_fixed):
+                return Guess(None, "lecun_normal" if kind == "complex" and len(shape) > 1 else "zeros")
             if at is None:
                 # One number, or a vector of no known kind; random values are the least probable.
                 return Guess(None, self._family.base if len(shape) > 1 else "zeros")

@@ -15,20 +15,26 @@ import numpy as np
 from initcfg.distributions import ComplexNormal, Disk, Square
 from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
-from initcfg.initializers import Combined, Formula, Initializer, RandomUniform, RepeatOf, resolve, stream_of
+from initcfg.initializers import (
+    Combined,
+    Initializer,
+    RepeatOf,
+    resolve,
+    stream_of,
+)
 from initcfg.initializers.arrays import draw_box
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
-from initcfg.inspection import Histogram, Moments, as_real, merged, moments_of
+from initcfg.inspection import Histogram, Moments, merged, moments_of
 from initcfg.names import counted
 from initcfg.plan.listing import describe_law
 from initcfg.verification.fixed import Fixed, Mismatch, differs, fixed_by, frames_problem
 from initcfg.verification.listing import LawReport, LawRow
-from initcfg.verification.meant import Meant, meant_by, of_mixture
+from initcfg.verification.meant import VIEWS, Meant, meant_by, of_mixture, polar
 from initcfg.verification.surprise import described, surprises
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from initcfg.dtypes import DType
     from initcfg.formats import Array
@@ -200,7 +206,7 @@ class LawComparison:
         if job.is_plain:
             return [_seen(job, job.held[0], elements, start, None)]
         if job.is_polar:
-            return [_seen(job, held, _VIEWS[str(held.part)](elements), start, None) for held in job.held]
+            return [_seen(job, held, VIEWS[str(held.part)](elements), start, None) for held in job.held]
         parts, unequal = _split(elements, _codes_of(job.parameter, start, stop), len(job.held))
         found = [
             _seen(job, held, part, numbers, places + start)
@@ -343,26 +349,6 @@ def _pictured(component: Component, against: Meant | Fixed | str | None, dtype: 
         mixture = tuple(component.mixture)
         against = of_mixture(mixture, dtype) if mixture else None
     return against if isinstance(against, Meant) and against.std else None
-
-
-_VIEWS: dict[str, Callable[[Array], Array]] = {
-    "modulus": as_real,
-    "angle": np.angle,
-    "real": np.real,
-    "imaginary": np.imag,
-}
-
-
-def polar(law: Disk | ComplexNormal | Square) -> dict[str, Initializer]:
-    """What modulus and angle of draws of a complex law are draws of, or of a square its parts."""
-    if isinstance(law, Square):
-        return dict.fromkeys(("real", "imaginary"), RandomUniform(law.low, law.high))
-    if isinstance(law, Disk):
-        modulus = f"{law.radius!r} * sqrt(x)"
-    else:
-        modulus = f"{law.std!r} * sqrt(-log1p(-{law.mass!r} * x))"
-    share = RandomUniform(0, 1)
-    return {"modulus": Formula(modulus, share), "angle": RandomUniform(-math.pi, math.pi)}
 
 
 def _words(component: Component) -> str:

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initcfg.distributions import Distribution, Normal, TruncatedNormal, Uniform, point, support
+from initcfg.distributions import (
+    ComplexNormal,
+    Disk,
+    Distribution,
+    Normal,
+    Square,
+    TruncatedNormal,
+    Uniform,
+    point,
+    support,
+)
 from initcfg.engines.casting import round_all
-from initcfg.initializers import Initializer, resolve
+from initcfg.initializers import Formula, Initializer, RandomNormal, RandomUniform, resolve
 from initcfg.initializers.elements import gauss_nodes, sample_of
+from initcfg.inspection import as_real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +96,35 @@ class Meant:
         spread = max(self.fourth / self.std**4 - 1, 1e-12)
         root = math.sqrt(count)
         return root * (mean - self.mean) / self.std, 2 * root * (std / self.std - 1) / math.sqrt(spread)
+
+
+#: Real numbers of complex ones.
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "modulus": as_real,
+    "angle": np.angle,
+    "real": np.real,
+    "imaginary": np.imag,
+}
+
+
+def polar(law: Disk | ComplexNormal | Square) -> dict[str, Initializer]:
+    """What real numbers of draws of a complex law are draws of.
+
+    These are modulus and angle. The real part of a normal is looked at beside them, because it is one of its
+    law where these two are independent. Of a square they are the parts.
+    """
+    if isinstance(law, Square):
+        return dict.fromkeys(("real", "imaginary"), RandomUniform(law.low, law.high))
+    if isinstance(law, Disk):
+        modulus = f"{law.radius!r} * sqrt(x)"
+    else:
+        modulus = f"{law.std!r} * sqrt(-log1p(-{law.mass!r} * x))"
+    share = RandomUniform(0, 1)
+    angle = RandomUniform(-math.pi, math.pi)
+    held: dict[str, Initializer] = {"modulus": Formula(modulus, share), "angle": angle}
+    if isinstance(law, ComplexNormal) and math.isinf(law.radius):
+        held["real"] = RandomNormal(0.0, law.part.std)
+    return held
 
 
 def meant_by(component: Component, dtype: DType) -> Meant:

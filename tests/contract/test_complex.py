@@ -81,6 +81,16 @@ def test_a_scaled_law_is_the_law_of_the_scaled_draws() -> None:
         planned({"w": {"scaled": {"of": "orthogonal", "factor": 0.5}}})
 
 
+def test_an_angle_that_follows_from_the_modulus_is_found(tmp_path: Path) -> None:
+    """Both have their own laws: only together do they not give a normal."""
+    plan, path = planned({"w": {"random_normal": {"stddev": 0.1}}}), tmp_path / "w.safetensors"
+    weights = initcfg.materialize(plan)["w"].reshape(-1)
+    for values, count in ((weights, 0), (np.sort(abs(weights)) * np.exp(1j * np.sort(np.angle(weights))), 1)):
+        safetensors.numpy.save_file({"w": values.astype(np.complex64).reshape(96, 128)}, path)
+        found = initcfg.verify(path, plan, law=True).diagnostics
+        assert [each.message[:9] for each in found if each.severity == "error"] == ["'w'[real]"] * count
+
+
 def test_a_plan_file_says_the_laws_and_gives_them_back() -> None:
     plan = planned()
     document = json.loads(plan.to_json())

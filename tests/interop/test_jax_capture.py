@@ -394,6 +394,11 @@ def test_the_command_traces_what_takes_a_key(tmp_path: Path, monkeypatch: pytest
         "import jax\n"
         "def init(key):\n    return {'w': jax.nn.initializers.he_normal()(key, (64, 32))}\n"
         "def broken(key):\n    return {'w': key.shape[3]}\n"
+        "from flax import nnx\n"
+        "class Net(nnx.Module):\n"
+        "    def __init__(self, width=4, *, rngs):\n"
+        "        self.head = nnx.Linear(width, 3, rngs=rngs)\n"
+        "        self.norm = nnx.BatchNorm(3, rngs=rngs)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -402,6 +407,14 @@ def test_the_command_traces_what_takes_a_key(tmp_path: Path, monkeypatch: pytest
     assert "w.yaml: 1 tensor; initcfg plan shows them" in result.stderr
     plan = initcfg.make_plan("w.yaml")
     assert (plan.name, type(plan["w"].initializer).__name__) == ("init", "HeNormal")
+    assert list(capture(Net).recorded) == list(capture(MODELS["net"]).recorded)
+    assert CliRunner().invoke(main, ["capture", "key_models:Net", "-o", "net.yaml"]).exit_code == 0
+    assert [each.name for each in initcfg.make_plan("net.yaml")] == [
+        "head.bias",
+        "head.kernel",
+        "norm.bias",
+        "norm.scale",
+    ]
     broken = CliRunner().invoke(main, ["capture", "key_models:broken"])
     assert broken.exit_code == 2
     assert "key_models.py:5: error[input]: broken(key) raises IndexError" in " ".join(broken.output.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import sys
@@ -68,8 +69,8 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
     Args:
         init: a function of one key that makes a pytree of parameters and nothing else, for Flax linen
             ``lambda key: model.init(key, x)["params"]``, for nnx
-            ``lambda key: nnx.state(Model(rngs=nnx.Rngs(key)), nnx.Param)``. Keys among the leaves are left
-            out.
+            ``lambda key: nnx.state(Model(rngs=nnx.Rngs(key)), nnx.Param)``, or a class or function that
+            makes the model with ``rngs``. Keys among the leaves are left out.
 
     Returns:
         The spec with its tables, under the names that `manifest` gives; `initcfg.make_plan` takes
@@ -90,7 +91,7 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
         raise TypeError(f"capture takes a function of one key, not {type(init).__name__}: {way}")
     name = getattr(init, "__name__", "model")
     key = jax.random.key(0)
-    closed, tree = jax.make_jaxpr(init, return_shape=True)(key)
+    closed, tree = jax.make_jaxpr(_of_key(init), return_shape=True)(key)
     flat, structure = jax.tree.flatten(tree)
     kept = [None if is_key(leaf) else leaf for leaf in flat]
     names = list(manifest(jax.tree.unflatten(structure, kept)).entries)
@@ -104,6 +105,17 @@ def capture(init: Callable[[jax.Array], Any]) -> Captured:
         pairs = [(leaf, value) for leaf, value in zip(kept, values, strict=True) if leaf is not None]
         recorded = _recorded(names, pairs)
     return Captured("model" if name == "<lambda>" else name, recorded, layout="in_out")
+
+
+def _of_key(init: Callable[..., Any]) -> Callable[[jax.Array], Any]:
+    """The init function of what makes a model of Flax nnx; any other is one itself."""
+    nnx = sys.modules.get("flax.nnx")
+    made: Any = inspect.unwrap(init)
+    if isinstance(made, type):  # whose call takes *args, whatever its __init__ does
+        made = made.__init__  # type: ignore[misc]
+    if nnx is None or "rngs" not in inspect.signature(made).parameters:
+        return init
+    return lambda key: nnx.state(init(rngs=nnx.Rngs(key)), nnx.Param)
 
 
 # Leaves.

@@ -45,6 +45,7 @@ _RWKV = {"time_decay": (8,), "time_first": (8,), "time_mix_key": (1, 1, 8), "key
         ("embeddings.mask_token", (1, 1, 64), 0),
         ("norm.weight", (8,), 1),
         ("norm.bias", (8,), 0),
+        ("norm.weight", ManifestEntry((8,), "complex64"), 1),
     ],
 )
 def test_a_name_that_is_known(name, entry, value) -> None:
