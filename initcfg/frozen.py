@@ -29,11 +29,11 @@ def frozen(cls: C, /) -> C: ...
 
 
 @overload
-def frozen(*, slots: bool = True, kw_only: bool = False) -> Callable[[C], C]: ...
+def frozen(*, slots: bool = True, kw_only: bool = False, eq: bool = True) -> Callable[[C], C]: ...
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(cls: C | None = None, /, *, slots: bool = True, kw_only: bool = False) -> Any:
+def frozen(cls: C | None = None, /, *, slots: bool = True, kw_only: bool = False, eq: bool = True) -> Any:
     """Make a class a frozen dataclass, compared, hashed and shown by its fields.
 
     A default is a value; there are no factories.
@@ -42,6 +42,7 @@ def frozen(cls: C | None = None, /, *, slots: bool = True, kw_only: bool = False
         cls: the class.
         slots: whether its instances have only their fields; False for cached properties.
         kw_only: whether its fields are given by name.
+        eq: whether equal fields make equal values; False for arrays, which have no one answer.
 
     Example:
         >>> @frozen
@@ -51,25 +52,26 @@ def frozen(cls: C | None = None, /, *, slots: bool = True, kw_only: bool = False
         >>> Point(1), Point(1, 0) == Point(x=1)
         (Point(x=1, y=0), True)
     """
-    make = partial(_frozen, slots=slots, kw_only=kw_only)
+    make = partial(_frozen, slots=slots, kw_only=kw_only, eq=eq)
     return make if cls is None else make(cls)
 
 
-def _frozen(cls: type[Any], *, slots: bool, kw_only: bool) -> Any:
+def _frozen(cls: type[Any], *, slots: bool, kw_only: bool, eq: bool) -> Any:
     made: Any = dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
     values = attrgetter(*[each.name for each in fields(made) if each.compare])
 
     def is_equal(self: object, other: object) -> bool:
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
 
-    made.__init__ = _constructor(made)
-    if "__eq__" not in vars(cls):
-        made.__eq__, made.__hash__ = is_equal, lambda self: hash(values(self))
-    made.__setattr__ = made.__delattr__ = _refuse
+    given: dict[str, Any] = {"__repr__": _text}
+    if eq:
+        given |= {"__eq__": is_equal, "__hash__": lambda self: hash(values(self))}
     if slots:
-        made.__setstate__ = _restore
-    if "__repr__" not in vars(cls):
-        made.__repr__ = _text
+        given["__setstate__"] = _restore
+    for name in given.keys() - vars(cls).keys():  # the class has its own of the others
+        setattr(made, name, given[name])
+    made.__init__ = _constructor(made)
+    made.__setattr__ = made.__delattr__ = _refuse
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from initcfg.capture.values import Table, Unsaid
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.formats.atomic import replacing
+from initcfg.frozen import frozen
 from initcfg.generate.files import write
 from initcfg.layout import Layout
 from initcfg.plan import plan_of
@@ -48,7 +49,7 @@ _REASON = "so the model's own code has it"
 _PLAIN = ('{"initializer": "zeros"}', '{"initializer": "ones"}', '{"skip": true}')
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Captured:
     """A live model's own initialization.
 
@@ -81,7 +82,7 @@ class Captured:
 
     name: str
     recorded: Sequence[Recorded]
-    source: Source = Source()  # noqa: RUF009  frozen
+    source: Source = Source()
     examine: Callable[[], Audit] | None = None
     layout: str | None = None
 

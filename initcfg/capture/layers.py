@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from initcfg.frozen import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -16,7 +18,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _FEW = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """A segment that counts; `total` is as `stop`, for everything that is numbered in this place."""
 
@@ -52,7 +54,7 @@ def _whole(name: str) -> str:
     return name.replace(f"{_GLUE}.", "").replace(f".{_GLUE}", "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Parameters of one shape and dtype whose names differ in counting segments only."""
 
@@ -168,7 +170,7 @@ def _taken(runs: Iterable[list[Group]], at: int, total: int) -> Iterator[tuple[t
 _LETTERS = "ijklmnpqrs"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a parameter stands: the key of its layer, None for one of no layer, and its own key there."""
 

@@ -18,6 +18,7 @@ from initcfg.capture.grouping import starred
 from initcfg.capture.layers import is_number
 from initcfg.capture.values import Table, Unsaid
 from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
+from initcfg.frozen import frozen
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _LISTED = re.compile(r"\(\d+\)$")
 _TOGETHER = 4
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Build:
     """One model that was made; only the value `changed` of its config differs from that of the build `of`."""
 
@@ -59,7 +60,7 @@ class Source:
     rebuild: Rebuild | None = None
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Explained:
     """An expression, the values of the config in it, and the fans that it was seen to hold for."""
 

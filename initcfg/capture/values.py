@@ -6,8 +6,9 @@ framework.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Phase = Literal["constructor", "init"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Site:
     """A line of code: `modeling_gpt2.py:412 in _init_weights`."""
 
@@ -26,7 +27,7 @@ class Site:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """One write to a parameter, as its code calls it, with the line that made it.
 
@@ -40,14 +41,14 @@ class Write:
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class Table:
     """Fixed values that no formula gives, in the parameter's shape."""
 
     values: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsaid:
     """A law that a spec cannot say: the reason as a clause, and the line behind it where one is known."""
 
@@ -69,7 +70,7 @@ Law: TypeAlias = "Initializer | Table | Unsaid"
 Box: TypeAlias = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """What was recorded of one parameter or buffer.
 
@@ -98,7 +99,7 @@ class Recorded:
         return next((each.site for each in reversed(self.writes) if phase in (None, each.phase)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lost:
     """A write of which nothing is left at the end.
 
@@ -116,7 +117,7 @@ class Lost:
     first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recording:
     """One way to make a model, recorded: constructed, or meta, ``to_empty`` and the init function.
 

@@ -74,14 +74,15 @@ def diff(
 def _plan_of(file: str, options: SpecOptions) -> Plan:
     """The plan of a spec or a plan file, or that of the spec that weights carry."""
     from initcfg.formats.index import TORCH_ENDINGS, is_index
-    from initcfg.formats.reading import open_weights
-    from initcfg.verification.matching import carried_plan
 
     endings = (".safetensors", ".npz", *TORCH_ENDINGS)
     if file == "-" or not (file.lower().endswith(endings) or is_index(file) or Path(file).is_dir()):
         return plan_from(file, options)
     if options.settings:
         raise click.UsageError(f"{file!r} holds weights, and --set changes specs")
+    from initcfg.formats.reading import open_weights
+    from initcfg.verification.matching import carried_plan
+
     with open_weights(file) as weights:
         return carried_plan(weights)
 

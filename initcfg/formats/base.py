@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias
 
 from initcfg.errors import Code, FormatError, Location
+from initcfg.frozen import frozen
 from initcfg.text.inputs import open_input
 from initcfg.text.json_values import parse_json
 
@@ -41,7 +42,7 @@ _NUMBER = re.compile("0*([0-9]+)")
 KEPT = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TensorInfo:
     """The name, dtype and shape of one tensor."""
 
@@ -75,7 +76,7 @@ class Elements(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadedTensor:
     """A tensor that another library holds; `read` gives any thread the elements [start, stop) in C order."""
 
@@ -158,7 +159,7 @@ def common_texts(metadata: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {key: text for key, text in texts.items() if key not in differing}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredTensor(TensorInfo):
     """One tensor of a file, which may be a shard; `begin` is the place of its first byte in that."""
 
@@ -166,7 +167,7 @@ class StoredTensor(TensorInfo):
     shard: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """What a file, or a set in the order of its index, holds without its elements."""
 

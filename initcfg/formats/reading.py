@@ -10,27 +10,30 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self
-
-import numpy as np
 
 from initcfg.errors import Code, FormatError, Location, SpecError
 from initcfg.formats import FORMATS, Array, format_of
 from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, LoadedTensor, StoredTensor, tied_names
 from initcfg.formats.index import TORCH_ENDINGS, find_weights, is_index, is_torch_file, read_set
 from initcfg.formats.torch_files import torch_tensors
+from initcfg.frozen import frozen
+from initcfg.process import lazy
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
+
+    import numpy as np
+else:
+    np = lazy("numpy")
 
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WILD = re.compile(r"[*?\[\]{}]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rename:
     """One pattern of leading segments, and what takes their place."""
 
@@ -46,7 +49,7 @@ class _Rename:
         return ".".join(part for part in (begun, found["rest_of_the_name"]) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Renames:
     """What a plan calls the tensors of weights: the first rename that fits replaces leading segments."""
 

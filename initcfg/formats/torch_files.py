@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, capped
 from initcfg.formats.base import LoadedTensor, refused
 from initcfg.formats.index import is_index, read_index
-from initcfg.process import LOADING
+from initcfg.frozen import frozen
+from initcfg.process import LOADING, lazy
 from initcfg.text.inputs import open_input
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import torch
 
     from initcfg.formats import Array
+else:
+    np = lazy("numpy")
 
 _SHOWN, _SHOWN_CHARACTERS = 3, 40
 # Bytes that a tensor may have beyond those of the file: a view that repeats a number costs nothing to store.
@@ -164,7 +165,7 @@ def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Seen:
     """Memory as numpy takes it from others. It keeps the tensor for as long as an array needs it."""
 

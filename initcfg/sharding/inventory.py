@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 import initcfg
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
+from initcfg.frozen import frozen
 from initcfg.names import few
 from initcfg.sharding.shards import MAX_SHARDS, Shard, ShardSet
 from initcfg.text.json_values import parse_json
@@ -27,7 +28,7 @@ _FORMAT = {"format": "initcfg.run", "version": 1}
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetClaim:
     """Which set a folder is for, and how to tell that it is complete."""
 
@@ -74,7 +75,7 @@ class SetClaim:
         return json.dumps(_FORMAT | told) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inventory:
     """A folder, compared with a set."""
 

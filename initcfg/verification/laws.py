@@ -14,6 +14,7 @@ import numpy as np
 
 from initcfg.distributions import ComplexNormal, Disk, Square
 from initcfg.errors import Code, Diagnostic
+from initcfg.frozen import frozen
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
 from initcfg.initializers import (
     Combined,
@@ -71,7 +72,7 @@ class _Seen:
             self.mismatch = other.mismatch.after(self.mismatch)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class _Held:
     """A component of a tensor, and what it is held against."""
 
@@ -81,7 +82,7 @@ class _Held:
     pictured: Meant | None = None  # of what a histogram is made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class _Job:
     tensor: StoredTensor
     parameter: PlannedParameter

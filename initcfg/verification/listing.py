@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import printable
+from initcfg.frozen import frozen
 from initcfg.names import count, fold, number
 from initcfg.tables import SEGMENTS, Column, Row, Table
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from initcfg.verification.meant import Meant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LawRow:
     """One component of a tensor: what was found beside what is meant.
 
@@ -69,7 +70,7 @@ class LawRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LawReport:
     """What holding weights against laws has found.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from initcfg.distributions import (
     support,
 )
 from initcfg.engines.casting import round_all
+from initcfg.frozen import frozen
 from initcfg.initializers import Formula, Initializer, RandomNormal, RandomUniform, resolve
 from initcfg.initializers.elements import gauss_nodes, sample_of
 from initcfg.inspection import as_real
@@ -53,7 +53,7 @@ Mixture = tuple[tuple[float, "Distribution"], ...]
 Tails = tuple["Array", "Array"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meant:
     """What the elements of a component should come to."""
 

@@ -29,6 +29,22 @@ class Named:
     y: int
 
 
+@frozen
+class Own:
+    parts: dict[str, int]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.parts))
+
+    def __repr__(self) -> str:
+        return "own"
+
+
+@frozen(eq=False)
+class Same:
+    x: int
+
+
 class Pair(NamedTuple):
     """Two."""
 
@@ -60,6 +76,13 @@ def test_a_frozen_value_is_compared_hashed_and_shown_by_its_fields():
     assert Point(1) != Named(x=1, y=0)  # type: ignore[comparison-overlap]
     assert len({Point(1), Point(1, 0), Point(2)}) == 2
     assert repr(Point(1, note="here")) == "Point(x=1, y=0)"
+
+
+def test_what_a_frozen_class_has_of_its_own_stays():
+    assert Own({"a": 1}) == Own({"a": 1}) != Own({"a": 2})
+    assert hash(Own({"a": 1})) == hash(("a",))
+    assert repr(Own({})) == "own"
+    assert Same(1) != Same(1)
 
 
 def test_a_frozen_value_is_checked_when_it_is_made():

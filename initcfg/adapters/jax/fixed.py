@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,12 +12,13 @@ import numpy as np
 from initcfg.capture.laws import shortest
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
+from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(slots=False, eq=False)
 class Fixed:
     """Values without chance: one number that all elements are, or what makes them.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +19,7 @@ from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, 
 from initcfg.adapters.torch.shards import is_dtensor, places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
-from initcfg.frozen import NamedTuple
+from initcfg.frozen import NamedTuple, frozen
 from initcfg.manifest import Manifest
 from initcfg.names import counted, few
 from initcfg.plan import require_plan
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Initialized:
     """What was made in a module, and what was left alone.
 

@@ -13,7 +13,7 @@ import torch
 from initcfg.capture.laws import law_of_values
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
-from initcfg.frozen import NamedTuple
+from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ class Memory:
         return Memory(self.storage, self.geometry.parts, dtype, 2 * self.length, [(whole.parts, node, 0)])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Read:
     """A tensor's values, as they were after the first `count` writes to its memory.
 
@@ -208,7 +208,7 @@ class Read:
                 return
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hole:
     """A tensor of which no value is read: an operation writes all of it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from initcfg.formats.torch_files import array_of
+from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import ParameterSlice, PlannedParameter
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class Place:
     """A box of a parameter's elements, and a plain tensor of its shape that is to hold them."""
 
@@ -143,7 +143,7 @@ def _placed(runs: list[range]) -> list[tuple[int, range]]:
 _MOST_WORK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class MemoryRange:
     """The bytes of a tensor, as far as this process holds it, from the first to behind the last."""
 
