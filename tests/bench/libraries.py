@@ -114,7 +114,16 @@ def _our_fill(task: Array, engine: str, threads: int) -> Callable[[], object]:
 
 
 def _constant(task: Task, threads: int) -> Callable[[], object] | None:
-    if not isinstance(task, Array) or not task.touched:
+    if isinstance(task, Model):
+        from initcfg.generate.memory import empty
+
+        def constant() -> object:
+            out = empty((task.numel,), np.dtype(np.float32))
+            _in_parts(lambda part, _: part.fill(1), out, threads)()
+            return out
+
+        return constant
+    if not task.touched:
         return None
     out = _touched(task)
     # numpy fills types that are not its own, such as bfloat16, an element at a time.

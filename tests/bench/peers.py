@@ -84,7 +84,8 @@ def contenders(task: Task, threads: int, missing: set[str]) -> list[Contender]:
 
 def measure(suite: str, task: Task, threads: int, rounds: int, missing: set[str]) -> Table:
     """Run one task's contenders."""
-    timings = interleaved(contenders(task, threads, missing), rounds)
+    makes_memory = isinstance(task, tasks.Model) or not task.touched
+    timings = interleaved(contenders(task, threads, missing), rounds, again=makes_memory)
     ours = min((t for t in timings if t.contender.ours), key=lambda t: t.spread.median)
     return Table(suite, task.title, tuple(_row(timing, ours, task.numel) for timing in timings))
 

@@ -65,15 +65,19 @@ class Timing:
         return Spread.of(self.seconds)
 
 
-def interleaved(contenders: Sequence[Contender], rounds: int) -> list[Timing]:
+def interleaved(contenders: Sequence[Contender], rounds: int, *, again: bool = False) -> list[Timing]:
     """Run every contender once or twice to warm it up, then once a round, or more often where that is short.
 
-    Every other round goes backwards, so that nobody always runs after the same neighbour.
+    Every other round goes backwards, so that nobody always runs after the same neighbour. With `again` each
+    runs once more before the clock starts, so that it finds the memory it has just let go: from a virtual
+    machine the host may take what has been free for two seconds, and giving it back costs ten times its use.
     """
     calls = {contender.name: _calls(contender) for contender in contenders}
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
+            if again:
+                contender.run()
             seconds[contender.name].append(_seconds(contender, calls[contender.name]))
     return [Timing(contender, tuple(seconds[contender.name])) for contender in contenders]
 
