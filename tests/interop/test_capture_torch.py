@@ -274,6 +274,7 @@ COMPLEX: dict[str, tuple[Callable[[torch.Tensor], Any], Any]] = {
     "modulus": (lambda w: torch.randn_like(w).abs(), "some of them complex numbers"),
     "cast": (lambda w: torch.randn(60, 40).to(w.dtype), "some of them complex numbers"),
     "turned": (lambda w: 1j * torch.randn_like(w), "of random values"),
+    "divided by 0": (lambda w: torch.randn_like(w) / 0, "of random values"),
     "moved": (lambda w: torch.randn_like(w) + 1, "of random values"),
     "with a row": (lambda w: _written(w.zero_(), w[1:]), "Patch makes no complex numbers"),
     "one part": (lambda w: _written(w, w.real), "never written, or in part"),

@@ -307,7 +307,7 @@ def _of_one(  # noqa: PLR0911  a list of cases
         match name:
             case "mul":
                 return affine(law, own)
-            case "div" if is_first:
+            case "div" if is_first and own:
                 return affine(law, 1 / own, divided=own)
             case "add" if is_first:
                 return affine(law, 1.0, added)
