@@ -74,15 +74,23 @@ class ModelSource(NamedTuple):
         """What the adapter of a model's framework measures of it, with the plans of its manifest."""
         made = self.build()
         if _is_of_keras(made):
-            from initcfg.adapters.keras import manifest as manifest_of_keras
-            from initcfg.adapters.keras import probe as probe_keras
+            from initcfg.adapters import keras as for_keras
 
-            return probe_keras(made, batch, plans=plans_of(manifest_of_keras(made)), seeds=seeds)
-        from initcfg.adapters.torch import manifest
-        from initcfg.adapters.torch import probe as probe_torch
+            return for_keras.probe(made, batch, plans=plans_of(for_keras.manifest(made)), seeds=seeds)
+        if "flax" in sys.modules:
+            from initcfg.adapters import jax as for_jax
+            from initcfg.adapters.jax.probing import kind_of, parameters_of
+
+            if kind_of(made) is not None:
+                if batch is None:
+                    message = f"{self.name} returns a module of Flax, and no random batch is made for one"
+                    raise SpecError.of(Code.INPUT, message, "give what it is called with by --batch")
+                held = for_jax.manifest(parameters_of(made, batch))
+                return for_jax.probe(made, batch, plans=plans_of(held), seeds=seeds)
+        from initcfg.adapters import torch as for_torch
 
         module = self._required(made)
-        return probe_torch(module, batch, plans=plans_of(manifest(module)), seeds=seeds)
+        return for_torch.probe(module, batch, plans=plans_of(for_torch.manifest(module)), seeds=seeds)
 
     def module(self, *width: int) -> torch.nn.Module:
         """The model, of a width if one is given; it has to be one of torch, with its shapes.
@@ -385,14 +393,14 @@ def probe(
     output: Output,
     **training: Any,
 ) -> int:
-    """Measure one forward and one backward pass of a PyTorch or Keras model with each spec's weights.
+    """Measure a forward and a backward pass of a PyTorch, Keras or Flax model with each spec's weights.
 
     MODULE:CALLABLE is called without arguments and returns the model. Its code runs. Modules in the current
     folder can be named. The output shows the mean squares of activations and gradients for each block, dead
     and saturated units, the first loss, and the first step of SGD and of Adam relative to the weights. A spec
     needs no names and shapes: the model has them. Without --batch the input is random, fits the first layer,
-    and is the same for every spec. For Keras --batch returns what the model is called with, or a tuple of
-    that and the target.
+    and is the same for every spec; a Flax model needs one. For Keras --batch returns what the model is
+    called with, or a tuple of that and the target.
 
     With --widths this is the coordinate check of muP: MODULE:CALLABLE is called with each width, and {width}
     in a --set stands for it. The exit code is 1 if the output of a layer, or how far a step moves it, grows

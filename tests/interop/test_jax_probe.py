@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,14 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from flax import linen, nnx
 
 import initcfg
 from initcfg.adapters import torch as torch_adapter
 from initcfg.adapters.jax import manifest, probe
+from initcfg.cli import main
 from initcfg.errors import SpecError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
     from initcfg.manifest import Manifest
 
 WIDTH, CLASSES, BATCH = 16, 5, 12
@@ -233,7 +240,7 @@ def test_what_cannot_be_probed_is_refused_with_the_way_out() -> None:
     net = Net(nnx.Rngs(0))
     with pytest.raises(TypeError, match=r"flax\.linen or flax\.nnx, not function"):
         probe(lambda x: x, X)
-    with pytest.raises(ValueError, match="no weights of its own: give a plan"):
+    with pytest.raises(SpecError, match=r"no weights of its own.*\n.*give a plan"):
         probe(LinenNet(), X)
     with pytest.raises(ValueError, match="seeds are of plans"):
         probe(net, X, seeds=[0])
@@ -299,6 +306,46 @@ def test_complex_numbers_are_refused() -> None:
 
     with pytest.raises(SpecError, match="a probe measures real numbers"):
         probe(Turned(nnx.Rngs(0)), np.ones((2, 4), np.float32))
+
+
+MODELS = """\
+import numpy as np
+from flax import linen, nnx
+
+def net():
+    layers = [nnx.Linear(4, 4, rngs=nnx.Rngs(at)) for at in range(2)]
+    return nnx.Sequential(*layers, nnx.relu)
+
+class Net(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(3)(linen.relu(linen.Dense(4)(x)))
+
+def batch():
+    return np.ones((3, 4), np.float32), np.zeros(3, int)
+"""
+
+
+def test_the_command_probes_modules_of_flax_on_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "probed_flax_models.py").write_text(MODELS)
+    (tmp_path / "he.yaml").write_text(json.dumps(SPEC))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def run(name: str, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["probe", f"probed_flax_models:{name}", *arguments])
+
+    batch = ("--batch", "probed_flax_models:batch")
+    for name in ("net", "Net"):
+        result = run(name, *batch, "--spec", "he.yaml", "--seeds", "2", "--format", "json")
+        assert result.exit_code == 0, result.output
+        assert [len(each["loss"]) for each in json.loads(result.stdout)["runs"]] == [2]
+    assert run("net", *batch).exit_code == 0
+    for result, words in ((run("Net", *batch), "give a plan"), (run("net"), "called with by --batch")):
+        assert result.exit_code == 2
+        assert words in " ".join(result.output.split())
 
 
 class Compiled(nnx.Module):

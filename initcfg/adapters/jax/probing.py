@@ -64,11 +64,11 @@ def probe(
         The measurements, one for each seed; as text a table.
 
     Raises:
-        SpecError: a plan does not fit the module, as in `initialize`; the module fails on the batch, gives
-            no floating numbers, or runs modules inside ``scan``, ``remat``, ``vmap`` or ``jit`` (code
-            ``input``).
+        SpecError: a plan does not fit the module, as in `initialize`, or a linen module has none; the module
+            fails on the batch, gives no floating numbers, or runs modules inside ``scan``, ``remat``,
+            ``vmap`` or ``jit`` (code ``input``).
         TypeError: `model` is no module of Flax, or a plan is none.
-        ValueError: there are seeds and no plan, or no seed; or a linen module and no plan.
+        ValueError: there are seeds and no plan, or no seed.
 
     Example:
         >>> import initcfg, jax
@@ -87,7 +87,8 @@ def probe(
     require_plans(plans, seeds, "params")
     subject = _subject_of(model, Batch.of(batch), loss)
     if not plans and subject.weights is None:
-        raise ValueError("a module of flax.linen has no weights of its own: give a plan")
+        message = "a module of flax.linen has no weights of its own"
+        raise SpecError.of(Code.INPUT, message, "give a plan; on the command line, a --spec")
     return subject.probe(plans, seeds)
 
 
@@ -110,8 +111,8 @@ class _Flax(Function):
         kind = type(model).__name__
         hint = "give what the module is called with: an array, a pair of input and target, or a mapping"
         super().__init__(kind, Trial(kind, batch.about, hint, ("jax", "flax")), batch, loss)
-        self._shapes = self.prepared(model)
-        self._names = list(manifest(self._shapes).entries)
+        self.parameters = self.prepared(model)
+        self._names = list(manifest(self.parameters).entries)
         self.blocks = numbered_blocks(self._names) or {name.rpartition(".")[0] for name in self._names}
 
     @abstractmethod
@@ -124,7 +125,7 @@ class _Flax(Function):
 
     def measure(self, plan: Plan | None) -> Pass:
         """One pass with the weights of a plan, or with those that the model has."""
-        weights = self.weights if plan is None else initialize(self._shapes, plan)
+        weights = self.weights if plan is None else initialize(self.parameters, plan)
         held = zip(self._names, jax.tree.leaves(weights), strict=True)
         unmade = [name for name, leaf in held if isinstance(leaf, jax.ShapeDtypeStruct)]
         if unmade:
@@ -247,14 +248,24 @@ def _watched(kind: Any, names: Mapping[int, str], watch: Watch) -> Any:
     return replaced(kind, "__call__", call)
 
 
-def _subject_of(model: Any, batch: Batch, loss: Loss | None) -> _Flax:
+def parameters_of(model: Any, batch: Any) -> Any:
+    """The parameters of a module of Flax that is called with a batch, or their shapes."""
+    return _subject_of(model, Batch.of(batch), None).parameters
+
+
+def kind_of(model: object) -> type[_Flax] | None:
+    """What probes a module of Flax; None of anything else."""
     if "flax" in sys.modules:  # who has a module of Flax has imported it
         from flax import linen, nnx  # noqa: PLC0415
 
-        if isinstance(model, nnx.Module):
-            return _Nnx(model, batch, loss)
-        if isinstance(model, linen.Module):
-            return _Linen(model, batch, loss)
+        return _Nnx if isinstance(model, nnx.Module) else _Linen if isinstance(model, linen.Module) else None
+    return None
+
+
+def _subject_of(model: Any, batch: Batch, loss: Loss | None) -> _Flax:
+    kind = kind_of(model)
+    if kind is not None:
+        return kind(model, batch, loss)
     raise TypeError(f"probe takes a module of flax.linen or flax.nnx, not {type(model).__name__}")
 
 
