@@ -31,10 +31,17 @@ class Command(click.Command):
         self.example = tuple(example)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it; a setting without its "=" has taken its value for a file."""
+        """As click does it; a setting without its "=" has taken its value for a file, and is no option."""
         given = list(args)
         try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name.removeprefix("--")
+            if name in ("seed", "dtype") and any(each.name == "settings" for each in self.params):
+                raise click.UsageError(
+                    f"no option {error.option_name}; write --set {name}=VALUE", ctx
+                ) from None
+            raise
         except click.UsageError as error:
             for at, word in enumerate(given[:-2]):
                 if word == "--set" and "=" not in given[at + 1]:

@@ -6,7 +6,7 @@ import math
 import operator
 from dataclasses import field, fields
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
@@ -140,6 +140,11 @@ def name_problem(name: str) -> tuple[Code, str] | None:
     return None
 
 
+def _refuse_array(*_: object, **__: object) -> NoReturn:
+    """Without this NumPy would make an array of one object."""
+    raise TypeError("a plan holds no arrays: initcfg.materialize makes the one of a parameter or a slice")
+
+
 @frozen(kw_only=True)
 class PlannedParameter:
     """Everything that decides the values of one parameter, and what a caller may ask about it.
@@ -204,6 +209,7 @@ class PlannedParameter:
 
     # Without this Python would iterate by index, and hand out slices one by one.
     __iter__ = None
+    __array__ = _refuse_array
 
     def _repr_html_(self) -> str:
         """For a notebook: what a plan's table says of it, with a picture of its law."""
@@ -317,6 +323,8 @@ class ParameterSlice:
     def nbytes(self) -> int:
         """The size of the slice in bytes."""
         return self.numel * self.dtype.itemsize
+
+    __array__ = _refuse_array
 
 
 class Tie(NamedTuple):

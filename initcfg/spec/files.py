@@ -78,7 +78,10 @@ def _format_of(file: str) -> str:
     suffix = Path(file).suffix.lower()
     if suffix not in _FORMATS:
         message = f"the name ends in {suffix!r}, and so does no spec" if suffix else "the name has no ending"
-        raise _refused(Code.INPUT, message, file, "name the file .yaml, .yml or .json")
+        hint = "name the file .yaml, .yml or .json"
+        if suffix in (*load("initcfg.formats").FORMATS, *load("initcfg.formats.index").TORCH_ENDINGS):
+            hint = "initcfg inspect shows what weights hold, initcfg verify compares them with a spec"
+        raise _refused(Code.INPUT, message, file, hint)
     return _FORMATS[suffix]
 
 

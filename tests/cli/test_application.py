@@ -241,6 +241,18 @@ def test_a_setting_without_its_sign_is_told_how_it_is_written(run: Run, folder: 
     assert "a setting is written --set seed=3" in result.stderr
 
 
+@pytest.mark.parametrize("args", [("--seed", "3"), ("--seed=3",)])
+def test_a_setting_that_is_no_option_leads_to_set(args: tuple[str, ...], run: Run, folder: Path) -> None:
+    assert "no option --seed; write --set seed=VALUE" in run("plan", "good.yaml", *args).stderr
+    assert "write --set" not in run("explain", *args).stderr
+
+
+def test_weights_in_the_place_of_a_spec_lead_to_what_reads_them(run: Run, folder: Path) -> None:
+    run("materialize", "good.yaml", "-o", "w.safetensors")
+    for command in ("plan", "validate"):
+        assert "initcfg inspect shows what weights hold" in run(command, "w.safetensors").output
+
+
 @pytest.mark.parametrize(
     ("command", "head"),
     [

@@ -66,7 +66,7 @@ def test_a_scalar_is_one_element(planned) -> None:
     [
         (Orthogonal(), False),
         (Concatenate(0, (1, 1), (Ones(), Orthogonal())), False),
-        (FunctionInitializer(len), True),
+        (FunctionInitializer(np.zeros), True),
         (Concatenate(0, (1, 1), (Ones(), FunctionInitializer(len))), True),
         (Concatenate(0, (2,), (Concatenate(0, (2,), (FunctionInitializer(len),)),)), True),
         (Patch("ones", [{"at": [0], "initializer": "orthogonal"}]), False),

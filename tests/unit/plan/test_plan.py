@@ -38,6 +38,12 @@ def test_a_parameter_shows_itself_in_a_line(plan) -> None:
     assert len(shown) < 400
 
 
+def test_numpy_makes_no_array_of_a_parameter_or_a_slice(plan) -> None:
+    for each in (plan(TIED)["owner"], plan(TIED)["owner"][:1]):
+        with pytest.raises(TypeError, match=re.escape("initcfg.materialize makes")):
+            np.asarray(each)
+
+
 def test_a_plan_that_was_written_is_no_spec(plan, tmp_path) -> None:
     (tmp_path / "plan.json").write_text(plan(TIED).to_json(), "utf-8")
     for given in (tmp_path / "plan.json", plan(TIED).to_dict()):
