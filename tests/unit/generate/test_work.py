@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from initcfg.generate.work import CHUNK, batches, is_for_caller
