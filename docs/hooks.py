@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from griffe import ExprCall, ExprName, Extension
+from griffe import Extension
 from mkdocs.structure.files import File
 
 import initcfg
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import generate
 
 if TYPE_CHECKING:
-    from griffe import Class, Object
+    from griffe import Object
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
@@ -144,11 +144,3 @@ class Examples(Extension):
         """Renames the section."""
         if obj.docstring is not None:
             obj.docstring.value = obj.docstring.value.replace("\nExample:\n", "\nExamples:\n")
-
-    def on_class_members(self, *, cls: Class, **_: object) -> None:
-        """Shows a class that `initcfg.frozen` makes with the signature of the dataclass that it is."""
-        for decorator in cls.decorators:
-            if decorator.callable_path == "initcfg.frozen.frozen":
-                made = ExprName("dataclasses.dataclass")
-                call = decorator.value
-                decorator.value = ExprCall(made, call.arguments) if isinstance(call, ExprCall) else made

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, SpecError, printable
 from initcfg.formats.reading import Renames, RenamesLike
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.names import (
     count,
     fill_numbers,
@@ -34,7 +33,7 @@ Aspect = Literal["shape", "dtype", "tied_to", "law", "stream"]
 layout of a structured one; ``stream`` is where random numbers come from: it follows from seed and name."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Change:
     """One parameter that the two plans do not make alike."""
 
@@ -51,7 +50,7 @@ class Change:
         return parameter.name
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PlanDiff:
     """Everything that two plans do differently.
 
@@ -186,7 +185,7 @@ def _law(parameter: PlannedParameter) -> dict[str, object]:
     return {key: value for key, value in facts.items() if key not in _NOT_LAW}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Line:
     """One change in words; the name of a renamed parameter is the old one, an arrow and the new one."""
 
@@ -296,7 +295,7 @@ class Beside(NamedTuple):
         return len(set(self.begins)) > 1
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PlanComparison:
     """How several plans begin every parameter that one of them has.
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.errors import Code, Diagnostic, InitializerError
 from initcfg.exact import expm1, normal_cdf, truncation
-from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from initcfg.exact import Truncation
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Fill:
     """One value everywhere.
 
@@ -37,7 +36,7 @@ class Fill:
         _require_finite(self)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Uniform:
     """Uniform on the open interval (low, high): density 1 / (high - low).
 
@@ -54,7 +53,7 @@ class Uniform:
         _require_ordered(self.low, self.high)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Normal:
     """Normal: density exp(-(x - mean)**2 / (2 std**2)) / (std sqrt(2 pi)).
 
@@ -71,7 +70,7 @@ class Normal:
         _require_std(self.std)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TruncatedNormal:
     """A normal restricted to [low, high] and scaled to a density again.
 
@@ -101,7 +100,7 @@ class TruncatedNormal:
             raise _refusal(message, "give a std above 0, or bounds around the mean")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Disk:
     """Uniform on the complex numbers with ``abs(w) < radius``: density 1 / (pi radius**2).
 
@@ -116,7 +115,7 @@ class Disk:
         _require_above_0("radius", self.radius)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ComplexNormal:
     """Complex normal, cut off at a radius: density proportional to exp(-abs(w)**2 / std**2) up to there.
 
@@ -158,7 +157,7 @@ class ComplexNormal:
         return cut * cut  # and no power: its last bit is the C library's
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Square:
     """Uniform on a square of complex numbers: either part is a draw of Uniform(low, high), as of torch.rand.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.names import did_you_mean
 from initcfg.process import lazy
 
@@ -40,7 +40,7 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
     return found
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class DType:
     """One element type; it equals its name."""
 

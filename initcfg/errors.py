@@ -21,9 +21,9 @@ import itertools
 import re
 import unicodedata
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
-from initcfg.frozen import frozen
 from initcfg.names import fill_numbers, mark_numbers, number_spans
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ _CODES = tuple(Code)
 WARNINGS: frozenset[Code] = frozenset(_CODES[_CODES.index(Code.IDENTICAL_VALUES) :])
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Location:
     """A place in a document.
 
@@ -182,7 +182,7 @@ class Location:
 _LONGEST = 400
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One problem: what it is, where, and the way out.
 

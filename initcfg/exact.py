@@ -10,9 +10,7 @@ import decimal
 import math
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
-
-from initcfg.frozen import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from initcfg.errors import Code
-from initcfg.frozen import frozen
 
 # The site that mkdocs.yml builds; it serves schemas/ too.
 DOCUMENTATION = "https://initcfg.readthedocs.io/en/stable/"
@@ -20,7 +20,7 @@ DOCUMENTATION = "https://initcfg.readthedocs.io/en/stable/"
 Language = Literal["yaml", "json", "python", "console"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What a person who meets a code needs to know: the wrong example gives the code, the right one does not.
 

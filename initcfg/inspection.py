@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ import numpy as np
 from initcfg.errors import Code, Diagnostic, UnknownParameterError
 from initcfg.formats.base import PLAN_KEY, Header, StoredTensor, natural_key
 from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
 from initcfg.globs import Glob, glob_hint
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from initcfg.formats import Array
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Moments:
     """What some numbers come to: the finite ones but for the counts; of none the bounds are infinite."""
 
@@ -94,7 +94,7 @@ BINS = 128
 _MOST_DOUBLINGS = 10
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
     """How many numbers lie in each of 128 bins of equal width about a center.
 
@@ -154,7 +154,7 @@ class Histogram:
 _CHUNK = 1 << 17
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What weights hold: those tensors that were asked for, ``h.2`` before ``h.10``, and their moments."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -60,7 +59,7 @@ class Axes(NamedTuple):
     receptive: tuple[int, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A rule that gives each axis of a shape its role.
 

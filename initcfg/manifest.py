@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.frozen import frozen
 from initcfg.layout import shape_problem
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from initcfg.errors import Location
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ManifestEntry:
     """One parameter of a model, or one of its buffers: what it saves beside its parameters.
 
@@ -60,7 +59,7 @@ class PlacedEntries(Mapping[str, ManifestEntry]):
         return repr(dict(self))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The parameters and buffers of a model by their full names, in the model's order.
 

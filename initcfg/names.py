@@ -7,9 +7,8 @@ import re
 import unicodedata
 from collections import defaultdict
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initcfg.frozen import NamedTuple
 from initcfg.process import load
 
 if TYPE_CHECKING:

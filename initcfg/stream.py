@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _PERSON = b"initcfg.stream.1"
 _fresh: list[Callable[[], int]] = [lambda: int.from_bytes(os.urandom(8), "little")]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Stream:
     """The address of one independent sequence of random words, a digest of 16 bytes.
 

@@ -10,9 +10,10 @@ import linecache
 import math
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from initcfg.checks.laws import vector_kind
 from initcfg.dtypes import DTYPES
 from initcfg.engines.rounding import round_once
 from initcfg.errors import AuditError, Code, Diagnostic, Location, fold_copies
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers import Elementwise, Zeros, serialize
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from initcfg.errors import Severity
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Audit:
     """What the code of a model leaves out, does twice or undoes when it initializes the model.
 

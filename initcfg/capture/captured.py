@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from initcfg.capture.values import Table, Unsaid
 from initcfg.dtypes import DTYPES
 from initcfg.errors import Code, SpecError
 from initcfg.formats.atomic import replacing
-from initcfg.frozen import frozen
 from initcfg.generate.files import write
 from initcfg.layout import Layout
 from initcfg.plan import plan_of
@@ -49,7 +48,7 @@ _REASON = "so the model's own code has it"
 _PLAIN = ('{"initializer": "zeros"}', '{"initializer": "ones"}', '{"skip": true}')
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Captured:
     """A live model's own initialization.
 
@@ -82,7 +81,7 @@ class Captured:
 
     name: str
     recorded: Sequence[Recorded]
-    source: Source = Source()
+    source: Source = field(default_factory=Source)
     examine: Callable[[], Audit] | None = None
     layout: str | None = None
 

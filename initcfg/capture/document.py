@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from initcfg.capture.grouping import staged
@@ -12,7 +13,6 @@ from initcfg.capture.layers import Places, grouped, with_numbers
 from initcfg.checks import check_plan
 from initcfg.dtypes import DEFAULT_DTYPE
 from initcfg.errors import Code
-from initcfg.frozen import frozen
 from initcfg.manifest import ManifestEntry
 from initcfg.plan import plan_of
 from initcfg.process import cached_property
@@ -37,7 +37,7 @@ _EXPERTS = ("gate_up_proj", "down_proj")
 Commented: TypeAlias = "tuple[dict[str, Any], str]"
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Entry(ManifestEntry):
     """A parameter as layers are grouped by it: what stands beside its shape belongs to it."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
 
 from initcfg.expressions import Expression
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def close(one: float, other: float) -> bool:
     return one == other or math.isclose(one, other, rel_tol=_RELATIVE)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Point:
     """A number, and the values of the config that it was seen with."""
 
@@ -169,7 +169,7 @@ def _product(values: Mapping[str, float], exponents: Mapping[str, Fraction]) -> 
     return above * math.sqrt(rooted_above) / (below * math.sqrt(rooted_below))
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class _Factor:
     """``above / below * sqrt(root_above / root_below)``."""
 

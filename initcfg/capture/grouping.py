@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from itertools import combinations, count
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from initcfg.capture.layers import is_number
-from initcfg.frozen import NamedTuple
 from initcfg.globs import Glob, literal
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initcfg.frozen import frozen
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -18,7 +16,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _FEW = 3
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Index:
     """A segment that counts; `total` is as `stop`, for everything that is numbered in this place."""
 
@@ -54,7 +52,7 @@ def _whole(name: str) -> str:
     return name.replace(f"{_GLUE}.", "").replace(f".{_GLUE}", "")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Group:
     """Parameters of one shape and dtype whose names differ in counting segments only."""
 
@@ -170,7 +168,7 @@ def _taken(runs: Iterable[list[Group]], at: int, total: int) -> Iterator[tuple[t
 _LETTERS = "ijklmnpqrs"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a parameter stands: the key of its layer, None for one of no layer, and its own key there."""
 

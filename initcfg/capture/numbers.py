@@ -18,7 +18,6 @@ from initcfg.capture.grouping import starred
 from initcfg.capture.layers import is_number
 from initcfg.capture.values import Table, Unsaid
 from initcfg.expressions import ELEMENT_NAMES, RESERVED_NAMES
-from initcfg.frozen import frozen
 from initcfg.process import cached_property
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _LISTED = re.compile(r"\(\d+\)$")
 _TOGETHER = 4
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Build:
     """One model that was made; only the value `changed` of its config differs from that of the build `of`."""
 
@@ -60,7 +59,7 @@ class Source:
     rebuild: Rebuild | None = None
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Explained:
     """An expression, the values of the config in it, and the fans that it was seen to hold for."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initcfg.capture.values import Table, Unsaid
-from initcfg.frozen import frozen
 from initcfg.layout import Layout, resolved_fans
 from initcfg.spec.models import read_initializer
 
@@ -48,7 +48,7 @@ _NAMED: dict[tuple[str, str], Any] = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Phrase:
     """What a rule says beside its pattern, as JSON, so that equal ones are one; and where it comes from."""
 

@@ -6,9 +6,8 @@ framework.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 Phase = Literal["constructor", "init"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Site:
     """A line of code: `modeling_gpt2.py:412 in _init_weights`."""
 
@@ -27,7 +26,7 @@ class Site:
     function: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Write:
     """One write to a parameter, as its code calls it, with the line that made it.
 
@@ -41,14 +40,14 @@ class Write:
     phase: Phase
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """Fixed values that no formula gives, in the parameter's shape."""
 
     values: np.ndarray
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Unsaid:
     """A law that a spec cannot say: the reason as a clause, and the line behind it where one is known."""
 
@@ -70,7 +69,7 @@ Law: TypeAlias = "Initializer | Table | Unsaid"
 Box: TypeAlias = tuple[tuple[int, int], ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What was recorded of one parameter or buffer.
 
@@ -99,7 +98,7 @@ class Recorded:
         return next((each.site for each in reversed(self.writes) if phase in (None, each.phase)), None)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A write of which nothing is left at the end.
 
@@ -117,7 +116,7 @@ class Lost:
     first: bool = False
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One way to make a model, recorded: constructed, or meta, ``to_empty`` and the init function.
 

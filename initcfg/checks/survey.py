@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from initcfg.distributions import TruncatedNormal
 from initcfg.errors import InitializerError
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers import BuiltIn
 from initcfg.initializers.components import Component
 from initcfg.layout import known_fans
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _POINTS = 1 << 12
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Piece(Component):
     """A component of a parameter as a check looks at it: none has a dimension of 0."""
 

@@ -10,12 +10,11 @@ import sys
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import click
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, printable
-from initcfg.frozen import NamedTuple
 from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,7 +14,6 @@ from initcfg.cli.arguments import threads_option, with_renames
 from initcfg.cli.output import Output, progress_bar, with_table
 from initcfg.cli.report import Exit
 from initcfg.errors import SpecError, UnknownParameterError, printable
-from initcfg.frozen import NamedTuple
 from initcfg.names import count, counted, fold, number, size
 from initcfg.process import lazy
 from initcfg.tables import SEGMENTS, WORDS, Column, Row, Table, csv_text, in_order

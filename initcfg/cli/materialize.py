@@ -9,7 +9,7 @@ import os
 import time
 from concurrent.futures import BrokenExecutor, Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,7 +24,6 @@ from initcfg.cli.arguments import (
 from initcfg.cli.output import Output, with_output
 from initcfg.cli.report import Contents, Exit
 from initcfg.errors import printable
-from initcfg.frozen import NamedTuple
 from initcfg.names import count, counted, size
 
 if TYPE_CHECKING:

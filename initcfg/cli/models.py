@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,7 +18,6 @@ from initcfg.cli.output import Output, check_replaceable, with_output, with_repo
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.cli.validate import ignore_option
 from initcfg.errors import Code, Diagnostic, Location, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.names import counted, did_you_mean
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 import click
 
@@ -18,7 +18,6 @@ from initcfg.cli.arguments import force_option, not_standard_output
 from initcfg.cli.renderers import FOR_PEOPLE, FORMATS, SHOWN, defused, render, shows_all, step_summary
 from initcfg.cli.report import Checked, Exit, Report
 from initcfg.errors import Code, FormatError, OutputError, printable, text_width
-from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

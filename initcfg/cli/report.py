@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import MAX_TOLD, WARNINGS, Code, Diagnostic, Location, Severity, printable
-from initcfg.frozen import NamedTuple
 from initcfg.names import count, counted, size
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.capture.layers import Index
 from initcfg.dtypes import DTYPES
-from initcfg.frozen import NamedTuple
 from initcfg.globs import GlobSet
 from initcfg.text.yaml_source import read_yaml
 

@@ -9,7 +9,7 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from initcfg.distributions import ComplexNormal, Disk, Normal, Square, TruncatedNormal, Uniform, point
 from initcfg.dtypes import DTYPES
@@ -17,7 +17,6 @@ from initcfg.engines.constants import CUT_RANGE, LEAST_MASS, LEAST_SCALE, NORMAL
 from initcfg.engines.rounding import at_least, at_most, round_once, strictly_above, strictly_below
 from initcfg.errors import Code, InitializerError
 from initcfg.exact import truncation
-from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from initcfg.distributions import Distribution

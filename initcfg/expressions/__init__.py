@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg import exact
 from initcfg.errors import Code
@@ -22,7 +22,6 @@ from initcfg.expressions.grammar import (
 )
 from initcfg.expressions.grammar import ExpressionError as ExpressionError
 from initcfg.expressions.grammar import UnknownNameError as UnknownNameError
-from initcfg.frozen import NamedTuple
 from initcfg.layout import resolved_fans
 from initcfg.names import did_you_mean
 from initcfg.text.source import LARGEST

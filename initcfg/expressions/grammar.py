@@ -14,10 +14,9 @@ Grammar, from the loosest to the tightest; a comparison is 1 or 0::
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.text.source import LiteralError, comma_hint, read_float, read_integer
 
 if TYPE_CHECKING:

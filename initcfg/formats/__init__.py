@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from initcfg.errors import Code, FormatError, Location
 from initcfg.formats.base import Array, Elements, Header, TensorInfo, WriteAt
-from initcfg.frozen import frozen
 from initcfg.names import did_you_mean
 from initcfg.process import load
 
@@ -38,7 +38,7 @@ class FormatModule(Protocol):
         """The same, of a file that is open at its beginning; `path` is for messages."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Format:
     """One format: its module, its suffix, and whether tied names are listed in the metadata."""
 

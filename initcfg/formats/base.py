@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias
 
 from initcfg.errors import Code, FormatError, Location
-from initcfg.frozen import frozen
 from initcfg.text.inputs import open_input
 from initcfg.text.json_values import parse_json
 
@@ -42,7 +41,7 @@ _NUMBER = re.compile("0*([0-9]+)")
 KEPT = 8
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TensorInfo:
     """The name, dtype and shape of one tensor."""
 
@@ -76,7 +75,7 @@ class Elements(Protocol):
         """
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LoadedTensor:
     """A tensor that another library holds; `read` gives any thread the elements [start, stop) in C order."""
 
@@ -159,7 +158,7 @@ def common_texts(metadata: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {key: text for key, text in texts.items() if key not in differing}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoredTensor(TensorInfo):
     """One tensor of a file, which may be a shard; `begin` is the place of its first byte in that."""
 
@@ -167,7 +166,7 @@ class StoredTensor(TensorInfo):
     shard: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a file, or a set in the order of its index, holds without its elements."""
 

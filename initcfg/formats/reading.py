@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from initcfg.errors import Code, FormatError, Location, SpecError
@@ -17,7 +18,6 @@ from initcfg.formats import FORMATS, Array, format_of
 from initcfg.formats.base import KEPT, TIED_KEY, FilePool, Header, LoadedTensor, StoredTensor, tied_names
 from initcfg.formats.index import TORCH_ENDINGS, find_weights, is_index, is_torch_file, read_set
 from initcfg.formats.torch_files import torch_tensors
-from initcfg.frozen import frozen
 from initcfg.process import lazy
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WILD = re.compile(r"[*?\[\]{}]")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Rename:
     """One pattern of leading segments, and what takes their place."""
 
@@ -49,7 +49,7 @@ class _Rename:
         return ".".join(part for part in (begun, found["rest_of_the_name"]) if part)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Renames:
     """What a plan calls the tensors of weights: the first rename that fits replaces leading segments."""
 

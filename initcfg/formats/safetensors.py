@@ -28,7 +28,6 @@ from initcfg.formats.base import (
     refuse,
     tensors_in_place,
 )
-from initcfg.frozen import frozen
 from initcfg.layout import shape_problem
 from initcfg.process import gc_paused
 from initcfg.text.inputs import open_input
@@ -54,7 +53,7 @@ _KEYS = {"dtype", "shape", "data_offsets"}
 _BY_TAG = {dtype.tag: dtype for dtype in DTYPES.values()}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FileLayout:
     """Where everything stands in a file: its first bytes up to the data, the tensors in order, its size."""
 

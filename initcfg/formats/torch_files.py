@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, FormatError, InitcfgError, capped
 from initcfg.formats.base import LoadedTensor, refused
 from initcfg.formats.index import is_index, read_index
-from initcfg.frozen import frozen
 from initcfg.process import LOADING, lazy
 from initcfg.text.inputs import open_input
 
@@ -165,7 +165,7 @@ def _elements(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """Memory as numpy takes it from others. It keeps the tensor for as long as an array needs it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from initcfg.engines import get_engine
 from initcfg.errors import Code, FormatError, SpecError
 from initcfg.formats import TensorInfo, format_of
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, little_endian, make_little_endian
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Task, Workers, counting
 from initcfg.generate.work import batches, fill_elements, is_for_caller, is_made_whole, make_whole
 from initcfg.plan.plan import owner, selected
@@ -65,7 +65,7 @@ def file_metadata(
     return {**given, **{key: text for key, text in ours.items() if text is not None}}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PlannedElements:
     """The elements of tensors that are parameters of a plan, by names; an `initcfg.formats.Elements`."""
 
@@ -161,7 +161,7 @@ def _write(batch: list[Piece], offset: int, fill: FillFunction, memory: _Memory,
     return end
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Written:
     """What was written."""
 

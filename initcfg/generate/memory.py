@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from initcfg.engines import get_engine
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Task, Workers, in_groups
 from initcfg.generate.work import (
     CHUNK,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _HUGE_PAGE = 1 << 21
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """A parameter or a slice to be made, and the C-contiguous array of its shape and dtype that takes it."""
 

@@ -8,11 +8,11 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
 from initcfg.dtypes import is_bool
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -47,7 +47,7 @@ _TASKS_AHEAD_A_THREAD = 2
 _BYTES_AHEAD_A_THREAD = 1 << 24
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Task(Generic[Result]):
     """Something to run, in a thread or `here`; its result holds so many bytes until it is used."""
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from initcfg.engines import fill_many
 from initcfg.errors import InitializerError
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.generate.pool import in_groups
 from initcfg.initializers import Initializer, Request, draw, is_built_in, is_cut, make, parts_of
 
@@ -36,7 +36,7 @@ CHUNK = 1 << 20
 _CRUMB = 1 << 11
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Piece:
     """The elements [start, stop) of a parameter, in C order; of one that is made whole all of them."""
 

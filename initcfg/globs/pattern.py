@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.frozen import NamedTuple
 
 MAX_PATTERN = 512
 _MAX_DEPTH = 8

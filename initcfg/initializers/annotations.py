@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import types
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 from pydantic_core import PydanticKnownError, core_schema
 
 from initcfg.errors import Code
 from initcfg.expressions import Expression, ExpressionError
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.values import (
     CONSTANT,
     as_config,

@@ -14,6 +14,7 @@ from typing import (
     Annotated,
     Any,
     Literal,
+    NamedTuple,
     TypeVar,
     get_args,
     get_origin,
@@ -25,7 +26,6 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from initcfg.errors import Code, Diagnostic, Path
 from initcfg.expressions import nonlinearity_hint
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.annotations import (
     CODES,
     Anything,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABCMeta, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeGuard, TypeVar, dataclass_transform
 
 from pydantic import ValidationInfo, model_validator
 from pydantic_core import ArgsKwargs, ValidationError
@@ -24,7 +24,7 @@ from initcfg import engines
 from initcfg.distributions import complex_law
 from initcfg.dtypes import as_dtype
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.frozen import FrozenDict, NamedTuple
+from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import CONFIG, adapter_of, annotate, problems_of, signature_of
 from initcfg.initializers.custom import Initializer, Request, call_custom
 from initcfg.initializers.values import as_shape, fault, same

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from initcfg.distributions import Distribution, Mixture, Summary, moments, point, support
-from initcfg.frozen import frozen
 from initcfg.initializers.base import BuiltIn, Combined, Structured, resolve
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MOST_ATOMS = 8
 Box = tuple[range, ...]
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Component:
     """What one initializer makes: a whole parameter, or a part of a combined one.
 

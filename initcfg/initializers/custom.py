@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers.values import shown
 from initcfg.process import lazy
 from initcfg.stream import Stream, fresh_seed
@@ -87,7 +87,7 @@ class Request(NamedTuple):
     fill: FillFunction
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class FunctionInitializer(Initializer):
     """An initializer that calls a function; `initcfg.initializers.get` makes it.
 

@@ -9,10 +9,9 @@ from abc import abstractmethod
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from initcfg.errors import Code, Diagnostic, FormatError, InitializerError
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.annotations import Axes, FileName, ParameterName, Sizes, TensorName
 from initcfg.initializers.base import Cuttable, Structured, draw, initializer, is_cut, make
 from initcfg.initializers.configs import is_by_content, serialize

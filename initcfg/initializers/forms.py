@@ -8,14 +8,14 @@ Keras's form                        {class_name: RandomNormal, config: {stddev: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import ValidationError
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code
-from initcfg.frozen import FrozenDict, frozen
+from initcfg.frozen import FrozenDict
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of
 from initcfg.initializers.base import BuiltIn
 from initcfg.initializers.registry import KERAS_MODEL_HINT, KERAS_MODELS, is_free, lookup
@@ -42,7 +42,7 @@ _IGNORED_KEY = "shared_object_id"
 _MAX_NESTED = MAX_DEPTH // 3
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class InitializerConfig:
     """The normal form of an initializer that was written down.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from initcfg import engines
 from initcfg.distributions import Fill, Normal, Uniform
 from initcfg.errors import Code, Diagnostic, InitializerError
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.annotations import Limits, Number, Positive, Seed, Share
 from initcfg.initializers.base import Cuttable, Structured, initializer
 from initcfg.initializers.values import misfit

@@ -6,14 +6,14 @@ import math
 import operator
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, Path, PathStep
-from initcfg.frozen import FrozenDict, frozen
+from initcfg.frozen import FrozenDict
 from initcfg.layout import MAX_NDIM
 from initcfg.process import cached_property, lazy
 from initcfg.text.source import MAX_DEPTH
@@ -80,7 +80,7 @@ def diagnostic_of(error: PydanticCustomError, where: Location | None = None) -> 
     return Diagnostic(Code(error.type), facts["message"], where, facts["hint"])
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class ArrayValue:
     """A constant array, held as Python numbers so that it compares by value and hashes."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code
 from initcfg.expressions import ELEMENT_NAMES, FANS, Expression, Template
-from initcfg.frozen import NamedTuple
 from initcfg.globs import Glob
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import arguments_of

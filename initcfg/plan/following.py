@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg import initializers
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.layout import resolved_fans
 from initcfg.names import NearestNames, did_you_mean
 from initcfg.plan.parameters import Borrower, PlannedParameter, SkippedParameter, Tie

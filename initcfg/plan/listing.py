@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from initcfg.distributions import (
     ComplexNormal,
@@ -21,7 +21,6 @@ from initcfg.distributions import (
     moments,
 )
 from initcfg.errors import InitializerError, printable
-from initcfg.frozen import NamedTuple
 from initcfg.initializers import Combined, canonical_name, resolve
 from initcfg.initializers.components import weights_of
 from initcfg.names import count, counted, fold, number, size

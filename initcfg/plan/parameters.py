@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex
 
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, printable
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers.components import Component, components_of
 from initcfg.process import load
 
@@ -145,7 +144,7 @@ def _refuse_array(*_: object, **__: object) -> NoReturn:
     raise TypeError("a plan holds no arrays: initcfg.materialize makes the one of a parameter or a slice")
 
 
-@frozen(kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedParameter:
     """Everything that decides the values of one parameter, and what a caller may ask about it.
 
@@ -217,7 +216,7 @@ class PlannedParameter:
         return html
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SkippedParameter:
     """A parameter that a rule leaves out of the plan on purpose, or a buffer that no rule reaches.
 
@@ -292,7 +291,7 @@ def planned_parameter(
     return parameter
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ParameterSlice:
     """A part of one parameter, such as ``plan["h.0.weight"][128:256, :]``; no array until it is materialized.
 

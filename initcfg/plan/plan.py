@@ -9,14 +9,13 @@ import operator
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from initcfg import initializers
 from initcfg.dtypes import is_bool
 from initcfg.engines.recipe import Constant, prepare
 from initcfg.errors import Code, Diagnostic, InitializerError, Location, SpecError, UnknownParameterError
-from initcfg.frozen import frozen
 from initcfg.globs import Glob, glob_hint
 from initcfg.initializers.components import weights_of
 from initcfg.initializers.configs import serialize_by_content
@@ -180,7 +179,7 @@ _SAYS_SO = rb'"format"\s*:\s*"initcfg\.plan"'
 _BOM = b"\xef\xbb\xbf"
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Plan:
     """Every parameter of a model and how it begins, in the spec's order.
 

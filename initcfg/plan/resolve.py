@@ -10,7 +10,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic_core import ValidationError
 
@@ -20,7 +20,6 @@ from initcfg.dtypes import DEFAULT_DTYPE, DTYPES, as_dtype
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import Expression, Template, facts_of
 from initcfg.expressions.grammar import references
-from initcfg.frozen import NamedTuple
 from initcfg.initializers import BuiltIn, Combined, Initializer
 from initcfg.initializers.annotations import LITERALS
 from initcfg.initializers.arguments import adapter_of, arguments_of, problems_of

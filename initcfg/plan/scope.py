@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initcfg.errors import Code, SpecError
 from initcfg.expressions import (
@@ -17,7 +17,6 @@ from initcfg.expressions import (
     UnknownNameError,
 )
 from initcfg.expressions.grammar import Call, Name, Operation, operands_of
-from initcfg.frozen import NamedTuple
 from initcfg.layout import MAX_DIM
 from initcfg.plan.problems import BrokenError, EnoughProblemsError
 from initcfg.process import lazy

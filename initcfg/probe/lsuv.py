@@ -15,14 +15,14 @@ import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 import numpy as np
 
 from initcfg.distributions import point
 from initcfg.dtypes import is_bool
 from initcfg.errors import Code, SpecError
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.initializers import Constant, Initializer, Scaled
 from initcfg.initializers.base import nested_in
 from initcfg.initializers.derived import Derived
@@ -74,7 +74,7 @@ Measure = Callable[[float, float], Passed]
 Look = Callable[[str, Passed, Measure], None]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Scale:
     """What was found for one layer.
 
@@ -238,7 +238,7 @@ def _start(bias: PlannedParameter) -> float:
     return float(value)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Lsuv:
     """Scales for the layers of a model, so that the variance of each output is 1 on a batch.
 

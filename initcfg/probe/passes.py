@@ -6,12 +6,11 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initcfg.errors import Code, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.probe.values import Block, Leaf, Run, Signal, Weight, finite, joined
 from initcfg.stream import Stream
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
 from initcfg.explanations import published
-from initcfg.frozen import NamedTuple
 from initcfg.probe.telling import said_of, table_of, text_of
 from initcfg.probe.values import Run, Value, middle
 from initcfg.process import LOADING

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 import initcfg
 from initcfg.errors import Code, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.names import few
 from initcfg.plan import require_plan
 from initcfg.probe.functions import nonlinearity_of

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +33,7 @@ def _nodes() -> tuple[Array, Array]:
     return z, weights / weights.sum()
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Activation:
     """A function between layers: `squares` is the mean of its square over N(0, q), `slopes` of its slope's.
 

@@ -10,10 +10,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.errors import Code, Location, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.probe.passes import Seen
 
 if TYPE_CHECKING:

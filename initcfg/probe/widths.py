@@ -7,12 +7,11 @@ transfer", appendix D.1: under muP no activation's size, nor how far a step move
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, computed_field
 
 from initcfg.explanations import published
-from initcfg.frozen import NamedTuple
 from initcfg.names import fold, number
 from initcfg.probe.values import Numbers, Value
 from initcfg.tables import SEGMENTS, Column, Row, Table

@@ -7,7 +7,7 @@ import platform
 from collections import defaultdict
 from dataclasses import replace
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,6 @@ import initcfg
 from initcfg import inspection
 from initcfg.diff import beside
 from initcfg.errors import Code, Diagnostic, Location, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.generate.memory import materialize
 from initcfg.initializers import Formula, Initializer, canonical_name
 from initcfg.inspection import Histogram

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 import initcfg
 from initcfg.errors import Code, OutputError
 from initcfg.formats.index import INDEX_NAME
-from initcfg.frozen import frozen
 from initcfg.names import few
 from initcfg.sharding.shards import MAX_SHARDS, Shard, ShardSet
 from initcfg.text.json_values import parse_json
@@ -28,7 +27,7 @@ _FORMAT = {"format": "initcfg.run", "version": 1}
 _SET_FILE = re.compile(r"model(-[0-9]{5,}-of-[0-9]{5,})?\.safetensors|model\.safetensors\.index\.json")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SetClaim:
     """Which set a folder is for, and how to tell that it is complete."""
 
@@ -75,7 +74,7 @@ class SetClaim:
         return json.dumps(_FORMAT | told) + "\n"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """A folder, compared with a set."""
 

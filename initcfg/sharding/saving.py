@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initcfg.engines import get_engine
@@ -11,7 +12,6 @@ from initcfg.errors import Code, FormatError, InitcfgError, Location, OutputErro
 from initcfg.formats.base import PLAN_KEY, SPEC_KEY
 from initcfg.formats.index import INDEX_NAME, MAX_INDEX_BYTES, index_text, read_index
 from initcfg.formats.safetensors import MAX_HEADER_BYTES, header_in
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Progress, Workers, onward, thread_count
 from initcfg.sharding.inventory import (
     SetClaim,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from initcfg.stores import Store
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Saved:
     """What a run has written of a set.
 
@@ -211,7 +211,7 @@ _LENGTH_BYTES = 8
 _SHOWN = 5
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Published:
     """A set that is complete.
 

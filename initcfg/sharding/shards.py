@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from initcfg.formats import TensorInfo
 from initcfg.formats.base import SPEC_KEY, TIED_KEY, refuse
 from initcfg.formats.index import TOTALS, Index, index_text
 from initcfg.formats.safetensors import FileLayout, layout
-from initcfg.frozen import frozen
 from initcfg.generate.files import carried_spec, file_metadata, left_out
 from initcfg.plan.plan import owner, selected
 from initcfg.process import cached_property
@@ -39,7 +39,7 @@ _EVEN_PARTS = 10
 _MOST = 2**20
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Shard:
     """One file of a set; a value that any process can write the file from."""
 
@@ -54,7 +54,7 @@ class Shard:
         return self.layout.nbytes
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class ShardSet:
     """All files of a set in order, the `tied` names that were left out, and the `spec` of its index."""
 
@@ -231,7 +231,7 @@ def even_shard_size(total: int, world_size: int) -> int:
     return size // unit * unit
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Rank:
     """A process among several, numbered from 0; a ValueError where there is no such rank."""
 

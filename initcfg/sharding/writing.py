@@ -10,12 +10,12 @@ import signal
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from initcfg.engines import get_engine
 from initcfg.errors import Code, InitcfgError, Location, OutputError
-from initcfg.frozen import frozen
 from initcfg.generate.files import PlannedElements
 from initcfg.generate.pool import Progress, Workers, counting
 from initcfg.generate.work import is_foreign, make_whole
@@ -41,7 +41,7 @@ _PYTHON = {"builtins", "concurrent"}
 _UNPICKLED = (TypeError, AttributeError)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What is told about a shard: never what is in it.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import ValidationError
 
 from initcfg.errors import Code, Diagnostic, InitcfgError, Location, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.forms import InitializerConfig, nested_in
 from initcfg.initializers.values import shown
 from initcfg.process import LOADING, lazy

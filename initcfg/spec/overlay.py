@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic_core import PydanticCustomError
 
 from initcfg.errors import Code, Diagnostic, Location, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.initializers.registry import KERAS_MODEL_HINT, lookup
 from initcfg.initializers.values import diagnostic_of, shown
 from initcfg.names import did_you_mean

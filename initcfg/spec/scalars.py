@@ -7,7 +7,7 @@ cannot know, such as the syntax of an expression, is refused with one of our cod
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 from pydantic import Field
 from pydantic_core import core_schema
@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 from initcfg.dtypes import DTYPES, as_dtype, is_type
 from initcfg.errors import WARNINGS, Code, InitializerError
 from initcfg.expressions import Expression, ExpressionError, Template
-from initcfg.frozen import FrozenDict, NamedTuple
+from initcfg.frozen import FrozenDict
 from initcfg.globs import Glob, PatternError
 from initcfg.initializers.annotations import Items, Limits
 from initcfg.initializers.values import fault, shown

@@ -7,11 +7,11 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from initcfg.errors import printable, text_width
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.process import load
 
 # What a cell may be broken into where its column has to be narrow; other cells stay whole.
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     curve: Curve | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows under headings, and what they come to; no cell holds what could steer a terminal.
 

@@ -10,10 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from initcfg.errors import MAX_TOLD, Code, Diagnostic, Location, PathStep, SpecError, more_problems
-from initcfg.frozen import NamedTuple
 from initcfg.process import cached_property
 
 #: Plain data as JSON has it: None, bool, int, float, str, list, dict with string keys.

@@ -7,12 +7,11 @@ would keep the last of two equal keys, and end in a crash on deep nesting.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from initcfg.errors import Code, SpecError
-from initcfg.frozen import NamedTuple
 from initcfg.text.source import (
     MAX_DEPTH,
     LiteralError,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from initcfg.errors import Code, Location
-from initcfg.frozen import NamedTuple
 from initcfg.text.source import Node, Reader, Tree, comma_hint
 
 _BARE_BRACES = r"\s*(?:- )?(\{[^{}]*\}[^:\s]*)\s*:"

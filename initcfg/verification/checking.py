@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from initcfg.engines import FillFunction, get_engine
 from initcfg.errors import Diagnostic, InitcfgError, Location, fold_copies
 from initcfg.formats.base import PLAN_KEY, StoredTensor
 from initcfg.formats.reading import RenamesLike, WeightsFile, open_weights
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Progress, Task, Workers, counting
 from initcfg.generate.work import Piece, batches, fill_elements, is_for_caller, is_made_whole, make_whole
 from initcfg.initializers import Combined, Initializer, NormOf, RepeatOf, Scaled
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What holding weights against a plan has found.
 

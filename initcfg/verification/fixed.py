@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from initcfg.dtypes import DTYPES, DType
 from initcfg.engines.casting import round_all
 from initcfg.engines.rounding import round_once
 from initcfg.errors import Code, Diagnostic
-from initcfg.frozen import frozen
 from initcfg.initializers import Initializer, Scaled, draw
 from initcfg.initializers.base import Cuttable, initializer, nested_in
 from initcfg.initializers.custom import Request
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FLOAT64 = DTYPES["float64"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Mismatch:
     """The first element that differs, in C order, both its values in full, and how many differ."""
 
@@ -62,7 +62,7 @@ def differs(
     return Diagnostic(Code.VALUES, message, file.place_of(tensor), hint)
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fixed:
     """Values that are known."""
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from initcfg.distributions import ComplexNormal, Disk, Square
 from initcfg.errors import Code, Diagnostic
-from initcfg.frozen import frozen
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
 from initcfg.initializers import (
     Combined,
@@ -72,7 +71,7 @@ class _Seen:
             self.mismatch = other.mismatch.after(self.mismatch)
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Held:
     """A component of a tensor, and what it is held against."""
 
@@ -82,7 +81,7 @@ class _Held:
     pictured: Meant | None = None  # of what a histogram is made
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     tensor: StoredTensor
     parameter: PlannedParameter

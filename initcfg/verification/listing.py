@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from initcfg.errors import printable
-from initcfg.frozen import frozen
 from initcfg.names import count, fold, number
 from initcfg.tables import SEGMENTS, Column, Row, Table
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from initcfg.verification.meant import Meant
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LawRow:
     """One component of a tensor: what was found beside what is meant.
 
@@ -70,7 +69,7 @@ class LawRow:
         }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LawReport:
     """What holding weights against laws has found.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initcfg.errors import Code, Diagnostic, FormatError, Location, SpecError, capped
 from initcfg.formats.base import PLAN_KEY, SELECT_KEY, SPEC_KEY, TIED_KEY, StoredTensor, malformed, tied_names
-from initcfg.frozen import frozen
 from initcfg.globs import Glob
 from initcfg.manifest import Manifest, ManifestEntry, buffers_among
 from initcfg.names import Affix, NearestNames, differ_alike, few
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from initcfg.formats.reading import WeightsFile
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Match:
     """The tensors to compare with the parameters whose values they should hold, and what else disagrees."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ from initcfg.distributions import (
     support,
 )
 from initcfg.engines.casting import round_all
-from initcfg.frozen import frozen
 from initcfg.initializers import Formula, Initializer, RandomNormal, RandomUniform, resolve
 from initcfg.initializers.elements import gauss_nodes, sample_of
 from initcfg.inspection import as_real
@@ -53,7 +53,7 @@ Mixture = tuple[tuple[float, "Distribution"], ...]
 Tails = tuple["Array", "Array"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Meant:
     """What the elements of a component should come to."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +16,6 @@ import numpy as np
 from initcfg.adapters.jax.fixed import Fixed, is_key, is_of_complex, number_of
 from initcfg.capture.laws import affine, combined, constant, expression_of, function_of
 from initcfg.capture.values import UnsayableError
-from initcfg.frozen import frozen
 from initcfg.initializers import (
     Concatenate,
     Initializer,
@@ -38,7 +37,7 @@ _SCALING = os.path.join("jax", "_src", "nn", "initializers.py")  # noqa: PTH118
 _TWICE = "one draw is there several times"
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Drawn:
     """Random values: the law of each, and where they were drawn.
 
@@ -65,7 +64,7 @@ class Drawn:
         return None if axes in plain or not {1, 2} & {*axes} else "".join("BOIK"[min(at, 3)] for at in axes)
 
 
-@frozen(slots=False)
+@dataclass(frozen=True)
 class Lawless:
     """Values that no spec can say, and why."""
 

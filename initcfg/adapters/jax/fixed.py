@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,13 +13,12 @@ import numpy as np
 from initcfg.capture.laws import shortest
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@frozen(slots=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class Fixed:
     """Values without chance: one number that all elements are, or what makes them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
@@ -24,7 +25,6 @@ from initcfg.adapters.jax.shardings import (
 )
 from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, InitializerError, SpecError
-from initcfg.frozen import frozen
 from initcfg.generate.memory import Target, empty, fill_targets
 from initcfg.generate.pool import in_groups, onward
 from initcfg.manifest import Manifest, ManifestEntry
@@ -102,7 +102,7 @@ def to_jax(
 _GROUP_BYTES = 1 << 30
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A parameter, and over which devices its array is to be; None for the default one."""
 
@@ -312,7 +312,7 @@ def _sharding(leaf: Any) -> Sharding | None:
     return sharding
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Flat:
     """A tree, flattened."""
 

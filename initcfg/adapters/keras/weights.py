@@ -6,13 +6,13 @@ and ``Layer.weights`` holds the weights of those.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
 
 from initcfg.adapters.matching import require_match
 from initcfg.errors import Code, Diagnostic, SpecError
-from initcfg.frozen import frozen
 from initcfg.generate.memory import fill_targets, new_target
 from initcfg.generate.pool import in_groups, onward
 from initcfg.generate.work import is_foreign
@@ -170,7 +170,7 @@ def other_variables(model: keras.Model) -> tuple[str, ...]:
 _GROUP_BYTES = 1 << 28
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Initialized:
     """What `initialize` has done.
 

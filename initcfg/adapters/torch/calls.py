@@ -6,12 +6,11 @@ import os
 import sys
 import traceback
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from initcfg.capture.values import Site, Write
-from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

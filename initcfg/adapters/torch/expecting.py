@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from initcfg.adapters.torch.batches import first_tensor
-from initcfg.frozen import NamedTuple
 from initcfg.probe.theory import ACTIVATIONS
 
 if TYPE_CHECKING:

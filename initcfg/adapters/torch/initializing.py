@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn.modules.batchnorm import _NormBase
@@ -19,7 +20,6 @@ from initcfg.adapters.torch.parameters import buffers_of, entry_of, modules_of, 
 from initcfg.adapters.torch.shards import is_dtensor, places
 from initcfg.errors import Code, Diagnostic, SpecError, printable
 from initcfg.formats.reading import Renames
-from initcfg.frozen import NamedTuple, frozen
 from initcfg.manifest import Manifest
 from initcfg.names import counted, few
 from initcfg.plan import require_plan
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from initcfg.plan import Plan, PlannedParameter
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Initialized:
     """What was made in a module, and what was left alone.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,7 +27,6 @@ from initcfg.adapters.torch.programs import (
 )
 from initcfg.capture.laws import affine, combined, constant, expression_of, function_of, of_parts, shortest
 from initcfg.capture.values import Table, UnsayableError
-from initcfg.frozen import frozen
 from initcfg.initializers import (
     Concatenate,
     Constant,
@@ -60,7 +59,7 @@ _DRAWS = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Draws:
     """A law with the random nodes whose values it holds, each at most once, and what nothing wrote."""
 

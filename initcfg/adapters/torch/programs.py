@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ import torch
 from initcfg.capture.laws import law_of_values
 from initcfg.capture.values import UnsayableError
 from initcfg.dtypes import DTYPES
-from initcfg.frozen import NamedTuple, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +113,7 @@ class Memory:
         return Memory(self.storage, self.geometry.parts, dtype, 2 * self.length, [(whole.parts, node, 0)])
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """A tensor's values, as they were after the first `count` writes to its memory.
 
@@ -208,7 +207,7 @@ class Read:
                 return
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Hole:
     """A tensor of which no value is read: an operation writes all of it."""
 

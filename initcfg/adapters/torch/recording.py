@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from initcfg.adapters.torch.programs import (
     real,
     tensors_in,
 )
-from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

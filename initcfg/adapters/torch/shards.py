@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from initcfg.formats.torch_files import array_of
-from initcfg.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initcfg.plan.parameters import ParameterSlice, PlannedParameter
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """A box of a parameter's elements, and a plain tensor of its shape that is to hold them."""
 
@@ -143,7 +143,7 @@ def _placed(runs: list[range]) -> list[tuple[int, range]]:
 _MOST_WORK = 1 << 20
 
 
-@frozen(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class MemoryRange:
     """The bytes of a tensor, as far as this process holds it, from the first to behind the last."""
 

@@ -13,7 +13,7 @@ import os
 import struct
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initcfg.distributions import Fill
 from initcfg.engines import elementary
@@ -22,7 +22,6 @@ from initcfg.engines.recipe import Constant, prepare
 from initcfg.engines.target import checked_arguments, checked_start, row_of
 from initcfg.engines.turning import fill_complex
 from initcfg.errors import Code, InitializerError
-from initcfg.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
