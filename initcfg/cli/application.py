@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ from initcfg.process import collect_seldom, end_uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
 
 CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
@@ -131,6 +133,8 @@ class Application(Command, click.Group):
         warnings.formatwarning = lambda message, *_: f"{fit(f'warning: {message}', width_of(sys.stderr))}\n"
         # Otherwise pydantic reads the metadata of all that is installed, to find plugins that no spec needs.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        # Python has None for a stream that the caller closed, as by >&-.
+        sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
         for stream in (sys.stdout, sys.stderr):
             # What they cannot show is escaped.
             if reconfigure := getattr(stream, "reconfigure", None):
@@ -157,6 +161,10 @@ class Application(Command, click.Group):
             end_uncollected()
             sys.exit(code)
         return code
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _subject(ctx: click.Context, error: InitcfgError) -> str:

@@ -223,6 +223,16 @@ def test_a_reader_that_goes_away_is_no_fault(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_fault(closed: str, folder: Path) -> None:
+    program = f'exec "$@" {closed}'
+    command = ["sh", "-c", program, "sh", sys.executable, "-m", "initcfg", "validate", "good.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "internal error" not in done.stderr
+
+
 def test_a_stream_that_cannot_show_a_character_gets_an_escape(spawn: Spawn, folder: Path) -> None:
     (folder / "ключ.yaml").write_text("initcfg: 1\nключ: 1\n", encoding="utf-8")
     done = spawn("validate", "ключ.yaml", PYTHONIOENCODING="latin-1")

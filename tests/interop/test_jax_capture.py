@@ -264,6 +264,21 @@ def test_layers_with_laws_of_their_own_are_joined() -> None:
     assert deep == Concatenate(0, [1, 1, 1], laws)
 
 
+def test_a_loop_may_scale_the_draws_of_each_step() -> None:
+    def init(key: Any) -> Any:
+        def step(key: Any, depth: Any) -> Any:
+            key, own = RANDOM.split(key)
+            return key, {"up": RANDOM.normal(own, (4, 6)) * depth, "bias": jnp.full(6, depth)}
+
+        return jax.lax.scan(step, key, jnp.asarray([0.5, 0.1]))[1]
+
+    laws = {each.name: each.law for each in capture(init).recorded}
+    assert laws["up"] == Concatenate(0, [1, 1], [RandomNormal(0.0, 0.5), RandomNormal(0.0, 0.1)])
+    plan = initcfg.make_plan(capture(init).spec)
+    made = initcfg.materialize(plan)["bias"]
+    assert (made == jnp.asarray([0.5, 0.1])[:, None]).all()
+
+
 def test_a_function_of_one_draw_is_a_formula() -> None:
     found = law(lambda key: jnp.log(RANDOM.uniform(key, (8,), minval=1, maxval=16)))
     assert isinstance(found, Formula)

@@ -321,6 +321,8 @@ def _step(value: Value, at: int, aval: Any) -> Value:
     match value:
         case Fixed() if value.number is not None:
             return replace(value, aval=aval)
+        case Fixed() if not value.of_key and not aval.shape:
+            return known(value.values()[at], aval)
         case Fixed():
             return Fixed(aval, array=lambda: value.values()[at], of_key=value.of_key)
         case Drawn():

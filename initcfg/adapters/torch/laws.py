@@ -208,7 +208,7 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
     return _computed(node, name, args)
 
 
-_OF_COMPLEX = _SAME | {"mul", "div", "neg", "cat", "stack", "view_as_real"}
+_OF_COMPLEX = _SAME | {"mul", "div", "neg", "cat", "stack", "view_as_real", "conj_physical"}
 
 
 def _is_mixed(node: Node) -> bool:
@@ -318,8 +318,9 @@ def _of_one(  # noqa: PLR0911  a list of cases
                 return function_of(law, f"{{}} ** {own!r}")
     if name == "neg":
         return affine(law, -1.0)
-    if name == "view_as_real" and isinstance(law, RandomUniform):
-        return law
+    # A normal of complex numbers has mean 0, a square may lie on one side of it.
+    if (name, type(law)) in (("conj_physical", RandomNormal), ("view_as_real", RandomUniform)):
+        return law  # type: ignore[no-any-return]
     if name == "view_as_real" and isinstance(law, RandomNormal) and not law.mean:
         return affine(law, math.sqrt(0.5))
     if name == "erfinv":

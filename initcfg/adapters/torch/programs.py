@@ -99,8 +99,20 @@ class Memory:
         """What a tensor in it holds now."""
         if self.dtype.is_complex and not tensor.is_complex():
             return self.in_parts().read(tensor)
+        if tensor.is_conj() or tensor.is_neg():
+            return self._opposite(tensor)
         at, is_joined = Geometry.of(tensor), tensor.is_complex() and not self.dtype.is_complex
         return Read(self, len(self.writes), at.parts if is_joined else at, tensor.dtype)
+
+    def _opposite(self, tensor: torch.Tensor) -> Read:
+        """What a view holds that is conjugated or negated, which torch does where it reads one."""
+        op = torch.ops.aten.conj_physical.default if tensor.is_conj() else torch.ops.aten.neg.default
+        plain = Read(self, len(self.writes), Geometry.of(tensor), tensor.dtype)
+        write = replace(self.writes[-1][1].write, call="conj()")
+        node = Node(op, (plain,), {}, write, 0, is_random=False)
+        whole = Geometry.of(torch.empty(tensor.shape, device="meta"))
+        memory = Memory(self.storage, whole, tensor.dtype, tensor.numel(), [(whole, node, 0)])
+        return Read(memory, 1, whole, tensor.dtype)
 
     def in_parts(self) -> Memory:
         """That of complex numbers as it is from the first write on to their real or imaginary parts."""
