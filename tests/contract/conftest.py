@@ -49,11 +49,11 @@ class Agreement:
         problems, schema = problems_of(document), self.refused_by_schema(document)
         models = structural(problems)
         shown = json.dumps(document, ensure_ascii=False)[:2000]
-        # The keys of a rule are held against each other once each is right, also beyond its structure.
-        in_rule = any(
-            each.code in BEYOND_STRUCTURE and each.where.path[:1] == ("rules",) for each in problems
-        )
-        assert bool(models or (in_rule and schema)) == bool(schema), (
+        # The keys of a rule are held against each other once each is right, also beyond its structure; and so
+        # are the axes of a shape counted.
+        beyond = [each.where.path for each in problems if each.code in BEYOND_STRUCTURE]
+        is_partly_judged = any(path[:1] == ("rules",) or "shape" in path for path in beyond)
+        assert bool(models or (is_partly_judged and schema)) == bool(schema), (
             f"models: {models}\nschema: {schema}\n{shown}"
         )
 
