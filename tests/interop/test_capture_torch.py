@@ -250,6 +250,25 @@ def _written(w: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
     return w
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.randn(4).clamp(-1, math.inf),
+        lambda: torch.randn(4) - math.inf,
+        lambda: nn.init.trunc_normal_(torch.empty(4), b=math.inf),
+    ],
+)
+def test_a_draw_with_an_infinite_number_is_named(make: Callable[[], torch.Tensor]) -> None:
+    def build() -> nn.Module:
+        module = nn.Linear(2, 2)
+        module.register_parameter("own", nn.Parameter(make()))
+        return module
+
+    captured = capture(build)
+    assert "made of infinities or NaN" in captured.unsaid["own"].reason
+    assert "weight" in make_plan(captured.spec)
+
+
 COMPLEX: dict[str, tuple[Callable[[torch.Tensor], Any], Any]] = {
     "randn": (lambda w: 0.02 * torch.randn_like(w), RandomNormal(0.0, 0.02)),
     "normal_": (lambda w: w.normal_(0, 0.3), RandomNormal(0.0, 0.3)),

@@ -292,6 +292,7 @@ def test_a_function_of_one_draw_is_a_formula() -> None:
         (lambda key: jnp.linalg.qr(RANDOM.normal(key, (4, 4)))[0], "law"),
         (lambda key: jnp.tile(RANDOM.normal(key, (1, 4)), (4, 1)), "one draw is there several times"),
         (lambda key: RANDOM.normal(key, (4,)) * jnp.arange(4.0), "random values meet a table"),
+        (lambda key: jnp.maximum(RANDOM.normal(key, (4,)), -jnp.inf), "made of infinities or NaN"),
         (jax.random.key_data, "computed of the key"),
         (
             lambda key: jax.lax.while_loop(lambda x: x.sum() < 1, lambda x: x + 1, RANDOM.normal(key, (4,))),

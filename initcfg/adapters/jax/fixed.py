@@ -87,7 +87,10 @@ def number_of(value: Fixed) -> float:
         raise UnsayableError("random values meet a table")
     if value.of_key:
         raise UnsayableError("random values meet what is computed of the key")
-    return float(value.number) if value.exact is None else value.exact
+    number = float(value.number) if value.exact is None else value.exact
+    if not math.isfinite(number):
+        raise UnsayableError("it is made of infinities or NaN, which no spec holds")
+    return number
 
 
 def known(value: Any, aval: Any) -> Fixed:

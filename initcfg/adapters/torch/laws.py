@@ -186,6 +186,9 @@ def _of_node(node: Node, output: int) -> Draws:  # noqa: PLR0911  a list of case
         return Draws(None, unwritten=((),))
     if not node.is_random and not any(is_open(each) for each in (*args, *node.kwargs.values())):
         return _fixed_node(node, output, args)
+    given = (*args, *node.kwargs.values())
+    if not all(math.isfinite(each) for each in given if isinstance(each, float)):
+        raise UnsayableError(f"{node.write.call} is made of infinities or NaN, which no spec holds", node)
     if (node.is_random and node.values is None) or name in _DRAWS:
         return _drawn(node, name, args)
     if _is_mixed(node):
