@@ -31,7 +31,7 @@ def collect_seldom() -> None:
 def end_uncollected() -> None:
     """Have Python look for no more cycles, in a process that ends: the system takes its memory back.
 
-    Otherwise it walks all that is left, twice, as it ends: a seventh of the time of a short command.
+    Otherwise it walks all that is left, twice, as it ends: a fifth of the processor time of a short command.
     """
     gc.freeze()
 

@@ -15,13 +15,7 @@ import numpy as np
 from initcfg.distributions import ComplexNormal, Disk, Square
 from initcfg.errors import Code, Diagnostic
 from initcfg.generate.pool import Progress, Task, Workers, counting, in_groups
-from initcfg.initializers import (
-    Combined,
-    Initializer,
-    RepeatOf,
-    resolve,
-    stream_of,
-)
+from initcfg.initializers import Combined, Initializer, RepeatOf, resolve, stream_of
 from initcfg.initializers.arrays import draw_box
 from initcfg.initializers.components import Component, components_of
 from initcfg.initializers.structured import Factored
